@@ -1,0 +1,46 @@
+# `make` alone prints this list. `make demo` and `make test` set up everything they need on a fresh machine.
+VENV   ?= .venv
+export VENV
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+SEED   ?= 0
+FAULTS ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test unit lint bench soak lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: ## create the virtual environment from requirements.lock (done by the others when needed)
+	@scripts/environment.sh
+
+demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it running
+	@$(BIN)/embedsync demo $(if $(KEEP),--keep)
+
+test: lint ## everything CI runs: lint, unit, contract, integration, acceptance
+	$(PYTEST) tests/unit
+	$(PYTEST) tests/contract tests/integration tests/acceptance
+
+unit: env ## unit tests only: nothing outside the process, a few seconds
+	$(PYTEST) tests/unit
+
+lint: env ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: env ## latency and throughput, printed as ratios measured side by side
+	$(BIN)/python -m tests.bench
+
+soak: env ## random faults for a while, then an independent check (FAULTS=60 SEED=0)
+	$(BIN)/python -m tests.soak --faults $(FAULTS) --seed $(SEED)
+
+lock: env ## resolve pyproject.toml into requirements.lock again
+	$(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
+	    --all-extras --group dev pyproject.toml -o requirements.lock
+
+clean: ## stop the local stack, remove it and the environment
+	@[ ! -x $(BIN)/embedsync ] || $(BIN)/embedsync local reset --yes
+	rm -rf $(VENV) .embedsync .mypy_cache .ruff_cache .pytest_cache

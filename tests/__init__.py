@@ -1,0 +1,1 @@
+"""Tests: unit, contract, integration, fault, acceptance; CONTRIBUTING.md says what each kind proves."""

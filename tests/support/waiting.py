@@ -1,0 +1,28 @@
+"""Waiting on a condition with a deadline: the only way a test lets time pass."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str) -> T:
+    """Call `condition` every 50 ms until it returns something true, and return that.
+
+    Args:
+        condition: asked again and again; an exception it raises is the test's.
+        timeout: seconds until the wait is given up.
+        what: what was waited for, in words, for the failure message.
+
+    Raises:
+        AssertionError: the deadline passed; the message names `what` and the last value.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {value!r}")
+        time.sleep(0.05)
