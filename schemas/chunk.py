@@ -1,0 +1,138 @@
+"""One replay message: which rows of which column to make true, and for which run.
+
+A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in the topic: a chunk that is
+delivered twice counts once. A deferred row travels as a chunk of one key without a run.
+
+    {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding", "model": "…", "keys": [[1], [2]]}
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.table import Key, TableName
+from schemas.target import Target
+
+
+class LedgerConflict(EmbedsyncError):
+    """The ledger of the chunk moved while it was in hand: another worker has it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """Why and since when a single row waits.
+
+    `since` is when it was first deferred; `not_before` the earliest next look; `txids` the transactions whose work
+    has to be visible first (empty for a row that was locked).
+    """
+
+    since: datetime
+    not_before: datetime
+    attempt: int
+    txids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Keys of one column to look at. `run` is None for a deferred row."""
+
+    table: TableName
+    column: str
+    model: str
+    keys: tuple[Key, ...]
+    run: UUID | None = None
+    number: int = 0
+    deferral: Deferral | None = None
+
+    @property
+    def name(self) -> str:
+        """`run/number`, or the row of a deferral, for messages."""
+        return f"deferred row {self.keys[0]} of {self.table}" if self.run is None else f"chunk {self.run}/{self.number}"
+
+    @classmethod
+    def parse(cls, value: bytes | None) -> Self:
+        """Read a replay message.
+
+        Raises:
+            PoisonEvent: it is not one.
+        """
+        if value is None:
+            raise PoisonEvent("a replay message has no value")
+        try:
+            message = _Message.model_validate_json(value)
+            table = TableName.parse(message.table)
+        except (ValidationError, ConfigurationError) as error:
+            raise PoisonEvent(f"this is not a replay message ({_first_line(error)})") from error
+        keys = tuple(tuple(str(part) for part in key) for key in message.keys)
+        deferral = Deferral(**message.deferral.model_dump()) if message.deferral else None
+        return cls(table, message.column, message.model, keys, message.run, message.chunk, deferral)
+
+    def encode(self, target: Target | None = None) -> bytes:
+        """Write the message as JSON; integer key columns of `target` become JSON numbers."""
+        integer = [c.is_integer for c in target.key] if target else []
+        keys = [[int(p) if i < len(integer) and integer[i] else p for i, p in enumerate(key)] for key in self.keys]
+        message = _Message(
+            run=self.run,
+            chunk=self.number,
+            table=str(self.table),
+            column=self.column,
+            model=self.model,
+            keys=keys,
+            deferral=_Deferral(**_fields(self.deferral)) if self.deferral else None,
+        )
+        return message.model_dump_json(exclude_none=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An advance of a chunk in the ledger, made in the transaction that writes the vectors.
+
+    The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found
+    to be before the write; what was written is counted by the write itself.
+    """
+
+    run: UUID
+    number: int
+    start: int
+    handled: int
+    current: int = 0
+    blank: int = 0
+    gone: int = 0
+    deferred: int = 0
+    obsolete: int = 0
+
+
+class _Deferral(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    since: datetime
+    not_before: datetime
+    attempt: int = Field(ge=1)
+    txids: tuple[int, ...] = ()
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    run: UUID | None = None
+    chunk: int = Field(ge=0)
+    table: str
+    column: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    keys: list[list[int | str]] = Field(min_length=1)
+    deferral: _Deferral | None = None
+
+
+def _fields(deferral: Deferral) -> dict[str, object]:
+    return {name: getattr(deferral, name) for name in ("since", "not_before", "attempt", "txids")}
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        item = error.errors()[0]
+        return f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
+    return str(error)

@@ -1,0 +1,91 @@
+"""A row as read, what is to be done about its vector, and what became of the write.
+
+The rules here are the whole of "is this vector true": every lane, command and check asks `decide`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.snapshot import Snapshot
+from schemas.table import Key
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A row's text and the provenance of its vector, read in one statement.
+
+    `hash` is `sha256(convert_to(text, 'UTF8'))`, computed by Postgres (32 bytes), None when the text is NULL.
+    `blank` is true for NULL, empty and white-space text. `text` may be "" for a blank row.
+    """
+
+    key: Key
+    text: str
+    blank: bool
+    hash: bytes | None
+    stored_hash: bytes | None
+    stored_model: str | None
+    has_vector: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Rows read in one statement, and the snapshot they were read in. Keys without a row are not in `documents`."""
+
+    snapshot: Snapshot
+    documents: Sequence[Document]
+
+
+class Decision(StrEnum):
+    """What a row needs."""
+
+    CURRENT = "current"
+    BLANK = "blank"
+    CLEAR = "clear"
+    EMBED = "embed"
+
+
+def decide(document: Document, model: str) -> Decision:
+    """Say what a row needs so that its vector is true.
+
+    Args:
+        document: the row as it stands.
+        model: id of the model its vector must come from.
+
+    Returns:
+        CURRENT: hash, model and vector match; BLANK: no text and no vector; CLEAR: no text but a vector or its
+        provenance is left; EMBED: anything else.
+    """
+    stored = (document.stored_hash, document.stored_model)
+    if document.blank:
+        return Decision.CLEAR if document.has_vector or stored != (None, None) else Decision.BLANK
+    if document.has_vector and stored == (document.hash, model):
+        return Decision.CURRENT
+    return Decision.EMBED
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A vector to write, or (vector None) a row to clear, valid only while the row's text still has this hash.
+
+    `vector` is float32[dimensions], unit length.
+    """
+
+    key: Key
+    hash: bytes | None
+    vector: Vector | None
+
+
+class Written(StrEnum):
+    """What became of one update."""
+
+    WRITTEN = "written"
+    CHANGED = "changed"
+    """The text is no longer the one that was embedded, or the row is gone; its own event is on the way."""
+    LOCKED = "locked"
+    """Another transaction holds the row; nothing was waited for."""

@@ -1,0 +1,91 @@
+"""The error tree. A class says what is to be done about the error; a message says what is wrong and what mends it.
+
+    EmbedsyncError                  exit 1
+    ├── ConfigurationError          stop: restarting will not help                       exit 78
+    │   ├── TargetMismatch          column, settings, model and target row disagree
+    │   └── ModelUnavailable        the weights are not here
+    ├── TransientError              retry in place with back-off; a worker then exits 70
+    ├── PoisonEvent                 this event can never be handled: dead-letter topic
+    ├── PoisonText                  the model cannot take this text: quarantine
+    └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
+
+Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: restarting will not help."""
+
+EXIT_RESTART = 70
+"""EX_SOFTWARE of sysexits.h, which embedsync's workers use for "restart me"."""
+
+
+class Action(StrEnum):
+    """What whoever catches the error has to do."""
+
+    REPORT = "report"
+    STOP = "stop"
+    RETRY = "retry"
+    DEAD_LETTER = "dead-letter"
+    QUARANTINE = "quarantine"
+    LEAVE = "leave"
+
+
+class EmbedsyncError(Exception):
+    """Something embedsync was asked to do cannot be done."""
+
+    action: ClassVar[Action] = Action.REPORT
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
+        """Take one sentence without a full stop, and the command or setting that mends it.
+
+        Args:
+            message: names the table, key, topic or setting; the class's docstring when left out.
+            fix: what to do, in the imperative.
+        """
+        self.message = message or (type(self).__doc__ or "").splitlines()[0].rstrip(".")
+        self.fix = fix
+        super().__init__(self.message if fix is None else f"{self.message}: {fix}")
+
+
+class ConfigurationError(EmbedsyncError):
+    """The configuration is wrong; restarting will not help."""
+
+    action = Action.STOP
+    exit_code = EXIT_CONFIGURATION
+
+
+class TargetMismatch(ConfigurationError):
+    """The vector column, the settings, the model and the target row do not agree."""
+
+
+class ModelUnavailable(ConfigurationError):
+    """The weights of the model are not on this machine."""
+
+
+class TransientError(EmbedsyncError):
+    """A service did not answer; it may answer later."""
+
+    action = Action.RETRY
+
+
+class PoisonEvent(EmbedsyncError):
+    """The event cannot be understood, now or ever."""
+
+    action = Action.DEAD_LETTER
+
+
+class PoisonText(EmbedsyncError):
+    """The model cannot take this text."""
+
+    action = Action.QUARANTINE
+
+
+class Stopping(EmbedsyncError):
+    """The process was asked to stop while work was in hand."""
+
+    action = Action.LEAVE
+    exit_code = 0

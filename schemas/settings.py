@@ -1,0 +1,314 @@
+"""Settings: one frozen object, read in one place.
+
+Sources, first wins: command-line flags, `EMBEDSYNC_*` variables (the TOML path joined by `__`), `embedsync.toml`,
+the defaults below. Nothing else in the project reads the environment.
+
+Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked()`.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.errors import ConfigurationError
+from schemas.table import TableName
+
+CONFIG_FILE = Path("embedsync.toml")
+
+
+def _sql_name(value: str) -> str:
+    if not value.replace("_", "").isalnum() or not value.isascii() or not value.islower() or len(value) > 63:
+        raise ValueError("use lower-case letters, digits and underscores")
+    return value
+
+
+SlotName = Annotated[str, AfterValidator(_sql_name)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Section):
+    """Which model makes the vectors."""
+
+    name: str = Field("BAAI/bge-m3", description="sentence-transformers name or folder; multilingual-e5-small; lexical")
+    revision: str | None = Field(None, description="commit of the model's repository; pinned for known models")
+    dimensions: int = Field(1024, ge=1, le=16_000, description="length of a vector, equal to the column's vector(N)")
+    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    max_tokens: int | None = Field(
+        None, ge=8, description="longer texts are cut there; the model's own limit when unset"
+    )
+    batch_size: int = Field(32, ge=1, description="texts per forward pass")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; PyTorch decides when unset")
+
+
+class PostgresSettings(_Section):
+    """The database that holds the rows."""
+
+    dsn: str = Field("postgresql://embedsync@localhost/interview", description="what the worker connects with")
+    admin_dsn: str | None = Field(None, description="what `init` connects with (owner of the tables); dsn when unset")
+    publication: SlotName = Field("embedsync", description="publication that the connector reads")
+    slot: SlotName | None = Field(None, description="replication slot; made from kafka.topic_prefix when unset")
+    origin: str = Field("embedsync", description="replication origin that labels the worker's own writes")
+    fire_triggers: bool = Field(True, description="false: vector writes run under session_replication_role = replica")
+    lock_timeout_seconds: float = Field(2.0, gt=0, description="longest wait of a DDL statement or a write for a lock")
+
+    @property
+    def admin(self) -> str:
+        """DSN for everything that changes the schema."""
+        return self.admin_dsn or self.dsn
+
+
+class KafkaSettings(_Section):
+    """The broker and its topics."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
+    topic_prefix: str = Field(
+        "embedsync",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
+        description="first part of every topic and group",
+    )
+    partitions: int = Field(6, ge=1, description="partitions of each change topic and of the replay topic")
+    replication_factor: int = Field(1, ge=1, description="copies of each partition")
+    retention_hours: int = Field(168, ge=1, description="how long change and replay events are kept")
+    security: dict[str, str] = Field(default_factory=dict, description="librdkafka security.*, sasl.*, ssl.* options")
+
+
+class ConnectSettings(_Section):
+    """Kafka Connect, where Debezium runs."""
+
+    url: str = Field("http://localhost:8083", description="REST address")
+    connector: str | None = Field(None, description="name of the connector; <topic_prefix>-postgres when unset")
+    database_host: str | None = Field(
+        None, description="Postgres as Connect reaches it; the host of the DSN when unset"
+    )
+    database_port: int | None = Field(None, description="likewise")
+    poll_interval_ms: int = Field(
+        5, ge=1, description="Debezium's wait when nothing changed; most of the capture latency"
+    )
+    heartbeat_seconds: int = Field(10, ge=1, description="how often the slot is moved while the tables are quiet")
+
+
+class TableSettings(_Section):
+    """One table to keep in step."""
+
+    name: str = Field(description="schema.table")
+    text: str = Field(min_length=1, description="SQL expression over the table's columns: what is embedded")
+    column: str = Field("embedding", min_length=1, description="the pgvector column")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        try:
+            return str(TableName.parse(value))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def table(self) -> TableName:
+        """The name, parsed."""
+        return TableName.parse(self.name)
+
+
+class LiveSettings(_Section):
+    """The live lane: changes as they happen."""
+
+    batch_size: int = Field(64, ge=1, le=1000, description="most events in a micro-batch")
+    linger_ms: float = Field(5.0, ge=0, description="longest wait for a micro-batch to fill")
+    early_wait_ms: int = Field(
+        100,
+        ge=0,
+        description="wait for a transaction that is not visible yet, or a locked row, before it is deferred",
+    )
+    defer_seconds: float = Field(
+        1.0, gt=0, description="first not-before interval of a deferred row; doubles up to 30 s"
+    )
+    defer_limit_seconds: float = Field(
+        3600.0, gt=0, description="a transaction invisible for longer is taken as vanished"
+    )
+    retry_seconds: float = Field(120.0, gt=0, description="how long an absent service is retried before exit 70")
+
+
+class ReplaySettings(_Section):
+    """The replay lane: rows by command."""
+
+    chunk_size: int = Field(500, ge=1, le=10_000, description="keys in one replay message")
+    micro_batch: int = Field(64, ge=1, le=1000, description="rows embedded and written at a time")
+    nice: int = Field(10, ge=0, le=19, description="added to the nice value of the replay worker")
+    idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
+
+
+class MetricsSettings(_Section):
+    """Prometheus endpoints of the workers, on loopback."""
+
+    live_port: int | None = Field(None, ge=1, le=65535, description="port of the live worker; off when unset")
+    replay_port: int | None = Field(None, ge=1, le=65535, description="port of the replay worker; off when unset")
+
+
+class LogSettings(_Section):
+    """Logs, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level shown")
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Frozen; unknown names are errors."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="EMBEDSYNC_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    model: ModelSettings = ModelSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    connect: ConnectSettings = ConnectSettings()
+    tables: tuple[TableSettings, ...] = ()
+    live: LiveSettings = LiveSettings()
+    replay: ReplaySettings = ReplaySettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _distinct_tables(self) -> Self:
+        names = [(t.name, t.column) for t in self.tables]
+        twice = {f"{table}.{column}" for table, column in names if names.count((table, column)) > 1}
+        if twice:
+            raise ValueError(f"tables: {', '.join(sorted(twice))} is listed twice")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def slot(self) -> str:
+        """Name of the replication slot (lower case, at most 63 characters, unique in the server)."""
+        made = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.kafka.topic_prefix.lower())
+        return self.postgres.slot or made[:63]
+
+    @property
+    def connector(self) -> str:
+        """Name of the connector in Kafka Connect."""
+        return self.connect.connector or f"{self.kafka.topic_prefix}-postgres"
+
+    @property
+    def live_group(self) -> str:
+        """Consumer group of the live lane."""
+        return f"{self.kafka.topic_prefix}-live"
+
+    @property
+    def replay_group(self) -> str:
+        """Consumer group of the replay lane."""
+        return f"{self.kafka.topic_prefix}-replay"
+
+    @property
+    def replay_topic(self) -> str:
+        """Topic that replay chunks and deferred rows travel through."""
+        return f"{self.kafka.topic_prefix}.replay"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Topic of the events that could not be understood."""
+        return f"{self.kafka.topic_prefix}.dlq"
+
+    def masked(self) -> dict[str, Any]:
+        """The settings as plain data, every secret replaced by `***`."""
+        shown = self.model_dump(mode="json")
+        for name in ("dsn", "admin_dsn"):
+            if shown["postgres"][name]:
+                shown["postgres"][name] = mask_dsn(shown["postgres"][name])
+        secret = ("password", "secret", "jaas", "token", "key.pem")
+        shown["kafka"]["security"] = {
+            k: "***" if any(word in k for word in secret) else v for k, v in self.kafka.security.items()
+        }
+        return shown
+
+
+def mask_dsn(dsn: str) -> str:
+    """Replace the password in a libpq connection string (URL or `key=value`) by `***`."""
+    import re
+
+    masked = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", dsn)
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", masked, flags=re.IGNORECASE)
+
+
+def load(config: Path | None = None, **flags: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: the TOML file; `embedsync.toml` of the working directory, where there is one, when None.
+        flags: values from the command line by section name (already nested), which win over everything else.
+
+    Raises:
+        ConfigurationError: the file is missing or not TOML, or a value is wrong; the message names the setting.
+    """
+    if config is not None and not config.is_file():
+        raise ConfigurationError(f"there is no configuration file {config}", fix="check --config")
+    file = config or CONFIG_FILE
+    if file.is_file():
+        _check_toml(file)
+    sourced = type(
+        "Settings", (Settings,), {"model_config": SettingsConfigDict(toml_file=file), "__module__": __name__}
+    )
+    try:
+        settings: Settings = sourced(**flags)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error), fix=f"correct it in {file} or in the environment") from error
+    return settings
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """Environment for a child process: this one's, with `more` on top."""
+    return {**os.environ, **more}
+
+
+def _check_toml(file: Path) -> None:
+    try:
+        tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "settings"
+        problems.append(f"setting {where}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(problems)
+
+
+def cache_directory() -> Path:
+    """Folder for what can be fetched again, one per user: `~/.cache/embedsync`, or below XDG_CACHE_HOME."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "embedsync"

@@ -1,0 +1,65 @@
+"""Names of tables and keys of rows, as every part of embedsync writes them.
+
+Hazard: a key value travels as text (`"17"`, a uuid, `"2026-01-31"`); only Postgres turns it into the column's
+type. Comparing it with a number in Python would make two keys of one row.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from schemas.errors import ConfigurationError
+
+Key = tuple[str, ...]
+"""The primary key of a row: the text form of each key column, in the order of the primary key."""
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+_UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A table by schema and name, both exactly as stored in the catalogue (no case folding)."""
+
+    schema: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `schema.table`; `table` alone means `public.table`.
+
+        A part that itself holds a dot or a double quote is written in double quotes, as in SQL.
+
+        Raises:
+            ConfigurationError: the text is not one or two names joined by a dot.
+        """
+        parts: list[str] = []
+        position = 0
+        while (match := _PART.match(text, position)) is not None:
+            parts.append(match[1].replace('""', '"') if match[1] is not None else match[2])
+            position = match.end()
+            if position == len(text):
+                break
+            if text[position] != ".":
+                parts = []
+                break
+            position += 1
+        if position != len(text) or text.endswith(".") or not 1 <= len(parts) <= 2:
+            raise ConfigurationError(
+                f"{text!r} is not a table name", fix='write it as schema.table or "odd.schema".table'
+            )
+        return cls(*parts) if len(parts) == 2 else cls("public", parts[0])
+
+    def __str__(self) -> str:
+        """Write the name so that `parse` reads it back."""
+        return ".".join(
+            f'"{p.replace(chr(34), chr(34) * 2)}"' if {".", '"'} & set(p) else p for p in (self.schema, self.name)
+        )
+
+    def topic(self, prefix: str) -> str:
+        """Topic that Debezium writes this table's changes to.
+
+        Characters that Kafka does not allow become `_`, as Debezium's topic naming strategy does it. Two tables may
+        therefore share a topic; nothing depends on the name, since every event names its table.
+        """
+        return _UNSAFE_IN_TOPIC.sub("_", f"{prefix}.{self.schema}.{self.name}")
