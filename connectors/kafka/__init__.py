@@ -1,0 +1,1 @@
+"""Kafka: topics (what init creates), outbox (chunks and dead letters, acknowledged), offsets (lag, read from outside)."""

@@ -1,0 +1,157 @@
+"""Ports: one Protocol per outside system, with its whole contract here; implementations stay silent unless they differ.
+
+Every port has an in-memory twin in `connectors.memory`, and one contract suite runs on the twin and on the real
+service (tests/contract). Everything here blocks; the Faust application calls it from a thread of its own.
+
+Any method may raise `TransientError` (the service is away; call again after a while, the connection is renewed by
+the implementation) and `ConfigurationError` (it will never work like this).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from schemas.chunk import Chunk, Progress
+from schemas.document import Reading, Update, Vector, Written
+from schemas.record import Record
+from schemas.table import Key
+from schemas.target import Target
+
+Defer = Callable[[Sequence[Key]], None]
+
+
+class Embedder(Protocol):
+    """A model that turns texts into unit vectors.
+
+    The identity is known without the weights in memory, so that commands that only compare ids stay fast.
+    Not thread-safe: one thread at a time.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """Id stored beside each vector: name, short revision and a hash of everything that changes the numbers."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def load(self) -> None:
+        """Bring the weights into memory; does nothing when they are there.
+
+        Raises:
+            ModelUnavailable: the weights are not on this machine, with the command that fetches them.
+        """
+        ...
+
+    def unload(self) -> None:
+        """Give the memory back; the next `encode_*` loads again."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """Embed stored texts.
+
+        Args:
+            texts: n non-blank texts; one longer than the model's limit is cut there.
+
+        Returns:
+            float32[n, dimensions], each row finite and of unit length (within 1e-3), in the order of the texts;
+            float32[0, dimensions] for none. Equal texts may differ in the last bits between batches.
+        """
+        ...
+
+    def encode_query(self, text: str) -> Vector:
+        """Embed a search query: float32[dimensions], unit length."""
+        ...
+
+
+class Store(Protocol):
+    """The rows: text out, vectors in. One connection, one thread."""
+
+    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+        """Read the rows as they stand, in one statement, with its snapshot.
+
+        Keys that have no row are left out of the result; the order is free.
+
+        Raises:
+            PoisonEvent: a key is not a value of the key columns' types; only ever for a call with one key, for more
+                keys the message names the first such key and the caller asks for fewer.
+        """
+        ...
+
+    def write(
+        self, target: Target, updates: Sequence[Update], progress: Progress | None = None
+    ) -> Mapping[Key, Written]:
+        """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
+
+        Vector, hash, model and time are set together. Never waits for a row lock. The target row in the database is
+        checked in the same statement: a worker whose model is not the wanted one writes nothing.
+
+        Args:
+            target: the column; `target.model` is stored beside the vectors.
+            updates: at most one per key; vectors are float32[target.dimensions].
+            progress: for a replay chunk, the ledger entry that is advanced in the same transaction.
+            defer: called with the keys of locked rows before the transaction commits, so that they are durably
+                deferred when the ledger counts them as handled.
+
+        Returns:
+            what became of each key.
+
+        Raises:
+            TargetMismatch: the database wants another model or another number of dimensions in this column.
+            LedgerConflict: the chunk is no longer where `progress` says; nothing was written.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the connection; the next call opens a new one."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where a replay chunk stands. Shares the store's connection, so that `Store.write` can advance it."""
+
+    def finish(self, chunk: Chunk) -> None:
+        """Mark the chunk's run as done if this was the last of it."""
+        ...
+
+    def position(self, chunk: Chunk) -> int | None:
+        """Keys of the chunk that are already handled; None when its run was cancelled or is not known."""
+        ...
+
+
+class Outbox(Protocol):
+    """Records that leave the pipeline: deferred rows, replay chunks, dead letters.
+
+    A call returns only after the broker has acknowledged every record (acks=all), so the offset of what caused
+    them may move afterwards.
+    """
+
+    def send_chunks(self, chunks: Sequence[Chunk]) -> None:
+        """Write chunks to the replay topic."""
+        ...
+
+    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+        """Write the original bytes of a record to the dead-letter topic, with Connect's error headers."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, passed in."""
+
+    def now(self) -> datetime:
+        """Time of day, with time zone UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary point, never going back."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            Stopping: the process was asked to stop; at once, also while waiting.
+        """
+        ...

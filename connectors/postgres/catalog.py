@@ -1,0 +1,116 @@
+"""What the catalogue says about a configured table, and the target that follows from it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError, TargetMismatch
+from schemas.settings import TableSettings
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+
+KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table",
+         "S": "sequence", "i": "index", "c": "composite type"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """One line of sql/inspect_table.sql."""
+
+    oid: int
+    kind: str
+    persistence: str
+    replica_identity: str
+    row_security: bool
+    is_partition: bool
+    primary_key: tuple[KeyColumn, ...]
+    key_categories: tuple[str, ...]
+    identity_columns: tuple[str, ...]
+    columns: dict[str, dict[str, Any]]
+    update_triggers: tuple[str, ...]
+    bypasses_rls: bool
+    estimated_rows: int
+
+
+def inspect(session: Session, table: TableName, *, role: str | None = None) -> TableInfo:
+    """Read the catalogue about a table.
+
+    Args:
+        session: any connection to the database.
+        table: which.
+        role: whose exemption from row-level security is meant; the connected role's when None.
+
+    Raises:
+        ConfigurationError: there is no such table.
+    """
+    parameters = {"schema": table.schema, "name": table.name, "role": role}
+    lines = session.rows(queries.text("inspect_table"), parameters)
+    if not lines:
+        raise ConfigurationError(f"there is no table {table}", fix="correct [[tables]] name or postgres.dsn")
+    (oid, kind, persistence, identity, rls, partition, pk, identity_columns, columns, triggers, bypass, rows) = lines[0]
+    return TableInfo(
+        oid,
+        kind,
+        persistence,
+        identity,
+        rls,
+        partition,
+        tuple(KeyColumn(column["name"], column["type"]) for column in pk),
+        tuple(column["category"] for column in pk),
+        tuple(identity_columns),
+        columns or {},
+        tuple(triggers),
+        bool(bypass),
+        int(rows),
+    )
+
+
+def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: int) -> Target:
+    """The target of a configured table.
+
+    Raises:
+        TargetMismatch: the vector column is missing, is no vector, or has another length than the model's.
+    """
+    column = info.columns.get(table.column)
+    if column is None:
+        raise TargetMismatch(
+            f"table {table.name} has no column {table.column!r}",
+            fix=f'ALTER TABLE {table.name} ADD COLUMN "{table.column}" vector({dimensions})',
+        )
+    kind = str(column["type"]).rsplit(".", 1)[-1].strip('"')
+    if kind != "vector":
+        raise TargetMismatch(
+            f"column {table.name}.{table.column} is of type {column['type']}, not vector",
+            fix="name the vector column in [[tables]] column",
+        )
+    declared = int(column["typmod"])
+    if declared not in (dimensions, -1):
+        raise TargetMismatch(
+            f"column {table.name}.{table.column} is vector({declared}), the model makes {dimensions} dimensions",
+            fix="choose a model and model.dimensions that fit the column, or move the column to the new length",
+        )
+    return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
+
+
+def check_text(session: Session, target: Target) -> None:
+    """Have Postgres parse the text expression.
+
+    Raises:
+        ConfigurationError: it does not: the message is Postgres's, with the setting named.
+    """
+    try:
+        with session.connection().cursor() as cursor:
+            cursor.execute(queries.for_target("check_text", target))
+    except psycopg2.Error as error:
+        what = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"the text of table {target.table} is no valid expression ({what})", fix="correct [[tables]] text"
+        ) from error
+
+
+def describe(info: TableInfo) -> str:
+    """The relation's kind in words."""
+    return KINDS.get(info.kind, f"relation of kind {info.kind}")

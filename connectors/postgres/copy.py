@@ -1,0 +1,44 @@
+"""The binary image of COPY for (ordinal integer, vector): one numpy structured array, no number is ever printed.
+
+Format: PostgreSQL documentation, "COPY", section "Binary Format"; the image of `vector` is pgvector's vector_send:
+int16 length, int16 unused, then big-endian float4.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.document import Vector
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+
+
+def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
+    """A stream for `COPY ... FROM STDIN WITH (FORMAT binary)`.
+
+    Args:
+        ordinals: n integers, the first column.
+        vectors: float32[n, dimensions], the second.
+    """
+    count, dimensions = vectors.shape
+    layout = np.dtype(
+        [
+            ("fields", ">i2"),
+            ("ordinal_size", ">i4"),
+            ("ordinal", ">i4"),
+            ("vector_size", ">i4"),
+            ("length", ">i2"),
+            ("unused", ">i2"),
+            ("values", ">f4", (dimensions,)),
+        ]
+    )
+    lines = np.zeros(count, layout)
+    lines["fields"] = 2
+    lines["ordinal_size"] = 4
+    lines["ordinal"] = ordinals
+    lines["vector_size"] = 4 + 4 * dimensions
+    lines["length"] = dimensions
+    lines["values"] = vectors
+    return io.BytesIO(_HEADER + lines.tobytes() + _TRAILER)

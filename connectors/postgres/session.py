@@ -1,0 +1,174 @@
+"""A connection that is opened when needed, renewed after a failure, and whose errors are ours.
+
+Every connection runs in autocommit; `transaction()` brackets explicitly, so that a single read costs one round trip.
+
+Hazard: a session of the worker carries a replication origin, which survives ROLLBACK and DISCARD ALL. It is never
+handed to anybody else and never goes through a transaction-mode pooler, or real edits would be hidden from capture.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TargetMismatch, TransientError
+from schemas.settings import mask_dsn
+
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds: a peer that is gone without a word is noticed after 20 s
+}
+_REFUSALS = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "invalid dsn",
+    "invalid connection option",
+    "is not permitted to log in",
+)
+_TRANSIENT = {"08", "40", "53", "57", "58"}  # SQLSTATE classes: connection, rollback, resources, intervention, system
+_TRANSIENT_CODES = {
+    errorcodes.LOCK_NOT_AVAILABLE,
+    errorcodes.OBJECT_IN_USE,
+    errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+}
+_STRUCTURE = {
+    errorcodes.UNDEFINED_TABLE,
+    errorcodes.UNDEFINED_COLUMN,
+    errorcodes.UNDEFINED_FUNCTION,
+    errorcodes.UNDEFINED_OBJECT,
+    errorcodes.INVALID_SCHEMA_NAME,
+    errorcodes.SYNTAX_ERROR,
+    errorcodes.AMBIGUOUS_COLUMN,
+    errorcodes.DATATYPE_MISMATCH,
+    errorcodes.GROUPING_ERROR,
+}
+
+
+class Session:
+    """One connection, one thread."""
+
+    def __init__(self, dsn: str, *, role: str, setup: Callable[[Connection], None] | None = None) -> None:
+        """Remember how to connect; nothing is opened yet.
+
+        Args:
+            dsn: libpq connection string.
+            role: what the connection is for, shown as `embedsync <role>` in pg_stat_activity.
+            setup: run on every new connection before its first use.
+        """
+        self._dsn = dsn
+        self._role = role
+        self._setup = setup
+        self._connection: Connection | None = None
+        self.generation = 0
+        """Counts connections: what a caller made in the session (a temporary table) is gone when it changes."""
+
+    def connection(self) -> Connection:
+        """The open connection.
+
+        Raises:
+            ConfigurationError: the server refuses this user, password or database.
+            TransientError: the server does not answer.
+        """
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            opened = connect(self._dsn, role=self._role)
+            try:
+                if self._setup:
+                    self._setup(opened)
+            except psycopg2.Error as error:
+                opened.close()
+                raise translate(error) from error
+            self._connection = opened
+            self.generation += 1
+        return self._connection
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor]:
+        """A cursor in autocommit: each statement is a transaction of its own."""
+        try:
+            with self.connection().cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            self._drop_if_broken()
+            raise translate(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor within BEGIN and COMMIT; any exception rolls back."""
+        with self.cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+            except BaseException:
+                self._rollback(cursor)
+                raise
+            cursor.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def rows(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run one statement and return all its lines."""
+        with self.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def _rollback(self, cursor: Cursor) -> None:
+        try:
+            cursor.execute("ROLLBACK")
+        except psycopg2.Error:
+            self.close()  # the server rolls back what a closed connection left
+
+    def _drop_if_broken(self) -> None:
+        if self._connection is not None and self._connection.closed:
+            self._connection = None
+
+
+def connect(dsn: str, *, role: str) -> Connection:
+    """Open a connection in autocommit, time zone UTC.
+
+    Raises:
+        ConfigurationError, TransientError: as `Session.connection`.
+    """
+    try:
+        opened: Connection = psycopg2.connect(dsn, application_name=f"embedsync {role}", **_NETWORK)
+        opened.autocommit = True
+        with opened.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+    except psycopg2.Error as error:
+        raise translate(error, dsn=dsn) from error
+    return opened
+
+
+def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
+    """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
+    what = " ".join(str(error).split())
+    code = error.pgcode or ""
+    if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
+        where = mask_dsn(dsn) if dsn else "this server"
+        if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
+            return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
+        return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+    if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):
+        return TargetMismatch(f"the vector column has another length ({what})", fix="embedsync init")
+    if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
+        return TransientError(f"Postgres did not finish the statement ({what})")
+    if code == errorcodes.INSUFFICIENT_PRIVILEGE:
+        return ConfigurationError(f"the role may not do this ({what})", fix="embedsync init, as an owner of the tables")
+    if code in _STRUCTURE:
+        return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
+    if isinstance(error, psycopg2.DataError):
+        return PoisonEvent(f"a value does not fit its column ({what})")
+    return EmbedsyncError(f"Postgres refused the statement ({what})")

@@ -1,0 +1,13 @@
+-- The ledger's side of a chunk's transaction. Touches nothing when the chunk is not where the writer thinks it is.
+UPDATE embedsync.replay_chunks
+SET done_keys = done_keys + %(handled)s,
+    embedded = embedded + %(embedded)s,
+    cleared = cleared + %(cleared)s,
+    current = current + %(current)s,
+    blank = blank + %(blank)s,
+    gone = gone + %(gone)s,
+    changed = changed + %(changed)s,
+    deferred = deferred + %(deferred)s,
+    obsolete = obsolete + %(obsolete)s,
+    done_at = CASE WHEN done_keys + %(handled)s = total_keys THEN now() END
+WHERE run = %(run)s AND chunk = %(number)s AND done_keys = %(start)s

@@ -1,0 +1,3 @@
+-- Parse and plan the text expression; reads nothing.
+EXPLAIN SELECT ({text}
+    )::text FROM {table}

@@ -1,0 +1,13 @@
+-- A row without text has no vector: only where the text is still blank.
+UPDATE {table}
+SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} = NULL
+FROM unnest({key_arrays}, %(ords)s::integer[]) AS asked ({key_names}, embedsync_ord)
+WHERE {key_match}
+    AND coalesce(({text}
+        )::text !~ '[^[:space:]]', true)
+    AND EXISTS (
+        SELECT FROM embedsync.targets AS wanted
+        WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
+    )
+RETURNING embedsync_ord

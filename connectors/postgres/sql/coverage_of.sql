@@ -1,0 +1,29 @@
+-- One column's line of the view embedsync.coverage.
+SELECT
+    wanted.table_name,
+    wanted.column_name,
+    wanted.model,
+    wanted.dimensions,
+    count(doc.key) AS rows,
+    count(doc.key) FILTER (WHERE doc.state = 'current') AS current,
+    count(doc.key) FILTER (WHERE doc.state = 'missing') AS missing,
+    count(doc.key) FILTER (WHERE doc.state = 'stale_text') AS stale_text,
+    count(doc.key) FILTER (WHERE doc.state = 'stale_model') AS stale_model,
+    count(doc.key) FILTER (WHERE doc.state = 'blank') AS blank,
+    count(doc.key) FILTER (WHERE doc.state = 'quarantined') AS quarantined
+FROM embedsync.targets AS wanted
+LEFT JOIN LATERAL (
+    SELECT doc.key, {row_state} AS state
+    FROM (
+        SELECT
+            ({text}
+            )::text AS text,
+            ARRAY[{keys_as_text}] AS key,
+            {column} IS NOT NULL AS vector,
+            {hash_column} AS stored_hash,
+            {model_column} AS stored_model
+        FROM {table}
+    ) AS doc
+) AS doc ON true
+WHERE wanted.table_name = {table_literal} AND wanted.column_name = {column_literal}
+GROUP BY wanted.table_name, wanted.column_name, wanted.model, wanted.dimensions

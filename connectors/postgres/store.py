@@ -1,0 +1,203 @@
+"""The store: rows out, vectors in, with the compare-and-set that makes a stale write impossible.
+
+One write is one transaction: lock what is free (never waiting), stage the vectors by binary COPY, one UPDATE whose
+WHERE holds the hash of the text that was embedded and the model that is wanted now, and for a replay chunk the
+ledger's advance.
+
+Hazard: the session carries a replication origin, so that capture leaves these writes out; see `session`.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import psycopg2
+import structlog
+from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from connectors.ports import Defer
+from connectors.postgres import copy, queries
+from connectors.postgres.session import Session
+from schemas.chunk import Chunk, LedgerConflict, Progress
+from schemas.document import Document, Reading, Update, Written
+from schemas.errors import TargetMismatch
+from schemas.settings import PostgresSettings
+from schemas.snapshot import Snapshot
+from schemas.table import Key
+from schemas.target import Target
+
+log = structlog.get_logger()
+
+ORIGINS = 8
+"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
+session; max_active_replication_origins is 10 by default)."""
+
+
+class PostgresStore:
+    """`Store` and `Ledger` of connectors.ports over one connection of the worker."""
+
+    def __init__(self, settings: PostgresSettings, *, role: str) -> None:
+        """Remember how to connect. `role` is shown in pg_stat_activity."""
+        self._settings = settings
+        self._session = Session(settings.dsn, role=role, setup=self._prepare)
+        self._stages: dict[tuple[int, str], str] = {}
+
+    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+        """As the port says."""
+        lines = self._session.rows(queries.for_target("read_rows", target), _key_arrays(keys))
+        documents = [
+            Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), stored_model, has_vector)
+            for _, ord_, text, blank, hash_, stored_hash, stored_model, has_vector in lines
+            if blank is not None  # the line of a key that has no row
+        ]
+        return Reading(Snapshot.parse(lines[0][0]), documents)
+
+    def write(
+        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
+    ) -> Mapping[Key, Written]:
+        """As the port says."""
+        with self._session.transaction() as cursor:
+            outcome = self._write(cursor, target, updates) if updates else {}
+            locked = [key for key, written in outcome.items() if written is Written.LOCKED]
+            if locked and defer is not None:
+                defer(locked)
+            if progress is not None:
+                self._advance(cursor, progress, updates, outcome)
+        return outcome
+
+    def position(self, chunk: Chunk) -> int | None:
+        """As the port says."""
+        parameters = {"run": str(chunk.run), "number": chunk.number}
+        lines = self._session.rows(queries.text("chunk_position"), parameters)
+        return int(lines[0][0]) if lines else None
+
+    def finish(self, chunk: Chunk) -> None:
+        """As the port says."""
+        self._session.rows(queries.text("finish_replay"), {"run": str(chunk.run)})
+
+    def close(self) -> None:
+        """As the port says."""
+        self._session.close()
+
+    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> dict[Key, Written]:
+        cursor.execute(queries.for_target("lock_rows", target), _key_arrays([u.key for u in updates]))
+        mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
+        outcome = {update.key: Written.LOCKED for update in updates}
+        vectors = [i for i in sorted(mine) if updates[i].vector is not None]
+        clears = [i for i in sorted(mine) if updates[i].vector is None]
+        written = set(self._set(cursor, target, updates, vectors)) | set(self._clear(cursor, target, updates, clears))
+        for i in mine:
+            outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
+        if mine - written:
+            self._check_target(cursor, target)
+        return outcome
+
+    def _set(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
+        if not chosen:
+            return []
+        stage = sql.Identifier("pg_temp", self._stage(cursor, target))
+        vectors = np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
+        with cursor.connection.cursor() as copying:
+            copying.copy_expert(queries.compose("copy_stage", stage=stage), copy.image(chosen, vectors))
+        parameters = self._parameters(target, updates, chosen) | {"hashes": [updates[i].hash for i in chosen]}
+        cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
+        return [int(ord_) for (ord_,) in cursor.fetchall()]
+
+    def _clear(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
+        if not chosen:
+            return []
+        cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
+        return [int(ord_) for (ord_,) in cursor.fetchall()]
+
+    def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
+        return {
+            **_key_arrays([updates[i].key for i in chosen]),
+            "ords": list(chosen),
+            "model": target.model,
+            "dimensions": target.dimensions,
+            "table": str(target.table),
+            "column": target.column,
+        }
+
+    def _stage(self, cursor: Cursor, target: Target) -> str:
+        key = (self._session.generation, target.name)
+        if key not in self._stages:
+            # Number, not name: a table's name may use up the 63 bytes of an identifier.
+            name = f"embedsync_stage_{len(self._stages)}"
+            cursor.execute(queries.for_target("stage", target, stage=sql.Identifier(name)))
+            self._stages[key] = name
+        return self._stages[key]
+
+    def _check_target(self, cursor: Cursor, target: Target) -> None:
+        cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+        wanted = cursor.fetchone()
+        if wanted != (target.model, target.dimensions):
+            shown = f"{wanted[0]} ({wanted[1]} dimensions)" if wanted else "nothing"
+            raise TargetMismatch(
+                f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",
+                fix="run `embedsync init` with the model you want, then restart the workers",
+            )
+
+    def _advance(
+        self, cursor: Cursor, progress: Progress, updates: Sequence[Update], outcome: Mapping[Key, Written]
+    ) -> None:
+        results = [(update.vector is not None, outcome[update.key]) for update in updates]
+        counts = {
+            "embedded": results.count((True, Written.WRITTEN)),
+            "cleared": results.count((False, Written.WRITTEN)),
+            "changed": sum(written is Written.CHANGED for _, written in results),
+            "deferred": progress.deferred + sum(written is Written.LOCKED for _, written in results),
+        }
+        fixed = {
+            n: getattr(progress, n) for n in ("number", "start", "handled", "current", "blank", "gone", "obsolete")
+        }
+        cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
+        if cursor.rowcount != 1:
+            raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
+
+    def _prepare(self, connection: Connection) -> None:
+        self._stages.clear()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", (_ms(self._settings.lock_timeout_seconds),))
+            cursor.execute("SET statement_timeout = '60s'")
+            if not self._settings.fire_triggers:
+                cursor.execute("SET session_replication_role = replica")
+            label_origin(cursor, self._settings.origin)
+
+
+def label_origin(cursor: Cursor, prefix: str) -> str | None:
+    """Label everything this session writes with a free replication origin.
+
+    Returns:
+        the origin's name; None when the role may use none or all are taken, in which case capture sees the writes
+        and each costs one look-up, nothing more.
+    """
+    for number in itertools.count():
+        name = f"{prefix}_{number}"
+        try:
+            cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (name,))
+        except errors.ObjectInUse:
+            continue
+        except (errors.UndefinedObject, errors.InsufficientPrivilege, errors.ConfigurationLimitExceeded) as error:
+            log.warning("no replication origin: own writes come back as events", reason=_words(error))
+            return None
+        return name
+    return None
+
+
+def _words(error: psycopg2.Error) -> str:
+    return " ".join(str(error).split())
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
+
+
+def _bytes(value: memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def _key_arrays(keys: Sequence[Key]) -> dict[str, object]:
+    return {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}
