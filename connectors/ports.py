@@ -81,7 +81,7 @@ class Store(Protocol):
         ...
 
     def write(
-        self, target: Target, updates: Sequence[Update], progress: Progress | None = None
+        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
     ) -> Mapping[Key, Written]:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
@@ -129,7 +129,7 @@ class Outbox(Protocol):
     """
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
-        """Write chunks to the replay topic."""
+        """Write chunks: those of a run to the replay topic, deferred rows to the deferred topic."""
         ...
 
     def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:

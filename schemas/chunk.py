@@ -1,7 +1,8 @@
 """One replay message: which rows of which column to make true, and for which run.
 
 A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in the topic: a chunk that is
-delivered twice counts once. A deferred row travels as a chunk of one key without a run.
+delivered twice counts once. A deferred row travels as a chunk of one key without a run, through a topic of its own, so
+that it never queues behind a full replay.
 
     {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding", "model": "…", "keys": [[1], [2]]}
 """
@@ -92,7 +93,8 @@ class Progress:
     """An advance of a chunk in the ledger, made in the transaction that writes the vectors.
 
     The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found
-    to be before the write; what was written is counted by the write itself.
+    to be before the write; what was written, or found changed or locked, is counted by the write itself.
+    `failed` rows are in the dead-letter topic; `obsolete` ones were asked for with a model that is no longer wanted.
     """
 
     run: UUID
@@ -102,7 +104,7 @@ class Progress:
     current: int = 0
     blank: int = 0
     gone: int = 0
-    deferred: int = 0
+    failed: int = 0
     obsolete: int = 0
 
 

@@ -234,8 +234,13 @@ class Settings(BaseSettings):
 
     @property
     def replay_topic(self) -> str:
-        """Topic that replay chunks and deferred rows travel through."""
+        """Topic that replay chunks travel through."""
         return f"{self.kafka.topic_prefix}.replay"
+
+    @property
+    def deferred_topic(self) -> str:
+        """Topic of rows to be looked at again later: locked, or changed by a transaction nobody sees yet."""
+        return f"{self.kafka.topic_prefix}.deferred"
 
     @property
     def dead_letter_topic(self) -> str:

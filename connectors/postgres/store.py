@@ -148,7 +148,7 @@ class PostgresStore:
             "embedded": results.count((True, Written.WRITTEN)),
             "cleared": results.count((False, Written.WRITTEN)),
             "changed": sum(written is Written.CHANGED for _, written in results),
-            "deferred": progress.deferred + sum(written is Written.LOCKED for _, written in results),
+            "deferred": sum(written is Written.LOCKED for _, written in results),
         }
         fixed = {
             n: getattr(progress, n) for n in ("number", "start", "handled", "current", "blank", "gone", "obsolete")

@@ -1,0 +1,79 @@
+"""Records that leave the pipeline, each acknowledged by the broker before the call returns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from schemas import dead_letter
+from schemas.chunk import Chunk
+from schemas.errors import TransientError
+from schemas.record import Record
+from schemas.settings import Settings
+from schemas.target import Target
+
+log = structlog.get_logger()
+
+_DELIVERY_SECONDS = 30
+"""How long one send may take, all retries of the client included. Longer than a broker's restart (a few seconds)."""
+
+
+def client_config(settings: Settings, **more: object) -> dict[str, Any]:
+    """Options that every confluent-kafka client of ours gets."""
+    return {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": "embedsync",
+        "log_level": 2,  # no line on stderr per failed attempt: errors reach us as exceptions
+        **settings.kafka.security,
+        **more,
+    }
+
+
+class KafkaOutbox:
+    """`Outbox` of connectors.ports."""
+
+    def __init__(self, settings: Settings, targets: Sequence[Target] = ()) -> None:
+        """Open a producer. `targets` tell which key columns are numbers in a replay message."""
+        self._settings = settings
+        self._targets: Mapping[tuple[str, str], Target] = {(str(t.table), t.column): t for t in targets}
+        options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2}
+        limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000}
+        self._producer = Producer(client_config(settings, **options, **limit))
+
+    def send_chunks(self, chunks: Sequence[Chunk]) -> None:
+        """As the port says."""
+        self._send(self._chunk_record(chunk) for chunk in chunks)
+
+    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+        """As the port says."""
+        topic = self._settings.dead_letter_topic
+        log.warning("event moved to the dead-letter topic", topic=topic, record=record.position, reason=str(reason))
+        self._send([(topic, record.key, record.value, dead_letter.headers(record, reason, stage=stage))])
+
+    def _chunk_record(self, chunk: Chunk) -> tuple[str, bytes, bytes, list[Any]]:
+        topic = self._settings.deferred_topic if chunk.run is None else self._settings.replay_topic
+        key = f"{chunk.run}/{chunk.number}" if chunk.run else f"{chunk.table}/{chunk.keys[0]}"
+        value = chunk.encode(self._targets.get((str(chunk.table), chunk.column)))
+        return topic, key.encode(), value, []
+
+    def _send(self, records: Iterable[tuple[str, bytes | None, bytes | None, list[Any]]]) -> None:
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        topic = ""
+        try:
+            for topic, key, value, headers in records:
+                self._producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+            left = self._producer.flush(_DELIVERY_SECONDS + 5)
+        except (KafkaException, BufferError) as error:
+            raise TransientError(f"Kafka took no record for topic {topic} ({error})") from error
+        if failures or left:
+            why = failures[0].str() if failures else f"{left} records without an answer"
+            raise TransientError(
+                f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic} ({why})",
+                fix="check kafka.bootstrap_servers, and that `embedsync init` created the topic",
+            )

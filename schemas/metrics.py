@@ -1,0 +1,31 @@
+"""Every metric's name, type and labels, once. Base units, `_total` on counters.
+
+Hazard: label values are bounded: table names and outcomes, never keys, runs or hosts.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("embedsync_events", "Rows looked at by a lane, by what became of them", ["lane", "table", "outcome"])
+TEXTS_ENCODED = Counter("embedsync_texts_encoded", "Texts that went through the model", ["lane"])
+EMBED_SECONDS = Histogram(
+    "embedsync_embed_duration_seconds",
+    "Time the model took for a micro-batch",
+    ["lane"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
+)
+WRITE_SECONDS = Histogram(
+    "embedsync_write_duration_seconds",
+    "Time of the transaction that writes a micro-batch",
+    ["lane"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
+)
+FRESHNESS_SECONDS = Histogram(
+    "embedsync_freshness_seconds",
+    "From the commit of a change to its vector being written",
+    ["table"],
+    buckets=(0.02, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+)
+RETRIES = Counter("embedsync_retries", "Batches tried again because a service was away", ["lane"])
+DEAD_LETTERS = Counter("embedsync_dead_letters", "Events moved to the dead-letter topic", ["lane", "stage"])
+DEFERRED = Counter("embedsync_deferred", "Rows handed to the replay topic to be looked at later", ["lane", "reason"])
+LAST_PROGRESS = Gauge("embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch", ["lane"])

@@ -1,0 +1,200 @@
+"""The Faust application, in the one pattern that lost nothing under fault injection.
+
+Raw bytes; `noack_take`; one actor per agent; the work in an executor thread, never in the event loop; retries inside
+the body, bounded; no exception ever leaves the loop body: the process exits instead and the offsets stay where they
+are; acknowledge after the write.
+
+Hazard: every other way that Faust's documentation shows (`take`, concurrency > 1, on_error, sinks, a raise out of the
+body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust", says what was seen.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import faust
+import structlog
+
+from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping
+from schemas.record import Record
+from schemas.settings import Settings
+from streams import logs
+from streams.lanes import Lane
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_GRACE_SECONDS = 5.0
+"""How long a batch may go on after SIGTERM before its waits are cut short; a supervisor kills after 30 s."""
+
+_DEFERRED_BATCH = 64
+_DEFERRED_PAUSE_SECONDS = 0.25
+"""A deferred row that is not due goes back to the end of its topic after this pause, so that it holds nobody up."""
+
+_IDLE_CHECK_SECONDS = 10.0
+
+
+class Runner:
+    """Drives one lane from Faust's streams."""
+
+    def __init__(self, app: faust.App, lane: Lane) -> None:
+        """One executor thread: the lane's parts are used by one thread only."""
+        self._app = app
+        self._lane = lane
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
+        self._last_work = lane.clock.monotonic()
+
+    async def live(self, stream: Any, size: int, linger_seconds: float) -> None:
+        """Agent body of the change topics."""
+        if self._lane.sync is None:
+            raise ConfigurationError("this lane is not the live one")
+        async for events in stream.noack_take(size, within=linger_seconds):
+            await self._guarded(self._run(self._lane.sync.handle, _records(events)))
+            for event in events:
+                await stream.ack(event)
+
+    async def deferred(self, stream: Any) -> None:
+        """Agent body of the deferred topic: waits for due rows outside the executor."""
+        if self._lane.sync is None:
+            raise ConfigurationError("this lane is not the live one")
+        sync = self._lane.sync
+        async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
+            records = _records(events)
+            await asyncio.sleep(min(sync.due_in(records), _DEFERRED_PAUSE_SECONDS))
+            await self._guarded(self._run(sync.handle_deferred, records))
+            for event in events:
+                await stream.ack(event)
+
+    async def replay(self, stream: Any) -> None:
+        """Agent body of the replay topic: one chunk at a time, one executor job per micro-batch."""
+        async for events in stream.noack_take(1, within=1.0):
+            for event in events:
+                await self._guarded(self._work_off(_record(event)))
+                await stream.ack(event)
+
+    async def unload_when_idle(self, seconds: float) -> None:
+        """Give the model's memory back after `seconds` without work."""
+        if self._lane.clock.monotonic() - self._last_work > seconds:
+            await self._guarded(self._run(self._lane.embedder.unload))
+            self._last_work = self._lane.clock.monotonic()
+
+    async def _work_off(self, record: Record) -> None:
+        if self._lane.chunks is None:
+            raise ConfigurationError("this lane is not the replay one")
+        steps = self._lane.chunks.steps(record)
+        while await self._run(next, steps, None) is not None:
+            self._last_work = self._lane.clock.monotonic()
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""
+        future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        stopping_since: float | None = None
+        while True:
+            done, _ = await asyncio.wait({future}, timeout=0.5)
+            if done:
+                return future.result()
+            if self._app.should_stop:
+                now = self._lane.clock.monotonic()
+                stopping_since = stopping_since or now
+                if now - stopping_since > _GRACE_SECONDS:
+                    self._lane.clock.stop()
+
+    async def _guarded(self, work: Any) -> None:
+        """Await a batch's work; any failure ends the process here, with the offsets where they were."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self._app.should_stop:
+                raise
+            leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
+        except Stopping:
+            leave(0, "stopped with a batch in hand; it will be handled again")
+        except ConfigurationError as error:
+            leave(error.exit_code, str(error))
+        except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
+            leave(EXIT_RESTART, str(error) or type(error).__name__, error)
+
+
+def leave(code: int, reason: str, error: BaseException | None = None) -> None:
+    """End the process now, without Faust's shutdown, which would commit what was not handled."""
+    report = log.info if code == 0 else log.critical
+    report("worker leaves", exit_code=code, reason=reason, exc_info=error)
+    logs.flush()
+    os._exit(code)
+
+
+def build(settings: Settings, lane: Lane, role: str) -> faust.App:
+    """The Faust application of one role.
+
+    Args:
+        settings: topics, group, batch size and linger.
+        lane: the work.
+        role: `live` or `replay`.
+    """
+    live = role == "live"
+    app = faust.App(settings.live_group if live else settings.replay_group, **_options(settings))
+    runner = Runner(app, lane)
+    if live:
+        changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
+        size, linger = settings.live.batch_size, settings.live.linger_ms / 1000
+
+        async def sync(stream: Any) -> None:
+            await runner.live(stream, size, linger)
+
+        app.agent(changes, name="sync", concurrency=1)(sync)
+        app.agent(_topic(app, [settings.deferred_topic]), name="deferred", concurrency=1)(runner.deferred)
+    else:
+        app.agent(_topic(app, [settings.replay_topic]), name="replay", concurrency=1)(runner.replay)
+
+        async def idle() -> None:
+            await runner.unload_when_idle(settings.replay.idle_unload_seconds)
+
+        app.timer(interval=_IDLE_CHECK_SECONDS)(idle)
+    return app
+
+
+def _topic(app: faust.App, names: Sequence[str]) -> Any:
+    return app.topic(
+        *sorted(set(names)), key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """The settings table of the stress tests, each with what the default would do."""
+    return {
+        "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        "store": "memory://",
+        "web_enabled": False,  # binds 0.0.0.0 without authentication
+        "processing_guarantee": "at_least_once",
+        "stream_wait_empty": True,
+        "broker_commit_interval": 1.0,
+        "broker_commit_every": 1000,
+        "broker_session_timeout": 30,
+        "broker_heartbeat_interval": 3,
+        "broker_rebalance_timeout": 120,
+        "broker_max_poll_interval": 604_800,  # purely client-side: leaves the group and never comes back
+        "broker_max_poll_records": 200,
+        "stream_buffer_maxsize": 1024,  # pressure starts at 80 %; the rest must hold one poll
+        "consumer_auto_offset_reset": "earliest",
+        "topic_allow_declare": False,  # topics are made by `init`, with the right partitions
+        "topic_disable_leader": True,
+        "table_standby_replicas": 0,
+        "producer_acks": -1,
+        "producer_request_timeout": 30.0,  # default 20 minutes
+        "worker_redirect_stdouts": False,
+    }
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    headers = tuple((str(name), value) for name, value in (message.headers or ()))
+    timestamp = round(message.timestamp * 1000) if message.timestamp else None
+    return Record(message.topic, message.partition, message.offset, message.key, message.value, headers, timestamp)
+
+
+def _records(events: Sequence[Any]) -> list[Record]:
+    return [_record(event) for event in events]

@@ -1,0 +1,128 @@
+"""The replay lane, free of Faust: chunks of keys in, true vectors and a ledger that tells of them out.
+
+A chunk is worked off in micro-batches. Each is one step: the caller may let other work in between, and may stop after
+any of them, for the ledger moves in the transaction that writes the vectors and the next worker goes on from there.
+
+Hazard: two workers may hold one chunk for a while (a rebalance, a worker that was thought dead). The ledger's position
+is compared in the writing transaction, so only one of them gets through and nothing is counted twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from connectors.ports import Clock, Ledger, Outbox, Store
+from schemas import metrics
+from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.document import Update, Vector, Written
+from schemas.errors import PoisonEvent
+from schemas.record import Record
+from schemas.settings import Settings
+from schemas.table import Key
+from schemas.target import Target
+from streams.retry import Patience
+from streams.settle import Settler
+
+
+class Chunks:
+    """Handles chunks of replay runs. One thread."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        store: Store,
+        ledger: Ledger,
+        settler: Settler,
+        outbox: Outbox,
+        clock: Clock,
+        patience: Patience,
+        settings: Settings,
+    ) -> None:
+        """Join the parts; store and ledger share one connection."""
+        self._targets = {(target.table, target.column): target for target in targets}
+        self._store = store
+        self._ledger = ledger
+        self._settler = settler
+        self._outbox = outbox
+        self._clock = clock
+        self._patience = patience
+        self._micro_batch = settings.replay.micro_batch
+        self._defer_seconds = settings.live.defer_seconds
+
+    def steps(self, record: Record) -> Iterator[int]:
+        """Work off the chunk in one record.
+
+        Yields:
+            keys handled, after each micro-batch. When the iterator ends, the chunk is handled: done, dead-lettered,
+            or of a run that was cancelled.
+
+        Raises:
+            TransientError, ConfigurationError, Stopping: the record may not be acknowledged.
+        """
+        try:
+            chunk = Chunk.parse(record.value)
+            target = self._targets.get((chunk.table, chunk.column))
+            if chunk.run is None or target is None:
+                raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+        except PoisonEvent as reason:
+            self._dead_letter(record, reason, "decode")
+            return
+        while (position := self._patience.call(self._ledger.position, chunk)) is not None:
+            if position >= len(chunk.keys):
+                break
+            try:
+                yield self._step(record, chunk, target, position)
+            except LedgerConflict:
+                yield 0  # somebody else moved the chunk: go on from where it is now
+        self._patience.call(self._ledger.finish, chunk)
+
+    def _step(self, record: Record, chunk: Chunk, target: Target, start: int) -> int:
+        self._clock.wait(0)
+        if chunk.run is None:
+            raise PoisonEvent(f"{chunk.name} has no run")
+        if chunk.model != target.model:
+            left = len(chunk.keys) - start
+            self._write(target, [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+            return left
+        keys = chunk.keys[start : start + self._micro_batch]
+        vectors: dict[bytes, Vector] = {}
+        updates: list[Update] = []
+        current = blank = found = failed = 0
+        for part, reading in self._settler.read(target, keys):
+            if isinstance(reading, PoisonEvent):
+                self._dead_letter(record, PoisonEvent(f"row {part[0]}: {reading.message}"), "read")
+                failed += 1
+                continue
+            findings = self._settler.find(target, reading.documents, vectors)
+            updates += findings.updates
+            current += findings.current
+            blank += findings.blank
+            found += len(reading.documents)
+        gone = len(keys) - found - failed
+        progress = Progress(chunk.run, chunk.number, start, len(keys), current, blank, gone, failed)
+        self._write(target, updates, progress)
+        return len(keys)
+
+    def _write(self, target: Target, updates: Sequence[Update], progress: Progress) -> None:
+        def defer(keys: Sequence[Key]) -> None:
+            self._defer(target, keys)
+
+        with metrics.WRITE_SECONDS.labels("replay").time():
+            outcome = self._patience.call(self._store.write, target, updates, progress, defer)
+        written = [w.value for w in outcome.values()]
+        counts = {name: getattr(progress, name) for name in ("current", "blank", "gone", "failed", "obsolete")}
+        counts |= {w.value: written.count(w.value) for w in Written}
+        for name, count in counts.items():
+            if count:
+                metrics.EVENTS.labels("replay", str(target.table), name).inc(count)
+        metrics.LAST_PROGRESS.labels("replay").set(self._clock.now().timestamp())
+
+    def _defer(self, target: Target, keys: Sequence[Key]) -> None:
+        now = self._clock.now()
+        deferral = Deferral(now, now + timedelta(seconds=self._defer_seconds), 1)
+        chunks = [Chunk(target.table, target.column, target.model, (key,), deferral=deferral) for key in keys]
+        self._outbox.send_chunks(chunks)
+        metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
+
+    def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
+        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
+        metrics.DEAD_LETTERS.labels("replay", stage).inc()

@@ -1,0 +1,59 @@
+"""Patience with a service that is away: tried again in place, with back-off, for a bounded time.
+
+Only `TransientError` is retried; everything else is the caller's at once. A wait ends at once when the process is
+asked to stop.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from connectors.ports import Clock
+from schemas import metrics
+from schemas.errors import TransientError
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Patience:
+    """Calls a function until the service answers, at most for `seconds`."""
+
+    def __init__(self, clock: Clock, *, seconds: float, lane: str) -> None:
+        """Set the limits.
+
+        Args:
+            clock: waits between the tries; its wait raises Stopping.
+            seconds: after this long the last error is raised.
+            lane: label of the metric.
+        """
+        self._clock = clock
+        self._seconds = seconds
+        self._lane = lane
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function`, again and again while it raises TransientError.
+
+        Raises:
+            TransientError: the service stayed away for the whole time.
+            Stopping: the process was asked to stop meanwhile.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_delay(self._seconds),
+            wait=wait_exponential_jitter(initial=0.1, max=10.0, jitter=0.5),
+            sleep=self._clock.wait,
+            before_sleep=self._note,
+            reraise=True,
+        )
+        return retrying(function, *args, **kwargs)
+
+    def _note(self, state: RetryCallState) -> None:
+        metrics.RETRIES.labels(self._lane).inc()
+        error = state.outcome.exception() if state.outcome else None
+        seconds = round(state.upcoming_sleep, 1)
+        log.warning("trying again", reason=str(error), attempt=state.attempt_number, after_seconds=seconds)

@@ -1,0 +1,116 @@
+"""`embedsync worker` without a role: one child process per role, restarted when it asks for it.
+
+A child that exits 78 is not restarted: the configuration is wrong, and the supervisor stops the others and exits 78
+itself. SIGTERM and Ctrl-C are passed on; a child that does not leave in time is killed.
+
+Hazard: children must not outlive a supervisor that was killed with SIGKILL. On Linux the kernel ends them
+(PR_SET_PDEATHSIG); elsewhere they would have to be ended by hand.
+"""
+
+import ctypes
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+import structlog
+
+from connectors.ports import Clock
+from schemas.errors import EXIT_CONFIGURATION
+
+log = structlog.get_logger()
+
+_GRACE_SECONDS = 30.0
+_FIRST_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0
+"""A child that lived this long starts again without back-off."""
+_POLL_SECONDS = 0.2
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass
+class _Child:
+    role: str
+    command: Sequence[str]
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    start_at: float = 0.0
+    failures: int = 0
+
+
+class Supervisor:
+    """Keeps one process per role running."""
+
+    def __init__(self, commands: dict[str, Sequence[str]], clock: Clock) -> None:
+        """Take the command line of each role."""
+        self._children = [_Child(role, command) for role, command in commands.items()]
+        self._clock = clock
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Run until asked to stop, or until a child's configuration turns out to be wrong.
+
+        Returns:
+            0 when asked to stop, 78 for a wrong configuration.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        code = 0
+        while not self._stop.is_set() and code == 0:
+            for child in self._children:
+                code = code or self._tend(child)
+            self._stop.wait(_POLL_SECONDS)
+        self._end_all()
+        return code
+
+    def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
+        log.info("stopping the workers", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _tend(self, child: _Child) -> int:
+        now = self._clock.monotonic()
+        if child.process is None:
+            if now >= child.start_at:
+                self._start(child, now)
+            return 0
+        code = child.process.poll()
+        if code is None:
+            return 0
+        child.process = None
+        if code == EXIT_CONFIGURATION:
+            log.critical("worker cannot work like this; not restarted", role=child.role, exit_code=code)
+            return EXIT_CONFIGURATION
+        child.failures = 0 if now - child.started > _HEALTHY_SECONDS else child.failures + 1
+        backoff = min(_FIRST_BACKOFF_SECONDS * 2**child.failures, _LONGEST_BACKOFF_SECONDS)
+        backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
+        child.start_at = now + backoff
+        log.warning("worker ended; starting it again", role=child.role, exit_code=code, after_seconds=round(backoff, 1))
+        return 0
+
+    def _start(self, child: _Child, now: float) -> None:
+        child.process = subprocess.Popen(child.command, preexec_fn=_die_with_parent, start_new_session=True)  # noqa: PLW1509
+        child.started = now
+        log.info("worker started", role=child.role, pid=child.process.pid)
+
+    def _end_all(self) -> None:
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = self._clock.monotonic() + _GRACE_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - self._clock.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("worker did not leave in time; killed", pid=process.pid)
+                process.kill()
+                process.wait()
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

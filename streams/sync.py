@@ -1,0 +1,224 @@
+"""The live lane, free of Faust: a batch of change events in, true vectors out.
+
+    decode -> read current rows -> decide -> embed -> write (compare-and-set) -> [acknowledge: the caller]
+
+When `handle` returns, every event of the batch is handled: its row was written, found current or gone, durably
+deferred, or dead-lettered. When it raises, none may be acknowledged.
+
+Hazard: an event whose transaction the read cannot see yet must not be concluded from; it is read again after a short
+wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from connectors.ports import Clock, Outbox, Store
+from schemas import change, metrics
+from schemas.chunk import Chunk, Deferral
+from schemas.document import Reading, Vector, Written
+from schemas.errors import PoisonEvent
+from schemas.record import Record
+from schemas.settings import LiveSettings
+from schemas.table import Key, TableName
+from schemas.target import Target
+from streams.retry import Patience
+from streams.settle import Settler
+
+_PAUSE_SECONDS = 0.01
+"""Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
+
+_LONGEST_DEFERRAL_SECONDS = 30.0
+
+
+@dataclass
+class Hint:
+    """That a row may have changed: the transactions that did it, and the records that said so.
+
+    `deferral` is set when the row was deferred before.
+    """
+
+    txids: set[int] = field(default_factory=set)
+    records: list[Record] = field(default_factory=list)
+    committed_at: datetime | None = None
+    deferral: Deferral | None = None
+
+
+Hints = dict[Key, Hint]
+
+
+class Sync:
+    """Handles batches of the live lane. One thread."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        store: Store,
+        settler: Settler,
+        outbox: Outbox,
+        clock: Clock,
+        patience: Patience,
+        settings: LiveSettings,
+        origin: str,
+    ) -> None:
+        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo."""
+        self._targets: dict[TableName, list[Target]] = {}
+        for target in targets:
+            self._targets.setdefault(target.table, []).append(target)
+        self._store = store
+        self._settler = settler
+        self._outbox = outbox
+        self._clock = clock
+        self._patience = patience
+        self._settings = settings
+        self._origin = f"{origin}_"
+
+    def handle(self, records: Sequence[Record]) -> None:
+        """Make the rows true that a batch of change events speaks of.
+
+        Raises:
+            TransientError: a service stayed away longer than `live.retry_seconds`.
+            ConfigurationError: it will never work like this.
+            Stopping: asked to stop before the batch was done.
+        """
+        for target, hints in self._decode(records).items():
+            self._settle(target, hints)
+        metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
+
+    def handle_deferred(self, records: Sequence[Record]) -> None:
+        """Look again at deferred rows whose time has come; the others go back to the end of their topic.
+
+        Raises:
+            as `handle`.
+        """
+        due: dict[Target, Hints] = {}
+        for record in records:
+            chunk = self._chunk(record)
+            if chunk is None or chunk.deferral is None:
+                continue
+            if chunk.deferral.not_before > self._clock.now():
+                self._patience.call(self._outbox.send_chunks, [chunk])
+                continue
+            for target in self._targets.get(chunk.table, []):
+                if target.column == chunk.column:
+                    hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=chunk.deferral))
+                    hint.records.append(record)
+                    hint.txids.update(self._still_awaited(chunk.deferral))
+        for target, hints in due.items():
+            self._settle(target, hints)
+
+    def due_in(self, records: Iterable[Record]) -> float:
+        """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
+        waits = [0.0]
+        for record in records:
+            try:
+                deferral = Chunk.parse(record.value).deferral
+            except PoisonEvent:
+                return 0.0
+            if deferral is not None:
+                waits.append((deferral.not_before - self._clock.now()).total_seconds())
+        return max(0.0, min(waits[1:], default=0.0))
+
+    def _decode(self, records: Sequence[Record]) -> dict[Target, Hints]:
+        hints: dict[Target, Hints] = {}
+        for record in records:
+            try:
+                self._decode_one(record, hints)
+            except PoisonEvent as reason:
+                self._dead_letter(record, reason, "decode")
+        return hints
+
+    def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
+        event = change.parse(record.key, record.value)
+        if event is None or not event.touches_row or (event.origin or "").startswith(self._origin):
+            metrics.EVENTS.labels("live", str(event.table) if event else "", "ignored").inc()
+            return
+        targets = self._targets.get(event.table)
+        if targets is None:
+            raise PoisonEvent(f"table {event.table} is not among [[tables]]")
+        for target in targets:
+            hint = hints.setdefault(target, {}).setdefault(event.key([c.name for c in target.key]), Hint())
+            hint.records.append(record)
+            if event.txid is not None:
+                hint.txids.add(event.txid)
+            if event.committed_at is not None:
+                hint.committed_at = min(hint.committed_at or event.committed_at, event.committed_at)
+
+    def _settle(self, target: Target, hints: Hints) -> None:
+        vectors: dict[bytes, Vector] = {}
+        deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
+        while True:
+            early, locked = self._attempt(target, hints, vectors)
+            hints = {key: hints[key] for key in (*early, *locked)}
+            if not hints:
+                return
+            if self._clock.monotonic() >= deadline:
+                self._defer(target, hints, early)
+                return
+            self._clock.wait(_PAUSE_SECONDS)
+
+    def _attempt(self, target: Target, hints: Hints, vectors: dict[bytes, Vector]) -> tuple[list[Key], list[Key]]:
+        early: list[Key] = []
+        locked: list[Key] = []
+        for keys, reading in self._settler.read(target, list(hints)):
+            if isinstance(reading, PoisonEvent):
+                for record in hints[keys[0]].records:
+                    self._dead_letter(record, reading, "read")
+                continue
+            waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
+            early += waiting
+            ready = set(keys) - set(waiting)
+            locked += self._write(target, ready, reading, hints, vectors)
+        return early, locked
+
+    def _write(
+        self, target: Target, ready: set[Key], reading: Reading, hints: Hints, vectors: dict[bytes, Vector]
+    ) -> list[Key]:
+        documents = [document for document in reading.documents if document.key in ready]
+        findings = self._settler.find(target, documents, vectors)
+        outcome: Mapping[Key, Written] = {}
+        if findings.updates:
+            with metrics.WRITE_SECONDS.labels("live").time():
+                outcome = self._patience.call(self._store.write, target, findings.updates)
+        self._count(target, findings.current, findings.blank, len(ready) - len(documents), outcome)
+        now = self._clock.now()
+        for key, written in outcome.items():
+            committed_at = hints[key].committed_at
+            if written is Written.WRITTEN and committed_at is not None:
+                metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
+        return [key for key, written in outcome.items() if written is Written.LOCKED]
+
+    def _count(self, target: Target, current: int, blank: int, gone: int, outcome: Mapping[Key, Written]) -> None:
+        written = [w.value for w in outcome.values()]
+        counts = {"current": current, "blank": blank, "gone": gone}
+        counts |= {name: written.count(name) for name in set(written)}
+        for name, count in counts.items():
+            metrics.EVENTS.labels("live", str(target.table), name).inc(count)
+
+    def _defer(self, target: Target, hints: Hints, early: Sequence[Key]) -> None:
+        now = self._clock.now()
+        chunks = []
+        for key, hint in hints.items():
+            attempt = hint.deferral.attempt + 1 if hint.deferral else 1
+            seconds = min(self._settings.defer_seconds * 2 ** (attempt - 1), _LONGEST_DEFERRAL_SECONDS)
+            since = hint.deferral.since if hint.deferral else now
+            deferral = Deferral(since, now + timedelta(seconds=seconds), attempt, tuple(sorted(hint.txids)))
+            chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=deferral))
+            metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
+        self._patience.call(self._outbox.send_chunks, chunks)
+
+    def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
+        """Transactions that are still waited for; none when it has been so long that a failover must have lost them."""
+        age = (self._clock.now() - deferral.since).total_seconds()
+        return deferral.txids if age < self._settings.defer_limit_seconds else ()
+
+    def _chunk(self, record: Record) -> Chunk | None:
+        try:
+            return Chunk.parse(record.value)
+        except PoisonEvent as reason:
+            self._dead_letter(record, reason, "decode")
+            return None
+
+    def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
+        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
+        metrics.DEAD_LETTERS.labels("live", stage).inc()
