@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import structlog
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from connectors.ports import Clock
 from schemas import metrics
@@ -42,10 +42,11 @@ class Patience:
             TransientError: the service stayed away for the whole time.
             Stopping: the process was asked to stop meanwhile.
         """
+        deadline = self._clock.monotonic() + self._seconds
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_delay(self._seconds),
-            wait=wait_exponential_jitter(initial=0.1, max=10.0, jitter=0.5),
+            stop=lambda _: self._clock.monotonic() >= deadline,
+            wait=wait_exponential_jitter(multiplier=0.1, max=10.0, jitter=0.5),
             sleep=self._clock.wait,
             before_sleep=self._note,
             reraise=True,

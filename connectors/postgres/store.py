@@ -150,9 +150,8 @@ class PostgresStore:
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
         }
-        fixed = {
-            n: getattr(progress, n) for n in ("number", "start", "handled", "current", "blank", "gone", "obsolete")
-        }
+        names = ("number", "start", "handled", "current", "blank", "gone", "failed", "obsolete")
+        fixed = {name: getattr(progress, name) for name in names}
         cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
         if cursor.rowcount != 1:
             raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")

@@ -20,7 +20,7 @@ COMMENT ON TABLE embedsync.models IS 'The models that were ever wanted, by the i
 
 CREATE TABLE embedsync.replays (
     run         uuid PRIMARY KEY,
-    only        text NOT NULL CHECK (only IN ('missing', 'stale', 'all')),
+    scope       text NOT NULL CHECK (scope IN ('missing', 'stale', 'all')),
     state       text NOT NULL CHECK (state IN ('planned', 'running', 'paused', 'cancelled', 'done')),
     created_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz

@@ -1,0 +1,174 @@
+"""In-memory twins of the ports, for unit tests. The contract suites hold them to what the real services do.
+
+Hazard: a twin is single-threaded and forgets everything; it is never a substitute in production.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from connectors.models.twin import TwinEmbedder
+from connectors.ports import Defer
+from schemas.chunk import Chunk, LedgerConflict, Progress
+from schemas.document import Document, Reading, Update, Vector, Written
+from schemas.errors import PoisonEvent, Stopping, TargetMismatch
+from schemas.record import Record
+from schemas.snapshot import Snapshot
+from schemas.table import Key
+from schemas.target import Target
+
+__all__ = ["MemoryClock", "MemoryOutbox", "MemoryRow", "MemoryStore", "TwinEmbedder"]
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """A row: the text and, once written, the vector with its provenance."""
+
+    text: str | None
+    vector: Vector | None = None
+    hash: bytes | None = None
+    model: str | None = None
+
+
+@dataclass
+class LedgerEntry:
+    """Where a chunk stands."""
+
+    done: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    cancelled: bool = False
+
+
+class MemoryStore:
+    """Twin of `Store` and `Ledger`: one table of rows, locks and transactions in progress."""
+
+    def __init__(self, target: Target) -> None:
+        """Hold the rows of one target, which is also what is wanted."""
+        self.rows: dict[Key, MemoryRow] = {}
+        self.locked: set[Key] = set()
+        self.running: set[int] = set()
+        self.next_xid = 100
+        self.wanted = (target.model, target.dimensions)
+        self.ledger: dict[tuple[str, int], LedgerEntry] = {}
+        self.reads = 0
+
+    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+        """As the port says."""
+        self.reads += 1
+        for key in keys:
+            for part, column in zip(key, target.key, strict=True):
+                if column.is_integer and not part.lstrip("-").isdigit():
+                    raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {part!r})")
+        snapshot = Snapshot(min(self.running, default=self.next_xid), self.next_xid, frozenset(self.running))
+        return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
+
+    def write(
+        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
+    ) -> Mapping[Key, Written]:
+        """As the port says."""
+        rows = dict(self.rows)
+        outcome = {update.key: self._set(rows, target, update) for update in updates}
+        if Written.CHANGED in outcome.values() and self.wanted != (target.model, target.dimensions):
+            raise TargetMismatch(f"{target.name} wants vectors of {self.wanted[0]}, this worker makes {target.model}")
+        locked = [key for key, written in outcome.items() if written is Written.LOCKED]
+        if locked and defer is not None:
+            defer(locked)
+        if progress is not None:
+            self._advance(progress, updates, outcome)
+        self.rows = rows
+        return outcome
+
+    def position(self, chunk: Chunk) -> int | None:
+        """As the port says."""
+        entry = self.ledger.get((str(chunk.run), chunk.number))
+        return None if entry is None or entry.cancelled else entry.done
+
+    def finish(self, chunk: Chunk) -> None:
+        """As the port says; the twin keeps no state of runs."""
+
+    def close(self) -> None:
+        """As the port says; there is no connection."""
+
+    def _document(self, key: Key) -> Document:
+        row = self.rows[key]
+        blank = row.text is None or not row.text.strip()
+        return Document(key, row.text or "", blank, sha256(row.text), row.hash, row.model, row.vector is not None)
+
+    def _set(self, rows: dict[Key, MemoryRow], target: Target, update: Update) -> Written:
+        row = rows.get(update.key)
+        if row is None or update.key in self.locked:
+            return Written.LOCKED
+        blank = row.text is None or not row.text.strip()
+        still = blank if update.vector is None else sha256(row.text) == update.hash
+        if not still or self.wanted != (target.model, target.dimensions):
+            return Written.CHANGED
+        if update.vector is None:
+            rows[update.key] = MemoryRow(row.text)
+        else:
+            rows[update.key] = replace(row, vector=update.vector, hash=update.hash, model=target.model)
+        return Written.WRITTEN
+
+    def _advance(self, progress: Progress, updates: Sequence[Update], outcome: Mapping[Key, Written]) -> None:
+        entry = self.ledger[str(progress.run), progress.number]
+        if entry.done != progress.start:
+            raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
+        entry.done += progress.handled
+        counted = {name: getattr(progress, name) for name in ("current", "blank", "gone", "failed", "obsolete")}
+        for update in updates:
+            written = outcome[update.key]
+            name = {Written.CHANGED: "changed", Written.LOCKED: "deferred"}.get(written)
+            name = name or ("embedded" if update.vector is not None else "cleared")
+            counted[name] = counted.get(name, 0) + 1
+        for name, count in counted.items():
+            entry.counts[name] = entry.counts.get(name, 0) + count
+
+
+@dataclass
+class MemoryOutbox:
+    """Twin of `Outbox`: keeps what was sent."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    dead_letters: list[tuple[Record, str, str]] = field(default_factory=list)
+
+    def send_chunks(self, chunks: Sequence[Chunk]) -> None:
+        """As the port says."""
+        self.chunks += chunks
+
+    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+        """As the port says."""
+        self.dead_letters.append((record, str(reason), stage))
+
+
+class MemoryClock:
+    """Time that passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        """Start at an arbitrary moment."""
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.stopping = False
+        self.waits: list[float] = []
+
+    def now(self) -> datetime:
+        """As the port says."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """As the port says."""
+        return self._now.timestamp()
+
+    def wait(self, seconds: float) -> None:
+        """As the port says."""
+        if self.stopping:
+            raise Stopping("asked to stop")
+        self.waits.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+
+
+def sha256(text: str | None) -> bytes | None:
+    """The hash that Postgres computes: sha256 of the UTF-8 bytes; None for NULL."""
+    return None if text is None else hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,45 @@
+"""Nearest rows by cosine distance, among those that the wanted model embedded."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from pgvector import Vector as PgVector
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.document import Vector
+from schemas.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row found: its key, its text now, the cosine similarity to the query (-1 to 1), when it was embedded."""
+
+    table: str
+    key: tuple[str, ...]
+    text: str
+    similarity: float
+    embedded_at: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit by field name."""
+        return asdict(self)
+
+
+def nearest(session: Session, target: Target, query: Vector, limit: int) -> list[Hit]:
+    """The rows nearest to a query vector.
+
+    Args:
+        session: any connection that may read the table.
+        target: the column; only rows of its model are searched.
+        query: float32[dimensions], unit length.
+        limit: most rows returned.
+
+    Returns:
+        hits, most similar first.
+    """
+    statement = queries.for_target("search_rows", target)
+    parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": limit}
+    lines = session.rows(statement, parameters)
+    return [Hit(str(target.table), tuple(key), text or "", float(sim), at) for key, text, sim, at in lines]

@@ -1,0 +1,4 @@
+-- How far a column is enumerated; moves in the transaction that adds the chunks.
+UPDATE embedsync.replay_scopes
+SET cursor_key = coalesce(%(cursor)s, cursor_key), enumerated = %(enumerated)s
+WHERE run = %(run)s AND table_name = %(table)s AND column_name = %(column)s

@@ -1,0 +1,253 @@
+"""The verdict on a lag report: which hop is worst, in words, and how bad that is.
+
+Pure. The hops are those of the data: source (slot), capture (connector), live, replay.
+
+Hazards:
+- Lag zero is not fresh: with the slot or the connector stopped, nothing reaches Kafka and every lag is 0. So the two
+  hops before Kafka are part of every verdict.
+- The replay lane is judged by its ledger, not by its lag: a full replay is hours behind by design. Only its worker
+  being away, or chunks that expired, are trouble here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from schemas.duration import show_duration
+from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status, rfc3339, worst
+
+Hop = Literal["source", "capture", "live", "replay"]
+
+
+class Severity(StrEnum):
+    """States of a monitoring plugin, worst first (CRITICAL, WARNING, UNKNOWN, OK)."""
+
+    CRITICAL = "CRITICAL"
+    WARNING = "WARNING"
+    UNKNOWN = "UNKNOWN"
+    OK = "OK"
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of `--check`."""
+        return {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a warning, and critical."""
+
+    warn: float = 30.0
+    crit: float = 300.0
+
+
+DEFAULT_THRESHOLDS = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth saying about a hop. OK findings only inform."""
+
+    severity: Severity
+    hop: Hop
+    sentence: str
+
+    def __str__(self) -> str:
+        """`hop: sentence`."""
+        return f"{self.hop}: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class LagReport:
+    """Everything `embedsync lag` knows at one moment.
+
+    `kafka_error` is set when no broker answered; both groups then hold nothing.
+    """
+
+    time: datetime
+    live: GroupLag
+    replay: GroupLag
+    slot: SlotLag
+    connector: ConnectorState
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    kafka_error: str | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be said, worst first, then in the order of the flow."""
+        capture = list(_capture(self.connector))
+        found = [*_source(self.slot, capture_is_known_bad=bool(capture)), *capture]
+        if self.kafka_error is not None:
+            found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
+        else:
+            found += [*_lane("live", self.live, self.thresholds), *_lane("replay", self.replay, None)]
+        order = list(Severity)
+        return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+    @property
+    def severity(self) -> Severity:
+        """The worst finding's."""
+        return self.findings[0].severity if self.findings else Severity.OK
+
+    @property
+    def verdict(self) -> str:
+        """One line: the worst hop and what is wrong with it, or that all is caught up."""
+        return str(self.findings[0]) if self.findings else "all caught up"
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data; durations in seconds, sizes in bytes, None for unknown."""
+        return {
+            "time": rfc3339(self.time),
+            "status": str(self.severity),
+            "hop": self.findings[0].hop if self.findings else None,
+            "verdict": self.verdict,
+            "groups": [{"lane": "live", **self.live.to_json()}, {"lane": "replay", **self.replay.to_json()}],
+            "slot": self.slot.to_json(),
+            "connector": self.connector.to_json(),
+            "error": self.kafka_error,
+        }
+
+    def plugin_lines(self) -> list[str]:
+        """The report as a monitoring plugin prints it: state, detail and performance data, then the other findings."""
+        lag, age = self.live.total_lag, self.live.max_time_lag_seconds
+        figures = (
+            f"time_lag={_figure(age, 's')};{self.thresholds.warn:g};{self.thresholds.crit:g} lag={_figure(lag)}"
+            f" replay_lag={_figure(self.replay.total_lag)} slot_retained={_figure(self.slot.retained_bytes, 'B')}"
+        )
+        rest = [f"{finding.severity} - {_plain(str(finding))}" for finding in self.findings[1:]]
+        return [f"LAG {self.severity} - {_plain(self.verdict)} | {figures}", *rest]
+
+
+def plugin_line(severity: Severity, sentence: str) -> str:
+    """The first line of a check that has no figures."""
+    return f"LAG {severity} - {_plain(sentence)}"
+
+
+def _source(slot: SlotLag, *, capture_is_known_bad: bool) -> Iterator[Finding]:
+    if slot.error is not None:
+        yield Finding(Severity.CRITICAL, "source", slot.error)
+    elif slot.state == "missing":
+        yield Finding(Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: embedsync init")
+    elif slot.wal_status in ("unreserved", "lost"):
+        words = "is lost" if slot.wal_status == "lost" else "is about to be lost"
+        yield Finding(Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}")
+    elif slot.state == "inactive" and not capture_is_known_bad:
+        yield Finding(Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}")
+
+
+def _kept(slot: SlotLag) -> str:
+    return "" if slot.retained_bytes is None else f", which keeps {show_bytes(slot.retained_bytes)} of WAL"
+
+
+def _capture(connector: ConnectorState) -> Iterator[Finding]:
+    name, tasks = connector.name, connector.tasks or ()
+    if connector.error is not None:
+        yield Finding(Severity.CRITICAL, "capture", connector.error)
+        return
+    if connector.state == "missing":
+        yield Finding(Severity.CRITICAL, "capture", f"there is no connector {name}: embedsync init")
+        return
+    for task in tasks:
+        if task.state == "FAILED":
+            why = f" ({task.trace})" if task.trace else ""
+            yield Finding(Severity.CRITICAL, "capture", f"task {task.id} of connector {name} has failed{why}")
+    if connector.state == "FAILED":
+        yield Finding(Severity.CRITICAL, "capture", f"connector {name} has failed")
+    elif connector.state != "RUNNING":
+        yield Finding(Severity.WARNING, "capture", f"connector {name} is {(connector.state or 'unknown').lower()}")
+    elif not tasks:
+        yield Finding(Severity.WARNING, "capture", f"connector {name} has no task")
+    else:
+        for task in tasks:
+            if task.state not in ("RUNNING", "FAILED"):
+                yield Finding(Severity.WARNING, "capture", f"task {task.id} of {name} is {task.state.lower()}")
+
+
+def _lane(hop: Hop, group: GroupLag, thresholds: Thresholds | None) -> Iterator[Finding]:
+    """What is to be said of a lane: its state in one sentence, then what is lost, then what cannot be read."""
+    readable = [p for p in group.partitions if p.error is None]
+    oldest = worst(readable)
+    if oldest is not None:
+        yield Finding(_lane_severity(group, readable, thresholds), hop, _lane_sentence(hop, group, readable, oldest))
+    elif group.members == 0 and readable:
+        yield Finding(Severity.OK, hop, "no worker runs, nothing waits for it")
+    for partition in (p for p in readable if p.is_lost):
+        yield Finding(Severity.CRITICAL, hop, _loss(hop, partition))
+    yield from _unreadable(hop, group)
+    unknown = [p for p in readable if p.waiting and p.time_lag_seconds is None]
+    if unknown and thresholds is not None:
+        yield Finding(Severity.UNKNOWN, hop, f"the age of the oldest event of {unknown[0].name} could not be read")
+
+
+def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], thresholds: Thresholds | None) -> Severity:
+    ages = [p.time_lag_seconds for p in partitions if p.waiting and p.time_lag_seconds is not None]
+    if thresholds and any(age >= thresholds.crit for age in ages):
+        return Severity.CRITICAL
+    if thresholds and any(age >= thresholds.warn for age in ages):
+        return Severity.WARNING
+    if any(p.status in (Status.STOP, Status.STALL, Status.REWIND, Status.WARN) for p in partitions):
+        return Severity.WARNING
+    unstarted = any(p.pending for p in partitions) and group.members == 0
+    return Severity.WARNING if unstarted else Severity.OK
+
+
+def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag) -> str:
+    unit = "events" if hop == "live" else "chunks"
+    behind = sum(p.lag or 0 for p in partitions)
+    pending = sum(p.pending or 0 for p in partitions)
+    words = []
+    if group.members == 0:
+        words.append("no worker runs")
+    stuck = {p.status for p in partitions} & {Status.STOP, Status.STALL, Status.REWIND}
+    if stuck and group.members != 0:
+        reasons = {Status.STOP: "commits have stopped", Status.STALL: "commits stand still", Status.REWIND: "went back"}
+        words += [reasons[status] for status in Status if status in stuck]
+    if behind:
+        words.append(f"{behind:,} {unit} behind")
+    if pending:
+        words.append(f"{pending:,} {unit} never committed")
+    if oldest.time_lag_seconds is not None:
+        words.append(f"oldest {show_duration(oldest.time_lag_seconds)}")
+    return f"{', '.join(words)} ({oldest.name})"
+
+
+def _loss(hop: Hop, partition: PartitionLag) -> str:
+    unit, mend = (
+        ("events", "embedsync replay run --only stale") if hop == "live" else ("chunks", "run the replay again")
+    )
+    if partition.lost:
+        return f"{partition.lost:,} {unit} of {partition.name} expired before they were read: {mend}"
+    commit = partition.current_offset
+    return f"the log of {partition.name} ends before the committed offset {commit}, as a topic made anew does: {mend}"
+
+
+def _unreadable(hop: Hop, group: GroupLag) -> Iterator[Finding]:
+    if group.error is not None:
+        yield Finding(Severity.UNKNOWN, hop, group.error)
+        return
+    broken = [p for p in group.partitions if p.error is not None]
+    if broken:
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        yield Finding(Severity.UNKNOWN, hop, f"{broken[0].error}{more}")
+
+
+def show_bytes(size: int) -> str:
+    """Write a size for people, in units of 1024."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def _figure(value: float | None, unit: str = "") -> str:
+    """A number of performance data; `U` is the plugins' word for unknown."""
+    return "U" if value is None else f"{round(value, 3):.10g}{unit}"
+
+
+def _plain(text: str) -> str:
+    """One line without the `|` that begins performance data."""
+    return " ".join(text.replace("|", "/").split())

@@ -1,0 +1,202 @@
+"""How far behind everything is, read from outside: both lanes' groups, the slot, the connector.
+
+Reused by `embedsync lag`, `status`, health and metrics. Nothing here asks a worker.
+
+Hazards:
+- Kafka away is part of the report (`kafka_error`), so that slot and connector are still shown; the same holds for
+  them. Only settings that can never work are raised.
+- A time lag needs one read per waiting partition, all together bounded by PROBE_SECONDS; what is not answered by
+  then is unknown, not 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol, Self
+
+from connectors.clock import SystemClock
+from connectors.kafka.offsets import KafkaOffsets, Offsets
+from connectors.kafka.probe import Place
+from connectors.ports import Clock
+from connectors.postgres import slot
+from connectors.postgres.session import Session
+from schemas import change
+from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
+from schemas.lag import (
+    LIVE_FLOOR,
+    REPLAY_FLOOR,
+    ConnectorState,
+    GroupLag,
+    PartitionLag,
+    Ring,
+    Sample,
+    SlotLag,
+    classify,
+)
+from schemas.record import Record
+from schemas.settings import Settings
+from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
+
+PROBE_SECONDS = 3.0
+
+
+class Connect(Protocol):
+    """The part of the Connect client that is needed here."""
+
+    def status(self, name: str) -> Mapping[str, Any] | None:
+        """The answer of `GET /connectors/NAME/status`; None when there is no such connector."""
+        ...
+
+
+class LagMonitor:
+    """Reads reports one after another, over the same connections, and judges each by those before it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        clock: Clock | None = None,
+        offsets: Offsets | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        """Remember where to look; nothing is opened yet. The parts that are left out are the real ones."""
+        self._settings = settings
+        self._thresholds = thresholds
+        self._clock = clock or SystemClock()
+        self._offsets = offsets or KafkaOffsets(settings, self._clock)
+        self._connect = connect
+        self._session = Session(settings.postgres.dsn, role="lag")
+        self._rings: dict[tuple[str, Place], Ring] = {}
+
+    def __enter__(self) -> Self:
+        """The monitor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def sample(self) -> LagReport:
+        """Read everything once.
+
+        Raises:
+            ConfigurationError: Kafka refuses us, or a setting can never work.
+        """
+        with ThreadPoolExecutor(2, thread_name_prefix="lag") as pool:
+            source, capture = pool.submit(self._slot), pool.submit(self._connector)
+            live, replay, kafka_error = self._lanes()
+            return LagReport(
+                time=self._clock.now(),
+                live=live,
+                replay=replay,
+                slot=source.result(),
+                connector=capture.result(),
+                thresholds=self._thresholds,
+                kafka_error=kafka_error,
+            )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._offsets.close()
+        self._session.close()
+
+    def _lanes(self) -> tuple[GroupLag, GroupLag, str | None]:
+        live, replay = self._settings.live_group, self._settings.replay_group
+        asked = {live: live_topics(self._settings), replay: [self._settings.replay_topic]}
+        try:
+            groups = self._timed(self._offsets.read(asked))
+        except TransientError as error:
+            return GroupLag(live), GroupLag(replay), str(error)
+        return self._judged(groups[live], LIVE_FLOOR), self._judged(groups[replay], REPLAY_FLOOR), None
+
+    def _timed(self, groups: Mapping[str, GroupLag]) -> dict[str, GroupLag]:
+        """The groups with their time lags. Each partition belongs to one group only, so one probe serves both."""
+        places = {
+            (row.topic, row.partition): row.next_offset
+            for group in groups.values()
+            for row in group.partitions
+            if row.partition is not None and row.waiting and row.next_offset is not None
+        }
+        records = self._offsets.records_at(places, timeout=PROBE_SECONDS)
+        now = self._clock.now()
+        chunk_topics = (self._settings.replay_topic, self._settings.deferred_topic)
+        return {
+            name: replace(group, partitions=tuple(_aged(row, records, now, chunk_topics) for row in group.partitions))
+            for name, group in groups.items()
+        }
+
+    def _judged(self, group: GroupLag, floor: int) -> GroupLag:
+        at = self._clock.monotonic()
+        rows = []
+        for row in group.partitions:
+            sample = Sample(at, row, group.members)
+            place = (group.group_name, (row.topic, -1 if row.partition is None else row.partition))
+            ring = self._rings[place] = self._rings.get(place, Ring()).add(sample)
+            status = classify(sample, ring, floor=floor, warn_seconds=self._thresholds.warn)
+            rows.append(replace(row, status=status))
+        return replace(group, partitions=tuple(rows))
+
+    def _slot(self) -> SlotLag:
+        try:
+            return slot.read(self._session, self._settings.slot)
+        except EmbedsyncError as error:
+            return SlotLag(self._settings.slot, error=str(error))
+
+    def _connector(self) -> ConnectorState:
+        name = self._settings.connector
+        if self._connect is None:
+            return ConnectorState(name, error="nobody asked Connect")
+        try:
+            status = self._connect.status(name)
+        except EmbedsyncError as error:
+            return ConnectorState(name, error=str(error))
+        return ConnectorState(name, state="missing") if status is None else ConnectorState.read(name, status)
+
+
+def collect(settings: Settings, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> LagReport:
+    """Read one report. A single sample can only say ERROR, NO_COMMIT, LOST, STOP or OK of a partition.
+
+    Raises:
+        ConfigurationError: Kafka refuses us, or a setting can never work.
+    """
+    with LagMonitor(settings, thresholds=thresholds) as monitor:
+        return monitor.sample()
+
+
+def live_topics(settings: Settings) -> list[str]:
+    """Topics of the live lane: each table's, once, and that of the deferred rows."""
+    tables = dict.fromkeys(table.table.topic(settings.kafka.topic_prefix) for table in settings.tables)
+    return [*tables, settings.deferred_topic]
+
+
+def _aged(
+    row: PartitionLag, records: Mapping[Place, Record | None], now: datetime, chunk_topics: Sequence[str]
+) -> PartitionLag:
+    """The row with its time lag: 0 when nothing waits, unknown when the record could not be read."""
+    if row.partition is None or row.waiting is None:
+        return row
+    if row.waiting == 0:
+        return row if row.current_offset is None else replace(row, time_lag_seconds=0.0)
+    place = (row.topic, row.partition)
+    if place not in records:
+        return row
+    record = records[place]
+    if record is None:  # only transaction markers or holes are left: no event waits
+        return replace(row, time_lag_seconds=0.0)
+    began = _append_time(record) if row.topic in chunk_topics else _commit_time(record)
+    return row if began is None else replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
+
+
+def _commit_time(record: Record) -> datetime | None:
+    """When the change was committed; when Kafka got it, if it does not say (a tombstone, something undecodable)."""
+    try:
+        event = change.parse(record.key, record.value)
+    except PoisonEvent:
+        event = None
+    return event.committed_at if event is not None and event.committed_at is not None else _append_time(record)
+
+
+def _append_time(record: Record) -> datetime | None:
+    return None if record.timestamp_ms is None else datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)

@@ -1,0 +1,63 @@
+"""Fixtures of all tests. The local stack starts once per session, and only when a test asks for it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import workplace as workplaces
+from tests.support.workplace import Endpoints, Workplace
+
+ROOT = Path(__file__).parent.parent
+MakeWorkplace = Callable[..., Workplace]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Endpoints]:
+    """Where the shared Postgres, Kafka and Connect answer."""
+    if os.environ.get("EMBEDSYNC_TEST_STACK") == "containers":
+        from tests.support.containers import containers
+
+        with containers() as endpoints:
+            yield endpoints
+        return
+    from connectors.local.stack import LocalStack
+
+    kept = os.environ.get("EMBEDSYNC_TEST_STACK_DIR")
+    local = LocalStack(Path(kept) if kept else ROOT / ".embedsync" / "test")
+    endpoints = local.up()
+    try:
+        yield endpoints
+    finally:
+        if not kept:
+            local.reset()
+
+
+@pytest.fixture
+def make_workplace(stack: Endpoints, tmp_path: Path) -> Iterator[MakeWorkplace]:
+    """Make workplaces with settings of one's own: `make_workplace(tables=[...], model={...})`."""
+    with ExitStack() as open_places:
+
+        def make(**flags: Any) -> Workplace:
+            made: AbstractContextManager[Workplace] = workplaces.workplace(stack, tmp_path, **flags)
+            return open_places.enter_context(made)
+
+        yield make
+
+
+@pytest.fixture
+def workplace(make_workplace: MakeWorkplace) -> Workplace:
+    """A workplace with an empty `public.questions` (64 dimensions, lexical model); `init` was not run."""
+    place = make_workplace()
+    place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
+    return place
+
+
+@pytest.fixture
+def ready(workplace: Workplace) -> Workplace:
+    """The same after `embedsync init`; no worker runs."""
+    workplace.embedsync("init")
+    return workplace

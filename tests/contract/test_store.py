@@ -1,0 +1,335 @@
+"""The contract of `Store` and `Ledger`, held by the in-memory twin and by Postgres alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+import psycopg2
+import pytest
+
+from connectors.memory import LedgerEntry, MemoryRow, MemoryStore, sha256
+from connectors.postgres import queries
+from connectors.postgres.store import PostgresStore
+from schemas.chunk import Chunk, LedgerConflict, Progress
+from schemas.document import Decision, Update, Vector, Written, decide
+from schemas.errors import PoisonEvent, TargetMismatch
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+from tests.support.workplace import Workplace
+
+TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "model-a", 64)
+
+
+def unit(seed: int) -> Vector:
+    vector = np.random.default_rng(seed).normal(size=64).astype(np.float32)
+    return vector / np.float32(np.linalg.norm(vector))
+
+
+class World(Protocol):
+    """What a test does to the rows from outside, and the store under test."""
+
+    store: PostgresStore | MemoryStore
+
+    def put(self, key: int, text: str | None) -> None: ...
+    def delete(self, key: int) -> None: ...
+    def want(self, model: str) -> None: ...
+    def lock(self, key: int) -> AbstractContextManager[None]: ...
+    def edit_in_transaction(self, key: int, text: str) -> AbstractContextManager[int]: ...
+    def chunk(self, keys: int) -> Chunk: ...
+    def cancel(self, chunk: Chunk) -> None: ...
+    def counts(self, chunk: Chunk) -> dict[str, int]: ...
+    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.store = MemoryStore(TARGET)
+
+    def put(self, key: int, text: str | None) -> None:
+        old = self.store.rows.get((str(key),), MemoryRow(None))
+        self.store.rows[str(key),] = MemoryRow(text, old.vector, old.hash, old.model)
+
+    def delete(self, key: int) -> None:
+        del self.store.rows[str(key),]
+
+    def want(self, model: str) -> None:
+        self.store.wanted = (model, 64)
+
+    @contextmanager
+    def lock(self, key: int) -> Iterator[None]:
+        self.store.locked.add((str(key),))
+        yield
+        self.store.locked.discard((str(key),))
+
+    @contextmanager
+    def edit_in_transaction(self, key: int, text: str) -> Iterator[int]:
+        xid = self.store.next_xid
+        self.store.next_xid += 1
+        self.store.running.add(xid)
+        with self.lock(key):
+            yield xid
+        self.put(key, text)
+        self.store.running.discard(xid)
+
+    def chunk(self, keys: int) -> Chunk:
+        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), uuid4(), 1)
+        self.store.ledger[str(made.run), 1] = LedgerEntry()
+        return made
+
+    def cancel(self, chunk: Chunk) -> None:
+        self.store.ledger[str(chunk.run), chunk.number].cancelled = True
+
+    def counts(self, chunk: Chunk) -> dict[str, int]:
+        return {k: v for k, v in self.store.ledger[str(chunk.run), chunk.number].counts.items() if v}
+
+    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
+        row = self.store.rows[str(key),]
+        return row.vector, row.hash, row.model
+
+
+class PostgresWorld:
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        place.execute(
+            queries.text("migrations/001_schema").replace(
+                "CREATE TABLE", "CREATE SCHEMA IF NOT EXISTS embedsync; CREATE TABLE", 1
+            )
+        )
+        place.execute(
+            "ALTER TABLE questions ADD embedding_hash bytea, ADD embedding_model text, ADD embedded_at timestamptz"
+        )
+        place.execute("INSERT INTO embedsync.targets VALUES ('public.questions', 'embedding', 'model-a', 64)")
+        self.store = PostgresStore(place.settings.postgres, role="test")
+
+    def put(self, key: int, text: str | None) -> None:
+        self._place.execute(
+            "INSERT INTO questions (id, question) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET question = %s",
+            (key, text, text),
+        )
+
+    def delete(self, key: int) -> None:
+        self._place.execute("DELETE FROM questions WHERE id = %s", (key,))
+
+    def want(self, model: str) -> None:
+        self._place.execute("UPDATE embedsync.targets SET model = %s", (model,))
+
+    @contextmanager
+    def lock(self, key: int) -> Iterator[None]:
+        with psycopg2.connect(self._place.settings.postgres.dsn) as other, other.cursor() as cursor:
+            cursor.execute("SELECT FROM questions WHERE id = %s FOR UPDATE", (key,))
+            yield
+            other.rollback()
+        other.close()
+
+    @contextmanager
+    def edit_in_transaction(self, key: int, text: str) -> Iterator[int]:
+        with psycopg2.connect(self._place.settings.postgres.dsn) as other, other.cursor() as cursor:
+            cursor.execute("UPDATE questions SET question = %s WHERE id = %s", (text, key))
+            cursor.execute("SELECT pg_current_xact_id()::text::bigint %% 4294967296", ())
+            (xid,) = cursor.fetchone() or (0,)
+            yield int(xid)
+        other.close()
+
+    def chunk(self, keys: int) -> Chunk:
+        run = uuid4()
+        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), run, 1)
+        self._place.execute(
+            "INSERT INTO embedsync.replays (run, scope, state) VALUES (%s, 'all', 'running')", (str(run),)
+        )
+        self._place.execute(
+            "INSERT INTO embedsync.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
+            " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', '[]', %s)",
+            (str(run), keys),
+        )
+        return made
+
+    def cancel(self, chunk: Chunk) -> None:
+        self._place.execute("UPDATE embedsync.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
+
+    def counts(self, chunk: Chunk) -> dict[str, int]:
+        names = ("embedded", "cleared", "current", "blank", "gone", "changed", "deferred", "failed", "obsolete")
+        line = self._place.execute(
+            f"SELECT {', '.join(names)} FROM embedsync.replay_chunks WHERE run = %s", (str(chunk.run),)
+        )[0]
+        return {name: value for name, value in zip(names, line, strict=True) if value}
+
+    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
+        text, hash_, model = self._place.execute(
+            "SELECT embedding::text, embedding_hash, embedding_model FROM questions WHERE id = %s", (key,)
+        )[0]
+        vector = None if text is None else np.array([float(x) for x in text[1:-1].split(",")], np.float32)
+        return vector, None if hash_ is None else bytes(hash_), model
+
+
+@pytest.fixture(params=["twin", pytest.param("postgres", marks=pytest.mark.stack)])
+def world(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param == "twin":
+        yield MemoryWorld()
+        return
+    made = PostgresWorld(request.getfixturevalue("workplace"))
+    yield made
+    made.store.close()
+
+
+Read = Callable[[int], Any]
+
+
+def document(world: World, key: int) -> Any:
+    return world.store.read(TARGET, [(str(key),)]).documents[0]
+
+
+def test_reading_a_row_gives_text_hash_and_provenance(world: World) -> None:
+    """A row is read with its text, the sha256 of its UTF-8 bytes, and nothing stored before the first embedding."""
+    world.put(1, "파이썬의 GIL")
+    seen = document(world, 1)
+    assert (seen.text, seen.blank, seen.hash) == ("파이썬의 GIL", False, sha256("파이썬의 GIL"))
+    assert (seen.stored_hash, seen.stored_model, seen.has_vector) == (None, None, False)
+
+
+@pytest.mark.parametrize("text", [None, "", " \n\t "])
+def test_blank_text_is_blank(world: World, text: str | None) -> None:
+    """NULL, empty and white-space texts are blank, and need nothing while there is no vector."""
+    world.put(1, text)
+    assert document(world, 1).blank
+    assert decide(document(world, 1), "model-a") is Decision.BLANK
+
+
+def test_a_missing_row_is_left_out(world: World) -> None:
+    """A key without a row is not among the documents; the snapshot is there all the same."""
+    world.put(1, "x")
+    reading = world.store.read(TARGET, [("1",), ("2",)])
+    assert [d.key for d in reading.documents] == [("1",)]
+    assert not world.store.read(TARGET, [("2",)]).documents
+
+
+def test_a_key_of_the_wrong_type_is_poison(world: World) -> None:
+    """A key that is no number where a number is wanted raises PoisonEvent and breaks nothing for the next call."""
+    world.put(1, "x")
+    with pytest.raises(PoisonEvent):
+        world.store.read(TARGET, [("1",), ("one",)])
+    assert document(world, 1).text == "x"
+
+
+def test_a_write_sets_vector_hash_and_model_together(world: World) -> None:
+    """What was embedded from the current text is written with its provenance, and the row is current."""
+    world.put(1, "x")
+    assert world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))]) == {("1",): Written.WRITTEN}
+    vector, hash_, model = world.stored(1)
+    assert vector is not None
+    np.testing.assert_allclose(vector, unit(1), atol=1e-6)
+    assert (hash_, model) == (sha256("x"), "model-a")
+    assert decide(document(world, 1), "model-a") is Decision.CURRENT
+
+
+def test_a_vector_of_an_older_text_is_never_written(world: World) -> None:
+    """When the text changed after it was embedded, the write leaves the row as it is (I4)."""
+    world.put(1, "new")
+    assert world.store.write(TARGET, [Update(("1",), sha256("old"), unit(1))]) == {("1",): Written.CHANGED}
+    assert world.stored(1) == (None, None, None)
+
+
+def test_the_old_vector_stays_until_the_new_one_replaces_it(world: World) -> None:
+    """After an edit the stored vector is still readable, and the row asks to be embedded (I5)."""
+    world.put(1, "x")
+    world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    world.put(1, "y")
+    assert world.stored(1)[0] is not None
+    assert decide(document(world, 1), "model-a") is Decision.EMBED
+
+
+def test_a_worker_with_another_model_writes_nothing(world: World) -> None:
+    """When the database wants another model, the write raises and the row is untouched."""
+    world.put(1, "x")
+    world.want("model-b")
+    with pytest.raises(TargetMismatch, match="model-b"):
+        world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    assert world.stored(1) == (None, None, None)
+
+
+def test_a_cleared_row_has_no_vector_and_no_provenance(world: World) -> None:
+    """A row whose text became blank loses vector, hash and model in one write, unless it has text again."""
+    world.put(1, "x")
+    world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    world.put(1, " ")
+    assert decide(document(world, 1), "model-a") is Decision.CLEAR
+    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {("1",): Written.WRITTEN}
+    assert world.stored(1) == (None, None, None)
+    world.put(1, "y")
+    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {("1",): Written.CHANGED}
+
+
+def test_a_locked_row_is_not_waited_for_and_its_neighbours_are_written(world: World) -> None:
+    """A row that another transaction holds is reported locked at once; the rest of the batch is written (I10)."""
+    world.put(1, "x")
+    world.put(2, "y")
+    updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("y"), unit(2))]
+    with world.lock(1):
+        assert world.store.write(TARGET, updates) == {("1",): Written.LOCKED, ("2",): Written.WRITTEN}
+    assert world.store.write(TARGET, updates[:1]) == {("1",): Written.WRITTEN}
+
+
+def test_an_open_transaction_is_not_seen_and_a_committed_one_is(world: World) -> None:
+    """The reading's snapshot tells that a transaction in progress is not visible yet, and later that it is."""
+    world.put(1, "old")
+    with world.edit_in_transaction(1, "new") as xid:
+        reading = world.store.read(TARGET, [("1",)])
+        assert reading.documents[0].text == "old"
+        assert not reading.snapshot.sees(xid)
+    reading = world.store.read(TARGET, [("1",)])
+    assert (reading.documents[0].text, reading.snapshot.sees(xid)) == ("new", True)
+
+
+def test_the_ledger_moves_with_the_vectors(world: World) -> None:
+    """A write with progress advances the chunk and counts what was found and written."""
+    chunk = world.chunk(4)
+    world.put(1, "x")
+    world.put(2, "changed since")
+    assert chunk.run is not None
+    updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("before"), unit(2))]
+    world.store.write(TARGET, updates, Progress(chunk.run, 1, 0, 4, current=1, gone=1))
+    assert world.store.position(chunk) == 4
+    assert world.counts(chunk) == {"embedded": 1, "changed": 1, "current": 1, "gone": 1}
+
+
+def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
+    """When another worker advanced the chunk, neither ledger nor vectors change (no chunk counts twice)."""
+    chunk = world.chunk(1)
+    world.put(1, "x")
+    assert chunk.run is not None
+    progress = Progress(chunk.run, 1, 0, 1)
+    world.store.write(TARGET, [], progress)
+    with pytest.raises(LedgerConflict):
+        world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))], progress)
+    assert world.stored(1) == (None, None, None)
+
+
+def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) -> None:
+    """The keys of locked rows are handed over within the transaction, and a failure there undoes it."""
+    chunk = world.chunk(1)
+    world.put(1, "x")
+    assert chunk.run is not None
+    progress = Progress(chunk.run, 1, 0, 1)
+    updates = [Update(("1",), sha256("x"), unit(1))]
+
+    def failing(_: object) -> None:
+        raise ConnectionError
+
+    with world.lock(1):
+        with pytest.raises(ConnectionError):
+            world.store.write(TARGET, updates, progress, failing)
+        assert world.store.position(chunk) == 0
+        deferred: list[object] = []
+        world.store.write(TARGET, updates, progress, deferred.extend)
+    assert deferred == [("1",)]
+    assert world.counts(chunk) == {"deferred": 1}
+
+
+def test_a_cancelled_chunk_has_no_position(world: World) -> None:
+    """Chunks of a cancelled or unknown run are to be skipped."""
+    chunk = world.chunk(1)
+    assert world.store.position(chunk) == 0
+    world.cancel(chunk)
+    assert world.store.position(chunk) is None
+    assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None

@@ -1,0 +1,295 @@
+"""The live lane on twins: what a batch of events does to rows, vectors and the model."""
+
+import json
+from typing import Any
+
+import pytest
+
+from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from schemas.document import Written
+from schemas.errors import Stopping, TransientError
+from schemas.record import Record
+from schemas.settings import LiveSettings
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+from streams.retry import Patience
+from streams.settle import Settler
+from streams.sync import Sync
+
+
+class Bench:
+    """A live lane on twins."""
+
+    def __init__(self) -> None:
+        self.embedder = TwinEmbedder(dimensions=16)
+        key = (KeyColumn("id", "bigint"),)
+        name = TableName("public", "questions")
+        self.target = Target(name, "embedding", "question", key, self.embedder.model_id, 16)
+        self.store = MemoryStore(self.target)
+        self.outbox = MemoryOutbox()
+        self.clock = MemoryClock()
+        patience = Patience(self.clock, seconds=30, lane="live")
+        settler = Settler(self.store, self.embedder, self.clock, patience, lane="live")
+        settings = LiveSettings()
+        self.sync = Sync([self.target], self.store, settler, self.outbox, self.clock, patience, settings, "embedsync")
+        self.offset = 0
+
+    def event(self, key: Any, *, op: str = "u", txid: int | None = None, **source: Any) -> Record:
+        self.offset += 1
+        origin = {"schema": "public", "table": "questions", "ts_ms": 1767225600000, "txId": txid, **source}
+        value = {"op": op, "after": {"id": key}, "source": origin}
+        return Record(
+            "t.public.questions", 0, self.offset, json.dumps({"id": key}).encode(), json.dumps(value).encode()
+        )
+
+    def put(self, key: int, text: str | None) -> None:
+        self.store.rows[str(key),] = MemoryRow(text)
+
+    def is_current(self, key: int) -> bool:
+        row = self.store.rows[str(key),]
+        return row.vector is not None and (row.hash, row.model) == (sha256(row.text), self.target.model)
+
+    def deferred_records(self) -> list[Record]:
+        chunks, self.outbox.chunks = self.outbox.chunks, []
+        return [Record("t.deferred", 0, i, None, chunk.encode()) for i, chunk in enumerate(chunks)]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_changed_row_gets_its_vector(bench: Bench) -> None:
+    """One event, one text through the model, one current row."""
+    bench.put(1, "x")
+    bench.sync.handle([bench.event(1)])
+    assert bench.is_current(1)
+    assert bench.embedder.texts_encoded == 1
+
+
+def test_several_changes_of_one_row_cost_one_encode(bench: Bench) -> None:
+    """A batch with many events of one row encodes its text once."""
+    bench.put(1, "x")
+    bench.sync.handle([bench.event(1) for _ in range(10)])
+    assert bench.embedder.texts_encoded == 1
+
+
+def test_equal_texts_cost_one_encode(bench: Bench) -> None:
+    """Rows with the same text share one encode, and both are current."""
+    bench.put(1, "same")
+    bench.put(2, "same")
+    bench.sync.handle([bench.event(1), bench.event(2)])
+    assert bench.embedder.texts_encoded == 1
+    assert bench.is_current(1)
+    assert bench.is_current(2)
+
+
+def test_echoes_and_redeliveries_encode_nothing(bench: Bench) -> None:
+    """An event for a row that is current costs one look-up and no encode (I7)."""
+    bench.put(1, "x")
+    bench.sync.handle([bench.event(1)])
+    bench.sync.handle([bench.event(1), bench.event(1)])
+    assert bench.embedder.texts_encoded == 1
+
+
+def test_own_writes_are_dropped_by_origin(bench: Bench) -> None:
+    """Where the server cannot filter by origin, an event labelled with ours is not even read."""
+    bench.put(1, "x")
+    bench.sync.handle([bench.event(1, origin="embedsync_3")])
+    assert bench.store.reads == 0
+    bench.sync.handle([bench.event(1, origin="somebody_else")])
+    assert bench.is_current(1)
+
+
+@pytest.mark.parametrize("text", [None, "", "  \n"])
+def test_blank_text_clears_the_vector(bench: Bench, text: str | None) -> None:
+    """When the text goes away, so do vector and provenance; the model is not asked."""
+    bench.put(1, "x")
+    bench.sync.handle([bench.event(1)])
+    old = bench.store.rows["1",]
+    bench.store.rows["1",] = MemoryRow(text, old.vector, old.hash, old.model)
+    bench.sync.handle([bench.event(1)])
+    assert bench.store.rows["1",] == MemoryRow(text)
+    assert bench.embedder.texts_encoded == 1
+
+
+def test_deleted_rows_and_deletes_need_nothing(bench: Bench) -> None:
+    """An event for a row that is gone, and a delete, are handled without a write or a dead letter."""
+    bench.sync.handle([bench.event(1), bench.event(2, op="d")])
+    assert not bench.outbox.dead_letters
+    assert not bench.outbox.chunks
+
+
+def test_one_bad_event_harms_no_neighbour(bench: Bench) -> None:
+    """Bytes that are no event, a table nobody configured and a key of the wrong type go to the dead letters (I10)."""
+    bench.put(1, "x")
+    bad = [
+        Record("t", 0, 1, None, b"{"),
+        bench.event(2, table="unknown"),
+        bench.event("not a number"),
+    ]
+    bench.sync.handle([bad[0], bench.event(1), *bad[1:]])
+    assert bench.is_current(1)
+    assert [(record, stage) for record, _, stage in bench.outbox.dead_letters] == [
+        (bad[0], "decode"), (bad[1], "decode"), (bad[2], "read")
+    ]  # fmt: skip
+
+
+def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Bench) -> None:
+    """An event whose transaction the read cannot see is never taken for 'nothing changed'."""
+    bench.put(1, "old")
+    bench.sync.handle([bench.event(1)])
+    bench.store.running.add(500)
+    bench.store.next_xid = 501
+    wait = bench.clock.wait
+
+    def commit_after(seconds: float) -> None:
+        wait(seconds)
+        if len(bench.clock.waits) == 3:
+            old = bench.store.rows["1",]
+            bench.store.rows["1",] = MemoryRow("new", old.vector, old.hash, old.model)
+            bench.store.running.clear()
+
+    bench.clock.wait = commit_after  # type: ignore[method-assign] # the commit happens while the lane waits
+    bench.sync.handle([bench.event(1, txid=500)])
+    assert bench.is_current(1)
+    assert not bench.outbox.chunks
+
+
+def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: Bench) -> None:
+    """After the bounded wait the row goes to the deferred topic with its transaction; the rest is done at once."""
+    bench.put(1, "old")
+    bench.put(2, "y")
+    bench.store.running.add(500)
+    bench.store.next_xid = 501
+    bench.sync.handle([bench.event(1, txid=500), bench.event(2)])
+    assert bench.is_current(2)
+    (chunk,) = bench.outbox.chunks
+    assert chunk.run is None
+    assert chunk.keys == (("1",),)
+    assert chunk.deferral is not None
+    assert chunk.deferral.txids == (500,)
+
+
+def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
+    """Not due, a deferred row goes round; due but early it is deferred for longer; visible it is written."""
+    bench.put(1, "x")
+    bench.store.running.add(500)
+    bench.store.next_xid = 501
+    bench.sync.handle([bench.event(1, txid=500)])
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.outbox.chunks[0].deferral is not None
+    assert bench.outbox.chunks[0].deferral.attempt == 1
+    bench.clock.advance(2)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.outbox.chunks[0].deferral is not None
+    assert bench.outbox.chunks[0].deferral.attempt == 2
+    bench.clock.advance(5)
+    bench.store.running.clear()
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+    assert not bench.outbox.chunks
+
+
+def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
+    """When two changes of a row are deferred and come back together, neither transaction is forgotten."""
+    bench.put(1, "x")
+    bench.store.running |= {500, 501}
+    bench.store.next_xid = 502
+    bench.sync.handle([bench.event(1, txid=500)])
+    bench.sync.handle([bench.event(1, txid=501)])
+    bench.clock.advance(60)
+    bench.store.running.discard(501)
+    bench.sync.handle_deferred(bench.deferred_records())
+    (chunk,) = bench.outbox.chunks
+    assert chunk.deferral is not None
+    assert set(chunk.deferral.txids) == {500, 501}
+
+
+def test_a_transaction_lost_in_a_failover_is_not_waited_for_for_ever(bench: Bench) -> None:
+    """After `defer_limit_seconds` the row is taken as it stands."""
+    bench.put(1, "x")
+    bench.store.running.add(500)
+    bench.store.next_xid = 501
+    bench.sync.handle([bench.event(1, txid=500)])
+    bench.clock.advance(3601)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+
+
+def test_a_locked_row_is_deferred_and_written_later(bench: Bench) -> None:
+    """A row that somebody holds does not hold the batch; it is current once it is free and due."""
+    bench.put(1, "x")
+    bench.put(2, "y")
+    bench.store.locked.add(("1",))
+    bench.sync.handle([bench.event(1), bench.event(2)])
+    assert bench.is_current(2)
+    assert not bench.is_current(1)
+    bench.store.locked.clear()
+    bench.clock.advance(2)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+    assert bench.embedder.texts_encoded == 3
+
+
+def test_a_service_that_comes_back_costs_no_second_encode(bench: Bench) -> None:
+    """When the write fails for a while it is tried again with the vectors already made (I7)."""
+    bench.put(1, "x")
+    write = bench.store.write
+    failures = iter([True, True, False])
+
+    def flaky(*args: Any, **kwargs: Any) -> Any:
+        if next(failures):
+            raise TransientError("Postgres is away")
+        return write(*args, **kwargs)
+
+    bench.store.write = flaky  # type: ignore[method-assign] # a service that is away twice
+    bench.sync.handle([bench.event(1)])
+    assert bench.is_current(1)
+    assert bench.embedder.texts_encoded == 1
+
+
+def test_a_service_that_stays_away_ends_the_patience(bench: Bench) -> None:
+    """After `retry_seconds` of growing waits the error reaches the caller, which must not acknowledge."""
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise TransientError("Postgres is away")
+
+    bench.put(1, "x")
+    bench.store.read = away  # type: ignore[method-assign] # a service that is away for good
+    with pytest.raises(TransientError):
+        bench.sync.handle([bench.event(1)])
+    assert 30 <= sum(bench.clock.waits) <= 30 + 11
+    assert bench.clock.waits[-1] > bench.clock.waits[0]
+
+
+def test_stopping_leaves_the_batch(bench: Bench) -> None:
+    """A process that is asked to stop while it waits raises Stopping: nothing is acknowledged."""
+    bench.put(1, "x")
+    bench.store.locked.add(("1",))
+    bench.clock.stopping = True
+    with pytest.raises(Stopping):
+        bench.sync.handle([bench.event(1)])
+
+
+def test_a_text_edited_while_it_was_embedded_is_not_overwritten(bench: Bench) -> None:
+    """The vector of the older text is dropped, and the edit's own event brings the right one (I4)."""
+    bench.put(1, "old")
+    encode = bench.embedder.encode_documents
+
+    def edited_meanwhile(texts: Any) -> Any:
+        vectors = encode(texts)
+        bench.put(1, "new")
+        return vectors
+
+    bench.embedder.encode_documents = edited_meanwhile  # type: ignore[method-assign] # an edit during the encode
+    bench.sync.handle([bench.event(1)])
+    assert bench.store.rows["1",].vector is None
+    bench.embedder.encode_documents = encode  # type: ignore[method-assign] # back to normal
+    bench.sync.handle([bench.event(1)])
+    assert bench.is_current(1)
+
+
+def test_written_names_are_the_metrics_outcomes() -> None:
+    """The outcomes of a write are the words that metrics, ledger and documents use."""
+    assert [w.value for w in Written] == ["written", "changed", "locked"]
