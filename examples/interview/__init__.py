@@ -1,0 +1,1 @@
+"""A Korean interview-training backend: two tables, their content, and a loader."""

@@ -1,0 +1,35 @@
+"""`embedsync config show`: what is in force, secrets masked."""
+
+import typer
+from rich.table import Table
+
+from streams.cli.output import Format, OutputOption, out, print_json
+
+app = typer.Typer(no_args_is_help=True, help="The settings in force.")
+
+
+@app.callback()
+def group() -> None:
+    """The settings in force."""
+
+
+@app.command()
+def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
+    """Print every setting with its value; passwords are shown as ***.
+
+    A setting is set by its EMBEDSYNC_ variable or in embedsync.toml; the variable wins.
+    """
+    masked = ctx.obj().masked()
+    if output is Format.JSON:
+        print_json(masked)
+        return
+    table = Table("SETTING", "VALUE", "VARIABLE", box=None)
+    for section, values in masked.items():
+        if section == "tables":
+            for entry in values:
+                table.add_row(f"tables {entry['name']}", f"{entry['column']} = {entry['text']}", "EMBEDSYNC_TABLES")
+            continue
+        for name, value in values.items():
+            shown = "" if value is None else str(value)
+            table.add_row(f"{section}.{name}", shown, f"EMBEDSYNC_{section.upper()}__{name.upper()}")
+    out.print(table)

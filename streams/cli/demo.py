@@ -1,0 +1,34 @@
+"""`embedsync demo`: arguments and printing only; the story is in streams/demo.py."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.output import err, out, seconds
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave stack and workers running at the end")] = False,
+    directory: Annotated[Path, typer.Option("--dir", help="the demo's own folder")] = Path(".embedsync/demo"),
+) -> None:
+    """Show the whole path on real parts, in about a minute: sync, an edit, search, a full replay, lag.
+
+    Starts a Postgres with pgvector, a Kafka and a Debezium of its own (no Docker, no Java needed), loads 222 Korean
+    interview questions and 237 answers, and lets the workers keep their vectors true. The model is BAAI/bge-m3 where
+    its weights are in the local cache, else the bundled multilingual-e5-small. Nothing is left running without --keep.
+    """
+    from streams.demo import Demo, Line
+
+    def report(line: Line) -> None:
+        time = f"[cyan]{seconds(line.seconds):>9}[/]" if line.seconds is not None else " " * 9
+        out.print(f"[green]✓[/] {time}  {line.text}", soft_wrap=True)
+        for detail in line.details:
+            out.print(f"             [dim]{detail}[/]", soft_wrap=True)
+
+    def show(arguments: Sequence[str]) -> None:
+        out.print(f"\n[bold]$ embedsync {' '.join(arguments)}[/]")
+
+    err.print("embedsync demo: real Postgres, Kafka, Debezium and Faust; the first run fetches 61 MB of jars")
+    Demo(directory, report, show).run(keep=keep)

@@ -1,0 +1,104 @@
+"""The command line `embedsync`: options that all commands share, and how errors end.
+
+An EmbedsyncError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug.
+"""
+
+import os
+import sys
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from schemas import settings as settings_module
+from schemas.errors import EmbedsyncError
+from schemas.settings import Settings
+from streams import logs
+from streams.cli import config, demo, init, lag, local, model, replay, search, status, worker
+from streams.cli.output import err
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+    help="""Keeps the vectors in Postgres true to the rows they describe.
+
+    Every change of a row's text becomes a new embedding within moments, through Debezium, Kafka and Faust.
+
+    First steps: `embedsync demo` shows it on a stack of its own. For your own tables: write embedsync.toml,
+    then `embedsync doctor`-style checks and set-up are `embedsync init`, the work is `embedsync worker`,
+    rows that were there before are filled by `embedsync replay run`.
+    """,
+)
+_debug = False
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="settings file; embedsync.toml of the working directory when left out")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+) -> None:
+    """Options of every command."""
+    global _debug  # noqa: PLW0603 - the error handler below runs outside of any context
+    _debug = debug
+
+    @cache
+    def load() -> Settings:
+        settings = settings_module.load(config)
+        logs.configure(settings.log)
+        return settings
+
+    ctx.obj = load
+
+
+app.command()(demo.demo)
+app.add_typer(local.app, name="local")
+app.command()(init.init)
+app.command()(worker.worker)
+app.command()(status.status)
+app.command()(lag.lag)
+app.add_typer(replay.app, name="replay")
+app.command()(search.search)
+app.add_typer(model.app, name="model")
+app.add_typer(config.app, name="config")
+
+
+def run() -> None:
+    """Entry point: run the command line and exit with its code."""
+    try:
+        code = app(standalone_mode=False)
+    except EmbedsyncError as error:
+        _tell(str(error))
+        code = error.exit_code
+    except click.exceptions.Abort:
+        err.print("interrupted")
+        code = 130
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`); without this Python complains once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str) -> None:
+    if _debug:
+        traceback.print_exc()
+    err.print("[red]error:[/] ", end="")
+    err.print(message, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,293 @@
+"""`embedsync demo`: the whole path on real parts, with the interview example, told step by step.
+
+A stack of its own (Postgres, Kafka, Connect with Debezium), the installed command line for everything a person would
+type, and a worker as child processes. Nothing is left running unless it is asked for.
+
+Hazard: the demo starts from an empty database each time; its folder is its own (`.embedsync/demo`), never the one of
+`embedsync local up`.
+"""
+
+import secrets
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectors.clock import SystemClock
+from connectors.local.stack import Endpoints, LocalStack
+from connectors.models import open_model
+from connectors.ports import Embedder
+from connectors.postgres import coverage
+from connectors.postgres.search import Hit
+from connectors.postgres.session import Session, connect
+from examples.interview import load as interview
+from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.settings import ModelSettings, Settings, child_environment, load
+from streams import search
+
+DIRECTORY = Path(".embedsync/demo")
+_READY_SECONDS = 90.0
+_SYNC_SECONDS = 120.0
+
+NEW_QUESTION = "웹어셈블리는 브라우저에서 자바스크립트와 어떻게 함께 쓰이나요?"
+NEW_SEARCH = "C++로 짠 코드를 크롬 안에서 돌리는 기술"
+EDITED_QUESTION = "양자 컴퓨터가 공개 키 암호를 위협하는 까닭과 그 대비책을 설명해 주세요."
+EDITED_SEARCH = "큐비트로 RSA를 깨뜨릴 수 있을까"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finished step: what was done, and the seconds it took (None where time says nothing)."""
+
+    text: str
+    seconds: float | None = None
+    details: Sequence[str] = ()
+
+
+Report = Callable[[Line], None]
+
+
+def choose_model() -> ModelSettings:
+    """bge-m3 where its weights are in the local cache, else the bundled multilingual-e5-small, else the stand-in."""
+    for name, dimensions in (("BAAI/bge-m3", 1024), ("multilingual-e5-small", 384)):
+        settings = ModelSettings(name=name, dimensions=dimensions)
+        try:
+            model = open_model(settings)
+            model.load()
+            model.unload()
+        except ModelUnavailable:
+            continue
+        return settings
+    return ModelSettings(name="lexical", dimensions=1024)
+
+
+class Demo:
+    """The steps, in the order they are told."""
+
+    def __init__(self, directory: Path, report: Report, show: Callable[[Sequence[str]], None]) -> None:
+        """Prepare.
+
+        Args:
+            directory: the demo's own folder.
+            report: told of each finished step.
+            show: told of each command line before it runs.
+        """
+        self._directory = directory
+        self._report = report
+        self._show = show
+        self._clock = SystemClock()
+        self._stack = LocalStack(directory)
+        self._config = directory / "embedsync.toml"
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    def run(self, *, keep: bool) -> None:
+        """Tell the whole story.
+
+        Raises:
+            EmbedsyncError: a step did not come to its end in time.
+        """
+        try:
+            self._prepare()
+            self._sync_all()
+            self._search_paraphrases()
+            self._insert_and_edit()
+            self._touch_unrelated()
+            self._replay()
+            self._command("lag")
+            self._command("status")
+        finally:
+            if not keep:
+                self._end()
+        if keep:
+            stop = f"stop it with: embedsync local reset --yes --dir {self._directory}"
+            self._report(Line(f"left running; use it with: embedsync --config {self._config} status", details=[stop]))
+
+    def _prepare(self) -> None:
+        with self._step("stack of real parts: Postgres + pgvector, Kafka, Connect + Debezium"):
+            self._stack.reset()
+            endpoints = self._stack.up(lambda _: None)
+        with self._step("model"):
+            model = choose_model()
+            self._settings = self._configure(endpoints, model)
+            self._embedder: Embedder = open_model(model)
+            self._embedder.load()
+        why = "" if model.name == "BAAI/bge-m3" else " (BAAI/bge-m3 is not in the local cache)"
+        self._report(Line(f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"))
+        self._session = Session(endpoints.postgres_dsn, role="demo")
+        self._create_tables(model.dimensions)
+        self._command("init")
+        with self._step("worker: live and replay roles"):
+            self._start_worker()
+
+    def _configure(self, endpoints: Endpoints, model: ModelSettings) -> Settings:
+        text = f"""[model]
+name = "{model.name}"
+dimensions = {model.dimensions}
+[postgres]
+dsn = "{endpoints.postgres_dsn}"
+[kafka]
+bootstrap_servers = "{endpoints.bootstrap_servers}"
+[connect]
+url = "{endpoints.connect_url}"
+[metrics]
+live_port = {_free_port()}
+replay_port = {_free_port()}
+[[tables]]
+name = "public.questions"
+text = "question"
+[[tables]]
+name = "public.answer_bank"
+text = "answer"
+"""
+        self._config.write_text(text, encoding="utf-8")
+        self._config.chmod(0o600)  # it holds the password of the demo's database
+        return load(self._config)
+
+    def _create_tables(self, dimensions: int) -> None:
+        schema = (Path(interview.__file__).parent / "schema.sql").read_text(encoding="utf-8")
+        self._session.rows(schema.replace("vector(1024)", f"vector({dimensions})"))
+
+    def _start_worker(self) -> None:
+        log = self._directory / "logs" / "worker.log"
+        with log.open("wb") as output:
+            self._worker = subprocess.Popen(
+                self._line("worker"), stdout=output, stderr=output, start_new_session=True,
+                env=child_environment(EMBEDSYNC_LOG__FORMAT="json"),
+            )  # fmt: skip
+
+        def ready() -> bool:
+            if self._worker is not None and self._worker.poll() is not None:
+                raise EmbedsyncError(f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}")
+            return log.read_text(encoding="utf-8").count('"worker ready"') == 2
+
+        self._until(ready, _READY_SECONDS, f"the workers to be ready (see {log})")
+
+    def _sync_all(self) -> None:
+        connection = connect(self._settings.postgres.dsn, role="demo")
+        started = self._clock.monotonic()
+        questions, answers = interview.load(connection)
+        connection.close()
+        self._until_current(questions + answers)
+        seconds = self._clock.monotonic() - started
+        rate = (questions + answers) / seconds
+        self._report(Line(f"{questions} questions and {answers} answers inserted, all have their vector"
+                          f" ({rate:,.0f} texts/s)", seconds))  # fmt: skip
+
+    def _search_paraphrases(self) -> None:
+        for query in interview.read_queries()[:2]:
+            started = self._clock.monotonic()
+            hits = self._search(str(query["query"]))
+            self._report(Line(f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)))
+
+    def _insert_and_edit(self) -> None:
+        self._before_and_after(
+            "row inserted", NEW_SEARCH,
+            "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, '프런트엔드', 3) RETURNING id",
+            (NEW_QUESTION,),
+        )  # fmt: skip
+        self._before_and_after(
+            "row edited", EDITED_SEARCH,
+            "UPDATE public.questions SET question = %s WHERE id = 1 RETURNING id",
+            (EDITED_QUESTION,),
+        )  # fmt: skip
+
+    def _before_and_after(self, what: str, query: str, statement: str, parameters: Any) -> None:
+        before = self._search(query)[:1]
+        changed_at = self._session.rows("SELECT clock_timestamp()")[0][0]
+        (key,) = self._session.rows(statement, parameters)[0]
+        self._until_current(None)
+        written = "SELECT extract(epoch FROM embedded_at - %s) FROM public.questions WHERE id = %s"
+        seconds = float(self._session.rows(written, (changed_at, key))[0][0])
+        after = self._search(query)[:1]
+        details = [f"search: {query}", *_told(before, "before: "), *_told(after, "after:  ")]
+        self._report(Line(f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms", None, details))
+
+    def _touch_unrelated(self) -> None:
+        looked, encoded = self._metric("embedsync_events_total"), self._metric("embedsync_texts_encoded_total")
+        started = self._clock.monotonic()
+        self._session.rows("UPDATE public.questions SET view_count = view_count + 1")
+        rows = int(self._session.rows("SELECT count(*) FROM public.questions")[0][0])
+        self._until(
+            lambda: self._metric("embedsync_events_total") >= looked + rows, _SYNC_SECONDS, "the events of the update"
+        )
+        more = self._metric("embedsync_texts_encoded_total") - encoded
+        seconds = self._clock.monotonic() - started
+        self._report(Line(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
+
+    def _replay(self) -> None:
+        # Under an origin of its own, so that capture leaves it out: as after a schema migration that lost the vectors.
+        origin = f"embedsync_demo_{secrets.token_hex(4)}"
+        with self._session.cursor() as cursor:
+            cursor.execute("SELECT pg_replication_origin_create(%s)", (origin,))
+            cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
+            for table in ("questions", "answer_bank"):
+                cursor.execute(f"UPDATE public.{table} SET embedding = NULL")  # noqa: S608 - two names of ours
+            cursor.execute("SELECT pg_replication_origin_session_reset()")
+            cursor.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
+        self._report(Line("all vectors taken away behind capture's back, as a schema migration does"))
+        self._command("replay", "run", "--only", "all")
+
+    def _search(self, text: str) -> list[Hit]:
+        return search.find(self._settings, self._session, self._embedder, text, tables=["public.questions"], limit=3)
+
+    def _metric(self, name: str) -> float:
+        url = f"http://127.0.0.1:{self._settings.metrics.live_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+    def _until_current(self, rows: int | None) -> None:
+        def current() -> bool:
+            columns = coverage.read(self._session)
+            enough = rows is None or sum(column.rows for column in columns) >= rows
+            return enough and all(column.is_true for column in columns)
+
+        self._until(current, _SYNC_SECONDS, "all rows to have their vector")
+
+    def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = self._clock.monotonic() + seconds
+        while not condition():
+            if self._clock.monotonic() > deadline:
+                raise EmbedsyncError(f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs")
+            self._clock.wait(0.05)
+
+    def _line(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "streams.cli.main", "--config", str(self._config), *arguments]
+
+    def _command(self, *arguments: str) -> None:
+        self._show(arguments)
+        code = subprocess.run(self._line(*arguments), check=False).returncode
+        if code != 0:
+            raise EmbedsyncError(f"`embedsync {' '.join(arguments)}` exited {code}", fix="read what it printed above")
+
+    @contextmanager
+    def _step(self, text: str) -> Iterator[None]:
+        started = self._clock.monotonic()
+        yield
+        self._report(Line(text, self._clock.monotonic() - started))
+
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.terminate()
+            try:
+                self._worker.wait(40)
+            except subprocess.TimeoutExpired:
+                self._worker.kill()
+                self._worker.wait()
+        with self._step("everything stopped"):
+            self._stack.down()
+
+
+def _told(hits: Sequence[Hit], prefix: str = "") -> list[str]:
+    return [f"{prefix}{hit.similarity:.3f}  {hit.text}" for hit in hits]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,65 @@
+"""Replay messages."""
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.chunk import Chunk, Deferral
+from schemas.errors import PoisonEvent
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+
+RUN = UUID("00000000-0000-0000-0000-000000000017")
+NAME = TableName("public", "questions")
+
+
+def test_a_message_has_the_documented_form() -> None:
+    """The contract with other producers: these names, integer keys as numbers, nothing else."""
+    target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), "m", 8)
+    message = json.loads(Chunk(NAME, "embedding", "m", (("1",), ("2",)), RUN, 17).encode(target))
+    assert message == {
+        "run": str(RUN), "chunk": 17, "table": "public.questions", "column": "embedding", "model": "m",
+        "keys": [[1], [2]],
+    }  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(min_value=0, max_value=1 << 31))
+def test_a_chunk_is_read_back_as_it_was_written(keys: list[tuple[str, str]], number: int) -> None:
+    """Keys of any text survive the message."""
+    chunk = Chunk(NAME, "embedding", "m", tuple(keys), RUN, number)
+    assert Chunk.parse(chunk.encode()) == chunk
+
+
+def test_a_deferred_row_is_read_back_as_it_was_written() -> None:
+    """A deferral keeps its times, its attempt and its transactions."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    chunk = Chunk(NAME, "embedding", "m", (("1",),), deferral=Deferral(now, now, 3, (500, 501)))
+    assert Chunk.parse(chunk.encode()) == chunk
+
+
+def test_number_keys_and_text_keys_name_the_same_row() -> None:
+    """A key is text inside, whether the message has 1 or "1"."""
+    message = {"chunk": 1, "table": "questions", "column": "embedding", "model": "m", "keys": [[1], ["1"]]}
+    assert Chunk.parse(json.dumps(message).encode()).keys == (("1",), ("1",))
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"{}", b"[]", b'{"chunk": 1, "table": "a.b.c", "column": "e", "model": "m", "keys": [[1]]}']
+)
+def test_anything_else_is_poison(value: bytes | None) -> None:
+    """What is no replay message raises PoisonEvent with a reason."""
+    with pytest.raises(PoisonEvent, match="replay message"):
+        Chunk.parse(value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_poison(value: bytes) -> None:
+    """Whatever bytes arrive, the answer is a chunk or PoisonEvent."""
+    try:
+        Chunk.parse(value)
+    except PoisonEvent:
+        return

@@ -1,0 +1,152 @@
+"""The replay lane on twins: what a chunk does to rows, ledger and model."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from schemas.chunk import Chunk
+from schemas.errors import Stopping
+from schemas.record import Record
+from schemas.settings import load
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+from streams.chunks import Chunks
+from streams.retry import Patience
+from streams.settle import Settler
+
+NAME = TableName("public", "questions")
+
+
+class Bench:
+    """A replay lane on twins, micro-batches of two."""
+
+    def __init__(self) -> None:
+        self.embedder = TwinEmbedder(dimensions=16)
+        self.target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), self.embedder.model_id, 16)
+        self.store = MemoryStore(self.target)
+        self.outbox = MemoryOutbox()
+        self.clock = MemoryClock()
+        patience = Patience(self.clock, seconds=30, lane="replay")
+        settler = Settler(self.store, self.embedder, self.clock, patience, lane="replay")
+        settings = load(replay={"micro_batch": 2})
+        self.chunks = Chunks(
+            [self.target], self.store, self.store, settler, self.outbox, self.clock, patience, settings
+        )
+
+    def chunk(self, *keys: str, model: str | None = None, run: UUID | None = None) -> tuple[Record, LedgerEntry]:
+        run = run or uuid4()
+        made = Chunk(NAME, "embedding", model or self.target.model, tuple((key,) for key in keys), run, 1)
+        entry = self.store.ledger.setdefault((str(run), 1), LedgerEntry())
+        return Record("t.replay", 0, 0, None, made.encode()), entry
+
+    def put(self, key: str, text: str | None) -> None:
+        self.store.rows[key,] = MemoryRow(text)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def counts(entry: LedgerEntry) -> dict[str, int]:
+    return {name: count for name, count in entry.counts.items() if count}
+
+
+def test_every_key_is_counted_once_under_what_it_was(bench: Bench) -> None:
+    """The counts of a chunk add up to its keys, whatever the rows turned out to be."""
+    bench.put("1", "x")
+    bench.put("2", None)
+    bench.put("3", "y")
+    bench.store.rows["4",] = MemoryRow("")
+    bench.store.locked.add(("3",))
+    record, entry = bench.chunk("1", "2", "3", "4", "5")
+    assert list(bench.chunks.steps(record)) == [2, 2, 1]
+    assert counts(entry) == {"embedded": 1, "blank": 2, "deferred": 1, "gone": 1}
+    assert [chunk.keys for chunk in bench.outbox.chunks] == [(("3",),)]
+    assert all(chunk.run is None for chunk in bench.outbox.chunks)
+
+
+def test_a_chunk_delivered_again_counts_nothing_and_encodes_nothing(bench: Bench) -> None:
+    """A redelivered chunk is recognised by the ledger (I7)."""
+    bench.put("1", "x")
+    record, entry = bench.chunk("1")
+    list(bench.chunks.steps(record))
+    assert list(bench.chunks.steps(record)) == []
+    assert (counts(entry), bench.embedder.texts_encoded) == ({"embedded": 1}, 1)
+
+
+def test_an_interrupted_chunk_goes_on_where_it_stopped(bench: Bench) -> None:
+    """After one micro-batch the worker dies; the next one does only the rest."""
+    for key in "12345":
+        bench.put(key, f"text {key}")
+    record, entry = bench.chunk(*"12345")
+    assert next(bench.chunks.steps(record)) == 2
+    assert list(bench.chunks.steps(record)) == [2, 1]
+    assert (counts(entry), bench.embedder.texts_encoded) == ({"embedded": 5}, 5)
+
+
+def test_two_workers_on_one_chunk_count_it_once(bench: Bench) -> None:
+    """When another worker advances the chunk between read and write, this one goes on from there."""
+    for key in "1234":
+        bench.put(key, f"text {key}")
+    record, entry = bench.chunk(*"1234")
+    mine, other = bench.chunks.steps(record), bench.chunks.steps(record)
+    encode = bench.embedder.encode_documents
+
+    def slow(texts: list[str]) -> object:
+        bench.embedder.encode_documents = encode  # type: ignore[method-assign] # only the first call is overtaken
+        assert next(other) == 2
+        return encode(texts)
+
+    bench.embedder.encode_documents = slow  # type: ignore[method-assign,assignment] # the other worker overtakes
+    assert list(mine) == [0, 2]
+    assert counts(entry) == {"embedded": 4}
+
+
+def test_a_chunk_for_another_model_is_obsolete(bench: Bench) -> None:
+    """A run planned for a model that is no longer wanted writes nothing, and its ledger says so."""
+    bench.put("1", "x")
+    record, entry = bench.chunk("1", "2", "3", model="older")
+    list(bench.chunks.steps(record))
+    assert counts(entry) == {"obsolete": 3}
+    assert bench.embedder.texts_encoded == 0
+
+
+def test_a_chunk_of_a_cancelled_run_is_skipped(bench: Bench) -> None:
+    """Cancelling leaves the messages in the topic; the workers pass over them."""
+    bench.put("1", "x")
+    record, entry = bench.chunk("1")
+    entry.cancelled = True
+    assert list(bench.chunks.steps(record)) == []
+    assert bench.embedder.texts_encoded == 0
+
+
+def test_what_is_no_chunk_goes_to_the_dead_letters(bench: Bench) -> None:
+    """Bytes that are no message, a deferral, and a table nobody configured do not stop the lane."""
+    unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",),), uuid4(), 1)
+    for value in (b"{", Chunk(NAME, "embedding", "m", (("1",),)).encode(), unknown.encode()):
+        assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, value))) == []
+    assert len(bench.outbox.dead_letters) == 3
+
+
+def test_a_key_that_cannot_be_read_fails_alone(bench: Bench) -> None:
+    """Its neighbours are written, it is dead-lettered and counted as failed (I10)."""
+    bench.put("1", "x")
+    record, entry = bench.chunk("1", "one")
+    list(bench.chunks.steps(record))
+    assert counts(entry) == {"embedded": 1, "failed": 1}
+    assert "one" in bench.outbox.dead_letters[0][1]
+
+
+def test_stopping_between_micro_batches_loses_nothing(bench: Bench) -> None:
+    """A worker that is asked to stop leaves after the micro-batch in hand; the ledger knows how far it came."""
+    for key in "1234":
+        bench.put(key, f"text {key}")
+    record, entry = bench.chunk(*"1234")
+    steps = bench.chunks.steps(record)
+    next(steps)
+    bench.clock.stopping = True
+    with pytest.raises(Stopping):
+        next(steps)
+    assert (entry.done, bench.store.rows["1",].hash) == (2, sha256("text 1"))
