@@ -187,7 +187,7 @@ text = "answer"
     def _insert_and_edit(self) -> None:
         self._before_and_after(
             "row inserted", NEW_SEARCH,
-            "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, '프런트엔드', 3) RETURNING id",
+            "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, '프런트엔드 기초', 3) RETURNING id",
             (NEW_QUESTION,),
         )  # fmt: skip
         self._before_and_after(

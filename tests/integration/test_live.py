@@ -1,0 +1,238 @@
+"""The live lane on real parts: a row changed in Postgres comes back with a new vector."""
+
+import json
+import signal
+import urllib.request
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from connectors.kafka.outbox import client_config
+from tests.conftest import MakeWorkplace
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+
+def metric(port: int, name: str, **labels: str) -> float:
+    """Sum of a worker's metric over the series with these labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = [f'{k}="{v}"' for k, v in labels.items()]
+    found = [line for line in lines if line.startswith((f"{name}{{", f"{name} ")) and all(w in line for w in wanted)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def end_offsets(place: Workplace, topic: str) -> int:
+    """Events ever written to a topic."""
+    consumer = Consumer(client_config(place.settings, **{"group.id": "unused"}))
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions)
+    finally:
+        consumer.close()
+
+
+@pytest.fixture
+def watched(ready: Workplace) -> Workplace:
+    """A live worker runs, with its metrics on a port."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ready.with_settings(metrics={"live_port": port})
+    ready.start_worker("live")
+    return ready
+
+
+def test_insert_update_and_blank_text(ready: Workplace) -> None:
+    """An insert, an edit and a text that goes away each reach the vector by themselves."""
+    ready.start_worker("live")
+    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
+    ready.wait_current()
+    first = ready.value("SELECT embedding::text FROM questions WHERE id = 1")
+    ready.execute("UPDATE questions SET question = '파이썬의 GIL은 무엇인가요?' WHERE id = 1")
+    ready.wait_current()
+    assert ready.value("SELECT embedding::text FROM questions WHERE id = 1") != first
+    ready.execute("UPDATE questions SET question = ' ' WHERE id = 1")
+    ready.wait_current()
+    row = ready.execute("SELECT embedding, embedding_hash, embedding_model, embedded_at FROM questions WHERE id = 1")
+    assert row == [(None, None, None, None)]
+    assert ready.coverage()["blank"] == 1
+
+
+def test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event(watched: Workplace) -> None:
+    """1,000 updates of another column: 0 texts encoded; the worker's own writes: 0 events in the topic (I7)."""
+    port = watched.settings.metrics.live_port
+    assert port is not None
+    watched.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 1000) AS i")
+    watched.wait_current()
+    topic = f"{watched.settings.kafka.topic_prefix}.public.questions"
+    assert end_offsets(watched, topic) == 1000
+    encoded = metric(port, "embedsync_texts_encoded_total")
+    watched.execute("UPDATE questions SET views = views + 1")
+    until(lambda: metric(port, "embedsync_events_total", outcome="current") >= 1000, what="the updates to be looked at")
+    assert metric(port, "embedsync_texts_encoded_total") == encoded
+    assert end_offsets(watched, topic) == 2000
+
+
+def test_no_text_travels_through_kafka(ready: Workplace) -> None:
+    """Events carry the primary key and nothing else of the row."""
+    secret = "a text that must not leave Postgres"
+    ready.execute("INSERT INTO questions (question) VALUES (%s)", (secret,))
+    topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
+    options = {"group.id": f"{ready.settings.kafka.topic_prefix}-peek", "auto.offset.reset": "earliest"}
+    consumer = Consumer(client_config(ready.settings, **options))
+    consumer.subscribe([topic])
+    message: Any = until(lambda: consumer.poll(0.2), what="the event")
+    consumer.close()
+    value = message.value()
+    assert secret.encode() not in value
+    assert json.loads(value)["after"] == {"id": 1}
+
+
+TABLES: list[tuple[str, str, str]] = [
+    ("public.by_uuid", "(id uuid PRIMARY KEY DEFAULT gen_random_uuid(), body text)", "(body) VALUES ('x')"),
+    ("public.by_text", "(id text PRIMARY KEY, body text)", "VALUES ('O''Brien \"é\" % 한글', 'x')"),
+    ("public.by_two", "(a bigint, b text, body text, PRIMARY KEY (b, a))", "VALUES (7, '7', 'x')"),
+    ('public."q; drop table x"', '("Ключ id" int PRIMARY KEY, body text)', "VALUES (-5, 'x')"),
+    ("public.질문", "(번호 bigint PRIMARY KEY, body text)", "VALUES (1, 'x')"),
+    ("public.by_numeric", "(id numeric(12,2) PRIMARY KEY, body text)", "VALUES (10.50, 'x')"),
+    ("public.by_bool", "(id boolean PRIMARY KEY, body text)", "VALUES (true, 'x')"),
+    ("public.by_char", "(id char(6) PRIMARY KEY, body text)", "VALUES ('ab', 'x')"),
+]
+
+
+def test_any_primary_key_works(make_workplace: MakeWorkplace) -> None:
+    """bigint, uuid, text, composite, numeric, boolean and char keys, quoted and non-ASCII names: all become current."""
+    tables = [{"name": name.replace('"', ""), "text": "body"} for name, _, _ in TABLES]
+    place = make_workplace(tables=tables)
+    for name, columns, _ in TABLES:
+        place.execute(f"CREATE TABLE {name} {columns[:-1]}, embedding vector(64))")
+    place.embedsync("init")
+    place.start_worker("live")
+    for name, _, insert in TABLES:
+        place.execute(f"INSERT INTO {name} {insert}")
+        place.execute(f"UPDATE {name} SET body = body || ' edited'")
+    for name, _, _ in TABLES:
+        place.wait_current(name.replace('"', ""))
+        assert place.coverage(name.replace('"', ""))["current"] == 1
+
+
+def test_a_text_made_of_several_columns(make_workplace: MakeWorkplace) -> None:
+    """The text may be any SQL expression, also one with a percent sign; each column it uses counts."""
+    place = make_workplace(tables=[{"name": "posts", "text": "title || E'\\n\\n' || coalesce(body, '100 %')"}])
+    place.execute("CREATE TABLE posts (id int PRIMARY KEY, title text, body text, embedding vector(64))")
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts VALUES (1, 'title', NULL)")
+    place.wait_current("public.posts")
+    before = place.value("SELECT embedding_hash FROM posts")
+    place.execute("UPDATE posts SET body = 'body'")
+    place.wait_current("public.posts")
+    assert place.value("SELECT embedding_hash FROM posts") != before
+
+
+def test_a_bad_event_is_dead_lettered_and_the_rest_goes_on(ready: Workplace) -> None:
+    """Bytes that are no event are moved, with the reason in Connect's header names, and stop nobody (I10)."""
+    from confluent_kafka import Producer
+
+    producer = Producer(client_config(ready.settings))
+    topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
+    producer.produce(topic, b"\x00 not an event", key=b"k", headers=[("a", b"1"), ("a", b"2")])
+    producer.flush()
+    ready.execute("INSERT INTO questions (question) VALUES ('x')")
+    ready.start_worker("live")
+    ready.wait_current()
+    options = {"group.id": f"{ready.settings.kafka.topic_prefix}-peek", "auto.offset.reset": "earliest"}
+    consumer = Consumer(client_config(ready.settings, **options))
+    consumer.subscribe([ready.settings.dead_letter_topic])
+    letter: Any = until(lambda: consumer.poll(0.2), what="the dead letter")
+    consumer.close()
+    assert (letter.value(), letter.key()) == (b"\x00 not an event", b"k")
+    headers = letter.headers()
+    assert headers[:2] == [("a", b"1"), ("a", b"2")]
+    assert dict(headers)["__connect.errors.topic"] == topic.encode()
+
+
+def test_sigkill_in_the_middle_loses_nothing(ready: Workplace) -> None:
+    """A worker killed again and again among thousands of changes: every row is current in the end (I3)."""
+    worker = ready.start_worker("live")
+    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 4000) AS i")
+    for share in (0.2, 0.5, 0.8):
+        until(lambda share=share: ready.coverage()["current"] >= 4000 * share, timeout=120, what="some progress")  # type: ignore[misc] # bound per round
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        worker = ready.start_worker("live")
+    ready.wait_current(timeout=120)
+    assert ready.coverage()["current"] == 4000
+
+
+def test_sigterm_ends_the_worker_with_zero(ready: Workplace) -> None:
+    """Asked to stop, the worker finishes its batch, commits, and exits 0; the next one has nothing to do again."""
+    worker = ready.start_worker("live")
+    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 500) AS i")
+    until(lambda: ready.coverage()["current"] > 0, what="the first vector")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    ready.start_worker("live")
+    ready.wait_current()
+
+
+def test_a_commit_that_waits_for_a_standby_is_not_lost(ready: Workplace) -> None:
+    """An event that arrives while its transaction is invisible to everybody is not taken for 'nothing changed'."""
+    import threading
+
+    import psycopg2
+
+    ready.execute("INSERT INTO questions (question) VALUES ('old')")
+    ready.start_worker("live")
+    ready.wait_current()
+    dsn = ready.settings.postgres.dsn
+    topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
+    writer = psycopg2.connect(dsn)
+
+    def commit() -> None:
+        with writer, writer.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")
+            cursor.execute("UPDATE questions SET question = 'new' WHERE id = 1")
+
+    # Only this test's own transaction is held: the worker's writes and everybody else's are made asynchronous first.
+    ready.execute("ALTER SYSTEM SET synchronous_commit = local")
+    ready.execute("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'")
+    thread = threading.Thread(target=commit)
+    try:
+        ready.execute("SELECT pg_reload_conf()")
+        until(lambda: ready.value("SHOW synchronous_standby_names") == "nosuch", what="the setting to be in force")
+        thread.start()
+        until(lambda: end_offsets(ready, topic) == 2, what="the event of the commit that nobody sees yet")
+        deferred = until(lambda: end_offsets(ready, ready.settings.deferred_topic), what="the row to be deferred")
+        assert deferred >= 1
+        assert ready.value("SELECT question FROM questions WHERE id = 1") == "old"
+    finally:
+        ready.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        ready.execute("ALTER SYSTEM RESET synchronous_commit")
+        ready.execute("SELECT pg_reload_conf()")
+        thread.join(30)
+        writer.close()
+    until(lambda: ready.value("SELECT question FROM questions WHERE id = 1") == "new", what="the commit to be seen")
+    ready.wait_current()
+
+
+def test_a_locked_row_is_current_after_the_lock_and_neighbours_at_once(ready: Workplace) -> None:
+    """Somebody's long transaction holds one row: the others are written meanwhile, it is written afterwards."""
+    import psycopg2
+
+    ready.execute("INSERT INTO questions (question) VALUES ('x'), ('y')")
+    holder = psycopg2.connect(ready.settings.postgres.dsn)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT FROM questions WHERE id = 1 FOR UPDATE")
+    ready.start_worker("live")
+    until(lambda: ready.coverage()["current"] == 1, what="the neighbour to be current")
+    until(lambda: end_offsets(ready, ready.settings.deferred_topic) >= 1, what="the row to be deferred")
+    holder.rollback()
+    holder.close()
+    ready.wait_current()
