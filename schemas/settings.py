@@ -89,6 +89,9 @@ class KafkaSettings(_Section):
     partitions: int = Field(6, ge=1, description="partitions of each change topic and of the replay topic")
     replication_factor: int = Field(1, ge=1, description="copies of each partition")
     retention_hours: int = Field(168, ge=1, description="how long change and replay events are kept")
+    session_timeout_seconds: int = Field(
+        15, ge=6, description="a worker that died without a word gives its partitions up after this long"
+    )
     security: dict[str, str] = Field(default_factory=dict, description="librdkafka security.*, sasl.*, ssl.* options")
 
 

@@ -1,0 +1,61 @@
+"""The Kafka Connect of the local stack, distributed mode with one worker, Debezium on its class path."""
+
+import signal
+
+import httpx
+
+from connectors.local import free_ports, java, properties, versions
+from connectors.local.parts import PartName, Workshop
+from connectors.local.processes import Command
+
+
+class Connect:
+    """The part `connect`."""
+
+    name: PartName = "connect"
+    version = f"{versions.KAFKA} + Debezium {versions.DEBEZIUM}"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._home = shop.directory / "connect"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The port of the REST interface."""
+        return (self._shop.state.connect_port,)
+
+    @property
+    def where(self) -> str:
+        """The REST address."""
+        return f"http://127.0.0.1:{self._shop.state.connect_port}"
+
+    @property
+    def mark(self) -> str:
+        """A system property that exists only to be seen in the list of processes."""
+        return f"-D{self._shop.mark(self.name)}"
+
+    def prepare(self) -> None:
+        """Write the properties. Connect keeps everything else in Kafka."""
+        self._home.mkdir(exist_ok=True)
+        wanted = properties.connect(self._shop.state.connect_port, self._shop.state.kafka_port)
+        properties.write(self._home / "connect.properties", wanted)
+
+    def command(self) -> Command:
+        """One distributed worker."""
+        main = ("org.apache.kafka.connect.cli.ConnectDistributed", "connect.properties")
+        return java.command(self._shop, self.name, properties.CONNECT_JVM, main, self._home)
+
+    def answers(self) -> bool:
+        """Whether the REST interface lists connectors, which it does once the worker has joined its group."""
+        if not free_ports.accepts(self._shop.state.connect_port):
+            return False
+        try:
+            # trust_env=False: a proxy from the environment does not reach this machine's loopback.
+            with httpx.Client(trust_env=False, timeout=3.0) as client:
+                return client.get(f"{self.where}/connectors").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def finish(self) -> None:
+        """Nothing: connectors are registered by `embedsync init`."""

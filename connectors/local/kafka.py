@@ -1,0 +1,83 @@
+"""The Kafka of the local stack: broker and controller in one process (KRaft)."""
+
+import logging
+import shutil
+import signal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connectors.local import free_ports, java, properties, versions
+from connectors.local.parts import PartName, Workshop, require_made, run_tool
+from connectors.local.processes import Command
+
+_QUIET = logging.getLogger("connectors.local.kafka.librdkafka")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False  # a broker that is starting refuses connections; that is no news
+
+
+class Kafka:
+    """The part `kafka`."""
+
+    name: PartName = "kafka"
+    version = versions.KAFKA
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._home = shop.directory / "kafka"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Ports of the broker and of the controller."""
+        return self._shop.state.kafka_port, self._shop.state.controller_port
+
+    @property
+    def where(self) -> str:
+        """The bootstrap server."""
+        return f"127.0.0.1:{self._shop.state.kafka_port}"
+
+    @property
+    def mark(self) -> str:
+        """A system property that exists only to be seen in the list of processes."""
+        return f"-D{self._shop.mark(self.name)}"
+
+    def prepare(self) -> None:
+        """Write the properties; format the log folder the first time.
+
+        Raises:
+            EmbedsyncError: formatting failed.
+        """
+        self._home.mkdir(exist_ok=True)
+        wanted = properties.broker(self._shop.state.kafka_port, self._shop.state.controller_port)
+        properties.write(self._home / "server.properties", wanted)
+        # The last thing that formatting writes; without it the folder is what a killed command left.
+        formatted = self._home / "data" / "meta.properties"
+        if formatted.exists():
+            return
+        shutil.rmtree(self._home / "data", ignore_errors=True)
+        arguments = ("format", "-t", self._shop.state.cluster_id, "-c", "server.properties", "--standalone")
+        tool = java.command(
+            self._shop, "kafka-format", properties.BROKER_JVM, ("kafka.tools.StorageTool", *arguments), self._home
+        )
+        run_tool(self._shop, "kafka-format", tool)
+        require_made(formatted, "formatting Kafka's log folder failed", tool.log)
+
+    def command(self) -> Command:
+        """Broker and controller."""
+        return java.command(
+            self._shop, self.name, properties.BROKER_JVM, ("kafka.Kafka", "server.properties"), self._home
+        )
+
+    def answers(self) -> bool:
+        """Whether the broker answers a metadata request."""
+        if not free_ports.accepts(self._shop.state.kafka_port):
+            return False
+        client = AdminClient({"bootstrap.servers": self.where, "reconnect.backoff.max.ms": 100}, logger=_QUIET)
+        try:
+            return bool(client.list_topics(timeout=2.0).brokers)
+        except KafkaException:
+            return False
+
+    def finish(self) -> None:
+        """Nothing: topics are created by `embedsync init`."""

@@ -1,0 +1,53 @@
+"""One process at a time: a lock on a file, which the operating system releases when the holder dies.
+
+Hazard: a lock file may be deleted by its holder (`local reset`); whoever waited for it then holds a lock on a file
+that is gone, and takes the lock of the new file instead.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectors.ports import Clock
+from schemas.errors import EmbedsyncError
+
+
+@contextmanager
+def locked(file: Path, clock: Clock, seconds: float, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of a file, made if need be.
+
+    Args:
+        file: in a folder that exists.
+        clock: for the wait.
+        seconds: longest wait for the present holder.
+        waiting: called once when there is a wait.
+
+    Raises:
+        EmbedsyncError: another process held the lock all the time.
+    """
+    deadline = clock.monotonic() + seconds
+    told = False
+    while True:
+        with file.open("a", encoding="ascii") as handle:
+            if _try(handle.fileno(), file):
+                yield
+                return
+        if clock.monotonic() > deadline:
+            raise EmbedsyncError(f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it")
+        if not told:
+            waiting()
+            told = True
+        clock.wait(0.1)
+
+
+def _try(descriptor: int, file: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,95 @@
+"""`embedsync local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker or Java.
+
+Hazard: `env` prints the password of the local superuser, because it is meant for `eval`.
+"""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from connectors.local.stack import LocalStack, PartStatus
+from streams.cli.output import Format, OutputOption, err, print_json
+
+app = typer.Typer(help="A PostgreSQL, Kafka and Kafka Connect on this machine.", no_args_is_help=True)
+
+Directory = Annotated[
+    Path, typer.Option("--dir", metavar="DIR", help="folder of the stack", file_okay=False, readable=False)
+]
+DEFAULT = Path(".embedsync")
+
+
+@app.command()
+def up(directory: Directory = DEFAULT) -> None:
+    """Start the stack, or what is missing of it, and return when every part answers."""
+    stack = LocalStack(directory)
+    columns = (TextColumn("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("jars", visible=False, total=None)
+
+        def fetched(arrived: int, total: int) -> None:
+            bar.update(task, completed=arrived, total=total, visible=arrived < total)
+            if not err.is_terminal and (arrived % 20 == 0 or arrived == total):
+                _say(f"fetched {arrived} of {total} jars")
+
+        stack.up(_say, fetched)
+    option = _option(directory)
+    _say(f'use it: eval "$(embedsync local env{option})"; stop it: embedsync local down{option}')
+
+
+@app.command()
+def down(directory: Directory = DEFAULT) -> None:
+    """Stop the stack; data and ports stay."""
+    LocalStack(directory).down(_say)
+
+
+@app.command()
+def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) -> None:
+    """Show each part; exit 0 if all of them run, 1 otherwise."""
+    parts = LocalStack(directory).status()
+    if output is Format.JSON:
+        print_json([asdict(part) for part in parts])
+    else:
+        _print_table(parts)
+    raise typer.Exit(0 if all(part.state == "running" for part in parts) else 1)
+
+
+@app.command()
+def reset(
+    directory: Directory = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Stop the stack and delete its data. The jars, which all stacks share, stay."""
+    stack = LocalStack(directory)
+    if not yes and not typer.confirm(f"Delete the databases and topics in {stack.directory}?", err=True):
+        raise typer.Exit(1)
+    stack.reset(_say)
+
+
+@app.command()
+def env(directory: Directory = DEFAULT) -> None:
+    """Print export lines that make embedsync use the stack: eval "$(embedsync local env)"."""
+    for name, value in LocalStack(directory).environment().items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def _option(directory: Path) -> str:
+    return "" if directory == DEFAULT else f" --dir {shlex.quote(str(directory))}"
+
+
+def _print_table(parts: list[PartStatus]) -> None:
+    """Aligned columns of full width: a path that is cut cannot be opened."""
+    rows = [("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG")]
+    for part in parts:
+        pid = "-" if part.pid is None else str(part.pid)
+        rows.append((part.name, part.state, pid, part.where or "-", part.version, str(part.log)))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
