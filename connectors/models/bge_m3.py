@@ -1,0 +1,168 @@
+"""BAAI/bge-m3, and every other sentence-transformers model by name or folder.
+
+bge-m3: XLM-RoBERTa-large, the first token's vector, 1024 dimensions, 8,192 tokens, no prompts, 2.3 GB.
+
+Hazards: vectors depend in their last bits on the batch they ride in, so never compare their bytes. A text of 8,192
+tokens takes 90 s on two CPU cores; `model.max_tokens` is the cure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from connectors.models import hub
+from connectors.models.fingerprint import folder_digest, model_id
+from connectors.models.layout import Layout, read_layout
+from connectors.models.loading import choose_device, load_network
+from connectors.models.process_memory import release_memory, resident_bytes
+from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
+from connectors.ports import Clock
+from schemas.document import Vector
+from schemas.errors import ConfigurationError, TransientError
+from schemas.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = structlog.get_logger(__name__)
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model. Prompts are the model's own, for documents and for queries."""
+
+    kind = "sentence-transformers"
+
+    def __init__(self, settings: ModelSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._network: SentenceTransformer | None = None
+        self._batch_size = settings.batch_size
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector, from the model's files; only where they do not say, the weights are loaded for it.
+
+        Raises:
+            TargetMismatch: `model.dimensions` is another number.
+            ModelUnavailable: the model is not on this machine, and not one whose layout is known.
+        """
+        dimensions = self._layout.dimensions
+        if dimensions is None:
+            dimensions = self._loaded().get_embedding_dimension()
+        if dimensions is None:
+            raise ConfigurationError(
+                f"{self._settings.name} does not say its dimensions", fix="choose another model.name"
+            )
+        check_dimensions(self._settings, dimensions)
+        return dimensions
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens after which a text is cut, of which the tokenizer's own markers take two.
+
+        Raises:
+            ConfigurationError: `model.max_tokens` is more than the model takes.
+        """
+        return check_max_tokens(self._settings, self._layout.max_tokens)
+
+    @cached_property
+    def model_id(self) -> str:
+        """Id from the commit, or for a folder from the content of its files (read once per process)."""
+        revision = self._source.commit or self._digest
+        numbers = {**asdict(self._layout), "dimensions": self.dimensions, "max_tokens": self.max_tokens}
+        return model_id(self._source.name, revision, numbers)
+
+    def location(self) -> Path:
+        """Folder with the weights."""
+        return self._source.required()
+
+    def load(self) -> None:
+        """Bring the weights into memory: seconds, and up to ten more for the libraries the first time."""
+        self._loaded()
+
+    def unload(self) -> None:
+        """Drop the weights and give the memory back to the system."""
+        if self._network is None:
+            return
+        before = resident_bytes()
+        self._network = None
+        release_memory()
+        log.info("model unloaded", model=self._settings.name, rss_before=before, rss_after=resident_bytes())
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """Embed stored texts.
+
+        Raises:
+            PoisonText: the model's vector for one of them is not finite.
+            TransientError: the device has no room for even one text at a time.
+        """
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
+        return unit_rows(self._encode(list(texts), query=False), texts, self.dimensions)
+
+    def encode_query(self, text: str) -> Vector:
+        """Embed a search query."""
+        query: Vector = unit_rows(self._encode([text], query=True), [text], self.dimensions)[0]
+        return query
+
+    @cached_property
+    def _source(self) -> hub.Source:
+        return hub.locate(self._settings)
+
+    @cached_property
+    def _digest(self) -> str:
+        """What the files of a folder were when the id was made."""
+        return folder_digest(self._source.required())
+
+    @cached_property
+    def _layout(self) -> Layout:
+        source = self._source
+        commit, layout = hub.KNOWN.get(source.name, (None, None)) if source.from_hub else (None, None)
+        if layout is not None and source.commit == commit:
+            return layout
+        return read_layout(source.required())
+
+    def _loaded(self) -> "SentenceTransformer":
+        if self._network is None:
+            folder = self._source.required()
+            if self._layout.dimensions is not None:
+                check_dimensions(self._settings, self._layout.dimensions)
+            if not self._source.from_hub and folder_digest(folder) != self._digest:
+                raise ConfigurationError(
+                    f"the model in {folder} has changed since this process started", fix="restart it"
+                )
+            max_tokens = self.max_tokens
+            started = self._clock.monotonic()
+            device = choose_device(self._settings.device)
+            log.info("loading model", model=self._settings.name, device=device)
+            self._network = load_network(folder, device, max_tokens, self._settings.threads)
+            seconds = round(self._clock.monotonic() - started, 1)
+            log.info("model loaded", model=self._settings.name, seconds=seconds, rss=resident_bytes())
+        return self._network
+
+    def _encode(self, texts: list[str], *, query: bool) -> NDArray[np.floating[Any]]:
+        """Run the network, with half the batch size, for good, each time the device runs out of memory."""
+        import torch
+
+        network = self._loaded()
+        encode = network.encode_query if query else network.encode_document
+        while True:
+            try:
+                raw: NDArray[np.floating[Any]] = encode(texts, batch_size=self._batch_size, show_progress_bar=False)
+                return raw
+            except torch.OutOfMemoryError as error:
+                if self._batch_size == 1:
+                    raise TransientError(
+                        f"device {network.device} has no room for one text of model.max_tokens = {self.max_tokens}",
+                        fix="free memory there, or lower model.max_tokens",
+                    ) from error
+            # Only behind the handler: inside it the traceback keeps the failed batch's tensors alive.
+            release_memory()
+            self._batch_size //= 2
+            log.warning("out of memory: smaller batches from now on", batch_size=self._batch_size)

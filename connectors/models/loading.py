@@ -1,0 +1,128 @@
+"""A sentence-transformers folder into memory: device, precision, and the check that no weight is missing.
+
+Hazards: transformers fills a weight that the files lack with random numbers and only logs it, so the vectors would
+be nonsense, and other nonsense in each process: here that is an error. It loads the precision stated in
+config.json unless told otherwise, so the precision is always passed.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import ConfigurationError, ModelUnavailable, TransientError
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+_MISSING = re.compile(r"^(\S+)\s*\|\s*MISSING", re.MULTILINE)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def choose_device(wanted: str) -> str:
+    """Name the device to run on.
+
+    Args:
+        wanted: `auto` (CUDA where there is one, else Apple's GPU, else the CPU) or a device as PyTorch names it.
+
+    Raises:
+        ConfigurationError: PyTorch does not know the device, or it is not there.
+    """
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    try:
+        kind = torch.device(wanted).type
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"model.device is {wanted}, which is no device", fix="set model.device = auto"
+        ) from error
+    if not {"cuda": cuda, "mps": mps}.get(kind, kind == "cpu"):
+        raise ConfigurationError(f"model.device is {wanted}, and this machine has none", fix="set model.device = auto")
+    return wanted
+
+
+def choose_dtype(device: str) -> "torch.dtype":
+    """Precision of the network: bfloat16 on a CUDA device that has it, float32 elsewhere.
+
+    bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for some texts. On a CPU without matrix
+    units half precision is up to 100 times slower.
+    """
+    import torch
+
+    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32
+
+
+def load_network(folder: Path, device: str, max_tokens: int | None, threads: int | None) -> "SentenceTransformer":
+    """Load a folder; never uses the network.
+
+    Args:
+        folder: a sentence-transformers model, or a bare transformers one.
+        device: as `choose_device` names it.
+        max_tokens: texts are cut there; the model's own limit when None.
+        threads: CPU threads of PyTorch in this process; unchanged when None.
+
+    Raises:
+        ModelUnavailable: the files are damaged, incomplete, or of a kind that needs other libraries.
+        TransientError: there is not enough memory on the device now.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it without annotations
+    if threads is not None:
+        torch.set_num_threads(threads)
+    options: dict[str, Any] = {"dtype": choose_dtype(device)}
+    missing: set[str] = set()
+    try:
+        with _load_report(missing):
+            network = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
+    except torch.OutOfMemoryError as error:
+        raise TransientError(f"device {device} has no room for the model", fix="free memory there") from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ModelUnavailable(f"the model in {folder} cannot be loaded ({reason})", fix="fetch it again") from error
+    if missing:
+        some = ", ".join(sorted(missing)[:3])
+        raise ModelUnavailable(f"the model in {folder} lacks {len(missing)} weights ({some})", fix="fetch it again")
+    if max_tokens is not None:
+        network.max_seq_length = max_tokens
+    return network
+
+
+@contextmanager
+def _load_report(missing: set[str]) -> Iterator[None]:
+    """Collect the names of weights that transformers reports as missing, and keep its report off stderr.
+
+    A pooler is not counted: it is trained for another task, and sentence-transformers does not use it.
+    """
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            names = _MISSING.findall(_ANSI.sub("", record.getMessage()))
+            missing.update(name for name in names if "pooler." not in name)
+
+    library, logger = logging.getLogger("transformers"), logging.getLogger("transformers.modeling_utils")
+    before = (library.level, logger.level, logger.propagate)
+    collector = Collector(logging.WARNING)
+    # Whatever level was chosen for the library, its report must be made. The level is set on the parent, because
+    # a logger with a level of its own makes transformers check a plan for several GPUs, and warn about it.
+    library.setLevel(logging.WARNING)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = False
+    logger.addHandler(collector)
+    try:
+        yield
+    finally:
+        logger.removeHandler(collector)
+        library.setLevel(before[0])
+        logger.setLevel(before[1])
+        logger.propagate = before[2]

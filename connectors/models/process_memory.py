@@ -1,0 +1,31 @@
+"""Resident memory of this process, and giving freed memory back to the operating system."""
+
+import ctypes
+import gc
+import os
+import sys
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+
+
+def resident_bytes() -> int | None:
+    """Resident set size of this process in bytes; None where the system has no /proc."""
+    if not _STATM.is_file():
+        return None
+    return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def release_memory() -> None:
+    """Collect garbage and hand free memory back: the GPU's to its driver, the heap's to the system (glibc only).
+
+    glibc keeps freed blocks below its threshold for itself; without `malloc_trim` an unloaded model stays resident.
+    """
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

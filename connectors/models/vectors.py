@@ -1,0 +1,81 @@
+"""The checks that every vector passes before it leaves a model, and those of the settings against the model.
+
+Models return NaN for some texts in half precision, and normalise in the precision they run in, which is up to 2e-4
+off unit length in bfloat16. So the last step is always here, in float32.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.document import Vector
+from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
+from schemas.settings import ModelSettings
+
+UNIT_TOLERANCE = 1e-3
+"""Largest distance of a vector's length from 1."""
+
+
+def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: int) -> Vector:
+    """Bring rows to unit length and check them.
+
+    Args:
+        raw: floating[n, dimensions] as the model made them.
+        texts: the n texts, for the message only.
+        dimensions: length that each row must have.
+
+    Returns:
+        float32[n, dimensions], finite, unit length within `UNIT_TOLERANCE`.
+
+    Raises:
+        PoisonText: a row is not finite or has no direction; names the first one's index and its text's length.
+        TargetMismatch: the rows have another length than the model's files say.
+    """
+    if raw.shape != (len(texts), dimensions):
+        raise TargetMismatch(
+            f"the model returned an array of shape {raw.shape} instead of {(len(texts), dimensions)}",
+            fix="correct model.dimensions, or the model's folder",
+        )
+    rows: Vector = raw.astype(np.float32)
+    # In float64, because the square of a large float32 is not finite.
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    usable = np.isfinite(lengths) & (lengths > 0)
+    scale: Vector = np.where(usable, lengths, 1.0).astype(np.float32)
+    unit: Vector = rows / scale[:, None]
+    after = np.sqrt(np.einsum("ij,ij->i", unit, unit, dtype=np.float64))
+    bad = ~usable | ~(np.abs(after - 1.0) <= UNIT_TOLERANCE)
+    if bad.any():
+        first = int(np.argmax(bad))
+        problem = "has no direction" if np.isfinite(lengths[first]) else "is not finite"
+        raise PoisonText(f"the vector of text {first} ({len(texts[first])} characters) {problem}")
+    return unit
+
+
+def check_dimensions(settings: ModelSettings, dimensions: int) -> None:
+    """Compare what a model makes with what is configured.
+
+    Raises:
+        TargetMismatch: `model.dimensions` is another number.
+    """
+    if settings.dimensions != dimensions:
+        raise TargetMismatch(
+            f"model.dimensions is {settings.dimensions}, but {settings.name} makes vectors of {dimensions} dimensions",
+            fix=f"set model.dimensions = {dimensions}, or choose another model.name",
+        )
+
+
+def check_max_tokens(settings: ModelSettings, limit: int | None) -> int | None:
+    """Settle where texts are cut: `model.max_tokens`, or the model's own limit when unset.
+
+    Raises:
+        ConfigurationError: the setting is more than the model takes.
+    """
+    wanted = settings.max_tokens
+    if wanted is not None and limit is not None and wanted > limit:
+        raise ConfigurationError(
+            f"model.max_tokens is {wanted}, but {settings.name} takes at most {limit}",
+            fix=f"set model.max_tokens = {limit} or leave it out",
+        )
+    return wanted or limit
