@@ -173,8 +173,8 @@ def _options(settings: Settings) -> dict[str, Any]:
         "stream_wait_empty": True,
         "broker_commit_interval": 1.0,
         "broker_commit_every": 1000,
-        "broker_session_timeout": 30,
-        "broker_heartbeat_interval": 3,
+        "broker_session_timeout": settings.kafka.session_timeout_seconds,
+        "broker_heartbeat_interval": settings.kafka.session_timeout_seconds / 5,  # sent by a thread of its own
         "broker_rebalance_timeout": 120,
         "broker_max_poll_interval": 604_800,  # purely client-side: leaves the group and never comes back
         "broker_max_poll_records": 200,

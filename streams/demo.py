@@ -35,9 +35,9 @@ _READY_SECONDS = 90.0
 _SYNC_SECONDS = 120.0
 
 NEW_QUESTION = "웹어셈블리는 브라우저에서 자바스크립트와 어떻게 함께 쓰이나요?"
-NEW_SEARCH = "C++로 짠 코드를 크롬 안에서 돌리는 기술"
-EDITED_QUESTION = "양자 컴퓨터가 공개 키 암호를 위협하는 까닭과 그 대비책을 설명해 주세요."
-EDITED_SEARCH = "큐비트로 RSA를 깨뜨릴 수 있을까"
+NEW_SEARCH = "웹어셈블리 활용"
+EDITED_QUESTION = "블록체인에서 작업 증명과 지분 증명은 어떻게 다른가요?"
+EDITED_SEARCH = "블록체인 합의 방식의 비교"
 
 
 @dataclass(frozen=True)
@@ -185,16 +185,10 @@ text = "answer"
             self._report(Line(f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)))
 
     def _insert_and_edit(self) -> None:
-        self._before_and_after(
-            "row inserted", NEW_SEARCH,
-            "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, '프런트엔드 기초', 3) RETURNING id",
-            (NEW_QUESTION,),
-        )  # fmt: skip
-        self._before_and_after(
-            "row edited", EDITED_SEARCH,
-            "UPDATE public.questions SET question = %s WHERE id = 1 RETURNING id",
-            (EDITED_QUESTION,),
-        )  # fmt: skip
+        insert = "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, %s, 3) RETURNING id"
+        self._before_and_after("row inserted", NEW_SEARCH, insert, (NEW_QUESTION, "프런트엔드 기초"))
+        edit = "UPDATE public.questions SET question = %s WHERE id = 1 RETURNING id"
+        self._before_and_after("row edited", EDITED_SEARCH, edit, (EDITED_QUESTION,))
 
     def _before_and_after(self, what: str, query: str, statement: str, parameters: Any) -> None:
         before = self._search(query)[:1]

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from connectors.ports import Clock, Outbox
 from connectors.postgres import coverage
 from connectors.postgres.ledger import Only, RunLedger, Scope, ScopeProgress
@@ -26,13 +24,13 @@ from schemas.target import Target
 from streams import targets as target_rules
 from streams.retry import Patience
 
-log = structlog.get_logger()
-
 _POLL_SECONDS = 0.25
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
+Started = Callable[[UUID, bool], None]
+"""Called once with the run's id, and whether it goes on with one that was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +85,13 @@ class Replay:
                 raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
         return [target for target in targets if not wanted or target.table in wanted]
 
-    def run(self, only: Only, tables: Sequence[str], watch: Watch) -> Outcome:
+    def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> Outcome:
         """Start a run, or go on with the one that was interrupted, and follow it to its end.
 
         Args:
             only: which rows; `stale` means missing, or text or model differs.
             tables: names of configured tables; all when empty.
+            started: told of the run before anything is sent.
             watch: called with the ledger's progress, several times a second.
 
         Raises:
@@ -103,7 +102,7 @@ class Replay:
         run, resumed = self._find_or_create(only, targets)
         if run is None:
             return self._outcome(None, False, targets)
-        log.info("replay", run=str(run), only=only, resumed=resumed)
+        started(run, resumed)
         if resumed:
             for chunks in self._ledger.unsent(run, everything=True):
                 self._send(run, chunks)

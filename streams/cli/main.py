@@ -8,10 +8,10 @@ import sys
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
+import typer.exceptions
 
 from schemas import settings as settings_module
 from schemas.errors import EmbedsyncError
@@ -29,9 +29,9 @@ app = typer.Typer(
 
     Every change of a row's text becomes a new embedding within moments, through Debezium, Kafka and Faust.
 
-    First steps: `embedsync demo` shows it on a stack of its own. For your own tables: write embedsync.toml,
-    then `embedsync doctor`-style checks and set-up are `embedsync init`, the work is `embedsync worker`,
-    rows that were there before are filled by `embedsync replay run`.
+    First steps: `embedsync demo` shows it on a stack of its own. For your own tables write embedsync.toml; then
+    `embedsync init` checks and sets up, `embedsync worker` does the work, and `embedsync replay run` fills the rows
+    that were there before.
     """,
 )
 _debug = False
@@ -77,15 +77,13 @@ def run() -> None:
     except EmbedsyncError as error:
         _tell(str(error))
         code = error.exit_code
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         err.print("interrupted")
-        code = 130
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = 130  # 128 + SIGINT
+    except typer.exceptions.TyperException as error:
+        usage: Any = error  # typer's public base class does not declare what its usage errors carry
+        usage.show()
+        code = usage.exit_code
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,14 +1,23 @@
 """What the commands share for printing: two consoles, JSON, the `-o` option. stdout is data, stderr is the rest."""
 
 import json
+import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_PIPE_WIDTH = 200
+"""Columns of a table that goes to a file or a pipe: nothing is cut there for want of a terminal's width."""
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+
+
+out = _console(sys.stdout)
+err = _console(sys.stderr)
 
 
 class Format(StrEnum):

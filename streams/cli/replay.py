@@ -42,7 +42,8 @@ def run(
     interrupted (this command, a worker, a machine) is finished by calling the command again. At least one replay worker
     must run: `embedsync worker`, or `embedsync worker --role replay`.
 
-    Exit code 0 only if afterwards every row is current or blank.
+    Ctrl-C ends only the watching: the workers go on with what was sent, and calling the command again finishes the
+    rest. Exit code 0 only if afterwards every row is current or blank.
 
     Examples:
       embedsync replay run                       fill what is missing or stale
@@ -52,7 +53,7 @@ def run(
     settings = ctx.obj()
     replay = _replay(settings)
     with Bars(settings) as bars:
-        outcome = replay.run(_only(only), table or [], bars.show)
+        outcome = replay.run(_only(only), table or [], _announce, bars.show)
     if output is Format.JSON:
         print_json(outcome.to_json())
     else:
@@ -69,6 +70,10 @@ def cancel(
     if not session.rows(queries.text("cancel_replay"), {"run": str(run_id)}):
         raise EmbedsyncError(f"there is no unfinished run {run_id}", fix="see the run ids that `replay run` printed")
     err.print(f"run {run_id} is cancelled")
+
+
+def _announce(run_id: UUID, resumed: bool) -> None:
+    err.print(f"run {run_id} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
 
 
 class Bars:

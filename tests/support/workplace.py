@@ -54,7 +54,6 @@ class Endpoints(Protocol):
         ...
 
 
-
 @dataclass
 class Workplace:
     """One test's database, topics and settings."""
@@ -165,8 +164,14 @@ def workplace(
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
         "postgres": {"dsn": dsn},
-        "kafka": {"bootstrap_servers": endpoints.bootstrap_servers, "topic_prefix": name},
-        "connect": {"url": endpoints.connect_url, "heartbeat_seconds": 1},
+        "kafka": {"bootstrap_servers": endpoints.bootstrap_servers, "topic_prefix": name, "session_timeout_seconds": 6},
+        "connect": {
+            "url": endpoints.connect_url,
+            "heartbeat_seconds": 1,
+            # Containers reach Postgres by another address than the tests do.
+            "database_host": getattr(endpoints, "database_host", None),
+            "database_port": getattr(endpoints, "database_port", None),
+        },
         "tables": list(tables),
     }
     for section, values in flags.items():

@@ -1,0 +1,128 @@
+"""The replay lane on real parts: rows by command, counted once, whatever is killed."""
+
+import json
+import signal
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+FILL = "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, {}) AS i"
+
+
+@pytest.fixture
+def filled(workplace: Workplace) -> Workplace:
+    """3,000 rows that were there before `init`, one of them blank; a replay worker runs, no live one."""
+    workplace.execute(FILL.format(2999))
+    workplace.execute("INSERT INTO questions (question) VALUES (NULL)")
+    workplace.embedsync("init")
+    workplace.with_settings(replay={"chunk_size": 100})
+    return workplace
+
+
+def verdict(place: Workplace, *arguments: str, check: bool = True) -> dict[str, Any]:
+    """The JSON verdict of a replay run."""
+    done = place.embedsync("replay", "run", "-o", "json", *arguments, check=check)
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
+
+
+def test_rows_that_were_there_before_are_filled_once(filled: Workplace) -> None:
+    """One run makes every row current; ledger and coverage agree; the next run finds nothing to do."""
+    filled.start_worker("replay")
+    first = verdict(filled)
+    (column,) = first["columns"]
+    assert (first["ok"], first["state"]) == (True, "done")
+    # The blank row is not stale, so `--only stale` does not send it.
+    assert (column["sent"], column["done"], column["embedded"]) == (2999, 2999, 2999)
+    assert filled.coverage() == {
+        "rows": 3000, "current": 2999, "missing": 0, "stale_text": 0, "stale_model": 0, "blank": 1, "quarantined": 0
+    }  # fmt: skip
+    assert verdict(filled)["run"] is None
+
+
+def test_all_over_current_rows_encodes_nothing(filled: Workplace) -> None:
+    """`--only all` sends every key and finds every row current (I7)."""
+    filled.start_worker("replay")
+    verdict(filled)
+    before = filled.value("SELECT max(embedded_at) FROM questions")
+    (column,) = verdict(filled, "--only", "all")["columns"]
+    assert (column["sent"], column["current"], column["blank"], column["embedded"]) == (3000, 2999, 1, 0)
+    assert filled.value("SELECT max(embedded_at) FROM questions") == before
+
+
+def test_only_missing_leaves_stale_rows_alone(filled: Workplace) -> None:
+    """`--only missing` sends rows without a vector; a row whose text changed is `stale`'s business."""
+    filled.start_worker("replay")
+    verdict(filled)
+    filled.execute("UPDATE questions SET embedding = NULL WHERE id <= 10")
+    filled.execute("UPDATE questions SET question = question || ' edited' WHERE id BETWEEN 11 AND 15")
+    first = verdict(filled, "--only", "missing", check=False)
+    assert (first["ok"], first["columns"][0]["embedded"]) == (False, 10)
+    second = verdict(filled)
+    assert (second["ok"], second["columns"][0]["embedded"]) == (True, 5)
+
+
+def test_a_killed_worker_counts_nothing_twice(filled: Workplace) -> None:
+    """The replay worker is killed again and again; in the end the ledger has each row once."""
+    worker = filled.start_worker("replay")
+    command = filled.start("replay", "run", "-o", "json", log="run")
+    for share in (500, 1500):
+        until(lambda share=share: filled.coverage()["current"] >= share, timeout=90, what="some progress")  # type: ignore[misc] # bound per round
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        worker = filled.start_worker("replay")
+    assert command.wait(120) == 0
+    counted = filled.execute(
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded), sum(current) FROM embedsync.replay_chunks"
+    )
+    assert counted == [(2999, 2999, 2999, 0)]
+
+
+def test_a_killed_command_is_finished_by_the_next(filled: Workplace) -> None:
+    """SIGKILL of the command while it enumerates: called again, it goes on with the same run and finishes it."""
+    command = filled.start("replay", "run", log="run")
+    until(lambda: filled.value("SELECT count(*) FROM embedsync.replay_chunks") > 0, what="the first chunks")
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
+    filled.start_worker("replay")
+    again = verdict(filled)
+    assert (again["run"], again["resumed"], again["ok"]) == (run, True, True)
+    assert filled.execute("SELECT count(*), sum(embedded) FROM embedsync.replay_chunks") == [(30, 2999)]
+
+
+def test_a_cancelled_run_does_nothing_more(filled: Workplace) -> None:
+    """After `replay cancel` the workers skip what is left in the topic, and a new run may start."""
+    command = filled.start("replay", "run", log="run")
+    until(lambda: filled.value("SELECT bool_and(enumerated) FROM embedsync.replay_scopes"), what="the enumeration")
+    (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
+    filled.embedsync("replay", "cancel", run)
+    assert command.wait(30) == 1
+    assert filled.embedsync("replay", "cancel", run, check=False).returncode == 1
+    filled.start_worker("replay")
+    again = verdict(filled)
+    assert (again["run"] != run, again["ok"]) == (True, True)
+    assert filled.value("SELECT sum(done_keys) FROM embedsync.replay_chunks WHERE run = %s", (run,)) == 0
+
+
+def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
+    """A row that somebody holds does not hold the run; the live lane writes it when it is free."""
+    filled.execute("DELETE FROM questions WHERE id > 50")
+    holder = psycopg2.connect(filled.settings.postgres.dsn)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT FROM questions WHERE id = 7 FOR UPDATE")
+    filled.start_worker("live")
+    filled.start_worker("replay")
+    command = filled.start("replay", "run", "-o", "json", log="run")
+    until(lambda: filled.coverage()["current"] == 49, what="the neighbours")
+    holder.rollback()
+    holder.close()
+    assert command.wait(90) == 0
+    filled.wait_current()
+    assert filled.execute("SELECT sum(embedded), sum(deferred) FROM embedsync.replay_chunks") == [(49, 1)]
