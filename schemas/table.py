@@ -59,7 +59,9 @@ class TableName:
     def topic(self, prefix: str) -> str:
         """Topic that Debezium writes this table's changes to.
 
-        Characters that Kafka does not allow become `_`, as Debezium's topic naming strategy does it. Two tables may
-        therefore share a topic; nothing depends on the name, since every event names its table.
+        Each UTF-16 unit that Kafka does not allow becomes a `_`, as Debezium's topic naming strategy does it. Two
+        tables may therefore share a topic; nothing depends on the name, since every event names its table.
         """
-        return _UNSAFE_IN_TOPIC.sub("_", f"{prefix}.{self.schema}.{self.name}")
+        return _UNSAFE_IN_TOPIC.sub(
+            lambda unsafe: "_" * (len(unsafe[0].encode("utf-16-le")) // 2), f"{prefix}.{self.schema}.{self.name}"
+        )

@@ -1,1 +1,3 @@
-"""Kafka: topics (what init creates), outbox (chunks and dead letters, acknowledged), offsets (lag, read from outside)."""
+"""Kafka, in the order of use: topics (what `init` makes), outbox (chunks and dead letters, acknowledged), offsets and
+probe (lag, read from outside), twin.
+"""

@@ -103,7 +103,7 @@ def check_text(session: Session, target: Target) -> None:
     """
     try:
         with session.connection().cursor() as cursor:
-            cursor.execute(queries.for_target("check_text", target))
+            cursor.execute(queries.for_target("check_text", target, bound=False))
     except psycopg2.Error as error:
         what = " ".join(str(error).split())
         raise ConfigurationError(

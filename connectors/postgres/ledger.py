@@ -153,11 +153,10 @@ class RunLedger:
         return [ScopeProgress(*line) for line in lines]
 
     def _next_keys(self, target: Target, only: Only, after: Key | None, limit: int) -> list[Key]:
-        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in target.key)
-        bound = sql.SQL(", ").join(
+        bounds = sql.SQL(", ").join(
             sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type)) for i, column in enumerate(target.key)
         )
-        cursor = sql.SQL("({}) > ({})").format(columns, bound) if after else sql.SQL("true")
+        cursor = queries.for_target("after_cursor", target, bounds=bounds) if after else sql.SQL("true")
         row_state = queries.for_target("row_state", target)
         wanted: sql.Composable = sql.SQL("true")
         if only != "all":

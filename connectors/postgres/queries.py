@@ -26,23 +26,29 @@ def compose(name: str, **parts: sql.Composable) -> sql.Composed:
 
 
 def table(name: TableName) -> sql.Identifier:
-    """A table's quoted name."""
+    """A table's quoted name, for a query without parameters."""
     return sql.Identifier(name.schema, name.name)
 
 
-def for_target(name: str, target: Target, **more: sql.Composable) -> sql.Composed:
+def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Composable) -> sql.Composed:
     """A query about one vector column, with everything filled in that follows from the target.
 
     Args:
         name: the file.
         target: gives `table`, `text`, the vector and provenance columns, the key in its several forms.
+        bound: whether it is run with parameters. psycopg2 then takes a `%` for the start of one, so each `%` of a
+            name or of the text is doubled; a query that is run or kept without parameters must not have that.
         more: placeholders of this query alone.
     """
-    name_of = table(target.table)
-    columns = [sql.Identifier(column.name) for column in target.key]
+
+    def safe(part: str) -> str:
+        return part.replace("%", "%%") if bound else part
+
+    name_of = sql.Identifier(safe(target.table.schema), safe(target.table.name))
+    columns = [sql.Identifier(safe(column.name)) for column in target.key]
     asked = [sql.Identifier(f"embedsync_k{i}") for i in range(len(columns))]
     arrays = [
-        sql.SQL("%(k{})s::text[]::{}[]").format(sql.SQL(str(i)), sql.SQL(column.type))
+        sql.SQL("%(k{})s::text[]::{}[]").format(sql.SQL(str(i)), sql.SQL(safe(column.type)))
         for i, column in enumerate(target.key)
     ]
     matches = [
@@ -50,22 +56,17 @@ def for_target(name: str, target: Target, **more: sql.Composable) -> sql.Compose
     ]
     parts: dict[str, sql.Composable] = {
         "table": name_of,
-        "text": sql.SQL(escape_percent(target.text)),
-        "column": sql.Identifier(target.column),
-        "hash_column": sql.Identifier(target.hash_column),
-        "model_column": sql.Identifier(target.model_column),
-        "time_column": sql.Identifier(target.time_column),
+        "text": sql.SQL(safe(target.text)),
+        "column": sql.Identifier(safe(target.column)),
+        "hash_column": sql.Identifier(safe(target.hash_column)),
+        "model_column": sql.Identifier(safe(target.model_column)),
+        "time_column": sql.Identifier(safe(target.time_column)),
         "keys": sql.SQL(", ").join(columns),
         "keys_as_text": sql.SQL(", ").join(sql.SQL("{}::text").format(column) for column in columns),
         "key_names": sql.SQL(", ").join(asked),
         "key_arrays": sql.SQL(", ").join(arrays),
         "key_match": sql.SQL(" AND ").join(matches),
-        "table_literal": sql.Literal(str(target.table)),
-        "column_literal": sql.Literal(target.column),
+        "table_literal": sql.Literal(safe(str(target.table))),
+        "column_literal": sql.Literal(safe(target.column)),
     }
     return compose(name, **(parts | more))
-
-
-def escape_percent(expression: str) -> str:
-    """Double every `%`, so that psycopg2 does not take an operator's `%` for a parameter."""
-    return expression.replace("%", "%%")

@@ -126,7 +126,7 @@ class PostgresStore:
         if key not in self._stages:
             # Number, not name: a table's name may use up the 63 bytes of an identifier.
             name = f"embedsync_stage_{len(self._stages)}"
-            cursor.execute(queries.for_target("stage", target, stage=sql.Identifier(name)))
+            cursor.execute(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
             self._stages[key] = name
         return self._stages[key]
 

@@ -102,6 +102,7 @@ TABLES: list[tuple[str, str, str]] = [
     ("public.질문", "(번호 bigint PRIMARY KEY, body text)", "VALUES (1, 'x')"),
     ("public.by_numeric", "(id numeric(12,2) PRIMARY KEY, body text)", "VALUES (10.50, 'x')"),
     ("public.by_bool", "(id boolean PRIMARY KEY, body text)", "VALUES (true, 'x')"),
+    ('public."100% of"', '("%s id" int PRIMARY KEY, body text)', "VALUES (1, 'x')"),
     ("public.by_char", "(id char(6) PRIMARY KEY, body text)", "VALUES ('ab', 'x')"),
 ]
 
@@ -117,6 +118,7 @@ def test_any_primary_key_works(make_workplace: MakeWorkplace) -> None:
     for name, _, insert in TABLES:
         place.execute(f"INSERT INTO {name} {insert}")
         place.execute(f"UPDATE {name} SET body = body || ' edited'")
+    place.execute("ALTER TABLE by_text ALTER body TYPE varchar(500)")  # the application's own DDL goes through
     for name, _, _ in TABLES:
         place.wait_current(name.replace('"', ""))
         assert place.coverage(name.replace('"', ""))["current"] == 1
@@ -124,7 +126,9 @@ def test_any_primary_key_works(make_workplace: MakeWorkplace) -> None:
 
 def test_a_text_made_of_several_columns(make_workplace: MakeWorkplace) -> None:
     """The text may be any SQL expression, also one with a percent sign; each column it uses counts."""
-    place = make_workplace(tables=[{"name": "posts", "text": "title || E'\\n\\n' || coalesce(body, '100 %')"}])
+    place = make_workplace(
+        tables=[{"name": "posts", "text": "title || E'\\n\\n' || coalesce(body, '100 %') || length(title) % 3"}]
+    )
     place.execute("CREATE TABLE posts (id int PRIMARY KEY, title text, body text, embedding vector(64))")
     place.embedsync("init")
     place.start_worker("live")

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests.conftest import MakeWorkplace
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -126,3 +127,24 @@ def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
     assert command.wait(90) == 0
     filled.wait_current()
     assert filled.execute("SELECT sum(embedded), sum(deferred) FROM embedsync.replay_chunks") == [(49, 1)]
+
+
+def test_any_primary_key_can_be_replayed(make_workplace: MakeWorkplace) -> None:
+    """Composite, text and quoted keys are enumerated page by page, each row once."""
+    tables = ["public.two", "public.100% of", "public.words"]
+    place = make_workplace(
+        tables=[{"name": name, "text": "body"} for name in tables], replay={"chunk_size": 3, "micro_batch": 2}
+    )
+    rest = "body text, embedding vector(64)"
+    place.execute(f"CREATE TABLE two (a bigint, b text, {rest}, PRIMARY KEY (b, a))")
+    place.session.rows(f'CREATE TABLE "100% of" ("%s id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), {rest})')
+    place.execute(f"CREATE TABLE words (id text PRIMARY KEY, {rest})")
+    place.execute("INSERT INTO two SELECT i / 10, chr(97 + i % 10), 'x' || i FROM generate_series(1, 100) i")
+    place.session.rows("INSERT INTO \"100% of\" (body) SELECT 'x' || i FROM generate_series(1, 100) i")
+    place.execute("INSERT INTO words SELECT chr(44031 + i) || '\"''\\', 'x' || i FROM generate_series(1, 100) i")
+    place.embedsync("init")
+    place.start_worker("replay")
+    # One page is 20 chunks: 60 keys, so that each table takes two.
+    outcome = verdict(place)
+    assert outcome["ok"]
+    assert [column["embedded"] for column in outcome["columns"]] == [100, 100, 100]

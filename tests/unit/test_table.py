@@ -32,6 +32,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 def test_topic_names_hold_only_what_kafka_allows() -> None:
-    """Other characters become underscores, as Debezium's topic naming does it."""
+    """Other characters become underscores, one per UTF-16 unit, as Debezium's topic naming does it."""
     assert TableName("public", "questions").topic("app") == "app.public.questions"
     assert TableName("public", "질문 표").topic("app") == "app.public.____"
+    assert TableName("public", "a😀b").topic("app") == "app.public.a__b"

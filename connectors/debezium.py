@@ -1,0 +1,365 @@
+"""Kafka Connect over REST, and the configuration of the Debezium connector that captures keys.
+
+Hazards:
+- The include lists are regular expressions, split at commas, with white space cut off: every character of a name that
+  is not a letter, a digit or an underscore is written as its code point.
+- Connect answers before it has done anything: a connector is RUNNING for a moment, also with a task that fails. So a
+  change of the configuration goes through STOPPED, where no task of the old one is left, and callers wait for the
+  slot to be read, not for the word RUNNING alone.
+- The configuration holds the database password; it is never put into a message.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from connectors.ports import Clock
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.settings import Settings
+from schemas.target import Target
+
+_POLL_SECONDS = 0.1
+_REQUEST_SECONDS = 60.0
+"""Connect itself gives a request 90 s; validating a configuration includes connecting to the database."""
+_STOP_SECONDS = 30.0
+_REBALANCE_PAUSE = 0.5  # seconds
+_REBALANCE_ATTEMPTS = 60
+_SENTENCE = 500  # characters of a task's error that are shown
+_JSON: Final = "org.apache.kafka.connect.json.JsonConverter"
+_ALWAYS: Final[Mapping[str, str]] = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "tasks.max": "1",
+    "plugin.name": "pgoutput",
+    "publication.autocreate.mode": "disabled",
+    # Rows that were there before are the replay's work.
+    "snapshot.mode": "no_data",
+    "tombstones.on.delete": "false",
+    # Key values as text that Postgres casts back to the same value.
+    "decimal.handling.mode": "string",
+    "time.precision.mode": "isostring",
+    "key.converter": _JSON,
+    "key.converter.schemas.enable": "false",
+    "value.converter": _JSON,
+    "value.converter.schemas.enable": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The database as the connector reaches it; `sslmode` is libpq's."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str | None
+    sslmode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """State of a connector: RUNNING, PAUSED, STOPPED, FAILED, UNASSIGNED, RESTARTING; and of its tasks."""
+
+    state: str
+    tasks: tuple[str, ...]
+    error: str | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the connector and at least one task run, and none does not."""
+        return self.state == "RUNNING" and bool(self.tasks) and all(task == "RUNNING" for task in self.tasks)
+
+
+class _Rebalancing(Exception):
+    """Connect asks to try again later."""
+
+
+def connector_config(
+    settings: Settings, database: Database, targets: Sequence[Target], *, origin_filter: bool, heartbeat_query: str
+) -> dict[str, str]:
+    """The connector's configuration.
+
+    Args:
+        settings: names, prefix, intervals.
+        database: where the connector connects to.
+        targets: their tables and key columns are captured, nothing else.
+        origin_filter: whether the server can leave writes with an origin out (PostgreSQL 16); an older one refuses to
+            stream when asked to.
+        heartbeat_query: what moves the slot while the tables are quiet.
+    """
+    tables = sorted({pattern(target.table.schema, target.table.name) for target in targets})
+    columns = sorted({pattern(t.table.schema, t.table.name, column.name) for t in targets for column in t.key})
+    config = {
+        **_ALWAYS,
+        "database.hostname": database.host,
+        "database.port": str(database.port),
+        "database.dbname": database.name,
+        "database.user": database.user,
+        "topic.prefix": settings.kafka.topic_prefix,
+        "slot.name": settings.slot,
+        "publication.name": settings.postgres.publication,
+        "table.include.list": ",".join(tables),
+        "column.include.list": ",".join(columns),
+        "heartbeat.interval.ms": str(settings.connect.heartbeat_seconds * 1000),
+        "heartbeat.action.query": heartbeat_query,
+        "poll.interval.ms": str(settings.connect.poll_interval_ms),
+    }
+    if database.password is not None:
+        config["database.password"] = database.password
+    if database.sslmode is not None:
+        config["database.sslmode"] = database.sslmode
+    if origin_filter:
+        config["slot.stream.params"] = "origin=none"
+    return config
+
+
+def pattern(*names: str) -> str:
+    """A regular expression of Java that matches these names joined by dots, and survives Debezium's list syntax."""
+    return r"\.".join("".join(_escape(character) for character in name) for name in names)
+
+
+def _escape(character: str) -> str:
+    return character if character.isalnum() or character == "_" else f"\\x{{{ord(character):x}}}"
+
+
+class Connect:
+    """One Kafka Connect cluster."""
+
+    def __init__(self, url: str, clock: Clock, *, transport: httpx.BaseTransport | None = None) -> None:
+        """Remember where it is; nothing is asked yet.
+
+        Args:
+            url: of the REST interface; may hold a user and a password.
+            clock: for pauses and deadlines.
+            transport: stands in for the network in tests.
+
+        Raises:
+            ConfigurationError: it is no URL.
+        """
+        self._clock = clock
+        try:
+            base = httpx.URL(url.rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"connect.url is no URL ({error})", fix="write it as http://host:8083") from error
+        self._shown = str(base.copy_with(userinfo=b"")).rstrip("/")
+        # trust_env=False: settings are read in one place, and a proxy of the environment is none of them.
+        self._client = httpx.Client(base_url=base, timeout=_REQUEST_SECONDS, trust_env=False, transport=transport)
+
+    def check(self) -> None:
+        """Ask whether it answers.
+
+        Raises:
+            TransientError: it does not.
+        """
+        self._call("GET", "/")
+
+    def config(self, name: str) -> dict[str, str] | None:
+        """A connector's configuration; None when there is none of that name."""
+        answer = self._call("GET", f"{_path(name)}/config", absent_is_none=True)
+        return None if answer is None else {str(key): str(value) for key, value in answer.items()}
+
+    def register(self, name: str, config: Mapping[str, str], *, forget_offsets: bool = False) -> bool:
+        """Create a connector, or give it another configuration, and let it run.
+
+        Args:
+            name: of the connector.
+            config: whole; what it does not name is removed.
+            forget_offsets: whether the connector starts where its slot starts, not where it was.
+
+        Returns:
+            whether anything had to be done.
+
+        Raises:
+            EmbedsyncError: Connect refuses the configuration; the message is Connect's.
+            TransientError: Connect does not answer.
+        """
+        before = self.config(name)
+        wanted = {"name": name, **config}
+        if before == wanted and not forget_offsets and self._is_sound(name):
+            return False
+        if before is None:
+            # Connect keeps the offsets of a deleted connector, so a new one of its name starts stopped, too.
+            self._call("POST", "/connectors", {"name": name, "config": wanted, "initial_state": "STOPPED"})
+        else:
+            self.stop(name)
+            self._reconfigure(name, before, wanted)
+        if forget_offsets:
+            self._call("DELETE", f"{_path(name)}/offsets")
+        self.resume(name)
+        return True
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """How a connector is; None when there is none of that name, or it is not known yet."""
+        answer = self._call("GET", f"{_path(name)}/status", absent_is_none=True)
+        if answer is None:
+            return None
+        parts = [answer["connector"], *answer["tasks"]]
+        traces = [reason(part.get("trace", "")) for part in parts if part["state"] == "FAILED"]
+        states = tuple(str(task["state"]) for task in answer["tasks"])
+        return ConnectorStatus(str(answer["connector"]["state"]), states, traces[-1] if traces else None)
+
+    def wait_running(self, name: str, deadline: float = 60.0, also: Callable[[], bool] = lambda: True) -> None:
+        """Return when the connector and its task run.
+
+        Args:
+            name: of the connector.
+            deadline: seconds until the wait is given up.
+            also: what must hold besides, for example that the slot is read.
+
+        Raises:
+            EmbedsyncError: a task failed, with its own message.
+            TransientError: the deadline passed.
+        """
+        end = self._clock.monotonic() + deadline
+        while True:
+            status = self.status(name)
+            if status is not None and status.error is not None:
+                raise EmbedsyncError(
+                    f"connector {name} failed: {status.error}", fix="mend that, then run `embedsync init`"
+                )
+            if status is not None and status.is_running and also():
+                return
+            if self._clock.monotonic() > end:
+                state = (
+                    "not known to Kafka Connect" if status is None else f"{status.state}, tasks {list(status.tasks)}"
+                )
+                raise TransientError(
+                    f"connector {name} does not stream after {deadline:g} s ({state})",
+                    fix="see the log of Kafka Connect",
+                )
+            self._clock.wait(_POLL_SECONDS)
+
+    def restart(self, name: str) -> None:
+        """Restart a connector and its tasks."""
+        self._call("POST", f"{_path(name)}/restart?includeTasks=true")
+
+    def pause(self, name: str) -> None:
+        """Let it keep its tasks but read nothing."""
+        self._call("PUT", f"{_path(name)}/pause")
+
+    def resume(self, name: str) -> None:
+        """Let a paused or stopped connector run."""
+        self._call("PUT", f"{_path(name)}/resume")
+
+    def stop(self, name: str) -> None:
+        """End its tasks, and return when they have; its slot is then free. Does nothing when it does not exist.
+
+        Raises:
+            TransientError: a task does not end within 30 s.
+        """
+        if self._call("PUT", f"{_path(name)}/stop", absent_is_none=True) is None:
+            return
+        end = self._clock.monotonic() + _STOP_SECONDS
+        while (status := self.status(name)) is None or status.state != "STOPPED" or status.tasks:
+            if self._clock.monotonic() > end:
+                raise TransientError(f"connector {name} does not stop", fix="see the log of Kafka Connect")
+            self._clock.wait(_POLL_SECONDS)
+
+    def delete(self, name: str) -> None:
+        """Remove a connector; its offsets stay. Does nothing when it does not exist."""
+        self._call("DELETE", f"{_path(name)}", absent_is_none=True)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _reconfigure(self, name: str, before: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        if before == wanted:
+            return
+        try:
+            self._call("PUT", f"{_path(name)}/config", dict(wanted))
+        except EmbedsyncError:
+            self.resume(name)  # what ran before goes on
+            raise
+
+    def _is_sound(self, name: str) -> bool:
+        status = self.status(name)
+        return status is not None and status.state == "RUNNING" and status.error is None
+
+    def _call(self, method: str, path: str, body: Any = None, *, absent_is_none: bool = False) -> Any:
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Rebalancing),
+            stop=stop_after_attempt(_REBALANCE_ATTEMPTS),
+            wait=wait_fixed(_REBALANCE_PAUSE),
+            sleep=self._clock.wait,
+            retry_error_callback=lambda _: self._unanswered("is rebalancing"),
+        )
+        return retrying(self._once, method, path, body, absent_is_none)
+
+    def _once(self, method: str, path: str, body: Any, absent_is_none: bool) -> Any:
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            return self._unanswered(str(error) or type(error).__name__, error)
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise _Rebalancing
+        if answer.status_code == httpx.codes.NOT_FOUND and absent_is_none:
+            return None
+        if answer.is_error:
+            raise EmbedsyncError(
+                f"Kafka Connect at {self._shown} refuses {method} {path}: {refusal(answer)}",
+                fix="check [connect] and postgres.admin_dsn as Kafka Connect reaches them",
+            )
+        try:
+            return answer.json() if answer.content else {}
+        except ValueError as error:
+            return self._unanswered("what answers there does not speak JSON", error)
+
+    def _unanswered(self, why: str, cause: Exception | None = None) -> Any:
+        raise TransientError(
+            f"Kafka Connect does not answer at {self._shown} ({why})", fix="check connect.url and Kafka Connect"
+        ) from cause
+
+
+def _path(name: str) -> str:
+    return f"/connectors/{quote(name, safe='')}"
+
+
+def reason(trace: str) -> str:
+    """The sentence of a Java stack trace that says what is wrong: its innermost cause."""
+    lines = trace.strip().splitlines() or ["no reason given"]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    said = (causes or lines)[-1 if causes else 0]
+    kind, _, message = said.partition(": ")
+    shown = message if message and " " not in kind else said
+    return shown if len(shown) <= _SENTENCE else f"{shown[:_SENTENCE]}..."
+
+
+def refusal(answer: httpx.Response) -> str:
+    """The reasons in a refusal of Connect, without the sentences around them."""
+    try:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"
+    reasons = [
+        line
+        for line in message.splitlines()
+        if line.strip() and not line.startswith(("Connector configuration is invalid", "You can also find"))
+    ]
+    return "; ".join(reasons) or message
+
+
+def database_of(settings: Settings, parameters: Mapping[str, str], password: str | None) -> Database:
+    """The database as the connector reaches it.
+
+    Args:
+        settings: connect.database_host and connect.database_port win.
+        parameters: libpq's names, of an open connection.
+        password: what that connection used.
+
+    Raises:
+        ConfigurationError: it is reached through a Unix socket, which Java cannot use.
+    """
+    host = settings.connect.database_host or parameters.get("host") or "localhost"
+    if host.startswith(("/", "@")):
+        raise ConfigurationError(
+            f"postgres.dsn leads to the Unix socket {host}, which Kafka Connect cannot use",
+            fix="set connect.database_host to the server's address",
+        )
+    port = settings.connect.database_port or int(parameters.get("port") or 5432)
+    sslmode = parameters.get("sslmode")
+    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode)

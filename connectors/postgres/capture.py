@@ -1,0 +1,156 @@
+"""What `init` sets up for capture inside Postgres: replication origins, the publication, the heartbeat row, the slot.
+
+Hazards:
+- The slot comes last and before the connector: everything written after it is captured, and everything before it is
+  counted in the report.
+- A slot that is older than its publication cannot be read (the publication is looked up as of each change), so a slot
+  is made anew together with a publication that was missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from connectors.postgres import queries
+from connectors.postgres.neighbour import Examined
+from connectors.postgres.server import Server
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement, render
+from connectors.postgres.store import ORIGINS
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+from schemas.table import TableName
+
+HEARTBEAT = TableName("embedsync", "heartbeat")
+HEARTBEAT_QUERY = (
+    "INSERT INTO embedsync.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+)
+_OPTIONS = "publish = 'insert, update', publish_via_partition_root = true"
+"""A deleted row takes its vector with it, and a truncated table has none, so neither is published."""
+
+_SLOT_SECONDS = 60.0
+"""A new slot waits for every transaction that writes at that moment; nobody waits behind it."""
+
+_Listed = dict[TableName, frozenset[str] | None]
+"""Published tables; None: with all columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPlan:
+    """What happens to the slot: `made` when it is created, `replaced` when an unusable one goes first."""
+
+    statements: tuple[Statement, ...]
+    notices: tuple[str, ...]
+    made: bool
+    replaced: bool
+
+
+def origins(session: Session, prefix: str, server: Server) -> tuple[list[Statement], list[str]]:
+    """The replication origins that label the workers' writes, or a notice where the role may not create them."""
+    names, may_create = session.rows(queries.text("origins"))[0]
+    missing = [name for name in (f"{prefix}_{i}" for i in range(ORIGINS)) if name not in names]
+    if not missing:
+        return [], []
+    if not may_create:
+        notice = (
+            f"role {server.role} may not create replication origins: the worker's own writes come back as events, "
+            "which costs one key look-up each; a superuser can run `embedsync init --print-sql`'s output"
+        )
+        return [], [notice]
+    one = sql.SQL("SELECT pg_replication_origin_create({})")
+    create = sql.SQL(";\n").join(one.format(sql.Literal(name)) for name in missing)
+    return [Statement(f"create the replication origins {missing[0]} to {missing[-1]}", render(session, create))], []
+
+
+def publication(session: Session, name: str, tables: Sequence[Examined]) -> tuple[list[Statement], bool]:
+    """The publication of the configured tables, and whether it is a new one.
+
+    Raises:
+        ConfigurationError: there is one of that name which is not embedsync's.
+    """
+    wanted = _wanted(tables)
+    listed = sql.SQL(", ").join(_entry(table, columns, tables) for table, columns in wanted.items())
+    identifier, options = sql.Identifier(name), sql.SQL(_OPTIONS)
+    shown = f"publication {name} for {', '.join(str(table) for table in wanted)}"
+    lines = session.rows(queries.text("publication_facts"), {"publication": name})
+    if not lines:
+        create = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH ({})").format(identifier, listed, options)
+        return [Statement(f"create the {shown}", render(session, create))], True
+    all_tables, options_right, found = lines[0]
+    actual: _Listed = {
+        TableName(table["schema"], table["name"]): None if table["columns"] is None else frozenset(table["columns"])
+        for table in found
+    }
+    if all_tables or HEARTBEAT not in actual:
+        raise ConfigurationError(
+            f"publication {name} was not made by embedsync, and somebody else may read it",
+            fix="set postgres.publication to a name of its own",
+        )
+    commands = []
+    if actual != wanted or any(table["filtered"] for table in found):
+        commands.append(sql.SQL("ALTER PUBLICATION {} SET TABLE {}").format(identifier, listed))
+    if not options_right:
+        commands.append(sql.SQL("ALTER PUBLICATION {} SET ({})").format(identifier, options))
+    if not commands:
+        return [], False
+    return [Statement(f"change the {shown}", render(session, sql.SQL(";\n").join(commands)))], False
+
+
+def heartbeat(session: Session, *, founded: bool) -> list[Statement]:
+    """The row that the connector touches while the tables are quiet."""
+    if founded and session.rows("SELECT 1 FROM embedsync.heartbeat"):
+        return []
+    return [Statement("write the first heartbeat", HEARTBEAT_QUERY)]
+
+
+def slot(session: Session, settings: Settings, server: Server, *, new_publication: bool) -> SlotPlan:
+    """The replication slot.
+
+    Raises:
+        ConfigurationError: its name is taken by a slot that cannot be used, or no slot is free.
+    """
+    name = settings.slot
+    literal = sql.Literal(name)
+    lines = session.rows(queries.text("slot_facts"), {"slot": name})
+    if not lines:
+        if not server.slot_free:
+            raise ConfigurationError(
+                "all replication slots of the server are in use",
+                fix="ALTER SYSTEM SET max_replication_slots to a larger number and restart, or drop an unused slot",
+            )
+        body = render(session, queries.compose("create_slot", slot=literal))
+        return SlotPlan((Statement(f"create the replication slot {name}", body, _SLOT_SECONDS),), (), True, False)
+    plugin, database, wal_status, _ = lines[0]
+    if plugin != "pgoutput" or database != server.database:
+        raise ConfigurationError(
+            f"replication slot {name} exists for {plugin or 'physical replication'}"
+            + (f" in database {database}" if database else ""),
+            fix="set postgres.slot to another name",
+        )
+    if wal_status != "lost" and not new_publication:
+        return SlotPlan((), (), False, False)
+    reason = "the server has removed the log it needs" if wal_status == "lost" else "its publication was gone"
+    body = render(session, queries.compose("recreate_slot", slot=literal))
+    notice = (
+        f"replication slot {name} is made anew, because {reason}: what was written meanwhile was not captured, "
+        "and is found by `embedsync replay run`"
+    )
+    return SlotPlan((Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS),), (notice,), True, True)
+
+
+def _wanted(tables: Sequence[Examined]) -> _Listed:
+    wanted: _Listed = {}
+    for examined in tables:
+        key = frozenset(column.name for column in examined.target.key)
+        wanted[examined.target.table] = key if examined.keys_only else None
+    return {**wanted, HEARTBEAT: None}
+
+
+def _entry(table: TableName, columns: frozenset[str] | None, tables: Sequence[Examined]) -> sql.Composable:
+    name = queries.table(table)
+    if columns is None:
+        return name
+    key = next(examined.target.key for examined in tables if examined.target.table == table)
+    listed = sql.SQL(", ").join(sql.Identifier(column.name) for column in key)
+    return sql.SQL("{} ({})").format(name, listed)

@@ -1,0 +1,251 @@
+"""The good-neighbour checks: everything that would break the application, or hide rows, is refused before anything
+is changed; what is merely worth knowing becomes a notice.
+
+Hazards, each of which is an UPDATE that fails in the application once its table is in a publication:
+- a table without replica identity: no primary key, a deferrable one, REPLICA IDENTITY NOTHING, a dropped index;
+- a column list that does not cover the replica identity: FULL, or an index on other columns. Such a table is published
+  with all its columns.
+For a partitioned table the partitions decide, since the writes happen there.
+"""
+
+from dataclasses import dataclass
+
+from connectors.postgres import catalog, queries
+from connectors.postgres.catalog import TableInfo
+from connectors.postgres.server import COLUMN_LISTS_FROM, Server
+from connectors.postgres.session import Session
+from connectors.postgres.statement import trial
+from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.settings import TableSettings
+from schemas.target import Target
+
+# Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
+# tests/integration/test_init.py. Not `name`, which the connector empties; not floats, which have no exact text.
+_KEY_TYPES = {
+    "smallint", "integer", "bigint", "numeric", "text", "character varying", "character", "uuid", "boolean", "date",
+    "timestamp without time zone", "timestamp with time zone",
+}  # fmt: skip
+_ENUM = "E"  # typcategory
+_PERSISTENCE = {"u": "unlogged", "t": "temporary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A configured table that can be kept in step.
+
+    Attributes:
+        target: its vector column.
+        info: what the catalogue says.
+        text_columns: columns the text expression reads, by relation; an empty tuple: whole rows.
+        keys_only: whether the publication may carry the key columns alone.
+        notices: what the operator should know.
+    """
+
+    target: Target
+    info: TableInfo
+    text_columns: dict[int, tuple[str, ...]]
+    keys_only: bool
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One line of sql/neighbour_facts.sql."""
+
+    owned: bool
+    sees_all_rows: bool
+    key_immediate: bool
+    key_base_types: dict[str, str]
+    generated: list[str]
+    not_null: list[str]
+    inherited_from: bool
+    partitions: list[dict[str, str]]
+    root: str | None
+
+
+def examine(
+    session: Session, table: TableSettings, server: Server, *, worker: str, model: str, dimensions: int
+) -> Examined:
+    """Check one table and describe it.
+
+    Args:
+        session: connection of the role that will change the table.
+        table: as configured.
+        server: what `server.check` returned.
+        worker: role of the workers, which must see all rows.
+        model: id of the wanted model.
+        dimensions: length of its vectors.
+
+    Raises:
+        ConfigurationError: one sentence, and what mends it.
+    """
+    info = catalog.inspect(session, table.table, role=worker)
+    _check_kind(table.name, info)
+    facts = _facts(session, info, worker)
+    _check_key(table.name, info, facts)
+    _check_replica_identity(table.name, info, facts)
+    _check_access(table.name, facts, server, worker)
+    target = catalog.target_of(info, table, model=model, dimensions=dimensions)
+    _check_columns(target, info, facts)
+    catalog.check_text(session, target)
+    text_columns, other_relations = _text_columns(session, target, info)
+    keys_only = _keys_only(info, facts, server)
+    notices = _notices(table.name, info, keys_only=keys_only, others=other_relations)
+    return Examined(target, info, text_columns, keys_only, tuple(notices))
+
+
+def _facts(session: Session, info: TableInfo, worker: str) -> Facts:
+    lines = session.rows(queries.text("neighbour_facts"), {"oid": info.oid, "worker": worker})
+    if not lines:
+        raise EmbedsyncError("the table or the role went away while it was looked at", fix="run `embedsync init` again")
+    return Facts(*lines[0])
+
+
+def _check_kind(name: str, info: TableInfo) -> None:
+    if info.kind not in ("r", "p"):
+        raise ConfigurationError(
+            f"{name} is a {catalog.describe(info)}, and only tables can be captured",
+            fix="name the table that holds the rows in [[tables]]",
+        )
+    if info.persistence != "p":
+        raise ConfigurationError(
+            f"table {name} is {_PERSISTENCE.get(info.persistence, 'not permanent')}: "
+            "its changes are not written to the log that capture reads",
+            fix=f"ALTER TABLE {name} SET LOGGED" if info.persistence == "u" else "use a permanent table",
+        )
+
+
+def _check_key(name: str, info: TableInfo, facts: Facts) -> None:
+    if info.is_partition:
+        raise ConfigurationError(
+            f"table {name} is a partition, and is kept in step through its root",
+            fix=f"name {facts.root} in [[tables]]",
+        )
+    if facts.inherited_from:
+        raise ConfigurationError(
+            f"table {name} has tables that inherit from it, whose rows its primary key does not cover",
+            fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
+        )
+    if not info.primary_key:
+        raise ConfigurationError(
+            f"table {name} has no primary key, so a row cannot be told from another",
+            fix=f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
+        )
+    for column, category in zip(info.primary_key, info.key_categories, strict=True):
+        base = facts.key_base_types[column.name]
+        if category != _ENUM and base not in _KEY_TYPES and base.rsplit(".", 1)[-1] != "citext":
+            raise ConfigurationError(
+                f"key column {column.name!r} of table {name} is of type {column.type}, whose values do not come "
+                "through capture unchanged",
+                fix="use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
+            )
+        if column.name in facts.generated:
+            raise ConfigurationError(
+                f"key column {column.name!r} of table {name} is generated, and generated columns are not published",
+                fix="use a key of ordinary columns",
+            )
+
+
+def _check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
+    if not facts.key_immediate:
+        raise ConfigurationError(
+            f"the primary key of table {name} is deferrable and so no replica identity: "
+            "once published, the application's updates would fail",
+            fix="make the primary key NOT DEFERRABLE",
+        )
+    missing = info.replica_identity == "n" or (info.replica_identity == "i" and not info.identity_columns)
+    if info.kind == "r" and missing:
+        raise ConfigurationError(
+            f"table {name} has REPLICA IDENTITY NOTHING: once published, the application's updates would fail",
+            fix=f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+        )
+    for part in facts.partitions:
+        if part["kind"] != "r" or part["persistence"] != "p":
+            raise ConfigurationError(
+                f"partition {part['name']} of table {name} is a foreign or unlogged table, which cannot be captured",
+                fix="make it an ordinary table, or detach it",
+            )
+        if part["replica_identity"] == "n":
+            raise ConfigurationError(
+                f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once published, the "
+                "application's updates would fail",
+                fix=f"ALTER TABLE {part['name']} REPLICA IDENTITY DEFAULT",
+            )
+
+
+def _check_access(name: str, facts: Facts, server: Server, worker: str) -> None:
+    if not facts.owned:
+        raise ConfigurationError(
+            f"role {server.role} does not own table {name}, and only an owner can add columns and publish it",
+            fix="name the owner, or a superuser, in postgres.admin_dsn",
+        )
+    if not facts.sees_all_rows:
+        raise ConfigurationError(
+            f"row-level security of table {name} would hide rows from role {worker} without an error",
+            fix=f'ALTER ROLE "{worker}" BYPASSRLS',
+        )
+
+
+def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
+    name = f"{target.table}.{target.column}"
+    if target.column in facts.not_null:
+        raise ConfigurationError(
+            f"column {name} is NOT NULL, but a row without text has no vector",
+            fix=f'ALTER TABLE {target.table} ALTER COLUMN "{target.column}" DROP NOT NULL',
+        )
+    wanted = {
+        target.hash_column: "bytea",
+        target.model_column: "text",
+        target.time_column: "timestamp with time zone",
+    }
+    for column, kind in wanted.items():
+        there = info.columns.get(column)
+        if there is not None and (there["type"] != kind or column in facts.generated):
+            raise ConfigurationError(
+                f"column {target.table}.{column} is of type {there['type']}, but embedsync needs it as {kind} beside "
+                f"{target.column}",
+                fix="rename that column, or the vector column and [[tables]] column",
+            )
+
+
+def _text_columns(
+    session: Session, target: Target, info: TableInfo
+) -> tuple[dict[int, tuple[str, ...]], tuple[str, ...]]:
+    """Columns that the text reads by relation, and the names of relations other than the table."""
+    with trial(session) as cursor:
+        # Runs without parameters, so a % of the text stays single.
+        cursor.execute(queries.for_target("text_view", target, bound=False))
+        cursor.execute(queries.text("text_columns"))
+        lines = cursor.fetchall()
+    columns: dict[int, tuple[str, ...]] = {}
+    for oid in {int(line[0]) for line in lines}:
+        named = tuple(str(line[3]) for line in lines if line[0] == oid and line[3] is not None)
+        whole = any(line[0] == oid and line[3] is None for line in lines)
+        columns[oid] = () if whole else named
+    others = tuple(sorted({f"{schema}.{name}" for oid, schema, name, _ in lines if oid != info.oid}))
+    return columns, others
+
+
+def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
+    if server.major < COLUMN_LISTS_FROM:
+        return False
+    if info.kind == "p":
+        return all(part["replica_identity"] == "d" for part in facts.partitions)
+    key = {column.name for column in info.primary_key}
+    return info.replica_identity == "d" or (info.replica_identity == "i" and set(info.identity_columns) <= key)
+
+
+def _notices(name: str, info: TableInfo, *, keys_only: bool, others: tuple[str, ...]) -> list[str]:
+    notices = []
+    if info.update_triggers:
+        notices.append(
+            f"writing a vector fires the UPDATE triggers of {name} ({', '.join(info.update_triggers)}); "
+            "with postgres.fire_triggers = false it does not"
+        )
+    if not keys_only:
+        notices.append(
+            f"table {name} is published with all its columns, because its replica identity is not its primary key or "
+            "PostgreSQL is older than 15; the connector still passes on the key alone"
+        )
+    notices += [f"the text of {name} reads {other} too, whose changes are not captured" for other in others]
+    return notices

@@ -1,0 +1,127 @@
+"""What `init` puts into the database: the schema embedsync by numbered migrations, provenance columns beside each
+vector, the wanted models, and the view that counts.
+
+Hazard: a migration that was released is never edited; a change of the schema is a new file
+`sql/migrations/NNN_<name>.sql`, applied in a transaction together with its entry in embedsync.migrations.
+"""
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from connectors.postgres import queries
+from connectors.postgres.neighbour import Examined
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement, render
+from schemas.errors import ConfigurationError
+from schemas.target import Target
+
+
+def exists(session: Session, relation: str) -> bool:
+    """Whether a relation of the schema embedsync is there."""
+    return bool(session.rows("SELECT to_regclass(%s) IS NOT NULL", (relation,))[0][0])
+
+
+def migrations(session: Session) -> list[Statement]:
+    """The schema and the migrations it has not seen.
+
+    Raises:
+        ConfigurationError: the database was set up by a newer embedsync.
+    """
+    files = sorted((queries.FOLDER / "migrations").glob("*.sql"))
+    known = {int(file.name.split("_", 1)[0]): file for file in files}
+    founded = exists(session, "embedsync.migrations")
+    applied = {int(v) for (v,) in session.rows("SELECT version FROM embedsync.migrations")} if founded else set()
+    if newer := applied - known.keys():
+        raise ConfigurationError(
+            f"the schema embedsync is at version {max(newer)}, this program knows {max(known)}",
+            fix="use the embedsync that set the database up, or a newer one",
+        )
+    foundation = Statement("create the schema embedsync", queries.text("schema_foundation").strip())
+    statements = [] if founded else [foundation]
+    for version, file in known.items():
+        if version not in applied:
+            name = file.stem.split("_", 1)[1]
+            entry = sql.SQL("INSERT INTO embedsync.migrations (version, name) VALUES ({}, {})")
+            entered = render(session, entry.format(sql.Literal(version), sql.Literal(name)))
+            body = f"{file.read_text(encoding='utf-8').strip()}\n{entered}"
+            statements.append(Statement(f"apply migration {version:03} ({name}) to the schema embedsync", body))
+    return statements
+
+
+def provenance(session: Session, examined: Examined) -> list[Statement]:
+    """The three columns beside a vector column, where they are missing."""
+    target = examined.target
+    wanted = (target.hash_column, target.model_column, target.time_column)
+    missing = [column for column in wanted if column not in examined.info.columns]
+    if not missing:
+        return []
+    body = render(session, queries.for_target("add_provenance", target, bound=False))
+    return [Statement(f"add the columns {', '.join(missing)} to {target.table}", body)]
+
+
+def registrations(session: Session, targets: Sequence[Target], model_name: str) -> tuple[list[Statement], list[str]]:
+    """The wanted model of each vector column, and a notice for each column whose model changes."""
+    there = exists(session, "embedsync.targets")
+    wanted = dict[tuple[str, str], tuple[str, int]]()
+    models = set[str]()
+    if there:
+        lines = session.rows("SELECT table_name, column_name, model, dimensions FROM embedsync.targets")
+        wanted = {(table, column): (model, dimensions) for table, column, model, dimensions in lines}
+        models = {model for (model,) in session.rows("SELECT model FROM embedsync.models")}
+    statements, notices = [], []
+    for target in targets:
+        if target.model not in models:
+            models.add(target.model)
+            statements.append(_model(session, target, model_name))
+        before = wanted.get((str(target.table), target.column))
+        if before == (target.model, target.dimensions):
+            continue
+        model, dimensions = sql.Literal(target.model), sql.Literal(target.dimensions)
+        body = render(
+            session, queries.for_target("register_target", target, bound=False, model=model, dimensions=dimensions)
+        )
+        statements.append(Statement(f"want vectors of {target.model} in {target.name}", body))
+        if before is not None:
+            notices.append(_model_change(session, target, before[0]))
+    return statements, notices
+
+
+def coverage(session: Session, targets: Sequence[Target]) -> list[Statement]:
+    """The view embedsync.coverage, where it is missing or counts something else."""
+    wanted = _counting(session, targets)
+    there = exists(session, "embedsync.coverage")
+    found = session.rows("SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')")
+    if there and found == [(wanted,)]:
+        return []
+    body = render(session, queries.compose("create_coverage", body=sql.Literal(wanted)))
+    return [Statement(f"{'renew' if there else 'create'} the view embedsync.coverage", body)]
+
+
+def _counting(session: Session, targets: Sequence[Target]) -> str:
+    """The query under the view, over all these columns."""
+    parts = []
+    for target in targets:
+        names = {"table_literal": sql.Literal(str(target.table)), "column_literal": sql.Literal(target.column)}
+        state = queries.compose("row_state", **names)
+        query = queries.for_target("coverage_of", target, bound=False, row_state=state)
+        parts.append(render(session, query))
+    return "\nUNION ALL\n".join(parts)
+
+
+def _model(session: Session, target: Target, name: str) -> Statement:
+    values = (sql.Literal(target.model), sql.Literal(name), sql.Literal(target.dimensions))
+    query = queries.compose("register_model", values=sql.SQL(", ").join(values))
+    return Statement(f"record the model {target.model}", render(session, query))
+
+
+def _model_change(session: Session, target: Target, before: str) -> str:
+    current = 0
+    if exists(session, "embedsync.coverage"):
+        query = "SELECT current FROM embedsync.coverage WHERE table_name = %s AND column_name = %s"
+        lines = session.rows(query, (str(target.table), target.column))
+        current = int(lines[0][0]) if lines else 0
+    return (
+        f"the model of {target.name} changes from {before} to {target.model}: {current:,} vectors become stale, "
+        "stay readable, and are renewed by `embedsync replay run`"
+    )

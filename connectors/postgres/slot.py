@@ -1,0 +1,35 @@
+"""The replication slot's figures: what the connector has not confirmed, and the disk that this costs.
+
+Hazard: a slot that nobody reads keeps WAL until the disk is full, and the connector itself cannot tell, because it
+is not there. So the figures come from the server.
+"""
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.lag import SlotLag
+
+
+def read(session: Session, slot: str) -> SlotLag:
+    """Read a slot; state `missing` when there is none of that name.
+
+    Raises:
+        TransientError: Postgres does not answer.
+        ConfigurationError: it refuses the connection.
+    """
+    lines = session.rows(queries.text("slot"), {"slot": slot})
+    if not lines:
+        return SlotLag(slot, state="missing")
+    active, wal_status, unconfirmed, retained, safe = lines[0]
+    return SlotLag(
+        slot,
+        state="active" if active else "inactive",
+        wal_status=wal_status,
+        unconfirmed_bytes=_size(unconfirmed),
+        retained_bytes=_size(retained),
+        safe_wal_bytes=safe if safe is None else int(safe),
+    )
+
+
+def _size(distance: int | None) -> int | None:
+    """Never negative: the slot may have moved on between the two positions."""
+    return None if distance is None else max(0, int(distance))

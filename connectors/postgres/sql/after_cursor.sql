@@ -1,0 +1,2 @@
+-- The rows after the last one enumerated, as a fragment.
+({keys}) > ({bounds})

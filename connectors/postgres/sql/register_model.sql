@@ -1,0 +1,2 @@
+INSERT INTO embedsync.models (model, name, dimensions) VALUES ({values})
+ON CONFLICT (model) DO NOTHING

@@ -1,0 +1,66 @@
+"""`embedsync init`: set everything up. Arguments and printing only."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from connectors.models import open_model
+from streams import init as setup
+from streams.cli.output import Format, OutputOption, err, number, out, print_json
+
+
+def init(
+    ctx: typer.Context,
+    print_sql: Annotated[
+        bool, typer.Option("--print-sql", help="print what would be done in the database, for a DBA; change nothing")
+    ] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Set up the database, the topics and the connector for the configured tables.
+
+    Can be run at any time and again: it makes what is missing and says what it changed. It rewrites no table, and no
+    DDL statement waits longer for a lock than postgres.lock_timeout_seconds.
+
+    In Postgres: the schema `embedsync`, three columns beside each vector, a publication of the key columns, a slot.
+    In Kafka: one topic per table, and those of the lanes. In Kafka Connect: the Debezium connector, which runs when
+    this returns.
+    """
+    settings = ctx.obj()
+    embedder = open_model(settings.model)
+    if print_sql:
+        script, notices = setup.print_sql(settings, embedder)
+        typer.echo(script, nl=False)
+        _notices(notices)
+        return
+    report = setup.run(settings, embedder, SystemClock(), _done)
+    _notices(report.notices)
+    if output is Format.JSON:
+        tables = [{**asdict(table), "lacking": table.lacking} for table in report.tables]
+        print_json({"changed": report.changed, "notices": report.notices, "tables": tables})
+        return
+    if not report.changed:
+        err.print("already in place: nothing was changed")
+    _tables(report)
+
+
+def _done(line: str) -> None:
+    err.print(f"done: {line}", markup=False, soft_wrap=True)
+
+
+def _notices(notices: tuple[str, ...]) -> None:
+    for notice in notices:
+        err.print("[yellow]notice:[/] ", end="")
+        err.print(notice, markup=False, soft_wrap=True)
+
+
+def _tables(report: setup.Report) -> None:
+    table = Table("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING", box=None)
+    for line in report.tables:
+        figures = (number(line.rows), number(line.current), number(line.lacking))
+        table.add_row(line.table, line.column, line.model, *figures)
+    out.print(table)
+    for sentence in report.lacking:
+        out.print(sentence, markup=False, soft_wrap=True)

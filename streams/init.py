@@ -1,0 +1,246 @@
+"""`embedsync init`: everything that must be there before a worker starts, made once and kept as the settings say.
+
+First the checks, of all tables and all services; then the database, the topics and the connector, in this order, so
+that no change is missed: columns and publication before the slot, the slot before the connector.
+
+Hazard: the plan is made from what is there, so a second run finds nothing to do. A step that cannot tell what is there
+would break that promise.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from psycopg2.extensions import parse_dsn
+
+from connectors.debezium import Connect, connector_config, database_of
+from connectors.kafka import topics
+from connectors.ports import Clock, Embedder
+from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, statement
+from connectors.postgres.neighbour import Examined
+from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
+from schemas.coverage import Coverage
+from schemas.errors import ConfigurationError, TransientError
+from schemas.settings import Settings
+from schemas.table import TableName
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the database lacks.
+
+    Attributes:
+        statements: in the order in which they must run.
+        notices: what the operator should know.
+        tables: the configured tables, examined.
+        server: the server.
+        new_slot: whether the slot is made by this plan, so that old offsets of the connector mean nothing.
+        replaces_slot: whether an unusable slot goes first, which its reader must have let go of.
+    """
+
+    statements: tuple[Statement, ...]
+    notices: tuple[str, ...]
+    tables: tuple[Examined, ...]
+    server: Server
+    new_slot: bool
+    replaces_slot: bool
+
+    @property
+    def names(self) -> list[TableName]:
+        """The tables, each once."""
+        return list(dict.fromkeys(examined.target.table for examined in self.tables))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done and how things stand."""
+
+    changed: tuple[str, ...]
+    notices: tuple[str, ...]
+    tables: tuple[Coverage, ...]
+
+    @property
+    def lacking(self) -> list[str]:
+        """A sentence for each table with rows that lack a current vector."""
+        return [
+            f"{table.lacking:,} of {table.rows:,} rows of {table.table} lack a current vector: embedsync replay run"
+            for table in self.tables
+            if table.lacking
+        ]
+
+
+def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
+    """Check everything in the database, and list what it lacks; changes nothing.
+
+    Args:
+        settings: all of them.
+        embedder: its id and dimensions are what the tables will want; its weights are not needed.
+        session: connection of the role that will make the changes.
+
+    Raises:
+        ConfigurationError: a table or the server cannot be worked with; the message says what mends it.
+        TransientError: Postgres does not answer.
+    """
+    if not settings.tables:
+        raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to embedsync.toml")
+    worker = _worker(settings, session)
+    facts = server.check(session, worker)
+    tables = tuple(
+        neighbour.examine(session, table, facts, worker=worker, model=embedder.model_id, dimensions=embedder.dimensions)
+        for table in settings.tables
+    )
+    parts = _Parts(server.notices(facts))
+    for examined in tables:
+        parts.notices += examined.notices
+    _add_bookkeeping(parts, settings, session, tables)
+    if worker != facts.role:
+        schema_changes = bool(parts.statements)
+        grantee = grants.Grantee(session, worker)
+        triggers = settings.postgres.fire_triggers
+        parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
+    slot = _add_capture(parts, settings, session, facts, tables)
+    notices = tuple(dict.fromkeys(parts.notices))
+    return Plan(tuple(parts.statements), notices, tables, facts, slot.made, slot.replaced)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a plan is put together from."""
+
+    notices: list[str]
+    statements: list[Statement] = field(default_factory=list)
+
+    def add(self, statements: Iterable[Statement], notices: Iterable[str] = ()) -> None:
+        self.statements += statements
+        self.notices += notices
+
+
+def _add_bookkeeping(parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]) -> None:
+    targets = [examined.target for examined in tables]
+    parts.add(schema.migrations(session))
+    for examined in tables:
+        parts.add(schema.provenance(session, examined))
+    parts.add(*schema.registrations(session, targets, settings.model.name))
+    parts.add(schema.coverage(session, targets))
+
+
+def _add_capture(
+    parts: _Parts, settings: Settings, session: Session, facts: Server, tables: Sequence[Examined]
+) -> capture.SlotPlan:
+    parts.add(*capture.origins(session, settings.postgres.origin, facts))
+    publication, is_new = capture.publication(session, settings.postgres.publication, tables)
+    parts.add(publication)
+    parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
+    slot = capture.slot(session, settings, facts, new_publication=is_new)
+    parts.add(slot.statements, slot.notices)
+    return slot
+
+
+def script(plan: Plan, settings: Settings) -> str:
+    """The plan as a script for psql."""
+    heading = (
+        f"What `embedsync init` would do in database {plan.server.database}.\n"
+        "Run it as the owner of the tables: psql -v ON_ERROR_STOP=1 -f FILE\n"
+        "Then run `embedsync init`, which makes the topics and the connector."
+    )
+    return statement.script(plan.statements, lock_seconds=settings.postgres.lock_timeout_seconds, heading=heading)
+
+
+def print_sql(settings: Settings, embedder: Embedder) -> tuple[str, tuple[str, ...]]:
+    """The script and the notices; changes nothing and needs neither Kafka nor Connect."""
+    session = Session(settings.postgres.admin, role="init")
+    try:
+        made = plan(settings, embedder, session)
+        return script(made, settings), made.notices
+    finally:
+        session.close()
+
+
+def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Report:
+    """Do what is missing, and return when changes are captured.
+
+    Args:
+        settings: all of them.
+        embedder: as for `plan`.
+        clock: for pauses and deadlines.
+        tell: takes one line for each change, when it is made.
+
+    Raises:
+        ConfigurationError: something cannot work; nothing was changed if a check found it.
+        TransientError: a service does not answer, or a lock is not free.
+        EmbedsyncError: the connector failed, with its own message.
+    """
+    session = Session(settings.postgres.admin, role="init")
+    connect = Connect(settings.connect.url, clock)
+    try:
+        with _alone(session):
+            return _run(settings, embedder, clock, tell, session, connect)
+    finally:
+        connect.close()
+        session.close()
+
+
+def _run(
+    settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, session: Session, connect: Connect
+) -> Report:
+    planned = plan(settings, embedder, session)
+    topics.existing(settings)
+    connect.check()
+    config = _connector_config(settings, session, planned)
+    changed: list[str] = []
+
+    def done(line: str) -> None:
+        changed.append(line)
+        tell(line)
+
+    if planned.replaces_slot:
+        connect.stop(settings.connector)
+    for step in planned.statements:
+        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(step.description)
+    for name in topics.ensure(settings, planned.names, clock):
+        done(f"create the topic {name}")
+    if connect.register(settings.connector, config, forget_offsets=planned.new_slot):
+        done(f"start the connector {settings.connector}")
+    connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
+    notices = (*planned.notices, *topics.differing(settings, planned.names))
+    return Report(tuple(changed), notices, tuple(_counted(session, planned.tables)))
+
+
+def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:
+    info = session.connection().info
+    return connector_config(
+        settings,
+        database_of(settings, info.dsn_parameters, info.password),
+        [examined.target for examined in planned.tables],
+        origin_filter=planned.server.major >= ORIGIN_FILTER_FROM,
+        heartbeat_query=capture.HEARTBEAT_QUERY,
+    )
+
+
+def _is_read(session: Session, slot: str) -> bool:
+    lines = session.rows(queries.text("slot_facts"), {"slot": slot})
+    return bool(lines and lines[0][3])
+
+
+def _counted(session: Session, tables: Sequence[Examined]) -> list[Coverage]:
+    mine = {(str(examined.target.table), examined.target.column) for examined in tables}
+    return [line for line in coverage.read(session) if (line.table, line.column) in mine]
+
+
+def _worker(settings: Settings, session: Session) -> str:
+    """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
+    named = parse_dsn(settings.postgres.dsn).get("user") if settings.postgres.admin_dsn else None
+    return named or session.connection().info.user
+
+
+@contextmanager
+def _alone(session: Session) -> Iterator[None]:
+    """Hold the lock that lets one `init` at a time work in a database."""
+    if not session.rows("SELECT pg_try_advisory_lock(hashtextextended('embedsync init', 0))")[0][0]:
+        raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")
+    yield

@@ -1,0 +1,106 @@
+"""Slot, origin, heartbeat and connector that `embedsync init` sets up: nothing is missed, failures are explained."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.clock import SystemClock
+from connectors.debezium import Connect
+from connectors.postgres import statement
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
+from schemas.errors import EmbedsyncError
+from tests.support.init import events, setup
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def connect(workplace: Workplace) -> Iterator[Connect]:
+    """A client of the stack's Kafka Connect."""
+    client = Connect(workplace.settings.connect.url, SystemClock())
+    yield client
+    client.close()
+
+
+def test_changes_between_slot_and_connector_are_not_missed(workplace: Workplace) -> None:
+    """The connector starts where the slot starts, also when the change came before it was registered."""
+    with workplace.session.cursor() as cursor:
+        cursor.execute(workplace.embedsync("init", "--print-sql").stdout)
+    workplace.execute("INSERT INTO questions (question) VALUES ('between')")
+    setup(workplace.settings)
+    assert [event.op for event in events(workplace.settings, "public.questions", 1)] == ["c"]
+
+
+def test_writes_under_an_origin_bring_no_event(workplace: Workplace) -> None:
+    """What a worker writes does not come back; what others write does."""
+    setup(workplace.settings)
+    writer = Session(workplace.settings.postgres.dsn, role="test")
+    with writer.cursor() as cursor:
+        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{workplace.settings.postgres.origin}_7",))
+        cursor.execute("INSERT INTO questions (id, question) VALUES (1, 'labelled')")
+    writer.close()
+    workplace.execute("INSERT INTO questions (id, question) VALUES (2, 'plain')")
+    assert [event.key(["id"]) for event in events(workplace.settings, "public.questions", 1)] == [("2",)]
+
+
+def test_the_slot_moves_while_the_tables_are_quiet(workplace: Workplace) -> None:
+    """The heartbeat moves the slot past what capture leaves out."""
+    setup(workplace.settings)
+    workplace.execute("CREATE TABLE other (x int)")
+    workplace.execute("INSERT INTO other SELECT * FROM generate_series(1, 1000)")
+    position = workplace.value("SELECT pg_current_wal_lsn()")
+    query = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
+    until(lambda: workplace.value(query, (position, workplace.settings.slot)), what="the slot to move")
+
+
+def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Connect) -> None:
+    """After its slot went away the connector streams again, and the operator is told how the gap is filled."""
+    setup(workplace.settings)
+    workplace.execute("INSERT INTO questions (question) VALUES ('before')")
+    events(workplace.settings, "public.questions", 1)
+    connect.stop(workplace.settings.connector)
+    drop = Statement("drop the slot", f"SELECT pg_drop_replication_slot('{workplace.settings.slot}')")
+    statement.run(workplace.session, drop, lock_seconds=2, clock=SystemClock())
+    workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
+    assert len(setup(workplace.settings).changed) == 2
+    workplace.execute("INSERT INTO questions (question) VALUES ('after')")
+    found = events(workplace.settings, "public.questions", 2)
+    assert {event.key(["id"]) for event in found} == {("1",), ("3",)}
+
+
+def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplace) -> None:
+    """A slot cannot be read across the absence of its publication, so both are made anew, and it is said."""
+    setup(workplace.settings)
+    workplace.execute("DROP PUBLICATION embedsync")
+    workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
+    report = setup(workplace.settings)
+    assert any("made anew" in notice and "replay run" in notice for notice in report.notices)
+    workplace.execute("INSERT INTO questions (question) VALUES ('after')")
+    assert events(workplace.settings, "public.questions", 1)[0].key(["id"]) == ("2",)
+
+
+def test_a_refused_connector_is_explained(workplace: Workplace) -> None:
+    """A connector that cannot reach the database is reported in the words of its own error."""
+    settings = workplace.with_settings(connect={"database_port": 1})
+    with pytest.raises(
+        EmbedsyncError, match=r"Kafka Connect at .* refuses POST .*Connection to .*:1 refused"
+    ) as caught:
+        setup(settings)
+    assert "\n" not in caught.value.message
+
+
+def test_a_failing_task_is_explained(workplace: Workplace, connect: Connect) -> None:
+    """A connector whose task fails is reported by the task's own message, and mended by the next run."""
+    setup(workplace.settings)
+    config = connect.config(workplace.settings.connector)
+    assert config is not None
+    connect.register(workplace.settings.connector, {**config, "publication.name": "nosuch"})
+    with pytest.raises(
+        EmbedsyncError, match=r"connector t\w+-postgres failed: Publication autocreation is disabled"
+    ) as caught:
+        connect.wait_running(workplace.settings.connector, also=lambda: False)
+    assert "\tat " not in caught.value.message
+    assert setup(workplace.settings).changed == (f"start the connector {workplace.settings.connector}",)

@@ -1,0 +1,62 @@
+"""`embedsync init` in this process, and what it made: the plan, the events, a worker role."""
+
+import json
+import secrets
+from typing import Any
+
+from confluent_kafka import Consumer
+
+from connectors.clock import SystemClock
+from connectors.kafka.outbox import client_config
+from connectors.models import open_model
+from connectors.postgres.session import Session
+from schemas import change
+from schemas.settings import Settings
+from schemas.table import TableName
+from streams import init
+from streams.init import Report
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+
+def setup(settings: Settings) -> Report:
+    """Run `init` in this process."""
+    return init.run(settings, open_model(settings.model), SystemClock(), lambda _: None)
+
+
+def planned(settings: Settings) -> init.Plan:
+    """What `init` would do in the database."""
+    session = Session(settings.postgres.admin, role="test")
+    try:
+        return init.plan(settings, open_model(settings.model), session)
+    finally:
+        session.close()
+
+
+def events(settings: Settings, table: str, count: int) -> list[change.Change]:
+    """The first events of a table's topic."""
+    consumer = Consumer(client_config(settings, **{"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}))
+    found: list[change.Change] = []
+
+    def arrived() -> bool:
+        for message in consumer.consume(100, timeout=0.2):
+            assert message.error() is None
+            read = change.parse(message.key(), message.value())
+            assert read is not None
+            assert read.fields.keys() == json.loads(message.key() or b"{}").keys()
+            found.append(read)
+        return len(found) >= count
+
+    try:
+        consumer.subscribe([TableName.parse(table).topic(settings.kafka.topic_prefix)])
+        until(arrived, timeout=30, what=f"{count} events of {table}")
+    finally:
+        consumer.close()
+    return found
+
+
+def as_role(place: Workplace, role: str, **postgres: Any) -> Settings:
+    """Settings whose workers connect as the role, set up by the owner."""
+    admin = place.settings.postgres.dsn
+    dsn = f"postgresql://{role}:pw@{admin.split('@', 1)[1]}"
+    return place.with_settings(postgres={"dsn": dsn, "admin_dsn": admin, **postgres})

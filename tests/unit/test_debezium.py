@@ -1,0 +1,242 @@
+"""The connector's configuration, and the client of Kafka Connect against a Connect of lists and dicts."""
+
+import json
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.debezium import Connect, Database, connector_config, database_of, pattern, reason
+from connectors.memory import MemoryClock
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.settings import Settings
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+
+DATABASE = Database("db.example", 5433, "interview", "owner", "secret", "require")
+TARGET = Target(
+    TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"), KeyColumn("Ключ", "text")),
+    "m@1", 4,
+)  # fmt: skip
+TRACE = """org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer.
+\tat io.debezium.pipeline.ErrorHandler.setProducerThrowable(ErrorHandler.java:67)
+Caused by: io.debezium.DebeziumException: outer
+\tat io.debezium.connector.postgresql.X.y(X.java:1)
+Caused by: org.postgresql.util.PSQLException: ERROR: publication "nosuch" does not exist
+  Where: slot "s", output plugin "pgoutput", in the change callback
+\t... 9 more
+"""
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=3))
+def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
+    """Any name survives the list syntax (commas, white space at the ends) and means itself as a regular expression."""
+    written = pattern(*names)
+    assert not re.search(r"[\s,]", written)
+    python = re.sub(r"\\x\{([0-9a-f]+)\}", lambda m: re.escape(chr(int(m[1], 16))), written)
+    assert re.fullmatch(python, ".".join(names))
+    assert not re.fullmatch(python, ".".join(names) + "x")
+
+
+def test_only_key_columns_are_captured() -> None:
+    """The lists name the tables and their key columns, each once, and no text column."""
+    config = connector_config(Settings(), DATABASE, [TARGET, TARGET], origin_filter=True, heartbeat_query="Q")
+    assert config["table.include.list"] == r"public\.questions"
+    assert config["column.include.list"] == r"public\.questions\.id,public\.questions\.Ключ"
+    assert config["database.password"] == "secret"
+    assert config["database.sslmode"] == "require"
+    assert config["heartbeat.action.query"] == "Q"
+
+
+def test_an_old_server_is_not_asked_for_its_origin_filter() -> None:
+    """PostgreSQL 15 refuses to stream when it is asked for origin=none."""
+    new = connector_config(Settings(), DATABASE, [TARGET], origin_filter=True, heartbeat_query="Q")
+    old = connector_config(Settings(), DATABASE, [TARGET], origin_filter=False, heartbeat_query="Q")
+    assert new["slot.stream.params"] == "origin=none"
+    assert "slot.stream.params" not in old
+
+
+def test_the_connector_reaches_the_database_by_its_own_address() -> None:
+    """connect.database_host and _port win over the DSN; a Unix socket is refused."""
+    parameters = {"host": "/run/postgresql", "dbname": "d", "user": "u"}
+    with pytest.raises(ConfigurationError, match=r"Unix socket.*connect\.database_host"):
+        database_of(Settings(), parameters, "")
+    settings = Settings(connect={"database_host": "db", "database_port": 5555})
+    assert database_of(settings, parameters, "") == Database("db", 5555, "d", "u", None, None)
+
+
+@pytest.mark.parametrize(
+    ("trace", "sentence"),
+    [
+        (TRACE, 'ERROR: publication "nosuch" does not exist'),
+        ("io.debezium.DebeziumException: The connector is lost\n\tat a.b.c", "The connector is lost"),
+        ("plain words: with a colon", "plain words: with a colon"),
+        ("java.lang.NullPointerException", "java.lang.NullPointerException"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_innermost_cause_is_shown(trace: str, sentence: str) -> None:
+    """A stack trace is read down to the sentence that says what is wrong."""
+    assert reason(trace) == sentence
+
+
+class FakeConnect:
+    """Kafka Connect as far as the client uses it."""
+
+    def __init__(self) -> None:
+        self.connectors: dict[str, dict[str, str]] = {}
+        self.states: dict[str, str] = {}
+        self.trace: str | None = None
+        self.refuses: str | None = None
+        self.rebalances = 0
+        self.calls: list[str] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        call = f"{request.method} {request.url.raw_path.decode()}"
+        if self.rebalances:
+            self.rebalances -= 1
+            return httpx.Response(409, json={"message": "rebalance"})
+        self.calls.append(call)
+        body = json.loads(request.content or b"{}")
+        if call == "POST /connectors":
+            return self._put(body["name"], body["config"], body["initial_state"])
+        parts = request.url.path.strip("/").split("/")
+        if parts == [""]:
+            return httpx.Response(200, json={"version": "4.3.1"})
+        name, what = parts[1], parts[2] if len(parts) > 2 else ""
+        if name not in self.connectors:
+            return httpx.Response(404, json={"message": "none"})
+        return self._about(request.method, name, what, body)
+
+    def _about(self, method: str, name: str, what: str, body: dict[str, str]) -> httpx.Response:
+        match method, what:
+            case "GET", "config":
+                return httpx.Response(200, json=self.connectors[name])
+            case "PUT", "config":
+                return self._put(name, body, self.states[name])
+            case "GET", "status":
+                return httpx.Response(200, json=self._status(name))
+            case "PUT", "stop" | "resume":
+                self.states[name] = "STOPPED" if what == "stop" else "RUNNING"
+                return httpx.Response(204)
+            case "DELETE", "offsets":
+                return httpx.Response(200 if self.states[name] == "STOPPED" else 400, json={"message": "stop it first"})
+        return httpx.Response(405, json={"message": "no"})
+
+    def _put(self, name: str, config: dict[str, str], state: str) -> httpx.Response:
+        if self.refuses:
+            return httpx.Response(400, json={"error_code": 400, "message": self.refuses})
+        self.connectors[name] = config
+        self.states[name] = state
+        return httpx.Response(201, json={})
+
+    def _status(self, name: str) -> dict[str, object]:
+        state = self.states[name]
+        tasks: list[dict[str, object]] = [] if state == "STOPPED" else [{"id": 0, "state": state}]
+        if tasks and self.trace is not None:
+            tasks = [{"id": 0, "state": "FAILED", "trace": self.trace}]
+        return {"connector": {"state": state}, "tasks": tasks}
+
+
+@pytest.fixture
+def fake() -> FakeConnect:
+    """A Connect without connectors."""
+    return FakeConnect()
+
+
+@pytest.fixture
+def connect(fake: FakeConnect) -> Connect:
+    """A client of it whose pauses take no time."""
+    return client(fake.answer)
+
+
+def client(answer: Callable[[httpx.Request], httpx.Response]) -> Connect:
+    """A client that is answered by a function."""
+    return Connect("http://user:pw@connect:8083/", MemoryClock(), transport=httpx.MockTransport(answer))
+
+
+def test_an_equal_configuration_is_left_alone(fake: FakeConnect, connect: Connect) -> None:
+    """Registering twice changes nothing the second time, and asks only."""
+    assert connect.register("c", {"a": "1"})
+    fake.calls.clear()
+    assert not connect.register("c", {"a": "1"})
+    assert all(call.startswith("GET") for call in fake.calls)
+
+
+def test_a_changed_configuration_goes_through_stopped(fake: FakeConnect, connect: Connect) -> None:
+    """No task of the old configuration can be taken for one of the new."""
+    connect.register("c", {"a": "1"})
+    fake.calls.clear()
+    assert connect.register("c", {"a": "2"})
+    changes = [call for call in fake.calls if not call.startswith("GET")]
+    assert changes == ["PUT /connectors/c/stop", "PUT /connectors/c/config", "PUT /connectors/c/resume"]
+    assert fake.connectors["c"] == {"name": "c", "a": "2"}
+
+
+def test_a_new_connector_of_an_old_name_forgets_its_offsets(fake: FakeConnect, connect: Connect) -> None:
+    """Connect keeps the offsets of a deleted connector; they go before the first task starts."""
+    connect.register("c", {"a": "1"}, forget_offsets=True)
+    assert fake.calls[-2:] == ["DELETE /connectors/c/offsets", "PUT /connectors/c/resume"]
+
+
+def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, connect: Connect) -> None:
+    """A mistake in the settings does not end a capture that works; the message is Connect's."""
+    connect.register("c", {"a": "1"})
+    fake.refuses = "Connector configuration is invalid and contains:\nFATAL: no such user\nYou can also find the list"
+    with pytest.raises(EmbedsyncError, match=r"refuses PUT /connectors/c/config: FATAL: no such user: check"):
+        connect.register("c", {"a": "2"})
+    assert fake.states["c"] == "RUNNING"
+    assert fake.connectors["c"]["a"] == "1"
+
+
+def test_a_failed_task_is_started_again(fake: FakeConnect, connect: Connect) -> None:
+    """A connector whose task failed is not in place, although its configuration is right."""
+    connect.register("c", {"a": "1"})
+    fake.trace = TRACE
+    assert connect.register("c", {"a": "1"})
+
+
+def test_a_failed_task_is_reported_by_its_own_words(fake: FakeConnect, connect: Connect) -> None:
+    """The task's cause is shown, without the stack."""
+    connect.register("c", {"a": "1"})
+    fake.trace = TRACE
+    with pytest.raises(EmbedsyncError, match=r'connector c failed: ERROR: publication "nosuch" does not exist'):
+        connect.wait_running("c")
+
+
+def test_running_is_not_enough(fake: FakeConnect, connect: Connect) -> None:
+    """The wait ends when what the caller asks for holds too, and says so when it never does."""
+    connect.register("c", {"a": "1"})
+    answers = iter([False, False, True])
+    connect.wait_running("c", also=lambda: next(answers))
+    with pytest.raises(TransientError, match="connector c does not stream after 5 s"):
+        connect.wait_running("c", 5, also=lambda: False)
+
+
+def test_a_rebalance_is_waited_for(fake: FakeConnect, connect: Connect) -> None:
+    """Connect's "try again later" is not the end, unless it never stops."""
+    fake.rebalances = 3
+    connect.check()
+    fake.rebalances = 10_000
+    with pytest.raises(TransientError, match="is rebalancing"):
+        connect.check()
+
+
+def test_no_answer_names_the_setting_and_no_password() -> None:
+    """A Connect that is not there is a matter of connect.url; its password stays out of the message."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused", request=request)
+
+    with pytest.raises(TransientError, match=r"does not answer at http://connect:8083 .*connect\.url") as caught:
+        client(refuse).check()
+    assert "pw" not in str(caught.value)
+
+
+def test_something_else_that_answers_is_not_taken_for_connect() -> None:
+    """A web page behind connect.url is an error that names it."""
+    with pytest.raises(TransientError, match=r"speak JSON"):
+        client(lambda _: httpx.Response(200, text="<html>")).check()
