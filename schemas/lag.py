@@ -10,7 +10,7 @@ Hazards:
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -243,36 +243,33 @@ class SlotLag:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskState:
-    """A connector's task; `trace` is the first line of what it failed with."""
-
-    id: int
-    state: str
-    trace: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectorState:
-    """The connector as Kafka Connect reports it; `state` is `missing` when there is none, None when unknown."""
+    """The connector as Kafka Connect reports it.
+
+    Attributes:
+        name: its name.
+        state: RUNNING, PAUSED, STOPPED, FAILED, UNASSIGNED, RESTARTING; `missing` when there is none; or None.
+        tasks: state of each task, by number; None when unknown.
+        failure: what a task or the connector failed with, one line.
+        error: why it is unknown, one sentence.
+    """
 
     name: str
     state: str | None = None
-    tasks: tuple[TaskState, ...] | None = None
+    tasks: tuple[str, ...] | None = None
+    failure: str | None = None
     error: str | None = None
-
-    @classmethod
-    def read(cls, name: str, status: Mapping[str, Any]) -> Self:
-        """Read the answer of Connect's `GET /connectors/NAME/status`."""
-        tasks = tuple(
-            TaskState(int(task["id"]), str(task["state"]), next(iter(str(task.get("trace") or "").splitlines()), None))
-            for task in status.get("tasks", ())
-        )
-        return cls(name, str(status["connector"]["state"]), tasks)
 
     def to_json(self) -> dict[str, Any]:
         """The states as plain data."""
-        tasks = None if self.tasks is None else [{"id": t.id, "state": t.state, "trace": t.trace} for t in self.tasks]
-        return {"name": self.name, "state": self.state, "tasks": tasks, "error": self.error}
+        tasks = None if self.tasks is None else [{"id": i, "state": state} for i, state in enumerate(self.tasks)]
+        return {
+            "name": self.name,
+            "state": self.state,
+            "tasks": tasks,
+            "failure": self.failure,
+            "error": self.error,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,26 +143,24 @@ def _kept(slot: SlotLag) -> str:
 
 def _capture(connector: ConnectorState) -> Iterator[Finding]:
     name, tasks = connector.name, connector.tasks or ()
+    why = f" ({connector.failure})" if connector.failure else ""
+    failed = [f"task {number} of connector {name}" for number, state in enumerate(tasks) if state == "FAILED"]
+    if connector.state == "FAILED":
+        failed.append(f"connector {name}")
     if connector.error is not None:
         yield Finding(Severity.CRITICAL, "capture", connector.error)
-        return
-    if connector.state == "missing":
+    elif connector.state == "missing":
         yield Finding(Severity.CRITICAL, "capture", f"there is no connector {name}: embedsync init")
-        return
-    for task in tasks:
-        if task.state == "FAILED":
-            why = f" ({task.trace})" if task.trace else ""
-            yield Finding(Severity.CRITICAL, "capture", f"task {task.id} of connector {name} has failed{why}")
-    if connector.state == "FAILED":
-        yield Finding(Severity.CRITICAL, "capture", f"connector {name} has failed")
+    elif failed:
+        yield Finding(Severity.CRITICAL, "capture", f"{', '.join(failed)} failed{why}")
     elif connector.state != "RUNNING":
         yield Finding(Severity.WARNING, "capture", f"connector {name} is {(connector.state or 'unknown').lower()}")
     elif not tasks:
         yield Finding(Severity.WARNING, "capture", f"connector {name} has no task")
     else:
-        for task in tasks:
-            if task.state not in ("RUNNING", "FAILED"):
-                yield Finding(Severity.WARNING, "capture", f"task {task.id} of {name} is {task.state.lower()}")
+        for number, state in enumerate(tasks):
+            if state != "RUNNING":
+                yield Finding(Severity.WARNING, "capture", f"task {number} of connector {name} is {state.lower()}")
 
 
 def _lane(hop: Hop, group: GroupLag, thresholds: Thresholds | None) -> Iterator[Finding]:
@@ -171,7 +169,7 @@ def _lane(hop: Hop, group: GroupLag, thresholds: Thresholds | None) -> Iterator[
     oldest = worst(readable)
     if oldest is not None:
         yield Finding(_lane_severity(group, readable, thresholds), hop, _lane_sentence(hop, group, readable, oldest))
-    elif group.members == 0 and readable:
+    elif hop == "live" and group.members == 0 and readable:
         yield Finding(Severity.OK, hop, "no worker runs, nothing waits for it")
     for partition in (p for p in readable if p.is_lost):
         yield Finding(Severity.CRITICAL, hop, _loss(hop, partition))
@@ -194,7 +192,7 @@ def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], threshol
 
 
 def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag) -> str:
-    unit = "events" if hop == "live" else "chunks"
+    unit = "event" if hop == "live" else "chunk"
     behind = sum(p.lag or 0 for p in partitions)
     pending = sum(p.pending or 0 for p in partitions)
     words = []
@@ -205,20 +203,19 @@ def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag]
         reasons = {Status.STOP: "commits have stopped", Status.STALL: "commits stand still", Status.REWIND: "went back"}
         words += [reasons[status] for status in Status if status in stuck]
     if behind:
-        words.append(f"{behind:,} {unit} behind")
+        words.append(f"{_count(behind, unit)} behind")
     if pending:
-        words.append(f"{pending:,} {unit} never committed")
+        words.append(f"{_count(pending, unit)} never committed")
     if oldest.time_lag_seconds is not None:
         words.append(f"oldest {show_duration(oldest.time_lag_seconds)}")
     return f"{', '.join(words)} ({oldest.name})"
 
 
 def _loss(hop: Hop, partition: PartitionLag) -> str:
-    unit, mend = (
-        ("events", "embedsync replay run --only stale") if hop == "live" else ("chunks", "run the replay again")
-    )
+    live = hop == "live"
+    mend = "embedsync replay run --only stale" if live else "run the replay again"
     if partition.lost:
-        return f"{partition.lost:,} {unit} of {partition.name} expired before they were read: {mend}"
+        return f"{_count(partition.lost, 'event' if live else 'chunk')} of {partition.name} expired unread: {mend}"
     commit = partition.current_offset
     return f"the log of {partition.name} ends before the committed offset {commit}, as a topic made anew does: {mend}"
 
@@ -231,6 +228,10 @@ def _unreadable(hop: Hop, group: GroupLag) -> Iterator[Finding]:
     if broken:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         yield Finding(Severity.UNKNOWN, hop, f"{broken[0].error}{more}")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
 def show_bytes(size: int) -> str:

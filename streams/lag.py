@@ -9,13 +9,13 @@ Hazards:
   then is unknown, not 0.
 """
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from connectors.clock import SystemClock
+from connectors.debezium import Connect, ConnectorStatus
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
@@ -37,15 +37,22 @@ from schemas.lag import (
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
+from streams.inquiry import Inquiry
 
 PROBE_SECONDS = 3.0
+OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read
+_LARGEST_TIME_MS = 253_402_300_799_000  # year 9999, the end of Python's datetime
 
 
-class Connect(Protocol):
-    """The part of the Connect client that is needed here."""
+class ConnectClient(Protocol):
+    """The part of `connectors.debezium.Connect` that is needed here."""
 
-    def status(self, name: str) -> Mapping[str, Any] | None:
-        """The answer of `GET /connectors/NAME/status`; None when there is no such connector."""
+    def status(self, name: str) -> ConnectorStatus | None:
+        """State of a connector and its tasks; None when there is none of that name."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
         ...
 
 
@@ -59,15 +66,19 @@ class LagMonitor:
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
         clock: Clock | None = None,
         offsets: Offsets | None = None,
-        connect: Connect | None = None,
+        connect: ConnectClient | None = None,
+        read_slot: Callable[[], SlotLag] | None = None,
     ) -> None:
         """Remember where to look; nothing is opened yet. The parts that are left out are the real ones."""
         self._settings = settings
         self._thresholds = thresholds
         self._clock = clock or SystemClock()
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
-        self._connect = connect
+        self._connect = connect or Connect(settings.connect.url, self._clock)
         self._session = Session(settings.postgres.dsn, role="lag")
+        self._read_slot = read_slot or (lambda: slot.read(self._session, settings.slot))
+        self._source = Inquiry(self._slot)
+        self._capture = Inquiry(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
 
     def __enter__(self) -> Self:
@@ -84,23 +95,29 @@ class LagMonitor:
         Raises:
             ConfigurationError: Kafka refuses us, or a setting can never work.
         """
-        with ThreadPoolExecutor(2, thread_name_prefix="lag") as pool:
-            source, capture = pool.submit(self._slot), pool.submit(self._connector)
-            live, replay, kafka_error = self._lanes()
-            return LagReport(
-                time=self._clock.now(),
-                live=live,
-                replay=replay,
-                slot=source.result(),
-                connector=capture.result(),
-                thresholds=self._thresholds,
-                kafka_error=kafka_error,
-            )
+        self._source.start()
+        self._capture.start()
+        live, replay, kafka_error = self._lanes()
+        silent = f"did not answer within {OTHERS_SECONDS:g} s: check"
+        return LagReport(
+            time=self._clock.now(),
+            live=live,
+            replay=replay,
+            slot=self._source.answer(OTHERS_SECONDS)
+            or SlotLag(self._settings.slot, error=f"Postgres {silent} postgres.dsn and the server"),
+            connector=self._capture.answer(OTHERS_SECONDS)
+            or ConnectorState(self._settings.connector, error=f"Kafka Connect {silent} connect.url and Kafka Connect"),
+            thresholds=self._thresholds,
+            kafka_error=kafka_error,
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._offsets.close()
-        self._session.close()
+        if not self._source.is_open:  # a thread that still waits in it ends with the process
+            self._session.close()
+        if not self._capture.is_open:
+            self._connect.close()
 
     def _lanes(self) -> tuple[GroupLag, GroupLag, str | None]:
         live, replay = self._settings.live_group, self._settings.replay_group
@@ -140,19 +157,19 @@ class LagMonitor:
 
     def _slot(self) -> SlotLag:
         try:
-            return slot.read(self._session, self._settings.slot)
+            return self._read_slot()
         except EmbedsyncError as error:
             return SlotLag(self._settings.slot, error=str(error))
 
     def _connector(self) -> ConnectorState:
         name = self._settings.connector
-        if self._connect is None:
-            return ConnectorState(name, error="nobody asked Connect")
         try:
             status = self._connect.status(name)
         except EmbedsyncError as error:
             return ConnectorState(name, error=str(error))
-        return ConnectorState(name, state="missing") if status is None else ConnectorState.read(name, status)
+        if status is None:
+            return ConnectorState(name, state="missing")
+        return ConnectorState(name, status.state, status.tasks, status.error)
 
 
 def collect(settings: Settings, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> LagReport:
@@ -199,4 +216,5 @@ def _commit_time(record: Record) -> datetime | None:
 
 
 def _append_time(record: Record) -> datetime | None:
-    return None if record.timestamp_ms is None else datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    ms = record.timestamp_ms
+    return datetime.fromtimestamp(ms / 1000, UTC) if ms is not None and 0 < ms <= _LARGEST_TIME_MS else None

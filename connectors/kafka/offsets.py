@@ -1,0 +1,277 @@
+"""Offsets of consumer groups, read from outside: committed, log start, log end, who reads, and the record that waits.
+
+From the broker through the admin API, never from Faust's monitor: that one learns the log end only from records it
+is given, so a stuck worker looks caught up there.
+
+Hazards:
+- The order of the reads is a rule. Log starts before commits: a commit below the start is then certainly lost. Log
+  ends after commits: the lag is then never negative.
+- Isolation is read_uncommitted, as Faust's consumer has it: otherwise an open transaction looks like lag.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from connectors.kafka import probe
+from connectors.kafka.outbox import client_config
+from connectors.kafka.probe import Place
+from connectors.ports import Clock
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.lag import GroupLag, Member, PartitionLag
+from schemas.record import Record
+from schemas.settings import Settings
+
+FIRST_ANSWER_SECONDS = 5.0  # until a broker that does not answer is given up
+ANSWER_SECONDS = 3.0  # for each later request, once a broker has answered
+_NO_OFFSET = -1001  # librdkafka's RD_KAFKA_OFFSET_INVALID: nothing committed
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # untyped in the client
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # likewise
+_REFUSALS = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED")
+
+
+class Offsets(Protocol):
+    """Where consumer groups stand. Blocks for seconds at most; one thread."""
+
+    def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
+        """Read the groups over their topics; time lags and statuses are left for the caller to fill in.
+
+        What cannot be read costs its row an `error`, never the call. A topic that does not exist is one row without
+        partition; a group that does not exist has state None, no members and no commits.
+
+        Args:
+            groups: topics by group id.
+
+        Raises:
+            TransientError: no broker answers.
+            ConfigurationError: the broker refuses us, or a security option is wrong.
+        """
+        ...
+
+    def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:
+        """Read the first record at or after an offset, for several partitions at once.
+
+        Args:
+            places: offset by partition; one below the log start counts as the log start.
+            timeout: seconds for all of them.
+
+        Returns:
+            the record; None when the log ends without another one (transaction markers occupy offsets). A partition
+            that could not be read in time is left out.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the admin API answered, an error in the place of each answer that failed."""
+
+    starts: Mapping[Place, int | str]
+    ends: Mapping[Place, int | str]
+
+
+class KafkaOffsets:
+    """`Offsets` over a real broker."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Remember how to connect; nothing is opened yet."""
+        self._settings = settings
+        self._clock = clock
+        self._admin: AdminClient | None = None
+        self._complaint: str | None = None
+
+    def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
+        """As the port says."""
+        topics = sorted({topic for asked in groups.values() for topic in asked})
+        partitions = self._partitions(topics)
+        places = [
+            (topic, number) for topic, found in partitions.items() if not isinstance(found, str) for number in found
+        ]
+        starts = self._log_offsets(places, _EARLIEST)
+        commits = self._commits({group: [p for p in places if p[0] in asked] for group, asked in groups.items()})
+        described = self._describe(list(groups))
+        facts = _Facts(starts, self._log_offsets(places, _LATEST))
+        return {
+            group: _group(group, _rows(asked, partitions, facts, commits[group]), described[group])
+            for group, asked in groups.items()
+        }
+
+    def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:
+        """As the port says."""
+        return probe.first_records(self._settings, places, timeout, self._clock)
+
+    def close(self) -> None:
+        """As the port says."""
+        self._admin = None
+
+    def _partitions(self, topics: Sequence[str]) -> dict[str, list[int] | str]:
+        """Partition numbers of each topic, or why it has none."""
+        if not topics:
+            return {}
+        asked = self._open().describe_topics(TopicCollection(list(topics)), request_timeout=FIRST_ANSWER_SECONDS)
+        found: dict[str, list[int] | str] = {}
+        for topic, future in asked.items():
+            try:
+                found[topic] = sorted(partition.id for partition in future.result().partitions)
+            except KafkaException as error:
+                found[topic] = self._no_topic(topic, error)
+        return {topic: found[topic] for topic in topics}
+
+    def _no_topic(self, topic: str, error: KafkaException) -> str:
+        problem = error.args[0]
+        if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return f"topic {topic} does not exist: embedsync init"
+        if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return f"topic {topic} may not be described by this user: allow DESCRIBE on it"
+        raise self._away(problem) from error
+
+    def _log_offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int | str]:
+        if not places:
+            return {}
+        answers = self._open().list_offsets(
+            {TopicPartition(topic, number): spec for topic, number in places},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ANSWER_SECONDS,
+        )
+        return {
+            (key.topic, key.partition): _answer(future, lambda info: int(info.offset))
+            for key, future in answers.items()
+        }
+
+    def _commits(self, asked: Mapping[str, Sequence[Place]]) -> dict[str, dict[Place, int | None] | str]:
+        futures = {
+            group: self._open().list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])],
+                request_timeout=ANSWER_SECONDS,
+            )[group]
+            for group, places in asked.items()
+            if places
+        }
+        return {group: _answer(futures[group], _committed) if group in futures else {} for group in asked}
+
+    def _describe(self, groups: Sequence[str]) -> dict[str, Any]:
+        answers = self._open().describe_consumer_groups(list(groups), request_timeout=ANSWER_SECONDS)
+        return {group: _answer(future, lambda description: description) for group, future in answers.items()}
+
+    def _open(self) -> AdminClient:
+        if self._admin is None:
+            try:
+                self._admin = AdminClient(client_config(self._settings, error_cb=self._complain))
+            except KafkaException as error:
+                raise ConfigurationError(
+                    f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
+                    fix="correct kafka.security",
+                ) from error
+        return self._admin
+
+    def _complain(self, problem: KafkaError) -> None:
+        """Keep the reason that the client gives while it tries to connect: the request itself only times out."""
+        if problem.name() != "_ALL_BROKERS_DOWN":
+            self._complaint = problem.str()
+
+    def _away(self, problem: KafkaError) -> EmbedsyncError:
+        """Say why no broker answered. The next call connects anew."""
+        if self._admin is not None:
+            self._admin.poll(0)
+        self._admin = None
+        servers = self._settings.kafka.bootstrap_servers
+        silent = f"no answer within {FIRST_ANSWER_SECONDS:g} s" if problem.name() == "_TIMED_OUT" else problem.str()
+        why, self._complaint = self._complaint or silent, None
+        if problem.name() in _REFUSALS or "uthentication" in why:
+            return ConfigurationError(
+                f"Kafka refuses the connection to {servers} ({why})", fix="correct kafka.security"
+            )
+        return TransientError(
+            f"Kafka does not answer at {servers} ({why})", fix="check kafka.bootstrap_servers and that the broker runs"
+        )
+
+
+def _answer(future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
+    """What the broker answered, or the sentence of its refusal."""
+    try:
+        return take(future.result())
+    except KafkaException as error:
+        return str(error.args[0].str())
+
+
+def _committed(answer: ConsumerGroupTopicPartitions) -> dict[Place, int | None]:
+    return {
+        (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset)
+        for p in answer.topic_partitions or ()
+        if p.error is None
+    }
+
+
+def _rows(
+    topics: Sequence[str],
+    partitions: Mapping[str, list[int] | str],
+    facts: _Facts,
+    commits: Mapping[Place, int | None] | str,
+) -> Iterable[PartitionLag]:
+    for topic in topics:
+        found = partitions[topic]
+        if isinstance(found, str):
+            yield PartitionLag(topic, None, error=found)
+            continue
+        for number in found:
+            yield _row((topic, number), facts, commits)
+
+
+def _row(place: Place, facts: _Facts, commits: Mapping[Place, int | None] | str) -> PartitionLag:
+    start, end = facts.starts[place], facts.ends[place]
+    commit: int | str | None = (
+        commits if isinstance(commits, str) else commits.get(place, "no answer for this partition")
+    )
+    row = PartitionLag(
+        *place,
+        current_offset=None if isinstance(commit, str) else commit,
+        log_start_offset=None if isinstance(start, str) else start,
+        log_end_offset=None if isinstance(end, str) else end,
+    )
+    parts = (("committed offset", commit), ("log start", start), ("log end", end))
+    problem = next(
+        (f"the {what} of {row.name} cannot be read ({answer})" for what, answer in parts if isinstance(answer, str)),
+        None,
+    )
+    return row if problem is None else replace(row, error=problem)
+
+
+def _group(name: str, rows: Iterable[PartitionLag], described: Any) -> GroupLag:
+    if isinstance(described, str):
+        return GroupLag(name, partitions=tuple(rows), error=f"group {name} cannot be described ({described})")
+    readers = {
+        (place.topic, place.partition): Member(member.member_id, member.host.lstrip("/"), member.client_id)
+        for member in described.members
+        for place in member.assignment.topic_partitions
+    }
+    partitions = tuple(
+        row if row.partition is None else replace(row, member=readers.get((row.topic, row.partition))) for row in rows
+    )
+    absent = (ConsumerGroupState.DEAD, ConsumerGroupState.UNKNOWN)  # what brokers say of a group they do not know
+    state = None if described.state in absent else _STATES[described.state]
+    return GroupLag(name, state, len(described.members), partitions)
+
+
+_STATES = {
+    ConsumerGroupState.STABLE: "stable",
+    ConsumerGroupState.EMPTY: "empty",
+    ConsumerGroupState.PREPARING_REBALANCING: "preparing_rebalance",
+    ConsumerGroupState.COMPLETING_REBALANCING: "completing_rebalance",
+}

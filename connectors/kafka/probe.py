@@ -1,0 +1,73 @@
+"""One bounded look at the records that wait: the first one at or after an offset, for many partitions at once.
+
+Hazard: the consumer assigns and never subscribes, so it can join no group and disturb none. librdkafka wants a group
+id all the same, so it has one that no worker uses.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from connectors.kafka.outbox import client_config
+from connectors.ports import Clock
+from schemas.record import Record
+from schemas.settings import Settings
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+_OPTIONS = {
+    "group.id": "embedsync-lag-probe",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,
+    "isolation.level": "read_uncommitted",
+    "allow.auto.create.topics": False,
+    "max.partition.fetch.bytes": 65_536,  # one record is wanted, not the usual megabyte of them
+    "fetch.wait.max.ms": 100,
+}
+
+
+def first_records(
+    settings: Settings, places: Mapping[Place, int], timeout: float, clock: Clock
+) -> dict[Place, Record | None]:
+    """Read what `connectors.kafka.offsets.Offsets.records_at` promises."""
+    if not places:
+        return {}
+    probe = Consumer(client_config(settings, **_OPTIONS))
+    try:
+        probe.assign([TopicPartition(topic, number, offset) for (topic, number), offset in places.items()])
+        return _collect(probe, set(places), clock.monotonic() + timeout, clock)
+    finally:
+        probe.close()
+
+
+def _collect(probe: Consumer, wanted: set[Place], deadline: float, clock: Clock) -> dict[Place, Record | None]:
+    found: dict[Place, Record | None] = {}
+    while len(found) < len(wanted) and (left := deadline - clock.monotonic()) > 0:
+        message = probe.poll(left)
+        if message is None:
+            continue
+        place = cast("Place", (message.topic(), message.partition()))
+        problem = message.error()
+        at_end = problem is not None and problem.name() == "_PARTITION_EOF"
+        if place not in wanted or place in found or (problem is not None and not at_end):
+            continue
+        found[place] = None if at_end else _record(place, message)
+        # What else its log holds would only stand in front of the other partitions.
+        probe.incremental_unassign([TopicPartition(*place)])
+    return found
+
+
+def _record(place: Place, message: Message) -> Record:
+    kind, milliseconds = message.timestamp()
+    return Record(
+        topic=place[0],
+        partition=place[1],
+        offset=cast("int", message.offset()),
+        key=message.key(),
+        value=message.value(),
+        timestamp_ms=milliseconds if kind else None,  # kind 0: the record has none
+    )

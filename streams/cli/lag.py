@@ -1,0 +1,193 @@
+"""`embedsync lag`: how far behind everything is. Arguments and printing only.
+
+Hazard: `--check` follows the rules of monitoring plugins, not those of the other commands: a usage error there is
+UNKNOWN (3), since 2 would read as CRITICAL. LagCommand sees to that, so it has to be the command's class.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from typer.core import TyperCommand
+
+from connectors.clock import SystemClock
+from schemas.duration import parse_duration
+from schemas.errors import EmbedsyncError
+from schemas.settings import Settings
+from schemas.verdict import LagReport, Severity, Thresholds, plugin_line
+from streams.cli import lag_page
+from streams.cli.output import err, print_json
+from streams.lag import LagMonitor, collect
+
+# click's UsageError, reached through typer, which carries a copy of click inside itself.
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+WATCH_SECONDS = "2s"
+
+
+class LagFormat(StrEnum):
+    """Forms of the report."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+
+
+class LagCommand(TyperCommand):
+    """Lets `--watch` go without a number, and makes every usage error under `--check` UNKNOWN."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments as typer does."""
+        try:
+            return super().parse_args(ctx, _complete_watch(args))
+        except _UsageError as error:
+            _unknown_if(error, check="--check" in args)
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:  # a check that dies of its own fault is UNKNOWN; Python would exit 1, WARNING
+            _unknown_if(error, check=ctx.params.get("check", False))
+            raise
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def lag(
+    ctx: typer.Context,
+    output: Annotated[
+        LagFormat, typer.Option("--output", "-o", help="table; wide adds who reads each partition; json for scripts")
+    ] = LagFormat.TABLE,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            "-w",
+            metavar="[SECONDS]",
+            parser=_duration,
+            help="show it again every SECONDS (2s when left out) until Ctrl-C; with -o json one object per line",
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="one line and an exit code, as monitoring plugins: 0 1 2 3")
+    ] = False,
+    warn: Annotated[
+        float, typer.Option(metavar="DURATION", parser=_duration, help="age of the oldest event that is a WARNING")
+    ] = cast("float", "30s"),
+    crit: Annotated[
+        float, typer.Option(metavar="DURATION", parser=_duration, help="age of the oldest event that is CRITICAL")
+    ] = cast("float", "5m"),
+) -> None:
+    """Show how far behind everything is: slot, connector, live lane, replay lane. Asks the servers, not the workers.
+
+    The first line names the worst hop in words. LAG counts events that are not processed yet; TIME-LAG is the age of
+    the oldest of them, counted from its commit in the database. `-` means unknown, never zero.
+
+    STATUS: OK; NO_COMMIT nobody has read this partition yet; LOST events expired before they were read; STOP nobody
+    reads, and more than noise waits; ERROR the figures could not be read. With --watch also STALL (commits stand
+    still), REWIND (commits went back) and WARN (the lag only grows), judged over the last 5 minutes.
+
+    Exit code: 0 when Kafka answered, 1 when not (slot and connector are shown all the same). With --check: 0 OK,
+    1 WARNING, 2 CRITICAL (also when Kafka, Postgres or Connect does not answer), 3 UNKNOWN.
+
+    Examples: `embedsync lag -w`, `embedsync lag -o json`, `embedsync lag --check --warn 30s --crit 5m`
+    """
+    if check and watch is not None:
+        raise typer.BadParameter("--check looks once: leave --watch out")
+    if warn > crit:
+        raise typer.BadParameter("--warn is later than --crit")
+    thresholds = Thresholds(warn, crit)
+    if check:
+        raise typer.Exit(_check(ctx.obj, thresholds, output))
+    if watch is not None:
+        _watch(ctx.obj(), thresholds, output, watch)
+        return
+    report = collect(ctx.obj(), thresholds=thresholds)
+    _print(report, output)
+    if report.kafka_error is not None:
+        raise typer.Exit(1)
+
+
+def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: LagFormat) -> int:
+    try:
+        report = collect(settings(), thresholds=thresholds)
+    except EmbedsyncError as error:
+        typer.echo(plugin_line(Severity.UNKNOWN, str(error)))
+        return Severity.UNKNOWN.exit_code
+    if output is LagFormat.JSON:
+        print_json(report.to_json())
+    else:
+        typer.echo("\n".join(report.plugin_lines()))
+    return report.severity.exit_code
+
+
+def _watch(settings: Settings, thresholds: Thresholds, output: LagFormat, every: float) -> None:
+    """Show reports until Ctrl-C, which is the ordinary end."""
+    clock = SystemClock()
+    try:
+        with LagMonitor(settings, thresholds=thresholds, clock=clock) as monitor, _display(output) as show:
+            while True:
+                show(monitor.sample())
+                clock.wait(every)
+    except KeyboardInterrupt:
+        return
+
+
+@contextmanager
+def _display(output: LagFormat) -> Iterator[Callable[[LagReport], None]]:
+    """How a watch shows a report: redrawn on a terminal, else one after another."""
+    screen = Console(highlight=False)
+    if output is LagFormat.JSON:
+        yield lambda report: typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    elif not screen.is_terminal:
+        yield lambda report: _print(report, output)
+    else:
+        with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
+
+            def redraw(report: LagReport) -> None:
+                narrow = output is LagFormat.TABLE and screen.width < lag_page.FULL_WIDTH
+                live.update(lag_page.page(report, "narrow" if narrow else output.value), refresh=True)
+
+            yield redraw
+
+
+def _print(report: LagReport, output: LagFormat) -> None:
+    if output is LagFormat.JSON:
+        print_json(report.to_json())
+    else:
+        # Never folded or cut: a line that is too long for a terminal wraps there, as with other Kafka tools.
+        Console(highlight=False, width=1000).print(lag_page.page(report, output.value))
+    for group in (report.live, report.replay):
+        if group.state is not None and "rebalance" in group.state:
+            err.print(f"group {group.group_name} is rebalancing: its members and owners are about to change")
+
+
+def _complete_watch(args: Sequence[str]) -> list[str]:
+    """Put the default interval behind a `--watch` that has none."""
+    done: list[str] = []
+    for arg, following in itertools.zip_longest(args, args[1:], fillvalue=""):
+        done.append(arg)
+        if arg in ("-w", "--watch") and not following[:1].isdigit():
+            done.append(WATCH_SECONDS)
+    return done
+
+
+def _unknown_if(error: Exception, *, check: bool) -> None:
+    if check:
+        typer.echo(plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)))
+        raise typer.Exit(Severity.UNKNOWN.exit_code) from error

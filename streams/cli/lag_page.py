@@ -1,0 +1,99 @@
+"""What `embedsync lag` shows to people: the verdict, the hops before Kafka, the groups, every partition.
+
+Hazard: names and errors come from outside, so they are escaped before rich reads them as markup.
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from schemas.lag import GroupLag, PartitionLag, Status
+from schemas.verdict import LagReport, Severity, show_bytes
+from streams.cli.output import number, seconds
+
+FULL_WIDTH = 140  # characters that the columns of "table" need with names of ordinary length
+
+_COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red", Severity.UNKNOWN: "magenta"}
+_OFFSETS = ("CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET")
+_TABLE = ("GROUP", "TOPIC", "PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "STATUS")  # the order of Kafka's own tools
+_COLUMNS = {
+    "narrow": ("TOPIC", "PARTITION", "LAG", "TIME-LAG", "STATUS"),
+    "table": _TABLE,
+    "wide": (*_TABLE, "CONSUMER-ID", "HOST", "CLIENT-ID"),
+}
+_RIGHT = {"PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG"}
+
+
+def page(report: LagReport, form: str) -> RenderableType:
+    """Everything, verdict first. `form` is narrow, table or wide."""
+    first, *others = [f"[{_COLOURS[f.severity]}]{escape(str(f))}[/]" for f in report.findings] or [
+        f"[green]{report.verdict}[/]"
+    ]
+    groups = (report.live, report.replay)
+    return Group(f"[bold]{first}[/]", *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, form))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column in _RIGHT
+        table.add_column(column, justify="right" if right else "left", no_wrap=right)
+    return table
+
+
+def _hops(report: LagReport) -> Table:
+    """Slot and connector, a line each."""
+    slot, connector = report.slot, report.connector
+    table = _table("HOP", "NAME", "STATE", "DETAIL")
+    sizes = (("unconfirmed", slot.unconfirmed_bytes), ("retained", slot.retained_bytes), ("safe", slot.safe_wal_bytes))
+    figures = [f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"]
+    table.add_row("slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}")
+    tasks = ", ".join(f"task {i} {state.lower()}" for i, state in enumerate(connector.tasks or ()))
+    table.add_row("connector", escape(connector.name), (connector.state or "-").lower(), tasks or "-")
+    return table
+
+
+def _groups(groups: Sequence[GroupLag]) -> Table:
+    table = _table("GROUP", "STATE", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")
+    for group in groups:
+        figures = number(group.members), number(group.total_lag), seconds(group.max_time_lag_seconds)
+        table.add_row(group.group_name, group.state or "-", *figures, str(group.status or "-"))
+    return table
+
+
+def _partitions(groups: Sequence[GroupLag], form: str) -> Table:
+    """A row per partition; a column ERROR only where there is one."""
+    rows = [(group.group_name, partition) for group in groups for partition in group.partitions]
+    columns = [*_COLUMNS[form], *(["ERROR"] if any(partition.error for _, partition in rows) else [])]
+    table = _table(*columns)
+    for group, partition in rows:
+        cells = _cells(group, partition)
+        table.add_row(*(cells[column] for column in columns))
+    return table
+
+
+def _cells(group: str, row: PartitionLag) -> dict[str, str]:
+    quiet = row.status in (Status.OK, Status.NO_COMMIT)
+    pending = f" ({row.pending:,} pending)" if row.pending else ""
+    member = row.member
+    return {
+        "GROUP": group,
+        "TOPIC": row.topic,
+        "PARTITION": number(row.partition),
+        "CURRENT-OFFSET": number(row.current_offset),
+        "LOG-START-OFFSET": number(row.log_start_offset),
+        "LOG-END-OFFSET": number(row.log_end_offset),
+        "LAG": number(row.lag),
+        "TIME-LAG": seconds(row.time_lag_seconds),
+        "STATUS": (str(row.status) if quiet else f"[yellow]{row.status}[/]") + pending,
+        "CONSUMER-ID": escape(member.consumer_id) if member else "-",
+        "HOST": escape(member.host) if member else "-",
+        "CLIENT-ID": escape(member.client_id) if member else "-",
+        "ERROR": escape(row.error or "-"),
+    }
+
+
+def _bytes(size: int | None) -> str:
+    return "-" if size is None else show_bytes(size)

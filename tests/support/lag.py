@@ -1,0 +1,67 @@
+"""Lag reports built by hand, and every trouble with the verdict and exit code that it must lead to."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
+from schemas.verdict import LagReport
+
+TOPIC = "embedsync.public.docs"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(
+    commit: int | None, end: int | None, *, start: int | None = 0, age: float | None = None, **more: Any
+) -> PartitionLag:
+    return PartitionLag(TOPIC, 0, commit, start, end, age, **more)
+
+
+def group(*rows: PartitionLag, members: int | None = 1, **more: Any) -> GroupLag:
+    return GroupLag("embedsync-live", "stable" if members else "empty", members, rows, **more)
+
+
+def report(**parts: Any) -> LagReport:
+    """A report in which all is well, with parts replaced."""
+    fine: dict[str, Any] = {
+        "time": NOW,
+        "live": group(row(5, 5, age=0.0)),
+        "replay": GroupLag("embedsync-replay", "stable", 1, (row(2, 2, age=0.0),)),
+        "slot": SlotLag("embedsync", "active", "reserved", 10, 20),
+        "connector": ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
+    }
+    return LagReport(**(fine | parts))
+
+
+FAILED = ConnectorState("c", "RUNNING", ("FAILED",), "boom")
+CASES: list[tuple[Mapping[str, Any], int, str]] = [
+    ({}, 0, "all caught up"),
+    ({"live": group(row(5, 1239, age=12.3))}, 0, f"live: 1,234 events behind, oldest 12.3 s ({TOPIC}[0])"),
+    ({"live": group(row(5, 9, age=30.0))}, 1, "live: 4 events behind, oldest 30.0 s"),
+    ({"live": group(row(5, 9, age=300.0))}, 2, "live: 4 events behind, oldest 5m00s"),
+    ({"live": group(row(5, 9, age=None))}, 3, "live: the age of the oldest event"),
+    ({"live": group(row(5, 99, age=1, status=Status.STOP), members=0)}, 1, "live: no worker runs, 94 events behind"),
+    ({"live": group(row(None, 9, age=1.0), members=0)}, 1, "live: no worker runs, 9 events never committed"),
+    ({"live": group(row(None, 9, age=1.0))}, 0, "live: 9 events never committed"),
+    ({"live": group(row(None, 9, age=400.0))}, 2, "live: 9 events never committed"),
+    ({"live": group(row(5, 5, age=0.0), members=0)}, 0, "live: no worker runs, nothing waits"),
+    ({"replay": group(row(None, 0), members=0)}, 0, "all caught up"),
+    ({"live": group(row(5, 9, start=7, age=1, status=Status.LOST))}, 2, "live: 2 events of"),
+    ({"live": group(PartitionLag(TOPIC, None, error="topic x does not exist"))}, 3, "live: topic x does not exist"),
+    ({"live": group(error="group g cannot be described")}, 3, "live: group g cannot be described"),
+    ({"live": group(row(5, 99, age=1, status=Status.STALL))}, 1, "live: commits stand still, 94 events behind"),
+    ({"replay": group(row(5, 9, age=9999.0))}, 0, "replay: 4 chunks behind, oldest 2h46m"),
+    ({"replay": group(row(5, 9, age=None))}, 0, "replay: 4 chunks behind"),
+    ({"replay": group(row(5, 9, age=1, status=Status.STOP), members=0)}, 1, "replay: no worker runs, 4 chunks behind"),
+    ({"slot": SlotLag("s", error="Postgres does not answer")}, 2, "source: Postgres does not answer"),
+    ({"slot": SlotLag("s", "missing")}, 2, "source: there is no replication slot s: embedsync init"),
+    ({"slot": SlotLag("s", "inactive", "lost")}, 2, "source: replication slot s is lost"),
+    ({"slot": SlotLag("s", "active", "unreserved", 1, 2048)}, 2, "source: replication slot s is about"),
+    ({"slot": SlotLag("s", "inactive", "reserved", 1, 2)}, 1, "source: nobody reads replication slot s"),
+    ({"connector": ConnectorState("c", "missing")}, 2, "capture: there is no connector c: embedsync init"),
+    ({"connector": ConnectorState("c", "PAUSED", ())}, 1, "capture: connector c is paused"),
+    ({"connector": ConnectorState("c", "RUNNING", ())}, 1, "capture: connector c has no task"),
+    ({"connector": FAILED}, 2, "capture: task 0 of connector c failed (boom)"),
+    ({"connector": ConnectorState("c", error="Connect does not answer")}, 2, "capture: Connect does not answer"),
+    ({"kafka_error": "Kafka is away", "live": GroupLag("l"), "replay": GroupLag("r")}, 2, "live: Kafka is away"),
+]  # fmt: skip
