@@ -21,8 +21,8 @@ def stack() -> Iterator[Endpoints]:
     if os.environ.get("EMBEDSYNC_TEST_STACK") == "containers":
         from tests.support.containers import containers
 
-        with containers() as endpoints:
-            yield endpoints
+        with containers() as started:
+            yield started
         return
     from connectors.local.stack import LocalStack
 

@@ -6,13 +6,16 @@ Hazard: `env` prints the password of the local superuser, because it is meant fo
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from connectors.local.stack import LocalStack, PartStatus
+from schemas.errors import ConfigurationError
 from streams.cli.output import Format, OutputOption, err, print_json
+
+if TYPE_CHECKING:
+    from connectors.local.stack import LocalStack, PartStatus
 
 app = typer.Typer(help="A PostgreSQL, Kafka and Kafka Connect on this machine.", no_args_is_help=True)
 
@@ -25,7 +28,7 @@ DEFAULT = Path(".embedsync")
 @app.command()
 def up(directory: Directory = DEFAULT) -> None:
     """Start the stack, or what is missing of it, and return when every part answers."""
-    stack = LocalStack(directory)
+    stack = _stack(directory)
     columns = (TextColumn("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("jars", visible=False, total=None)
@@ -43,13 +46,13 @@ def up(directory: Directory = DEFAULT) -> None:
 @app.command()
 def down(directory: Directory = DEFAULT) -> None:
     """Stop the stack; data and ports stay."""
-    LocalStack(directory).down(_say)
+    _stack(directory).down(_say)
 
 
 @app.command()
 def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) -> None:
     """Show each part; exit 0 if all of them run, 1 otherwise."""
-    parts = LocalStack(directory).status()
+    parts = _stack(directory).status()
     if output is Format.JSON:
         print_json([asdict(part) for part in parts])
     else:
@@ -63,7 +66,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
 ) -> None:
     """Stop the stack and delete its data. The jars, which all stacks share, stay."""
-    stack = LocalStack(directory)
+    stack = _stack(directory)
     if not yes and not typer.confirm(f"Delete the databases and topics in {stack.directory}?", err=True):
         raise typer.Exit(1)
     stack.reset(_say)
@@ -72,7 +75,7 @@ def reset(
 @app.command()
 def env(directory: Directory = DEFAULT) -> None:
     """Print export lines that make embedsync use the stack: eval "$(embedsync local env)"."""
-    for name, value in LocalStack(directory).environment().items():
+    for name, value in _stack(directory).environment().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -84,7 +87,7 @@ def _option(directory: Path) -> str:
     return "" if directory == DEFAULT else f" --dir {shlex.quote(str(directory))}"
 
 
-def _print_table(parts: list[PartStatus]) -> None:
+def _print_table(parts: list["PartStatus"]) -> None:
     """Aligned columns of full width: a path that is cut cannot be opened."""
     rows = [("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG")]
     for part in parts:
@@ -93,3 +96,13 @@ def _print_table(parts: list[PartStatus]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _stack(directory: Path) -> "LocalStack":
+    try:
+        from connectors.local.stack import LocalStack
+    except ModuleNotFoundError as error:  # an installation without the extra, as in the container image
+        raise ConfigurationError(
+            f"the local stack needs the package {error.name}", fix="pip install 'embedsync[local]'"
+        ) from error
+    return LocalStack(directory)

@@ -62,6 +62,8 @@ class Workplace:
     settings: Settings
     session: Session
     directory: Path
+    own: Settings
+    """The settings it was made with; what a test replaces does not confuse the clean-up."""
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def execute(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
@@ -177,7 +179,7 @@ def workplace(
     for section, values in flags.items():
         base[section] = {**base.get(section, {}), **values} if isinstance(values, dict) else values
     settings = load(**base)
-    place = Workplace(endpoints, settings, Session(dsn, role="test"), directory)
+    place = Workplace(endpoints, settings, Session(dsn, role="test"), directory, settings)
     try:
         place.execute("CREATE EXTENSION vector")
         yield place
@@ -189,7 +191,7 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
     for process in place.processes:
         process.kill()
         process.wait()
-    httpx.delete(f"{place.endpoints.connect_url}/connectors/{place.settings.connector}", timeout=30)
+    httpx.delete(f"{place.endpoints.connect_url}/connectors/{place.own.connector}", timeout=30)
     place.session.close()
     with owner.cursor() as cursor:
         cursor.execute(
@@ -206,7 +208,7 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     owner.close()
-    admin = AdminClient(client_config(place.settings))
+    admin = AdminClient(client_config(place.own))
     topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
     if topics:
         for deleted in admin.delete_topics(topics).values():
