@@ -64,12 +64,8 @@ def load(connection: Connection) -> tuple[int, int]:
     Afterwards the identity sequences stand past the largest id, so that ordinary inserts go on working.
     """
     with connection, connection.cursor() as cursor:
-        questions = _insert(
-            cursor, _INSERT_QUESTIONS, read_questions(), ("id", "question", "category", "difficulty")
-        )
-        answers = _insert(
-            cursor, _INSERT_ANSWERS, read_answers(), ("id", "question_id", "answer", "score")
-        )
+        questions = _insert(cursor, _INSERT_QUESTIONS, read_questions(), ("id", "question", "category", "difficulty"))
+        answers = _insert(cursor, _INSERT_ANSWERS, read_answers(), ("id", "question_id", "answer", "score"))
         for table in ("public.questions", "public.answer_bank"):
             cursor.execute(_ADVANCE_SEQUENCE.format(table=table))
     return questions, answers

@@ -5,7 +5,6 @@ the application neither reads nor writes them.
 """
 
 from datetime import datetime
-from typing import Optional
 
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import (
@@ -40,13 +39,13 @@ class Question(SQLModel, table=True):
     __tablename__ = "questions"
     __table_args__ = (CheckConstraint("difficulty BETWEEN 1 AND 5", name="questions_difficulty_check"),)
 
-    id: Optional[int] = Field(default=None, sa_column=_id_column())
+    id: int | None = Field(default=None, sa_column=_id_column())
     question: str = Field(sa_column=Column(Text, nullable=False))
     category: str = Field(sa_column=Column(Text, nullable=False))
     difficulty: int = Field(ge=1, le=5, sa_column=Column(SmallInteger, nullable=False))
-    created_at: Optional[datetime] = Field(default=None, sa_column=_created_at_column())
+    created_at: datetime | None = Field(default=None, sa_column=_created_at_column())
     view_count: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
-    embedding: Optional[list[float]] = Field(default=None, sa_column=Column(Vector(DIMENSIONS)))
+    embedding: list[float] | None = Field(default=None, sa_column=Column(Vector(DIMENSIONS)))
 
 
 class AnswerBank(SQLModel, table=True):
@@ -55,9 +54,9 @@ class AnswerBank(SQLModel, table=True):
     __tablename__ = "answer_bank"
     __table_args__ = (CheckConstraint("score BETWEEN 0 AND 100", name="answer_bank_score_check"),)
 
-    id: Optional[int] = Field(default=None, sa_column=_id_column())
+    id: int | None = Field(default=None, sa_column=_id_column())
     question_id: int = Field(sa_column=Column(BigInteger, ForeignKey("questions.id"), nullable=False))
     answer: str = Field(sa_column=Column(Text, nullable=False))
     score: int = Field(ge=0, le=100, sa_column=Column(SmallInteger, nullable=False))
-    created_at: Optional[datetime] = Field(default=None, sa_column=_created_at_column())
-    embedding: Optional[list[float]] = Field(default=None, sa_column=Column(Vector(DIMENSIONS)))
+    created_at: datetime | None = Field(default=None, sa_column=_created_at_column())
+    embedding: list[float] | None = Field(default=None, sa_column=Column(Vector(DIMENSIONS)))
