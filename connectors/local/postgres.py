@@ -11,14 +11,17 @@ import importlib.util
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
+from psycopg2.extensions import parse_dsn
 
 from connectors.local import account, free_ports, processes, properties, versions
 from connectors.local.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.processes import Command
 from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.settings import child_environment
 
 _LEFTOVER_SECONDS = 10.0
 
@@ -183,6 +186,19 @@ def home(directory: Path, elsewhere: str | None) -> Path:
 def dsn(port: int, password: str, database: str = properties.DATABASE) -> str:
     """Connection string of the superuser."""
     return f"postgresql://postgres:{password}@127.0.0.1:{port}/{database}"
+
+
+def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of the bundled psql; the password stays out of the command line.
+
+    Args:
+        dsn: what `dsn` made.
+        arguments: psql's own.
+    """
+    parts = parse_dsn(dsn)
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    environment = child_environment(**{names[key]: str(value) for key, value in parts.items()})
+    return [str(_package() / "pginstall18" / "bin" / "psql"), *arguments], environment
 
 
 def _package() -> Path:

@@ -3,7 +3,9 @@
 Hazard: `env` prints the password of the local superuser, because it is meant for `eval`.
 """
 
+import os
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,6 +79,17 @@ def env(directory: Directory = DEFAULT) -> None:
     """Print export lines that make embedsync use the stack: eval "$(embedsync local env)"."""
     for name, value in _stack(directory).environment().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
+    """Open psql on the stack's database; what follows is psql's: embedsync local psql -c 'SELECT 1'."""
+    endpoints = _stack(directory).endpoints()
+    from connectors.local import postgres
+
+    command, environment = postgres.psql(endpoints.postgres_dsn, ctx.args)
+    sys.stdout.flush()
+    os.execve(command[0], command, environment)  # noqa: S606 - psql takes the terminal over
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,92 @@
+"""The whole path with real networks: a bge-m3-shaped one, a pretrained English one, a pretrained multilingual one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectors.models import open_model
+from examples.interview import load as interview
+from examples.interview.overlap import shared
+from tests.conftest import MakeWorkplace
+from tests.support.models import build_xlm_roberta, minilm_folder
+from tests.support.workplace import CREATE_QUESTIONS, Workplace
+
+pytestmark = pytest.mark.stack
+
+ENGLISH = [
+    "How does a hash map resolve collisions?",
+    "What is the difference between a process and a thread?",
+    "Explain how HTTPS protects data in transit.",
+    "When would you choose a message queue over a direct call?",
+    "What does an index on a database column cost?",
+    "How do you find a memory leak in a long-running service?",
+    "What happens when two people edit the same file in git?",
+    "Why should passwords be salted before they are stored?",
+]
+
+
+def synced(place: Workplace, texts: list[str]) -> Workplace:
+    """The texts in `questions`, one by one through the live lane."""
+    place.embedsync("init")
+    place.start_worker("live")
+    for text in texts:
+        place.execute("INSERT INTO questions (question) VALUES (%s)", (text,))
+    place.wait_current(timeout=120)
+    return place
+
+
+def top(place: Workplace, query: str, count: int = 3) -> list[int]:
+    """Keys that `embedsync search` finds, best first."""
+    done = place.embedsync("search", query, "-n", str(count), "-t", "public.questions", "-o", "json")
+    return [int(hit["key"][0]) for hit in json.loads(done.stdout)["hits"]]
+
+
+def stored(place: Workplace) -> dict[int, np.ndarray]:
+    """The vectors in the table."""
+    lines = place.execute("SELECT id, embedding::text FROM questions ORDER BY id")
+    return {key: np.array(json.loads(text), np.float32) for key, text in lines}
+
+
+def test_a_network_of_bge_m3s_shape(make_workplace: MakeWorkplace, tmp_path: Path) -> None:
+    """XLM-RoBERTa, first token, normalised, 1024 dimensions: what is stored is what the model makes of the text."""
+    folder = build_xlm_roberta(tmp_path / "shape", layers=2, hidden=1024)
+    place = make_workplace(model={"name": str(folder), "dimensions": 1024})
+    place.execute(CREATE_QUESTIONS.format(dimensions=1024))
+    texts = [*ENGLISH, "파이썬의 GIL은 무엇인가요?"]
+    synced(place, texts)
+    again = open_model(place.settings.model).encode_documents(texts)
+    for vector, expected in zip(stored(place).values(), again, strict=True):
+        assert float(vector @ expected) > 0.999
+        assert abs(float(np.linalg.norm(vector)) - 1) < 1e-3
+    assert top(place, texts[-1], 1) == [len(texts)]
+
+
+def test_a_pretrained_english_model_finds_paraphrases(make_workplace: MakeWorkplace) -> None:
+    """all-MiniLM-L6-v2: questions are found by what they mean."""
+    place = make_workplace(model={"name": str(minilm_folder()), "dimensions": 384})
+    place.execute(CREATE_QUESTIONS.format(dimensions=384))
+    synced(place, ENGLISH)
+    assert top(place, "protecting login secrets at rest against rainbow tables", 1) == [8]
+    assert top(place, "two keys end up in the same bucket", 1) == [1]
+    assert top(place, "TLS encryption between browser and server", 1) == [3]
+
+
+def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: MakeWorkplace) -> None:
+    """multilingual-e5-small, ten queries without a content word of their question: at least eight in the top three."""
+    place = make_workplace(model={"name": "multilingual-e5-small", "dimensions": 384})
+    place.execute(CREATE_QUESTIONS.format(dimensions=384))
+    questions = {int(str(q["id"])): str(q["question"]) for q in interview.read_questions()}
+    place.embedsync("init")
+    for key, text in questions.items():
+        place.execute("INSERT INTO questions (id, question) VALUES (%s, %s)", (key, text))
+    place.start_worker("live")
+    place.wait_current(timeout=240)
+    found = 0
+    for judged in interview.read_queries()[:10]:
+        query, relevant = str(judged["query"]), judged["relevant"]
+        assert isinstance(relevant, list)
+        assert not any(shared(query, questions[key]) for key in relevant)
+        found += bool(set(top(place, query)) & set(relevant))
+    assert found >= 8
