@@ -27,7 +27,7 @@ def test_the_console_session_prints_what_the_readme_shows(tmp_path: Path) -> Non
     script = "".join(f"{command}\necho '{marker}' $?\n" for command, _ in commands)
     # `status` is asked right after the INSERT: a person takes longer to type it than the vector takes to come.
     script = script.replace(
-        "embedsync status\n", "until embedsync status | grep -q "are current"; do :; done; embedsync status\n"
+        "embedsync status\n", "until embedsync status | grep -q 'are current'; do :; done; embedsync status\n"
     )
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
     shell = ["bash", "-c", f"set -m\n{script}"]
