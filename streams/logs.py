@@ -26,8 +26,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
     )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        event.update(bound)  # not a context variable: those do not reach the lane's thread
-        return event
+        return {**bound, **event}  # not context variables: those do not reach the lane's thread
 
     shared: list[structlog.typing.Processor] = [
         bind,

@@ -38,7 +38,8 @@ class KafkaOutbox:
         self._settings = settings
         self._targets: Mapping[tuple[str, str], Target] = {(str(t.table), t.column): t for t in targets}
         options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2}
-        limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000}
+        # A topic that is missing is told after 5 s; `init` makes the topics long before anything is sent.
+        limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000, "topic.metadata.propagation.max.ms": 5000}
         self._producer = Producer(client_config(settings, **options, **limit))
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:

@@ -1,6 +1,5 @@
 """`embedsync replay`: arguments and printing only; the work is in streams/replay.py."""
 
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Annotated, Self
@@ -81,7 +80,8 @@ class Bars:
 
     def __init__(self, settings: Settings) -> None:
         self._group = settings.replay_group
-        self._started = time.monotonic()
+        self._clock = SystemClock()
+        self._started = self._clock.monotonic()
         self._printed = 0.0
         self._moved = (0, self._started)
         self._warned = False
@@ -107,7 +107,7 @@ class Bars:
 
     def show(self, scopes: Sequence[ScopeProgress]) -> None:
         """Draw the ledger's figures."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         done = sum(scope.done for scope in scopes)
         if done != self._moved[0]:
             self._moved = (done, now)

@@ -1,0 +1,119 @@
+"""The contract of `Outbox`, held by the in-memory twin and by Kafka alike."""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer
+
+from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.memory import MemoryOutbox
+from connectors.ports import Outbox
+from schemas.chunk import Chunk, Deferral
+from schemas.errors import PoisonEvent, TransientError
+from schemas.record import Record
+from schemas.table import TableName
+from tests.conftest import MakeWorkplace
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+NAME = TableName("public", "questions")
+
+
+class World(Protocol):
+    """The outbox under test, and what arrived."""
+
+    outbox: Outbox
+
+    def chunks(self, count: int) -> list[Chunk]: ...
+    def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.outbox = MemoryOutbox()
+
+    def chunks(self, count: int) -> list[Chunk]:
+        return self.outbox.chunks[:count]
+
+    def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+        record, reason, stage = self.outbox.dead_letters[0]
+        told = [("__connect.errors.exception.message", reason.encode()), ("__connect.errors.stage", stage.encode())]
+        return record.key, record.value, [*record.headers, *told]
+
+
+class KafkaWorld:
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        self.outbox = KafkaOutbox(place.settings)
+
+    def chunks(self, count: int) -> list[Chunk]:
+        topics = [self._place.settings.replay_topic, self._place.settings.deferred_topic]
+        return [Chunk.parse(message.value()) for message in self._read(topics, count)]
+
+    def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+        (message,) = self._read([self._place.settings.dead_letter_topic], 1)
+        return message.key(), message.value(), message.headers()
+
+    def _read(self, topics: list[str], count: int) -> list[Any]:
+        options = {"group.id": f"{self._place.settings.kafka.topic_prefix}-peek", "auto.offset.reset": "earliest"}
+        consumer = Consumer(client_config(self._place.settings, **options))
+        consumer.subscribe(topics)
+        found: list[Any] = []
+
+        def enough() -> bool:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                found.append(message)
+            return len(found) >= count
+
+        until(enough, what=f"{count} records in {topics}")
+        consumer.close()
+        return found
+
+
+@pytest.fixture(params=["twin", pytest.param("kafka", marks=pytest.mark.stack)])
+def world(request: pytest.FixtureRequest) -> Any:
+    return MemoryWorld() if request.param == "twin" else KafkaWorld(request.getfixturevalue("ready"))
+
+
+def test_chunks_arrive_as_they_were_sent(world: World) -> None:
+    """Chunks of a run and deferred rows are there when the call returns, each readable again."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    run = uuid4()
+    sent = [
+        Chunk(NAME, "embedding", "m", (("1",), ("2",)), run, 1),
+        Chunk(NAME, "embedding", "m", (("3",),), run, 2),
+        Chunk(NAME, "embedding", "m", (("4",),), deferral=Deferral(now, now, 1, (500,))),
+    ]
+    world.outbox.send_chunks(sent)
+    arrived = world.chunks(3)
+    assert sorted(arrived, key=lambda chunk: chunk.keys) == sent
+
+
+def test_sending_nothing_is_nothing(world: World) -> None:
+    """An empty list is no error."""
+    world.outbox.send_chunks([])
+
+
+def test_a_dead_letter_keeps_the_original_bytes_and_says_why(world: World) -> None:
+    """Key, value and headers, duplicates included, are kept; the reason stands in Connect's headers."""
+    headers = (("trace", b"1"), ("trace", None))
+    record = Record("t.public.questions", 3, 17, b"\x00key", b"\xffvalue", headers)
+    world.outbox.send_dead_letter(record, PoisonEvent("the value is not JSON"), stage="decode")
+    key, value, told = world.dead_letter()
+    assert (key, value) == (b"\x00key", b"\xffvalue")
+    assert told[:2] == [("trace", b"1"), ("trace", None)]
+    errors = dict(told[2:])
+    assert errors["__connect.errors.exception.message"] == b"the value is not JSON"
+    assert errors["__connect.errors.stage"] == b"decode"
+
+
+@pytest.mark.stack
+def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(make_workplace: MakeWorkplace) -> None:
+    """Without `init` there is no topic: the call raises, with the topic and the command that makes it."""
+    place = make_workplace()
+    outbox = KafkaOutbox(place.settings)
+    with pytest.raises(TransientError, match=r"replay.*embedsync init"):
+        outbox.send_chunks([Chunk(NAME, "embedding", "m", (("1",),), uuid4(), 1)])

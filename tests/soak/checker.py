@@ -1,0 +1,214 @@
+"""The independent checker: own SQL, own hashing, own reading of offsets. It imports one thing of the pipeline, the
+lexical model, to make vectors of a sample again and compare them.
+
+Hazard: the order of reads is a rule. Committed offsets before log ends, both before rows: what a commit covers must
+then be in the rows or in what is not committed yet.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+import psycopg2
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connectors.models.lexical import LexicalEmbedder
+from schemas.settings import ModelSettings
+from tests.soak.tables import DIMENSIONS, PROVENANCE, VECTOR, Table, compose, is_blank
+
+_COUNTS = ("embedded", "cleared", "current", "blank", "gone", "changed", "deferred", "failed", "obsolete")
+_CONTENT = rf"({{text}}) !~ E'\\A[ \\t\\r\\n]*\\Z'"
+_NOTHING = " AND ".join(f"{column} IS NULL" for column in (VECTOR, *PROVENANCE))
+
+AUDIT = f"""
+CREATE SCHEMA soak;
+CREATE TABLE soak.audit (table_name text, what text, key text, at timestamptz DEFAULT clock_timestamp());
+CREATE FUNCTION soak.audit() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE hash bytea; what text;
+BEGIN
+    EXECUTE format('SELECT sha256(convert_to(%s, ''UTF8'')) FROM (SELECT ($1).*) AS row', TG_ARGV[0]) USING NEW INTO hash;
+    what := CASE
+        WHEN NEW.embedding_hash IS NULL THEN CASE WHEN NEW.{VECTOR} IS NULL THEN 'cleared' ELSE 'vector without hash' END
+        WHEN NEW.embedding_hash IS DISTINCT FROM hash THEN 'stale over fresh'
+        WHEN NEW.embedding_hash IS NOT DISTINCT FROM OLD.embedding_hash THEN 'written again'
+        ELSE 'written' END;
+    INSERT INTO soak.audit VALUES (TG_TABLE_NAME, what, left(to_jsonb(NEW)::text, 200));
+    RETURN NULL;
+END $$;
+"""
+"""A trigger on every write of a vector, in the writer's own transaction: an embedding of another text than the row's
+is noted at the moment it lands (I4), also when a later one would cover it up."""
+
+
+def audit_trigger(table: Table) -> str:
+    """DDL of the audit trigger of a table, which has its provenance columns already."""
+    columns = ", ".join((VECTOR, *PROVENANCE))
+    text = table.expression.replace("'", "''")
+    return (
+        f"CREATE TRIGGER soak_audit AFTER UPDATE OF {columns} ON {table.name}"
+        f" FOR EACH ROW EXECUTE FUNCTION soak.audit('{text}')"
+    )
+
+
+class Rows:
+    """What the tables hold."""
+
+    def __init__(self, dsn: str, tables: Sequence[Table], seed: int) -> None:
+        """Remember how to connect; each question opens a connection of its own."""
+        self._dsn = dsn
+        self._tables = tables
+        self._random = Random(f"{seed}/sample")
+        self._model = LexicalEmbedder(ModelSettings(name="lexical", dimensions=DIMENSIONS))
+
+    def ask(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement.
+
+        Raises:
+            psycopg2.Error: Postgres is away.
+        """
+        connection = psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak checker")
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters or None)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def unsettled(self) -> int:
+        """Rows that are neither current nor blank, counted by Postgres: quick, and only for waiting."""
+        parts = []
+        for table in self._tables:
+            content = f"coalesce({_CONTENT.format(text=table.expression)}, false)"
+            current = (
+                f"{VECTOR} IS NOT NULL AND embedding_model = %s"
+                f" AND embedding_hash = sha256(convert_to({table.expression}, 'UTF8'))"
+            )
+            good = f"CASE WHEN {content} THEN coalesce({current}, false) ELSE {_NOTHING} END"
+            parts.append(f"(SELECT count(*) FROM {table.name} WHERE NOT ({good}))")
+        return int(self.ask(f"SELECT {' + '.join(parts)}", [self._model.model_id] * len(parts))[0][0])
+
+    def check(self, sample: int) -> tuple[int, list[str]]:
+        """Judge every row, and embed a sample of each table again (I1, I2).
+
+        Returns:
+            the rows looked at, and what is wrong.
+        """
+        checked, wrong = 0, []
+        for table in self._tables:
+            columns = ", ".join((*table.key, *table.texts, f"{VECTOR}::text", *PROVENANCE))
+            rows = self.ask(f"SELECT {columns} FROM {table.name}")
+            checked += len(rows)
+            split = len(table.key)
+            found = [self._judge(table, row[:split], row[split:]) for row in rows]
+            wrong += [problem for problem in found if problem]
+            wrong += self._compare(table, rows, sample)
+        return checked, wrong
+
+    def _judge(self, table: Table, key: Sequence[Any], row: Sequence[Any]) -> str | None:
+        text = compose(row[: len(table.texts)])
+        stored, hash_, model, at = row[len(table.texts) :]
+        name = f"{table.name} {tuple(key)}"
+        if is_blank(text) or text is None:
+            return (
+                None if (stored, hash_, model, at) == (None,) * 4 else f"{name} is blank and has a vector or its parts"
+            )
+        if stored is None or hash_ is None:
+            return f"{name} has no vector"
+        if bytes(hash_) != hashlib.sha256(text.encode()).digest():
+            return f"{name} has the vector of another text (embedded at {at})"
+        if model != self._model.model_id or at is None:
+            return f"{name} has a vector of model {model} of {at}"
+        vector = np.array(json.loads(stored))
+        if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all() or abs(np.linalg.norm(vector) - 1) > 1e-3:
+            return f"{name} has no unit vector of {DIMENSIONS} finite numbers"
+        return None
+
+    def _compare(self, table: Table, rows: Sequence[Sequence[Any]], sample: int) -> list[str]:
+        split, end = len(table.key), len(table.key) + len(table.texts)
+        full = [
+            (row[:split], text, row[end]) for row in rows if not is_blank(text := compose(row[split:end])) and row[end]
+        ]
+        chosen = self._random.sample(full, min(sample, len(full)))
+        made = self._model.encode_documents([str(text) for _, text, _ in chosen])
+        wrong = []
+        for (key, _, stored), vector in zip(chosen, made, strict=True):
+            cosine = float(np.dot(vector, json.loads(stored)))
+            if cosine < 0.999:
+                wrong.append(f"{table.name} {tuple(key)} has another vector than its text (cosine {cosine:.4f})")
+        return wrong
+
+    def audit(self) -> tuple[dict[str, int], list[str]]:
+        """What the audit trigger noted: writes by kind, and those that break I4."""
+        counts = {str(what): int(n) for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")}
+        bad = self.ask(
+            "SELECT what, table_name, at, key FROM soak.audit"
+            " WHERE what IN ('stale over fresh', 'vector without hash') ORDER BY at LIMIT 5"
+        )
+        return counts, [f"{what} in {table} at {at}: {key}" for what, table, at, key in bad]
+
+    def ledger(self) -> tuple[int, list[str]]:
+        """Finished runs, and what is wrong in their chunks."""
+        finished = int(self.ask("SELECT count(*) FROM embedsync.replays WHERE state = 'done'")[0][0])
+        total = " + ".join(_COUNTS)
+        bad = self.ask(
+            f"SELECT run, chunk, total_keys, done_keys, {total}, failed FROM embedsync.replay_chunks JOIN embedsync.replays"
+            f" USING (run) WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR failed <> 0)"
+        )
+        return finished, [
+            f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add up to {added}, {failed} failed"
+            for run, chunk, keys, done, added, failed in bad
+        ]
+
+
+class Offsets:
+    """Where the consumer groups stand."""
+
+    def __init__(self, servers: str) -> None:
+        """Connect when asked."""
+        self._servers = servers
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+    def consumer(self, group: str) -> Consumer:
+        """A consumer that never joins the group nor commits."""
+        options = {"bootstrap.servers": self._servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        return Consumer({**options, "auto.offset.reset": "earliest"})
+
+    def lag(self, group: str, topics: Sequence[str]) -> int:
+        """Records of the topics that the group has not committed; a log never committed counts from its start.
+
+        Raises:
+            KafkaException: the broker is away.
+        """
+        consumer = self.consumer(group)
+        try:
+            known = consumer.list_topics(timeout=5).topics
+            places = [TopicPartition(t, p) for t in topics for p in known[t].partitions]
+            committed = consumer.committed(places, timeout=5)
+            lag = 0
+            for place in committed:
+                low, high = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=5)
+                lag += high - (place.offset if place.offset >= 0 else low)
+            return lag
+        finally:
+            consumer.close()
+
+    def members(self, group: str) -> int:
+        """Members of the group that hold at least one partition, or none where the group is not known."""
+        described = self._admin.describe_consumer_groups([group], request_timeout=5)[group].result()
+        return len(described.members)
+
+    def commits(self, group: str) -> dict[tuple[str, int], int]:
+        """Committed offset of each partition that has one."""
+        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=5)[
+            group
+        ]
+        return {(p.topic, p.partition): p.offset for p in future.result().topic_partitions or () if p.offset >= 0}
+
+
+AWAY = (psycopg2.Error, KafkaException)
+"""A service that a fault has just taken away."""

@@ -1,0 +1,314 @@
+"""The load: several connections that change the tables at once, from seeded generators.
+
+`pause` returns when no transaction is open, so that what the checker sees does not move.
+
+Hazard: the generators are seeded, the interleaving of connections and faults is not: a seed repeats the plan of a
+campaign, not its every moment. A commit whose answer is lost with the server counts as aborted, made or not.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from tests.soak.tables import ARTICLES, CHANGING, NOTES, PROBE, SMALL, Key, Table
+
+_WORDS = "index join lock vacuum 트랜잭션 격리 수준 queue offset partition 질문 답변 cache tree hash graph 백필".split()
+_LONG = 200_000
+_MOST_ROWS = 900
+_FEWEST_ROWS = 150
+_HOT = 8
+"""Rows at the start of each table that half of the changes meet, so that changes of one row follow each other."""
+
+_BLANKS = (None, "", " ", "\n\t \r\n")
+
+TEXT_KINDS = ("inserted", "text edited", "long text", "key and text changed", "deleted and inserted again", "probe row")
+"""Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
+
+
+def words(random: Random) -> str:
+    """A text; one in twenty is the same as many others."""
+    if random.random() < 0.05:
+        return "the same text again"
+    return f"{' '.join(random.choices(_WORDS, k=random.randrange(3, 25)))} {random.getrandbits(40):x}"
+
+
+def long_words(random: Random) -> str:
+    """A text of 200,000 characters."""
+    return (words(random) + " ") * (_LONG // 60)
+
+
+class Hand(threading.Thread):
+    """One connection and what it does, transaction by transaction."""
+
+    def __init__(self, dsn: str, seed: str, changes: Counter[str], going: threading.Event) -> None:
+        super().__init__(daemon=True, name=f"load {seed}")
+        self.busy = threading.Lock()
+        self._dsn = dsn
+        self._random = Random(seed)
+        self._changes = changes
+        self._going = going
+        self._ended = threading.Event()
+        self._connection: Connection | None = None
+        self._pending: list[tuple[str, int]] = []
+
+    def run(self) -> None:
+        """Work until `end`."""
+        while not self._ended.wait(self._random.expovariate(14.0)):
+            with self.busy:
+                if self._going.is_set():
+                    self._attempt(self._transaction)
+        if self._connection is not None:
+            self._connection.close()
+
+    def end(self) -> None:
+        """Ask it to end."""
+        self._ended.set()
+
+    def burst(self) -> None:
+        """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
+        self._attempt(self._burst)
+
+    def _attempt(self, work: Callable[[Connection], None]) -> None:
+        self._pending.clear()
+        try:
+            work(self._open())
+        except psycopg2.Error:
+            self._changes["aborted transactions"] += 1
+            self._drop()
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            opened = psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak load")
+            with opened.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '20s'")
+            opened.commit()
+            self._connection = opened
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.rollback()
+            except psycopg2.Error:
+                self._connection.close()
+            if self._connection.closed:
+                self._connection = None
+
+    def _commit(self, connection: Connection) -> None:
+        connection.commit()
+        for kind, count in self._pending:
+            self._changes[kind] += count
+        self._pending.clear()
+
+    def _transaction(self, connection: Connection) -> None:
+        random = self._random
+        with connection.cursor() as cursor:
+            for _ in range(random.randrange(1, 5)):
+                table = random.choice(CHANGING)
+                chosen = random.choices(_CHANGES, weights=_WEIGHTS)[0]
+                chosen(self, cursor, table)
+        if random.random() < 0.1:
+            connection.rollback()
+            self._changes["rolled back transactions"] += 1
+        else:
+            self._commit(connection)
+
+    def _burst(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            for _ in range(60):
+                self.insert(cursor, NOTES)
+            for table in CHANGING:
+                for key in self._keys(cursor, table, _HOT, offset=0):
+                    self._set_text(cursor, table, key, "text edited")
+            self.long_text(cursor, ARTICLES)
+            self._commit(connection)
+            for _ in range(5):
+                self.probe(cursor, PROBE)
+            self._commit(connection)
+
+    def _keys(self, cursor: Cursor, table: Table, count: int, offset: int | None = None) -> list[Key]:
+        if offset is None:
+            offset = 0 if self._random.random() < 0.5 else self._random.randrange(_MOST_ROWS)
+            offset += self._random.randrange(_HOT)
+        columns = ", ".join(table.key)
+        cursor.execute(f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT %s", (offset, count))
+        return cursor.fetchall()
+
+    def _count(self, kind: str, rows: int) -> None:
+        if rows > 0:
+            self._pending.append((kind, rows))
+
+    def _set_text(self, cursor: Cursor, table: Table, key: Key, kind: str, text: Sequence[str | None] = ()) -> None:
+        values = text or [words(self._random) for _ in table.texts]
+        assigned = ", ".join(f"{column} = %s" for column in table.texts)
+        cursor.execute(f"UPDATE {table.name} SET {assigned} WHERE {table.where}", (*values, *key))
+        self._count(kind, cursor.rowcount)
+
+    def _insert_row(self, cursor: Cursor, table: Table, key: Key, kind: str) -> None:
+        values = (*key, *(words(self._random) for _ in table.texts))
+        columns = ", ".join((*table.key, *table.texts))
+        conflict = f"({', '.join(table.key)}) DO UPDATE SET {table.texts[0]} = excluded.{table.texts[0]}"
+        places = ", ".join(["%s"] * len(values))
+        cursor.execute(f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT {conflict}", values)
+        self._count(kind, cursor.rowcount)
+
+    def insert(self, cursor: Cursor, table: Table) -> None:
+        """New rows; in the small table also over rows that are there."""
+        for _ in range(self._random.randrange(1, 4)):
+            self._insert_row(cursor, table, table.new_key(self._random), "inserted")
+
+    def edit(self, cursor: Cursor, table: Table) -> None:
+        """Other text."""
+        for key in self._keys(cursor, table, self._random.randrange(1, 4)):
+            self._set_text(cursor, table, key, "text edited")
+
+    def touch(self, cursor: Cursor, table: Table) -> None:
+        """Another column of some rows: encodes nothing."""
+        for key in self._keys(cursor, table, self._random.randrange(1, 15)):
+            cursor.execute(f"UPDATE {table.name} SET seen = seen + 1 WHERE {table.where}", key)
+            self._count("other column edited", cursor.rowcount)
+
+    def delete(self, cursor: Cursor, table: Table) -> None:
+        """A row less; many less when there are many."""
+        cursor.execute(f"SELECT count(*) FROM {table.name}")
+        found = cursor.fetchone()
+        rows = int(found[0]) if found else 0
+        if rows < _FEWEST_ROWS and not table.small:
+            return
+        for key in self._keys(cursor, table, 200 if rows > _MOST_ROWS else 1):
+            cursor.execute(f"DELETE FROM {table.name} WHERE {table.where}", key)
+            self._count("deleted", cursor.rowcount)
+
+    def rekey(self, cursor: Cursor, table: Table) -> None:
+        """Another primary key, with or without another text."""
+        for key in self._keys(cursor, table, 1):
+            new = table.new_key(self._random)
+            assigned = ", ".join(f"{column} = %s" for column in table.key)
+            taken = f"NOT EXISTS (SELECT FROM {table.name} WHERE {table.where})"
+            statement = f"UPDATE {table.name} SET {assigned} WHERE {table.where} AND {taken}"
+            cursor.execute(statement, (*new, *key, *new))
+            if cursor.rowcount and self._random.random() < 0.5:
+                self._set_text(cursor, table, new, "key and text changed")
+            else:
+                self._count("key changed", cursor.rowcount)
+
+    def reborn(self, cursor: Cursor, table: Table) -> None:
+        """A row deleted and inserted again with its key, in one transaction."""
+        for key in self._keys(cursor, table, 1):
+            cursor.execute(f"DELETE FROM {table.name} WHERE {table.where}", key)
+            self._insert_row(cursor, table, key, "deleted and inserted again")
+
+    def blank(self, cursor: Cursor, table: Table) -> None:
+        """A text that goes away."""
+        for key in self._keys(cursor, table, 1):
+            text = self._random.choice(_BLANKS)
+            self._set_text(cursor, table, key, "text blanked", [text] * len(table.texts))
+
+    def long_text(self, cursor: Cursor, table: Table) -> None:
+        """A text of 200 kB."""
+        for key in self._keys(cursor, table, 1):
+            self._set_text(cursor, table, key, "long text", [long_words(self._random), *["x"] * (len(table.texts) - 1)])
+
+    def undone(self, cursor: Cursor, table: Table) -> None:
+        """An edit rolled back to a savepoint."""
+        cursor.execute("SAVEPOINT undone")
+        kept = len(self._pending)
+        self.edit(cursor, table)
+        del self._pending[kept:]
+        cursor.execute("ROLLBACK TO SAVEPOINT undone")
+
+    def hold(self, cursor: Cursor, table: Table) -> None:
+        """Rows held by FOR UPDATE for a second or two, one of them edited."""
+        columns = ", ".join(table.key)
+        statement = f"SELECT {columns} FROM {table.name} ORDER BY {columns} LIMIT 2 FOR UPDATE SKIP LOCKED"
+        cursor.execute(statement)
+        held = cursor.fetchall()
+        if held:
+            self._set_text(cursor, table, held[0], "text edited")
+            self._ended.wait(self._random.uniform(0.5, 2.0))
+            self._count("rows held", len(held))
+
+    def truncate(self, cursor: Cursor, table: Table) -> None:
+        """The small table emptied and filled again."""
+        cursor.execute(f"TRUNCATE {SMALL.name}")
+        self._count("truncated", 1)
+        for number in range(12):
+            self._insert_row(cursor, SMALL, (number,), "inserted")
+
+    def probe(self, cursor: Cursor, table: Table) -> None:
+        """Rows for the watch."""
+        rows = self._random.randrange(1, 8)
+        for _ in range(rows):
+            cursor.execute(f"INSERT INTO {PROBE.name} (words) VALUES (%s)", (words(self._random),))
+        self._count("probe row", rows)
+
+
+_Change = Callable[[Hand, Cursor, Table], None]
+_MIX: tuple[tuple[_Change, float], ...] = (
+    (Hand.insert, 14),
+    (Hand.edit, 30),
+    (Hand.touch, 18),
+    (Hand.delete, 8),
+    (Hand.rekey, 6),
+    (Hand.reborn, 4),
+    (Hand.blank, 4),
+    (Hand.long_text, 0.7),
+    (Hand.undone, 3),
+    (Hand.hold, 0.6),
+    (Hand.truncate, 0.4),
+    (Hand.probe, 12),
+)
+_CHANGES = [change for change, _ in _MIX]
+_WEIGHTS = [weight for _, weight in _MIX]
+
+
+class Load:
+    """All hands."""
+
+    def __init__(self, dsn: str, seed: int, connections: int = 4) -> None:
+        """Make the hands; they start paused."""
+        self._counts: list[Counter[str]] = [Counter() for _ in range(connections + 1)]
+        self._going = threading.Event()
+        self._hands = [Hand(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)]
+        self._burster = Hand(dsn, f"{seed}/burst", self._counts[-1], self._going)
+
+    @property
+    def changes(self) -> Counter[str]:
+        """Changes made, by kind: rows, not statements."""
+        return sum(self._counts, Counter())
+
+    def start(self) -> None:
+        """Start the hands and fill the tables."""
+        for hand in self._hands:
+            hand.start()
+        for _ in range(4):
+            self._burster.burst()
+        self.resume()
+
+    def resume(self) -> None:
+        """Let the hands work."""
+        self._going.set()
+
+    def burst(self) -> None:
+        """Much at once, now."""
+        self._burster.burst()
+
+    def pause(self) -> None:
+        """Return when every transaction is over."""
+        self._going.clear()
+        for hand in self._hands:
+            with hand.busy:
+                pass
+
+    def stop(self) -> None:
+        """End the hands."""
+        self._going.clear()
+        for hand in self._hands:
+            hand.end()
+        for hand in self._hands:
+            hand.join(30)
