@@ -51,8 +51,12 @@ def run(
     """
     settings = ctx.obj()
     replay = _replay(settings)
-    with Bars(settings) as bars:
-        outcome = replay.run(_only(only), table or [], _announce, bars.show)
+    try:
+        with Bars(settings) as bars:
+            outcome = replay.run(_only(only), table or [], _announce, bars.show)
+    except KeyboardInterrupt:
+        err.print("no longer watched: the workers go on with what was sent; `embedsync replay run` takes it up again")
+        raise typer.Exit(130) from None
     if output is Format.JSON:
         print_json(outcome.to_json())
     else:

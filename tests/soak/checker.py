@@ -28,12 +28,14 @@ AUDIT = f"""
 CREATE SCHEMA soak;
 CREATE TABLE soak.audit (table_name text, what text, key text, at timestamptz DEFAULT clock_timestamp());
 CREATE FUNCTION soak.audit() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE hash bytea; what text;
+DECLARE content text; what text;
 BEGIN
-    EXECUTE format('SELECT sha256(convert_to(%s, ''UTF8'')) FROM (SELECT ($1).*) AS row', TG_ARGV[0]) USING NEW INTO hash;
+    EXECUTE format('SELECT %s FROM (SELECT ($1).*) AS doc', TG_ARGV[0]) USING NEW INTO content;
     what := CASE
-        WHEN NEW.embedding_hash IS NULL THEN CASE WHEN NEW.{VECTOR} IS NULL THEN 'cleared' ELSE 'vector without hash' END
-        WHEN NEW.embedding_hash IS DISTINCT FROM hash THEN 'stale over fresh'
+        WHEN NEW.embedding_hash IS NULL AND NEW.{VECTOR} IS NOT NULL THEN 'vector without hash'
+        WHEN NEW.embedding_hash IS NULL AND content ~ '[^ \t\r\n]' THEN 'cleared over text'
+        WHEN NEW.embedding_hash IS NULL THEN 'cleared'
+        WHEN NEW.embedding_hash IS DISTINCT FROM sha256(convert_to(content, 'UTF8')) THEN 'stale over fresh'
         WHEN NEW.embedding_hash IS NOT DISTINCT FROM OLD.embedding_hash THEN 'written again'
         ELSE 'written' END;
     INSERT INTO soak.audit VALUES (TG_TABLE_NAME, what, left(to_jsonb(NEW)::text, 200));
@@ -147,9 +149,9 @@ class Rows:
         counts = {str(what): int(n) for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")}
         bad = self.ask(
             "SELECT what, table_name, at, key FROM soak.audit"
-            " WHERE what IN ('stale over fresh', 'vector without hash') ORDER BY at LIMIT 5"
+            " WHERE what NOT IN ('written', 'written again', 'cleared') ORDER BY at LIMIT 5"
         )
-        return counts, [f"{what} in {table} at {at}: {key}" for what, table, at, key in bad]
+        return counts, [f"I4: {what} in {table} at {at}: {key}" for what, table, at, key in bad]
 
     def ledger(self) -> tuple[int, list[str]]:
         """Finished runs, and what is wrong in their chunks."""

@@ -15,9 +15,23 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from tests.soak.tables import ARTICLES, CHANGING, NOTES, PROBE, SMALL, Key, Table
+from tests.soak.tables import ARTICLES, CHANGING, NOTES, PROBE, Key, Table
 
-_WORDS = "index join lock vacuum 트랜잭션 격리 수준 queue offset partition 질문 답변 cache tree hash graph 백필".split()
+_WORDS = (
+    "index",
+    "join",
+    "lock",
+    "vacuum",
+    "트랜잭션",
+    "격리",
+    "수준",
+    "queue",
+    "offset",
+    "partition",
+    "질문",
+    "답변",
+    "백필",
+)
 _LONG = 200_000
 _MOST_ROWS = 900
 _FEWEST_ROWS = 150
@@ -128,7 +142,7 @@ class Hand(threading.Thread):
             self.long_text(cursor, ARTICLES)
             self._commit(connection)
             for _ in range(5):
-                self.probe(cursor, PROBE)
+                self.probe(cursor)
             self._commit(connection)
 
     def _keys(self, cursor: Cursor, table: Table, count: int, offset: int | None = None) -> list[Key]:
@@ -235,12 +249,14 @@ class Hand(threading.Thread):
 
     def truncate(self, cursor: Cursor, table: Table) -> None:
         """The small table emptied and filled again."""
-        cursor.execute(f"TRUNCATE {SMALL.name}")
+        if not table.small:
+            return
+        cursor.execute(f"TRUNCATE {table.name}")
         self._count("truncated", 1)
         for number in range(12):
-            self._insert_row(cursor, SMALL, (number,), "inserted")
+            self._insert_row(cursor, table, (number,), "inserted")
 
-    def probe(self, cursor: Cursor, table: Table) -> None:
+    def probe(self, cursor: Cursor) -> None:
         """Rows for the watch."""
         rows = self._random.randrange(1, 8)
         for _ in range(rows):
@@ -260,8 +276,8 @@ _MIX: tuple[tuple[_Change, float], ...] = (
     (Hand.long_text, 0.7),
     (Hand.undone, 3),
     (Hand.hold, 0.6),
-    (Hand.truncate, 0.4),
-    (Hand.probe, 12),
+    (Hand.truncate, 1.5),
+    (lambda hand, cursor, _: hand.probe(cursor), 12),
 )
 _CHANGES = [change for change, _ in _MIX]
 _WEIGHTS = [weight for _, weight in _MIX]
