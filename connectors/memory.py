@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Update, Vector, Written
+from schemas.document import Document, Reading, Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.snapshot import Snapshot
@@ -51,6 +51,7 @@ class MemoryStore:
         self.next_xid = 100
         self.wanted = (target.model, target.dimensions)
         self.ledger: dict[tuple[str, int], LedgerEntry] = {}
+        self.quarantine: dict[Key, Refusal] = {}
         self.reads = 0
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
@@ -64,7 +65,12 @@ class MemoryStore:
         return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
 
     def write(
-        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        refusals: Sequence[Refusal] = (),
+        progress: Progress | None = None,
+        defer: Defer | None = None,
     ) -> Mapping[Key, Written]:
         """As the port says."""
         rows = dict(self.rows)
@@ -77,6 +83,13 @@ class MemoryStore:
         if progress is not None:
             self._advance(progress, updates, outcome)
         self.rows = rows
+        for key, written in outcome.items():
+            if written is Written.WRITTEN:
+                self.quarantine.pop(key, None)
+        for refusal in refusals:
+            row = self.rows.get(refusal.key)
+            if row is not None and sha256(row.text) == refusal.hash:
+                self.quarantine[refusal.key] = refusal
         return outcome
 
     def position(self, chunk: Chunk) -> int | None:
@@ -93,7 +106,10 @@ class MemoryStore:
     def _document(self, key: Key) -> Document:
         row = self.rows[key]
         blank = row.text is None or not row.text.strip()
-        return Document(key, row.text or "", blank, sha256(row.text), row.hash, row.model, row.vector is not None)
+        refusal = self.quarantine.get(key)
+        refused = refusal is not None and refusal.hash == sha256(row.text)
+        vector = row.vector is not None
+        return Document(key, row.text or "", blank, sha256(row.text), row.hash, row.model, vector, refused)
 
     def _set(self, rows: dict[Key, MemoryRow], target: Target, update: Update) -> Written:
         row = rows.get(update.key)
@@ -114,7 +130,8 @@ class MemoryStore:
         if entry.done != progress.start:
             raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
         entry.done += progress.handled
-        counted = {name: getattr(progress, name) for name in ("current", "blank", "gone", "failed", "obsolete")}
+        names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
+        counted = {name: getattr(progress, name) for name in names}
         for update in updates:
             written = outcome[update.key]
             name = {Written.CHANGED: "changed", Written.LOCKED: "deferred"}.get(written)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
-from schemas.document import Reading, Update, Vector, Written
+from schemas.document import Reading, Refusal, Update, Vector, Written
 from schemas.record import Record
 from schemas.table import Key
 from schemas.target import Target
@@ -81,7 +81,12 @@ class Store(Protocol):
         ...
 
     def write(
-        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        refusals: Sequence[Refusal] = (),
+        progress: Progress | None = None,
+        defer: Defer | None = None,
     ) -> Mapping[Key, Written]:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
@@ -91,6 +96,8 @@ class Store(Protocol):
         Args:
             target: the column; `target.model` is stored beside the vectors.
             updates: at most one per key; vectors are float32[target.dimensions].
+            refusals: rows that go to quarantine in the same transaction, if they still have the refused text; their
+                old vectors stay. A row that is written leaves quarantine.
             progress: for a replay chunk, the ledger entry that is advanced in the same transaction.
             defer: called with the keys of locked rows before the transaction commits, so that they are durably
                 deferred when the ledger counts them as handled.

@@ -104,6 +104,7 @@ class Progress:
     current: int = 0
     blank: int = 0
     gone: int = 0
+    quarantined: int = 0
     failed: int = 0
     obsolete: int = 0
 

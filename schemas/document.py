@@ -31,6 +31,8 @@ class Document:
     stored_hash: bytes | None
     stored_model: str | None
     has_vector: bool
+    quarantined: bool = False
+    """Whether the wanted model has already been found unable to take this very text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Decision(StrEnum):
     BLANK = "blank"
     CLEAR = "clear"
     EMBED = "embed"
+    QUARANTINED = "quarantined"
 
 
 def decide(document: Document, model: str) -> Decision:
@@ -59,14 +62,14 @@ def decide(document: Document, model: str) -> Decision:
 
     Returns:
         CURRENT: hash, model and vector match; BLANK: no text and no vector; CLEAR: no text but a vector or its
-        provenance is left; EMBED: anything else.
+        provenance is left; QUARANTINED: the model could not take this text; EMBED: anything else.
     """
     stored = (document.stored_hash, document.stored_model)
     if document.blank:
         return Decision.CLEAR if document.has_vector or stored != (None, None) else Decision.BLANK
     if document.has_vector and stored == (document.hash, model):
         return Decision.CURRENT
-    return Decision.EMBED
+    return Decision.QUARANTINED if document.quarantined else Decision.EMBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,19 @@ class Update:
     key: Key
     hash: bytes | None
     vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A text that the model cannot take: the row goes to quarantine, as long as it still has this text.
+
+    `attempts` is how often the text was tried alone; `reason` never holds the text.
+    """
+
+    key: Key
+    hash: bytes
+    reason: str
+    attempts: int
 
 
 class Written(StrEnum):

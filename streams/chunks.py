@@ -13,7 +13,7 @@ from datetime import timedelta
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
-from schemas.document import Update, Vector, Written
+from schemas.document import Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent
 from schemas.record import Record
 from schemas.settings import Settings
@@ -81,35 +81,41 @@ class Chunks:
             raise PoisonEvent(f"{chunk.name} has no run")
         if chunk.model != target.model:
             left = len(chunk.keys) - start
-            self._write(target, [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+            self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
             return left
         keys = chunk.keys[start : start + self._micro_batch]
-        vectors: dict[bytes, Vector] = {}
+        known: dict[bytes, Vector | Refusal] = {}
         updates: list[Update] = []
-        current = blank = found = failed = 0
+        refusals: list[Refusal] = []
+        current = blank = quarantined = found = failed = 0
         for part, reading in self._settler.read(target, keys):
             if isinstance(reading, PoisonEvent):
                 self._dead_letter(record, PoisonEvent(f"row {part[0]}: {reading.message}"), "read")
                 failed += 1
                 continue
-            findings = self._settler.find(target, reading.documents, vectors)
+            findings = self._settler.find(target, reading.documents, known)
             updates += findings.updates
+            refusals += findings.refusals
+            quarantined += findings.quarantined
             current += findings.current
             blank += findings.blank
             found += len(reading.documents)
         gone = len(keys) - found - failed
-        progress = Progress(chunk.run, chunk.number, start, len(keys), current, blank, gone, failed)
-        self._write(target, updates, progress)
+        progress = Progress(chunk.run, chunk.number, start, len(keys), current, blank, gone, quarantined, failed)
+        self._write(target, updates, refusals, progress)
         return len(keys)
 
-    def _write(self, target: Target, updates: Sequence[Update], progress: Progress) -> None:
+    def _write(
+        self, target: Target, updates: Sequence[Update], refusals: Sequence[Refusal], progress: Progress
+    ) -> None:
         def defer(keys: Sequence[Key]) -> None:
             self._defer(target, keys)
 
         with metrics.WRITE_SECONDS.labels("replay").time():
-            outcome = self._patience.call(self._store.write, target, updates, progress, defer)
+            outcome = self._patience.call(self._store.write, target, updates, refusals, progress, defer)
         written = [w.value for w in outcome.values()]
-        counts = {name: getattr(progress, name) for name in ("current", "blank", "gone", "failed", "obsolete")}
+        names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
+        counts = {name: getattr(progress, name) for name in names}
         counts |= {w.value: written.count(w.value) for w in Written}
         for name, count in counts.items():
             if count:

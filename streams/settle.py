@@ -5,20 +5,21 @@ This is the one place where text becomes vectors; both lanes and every repair go
 Hazard: equal texts are encoded once per call, found by the hash that Postgres computed; Python never hashes text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
+import structlog
 
 from connectors.ports import Clock, Embedder, Store
 from schemas import metrics
-from schemas.document import Decision, Document, Reading, Update, Vector, decide
-from schemas.errors import PoisonEvent, PoisonText
+from schemas.document import Decision, Document, Reading, Refusal, Update, Vector, decide
+from schemas.errors import PoisonEvent
 from schemas.table import Key
 from schemas.target import Target
+from streams import bisect
 from streams.retry import Patience
 
-_UNIT_TOLERANCE = 1e-3
+log = structlog.get_logger()
 
 
 @dataclass
@@ -26,8 +27,11 @@ class Findings:
     """What rows of one target turned out to need, before anything is written."""
 
     updates: list[Update] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     current: int = 0
     blank: int = 0
+    quarantined: int = 0
+    """Rows whose text the model cannot take, found now (`refusals`) or before."""
 
 
 class Settler:
@@ -57,16 +61,16 @@ class Settler:
             yield from self.read(target, keys[:middle])
             yield from self.read(target, keys[middle:])
 
-    def find(self, target: Target, documents: Sequence[Document], known: dict[bytes, Vector]) -> Findings:
+    def find(self, target: Target, documents: Sequence[Document], known: dict[bytes, Vector | Refusal]) -> Findings:
         """Decide about rows and embed the texts that differ.
 
         Args:
             target: whose model is wanted.
             documents: rows as read.
-            known: vectors already made in this batch, by hash of their text; new ones are added.
+            known: what the model made of the texts of this batch, by their hash; new ones are added. The key of a
+                refusal kept here is that of the first row with the text.
         """
         findings = Findings()
-        wanted: dict[bytes, str] = {}
         embed: list[Document] = []
         for document in documents:
             match decide(document, target.model):
@@ -74,42 +78,35 @@ class Settler:
                     findings.current += 1
                 case Decision.BLANK:
                     findings.blank += 1
+                case Decision.QUARANTINED:
+                    findings.quarantined += 1
                 case Decision.CLEAR:
                     findings.updates.append(Update(document.key, document.hash, None))
                 case Decision.EMBED:
                     embed.append(document)
-                    if document.hash is not None and document.hash not in known:
-                        wanted[document.hash] = document.text
-        known.update(self._embed(target, wanted))
-        findings.updates += [Update(d.key, d.hash, known[d.hash]) for d in embed if d.hash is not None]
+        self._embed(target, embed, known)
+        for document in embed:
+            made = known[document.hash or b""]
+            if isinstance(made, Refusal):
+                findings.refusals.append(replace(made, key=document.key))
+                findings.quarantined += 1
+            else:
+                findings.updates.append(Update(document.key, document.hash, made))
         return findings
 
-    def _embed(self, target: Target, texts: Mapping[bytes, str]) -> dict[bytes, Vector]:
-        if not texts:
-            return {}
+    def _embed(self, target: Target, rows: Sequence[Document], known: dict[bytes, Vector | Refusal]) -> None:
+        first = {row.hash or b"": row for row in reversed(rows)}
+        wanted = {hash_: row for hash_, row in first.items() if hash_ not in known}
+        if not wanted:
+            return
         started = self._clock.monotonic()
-        vectors = self._embedder.encode_documents(list(texts.values()))
-        check(vectors, len(texts), target.dimensions)
-        metrics.TEXTS_ENCODED.labels(self._lane).inc(len(texts))
+        encoded = bisect.encode(self._embedder, [row.text for row in wanted.values()], target.dimensions)
+        metrics.TEXTS_ENCODED.labels(self._lane).inc(len(wanted))
         metrics.EMBED_SECONDS.labels(self._lane).observe(self._clock.monotonic() - started)
-        return dict(zip(texts, vectors, strict=True))
-
-
-def check(vectors: Vector, count: int, dimensions: int) -> None:
-    """Refuse what may not be stored.
-
-    Args:
-        vectors: float32[count, dimensions] as a model returned them.
-        count: texts that went in.
-        dimensions: length of a vector.
-
-    Raises:
-        PoisonText: wrong shape, a number that is not finite, or a length that is not 1 (within 1e-3).
-    """
-    if vectors.shape != (count, dimensions):
-        raise PoisonText(f"the model returned an array of shape {vectors.shape}, not {(count, dimensions)}")
-    if not np.isfinite(vectors).all():
-        raise PoisonText("the model returned numbers that are not finite")
-    norms = np.linalg.norm(vectors, axis=1)
-    if (np.abs(norms - 1) > _UNIT_TOLERANCE).any():
-        raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
+        for position, (hash_, row) in enumerate(wanted.items()):
+            if position in encoded.refused:
+                reason = encoded.refused[position]
+                log.warning("text goes to quarantine", table=str(target.table), key=row.key, reason=reason)
+                known[hash_] = Refusal(row.key, hash_, reason, encoded.attempts)
+            else:
+                known[hash_] = encoded.vectors[position]

@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 from connectors.ports import Clock, Outbox, Store
 from schemas import change, metrics
 from schemas.chunk import Chunk, Deferral
-from schemas.document import Reading, Vector, Written
+from schemas.document import Reading, Refusal, Vector, Written
 from schemas.errors import PoisonEvent
 from schemas.record import Record
 from schemas.settings import LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.retry import Patience
-from streams.settle import Settler
+from streams.settle import Findings, Settler
 
 _PAUSE_SECONDS = 0.01
 """Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
@@ -145,10 +145,10 @@ class Sync:
                 hint.committed_at = min(hint.committed_at or event.committed_at, event.committed_at)
 
     def _settle(self, target: Target, hints: Hints) -> None:
-        vectors: dict[bytes, Vector] = {}
+        known: dict[bytes, Vector | Refusal] = {}
         deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
         while True:
-            early, locked = self._attempt(target, hints, vectors)
+            early, locked = self._attempt(target, hints, known)
             hints = {key: hints[key] for key in (*early, *locked)}
             if not hints:
                 return
@@ -157,7 +157,9 @@ class Sync:
                 return
             self._clock.wait(_PAUSE_SECONDS)
 
-    def _attempt(self, target: Target, hints: Hints, vectors: dict[bytes, Vector]) -> tuple[list[Key], list[Key]]:
+    def _attempt(
+        self, target: Target, hints: Hints, known: dict[bytes, Vector | Refusal]
+    ) -> tuple[list[Key], list[Key]]:
         early: list[Key] = []
         locked: list[Key] = []
         for keys, reading in self._settler.read(target, list(hints)):
@@ -168,19 +170,19 @@ class Sync:
             waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
             early += waiting
             ready = set(keys) - set(waiting)
-            locked += self._write(target, ready, reading, hints, vectors)
+            locked += self._write(target, ready, reading, hints, known)
         return early, locked
 
     def _write(
-        self, target: Target, ready: set[Key], reading: Reading, hints: Hints, vectors: dict[bytes, Vector]
+        self, target: Target, ready: set[Key], reading: Reading, hints: Hints, known: dict[bytes, Vector | Refusal]
     ) -> list[Key]:
         documents = [document for document in reading.documents if document.key in ready]
-        findings = self._settler.find(target, documents, vectors)
+        findings = self._settler.find(target, documents, known)
         outcome: Mapping[Key, Written] = {}
-        if findings.updates:
+        if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
-                outcome = self._patience.call(self._store.write, target, findings.updates)
-        self._count(target, findings.current, findings.blank, len(ready) - len(documents), outcome)
+                outcome = self._patience.call(self._store.write, target, findings.updates, findings.refusals)
+        self._count(target, findings, len(ready) - len(documents), outcome)
         now = self._clock.now()
         for key, written in outcome.items():
             committed_at = hints[key].committed_at
@@ -188,9 +190,10 @@ class Sync:
                 metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
         return [key for key, written in outcome.items() if written is Written.LOCKED]
 
-    def _count(self, target: Target, current: int, blank: int, gone: int, outcome: Mapping[Key, Written]) -> None:
+    def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
         written = [w.value for w in outcome.values()]
-        counts = {"current": current, "blank": blank, "gone": gone}
+        counts = {"current": findings.current, "blank": findings.blank, "gone": gone}
+        counts["quarantined"] = findings.quarantined
         counts |= {name: written.count(name) for name in set(written)}
         for name, count in counts.items():
             metrics.EVENTS.labels("live", str(target.table), name).inc(count)

@@ -60,6 +60,7 @@ class ScopeProgress:
     gone: int
     changed: int
     deferred: int
+    quarantined: int
     failed: int
     obsolete: int
 

@@ -21,7 +21,7 @@ from connectors.ports import Defer
 from connectors.postgres import copy, queries
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Update, Written
+from schemas.document import Document, Reading, Refusal, Update, Written
 from schemas.errors import TargetMismatch
 from schemas.settings import PostgresSettings
 from schemas.snapshot import Snapshot
@@ -46,20 +46,27 @@ class PostgresStore:
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
         """As the port says."""
-        lines = self._session.rows(queries.for_target("read_rows", target), _key_arrays(keys))
+        parameters = {**_key_arrays(keys), "model": target.model}
+        lines = self._session.rows(queries.for_target("read_rows", target), parameters)
         documents = [
-            Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), stored_model, has_vector)
-            for _, ord_, text, blank, hash_, stored_hash, stored_model, has_vector in lines
+            Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), *rest)
+            for _, ord_, text, blank, hash_, stored_hash, *rest in lines
             if blank is not None  # the line of a key that has no row
         ]
         return Reading(Snapshot.parse(lines[0][0]), documents)
 
     def write(
-        self, target: Target, updates: Sequence[Update], progress: Progress | None = None, defer: Defer | None = None
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        refusals: Sequence[Refusal] = (),
+        progress: Progress | None = None,
+        defer: Defer | None = None,
     ) -> Mapping[Key, Written]:
         """As the port says."""
         with self._session.transaction() as cursor:
             outcome = self._write(cursor, target, updates) if updates else {}
+            self._quarantine(cursor, target, refusals)
             locked = [key for key, written in outcome.items() if written is Written.LOCKED]
             if locked and defer is not None:
                 defer(locked)
@@ -90,6 +97,9 @@ class PostgresStore:
         written = set(self._set(cursor, target, updates, vectors)) | set(self._clear(cursor, target, updates, clears))
         for i in mine:
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
+        if written:
+            done = _key_arrays([updates[i].key for i in written])
+            cursor.execute(queries.for_target("release_rows", target), done)
         if mine - written:
             self._check_target(cursor, target)
         return outcome
@@ -110,6 +120,18 @@ class PostgresStore:
             return []
         cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
         return [int(ord_) for (ord_,) in cursor.fetchall()]
+
+    def _quarantine(self, cursor: Cursor, target: Target, refusals: Sequence[Refusal]) -> None:
+        if not refusals:
+            return
+        parameters = {
+            **_key_arrays([refusal.key for refusal in refusals]),
+            "hashes": [refusal.hash for refusal in refusals],
+            "reasons": [refusal.reason for refusal in refusals],
+            "attempts": [refusal.attempts for refusal in refusals],
+            "model": target.model,
+        }
+        cursor.execute(queries.for_target("quarantine_rows", target), parameters)
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {
@@ -150,7 +172,7 @@ class PostgresStore:
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
         }
-        names = ("number", "start", "handled", "current", "blank", "gone", "failed", "obsolete")
+        names = ("number", "start", "handled", "current", "blank", "gone", "quarantined", "failed", "obsolete")
         fixed = {name: getattr(progress, name) for name in names}
         cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
         if cursor.rowcount != 1:

@@ -143,16 +143,33 @@ def _figures(scope: ScopeProgress, elapsed: float) -> str:
             parts.append(f"ETA {seconds((total - scope.done) / rate)}")
     parts += [
         f"{label} {value:,}"
-        for label, value in (("current", scope.current), ("deferred", scope.deferred), ("failed", scope.failed))
+        for label, value in (
+            ("current", scope.current),
+            ("deferred", scope.deferred),
+            ("quarantined", scope.quarantined),
+            ("failed", scope.failed),
+        )
         if value
     ]
     return "  ".join(parts)
 
 
 def _print(outcome: Outcome) -> None:
-    table = Table("TABLE", "COLUMN", "SENT", "EMBEDDED", "CURRENT", "BLANK", "CHANGED", "DEFERRED", "FAILED", box=None)
+    table = Table(
+        "TABLE",
+        "COLUMN",
+        "SENT",
+        "EMBEDDED",
+        "CURRENT",
+        "BLANK",
+        "CHANGED",
+        "DEFERRED",
+        "QUARANTINED",
+        "FAILED",
+        box=None,
+    )
     for s in outcome.progress:
-        counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.failed)
+        counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.quarantined, s.failed)
         table.add_row(s.table, s.column, *(number(count) for count in counts))
     if outcome.progress:
         out.print(table)

@@ -13,7 +13,7 @@ from connectors.memory import LedgerEntry, MemoryRow, MemoryStore, sha256
 from connectors.postgres import queries
 from connectors.postgres.store import PostgresStore
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Decision, Update, Vector, Written, decide
+from schemas.document import Decision, Refusal, Update, Vector, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
@@ -149,7 +149,18 @@ class PostgresWorld:
         self._place.execute("UPDATE embedsync.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
 
     def counts(self, chunk: Chunk) -> dict[str, int]:
-        names = ("embedded", "cleared", "current", "blank", "gone", "changed", "deferred", "failed", "obsolete")
+        names = (
+            "embedded",
+            "cleared",
+            "current",
+            "blank",
+            "gone",
+            "changed",
+            "deferred",
+            "quarantined",
+            "failed",
+            "obsolete",
+        )
         line = self._place.execute(
             f"SELECT {', '.join(names)} FROM embedsync.replay_chunks WHERE run = %s", (str(chunk.run),)
         )[0]
@@ -288,7 +299,7 @@ def test_the_ledger_moves_with_the_vectors(world: World) -> None:
     world.put(2, "changed since")
     assert chunk.run is not None
     updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("before"), unit(2))]
-    world.store.write(TARGET, updates, Progress(chunk.run, 1, 0, 4, current=1, gone=1))
+    world.store.write(TARGET, updates, (), Progress(chunk.run, 1, 0, 4, current=1, gone=1))
     assert world.store.position(chunk) == 4
     assert world.counts(chunk) == {"embedded": 1, "changed": 1, "current": 1, "gone": 1}
 
@@ -299,9 +310,9 @@ def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
     world.put(1, "x")
     assert chunk.run is not None
     progress = Progress(chunk.run, 1, 0, 1)
-    world.store.write(TARGET, [], progress)
+    world.store.write(TARGET, [], (), progress)
     with pytest.raises(LedgerConflict):
-        world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))], progress)
+        world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))], (), progress)
     assert world.stored(1) == (None, None, None)
 
 
@@ -318,10 +329,10 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
 
     with world.lock(1):
         with pytest.raises(ConnectionError):
-            world.store.write(TARGET, updates, progress, failing)
+            world.store.write(TARGET, updates, (), progress, failing)
         assert world.store.position(chunk) == 0
         deferred: list[object] = []
-        world.store.write(TARGET, updates, progress, deferred.extend)
+        world.store.write(TARGET, updates, (), progress, deferred.extend)
     assert deferred == [("1",)]
     assert world.counts(chunk) == {"deferred": 1}
 
@@ -333,3 +344,36 @@ def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     world.cancel(chunk)
     assert world.store.position(chunk) is None
     assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
+
+
+def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:
+    """The old vector stays, the row asks for nothing more; a new text asks to be embedded again."""
+    world.put(1, "x")
+    world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    world.put(1, "poison")
+    refusal = Refusal(("1",), sha256("poison") or b"", "the model raised ValueError", 2)
+    assert world.store.write(TARGET, [], [refusal]) == {}
+    assert decide(document(world, 1), "model-a") is Decision.QUARANTINED
+    assert world.stored(1)[0] is not None
+    world.put(1, "better")
+    assert decide(document(world, 1), "model-a") is Decision.EMBED
+
+
+def test_a_success_ends_the_quarantine(world: World) -> None:
+    """When the same text is taken after all (a mended model), the row is current, and stays so when it comes back."""
+    world.put(1, "x")
+    world.store.write(TARGET, [], [Refusal(("1",), sha256("x") or b"", "out of memory", 2)])
+    world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    assert decide(document(world, 1), "model-a") is Decision.CURRENT
+    world.put(1, "y")
+    world.put(1, "x")
+    world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    assert not document(world, 1).quarantined
+
+
+def test_a_text_that_changed_meanwhile_is_not_quarantined(world: World) -> None:
+    """A refusal counts only while the row still has the refused text."""
+    world.put(1, "new")
+    world.store.write(TARGET, [], [Refusal(("1",), sha256("old") or b"", "x", 2)])
+    world.put(1, "old")
+    assert not document(world, 1).quarantined

@@ -290,6 +290,31 @@ def test_a_text_edited_while_it_was_embedded_is_not_overwritten(bench: Bench) ->
     assert bench.is_current(1)
 
 
+def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -> None:
+    """One text that the model cannot take costs the others nothing; it is tried again when it changes (I10, I7)."""
+    texts = {key: f"text {key}" for key in range(1, 21)}
+    for key, text in texts.items():
+        bench.put(key, text)
+    encode = bench.embedder.encode_documents
+
+    def picky(batch: Any) -> Any:
+        if "text 7" in batch:
+            raise ValueError("no")
+        return encode(batch)
+
+    bench.embedder.encode_documents = picky  # type: ignore[method-assign,assignment] # one text is refused
+    bench.sync.handle([bench.event(key) for key in texts])
+    assert [key for key in texts if not bench.is_current(key)] == [7]
+    assert set(bench.store.quarantine) == {("7",)}
+    calls = bench.embedder.calls
+    bench.sync.handle([bench.event(7)])
+    assert bench.embedder.calls == calls
+    bench.put(7, "a better text")
+    bench.sync.handle([bench.event(7)])
+    assert bench.is_current(7)
+    assert not bench.store.quarantine
+
+
 def test_written_names_are_the_metrics_outcomes() -> None:
     """The outcomes of a write are the words that metrics, ledger and documents use."""
     assert [w.value for w in Written] == ["written", "changed", "locked"]

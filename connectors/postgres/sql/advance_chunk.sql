@@ -8,6 +8,7 @@ SET done_keys = done_keys + %(handled)s,
     gone = gone + %(gone)s,
     changed = changed + %(changed)s,
     deferred = deferred + %(deferred)s,
+    quarantined = quarantined + %(quarantined)s,
     failed = failed + %(failed)s,
     obsolete = obsolete + %(obsolete)s,
     done_at = CASE WHEN done_keys + %(handled)s = total_keys THEN now() END

@@ -14,6 +14,7 @@ SELECT
     coalesce(sum(chunks.gone), 0)::bigint AS gone,
     coalesce(sum(chunks.changed), 0)::bigint AS changed,
     coalesce(sum(chunks.deferred), 0)::bigint AS deferred,
+    coalesce(sum(chunks.quarantined), 0)::bigint AS quarantined,
     coalesce(sum(chunks.failed), 0)::bigint AS failed,
     coalesce(sum(chunks.obsolete), 0)::bigint AS obsolete
 FROM embedsync.replays AS replays

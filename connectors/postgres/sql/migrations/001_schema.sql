@@ -55,6 +55,7 @@ CREATE TABLE embedsync.replay_chunks (
     gone        integer NOT NULL DEFAULT 0,
     changed     integer NOT NULL DEFAULT 0,
     deferred    integer NOT NULL DEFAULT 0,
+    quarantined integer NOT NULL DEFAULT 0,
     failed      integer NOT NULL DEFAULT 0,
     obsolete    integer NOT NULL DEFAULT 0,
     sent_at     timestamptz,
@@ -64,7 +65,7 @@ CREATE TABLE embedsync.replay_chunks (
 );
 COMMENT ON TABLE embedsync.replay_chunks IS
     'The ledger: one row per chunk, advanced in the transaction that writes the chunk''s vectors, so that a chunk '
-    'delivered twice counts once. done_keys = embedded + cleared + current + blank + gone + changed + deferred + failed + obsolete.';
+    'delivered twice counts once. done_keys = embedded + cleared + current + blank + gone + changed + deferred + quarantined + failed + obsolete.';
 
 CREATE TABLE embedsync.quarantine (
     table_name  text NOT NULL,

@@ -1,0 +1,91 @@
+"""Bisection: the guilty stand alone, the others are taken, at a bounded cost."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.memory import TwinEmbedder
+from schemas.document import Vector
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from streams.bisect import encode
+
+
+class Picky(TwinEmbedder):
+    """A model that fails in one of several ways when a text of a set is in the batch."""
+
+    def __init__(self, guilty: set[str], how: str = "raise") -> None:
+        super().__init__(dimensions=8)
+        self.guilty = guilty
+        self.how = how
+        self.seen = 0
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        self.seen += 1
+        vectors = np.array(super().encode_documents(texts))
+        bad = [i for i, text in enumerate(texts) if text in self.guilty]
+        if not bad:
+            return vectors
+        match self.how:
+            case "raise":
+                raise ValueError(f"cannot take {texts[bad[0]]}")
+            case "nan":
+                vectors[bad[0], 0] = np.nan
+            case "norm":
+                vectors[bad[0]] *= 1.01
+            case "shape":
+                return vectors[:-1]
+        return vectors
+
+
+@pytest.mark.parametrize("how", ["raise", "nan", "norm", "shape"])
+def test_one_guilty_text_among_64_stands_alone(how: str) -> None:
+    """63 vectors, one reason, and at most 2 * log2(64) + 1 = 13 calls more than one; exceptions, NaN, norm, shape."""
+    texts = [f"text {i}" for i in range(64)]
+    model = Picky({"text 41"}, how)
+    encoded = encode(model, texts, 8)
+    assert set(encoded.refused) == {41}
+    assert len(encoded.vectors) == 63
+    assert model.seen == encoded.calls <= 1 + 13
+
+
+@given(st.integers(min_value=1, max_value=70), st.data())
+def test_the_guilty_and_only_they_are_refused(count: int, data: st.DataObject) -> None:
+    """Whichever texts are guilty, exactly they are refused, within the cost; the rest keep their vectors."""
+    texts = [f"text {i}" for i in range(count)]
+    guilty = data.draw(st.sets(st.integers(min_value=0, max_value=count - 1), max_size=min(4, count)))
+    model = Picky({texts[i] for i in guilty})
+    encoded = encode(model, texts, 8)
+    assert set(encoded.refused) == guilty
+    expected = TwinEmbedder(dimensions=8).encode_documents(texts)
+    for position, vector in encoded.vectors.items():
+        np.testing.assert_array_equal(vector, expected[position])
+    assert encoded.calls <= 1 + len(guilty) * (2 * math.ceil(math.log2(count)) + 1 if count > 1 else 1)
+
+
+def test_a_reason_never_holds_the_text() -> None:
+    """A library's message may quote the text; only the class of its exception is kept."""
+    encoded = encode(Picky({"secret"}), ["secret", "x"], 8)
+    assert encoded.refused == {0: "the model raised ValueError"}
+
+
+def test_a_model_that_takes_nothing_is_broken() -> None:
+    """A whole batch of refusals is an error of the model: nobody's table goes to quarantine."""
+    texts = [f"text {i}" for i in range(8)]
+    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+        encode(Picky(set(texts)), texts, 8)
+
+
+@pytest.mark.parametrize("error", [TransientError("away"), ConfigurationError("wrong")])
+def test_what_says_nothing_about_a_text_is_not_its_fault(error: EmbedsyncError) -> None:
+    """A device without memory or a wrong configuration passes through; nothing is bisected."""
+
+    class Failing(TwinEmbedder):
+        def encode_documents(self, _: Sequence[str], /) -> Vector:
+            raise error
+
+    with pytest.raises(type(error)):
+        encode(Failing(dimensions=8), ["x", "y"], 8)
