@@ -99,8 +99,8 @@ class Store(Protocol):
             refusals: rows that go to quarantine in the same transaction, if they still have the refused text; their
                 old vectors stay. A row that is written leaves quarantine.
             progress: for a replay chunk, the ledger entry that is advanced in the same transaction.
-            defer: called with the keys of locked rows before the transaction commits, so that they are durably
-                deferred when the ledger counts them as handled.
+            defer: called with the keys of locked rows, outside of any transaction but before the one that counts them
+                commits, so that they are durably deferred when the ledger says that they are handled.
 
         Returns:
             what became of each key.

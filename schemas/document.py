@@ -102,6 +102,6 @@ class Written(StrEnum):
 
     WRITTEN = "written"
     CHANGED = "changed"
-    """The text is no longer the one that was embedded, or the row is gone; its own event is on the way."""
+    """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
-    """Another transaction holds the row; nothing was waited for."""
+    """Another transaction holds the row, or it is gone; nothing was waited for. Reading it again tells."""

@@ -27,5 +27,5 @@ FRESHNESS_SECONDS = Histogram(
 )
 RETRIES = Counter("embedsync_retries", "Batches tried again because a service was away", ["lane"])
 DEAD_LETTERS = Counter("embedsync_dead_letters", "Events moved to the dead-letter topic", ["lane", "stage"])
-DEFERRED = Counter("embedsync_deferred", "Rows handed to the replay topic to be looked at later", ["lane", "reason"])
+DEFERRED = Counter("embedsync_deferred", "Rows handed to the deferred topic to be looked at later", ["lane", "reason"])
 LAST_PROGRESS = Gauge("embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch", ["lane"])

@@ -90,7 +90,7 @@ class KafkaSettings(_Section):
     replication_factor: int = Field(1, ge=1, description="copies of each partition")
     retention_hours: int = Field(168, ge=1, description="how long change and replay events are kept")
     session_timeout_seconds: int = Field(
-        15, ge=6, description="a worker that died without a word gives its partitions up after this long"
+        15, ge=6, le=90, description="a worker that died without a word gives its partitions up after this long"
     )
     security: dict[str, str] = Field(default_factory=dict, description="librdkafka security.*, sasl.*, ssl.* options")
 
@@ -159,6 +159,14 @@ class ReplaySettings(_Section):
     idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
 
 
+class WatchdogSettings(_Section):
+    """When a worker that is alive but dead ends itself, to be started anew."""
+
+    idle_seconds: float = Field(60.0, gt=0, description="no assignment, or nothing handled although events wait")
+    batch_seconds: float = Field(900.0, gt=0, description="budget of one batch, retries and the model included")
+    loop_seconds: float = Field(60.0, gt=0, description="the event loop has not moved")
+
+
 class MetricsSettings(_Section):
     """Prometheus endpoints of the workers, on loopback."""
 
@@ -191,6 +199,7 @@ class Settings(BaseSettings):
     tables: tuple[TableSettings, ...] = ()
     live: LiveSettings = LiveSettings()
     replay: ReplaySettings = ReplaySettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

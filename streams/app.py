@@ -9,9 +9,12 @@ body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust",
 """
 
 import asyncio
+import getpass
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import faust
@@ -22,6 +25,7 @@ from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane
+from streams.watchdog import Pulse
 
 log = structlog.get_logger()
 
@@ -29,7 +33,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _GRACE_SECONDS = 5.0
-"""How long a batch may go on after SIGTERM before its waits are cut short; a supervisor kills after 30 s."""
+"""How long work may go on after SIGTERM before its waits are cut short; a supervisor kills after 30 s."""
 
 _DEFERRED_BATCH = 64
 _DEFERRED_PAUSE_SECONDS = 0.25
@@ -41,12 +45,14 @@ _IDLE_CHECK_SECONDS = 10.0
 class Runner:
     """Drives one lane from Faust's streams."""
 
-    def __init__(self, app: faust.App, lane: Lane) -> None:
+    def __init__(self, app: faust.App, lane: Lane, pulse: Pulse) -> None:
         """One executor thread: the lane's parts are used by one thread only."""
         self._app = app
         self._lane = lane
+        self._pulse = pulse
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
         self._last_work = lane.clock.monotonic()
+        self._stopping_since: float | None = None
 
     async def live(self, stream: Any, size: int, linger_seconds: float) -> None:
         """Agent body of the change topics."""
@@ -91,17 +97,29 @@ class Runner:
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
-        stopping_since: float | None = None
+        future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._timed(function, *args, **kwargs))
         while True:
             done, _ = await asyncio.wait({future}, timeout=0.5)
             if done:
                 return future.result()
             if self._app.should_stop:
                 now = self._lane.clock.monotonic()
-                stopping_since = stopping_since or now
-                if now - stopping_since > _GRACE_SECONDS:
+                self._stopping_since = self._stopping_since or now
+                if now - self._stopping_since > _GRACE_SECONDS:
                     self._lane.clock.stop()
+
+    def _timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._pulse.begin(self._lane.clock.monotonic())
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._pulse.finish(self._lane.clock.monotonic())
+
+    async def tick(self) -> None:
+        """Show that the event loop moves, until the worker stops."""
+        while not self._app.should_stop:
+            self._pulse.tick(self._lane.clock.monotonic(), len(self._app.consumer.assignment()))
+            await asyncio.sleep(1.0)
 
     async def _guarded(self, work: Any) -> None:
         """Await a batch's work; any failure ends the process here, with the offsets where they were."""
@@ -127,17 +145,21 @@ def leave(code: int, reason: str, error: BaseException | None = None) -> None:
     os._exit(code)
 
 
-def build(settings: Settings, lane: Lane, role: str) -> faust.App:
+def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: str) -> faust.App:
     """The Faust application of one role.
 
     Args:
         settings: topics, group, batch size and linger.
         lane: the work.
         role: `live` or `replay`.
+        pulse: where the signs of life go.
+        client_id: how the broker knows this process.
     """
     live = role == "live"
-    app = faust.App(settings.live_group if live else settings.replay_group, **_options(settings))
-    runner = Runner(app, lane)
+    group = settings.live_group if live else settings.replay_group
+    app = faust.App(group, broker_client_id=client_id, **_options(settings))
+    runner = Runner(app, lane, pulse)
+    app.task(runner.tick)
     if live:
         changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
         size, linger = settings.live.batch_size, settings.live.linger_ms / 1000
@@ -168,6 +190,8 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
         "store": "memory://",
+        # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it.
+        "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{getpass.getuser()}"),
         "web_enabled": False,  # binds 0.0.0.0 without authentication
         "processing_guarantee": "at_least_once",
         "stream_wait_empty": True,

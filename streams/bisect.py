@@ -4,7 +4,7 @@ One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch wi
 and the text once more alone.
 
 Hazard: a model that is broken refuses everything, and must not fill the quarantine with a whole table. So a batch of
-several texts in which none is taken is an error of the model, not of the texts.
+eight or more texts in which none is taken is an error of the model, not of the texts.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def encode(embedder: Embedder, texts: Sequence[str], dimensions: int) -> Encoded
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        EmbedsyncError: several texts, and none was taken: the model is broken.
+        EmbedsyncError: eight or more texts, and none was taken: the model is broken.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
     """
     result = Encoded()

@@ -60,12 +60,12 @@ class Chunks:
         """
         try:
             chunk = Chunk.parse(record.value)
-            target = self._targets.get((chunk.table, chunk.column))
-            if chunk.run is None or target is None:
-                raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+            if chunk.run is None:
+                raise PoisonEvent("a deferred row is in the replay topic")
         except PoisonEvent as reason:
             self._dead_letter(record, reason, "decode")
             return
+        target = self._targets.get((chunk.table, chunk.column))
         while (position := self._patience.call(self._ledger.position, chunk)) is not None:
             if position >= len(chunk.keys):
                 break
@@ -75,12 +75,18 @@ class Chunks:
                 yield 0  # somebody else moved the chunk: go on from where it is now
         self._patience.call(self._ledger.finish, chunk)
 
-    def _step(self, record: Record, chunk: Chunk, target: Target, start: int) -> int:
+    def _step(self, record: Record, chunk: Chunk, target: Target | None, start: int) -> int:
         self._clock.wait(0)
         if chunk.run is None:
             raise PoisonEvent(f"{chunk.name} has no run")
+        left = len(chunk.keys) - start
+        if target is None:
+            reason = PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+            self._dead_letter(record, reason, "decode")
+            nowhere = Target(chunk.table, chunk.column, "", (), chunk.model, 0)
+            self._write(nowhere, [], [], Progress(chunk.run, chunk.number, start, left, failed=left))
+            return left
         if chunk.model != target.model:
-            left = len(chunk.keys) - start
             self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
             return left
         keys = chunk.keys[start : start + self._micro_batch]

@@ -96,7 +96,7 @@ class Replay:
 
         Raises:
             EmbedsyncError: another unfinished run holds one of the tables.
-            TransientError: Postgres or Kafka stayed away for `live.retry_seconds`.
+            TransientError: Postgres or Kafka is away; calling again goes on where this call stopped.
         """
         targets = self.targets(tables)
         run, resumed = self._find_or_create(only, targets)

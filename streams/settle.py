@@ -100,7 +100,8 @@ class Settler:
         if not wanted:
             return
         started = self._clock.monotonic()
-        encoded = bisect.encode(self._embedder, [row.text for row in wanted.values()], target.dimensions)
+        texts = [row.text for row in wanted.values()]
+        encoded = self._patience.call(bisect.encode, self._embedder, texts, target.dimensions)
         metrics.TEXTS_ENCODED.labels(self._lane).inc(len(wanted))
         metrics.EMBED_SECONDS.labels(self._lane).observe(self._clock.monotonic() - started)
         for position, (hash_, row) in enumerate(wanted.items()):

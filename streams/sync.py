@@ -93,17 +93,17 @@ class Sync:
         """
         due: dict[Target, Hints] = {}
         for record in records:
-            chunk = self._chunk(record)
-            if chunk is None or chunk.deferral is None:
+            try:
+                chunk, deferral, target = self._deferred(record)
+            except PoisonEvent as reason:
+                self._dead_letter(record, reason, "decode")
                 continue
-            if chunk.deferral.not_before > self._clock.now():
+            if deferral.not_before > self._clock.now():
                 self._patience.call(self._outbox.send_chunks, [chunk])
                 continue
-            for target in self._targets.get(chunk.table, []):
-                if target.column == chunk.column:
-                    hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=chunk.deferral))
-                    hint.records.append(record)
-                    hint.txids.update(self._still_awaited(chunk.deferral))
+            hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
+            hint.records.append(record)
+            hint.txids.update(self._still_awaited(deferral))
         for target, hints in due.items():
             self._settle(target, hints)
 
@@ -215,12 +215,14 @@ class Sync:
         age = (self._clock.now() - deferral.since).total_seconds()
         return deferral.txids if age < self._settings.defer_limit_seconds else ()
 
-    def _chunk(self, record: Record) -> Chunk | None:
-        try:
-            return Chunk.parse(record.value)
-        except PoisonEvent as reason:
-            self._dead_letter(record, reason, "decode")
-            return None
+    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Target]:
+        chunk = Chunk.parse(record.value)
+        if chunk.deferral is None:
+            raise PoisonEvent("a chunk of a run is in the deferred topic")
+        for target in self._targets.get(chunk.table, []):
+            if target.column == chunk.column:
+                return chunk, chunk.deferral, target
+        raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
         self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)

@@ -3,18 +3,21 @@
 Exit codes: 0 asked to stop, 70 restart me, 78 the configuration is wrong and restarting will not help.
 """
 
+import functools
 import os
-import signal
+import socket
 from typing import Any, Literal
 
 import structlog
 from prometheus_client import start_http_server
 
 from connectors.kafka import topics
+from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane, open_lane
+from streams.watchdog import Pulse, Watchdog
 
 log = structlog.get_logger()
 
@@ -45,11 +48,10 @@ def run(settings: Settings, role: Role) -> int:
 
 def _start(settings: Settings, role: Role) -> Lane:
     lane = open_lane(settings, role)
-    wanted = [settings.replay_topic]
-    if role == "live":
-        wanted = [settings.deferred_topic, *(t.table.topic(settings.kafka.topic_prefix) for t in settings.tables)]
     # A topic that does not exist yet is left out of Faust's assignment without an error.
-    missing = topics.missing(settings, [*wanted, settings.dead_letter_topic])
+    missing = topics.missing(
+        settings, [*topics_of(settings, role), settings.deferred_topic, settings.dead_letter_topic]
+    )
     if missing:
         raise ConfigurationError(f"topic {missing[0]} does not exist", fix="run `embedsync init`")
     _serve_metrics(settings.metrics.live_port if role == "live" else settings.metrics.replay_port)
@@ -77,8 +79,13 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
 
     from streams import app as application
 
-    app = application.build(settings, lane, role)
+    client_id = f"embedsync-{role}-{socket.gethostname()}-{os.getpid()}"
+    pulse = Pulse(lane.clock.monotonic())
+    app = application.build(settings, lane, role, pulse, client_id)
     app.finalize()
+    outside = Broker(settings, lane, role, client_id)
+    leave = functools.partial(application.leave, EXIT_RESTART)
+    Watchdog(pulse, lane.clock, settings.watchdog, outside, leave).start()
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
@@ -92,6 +99,32 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     return 0
 
 
-def stop_signals() -> tuple[signal.Signals, ...]:
-    """Signals that ask a worker or its supervisor to stop."""
-    return (signal.SIGTERM, signal.SIGINT)
+class Broker:
+    """What the broker says about this worker, for the watchdog."""
+
+    def __init__(self, settings: Settings, lane: Lane, role: Role, client_id: str) -> None:
+        """Remember whom to ask about."""
+        self._offsets = KafkaOffsets(settings, lane.clock)
+        self._client_id = client_id
+        self._group = settings.live_group if role == "live" else settings.replay_group
+        self._topics = topics_of(settings, role)
+
+    def is_member(self) -> bool:
+        """Whether the group lists this process."""
+        return self._client_id in self._offsets.client_ids(self._group)
+
+    def lag(self) -> int:
+        """Events waiting in the partitions that are assigned to this process; none counts during a rebalance."""
+        group = self._offsets.read({self._group: self._topics})[self._group]
+        if group.state != "stable":
+            return 0
+        mine = [p for p in group.partitions if p.member is not None and p.member.client_id == self._client_id]
+        return sum(p.waiting or 0 for p in mine)
+
+
+def topics_of(settings: Settings, role: Role) -> list[str]:
+    """Topics that a role consumes."""
+    if role == "replay":
+        return [settings.replay_topic]
+    changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
+    return [*sorted(changes), settings.deferred_topic]

@@ -113,6 +113,17 @@ class KafkaOffsets:
             for group, asked in groups.items()
         }
 
+    def client_ids(self, group: str) -> set[str]:
+        """Client ids of a group's members.
+
+        Raises:
+            TransientError: the broker did not tell.
+        """
+        described = self._describe([group])[group]
+        if isinstance(described, str):
+            raise TransientError(described)
+        return {str(member.client_id) for member in described.members}
+
     def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:
         """As the port says."""
         return probe.first_records(self._settings, places, timeout, self._clock)

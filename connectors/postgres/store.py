@@ -22,7 +22,7 @@ from connectors.postgres import copy, queries
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
-from schemas.errors import TargetMismatch
+from schemas.errors import TargetMismatch, TransientError
 from schemas.settings import PostgresSettings
 from schemas.snapshot import Snapshot
 from schemas.table import Key
@@ -33,6 +33,10 @@ log = structlog.get_logger()
 ORIGINS = 8
 """Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
 session; max_active_replication_origins is 10 by default)."""
+
+
+class _RowsLocked(Exception):
+    """Rows of a chunk are held by another transaction and have to be deferred first."""
 
 
 class PostgresStore:
@@ -64,15 +68,27 @@ class PostgresStore:
         defer: Defer | None = None,
     ) -> Mapping[Key, Written]:
         """As the port says."""
-        with self._session.transaction() as cursor:
-            outcome = self._write(cursor, target, updates) if updates else {}
-            self._quarantine(cursor, target, refusals)
-            locked = [key for key, written in outcome.items() if written is Written.LOCKED]
-            if locked and defer is not None:
-                defer(locked)
-            if progress is not None:
-                self._advance(cursor, progress, updates, outcome)
-        return outcome
+        if any(update.vector is not None for update in updates):
+            self._ensure_stage(target)
+        deferred: set[Key] = set()
+        while True:
+            left = [update for update in updates if update.key not in deferred]
+            outcome = dict.fromkeys(deferred, Written.LOCKED)
+            try:
+                with self._session.transaction() as cursor:
+                    outcome |= self._write(cursor, target, left) if left else {}
+                    locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred
+                    if locked and defer is not None:
+                        raise _RowsLocked
+                    self._quarantine(cursor, target, refusals)
+                    if progress is not None:
+                        self._advance(cursor, progress, updates, outcome)
+                return outcome
+            except _RowsLocked:
+                # Kafka may take long to answer: not while this transaction holds the neighbours' row locks.
+                if defer is not None:
+                    defer(sorted(locked))
+                deferred |= locked
 
     def position(self, chunk: Chunk) -> int | None:
         """As the port says."""
@@ -107,7 +123,10 @@ class PostgresStore:
     def _set(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
         if not chosen:
             return []
-        stage = sql.Identifier("pg_temp", self._stage(cursor, target))
+        name = self._stages.get((self._session.generation, target.name))
+        if name is None:
+            raise TransientError("the connection was renewed while a write began")
+        stage = sql.Identifier("pg_temp", name)
         vectors = np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
         with cursor.connection.cursor() as copying:
             copying.copy_expert(queries.compose("copy_stage", stage=stage), copy.image(chosen, vectors))
@@ -143,14 +162,15 @@ class PostgresStore:
             "column": target.column,
         }
 
-    def _stage(self, cursor: Cursor, target: Target) -> str:
+    def _ensure_stage(self, target: Target) -> None:
+        """Make the staging table of this session, before the transaction: a rollback would take it away again."""
+        self._session.connection()
         key = (self._session.generation, target.name)
         if key not in self._stages:
             # Number, not name: a table's name may use up the 63 bytes of an identifier.
             name = f"embedsync_stage_{len(self._stages)}"
-            cursor.execute(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
+            self._session.rows(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
             self._stages[key] = name
-        return self._stages[key]
 
     def _check_target(self, cursor: Cursor, target: Target) -> None:
         cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})

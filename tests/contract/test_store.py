@@ -311,9 +311,11 @@ def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
     assert chunk.run is not None
     progress = Progress(chunk.run, 1, 0, 1)
     world.store.write(TARGET, [], (), progress)
+    update = Update(("1",), sha256("x"), unit(1))
     with pytest.raises(LedgerConflict):
-        world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))], (), progress)
+        world.store.write(TARGET, [update], (), progress)
     assert world.stored(1) == (None, None, None)
+    assert world.store.write(TARGET, [update]) == {("1",): Written.WRITTEN}
 
 
 def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) -> None:

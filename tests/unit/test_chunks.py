@@ -123,11 +123,20 @@ def test_a_chunk_of_a_cancelled_run_is_skipped(bench: Bench) -> None:
 
 
 def test_what_is_no_chunk_goes_to_the_dead_letters(bench: Bench) -> None:
-    """Bytes that are no message, a deferral, and a table nobody configured do not stop the lane."""
-    unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",),), uuid4(), 1)
-    for value in (b"{", Chunk(NAME, "embedding", "m", (("1",),)).encode(), unknown.encode()):
+    """Bytes that are no message, and a row that was deferred, do not stop the lane."""
+    for value in (b"{", Chunk(NAME, "embedding", "m", (("1",),)).encode()):
         assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, value))) == []
-    assert len(bench.outbox.dead_letters) == 3
+    assert len(bench.outbox.dead_letters) == 2
+
+
+def test_a_chunk_for_a_table_nobody_configured_fails_and_ends(bench: Bench) -> None:
+    """It is dead-lettered, and its ledger says so: whoever follows the run does not wait for ever."""
+    run = uuid4()
+    unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",), ("2",)), run, 1)
+    entry = bench.store.ledger[str(run), 1] = LedgerEntry()
+    assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, unknown.encode()))) == [2]
+    assert (entry.done, counts(entry)) == (2, {"failed": 2})
+    assert len(bench.outbox.dead_letters) == 1
 
 
 def test_a_key_that_cannot_be_read_fails_alone(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """The live lane on twins: what a batch of events does to rows, vectors and the model."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -215,6 +216,19 @@ def test_a_transaction_lost_in_a_failover_is_not_waited_for_for_ever(bench: Benc
     bench.clock.advance(3601)
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
+
+
+def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> None:
+    """Bytes that are no chunk, a chunk of a run, and a table nobody configured are not passed over in silence."""
+    bench.put(1, "x")
+    bench.store.locked.add(("1",))
+    bench.sync.handle([bench.event(1)])
+    (deferred,) = bench.outbox.chunks
+    elsewhere = dataclasses.replace(deferred, table=TableName("public", "other"))
+    of_a_run = dataclasses.replace(deferred, deferral=None)
+    values = [b"{", elsewhere.encode(), of_a_run.encode()]
+    bench.sync.handle_deferred([Record("t.deferred", 0, i, None, value) for i, value in enumerate(values)])
+    assert [stage for _, _, stage in bench.outbox.dead_letters] == ["decode"] * 3
 
 
 def test_a_locked_row_is_deferred_and_written_later(bench: Bench) -> None:

@@ -1,0 +1,139 @@
+"""The watchdog: a thread that ends the process when it is alive but dead, so that a supervisor starts a new one (I9).
+
+Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a batch is over its budget; no
+assignment although this worker is no spare; nothing is handled although its partitions hold events. The last two are
+asked of the broker, from outside.
+
+Hazard: it runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends
+the process with os._exit: no offset is committed on the way out.
+"""
+
+import faulthandler
+import sys
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from connectors.ports import Clock
+from schemas.errors import EmbedsyncError, Stopping
+from schemas.settings import WatchdogSettings
+
+log = structlog.get_logger()
+
+_CHECK_SECONDS = 1.0
+
+
+class Pulse:
+    """Signs of life, written by the event loop and the lane, read by the watchdog. Times are of a monotonic clock."""
+
+    def __init__(self, now: float) -> None:
+        """Everything counts from the start."""
+        self.loop_moved = now
+        self.assigned = 0
+        self.assignment_changed = now
+        self.progressed = now
+        self.batch_started: float | None = None
+
+    def tick(self, now: float, assigned: int) -> None:
+        """The event loop moves; this many partitions are assigned."""
+        self.loop_moved = now
+        if assigned != self.assigned:
+            self.assigned = assigned
+            self.assignment_changed = now
+
+    def begin(self, now: float) -> None:
+        """Work on a batch begins."""
+        self.batch_started = now
+
+    def finish(self, now: float) -> None:
+        """The batch is handled."""
+        self.batch_started = None
+        self.progressed = now
+
+
+class Outside(Protocol):
+    """What the broker says about this worker. Blocks for seconds; may raise EmbedsyncError when it does not answer."""
+
+    def is_member(self) -> bool:
+        """Whether the group knows this worker: then it waits for partitions by right (a spare, a rebalance)."""
+        ...
+
+    def lag(self) -> int:
+        """Events in the partitions of this worker that it has not handled."""
+        ...
+
+
+def judge(pulse: Pulse, now: float, limits: WatchdogSettings, outside: Outside) -> str | None:
+    """Say why the process should end; None while it is well.
+
+    Args:
+        pulse: its signs of life.
+        now: the same clock.
+        limits: how long each may be missing, in seconds.
+        outside: asked only when something is missing.
+    """
+    if now - pulse.loop_moved > limits.loop_seconds:
+        return f"the event loop has not moved for {now - pulse.loop_moved:.0f} s"
+    if pulse.batch_started is not None:
+        age = now - pulse.batch_started
+        return f"a batch has taken {age:.0f} s, over its budget" if age > limits.batch_seconds else None
+    if pulse.assigned == 0:
+        missing = now - pulse.assignment_changed
+        if missing > limits.idle_seconds and not outside.is_member():
+            return f"no partition has been assigned for {missing:.0f} s, and the group does not know this worker"
+        return None
+    idle = now - max(pulse.progressed, pulse.assignment_changed)
+    if idle > limits.idle_seconds and (waiting := outside.lag()):
+        return f"nothing has been handled for {idle:.0f} s although {waiting} events wait in its partitions"
+    return None
+
+
+class Watchdog:
+    """Judges every second, in a thread of its own."""
+
+    def __init__(
+        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[str], None]
+    ) -> None:
+        """Join the parts. `leave` ends the process; the stack of every thread was written before."""
+        self._pulse = pulse
+        self._clock = clock
+        self._limits = limits
+        self._outside = outside
+        self._leave = leave
+        self._asked = clock.monotonic()
+
+    def start(self) -> None:
+        """Begin to watch. The thread ends with the process, or when the clock is stopped."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                self._clock.wait(_CHECK_SECONDS)
+                reason = judge(self._pulse, self._clock.monotonic(), self._limits, self)
+            except Stopping:
+                return
+            except EmbedsyncError as error:
+                log.warning("the watchdog cannot ask the broker", reason=str(error))
+                continue
+            if reason is not None:
+                faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+                self._leave(reason)
+                return
+
+    def is_member(self) -> bool:
+        """Ask the broker, but not every second: in between, nothing is held against the worker."""
+        return self._outside.is_member() if self._may_ask() else True
+
+    def lag(self) -> int:
+        """Likewise."""
+        return self._outside.lag() if self._may_ask() else 0
+
+    def _may_ask(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._asked < min(self._limits.idle_seconds, 10.0):
+            return False
+        self._asked = now
+        return True

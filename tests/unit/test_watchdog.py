@@ -1,0 +1,88 @@
+"""When a worker that is alive but dead ends itself, and when it is left alone."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from schemas.settings import WatchdogSettings
+from streams.watchdog import Pulse, judge
+
+LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
+
+
+@dataclass
+class Answers:
+    """What the broker would say."""
+
+    member: bool = True
+    waiting: int = 0
+    asked: int = 0
+
+    def is_member(self) -> bool:
+        self.asked += 1
+        return self.member
+
+    def lag(self) -> int:
+        self.asked += 1
+        return self.waiting
+
+
+@pytest.fixture
+def pulse() -> Pulse:
+    """A worker that started at 0 and has two partitions."""
+    made = Pulse(0.0)
+    made.tick(0.0, 2)
+    return made
+
+
+def alive(pulse: Pulse, now: float) -> None:
+    pulse.tick(now, pulse.assigned)
+
+
+def test_a_working_process_is_left_alone_and_nobody_is_asked(pulse: Pulse) -> None:
+    """While batches are handled the broker is not bothered."""
+    answers = Answers(member=False, waiting=1000)
+    for now in range(0, 600, 30):
+        pulse.begin(now)
+        pulse.finish(now + 1)
+        alive(pulse, now + 1)
+        assert judge(pulse, now + 2, LIMITS, answers) is None
+    assert answers.asked == 0
+
+
+def test_a_loop_that_stands_still_ends_it(pulse: Pulse) -> None:
+    """No tick for longer than the limit, whatever else is well."""
+    assert judge(pulse, 60, LIMITS, Answers()) is None
+    assert "event loop" in (judge(pulse, 61, LIMITS, Answers()) or "")
+
+
+def test_a_batch_over_its_budget_ends_it(pulse: Pulse) -> None:
+    """A batch may be long, but not for ever; meanwhile nothing else is held against the worker."""
+    pulse.begin(0)
+    alive(pulse, 899)
+    assert judge(pulse, 899, LIMITS, Answers(waiting=1000)) is None
+    alive(pulse, 901)
+    assert "budget" in (judge(pulse, 901, LIMITS, Answers()) or "")
+
+
+def test_no_progress_with_lag_ends_it(pulse: Pulse) -> None:
+    """Events wait in its partitions and nothing is handled: a zombie."""
+    alive(pulse, 61)
+    assert judge(pulse, 61, LIMITS, Answers(waiting=0)) is None
+    assert "12 events wait" in (judge(pulse, 61, LIMITS, Answers(waiting=12)) or "")
+
+
+def test_no_assignment_ends_it_unless_the_group_knows_it() -> None:
+    """A spare worker, or one in a rebalance, waits by right; one that the group lost does not."""
+    pulse = Pulse(0.0)
+    alive(pulse, 61)
+    assert judge(pulse, 61, LIMITS, Answers(member=True)) is None
+    assert "no partition" in (judge(pulse, 61, LIMITS, Answers(member=False)) or "")
+    assert judge(pulse, 59, LIMITS, Answers(member=False)) is None
+
+
+def test_a_new_assignment_gets_its_time(pulse: Pulse) -> None:
+    """After a rebalance the clock of progress starts anew."""
+    alive(pulse, 300)
+    pulse.tick(300, 6)
+    assert judge(pulse, 350, LIMITS, Answers(waiting=1000)) is None
