@@ -18,9 +18,9 @@ env: ## create the virtual environment from requirements.lock (done by the other
 demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it running
 	@$(BIN)/embedsync demo $(if $(KEEP),--keep)
 
-test: lint ## everything CI runs: lint, unit, contract, integration, acceptance
+test: lint ## everything CI runs: lint, unit, contract, integration, fault, acceptance
 	$(PYTEST) tests/unit
-	$(PYTEST) tests/contract tests/integration tests/acceptance
+	$(PYTEST) tests/contract tests/integration tests/fault tests/acceptance
 
 unit: env ## unit tests only: nothing outside the process, a few seconds
 	$(PYTEST) tests/unit
@@ -43,4 +43,5 @@ lock: env ## resolve pyproject.toml into requirements.lock again
 
 clean: ## stop the local stack, remove it and the environment
 	@[ ! -x $(BIN)/embedsync ] || $(BIN)/embedsync local reset --yes
+	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
 	rm -rf $(VENV) .embedsync .mypy_cache .ruff_cache .pytest_cache

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from connectors.models import open_model
+from connectors.ports import Embedder
 from examples.interview import load as interview
 from examples.interview.overlap import shared
+from streams import search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
@@ -43,6 +45,12 @@ def top(place: Workplace, query: str, count: int = 3) -> list[int]:
     return [int(hit["key"][0]) for hit in json.loads(done.stdout)["hits"]]
 
 
+def best(place: Workplace, embedder: Embedder, query: str, count: int = 1) -> list[int]:
+    """The same in this process, for many queries of one model: loading it takes seconds."""
+    hits = search.find(place.settings, place.session, embedder, query, tables=["public.questions"], limit=count)
+    return [int(hit.key[0]) for hit in hits]
+
+
 def stored(place: Workplace) -> dict[int, np.ndarray]:
     """The vectors in the table."""
     lines = place.execute("SELECT id, embedding::text FROM questions ORDER BY id")
@@ -68,9 +76,10 @@ def test_a_pretrained_english_model_finds_paraphrases(make_workplace: MakeWorkpl
     place = make_workplace(model={"name": str(minilm_folder()), "dimensions": 384})
     place.execute(CREATE_QUESTIONS.format(dimensions=384))
     synced(place, ENGLISH)
-    assert top(place, "protecting login secrets at rest against rainbow tables", 1) == [8]
-    assert top(place, "two keys end up in the same bucket", 1) == [1]
-    assert top(place, "TLS encryption between browser and server", 1) == [3]
+    embedder = open_model(place.settings.model)
+    assert best(place, embedder, "protecting login secrets at rest against rainbow tables") == [8]
+    assert best(place, embedder, "two keys end up in the same bucket") == [1]
+    assert best(place, embedder, "TLS encryption between browser and server") == [3]
 
 
 def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: MakeWorkplace) -> None:
@@ -83,10 +92,11 @@ def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: M
         place.execute("INSERT INTO questions (id, question) VALUES (%s, %s)", (key, text))
     place.start_worker("live")
     place.wait_current(timeout=240)
+    embedder = open_model(place.settings.model)
     found = 0
     for judged in interview.read_queries()[:10]:
         query, relevant = str(judged["query"]), judged["relevant"]
         assert isinstance(relevant, list)
         assert not any(shared(query, questions[key]) for key in relevant)
-        found += bool(set(top(place, query)) & set(relevant))
+        found += bool(set(best(place, embedder, query, 3)) & set(relevant))
     assert found >= 8
