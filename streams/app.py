@@ -59,7 +59,7 @@ class Runner:
         if self._lane.sync is None:
             raise ConfigurationError("this lane is not the live one")
         async for events in stream.noack_take(size, within=linger_seconds):
-            await self._guarded(self._run(self._lane.sync.handle, _records(events)))
+            await self._guarded(self._batch(self._lane.sync.handle, events))
             for event in events:
                 await stream.ack(event)
 
@@ -69,9 +69,7 @@ class Runner:
             raise ConfigurationError("this lane is not the live one")
         sync = self._lane.sync
         async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
-            records = _records(events)
-            await asyncio.sleep(min(sync.due_in(records), _DEFERRED_PAUSE_SECONDS))
-            await self._guarded(self._run(sync.handle_deferred, records))
+            await self._guarded(self._batch(sync.handle_deferred, events, sync.due_in))
             for event in events:
                 await stream.ack(event)
 
@@ -79,7 +77,7 @@ class Runner:
         """Agent body of the replay topic: one chunk at a time, one executor job per micro-batch."""
         async for events in stream.noack_take(1, within=1.0):
             for event in events:
-                await self._guarded(self._work_off(_record(event)))
+                await self._guarded(self._work_off(event))
                 await stream.ack(event)
 
     async def unload_when_idle(self, seconds: float) -> None:
@@ -88,10 +86,22 @@ class Runner:
             await self._guarded(self._run(self._lane.embedder.unload))
             self._last_work = self._lane.clock.monotonic()
 
-    async def _work_off(self, record: Record) -> None:
+    async def _batch(
+        self,
+        handle: Callable[[Sequence[Record]], None],
+        events: Sequence[Any],
+        due_in: Callable[[Sequence[Record]], float] | None = None,
+    ) -> None:
+        """Everything about a batch, so that no part of it can raise out of the loop body."""
+        records = [_record(event) for event in events]
+        if due_in is not None:
+            await asyncio.sleep(min(due_in(records), _DEFERRED_PAUSE_SECONDS))
+        await self._run(handle, records)
+
+    async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
             raise ConfigurationError("this lane is not the replay one")
-        steps = self._lane.chunks.steps(record)
+        steps = self._lane.chunks.steps(_record(event))
         while await self._run(next, steps, None) is not None:
             self._last_work = self._lane.clock.monotonic()
 
@@ -218,7 +228,3 @@ def _record(event: Any) -> Record:
     headers = tuple((str(name), value) for name, value in (message.headers or ()))
     timestamp = round(message.timestamp * 1000) if message.timestamp else None
     return Record(message.topic, message.partition, message.offset, message.key, message.value, headers, timestamp)
-
-
-def _records(events: Sequence[Any]) -> list[Record]:
-    return [_record(event) for event in events]
