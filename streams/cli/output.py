@@ -12,12 +12,12 @@ _PIPE_WIDTH = 200
 """Columns of a table that goes to a file or a pipe: nothing is cut there for want of a terminal's width."""
 
 
-def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() else _PIPE_WIDTH
 
 
-out = _console(sys.stdout)
-err = _console(sys.stderr)
+out = Console(highlight=False, width=_width(sys.stdout))
+err = Console(stderr=True, highlight=False, width=_width(sys.stderr))
 
 
 class Format(StrEnum):

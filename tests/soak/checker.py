@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import psycopg2
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
@@ -21,7 +21,7 @@ from schemas.settings import ModelSettings
 from tests.soak.tables import DIMENSIONS, PROVENANCE, VECTOR, Table, compose, is_blank
 
 _COUNTS = ("embedded", "cleared", "current", "blank", "gone", "changed", "deferred", "failed", "obsolete")
-_CONTENT = rf"({{text}}) !~ E'\\A[ \\t\\r\\n]*\\Z'"
+_CONTENT = r"({text}) !~ E'\\A[ \\t\\r\\n]*\\Z'"
 _NOTHING = " AND ".join(f"{column} IS NULL" for column in (VECTOR, *PROVENANCE))
 
 AUDIT = f"""
@@ -158,27 +158,32 @@ class Rows:
         finished = int(self.ask("SELECT count(*) FROM embedsync.replays WHERE state = 'done'")[0][0])
         total = " + ".join(_COUNTS)
         bad = self.ask(
-            f"SELECT run, chunk, total_keys, done_keys, {total}, failed FROM embedsync.replay_chunks JOIN embedsync.replays"
-            f" USING (run) WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR failed <> 0)"
+            f"SELECT run, chunk, total_keys, done_keys, {total}, failed"
+            " FROM embedsync.replay_chunks JOIN embedsync.replays USING (run)"
+            f" WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR failed <> 0)"
         )
         return finished, [
-            f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add up to {added}, {failed} failed"
+            f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add to {added}, {failed} failed"
             for run, chunk, keys, done, added, failed in bad
         ]
 
 
 class Offsets:
-    """Where the consumer groups stand."""
+    """Where the consumer groups stand. Every question opens a client of its own, and never joins a group."""
 
     def __init__(self, servers: str) -> None:
-        """Connect when asked."""
-        self._servers = servers
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        """Remember how to connect."""
+        self._options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
 
     def consumer(self, group: str) -> Consumer:
-        """A consumer that never joins the group nor commits."""
-        options = {"bootstrap.servers": self._servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
-        return Consumer({**options, "auto.offset.reset": "earliest"})
+        """A consumer that may ask for the group's commits, and is no member as long as it does not subscribe."""
+        options = {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
+        }
+        return Consumer({**self._options, **options})
 
     def lag(self, group: str, topics: Sequence[str]) -> int:
         """Records of the topics that the group has not committed; a log never committed counts from its start.
@@ -200,16 +205,13 @@ class Offsets:
             consumer.close()
 
     def members(self, group: str) -> int:
-        """Members of the group that hold at least one partition, or none where the group is not known."""
-        described = self._admin.describe_consumer_groups([group], request_timeout=5)[group].result()
-        return len(described.members)
+        """Members of the group.
 
-    def commits(self, group: str) -> dict[tuple[str, int], int]:
-        """Committed offset of each partition that has one."""
-        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=5)[
-            group
-        ]
-        return {(p.topic, p.partition): p.offset for p in future.result().topic_partitions or () if p.offset >= 0}
+        Raises:
+            KafkaException: the broker is away.
+        """
+        admin = AdminClient(self._options)
+        return len(admin.describe_consumer_groups([group], request_timeout=5)[group].result().members)
 
 
 AWAY = (psycopg2.Error, KafkaException)

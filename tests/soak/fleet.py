@@ -62,10 +62,10 @@ class Fleet:
         self.exits: Counter[str] = Counter()
         self.unexplained: list[str] = []
         self.restarts: list[str] = []
-        self.slow_stops = 0
+        self.slow_stops: list[str] = []
         self._config = config
         self._directory = directory
-        self._ports = itertools.count(21_000)  # below the range that outgoing connections are given
+        self._ports = itertools.count(20_000 + os.getpid() % 10_000)  # below the range of outgoing connections
         self._numbers = itertools.count(1)
         self._workers: list[Worker] = []
         self._past_encoded = 0.0
@@ -134,7 +134,7 @@ class Fleet:
         code = worker.process.poll()
         if code is None:
             if worker.told is signal.SIGTERM and time.monotonic() - worker.told_at > _STOP_SECONDS:
-                self.slow_stops += 1
+                self.slow_stops.append(f"{worker.name}: {self._last_words(worker)}")
                 self.send(worker, signal.SIGKILL)
             return
         self._workers.remove(worker)

@@ -40,6 +40,7 @@ _HOT = 8
 
 _BLANKS = (None, "", " ", "\n\t \r\n")
 
+ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
 TEXT_KINDS = ("inserted", "text edited", "long text", "key and text changed", "deleted and inserted again", "probe row")
 """Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
 
@@ -92,7 +93,7 @@ class Hand(threading.Thread):
         try:
             work(self._open())
         except psycopg2.Error:
-            self._changes["aborted transactions"] += 1
+            self._changes[ABORTED] += 1
             self._drop()
 
     def _open(self) -> Connection:
@@ -128,7 +129,7 @@ class Hand(threading.Thread):
                 chosen(self, cursor, table)
         if random.random() < 0.1:
             connection.rollback()
-            self._changes["rolled back transactions"] += 1
+            self._changes[ROLLED_BACK] += 1
         else:
             self._commit(connection)
 

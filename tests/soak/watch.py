@@ -41,34 +41,36 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Poll; what the faults take away costs single polls."""
-        consumer = self._offsets.consumer(f"{self._group}-watch")
+        reader, asker = self._offsets.consumer(f"{self._group}-watch"), self._offsets.consumer(self._group)
         try:
             while not self._ended.wait(0.5):
                 try:
-                    self._poll(consumer)
+                    self._poll(reader, asker)
                     self.polls += 1
                 except AWAY:
                     self.skipped += 1
         except BaseException as error:  # noqa: BLE001 - kept, and the campaign fails on it
             self.crash = error
         finally:
-            consumer.close()
+            reader.close()
+            asker.close()
 
     def end(self) -> None:
         """Stop polling, and wait until it has."""
         self._ended.set()
         self.join(60)
 
-    def _poll(self, consumer: Consumer) -> None:
+    def _poll(self, reader: Consumer, asker: Consumer) -> None:
+        """One look. The asker fetches nothing: its questions would wait behind the long polls of its connection."""
         if not self._read:
-            self._assign(consumer)
-        commits = self._offsets.commits(self._group)
-        upto = {place: commits.get(place, 0) for place in self._read if place[0] == self._probe_topic}
+            self._assign(reader)
+        probes = [TopicPartition(*place) for place in self._read if place[0] == self._probe_topic]
+        upto = {(p.topic, p.partition): max(0, p.offset) for p in asker.committed(probes, timeout=5)}
         for topic, partition in self._read:
             if topic == self._deferred_topic:
-                end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)[1]
+                end = asker.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)[1]
                 upto[topic, partition] = end
-        self._consume(consumer, upto)
+        self._consume(reader, upto)
         unwritten = {int(id_) for (id_,) in self._rows.ask(f"SELECT id FROM {PROBE.name} WHERE embedding IS NULL")}
         for (partition, offset), id_ in self._ids.items():
             passed = offset < upto[self._probe_topic, partition]
@@ -94,7 +96,7 @@ class Watch(threading.Thread):
         """Read on until every partition was read up to there; an unread rest is met by the next poll."""
         deadline = time.monotonic() + _READ_SECONDS
         while any(self._read[place] < end for place, end in upto.items()) and time.monotonic() < deadline:
-            for message in consumer.consume(500, timeout=0.1):
+            for message in consumer.consume(100, timeout=0.05):
                 if message.error() is None:
                     self._note(message)
 
