@@ -1,5 +1,6 @@
 """`embedsync lag` on a real broker, database and Connect: it says what is there, and unknown is never a number."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -211,8 +212,16 @@ def test_command_and_check(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_watch_prints_json_lines_and_ends_with_ctrl_c(lanes: Lanes) -> None:
     """`-w -o json`: an object per line; SIGINT is the ordinary end: exit 0, nothing on stderr."""
     arguments = lanes.place.command("lag", "-w", "200ms", "-o", "json")
-    with subprocess.Popen(
-        arguments, cwd=lanes.place.directory, env=lanes.place.environment(), text=True, stdout=-1, stderr=-1
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests may run in one.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(  # noqa: PLW1509 - no thread of ours runs here
+        arguments,
+        preexec_fn=listening,
+        cwd=lanes.place.directory,
+        env=lanes.place.environment(),
+        text=True,
+        stdout=-1,
+        stderr=-1,
     ) as process:
         assert process.stdout
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]

@@ -1,0 +1,28 @@
+"""A short soak campaign: the long one is `make soak`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.timeout(600)
+def test_random_faults_break_no_promise(tmp_path: Path) -> None:
+    """A dozen random faults under load: every row true at each pause, nothing lost, no worker hangs (I1-I4, I7, I9)."""
+    file = tmp_path / "report.json"
+    command = [sys.executable, "-m", "tests.soak", "--faults", "10", "--minutes", "1.2", "--seed", "1", "--json"]
+    done = subprocess.run([*command, str(file)], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(file.read_text(encoding="utf-8"))
+    assert (report["ok"], report["violations"], report["unexplained_exits"]) == (True, [], [])
+    assert sum(report["faults"].values()) >= 3
+    assert len(report["converged"]) == report["checks"] >= 3
+    assert report["polls"] > 0
+    assert report["rows_checked"] > 1000
+    assert report["text_changes"] > 0
+    assert report["vector_writes"]["written"] > 0

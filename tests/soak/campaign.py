@@ -1,0 +1,269 @@
+"""One campaign: load and faults, a pause, the verdict; again and again; then the end that must be still and true.
+
+Hazards:
+- The load is paused for a verdict: with changes on their way nothing could be told from nothing.
+- Lag 0 alone says nothing about changes that capture has not sent yet: the slot must have passed the log position of
+  the pause first.
+- The first violation ends the campaign: what follows would only blur it.
+"""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from connectors.local.stack import LocalStack
+from schemas.settings import Settings
+from tests.soak.checker import AWAY, Offsets, Rows
+from tests.soak.faults import Faults, Hit
+from tests.soak.fleet import Fleet
+from tests.soak.load import ABORTED, ROLLED_BACK, TEXT_KINDS, Load
+from tests.soak.report import Report
+from tests.soak.tables import TABLES
+from tests.soak.watch import Watch
+from tests.support.waiting import until
+
+CONVERGE_SECONDS = 90.0
+_COMMAND_SECONDS = 150.0
+_BATCH = 64
+_SAMPLE = 8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a campaign ends: at that many faults, or after that many seconds, whichever is first."""
+
+    faults: int
+    seconds: float
+
+
+class Campaign:
+    """A campaign on a stack that is ready: tables made, `init` run."""
+
+    def __init__(self, stack: LocalStack, settings: Settings, config: Path, directory: Path, seed: int) -> None:
+        self.report = Report(seed)
+        self._settings = settings
+        self._random = Random(f"{seed}/plan")
+        self._begun = time.monotonic()
+        self._rows = Rows(settings.postgres.dsn, TABLES, seed)
+        self._offsets = Offsets(settings.kafka.bootstrap_servers)
+        self._load = Load(settings.postgres.dsn, seed)
+        self._fleet = Fleet(config, directory)
+        self._faults = Faults(stack, self._fleet, self._random, self._begun)
+        prefix = settings.kafka.topic_prefix
+        topics = [f"{prefix}.public.{table.name}" for table in TABLES]
+        self._live_topics = [*topics, settings.deferred_topic]
+        self._watch = Watch(self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic)
+        self._reached = "nothing"
+
+    def run(self, bounds: Bounds) -> Report:
+        """Run it; the report is there also when it ended early."""
+        self._fleet.start()
+        self._load.start()
+        self._watch.start()
+        try:
+            self._verdict()
+            while self.report.is_clean and (left := self._left(bounds)):
+                self._round(left)
+                self._verdict()
+            self._load.stop()
+            self._watch.end()
+            if self.report.is_clean:
+                self._end()
+            self._judge()
+        finally:
+            self._load.stop()
+            self._collect()
+            self._fleet.stop()
+        return self.report
+
+    def _left(self, bounds: Bounds) -> int:
+        """Faults still to come; 0 when the time is over."""
+        return max(0, bounds.faults - self.report.faults.total()) if self._elapsed() < bounds.seconds else 0
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _say(self, line: str) -> None:
+        print(f"{self._elapsed():6.1f} s  {line}", file=sys.stderr, flush=True)
+
+    def _round(self, most: int) -> None:
+        """Load, a group of faults in the middle of it, and everything back in its place."""
+        self._load.resume()
+        self._replay()
+        self._pass(self._random.uniform(0.3, 1.5))
+        self._load.burst()
+        hits = []
+        for kind in self._faults.group(most):
+            self._pass(self._random.uniform(0.0, 0.4))
+            hit = self._faults.hit(kind)
+            if hit is not None:
+                hits.append(hit)
+                self._note(hit)
+        # Connect gives up its start when no broker answers, so it comes after a broker that is stopped.
+        for hit in sorted(hits, key=lambda hit: (hit.what == "connect", hit.due)):
+            self._pass(hit.due - self._elapsed())
+            hit.undo()
+        self._pass(self._random.uniform(0.0, 1.0))
+
+    def _pass(self, seconds: float) -> None:
+        """Let load and faults work for a while; a crash of the watch ends it."""
+        end = time.monotonic() + seconds
+        until(lambda: time.monotonic() >= end or self._watch.crash, timeout=seconds + 60, what="time to pass")
+        if self._watch.crash:
+            raise self._watch.crash
+
+    def _note(self, hit: Hit) -> None:
+        held = hit.due - hit.at
+        line = f"{hit.kind}: {hit.what}" + (f", for {held:.1f} s" if held else "")
+        self.report.faults[hit.kind] += 1
+        self.report.fault_log.append(f"{hit.at:.1f} s  {line}")
+        self._say(line)
+
+    def _replay(self) -> None:
+        """Now and then, start a `replay run` in the background if none runs."""
+        command = self._faults.command
+        if command is not None:
+            if (code := command.poll()) is None:
+                return
+            self.report.command_exits[str(code)] += 1
+            self._faults.command = None
+        if self._random.random() < 0.5:
+            only = self._unfinished() or self._random.choice(("all", "stale"))
+            self._faults.command = self._fleet.launch("replay-run", "replay", "run", "--only", only)
+
+    def _unfinished(self) -> str | None:
+        """Scope of the run that a killed command left: only a command with the same scope may finish it."""
+        found = self._rows.ask("SELECT scope FROM embedsync.replays WHERE state NOT IN ('done', 'cancelled')")
+        return str(found[0][0]) if found else None
+
+    def _verdict(self) -> None:
+        """Pause, wait until everything is handled, and judge every row."""
+        self._load.pause()
+        began = time.monotonic()
+        try:
+            position = self._position()
+            until(lambda: self._is_handled(position), timeout=CONVERGE_SECONDS, what="lag 0")
+        except AssertionError:
+            self.report.violations.append(f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}")
+            return
+        self.report.converged.append(round(time.monotonic() - began, 2))
+        checked, wrong = self._rows.check(_SAMPLE)
+        self.report.rows_checked += checked
+        self.report.checks += 1
+        self.report.violations += [f"I1, I2, I3: lag is 0, but {problem}" for problem in wrong]
+        self.report.violations += self._rows.audit()[1] + self._watch.violations
+        self.report.unexplained_exits = list(self._fleet.unexplained)
+        self._say(f"converged in {self.report.converged[-1]:.1f} s, {checked} rows checked, {len(wrong)} wrong")
+
+    def _position(self) -> str:
+        found: list[str] = []
+
+        def read() -> bool:
+            try:
+                found.append(str(self._rows.ask("SELECT pg_current_wal_lsn()")[0][0]))
+            except AWAY:
+                return False
+            return True
+
+        until(read, timeout=30, what="Postgres to answer")
+        return found[0]
+
+    def _is_handled(self, position: str) -> bool:
+        """Whether capture has sent everything before the position, and all of it is committed."""
+        try:
+            slot = "SELECT confirmed_flush_lsn >= %s::pg_lsn, confirmed_flush_lsn::text FROM pg_replication_slots"
+            sent, flushed = self._rows.ask(f"{slot} WHERE slot_name = %s", (position, self._settings.slot))[0]
+            if not sent:
+                self._reached = f"capture is at {flushed}, the changes end at {position}"
+                return False
+            lag = self._offsets.lag(self._settings.live_group, self._live_topics)
+            self._reached = f"captured, live lag {lag}, {self._rows.unsettled()} rows neither current nor blank"
+        except AWAY as error:
+            self._reached = f"a service is away ({error})"
+            return False
+        return lag == 0
+
+    def _end(self) -> None:
+        """After the last fault: killed replays are finished, a full replay has nothing to do, nobody hangs."""
+        command = self._faults.command
+        if command is not None:
+            self._await(command)
+        while (only := self._unfinished()) is not None:
+            if self._command(only) not in (0, 1) or self._unfinished() == only:
+                self.report.violations.append(f"replay run --only {only} did not finish the run that was interrupted")
+                return
+        encoded = self._fleet.encoded()
+        for only in ("stale", "all"):
+            if (code := self._command(only)) != 0:
+                self.report.violations.append(f"I2: replay run --only {only} over true rows exited {code}")
+        if again := self._fleet.encoded() - encoded:
+            self.report.violations.append(f"I7: {again} texts encoded by a replay over true rows")
+        checked, wrong = self._rows.check(_SAMPLE * 10)
+        self.report.rows_checked += checked
+        self.report.violations += [f"I1, I2: at the end {problem}" for problem in wrong]
+        self._still()
+
+    def _command(self, only: str) -> int:
+        return self._await(self._fleet.launch("replay-run", "replay", "run", "--only", only))
+
+    def _await(self, command: "subprocess.Popen[bytes]") -> int:
+        try:
+            code = command.wait(_COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            self.report.violations.append(f"I9: replay run did not end within {_COMMAND_SECONDS:g} s")
+            code = command.wait()
+        self.report.command_exits[str(code)] += 1
+        return code
+
+    def _still(self) -> None:
+        """No lag in any group, and every worker that is alive is a member of its group (I9)."""
+        groups = {
+            "live": (self._settings.live_group, self._live_topics),
+            "replay": (self._settings.replay_group, [self._settings.replay_topic]),
+        }
+        for role, (group, topics) in groups.items():
+            try:
+                until(partial(self._is_still, role, group, topics), timeout=CONVERGE_SECONDS, what="a still group")
+            except AssertionError:
+                self.report.violations.append(f"I9: group {group} at the end: {self._reached}")
+
+    def _is_still(self, role: str, group: str, topics: list[str]) -> bool:
+        alive = len(self._fleet.running(role))
+        try:
+            lag, members = self._offsets.lag(group, topics), self._offsets.members(group)
+        except AWAY as error:
+            self._reached = f"the broker does not say ({error})"
+            return False
+        self._reached = f"lag {lag}, {alive} workers alive, {members} members"
+        return lag == 0 and alive == members == self._fleet.wanted[role]
+
+    def _judge(self) -> None:
+        """What is told by sums: the ledger, the audit, and the bound on encoded texts."""
+        self.report.runs_finished, wrong = self._rows.ledger()
+        self.report.violations += wrong
+        self.report.vector_writes, landed = self._rows.audit()
+        found = [*landed, *self._watch.violations]
+        self.report.violations += [problem for problem in found if problem not in self.report.violations]
+        self._collect()
+        # Each fault may cost a batch in each worker that is encoded again; rows changed twice at once cost one more.
+        bound = 1.5 * self.report.text_changes + 4 * _BATCH * self.report.faults.total()
+        if self.report.encoded > bound:
+            self.report.violations.append(f"I7: {self.report.encoded} texts encoded, more than {bound:.0f}")
+
+    def _collect(self) -> None:
+        """The figures that the parts keep."""
+        report, changes = self.report, self._load.changes
+        report.rolled_back, report.aborted = changes.pop(ROLLED_BACK, 0), changes.pop(ABORTED, 0)
+        report.seconds = round(self._elapsed(), 1)
+        report.changes = changes
+        report.text_changes = sum(changes[kind] for kind in TEXT_KINDS)
+        report.encoded = self._fleet.encoded()
+        report.polls, report.polls_skipped = self._watch.polls, self._watch.skipped
+        report.exits, report.restarts = self._fleet.exits, self._fleet.restarts
+        report.slow_stops = self._fleet.slow_stops
+        report.unexplained_exits = list(self._fleet.unexplained)

@@ -1,0 +1,134 @@
+"""What a campaign came to: figures as data, as JSON, and as a table."""
+
+import json
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_SHOWN = 10
+
+
+@dataclass
+class Report:
+    """Figures of one campaign. Durations in seconds.
+
+    Attributes:
+        seed: of all generators.
+        seconds: how long it took, without the start of the stack.
+        faults: by kind.
+        fault_log: each fault: when, kind, what it hit.
+        changes: rows changed by the load, by kind.
+        rolled_back: transactions of the load that were rolled back on purpose.
+        aborted: transactions of the load that a fault, a lock or a deadlock ended.
+        rows_checked: rows judged by the checker, over all checks.
+        checks: quiescent points at which all rows were judged.
+        polls: looks of the watch for I3, and those that a fault took away.
+        violations: promises broken, in words.
+        unexplained_exits: workers that ended as they should not.
+        exits: exit codes of workers.
+        restarts: why workers asked to be restarted (exit 70).
+        slow_stops: workers that took more than 30 s to end after SIGTERM, and were killed as a supervisor does.
+        command_exits: exit codes of `replay run`.
+        converged: from the pause of the load until every row was true, after each group of faults.
+        runs_finished: replay runs in state done.
+        vector_writes: what the audit trigger saw, by kind.
+        encoded: texts the workers encoded.
+        text_changes: changes that need a vector.
+    """
+
+    seed: int
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    fault_log: list[str] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)
+    rolled_back: int = 0
+    aborted: int = 0
+    rows_checked: int = 0
+    checks: int = 0
+    polls: int = 0
+    polls_skipped: int = 0
+    violations: list[str] = field(default_factory=list)
+    unexplained_exits: list[str] = field(default_factory=list)
+    exits: Counter[str] = field(default_factory=Counter)
+    restarts: list[str] = field(default_factory=list)
+    slow_stops: list[str] = field(default_factory=list)
+    command_exits: Counter[str] = field(default_factory=Counter)
+    converged: list[float] = field(default_factory=list)
+    runs_finished: int = 0
+    vector_writes: dict[str, int] = field(default_factory=dict)
+    encoded: int = 0
+    text_changes: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no promise was broken."""
+        return not self.violations and not self.unexplained_exits
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures by name."""
+        return {
+            **{name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()},
+            "ok": self.is_clean,
+            "converged_median": self.median,
+            "converged_worst": max(self.converged, default=None),
+            "encoded_per_text_change": self.per_change,
+        }
+
+    @property
+    def median(self) -> float | None:
+        """Median time to convergence; None when nothing converged."""
+        return statistics.median(self.converged) if self.converged else None
+
+    @property
+    def per_change(self) -> float | None:
+        """Texts encoded per change of a text; None without changes."""
+        return round(self.encoded / self.text_changes, 3) if self.text_changes else None
+
+    def write(self, file: str) -> None:
+        """Write the JSON."""
+        with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
+            json.dump(self.to_json(), out, ensure_ascii=False, indent=2)
+            out.write("\n")
+
+    def print(self) -> None:
+        """Print the table, and what is wrong."""
+        table = Table("FIGURE", "VALUE", box=None, title=f"soak campaign, seed {self.seed}", title_justify="left")
+        rows: list[tuple[str, object]] = [
+            ("faults", f"{self.faults.total()} in {self.seconds:.0f} s"),
+            *((f"  {kind}", count) for kind, count in sorted(self.faults.items())),
+            ("changes", f"{self.changes.total():,}"),
+            *((f"  {kind}", f"{count:,}") for kind, count in sorted(self.changes.items())),
+            ("transactions undone", f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks"),
+            ("rows checked", f"{self.rows_checked:,} at {self.checks} quiescent points"),
+            ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),
+            ("vector writes", _counts(self.vector_writes)),
+            ("texts encoded", f"{self.encoded:,} = {_number(self.per_change)} per change of a text"),
+            ("replay runs finished", self.runs_finished),
+            ("replay command exits", _counts(self.command_exits)),
+            ("worker exits", _counts(self.exits)),
+            ("killed 30 s after SIGTERM", len(self.slow_stops)),
+            ("converged, median / worst", f"{_number(self.median)} / {_number(max(self.converged, default=None))} s"),
+            ("unexplained exits", len(self.unexplained_exits)),
+            ("violations", len(self.violations)),
+        ]
+        for name, value in rows:
+            table.add_row(name, str(value))
+        console = Console()
+        console.print(table)
+        for problem in (*self.violations[:_SHOWN], *self.unexplained_exits[:_SHOWN]):
+            console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
+        if not self.is_clean:
+            last = self.fault_log[-1] if self.fault_log else "none"
+            console.print(f"FAILED with seed {self.seed}; last fault: {last}", markup=False, soft_wrap=True)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in sorted(counts.items())) or "-"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
