@@ -214,9 +214,9 @@ def test_watch_prints_json_lines_and_ends_with_ctrl_c(lanes: Lanes) -> None:
     arguments = lanes.place.command("lag", "-w", "200ms", "-o", "json")
     # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests may run in one.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(  # noqa: PLW1509 - no thread of ours runs here
+    with subprocess.Popen(
         arguments,
-        preexec_fn=listening,
+        preexec_fn=listening,  # noqa: PLW1509 - no thread of ours runs here
         cwd=lanes.place.directory,
         env=lanes.place.environment(),
         text=True,
