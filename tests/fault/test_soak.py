@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 def test_random_faults_break_no_promise(tmp_path: Path) -> None:
     """A dozen random faults under load: every row true at each pause, nothing lost, no worker hangs (I1-I4, I7, I9)."""
     file = tmp_path / "report.json"
-    command = [sys.executable, "-m", "tests.soak", "--faults", "10", "--minutes", "1.2", "--seed", "1", "--json"]
+    command = [sys.executable, "-m", "tests.soak", "--faults", "12", "--minutes", "0.9", "--seed", "1", "--json"]
     done = subprocess.run([*command, str(file)], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(file.read_text(encoding="utf-8"))

@@ -157,6 +157,7 @@ class Campaign:
         self.report.violations += [f"I1, I2, I3: lag is 0, but {problem}" for problem in wrong]
         self.report.violations += self._rows.audit()[1] + self._watch.violations
         self.report.unexplained_exits = list(self._fleet.unexplained)
+        self._load.forget_long_probes()
         self._say(f"converged in {self.report.converged[-1]:.1f} s, {checked} rows checked, {len(wrong)} wrong")
 
     def _position(self) -> str:
@@ -264,6 +265,7 @@ class Campaign:
         report.text_changes = sum(changes[kind] for kind in TEXT_KINDS)
         report.encoded = self._fleet.encoded()
         report.polls, report.polls_skipped = self._watch.polls, self._watch.skipped
+        report.deferrals = self._watch.deferrals
         report.exits, report.restarts = self._fleet.exits, self._fleet.restarts
         report.slow_stops = self._fleet.slow_stops
         report.unexplained_exits = list(self._fleet.unexplained)

@@ -1,7 +1,7 @@
 """The faults: what each kind hits, and how it is undone.
 
 A kind is drawn from a shuffled deck of all kinds, so that a short campaign meets most of them and a long one all,
-about equally often. Faults come in groups of one to three that overlap: each is a hit and, some seconds later, what
+about equally often. Faults come in groups of one to four that overlap: each is a hit and, some seconds later, what
 undoes it.
 """
 
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -71,19 +71,20 @@ class Faults:
         self._fleet = fleet
         self._random = random
         self._begun = begun
-        self._kinds = self._draw()
-        self._back: list[str] = []
+        self._deck: list[str] = []
 
     def group(self, most: int) -> list[str]:
         """Kinds for the next group, at most that many; none meets a part of the stack that another one holds."""
-        wanted = min(most, self._random.choice((1, 2, 2, 3)))
+        wanted = min(most, self._random.choice((1, 2, 3, 4)))
         kinds: list[str] = []
+        later: list[str] = []
         while len(kinds) < wanted:
-            kind = next(self._kinds)
-            if any(_part(kind) and _part(kind) == _part(other) for other in kinds):
-                self._back.append(kind)
-            else:
-                kinds.append(kind)
+            if not self._deck:
+                self._deck = self._random.sample(_DECK, len(_DECK))
+            kind = self._deck.pop()
+            part = _part(kind)
+            (later if part and part in map(_part, kinds) else kinds).append(kind)
+        self._deck += later
         return kinds
 
     def hit(self, kind: str) -> Hit | None:
@@ -96,15 +97,6 @@ class Faults:
         if what in ("live", "replay"):
             return self._worker(kind, what, signal.Signals[f"SIG{verb.upper()}"])
         return self._stop_part(kind, _PARTS[what]) if verb == "stop" else self._kill_part(kind, _PARTS[what])
-
-    def _draw(self) -> Iterator[str]:
-        while True:
-            deck = list(_DECK)
-            self._random.shuffle(deck)
-            for kind in deck:
-                yield kind
-                while self._back:
-                    yield self._back.pop()
 
     def _made(self, kind: str, what: str, hold: float = 0.0, undo: Callable[[], None] = lambda: None) -> Hit:
         now = time.monotonic() - self._begun

@@ -38,6 +38,9 @@ _FEWEST_ROWS = 150
 _HOT = 8
 """Rows at the start of each table that half of the changes meet, so that changes of one row follow each other."""
 
+_SLOW = 8
+"""Long probe texts in a burst: batches that take a while, so that faults and commits fall into the middle of one."""
+
 _BLANKS = (None, "", " ", "\n\t \r\n")
 
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
@@ -87,6 +90,15 @@ class Hand(threading.Thread):
     def burst(self) -> None:
         """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
         self._attempt(self._burst)
+
+    def forget_long_probes(self) -> None:
+        """Delete the probe rows of earlier bursts that are long."""
+        self._attempt(self._forget)
+
+    def _forget(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {PROBE.name} WHERE length(words) >= %s", (_LONG // 2,))
+        connection.commit()
 
     def _attempt(self, work: Callable[[Connection], None]) -> None:
         self._pending.clear()
@@ -144,6 +156,9 @@ class Hand(threading.Thread):
             self._commit(connection)
             for _ in range(5):
                 self.probe(cursor)
+            for _ in range(_SLOW):
+                cursor.execute(f"INSERT INTO {PROBE.name} (words) VALUES (%s)", (long_words(self._random),))
+            self._count("probe row", _SLOW)
             self._commit(connection)
 
     def _keys(self, cursor: Cursor, table: Table, count: int, offset: int | None = None) -> list[Key]:
@@ -321,6 +336,10 @@ class Load:
         for hand in self._hands:
             with hand.busy:
                 pass
+
+    def forget_long_probes(self) -> None:
+        """Delete the long probe rows, which would make every check slower. Only when all rows are true."""
+        self._burster.forget_long_probes()
 
     def stop(self) -> None:
         """End the hands."""

@@ -27,6 +27,7 @@ class Report:
         rows_checked: rows judged by the checker, over all checks.
         checks: quiescent points at which all rows were judged.
         polls: looks of the watch for I3, and those that a fault took away.
+        deferrals: records in the deferred topic: locked rows and early events, and looks that came too soon.
         violations: promises broken, in words.
         unexplained_exits: workers that ended as they should not.
         exits: exit codes of workers.
@@ -51,6 +52,7 @@ class Report:
     checks: int = 0
     polls: int = 0
     polls_skipped: int = 0
+    deferrals: int = 0
     violations: list[str] = field(default_factory=list)
     unexplained_exits: list[str] = field(default_factory=list)
     exits: Counter[str] = field(default_factory=Counter)
@@ -105,6 +107,7 @@ class Report:
             ("transactions undone", f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks"),
             ("rows checked", f"{self.rows_checked:,} at {self.checks} quiescent points"),
             ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),
+            ("records deferred", f"{self.deferrals:,}"),
             ("vector writes", _counts(self.vector_writes)),
             ("texts encoded", f"{self.encoded:,} = {_number(self.per_change)} per change of a text"),
             ("replay runs finished", self.runs_finished),

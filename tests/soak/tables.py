@@ -94,7 +94,8 @@ SMALL = Table(
 PROBE = Table(
     "probe", "id bigint GENERATED ALWAYS AS IDENTITY, words text NOT NULL", ("id",), ("words",), "words", lambda _: ()
 )
-"""Rows are only inserted and their text never changes: an event below the committed offset means a vector is there."""
+"""Rows are inserted, never changed, and deleted only once found true: an event below the committed offset means that
+the row has its vector."""
 
 CHANGING = (ARTICLES, NOTES, LINES, SMALL)
 TABLES = (*CHANGING, PROBE)

@@ -1,9 +1,9 @@
 """The watch for I3: throughout the campaign, no committed offset passes an event whose row is not handled.
 
 Every half second: the live group's committed offsets are read; then the probe topic is read from its beginning up to
-there, which maps offsets to rows; then the rows without a vector. The probe's rows are only inserted and never change,
-so an event below the committed offset with a row without vector is an event that was lost, unless the row was durably
-deferred: the deferred topic is read as well.
+there, which maps offsets to rows; then the rows without a vector. The probe's rows never change, and go only when
+they were found true, so an event below the committed offset with a row without vector is an event that was lost, unless
+the row was durably deferred: the deferred topic is read as well.
 """
 
 import json
@@ -25,6 +25,7 @@ class Watch(threading.Thread):
     def __init__(self, rows: Rows, offsets: Offsets, group: str, probe_topic: str, deferred_topic: str) -> None:
         super().__init__(daemon=True, name="watch")
         self.violations: list[str] = []
+        self.deferrals = 0
         self.polls = 0
         self.skipped = 0
         self.crash: BaseException | None = None
@@ -106,5 +107,7 @@ class Watch(threading.Thread):
         value = json.loads(message.value())
         if place[0] == self._probe_topic:
             self._ids[place[1], message.offset()] = int(value["after"]["id"])
-        elif value["table"] == f"public.{PROBE.name}":
+            return
+        self.deferrals += 1
+        if value["table"] == f"public.{PROBE.name}":
             self._deferred.update(int(key[0]) for key in value["keys"])
