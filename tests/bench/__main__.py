@@ -64,7 +64,7 @@ def latency(endpoints: Endpoints) -> None:
         place.wait_current()
         for _ in range(100):
             place.execute(insert)
-            time.sleep(0.03)
+            time.sleep(0.03)  # paces the load, one commit at a time; nothing is waited for
         place.wait_current()
         lines = place.execute(
             "SELECT extract(epoch FROM embedded_at - at) * 1000 FROM made JOIN questions USING (id) WHERE id > 1"
