@@ -6,6 +6,12 @@ is given, so a stuck worker looks caught up there.
 Hazards:
 - The order of the reads is a rule. Log starts before commits: a commit below the start is then certainly lost. Log
   ends after commits: the lag is then never negative.
+- A client may stay deaf for long after its broker was killed (seen: describing a group timed out again and again).
+  So after any answer that its own library gave in place of the broker (a timeout, a lost connection) it is renewed.
+- Commits are asked by a consumer that never subscribes, one per group, not by the admin client: with a coordinator
+  that is still loading after a broker's restart, `list_consumer_group_offsets` ends the process with a segmentation
+  fault (librdkafka 2.16.0, rd_kafka_handle_OffsetFetch: it tells the client's group to look for the coordinator, and
+  an admin client has no group).
 - Isolation is read_uncommitted, as Faust's consumer has it: otherwise an open transaction looks like lag.
 """
 
@@ -15,8 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -40,6 +46,7 @@ ANSWER_SECONDS = 3.0  # for each later request, once a broker has answered
 _NO_OFFSET = -1001  # librdkafka's RD_KAFKA_OFFSET_INVALID: nothing committed
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # untyped in the client
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # likewise
+_ASKER = {"enable.auto.commit": False, "isolation.level": "read_uncommitted", "allow.auto.create.topics": False}
 _REFUSALS = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED")
 
 
@@ -96,6 +103,8 @@ class KafkaOffsets:
         self._clock = clock
         self._admin: AdminClient | None = None
         self._complaint: str | None = None
+        self._is_deaf = False
+        self._askers: dict[str, Consumer] = {}
 
     def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
         """As the port says."""
@@ -131,6 +140,8 @@ class KafkaOffsets:
     def close(self) -> None:
         """As the port says."""
         self._admin = None
+        for group in list(self._askers):
+            self._forget_asker(group)
 
     def _partitions(self, topics: Sequence[str]) -> dict[str, list[int] | str]:
         """Partition numbers of each topic, or why it has none."""
@@ -162,26 +173,46 @@ class KafkaOffsets:
             request_timeout=ANSWER_SECONDS,
         )
         return {
-            (key.topic, key.partition): _answer(future, lambda info: int(info.offset))
+            (key.topic, key.partition): self._answer(future, lambda info: int(info.offset))
             for key, future in answers.items()
         }
 
     def _commits(self, asked: Mapping[str, Sequence[Place]]) -> dict[str, dict[Place, int | None] | str]:
-        futures = {
-            group: self._open().list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])],
-                request_timeout=ANSWER_SECONDS,
-            )[group]
-            for group, places in asked.items()
-            if places
+        return {group: self._committed(group, places) if places else {} for group, places in asked.items()}
+
+    def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, int | None] | str:
+        """What the group committed, or why that is not known. The consumer never subscribes, so it is no member."""
+        try:
+            if group not in self._askers:
+                self._askers[group] = Consumer(client_config(self._settings, **_ASKER, **{"group.id": group}))
+            found = self._askers[group].committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            self._forget_asker(group)
+            return str(error.args[0].str())
+        return {
+            (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset) for p in found if p.error is None
         }
-        return {group: _answer(futures[group], _committed) if group in futures else {} for group in asked}
+
+    def _forget_asker(self, group: str) -> None:
+        asker = self._askers.pop(group, None)
+        if asker is not None:
+            asker.close()
 
     def _describe(self, groups: Sequence[str]) -> dict[str, Any]:
         answers = self._open().describe_consumer_groups(list(groups), request_timeout=ANSWER_SECONDS)
-        return {group: _answer(future, lambda description: description) for group, future in answers.items()}
+        return {group: self._answer(future, lambda description: description) for group, future in answers.items()}
+
+    def _answer(self, future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
+        """What the broker answered, or the sentence of its refusal."""
+        try:
+            return take(future.result())
+        except KafkaException as error:
+            self._is_deaf = self._is_deaf or error.args[0].code() < 0  # librdkafka's own errors are negative
+            return str(error.args[0].str())
 
     def _open(self) -> AdminClient:
+        if self._is_deaf:
+            self._admin, self._is_deaf = None, False
         if self._admin is None:
             try:
                 self._admin = AdminClient(client_config(self._settings, error_cb=self._complain))
@@ -212,22 +243,6 @@ class KafkaOffsets:
         return TransientError(
             f"Kafka does not answer at {servers} ({why})", fix="check kafka.bootstrap_servers and that the broker runs"
         )
-
-
-def _answer(future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
-    """What the broker answered, or the sentence of its refusal."""
-    try:
-        return take(future.result())
-    except KafkaException as error:
-        return str(error.args[0].str())
-
-
-def _committed(answer: ConsumerGroupTopicPartitions) -> dict[Place, int | None]:
-    return {
-        (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset)
-        for p in answer.topic_partitions or ()
-        if p.error is None
-    }
 
 
 def _rows(
