@@ -2,7 +2,7 @@
 
 Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a batch is over its budget; no
 assignment although this worker is no spare; nothing is handled although its partitions hold events. The last two are
-asked of the broker, from outside.
+asked of the broker, from outside. And a fifth, on the way out: asked to stop, and still there (`Farewell`).
 
 Hazard: it runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends
 the process with os._exit: no offset is committed on the way out.
@@ -23,6 +23,9 @@ from schemas.settings import WatchdogSettings
 log = structlog.get_logger()
 
 _CHECK_SECONDS = 1.0
+
+STOP_SECONDS = 20.0
+"""From the wish to stop to the end of the process, whatever Faust still waits for. A supervisor kills after 30 s."""
 
 
 class Pulse:
@@ -137,3 +140,36 @@ class Watchdog:
             return False
         self._asked = now
         return True
+
+
+class Farewell:
+    """Ends a process that was asked to stop and does not.
+
+    Faust stops without a bound: it waits for a commit, for its consumer's thread and for the group's coordinator, and
+    with a broker that is away each of them may wait for ever (seen: SIGTERM half a second after the broker was
+    killed; the worker's thread had ended with an error, and the worker waited for it until it was killed itself).
+    By then the batch in hand is done or was cut short, and what is not committed is handled again.
+    """
+
+    def __init__(self, is_stopping: Callable[[], bool], clock: Clock, leave: Callable[[str], None]) -> None:
+        """Join the parts.
+
+        Args:
+            is_stopping: whether the process was asked to stop.
+            clock: one that nobody stops: it has to wait while all others are cut short.
+            leave: ends the process.
+        """
+        self._is_stopping = is_stopping
+        self._clock = clock
+        self._leave = leave
+
+    def start(self) -> None:
+        """Begin to watch. The thread ends with the process."""
+        threading.Thread(target=self.watch, name="farewell", daemon=True).start()
+
+    def watch(self) -> None:
+        """Wait for the wish to stop, then for as long as a stop may take, then leave."""
+        while not self._is_stopping():
+            self._clock.wait(_CHECK_SECONDS)
+        self._clock.wait(STOP_SECONDS)
+        self._leave(f"asked to stop, and Faust had not ended after {STOP_SECONDS:g} s")

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import structlog
 from prometheus_client import start_http_server
 
+from connectors.clock import SystemClock
 from connectors.kafka import topics
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane, open_lane
-from streams.watchdog import Pulse, Watchdog
+from streams.watchdog import Farewell, Pulse, Watchdog
 
 log = structlog.get_logger()
 
@@ -89,6 +90,12 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
+
+    def part(reason: str) -> None:
+        application.leave(EXIT_RESTART if app.crashed or worker.crashed else 0, reason)
+
+    # A clock of its own: the lane's is stopped to cut waits short.
+    Farewell(lambda: worker.should_stop or app.should_stop, SystemClock(), part).start()
     try:
         worker.execute_from_commandline()
     except SystemExit as done:

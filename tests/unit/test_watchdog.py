@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from connectors.memory import MemoryClock
 from schemas.settings import WatchdogSettings
-from streams.watchdog import Pulse, judge
+from streams.watchdog import STOP_SECONDS, Farewell, Pulse, judge
 
 LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
 
@@ -86,3 +87,13 @@ def test_a_new_assignment_gets_its_time(pulse: Pulse) -> None:
     alive(pulse, 300)
     pulse.tick(300, 6)
     assert judge(pulse, 350, LIMITS, Answers(waiting=1000)) is None
+
+
+def test_a_process_that_was_asked_to_stop_and_does_not_is_ended() -> None:
+    """Nothing happens before the wish to stop; then it leaves after the bound, earlier than a supervisor kills."""
+    clock = MemoryClock()
+    began = clock.monotonic()
+    left: list[str] = []
+    Farewell(lambda: clock.monotonic() - began >= 100, clock, left.append).watch()
+    assert [reason.startswith("asked to stop") for reason in left] == [True]
+    assert 100 + STOP_SECONDS <= clock.monotonic() - began < 130
