@@ -43,5 +43,5 @@ lock: env ## resolve pyproject.toml into requirements.lock again
 
 clean: ## stop the local stack, remove it and the environment
 	@[ ! -x $(BIN)/embedsync ] || $(BIN)/embedsync local reset --yes
-	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
+	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak fault; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
 	rm -rf $(VENV) .embedsync .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,34 @@
+"""A stack whose parts tests may kill and stop, made once for this folder. The shared one belongs to everybody."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.local.stack import Endpoints, LocalStack
+from tests.conftest import ROOT
+from tests.support import workplace as workplaces
+from tests.support.workplace import Workplace
+
+
+@pytest.fixture(scope="session")
+def fragile() -> Iterator[LocalStack]:
+    """The stack; whoever takes a part away brings it back."""
+    local = LocalStack(ROOT / ".embedsync" / "fault")
+    local.reset()  # what a killed session left
+    local.up()
+    try:
+        yield local
+    finally:
+        local.reset()
+
+
+@contextmanager
+def ready_on(endpoints: Endpoints, directory: Path, **flags: Any) -> Iterator[Workplace]:
+    """A workplace with an empty `public.questions` after `embedsync init`; no worker runs."""
+    with workplaces.workplace(endpoints, directory, **flags) as place:
+        place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
+        place.embedsync("init")
+        yield place
