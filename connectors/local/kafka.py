@@ -49,7 +49,8 @@ class Kafka:
             EmbedsyncError: formatting failed.
         """
         self._home.mkdir(exist_ok=True)
-        wanted = properties.broker(self._shop.state.kafka_port, self._shop.state.controller_port)
+        state = self._shop.state
+        wanted = properties.broker(state.kafka_port, state.controller_port, self._shop.side_door)
         properties.write(self._home / "server.properties", wanted)
         # The last thing that formatting writes; without it the folder is what a killed command left.
         formatted = self._home / "data" / "meta.properties"

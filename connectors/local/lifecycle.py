@@ -20,6 +20,7 @@ from connectors.local.connect import Connect
 from connectors.local.kafka import Kafka
 from connectors.local.parts import Part, PartName, Workshop, failed
 from connectors.local.postgres import Postgres
+from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, Recorded, State
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, Stopping
@@ -35,7 +36,8 @@ _STOP_SECONDS = 30.0
 class Lifecycle:
     """The processes of one stack."""
 
-    def __init__(self, directory: Path, memory: Memory, clock: Clock) -> None:
+    def __init__(self, directory: Path, memory: Memory, clock: Clock, side_door: SideDoor | None = None) -> None:
+        self._side_door = side_door
         self._directory = directory
         self._memory = memory
         self._clock = clock
@@ -44,7 +46,7 @@ class Lifecycle:
     def parts(self, state: State | None) -> list[Part]:
         """The parts in the order of their start; without a state they can only be recognised, not started."""
         known = state or State(0, 0, 0, 0, "", "")
-        shop = Workshop(self._directory, known, self._memory, self._clock, self._check_cancelled)
+        shop = Workshop(self._directory, known, self._memory, self._clock, self._check_cancelled, self._side_door)
         return [Postgres(shop), Kafka(shop), Connect(shop)]
 
     def find(self, part: Part) -> psutil.Process | None:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from connectors.local import processes
 from connectors.local.processes import Command
+from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, State
 from connectors.ports import Clock
 from schemas.errors import EmbedsyncError
@@ -27,6 +28,7 @@ class Workshop:
         memory: where processes are recorded.
         clock: time.
         cancelled: raises Stopping when another part failed.
+        side_door: a second listener of the broker, if there is one.
     """
 
     directory: Path
@@ -34,6 +36,7 @@ class Workshop:
     memory: Memory
     clock: Clock
     cancelled: Callable[[], None]
+    side_door: SideDoor | None = None
 
     def log(self, name: str) -> Path:
         """Log file of a part or of a tool it runs."""

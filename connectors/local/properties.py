@@ -4,6 +4,7 @@ Hazard: Java reads a properties file as ISO-8859-1, so everything outside ASCII 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -70,9 +71,30 @@ BROKER_JVM: Final = ("-Xms128m", "-Xmx384m", *_JVM)
 CONNECT_JVM: Final = ("-Xmx384m", *_JVM)
 
 
-def broker(port: int, controller_port: int) -> dict[str, str]:
+@dataclass(frozen=True)
+class SideDoor:
+    """A second listener of the broker: who comes in by it is told to come to another port from then on.
+
+    Attributes:
+        port: where the broker listens.
+        advertised: the port that clients are sent to, for example that of a proxy in front of `port`.
+    """
+
+    port: int
+    advertised: int
+
+
+def broker(port: int, controller_port: int, side_door: SideDoor | None = None) -> dict[str, str]:
     """The broker's properties on these loopback ports; its data lies in `data` of its working directory."""
     listener = f"PLAINTEXT://127.0.0.1:{port}"
+    if side_door is not None:
+        plain = broker(port, controller_port)
+        return {
+            **plain,
+            "listeners": f"{plain['listeners']},SIDE://127.0.0.1:{side_door.port}",
+            "advertised.listeners": f"{listener},SIDE://127.0.0.1:{side_door.advertised}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SIDE:PLAINTEXT",
+        }
     return {
         **BROKER,
         "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller_port}",

@@ -20,6 +20,7 @@ from connectors.local import account, free_ports, jars, java, postgres
 from connectors.local.lifecycle import ORDER, Lifecycle, Report
 from connectors.local.locks import locked
 from connectors.local.parts import Part, PartName
+from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, State
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, EmbedsyncError
@@ -66,11 +67,18 @@ def _silent(_line: str) -> None:
 class LocalStack:
     """PostgreSQL, Kafka and Kafka Connect in one folder."""
 
-    def __init__(self, directory: Path, clock: Clock | None = None) -> None:
+    def __init__(self, directory: Path, clock: Clock | None = None, side_door: SideDoor | None = None) -> None:
+        """Remember the folder; nothing is started.
+
+        Args:
+            directory: DIR.
+            clock: the system's when None.
+            side_door: a second listener of the broker, which fault tests put a proxy in front of.
+        """
         self.directory = directory.expanduser().resolve()
         self._clock: Clock = clock or SystemClock()
         self._memory = Memory(self.directory / "stack.json")
-        self._lifecycle = Lifecycle(self.directory, self._memory, self._clock)
+        self._lifecycle = Lifecycle(self.directory, self._memory, self._clock, side_door)
 
     def up(self, report: Report = _silent, fetched: jars.Progress = lambda _arrived, _all: None) -> Endpoints:
         """Start what does not run, and return when every part answers.
