@@ -5,12 +5,15 @@ logs of its workers and of the stack stay in .embedsync/soak/work until the next
 """
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import psycopg2
 
+from connectors.local import free_ports
+from connectors.local.properties import SideDoor
 from connectors.local.stack import Endpoints, LocalStack
 from connectors.postgres.session import Session
 from schemas.settings import load
@@ -18,19 +21,29 @@ from tests.soak.campaign import Bounds, Campaign
 from tests.soak.checker import AUDIT, audit_trigger
 from tests.soak.report import Report
 from tests.soak.tables import DIMENSIONS, TABLES
+from tests.support.proxy import HOST, Proxy
 from tests.support.workplace import Workplace
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "soak"
 
 
-def prepare(endpoints: Endpoints, directory: Path) -> Workplace:
-    """A database with the tables of the campaign, `init` run, and the audit trigger on every table."""
+def prepare(endpoints: Endpoints, ways: dict[str, Proxy], directory: Path) -> Workplace:
+    """A database with the tables of the campaign, and settings that lead through the proxies."""
+    dsn, replaced = re.subn(r":\d+/", f":{ways['postgres'].port}/", endpoints.postgres_dsn)
+    if replaced != 1:
+        raise ValueError("the connection string has no single port")
+    servers = f"{HOST}:{ways['kafka'].port}"
     settings = load(
         model={"name": "lexical", "dimensions": DIMENSIONS},
-        postgres={"dsn": endpoints.postgres_dsn},
-        kafka={"bootstrap_servers": endpoints.bootstrap_servers, "topic_prefix": NAME, "session_timeout_seconds": 6},
-        connect={"url": endpoints.connect_url, "heartbeat_seconds": 1},
+        postgres={"dsn": dsn},
+        kafka={"bootstrap_servers": servers, "topic_prefix": NAME, "session_timeout_seconds": 6},
+        connect={
+            "url": endpoints.connect_url,
+            "heartbeat_seconds": 1,
+            "database_host": HOST,
+            "database_port": ways["capture"].port,
+        },
         replay={"chunk_size": 100},
         tables=[{"name": f"public.{table.name}", "text": table.expression} for table in TABLES],
     )
@@ -58,19 +71,28 @@ def run(faults: int, minutes: float, seed: int) -> Report:
     home = ROOT / ".embedsync" / NAME
     work = home / "work"
     shutil.rmtree(work, ignore_errors=True)
-    stack = LocalStack(home)
+    inside, outside = free_ports.choose(2)
+    stack = LocalStack(home, side_door=SideDoor(inside, outside))
     stack.reset()  # what a killed campaign left
     work.mkdir(parents=True)
     clean = False
+    ways: dict[str, Proxy] = {}
     try:
-        place = prepare(stack.up(), work)
+        endpoints = stack.up()
+        postgres = int(endpoints.postgres_dsn.rsplit(":", 1)[1].split("/")[0])
+        ways |= {"postgres": Proxy(postgres), "capture": Proxy(postgres), "kafka": Proxy(inside, outside)}
+        for way in ways.values():
+            way.start()
+        place = prepare(endpoints, ways, work)
         place.embedsync("init")
         place.session.close()
-        audited(place.settings.postgres.dsn)
-        campaign = Campaign(stack, place.settings, place.write_config(), work, seed)
+        audited(endpoints.postgres_dsn)
+        campaign = Campaign(stack, place.settings, place.write_config(), ways, work, seed)
         report = campaign.run(Bounds(faults, minutes * 60))
         clean = report.is_clean
     finally:
+        for way in ways.values():
+            way.stop()
         if clean:
             shutil.rmtree(work)
         else:
@@ -86,11 +108,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all generators")
     parser.add_argument("--minutes", type=float, default=60.0, help="no further fault after this long")
     parser.add_argument("--json", metavar="FILE", help="write the report there as JSON, too")
+    parser.add_argument("--markdown", metavar="FILE", help="write the figures there as a table, too")
     arguments = parser.parse_args()
     report = run(arguments.faults, arguments.minutes, arguments.seed)
     report.print()
     if arguments.json:
         report.write(arguments.json)
+    if arguments.markdown:
+        report.write_markdown(arguments.markdown)
     sys.exit(0 if report.is_clean else 1)
 
 

@@ -9,7 +9,8 @@ Hazards:
 
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,17 @@ from random import Random
 from connectors.local.stack import LocalStack
 from schemas.settings import Settings
 from tests.soak.checker import AWAY, Offsets, Rows
-from tests.soak.faults import Faults, Hit
+from tests.soak.faults import Deck, Processes
 from tests.soak.fleet import Fleet
+from tests.soak.hits import Hit, Stage
+from tests.soak.letters import Letters
 from tests.soak.load import ABORTED, ROLLED_BACK, TEXT_KINDS, Load
+from tests.soak.moments import Moments
+from tests.soak.network import Network
 from tests.soak.report import Report
-from tests.soak.tables import TABLES
+from tests.soak.tables import CHANGING, TABLES
 from tests.soak.watch import Watch
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 CONVERGE_SECONDS = 90.0
@@ -41,21 +47,35 @@ class Bounds:
 
 
 class Campaign:
-    """A campaign on a stack that is ready: tables made, `init` run."""
+    """A campaign on a stack that is ready: tables made, `init` run.
 
-    def __init__(self, stack: LocalStack, settings: Settings, config: Path, directory: Path, seed: int) -> None:
+    Load and checker reach the services directly; the workers go through the proxies, by their configuration.
+    """
+
+    def __init__(
+        self, stack: LocalStack, settings: Settings, config: Path, ways: dict[str, Proxy], directory: Path, seed: int
+    ) -> None:
         self.report = Report(seed)
         self._settings = settings
         self._random = Random(f"{seed}/plan")
-        self._begun = time.monotonic()
-        self._rows = Rows(settings.postgres.dsn, TABLES, seed)
-        self._offsets = Offsets(settings.kafka.bootstrap_servers)
-        self._load = Load(settings.postgres.dsn, seed)
+        self._stage = Stage(self._random)
+        ends = stack.endpoints()
+        dsn = ends.postgres_dsn
+        self._rows = Rows(dsn, TABLES, seed)
+        self._offsets = Offsets(ends.bootstrap_servers)
+        self._load = Load(dsn, seed)
         self._fleet = Fleet(config, directory)
-        self._faults = Faults(stack, self._fleet, self._random, self._begun)
         prefix = settings.kafka.topic_prefix
         topics = [f"{prefix}.public.{table.name}" for table in TABLES]
         self._live_topics = [*topics, settings.deferred_topic]
+        readable = topics[: len(CHANGING)]  # the watch reads the probe's
+        self._letters = Letters(
+            self._stage, self._offsets, ends.bootstrap_servers, readable, settings.dead_letter_topic
+        )
+        self._processes = Processes(self._stage, stack, self._fleet)
+        moments = Moments(self._stage, dsn, self._fleet, ways["postgres"], ways["kafka"])
+        parts = (self._processes, Network(self._stage, ways), moments, self._letters)
+        self._deck = Deck([kind for part in parts for kind in part.kinds()], self._stage)
         self._watch = Watch(self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic)
         self._reached = "nothing"
 
@@ -82,13 +102,11 @@ class Campaign:
 
     def _left(self, bounds: Bounds) -> int:
         """Faults still to come; 0 when the time is over."""
-        return max(0, bounds.faults - self.report.faults.total()) if self._elapsed() < bounds.seconds else 0
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._begun
+        left = bounds.faults - self.report.faults.total()
+        return max(0, left) if self._stage.elapsed() < bounds.seconds else 0
 
     def _say(self, line: str) -> None:
-        print(f"{self._elapsed():6.1f} s  {line}", file=sys.stderr, flush=True)
+        print(f"{self._stage.elapsed():6.1f} s  {line}", file=sys.stderr, flush=True)
 
     def _round(self, most: int) -> None:
         """Load, a group of faults in the middle of it, and everything back in its place."""
@@ -96,23 +114,38 @@ class Campaign:
         self._replay()
         self._pass(self._random.uniform(0.3, 1.5))
         self._load.burst()
+        self._letters.send(self._random.randrange(4))
         hits = []
-        for kind in self._faults.group(most):
+        for kind in self._deck.group(most):
             self._pass(self._random.uniform(0.0, 0.4))
-            hit = self._faults.hit(kind)
+            hit = kind.hit()
             if hit is not None:
                 hits.append(hit)
                 self._note(hit)
-        # Connect gives up its start when no broker answers, so it comes after a broker that is stopped.
-        for hit in sorted(hits, key=lambda hit: (hit.what == "connect", hit.due)):
-            self._pass(hit.due - self._elapsed())
+        self._undo(hits)
+        self._pass(self._random.uniform(0.0, 0.5))
+
+    def _undo(self, hits: Sequence[Hit]) -> None:
+        """Undo each fault when it is due, all at once: a part takes its time to start."""
+        brokers: list[Future[None]] = []
+
+        def undo(hit: Hit) -> None:
+            self._stage.let_pass(max(0.0, hit.due - self._stage.elapsed()))
+            if hit.what == "connect":  # it gives up its start when no broker answers
+                wait(brokers)
             hit.undo()
-        self._pass(self._random.uniform(0.0, 1.0))
+
+        with ThreadPoolExecutor(max(1, len(hits))) as pool:
+            begun = []
+            for hit in sorted(hits, key=lambda hit: hit.what != "kafka"):
+                begun.append(pool.submit(undo, hit))
+                brokers += begun[-1:] if hit.what == "kafka" else []
+        for undone in begun:
+            undone.result()
 
     def _pass(self, seconds: float) -> None:
         """Let load and faults work for a while; a crash of the watch ends it."""
-        end = time.monotonic() + seconds
-        until(lambda: time.monotonic() >= end or self._watch.crash, timeout=seconds + 60, what="time to pass")
+        self._stage.let_pass(max(0.0, seconds), lambda: self._watch.crash)
         if self._watch.crash:
             raise self._watch.crash
 
@@ -125,15 +158,15 @@ class Campaign:
 
     def _replay(self) -> None:
         """Now and then, start a `replay run` in the background if none runs."""
-        command = self._faults.command
+        command = self._processes.command
         if command is not None:
             if (code := command.poll()) is None:
                 return
             self.report.command_exits[str(code)] += 1
-            self._faults.command = None
+            self._processes.command = None
         if self._random.random() < 0.5:
             only = self._unfinished() or self._random.choice(("all", "stale"))
-            self._faults.command = self._fleet.launch("replay-run", "replay", "run", "--only", only)
+            self._processes.command = self._fleet.launch("replay-run", "replay", "run", "--only", only)
 
     def _unfinished(self) -> str | None:
         """Scope of the run that a killed command left: only a command with the same scope may finish it."""
@@ -143,22 +176,50 @@ class Campaign:
     def _verdict(self) -> None:
         """Pause, wait until everything is handled, and judge every row."""
         self._load.pause()
-        began = time.monotonic()
+        began = self._stage.elapsed()
         try:
             position = self._position()
             until(lambda: self._is_handled(position), timeout=CONVERGE_SECONDS, what="lag 0")
         except AssertionError:
             self.report.violations.append(f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}")
             return
-        self.report.converged.append(round(time.monotonic() - began, 2))
-        checked, wrong = self._rows.check(_SAMPLE)
-        self.report.rows_checked += checked
+        self.report.converged.append(round(self._stage.elapsed() - began, 2))
+        wrong = self._judge_rows(_SAMPLE)
         self.report.checks += 1
-        self.report.violations += [f"I1, I2, I3: lag is 0, but {problem}" for problem in wrong]
-        self.report.violations += self._rows.audit()[1] + self._watch.violations
+        self._judge_letters()
+        self._judge_history()
         self.report.unexplained_exits = list(self._fleet.unexplained)
+        self.report.slow_stops = list(self._fleet.slow_stops)
         self._load.forget_long_probes()
-        self._say(f"converged in {self.report.converged[-1]:.1f} s, {checked} rows checked, {len(wrong)} wrong")
+        took, rows = self.report.converged[-1], self.report.rows_checked
+        self._say(f"converged in {took:.1f} s, {wrong} rows wrong, {rows} checked so far")
+
+    def _judge_rows(self, sample: int) -> int:
+        """Every row (I1, I2, I3, I10); the number of rows that are wrong."""
+        found = self._rows.check(sample)
+        self.report.rows_checked += found.checked
+        self.report.rows_poisoned += found.poisoned
+        self.report.rows_lost += len(found.lost)
+        self.report.vectors_untrue += len(found.untrue)
+        wrong = [*found.lost, *found.untrue]
+        self.report.violations += [f"I1, I2, I3, I10: lag is 0, but {problem}" for problem in wrong]
+        return len(wrong)
+
+    def _judge_letters(self) -> None:
+        """Every event that nobody can read is a dead letter (I3, I10)."""
+        missing = self._letters.missing()
+        self.report.rows_lost += len(missing)
+        self.report.violations += [f"I3: lag is 0, but poison event {number} is no dead letter" for number in missing]
+        self.report.poison_events = len(self._letters.sent)
+        self.report.dead_letters = len(self._letters.arrived & self._letters.sent)
+
+    def _judge_history(self) -> None:
+        """What was noted at the moment when it happened (I3, I4, I5)."""
+        self.report.vector_writes, landed = self._rows.audit()
+        passed = self._watch.violations
+        self.report.vectors_untrue += sum(problem not in self.report.violations for problem in landed)
+        self.report.offsets_past = len(passed)
+        self.report.violations += [p for p in (*landed, *passed) if p not in self.report.violations]
 
     def _position(self) -> str:
         found: list[str] = []
@@ -190,22 +251,25 @@ class Campaign:
 
     def _end(self) -> None:
         """After the last fault: killed replays are finished, a full replay has nothing to do, nobody hangs."""
-        command = self._faults.command
+        command = self._processes.command
         if command is not None:
             self._await(command)
         while (only := self._unfinished()) is not None:
             if self._command(only) not in (0, 1) or self._unfinished() == only:
                 self.report.violations.append(f"replay run --only {only} did not finish the run that was interrupted")
                 return
+        self._load.cure()
+        self._verdict()
+        if not self.report.is_clean:
+            return
+        self.report.quarantine_left = int(self._rows.ask("SELECT count(*) FROM embedsync.quarantine")[0][0])
         encoded = self._fleet.encoded()
         for only in ("stale", "all"):
             if (code := self._command(only)) != 0:
                 self.report.violations.append(f"I2: replay run --only {only} over true rows exited {code}")
         if again := self._fleet.encoded() - encoded:
             self.report.violations.append(f"I7: {again} texts encoded by a replay over true rows")
-        checked, wrong = self._rows.check(_SAMPLE * 10)
-        self.report.rows_checked += checked
-        self.report.violations += [f"I1, I2: at the end {problem}" for problem in wrong]
+        self._judge_rows(_SAMPLE * 10)
         self._still()
 
     def _command(self, only: str) -> int:
@@ -247,9 +311,7 @@ class Campaign:
         """What is told by sums: the ledger, the audit, and the bound on encoded texts."""
         self.report.runs_finished, wrong = self._rows.ledger()
         self.report.violations += wrong
-        self.report.vector_writes, landed = self._rows.audit()
-        found = [*landed, *self._watch.violations]
-        self.report.violations += [problem for problem in found if problem not in self.report.violations]
+        self._judge_history()
         self._collect()
         # Each fault may cost a batch in each worker that is encoded again; rows changed twice at once cost one more.
         bound = 1.5 * self.report.text_changes + 4 * _BATCH * self.report.faults.total()
@@ -260,7 +322,7 @@ class Campaign:
         """The figures that the parts keep."""
         report, changes = self.report, self._load.changes
         report.rolled_back, report.aborted = changes.pop(ROLLED_BACK, 0), changes.pop(ABORTED, 0)
-        report.seconds = round(self._elapsed(), 1)
+        report.seconds = round(self._stage.elapsed(), 1)
         report.changes = changes
         report.text_changes = sum(changes[kind] for kind in TEXT_KINDS)
         report.encoded = self._fleet.encoded()

@@ -7,7 +7,8 @@ then be in the rows or in what is not committed yet.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -18,9 +19,20 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
 from schemas.settings import ModelSettings
-from tests.soak.tables import DIMENSIONS, PROVENANCE, VECTOR, Table, compose, is_blank
+from tests.soak.tables import DIMENSIONS, POISON, PROVENANCE, VECTOR, Table, compose, is_blank, is_poison
 
-_COUNTS = ("embedded", "cleared", "current", "blank", "gone", "changed", "deferred", "failed", "obsolete")
+_COUNTS = (
+    "embedded",
+    "cleared",
+    "current",
+    "blank",
+    "gone",
+    "changed",
+    "deferred",
+    "quarantined",
+    "failed",
+    "obsolete",
+)
 _CONTENT = r"({text}) !~ E'\\A[ \\t\\r\\n]*\\Z'"
 _NOTHING = " AND ".join(f"{column} IS NULL" for column in (VECTOR, *PROVENANCE))
 
@@ -34,6 +46,7 @@ BEGIN
     what := CASE
         WHEN NEW.embedding_hash IS NULL AND NEW.{VECTOR} IS NOT NULL THEN 'vector without hash'
         WHEN NEW.embedding_hash IS NULL AND content ~ '[^ \t\r\n]' THEN 'cleared over text'
+        WHEN NEW.embedding_hash IS NOT NULL AND NEW.{VECTOR} IS NULL THEN 'hash without vector'
         WHEN NEW.embedding_hash IS NULL THEN 'cleared'
         WHEN NEW.embedding_hash IS DISTINCT FROM sha256(convert_to(content, 'UTF8')) THEN 'stale over fresh'
         WHEN NEW.embedding_hash IS NOT DISTINCT FROM OLD.embedding_hash THEN 'written again'
@@ -54,6 +67,23 @@ def audit_trigger(table: Table) -> str:
         f"CREATE TRIGGER soak_audit AFTER UPDATE OF {columns} ON {table.name}"
         f" FOR EACH ROW EXECUTE FUNCTION soak.audit('{text}')"
     )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rows came to at a moment when everything was said to be handled.
+
+    Attributes:
+        checked: rows looked at.
+        poisoned: of these, rows whose text the model refuses.
+        lost: rows that are neither current, blank, nor in quarantine for a reason.
+        untrue: vectors of the sample that are not what the model makes of the row's text.
+    """
+
+    checked: int
+    poisoned: int
+    lost: list[str]
+    untrue: list[str]
 
 
 class Rows:
@@ -90,26 +120,49 @@ class Rows:
                 f"{VECTOR} IS NOT NULL AND embedding_model = %s"
                 f" AND embedding_hash = sha256(convert_to({table.expression}, 'UTF8'))"
             )
-            good = f"CASE WHEN {content} THEN coalesce({current}, false) ELSE {_NOTHING} END"
+            good = (
+                f"CASE WHEN {table.expression} LIKE '%%{POISON}%%' THEN true"
+                f" WHEN {content} THEN coalesce({current}, false) ELSE {_NOTHING} END"
+            )
             parts.append(f"(SELECT count(*) FROM {table.name} WHERE NOT ({good}))")
         return int(self.ask(f"SELECT {' + '.join(parts)}", [self._model.model_id] * len(parts))[0][0])
 
-    def check(self, sample: int) -> tuple[int, list[str]]:
-        """Judge every row, and embed a sample of each table again (I1, I2).
-
-        Returns:
-            the rows looked at, and what is wrong.
-        """
-        checked, wrong = 0, []
+    def check(self, sample: int) -> "Judgement":
+        """Judge every row, and embed a sample of each table again (I1, I2, I10)."""
+        checked = poisoned = 0
+        lost: list[str] = []
+        untrue: list[str] = []
+        quarantine = self._quarantine()
         for table in self._tables:
             columns = ", ".join((*table.key, *table.texts, f"{VECTOR}::text", *PROVENANCE))
             rows = self.ask(f"SELECT {columns} FROM {table.name}")
             checked += len(rows)
             split = len(table.key)
-            found = [self._judge(table, row[:split], row[split:]) for row in rows]
-            wrong += [problem for problem in found if problem]
-            wrong += self._compare(table, rows, sample)
-        return checked, wrong
+            for row in rows:
+                text = compose(row[split : split + len(table.texts)])
+                if is_poison(text):
+                    poisoned += 1
+                    problem = self._isolated(table, row[:split], str(text), quarantine)
+                else:
+                    problem = self._judge(table, row[:split], row[split:])
+                lost += [problem] if problem else []
+            untrue += self._compare(table, rows, sample)
+        return Judgement(checked, poisoned, lost, untrue)
+
+    def _quarantine(self) -> dict[tuple[str, tuple[str, ...]], tuple[bytes, str, str]]:
+        found = self.ask("SELECT table_name, key, hash, model, reason FROM embedsync.quarantine")
+        return {(name, tuple(key)): (bytes(hash_), model, reason) for name, key, hash_, model, reason in found}
+
+    def _isolated(
+        self, table: Table, key: Sequence[Any], text: str, quarantine: Mapping[Any, tuple[bytes, str, str]]
+    ) -> str | None:
+        name = f"{table.name} {tuple(key)}"
+        listed = quarantine.get((f"public.{table.name}", tuple(map(str, key))))
+        if listed is None:
+            return f"{name} has a text that the model refuses, and is not in quarantine"
+        if listed[0] != hashlib.sha256(text.encode()).digest() or listed[1] != self._model.model_id:
+            return f"{name} is in quarantine with another text or model"
+        return None if listed[2] else f"{name} is in quarantine without a reason"
 
     def _judge(self, table: Table, key: Sequence[Any], row: Sequence[Any]) -> str | None:
         text = compose(row[: len(table.texts)])
@@ -133,7 +186,9 @@ class Rows:
     def _compare(self, table: Table, rows: Sequence[Sequence[Any]], sample: int) -> list[str]:
         split, end = len(table.key), len(table.key) + len(table.texts)
         full = [
-            (row[:split], text, row[end]) for row in rows if not is_blank(text := compose(row[split:end])) and row[end]
+            (row[:split], text, row[end])
+            for row in rows
+            if not is_blank(text := compose(row[split:end])) and not is_poison(text) and row[end]
         ]
         chosen = self._random.sample(full, min(sample, len(full)))
         made = self._model.encode_documents([str(text) for _, text, _ in chosen])
@@ -145,13 +200,13 @@ class Rows:
         return wrong
 
     def audit(self) -> tuple[dict[str, int], list[str]]:
-        """What the audit trigger noted: writes by kind, and those that break I4."""
+        """What the audit trigger noted: writes by kind, and those that break I4 or I5."""
         counts = {str(what): int(n) for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")}
         bad = self.ask(
             "SELECT what, table_name, at, key FROM soak.audit"
             " WHERE what NOT IN ('written', 'written again', 'cleared') ORDER BY at LIMIT 5"
         )
-        return counts, [f"I4: {what} in {table} at {at}: {key}" for what, table, at, key in bad]
+        return counts, [f"I4, I5: {what} in {table} at {at}: {key}" for what, table, at, key in bad]
 
     def ledger(self) -> tuple[int, list[str]]:
         """Finished runs, and what is wrong in their chunks."""

@@ -1,143 +1,138 @@
-"""The faults: what each kind hits, and how it is undone.
+"""The faults that hit processes: workers, the parts of the stack, the replay command. And the deck of all kinds.
 
 A kind is drawn from a shuffled deck of all kinds, so that a short campaign meets most of them and a long one all,
-about equally often. Faults come in groups of one to four that overlap: each is a hit and, some seconds later, what
-undoes it.
+about equally often. Faults come in groups that overlap: each is a hit and, some seconds later, what undoes it.
 """
 
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
+
+import psutil
 
 from connectors.local.stack import LocalStack
 from tests.soak.fleet import Fleet
+from tests.soak.hits import Hit, Kind, Stage
 
 PartName = Literal["postgres", "kafka", "connect"]
 
-_DECK = (
-    "kill live",
-    "kill live",
-    "kill replay",
-    "term live",
-    "term replay",
-    "stop live",
-    "stop live",
-    "stop replay",
-    "kill connect",
-    "kill broker",
-    "kill postgres",
-    "stop broker",
-    "stop connect",
-    "one worker more",
-    "one worker less",
-    "kill replay command",
-)
-_PARTS: dict[str, PartName] = {"connect": "connect", "broker": "kafka", "postgres": "postgres"}
+_GROUPS = (1, 3, 5, 7, 8, 9, 10)
+"""How many faults a group may have."""
+
 _SESSION_SECONDS = 6.0
+"""Session timeout of the campaign's workers: a stop is to be longer."""
+
 _MOST_LIVE = 4
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A fault that was injected.
+class Deck:
+    """Draws kinds."""
 
-    Attributes:
-        kind: as in the deck.
-        what: process or part that it hit.
-        at: seconds since the campaign began.
-        due: when it is undone, on the same clock.
-        undo: what undoes it.
-    """
+    def __init__(self, kinds: Sequence[Kind], stage: Stage) -> None:
+        """Every kind is in the deck once per mention."""
+        self._kinds = kinds
+        self._random = stage.random
+        self._left: list[Kind] = []
 
-    kind: str
-    what: str
-    at: float
-    due: float
-    undo: Callable[[], None]
+    def group(self, most: int) -> list[Kind]:
+        """Kinds for the next group, at most that many; none meets what another one holds."""
+        wanted = min(most, self._random.choice(_GROUPS))
+        chosen: list[Kind] = []
+        later: list[Kind] = []
+        while len(chosen) < wanted:
+            if not self._left:
+                self._left = self._random.sample(self._kinds, len(self._kinds))
+            kind = self._left.pop()
+            held = kind.holds is not None and kind.holds in {other.holds for other in chosen}
+            (later if held else chosen).append(kind)
+        self._left += later
+        return chosen
 
 
-class Faults:
-    """Draws and injects faults."""
+class Processes:
+    """Faults that hit processes."""
 
-    def __init__(self, stack: LocalStack, fleet: Fleet, random: Random, begun: float) -> None:
+    def __init__(self, stage: Stage, stack: LocalStack, fleet: Fleet) -> None:
         """Nothing is hit yet. `command` is the replay command in the background, for the fault that kills it."""
         self.command: subprocess.Popen[bytes] | None = None
+        self._stage = stage
         self._stack = stack
         self._fleet = fleet
-        self._random = random
-        self._begun = begun
-        self._deck: list[str] = []
 
-    def group(self, most: int) -> list[str]:
-        """Kinds for the next group, at most that many; none meets a part of the stack that another one holds."""
-        wanted = min(most, self._random.choice((1, 2, 3, 4)))
-        kinds: list[str] = []
-        later: list[str] = []
-        while len(kinds) < wanted:
-            if not self._deck:
-                self._deck = self._random.sample(_DECK, len(_DECK))
-            kind = self._deck.pop()
-            part = _part(kind)
-            (later if part and part in map(_part, kinds) else kinds).append(kind)
-        self._deck += later
-        return kinds
+    def kinds(self) -> list[Kind]:
+        """All of them; the live worker, which has most to lose, twice."""
+        return [
+            *(self._worker_kind(verb, "live") for verb in ("kill", "kill", "term", "stop", "stop")),
+            *(self._worker_kind(verb, "replay") for verb in ("kill", "term", "stop")),
+            *(self._kill_kind(name, part) for name, part in _PARTS),
+            *(self._stop_kind(name, part) for name, part in _PARTS),
+            Kind("one worker more", None, lambda: self._resize(more=True)),
+            Kind("one worker less", None, lambda: self._resize(more=False)),
+            Kind("kill replay command", None, self._kill_command),
+        ]
 
-    def hit(self, kind: str) -> Hit | None:
-        """Inject a fault; None when there is nothing that it could hit."""
-        verb, *_, what = kind.split()
-        if kind == "kill replay command":
-            return self._kill_command(kind)
-        if verb == "one":
-            return self._resize(kind)
-        if what in ("live", "replay"):
-            return self._worker(kind, what, signal.Signals[f"SIG{verb.upper()}"])
-        return self._stop_part(kind, _PARTS[what]) if verb == "stop" else self._kill_part(kind, _PARTS[what])
+    def _worker_kind(self, verb: str, role: str) -> Kind:
+        name = f"{verb} {role}"
+        return Kind(name, None, lambda: self._worker(name, role, signal.Signals[f"SIG{verb.upper()}"]))
 
-    def _made(self, kind: str, what: str, hold: float = 0.0, undo: Callable[[], None] = lambda: None) -> Hit:
-        now = time.monotonic() - self._begun
-        return Hit(kind, what, now, now + hold, undo)
+    def _kill_kind(self, name: str, part: PartName) -> Kind:
+        return Kind(f"kill {name}", part, lambda: self._kill_part(f"kill {name}", part))
+
+    def _stop_kind(self, name: str, part: PartName) -> Kind:
+        return Kind(f"stop {name}", part, lambda: self._stop_part(f"stop {name}", part))
 
     def _worker(self, kind: str, role: str, sig: signal.Signals) -> Hit | None:
-        worker = self._fleet.pick(role, self._random)
+        worker = self._fleet.pick(role, self._stage.random)
         if worker is None:
             return None
         self._fleet.send(worker, sig)
         if sig is not signal.SIGSTOP:
-            return self._made(kind, worker.name)
-        hold = _SESSION_SECONDS + self._random.uniform(1.0, 4.0)
-        return self._made(kind, worker.name, hold, lambda: self._fleet.send(worker, signal.SIGCONT))
+            return self._stage.made(kind, worker.name)
+        return self._stage.made(kind, worker.name, self._long(), lambda: self._fleet.send(worker, signal.SIGCONT))
+
+    def _long(self) -> float:
+        """Longer than the session timeout, by a little or by more."""
+        return _SESSION_SECONDS + self._stage.random.uniform(0.5, 2.5)
 
     def _kill_part(self, kind: str, part: PartName) -> Hit:
         self._stack.stop(part, signal.SIGKILL)
-        return self._made(kind, part, self._random.uniform(0.0, 3.0), lambda: self._stack.start(part))
+        hold = self._stage.random.uniform(0.0, 3.0)
+        return self._stage.made(kind, part, hold, lambda: self._stack.start(part))
 
     def _stop_part(self, kind: str, part: PartName) -> Hit | None:
         pid = next((status.pid for status in self._stack.status() if status.name == part), None)
         if pid is None:
             return None
-        os.kill(pid, signal.SIGSTOP)
-        return self._made(kind, part, self._random.uniform(1.0, 8.0), lambda: os.kill(pid, signal.SIGCONT))
+        root = psutil.Process(pid)
+        # Postgres is a process per connection: stopping its first one alone would only refuse new connections.
+        pids = [pid, *(child.pid for child in root.children(recursive=True))]
+        _send(pids, signal.SIGSTOP)
+        hold = self._long() if self._stage.random.random() < 0.5 else self._stage.random.uniform(1.0, 6.0)
+        return self._stage.made(kind, part, hold, lambda: _send(pids, signal.SIGCONT))
 
-    def _resize(self, kind: str) -> Hit:
+    def _resize(self, *, more: bool) -> Hit:
         wanted = self._fleet.wanted
-        more = (kind == "one worker more" and wanted["live"] < _MOST_LIVE) or wanted["live"] == 1
+        more = (more and wanted["live"] < _MOST_LIVE) or wanted["live"] == 1
         wanted["live"] += 1 if more else -1
-        leaving = None if more else self._fleet.pick("live", self._random)
+        leaving = None if more else self._fleet.pick("live", self._stage.random)
         if leaving is not None:
             self._fleet.send(leaving, signal.SIGTERM)
-        return self._made(f"one worker {'more' if more else 'less'}", f"live, {wanted['live']} wanted")
+        return self._stage.made(f"one worker {'more' if more else 'less'}", f"live, {wanted['live']} wanted")
 
-    def _kill_command(self, kind: str) -> Hit | None:
+    def _kill_command(self) -> Hit | None:
         if self.command is None or self.command.poll() is not None:
             return None
         self.command.kill()
-        return self._made(kind, "replay run")
+        return self._stage.made("kill replay command", "replay run")
 
 
-def _part(kind: str) -> str | None:
-    return _PARTS.get(kind.rsplit(maxsplit=1)[-1])
+_PARTS: tuple[tuple[str, PartName], ...] = (("connect", "connect"), ("broker", "kafka"), ("postgres", "postgres"))
+
+
+def _send(pids: Sequence[int], sig: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, sig)

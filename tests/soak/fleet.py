@@ -1,6 +1,7 @@
 """The worker processes: as many as wanted of each role, a dead one replaced at once, as a supervisor would.
 
-Workers are started as a module, not through the installed script, so that PYTHONPATH can name another tree.
+Workers are started as a module (tests/soak/program.py: the shipped program, whose model refuses a certain word), so
+that PYTHONPATH can name another tree.
 
 Hazards:
 - An exit is explained when it is the answer to our own signal, or 70 ("restart me"). All others are kept as
@@ -25,6 +26,7 @@ from random import Random
 
 from connectors.local.free_ports import is_free
 
+ROOT = Path(__file__).parent.parent.parent
 EXIT_RESTART = 70
 _STOP_SECONDS = 30.0
 """What a supervisor grants between SIGTERM and SIGKILL."""
@@ -116,8 +118,10 @@ class Fleet:
 
     def launch(self, log: str, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
         """Start the command line in the background; its output goes to `<log>.log`."""
-        command = [sys.executable, "-m", "streams.cli.main", "--config", str(self._config), *arguments]
-        environment = {**os.environ, "NO_COLOR": "1", "EMBEDSYNC_LOG__FORMAT": "console", **variables}
+        command = [sys.executable, "-m", "tests.soak.program", "--config", str(self._config), *arguments]
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+        own = {"NO_COLOR": "1", "EMBEDSYNC_LOG__FORMAT": "console", "PYTHONPATH": path}
+        environment = {**os.environ, **own, **variables}
         with (self._directory / f"{log}.log").open("ab") as output:
             return subprocess.Popen(command, cwd=self._directory, env=environment, stdout=output, stderr=output)
 

@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from tests.soak.tables import ARTICLES, CHANGING, NOTES, PROBE, Key, Table
+from tests.soak.tables import ARTICLES, CHANGING, NOTES, POISON, PROBE, Key, Table
 
 _WORDS = (
     "index",
@@ -44,7 +44,16 @@ _SLOW = 8
 _BLANKS = (None, "", " ", "\n\t \r\n")
 
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
-TEXT_KINDS = ("inserted", "text edited", "long text", "key and text changed", "deleted and inserted again", "probe row")
+TEXT_KINDS = (
+    "inserted",
+    "text edited",
+    "long text",
+    "key and text changed",
+    "deleted and inserted again",
+    "probe row",
+    "poison text",
+    "poison cured",
+)
 """Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
 
 
@@ -94,6 +103,19 @@ class Hand(threading.Thread):
     def forget_long_probes(self) -> None:
         """Delete the probe rows of earlier bursts that are long."""
         self._attempt(self._forget)
+
+    def cure(self) -> None:
+        """Give every row with a poison text another one."""
+        self._attempt(self._cure)
+
+    def _cure(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            for table in CHANGING:
+                texts = ", ".join(f"{column} = replace({column}, %(poison)s, 'harmless')" for column in table.texts)
+                found = " OR ".join(f"{column} LIKE '%%' || %(poison)s || '%%'" for column in table.texts)
+                cursor.execute(f"UPDATE {table.name} SET {texts} WHERE {found}", {"poison": POISON})
+                self._count("poison cured", cursor.rowcount)
+        self._commit(connection)
 
     def _forget(self, connection: Connection) -> None:
         with connection.cursor() as cursor:
@@ -244,6 +266,17 @@ class Hand(threading.Thread):
         for key in self._keys(cursor, table, 1):
             self._set_text(cursor, table, key, "long text", [long_words(self._random), *["x"] * (len(table.texts) - 1)])
 
+    def poison(self, cursor: Cursor, table: Table) -> None:
+        """A text that the model refuses, in a row that was there or in a new one."""
+        text = [f"{words(self._random)} {POISON}"] * len(table.texts)
+        if self._random.random() < 0.5:
+            key = table.new_key(self._random)
+            self._insert_row(cursor, table, key, "inserted")
+            self._set_text(cursor, table, key, "poison text", text)
+            return
+        for key in self._keys(cursor, table, 1):
+            self._set_text(cursor, table, key, "poison text", text)
+
     def undone(self, cursor: Cursor, table: Table) -> None:
         """An edit rolled back to a savepoint."""
         cursor.execute("SAVEPOINT undone")
@@ -290,6 +323,7 @@ _MIX: tuple[tuple[_Change, float], ...] = (
     (Hand.reborn, 4),
     (Hand.blank, 4),
     (Hand.long_text, 0.7),
+    (Hand.poison, 1.5),
     (Hand.undone, 3),
     (Hand.hold, 0.6),
     (Hand.truncate, 1.5),
@@ -340,6 +374,10 @@ class Load:
     def forget_long_probes(self) -> None:
         """Delete the long probe rows, which would make every check slower. Only when all rows are true."""
         self._burster.forget_long_probes()
+
+    def cure(self) -> None:
+        """Give every row with a poison text another one. Only while Postgres answers."""
+        self._burster.cure()
 
     def stop(self) -> None:
         """End the hands."""

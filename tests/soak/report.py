@@ -28,11 +28,17 @@ class Report:
         checks: quiescent points at which all rows were judged.
         polls: looks of the watch for I3, and those that a fault took away.
         deferrals: records in the deferred topic: locked rows and early events, and looks that came too soon.
+        rows_poisoned: of the rows checked, those with a text that the model refuses, each in quarantine.
+        rows_lost: rows that were not handled although the lag was 0.
+        vectors_untrue: vectors of another text than the row's, when they were written or when they were checked.
+        offsets_past: events below a committed offset whose row was not handled.
+        poison_events: records sent that nobody can read, and those of them that became dead letters.
+        quarantine_left: lines of the quarantine at the end, when no row has a refused text any more.
         violations: promises broken, in words.
         unexplained_exits: workers that ended as they should not.
         exits: exit codes of workers.
         restarts: why workers asked to be restarted (exit 70).
-        slow_stops: workers that took more than 30 s to end after SIGTERM, and were killed as a supervisor does.
+        slow_stops: workers that took more than 30 s to end after SIGTERM, and were killed as a supervisor does (I9).
         command_exits: exit codes of `replay run`.
         converged: from the pause of the load until every row was true, after each group of faults.
         runs_finished: replay runs in state done.
@@ -53,6 +59,13 @@ class Report:
     polls: int = 0
     polls_skipped: int = 0
     deferrals: int = 0
+    rows_poisoned: int = 0
+    rows_lost: int = 0
+    vectors_untrue: int = 0
+    offsets_past: int = 0
+    poison_events: int = 0
+    dead_letters: int = 0
+    quarantine_left: int = 0
     violations: list[str] = field(default_factory=list)
     unexplained_exits: list[str] = field(default_factory=list)
     exits: Counter[str] = field(default_factory=Counter)
@@ -68,7 +81,7 @@ class Report:
     @property
     def is_clean(self) -> bool:
         """Whether no promise was broken."""
-        return not self.violations and not self.unexplained_exits
+        return not self.violations and not self.unexplained_exits and not self.slow_stops
 
     def to_json(self) -> dict[str, Any]:
         """All figures by name."""
@@ -96,16 +109,25 @@ class Report:
             json.dump(self.to_json(), out, ensure_ascii=False, indent=2)
             out.write("\n")
 
-    def print(self) -> None:
-        """Print the table, and what is wrong."""
-        table = Table("FIGURE", "VALUE", box=None, title=f"soak campaign, seed {self.seed}", title_justify="left")
-        rows: list[tuple[str, object]] = [
+    def write_markdown(self, file: str) -> None:
+        """Write the figures as a table for docs/reliability.md."""
+        verdict = "kept" if self.is_clean else "BROKEN"
+        lines = [f"| seed {self.seed} | every promise {verdict} |", "|---|---|"]
+        lines += [f"| {name.strip()} | {value} |" for name, value in self._figures()]
+        with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
+            out.write("\n".join(lines) + "\n")
+
+    def _figures(self) -> list[tuple[str, object]]:
+        return [
             ("faults", f"{self.faults.total()} in {self.seconds:.0f} s"),
             *((f"  {kind}", count) for kind, count in sorted(self.faults.items())),
             ("changes", f"{self.changes.total():,}"),
             *((f"  {kind}", f"{count:,}") for kind, count in sorted(self.changes.items())),
             ("transactions undone", f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks"),
             ("rows checked", f"{self.rows_checked:,} at {self.checks} quiescent points"),
+            ("  with a refused text, in quarantine", f"{self.rows_poisoned:,}"),
+            ("events that nobody can read", f"{self.poison_events}, of which dead letters {self.dead_letters}"),
+            ("quarantine lines left at the end", self.quarantine_left),
             ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),
             ("records deferred", f"{self.deferrals:,}"),
             ("vector writes", _counts(self.vector_writes)),
@@ -116,13 +138,21 @@ class Report:
             ("killed 30 s after SIGTERM", len(self.slow_stops)),
             ("converged, median / worst", f"{_number(self.median)} / {_number(max(self.converged, default=None))} s"),
             ("unexplained exits", len(self.unexplained_exits)),
-            ("violations", len(self.violations)),
+            ("rows lost", self.rows_lost),
+            ("vectors untrue", self.vectors_untrue),
+            ("offsets past an unhandled row", self.offsets_past),
+            ("violations of any kind", len(self.violations)),
         ]
-        for name, value in rows:
+
+    def print(self) -> None:
+        """Print the table, and what is wrong."""
+        table = Table("FIGURE", "VALUE", box=None, title=f"soak campaign, seed {self.seed}", title_justify="left")
+        for name, value in self._figures():
             table.add_row(name, str(value))
         console = Console()
         console.print(table)
-        for problem in (*self.violations[:_SHOWN], *self.unexplained_exits[:_SHOWN]):
+        problems = (*self.violations[:_SHOWN], *self.unexplained_exits[:_SHOWN], *self.slow_stops[:_SHOWN])
+        for problem in problems:
             console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
         if not self.is_clean:
             last = self.fault_log[-1] if self.fault_log else "none"

@@ -11,6 +11,9 @@ from random import Random
 
 Key = tuple[object, ...]
 VECTOR = "embedding"
+POISON = "poisonous"
+"""A text with this word is refused by the campaign's model."""
+
 DIMENSIONS = 64
 PROVENANCE = ("embedding_hash", "embedding_model", "embedded_at")
 
@@ -27,6 +30,7 @@ class Table:
         expression: the text in SQL, for the settings.
         new_key: makes a key.
         small: whether keys are few, reused, and the table is emptied by TRUNCATE now and then.
+        identity: replica identity; FULL makes the publication name no columns.
     """
 
     name: str
@@ -36,13 +40,15 @@ class Table:
     expression: str
     new_key: Callable[[Random], Key]
     small: bool = False
+    identity: str = "DEFAULT"
 
     @property
     def create(self) -> str:
         """DDL."""
         return (
             f"CREATE TABLE {self.name} ({self.columns}, seen integer NOT NULL DEFAULT 0,"
-            f" {VECTOR} vector({DIMENSIONS}), PRIMARY KEY ({', '.join(self.key)}))"
+            f" {VECTOR} vector({DIMENSIONS}), PRIMARY KEY ({', '.join(self.key)}));"
+            f" ALTER TABLE {self.name} REPLICA IDENTITY {self.identity}"
         )
 
     @property
@@ -55,6 +61,11 @@ def compose(parts: Sequence[str | None]) -> str | None:
     """A row's text from its text columns, as the expressions of all tables mean it: NULL if any part is NULL."""
     present = [part for part in parts if part is not None]
     return "\n\n".join(present) if len(present) == len(parts) else None
+
+
+def is_poison(text: str | None) -> bool:
+    """Whether the campaign's model refuses it."""
+    return text is not None and POISON in text
 
 
 def is_blank(text: str | None) -> bool:
@@ -87,6 +98,7 @@ LINES = Table(
     ("words",),
     "words",
     lambda random: (random.choice(_BOOKS), random.randrange(1_000_000)),
+    identity="FULL",
 )
 SMALL = Table(
     "small", "id integer, words text", ("id",), ("words",), "words", lambda random: (random.randrange(40),), small=True

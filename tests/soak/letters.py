@@ -1,0 +1,126 @@
+"""Poison events: records in the change topics that nobody can read, and what must come of each: a dead letter.
+
+A fault lets the dead-letter topic refuse every record for a while, as a full disk or a quota would.
+
+Hazard: a send whose acknowledgement was lost may have arrived: such an event may become a dead letter, and need not.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.soak.checker import Offsets
+from tests.soak.hits import Hit, Kind, Stage
+from tests.support.waiting import until
+
+_MARK = re.compile(rb"poison-event-(\d+)")
+_SHAPES = (
+    b'{"not": "closed", "poison-event-%d',
+    b'{"op":"u","source":{"schema":"public","table":"nowhere"},"after":{"id":"poison-event-%d"}}',
+    b'{"op":"u","source":{"schema":"public","table":"articles"},"after":{"id":"poison-event-%d"}}',
+    b"\xff\xfe poison-event-%d",
+)
+"""No JSON; a table that is not configured; a key of the wrong type, found out by reading; no UTF-8."""
+
+_REFUSED_BYTES, _ALLOWED_BYTES = "10", "1048588"
+
+
+class Letters:
+    """Sends poison events and collects dead letters."""
+
+    def __init__(self, stage: Stage, offsets: Offsets, servers: str, topics: Sequence[str], dead_letters: str) -> None:
+        """Nothing is sent yet. `topics` are change topics whose records nobody else has to understand."""
+        self.sent: set[int] = set()
+        self.arrived: set[int] = set()
+        self._stage = stage
+        self._offsets = offsets
+        self._topics = topics
+        self._dead_letters = dead_letters
+        self._options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
+        self._producer = Producer({**self._options, "acks": "all", "message.timeout.ms": 10_000})
+        self._count = 0
+        self._next: int | None = None
+
+    def kinds(self) -> list[Kind]:
+        """The one fault of this module."""
+        return [Kind("dead letters refused", "kafka", self._refused)]
+
+    def send(self, count: int) -> None:
+        """Send poison events; they count once the broker has them."""
+        for _ in range(count):
+            self._count += 1
+            number = self._count
+
+            def delivered(error: object, _: object, number: int = number) -> None:
+                if error is None:
+                    self.sent.add(number)
+
+            shape = self._stage.random.choice(_SHAPES)
+            topic = self._stage.random.choice(self._topics)
+            self._producer.produce(topic, shape % number, b'{"id": %d}' % number, on_delivery=delivered)
+        self._producer.poll(0)
+
+    def missing(self) -> set[int]:
+        """Events that the broker has and that are no dead letters. Only after lag 0 this is a loss.
+
+        Raises:
+            KafkaException: the broker is away.
+        """
+        self._producer.flush(11)
+        consumer = self._offsets.consumer("soak-letters")
+        try:
+            end = consumer.get_watermark_offsets(TopicPartition(self._dead_letters, 0), timeout=5)[1]
+            self._read(consumer, end)
+        finally:
+            consumer.close()
+        return self.sent - self.arrived
+
+    def _read(self, consumer: Consumer, end: int) -> None:
+        start = OFFSET_BEGINNING if self._next is None else self._next
+        consumer.assign([TopicPartition(self._dead_letters, 0, start)])
+
+        def all_read() -> bool:
+            for message in consumer.consume(100, timeout=0.2):
+                if message.error() is not None:
+                    continue
+                self._next = (message.offset() or 0) + 1
+                if found := _MARK.search(message.value() or b""):
+                    self.arrived.add(int(found[1]))
+            return (self._next or 0) >= end
+
+        until(all_read, timeout=20, what="the dead letters to be read")
+
+    def _refused(self) -> Hit | None:
+        try:
+            self._limit(_REFUSED_BYTES)
+        except KafkaException:
+            return None
+        self.send(self._stage.random.randrange(1, 4))
+        hold = self._stage.random.uniform(1.0, 6.0)
+        return self._stage.made("dead letters refused", self._dead_letters, hold, self._allowed)
+
+    def _allowed(self) -> None:
+        def done() -> bool:
+            try:
+                self._limit(_ALLOWED_BYTES)
+            except KafkaException:
+                return False
+            return True
+
+        until(done, timeout=60, what="the broker to take the limit back")
+
+    def _limit(self, size: str) -> None:
+        entry = ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self._dead_letters, incremental_configs=[entry])
+        answers = AdminClient(self._options).incremental_alter_configs([resource], request_timeout=5)
+        for future in answers.values():
+            future.result()
