@@ -11,18 +11,24 @@ ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.timeout(600)
+FAULTS = 60
+
+
+@pytest.mark.timeout(1800)
 def test_random_faults_break_no_promise(tmp_path: Path) -> None:
-    """A dozen random faults under load: every row true at each pause, nothing lost, no worker hangs (I1-I4, I7, I9)."""
+    """Random faults under load: every row true at each pause, nothing lost, no worker hangs (I1-I5, I7, I9, I10)."""
     file = tmp_path / "report.json"
-    command = [sys.executable, "-m", "tests.soak", "--faults", "12", "--minutes", "0.9", "--seed", "1", "--json"]
+    command = [sys.executable, "-m", "tests.soak", "--faults", str(FAULTS), "--seed", "1", "--json"]
     done = subprocess.run([*command, str(file)], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(file.read_text(encoding="utf-8"))
     assert (report["ok"], report["violations"], report["unexplained_exits"]) == (True, [], [])
-    assert sum(report["faults"].values()) >= 3
-    assert len(report["converged"]) == report["checks"] >= 3
+    assert sum(report["faults"].values()) == FAULTS
+    assert len(report["faults"]) > FAULTS / 3  # a third of a deck's kinds at the very least
+    assert len(report["converged"]) == report["checks"] > 5
     assert report["polls"] > 0
     assert report["rows_checked"] > 1000
     assert report["text_changes"] > 0
+    assert report["rows_poisoned"] > 0
+    assert report["dead_letters"] == report["poison_events"] > 0
     assert report["vector_writes"]["written"] > 0

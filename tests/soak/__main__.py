@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--faults", type=int, default=60, help="how many faults are injected")
     parser.add_argument("--seed", type=int, default=0, help="of all generators")
-    parser.add_argument("--minutes", type=float, default=60.0, help="no further fault after this long")
+    parser.add_argument("--minutes", type=float, default=600.0, help="no further fault after this long")
     parser.add_argument("--json", metavar="FILE", help="write the report there as JSON, too")
     parser.add_argument("--markdown", metavar="FILE", help="write the figures there as a table, too")
     arguments = parser.parse_args()

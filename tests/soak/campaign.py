@@ -32,8 +32,10 @@ from tests.soak.watch import Watch
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
-CONVERGE_SECONDS = 90.0
-_COMMAND_SECONDS = 150.0
+CONVERGE_SECONDS = 300.0
+"""Much longer than it takes, also on a machine with other work: the verdict is on truth; time is a figure."""
+
+_COMMAND_SECONDS = 300.0
 _BATCH = 64
 _SAMPLE = 8
 
