@@ -25,7 +25,7 @@ def test_random_faults_break_no_promise(tmp_path: Path) -> None:
     assert (report["ok"], report["violations"], report["unexplained_exits"]) == (True, [], [])
     assert sum(report["faults"].values()) == FAULTS
     assert len(report["faults"]) > FAULTS / 3  # a third of a deck's kinds at the very least
-    assert len(report["converged"]) == report["checks"] > 5
+    assert len(report["converged"]) == report["checks"] - 2 > 5  # the start and the cure follow no fault
     assert report["polls"] > 0
     assert report["rows_checked"] > 1000
     assert report["text_changes"] > 0

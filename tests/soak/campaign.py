@@ -88,6 +88,7 @@ class Campaign:
         self._watch.start()
         try:
             self._verdict()
+            self.report.converged.clear()  # the start of the workers follows no fault
             while self.report.is_clean and (left := self._left(bounds)):
                 self._round(left)
                 self._verdict()
@@ -192,7 +193,7 @@ class Campaign:
         self._judge_history()
         self.report.unexplained_exits = list(self._fleet.unexplained)
         self.report.slow_stops = list(self._fleet.slow_stops)
-        self._load.forget_long_probes()
+        self._load.forget_probes()
         took, rows = self.report.converged[-1], self.report.rows_checked
         self._say(f"converged in {took:.1f} s, {wrong} rows wrong, {rows} checked so far")
 
@@ -262,6 +263,7 @@ class Campaign:
                 return
         self._load.cure()
         self._verdict()
+        self.report.converged = self.report.converged[: self.report.checks - 2]  # nor does the cure
         if not self.report.is_clean:
             return
         self.report.quarantine_left = int(self._rows.ask("SELECT count(*) FROM embedsync.quarantine")[0][0])

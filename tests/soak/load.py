@@ -41,6 +41,8 @@ _HOT = 8
 _SLOW = 8
 """Long probe texts in a burst: batches that take a while, so that faults and commits fall into the middle of one."""
 
+_PROBES_KEPT = 50
+
 _BLANKS = (None, "", " ", "\n\t \r\n")
 
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
@@ -100,8 +102,8 @@ class Hand(threading.Thread):
         """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
         self._attempt(self._burst)
 
-    def forget_long_probes(self) -> None:
-        """Delete the probe rows of earlier bursts that are long."""
+    def forget_probes(self) -> None:
+        """Delete all probe rows but the last."""
         self._attempt(self._forget)
 
     def cure(self) -> None:
@@ -119,7 +121,8 @@ class Hand(threading.Thread):
 
     def _forget(self, connection: Connection) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {PROBE.name} WHERE length(words) >= %s", (_LONG // 2,))
+            last = f"(SELECT coalesce(max(id), 0) FROM {PROBE.name})"
+            cursor.execute(f"DELETE FROM {PROBE.name} WHERE id <= {last} - %s", (_PROBES_KEPT,))
         connection.commit()
 
     def _attempt(self, work: Callable[[Connection], None]) -> None:
@@ -371,9 +374,9 @@ class Load:
             with hand.busy:
                 pass
 
-    def forget_long_probes(self) -> None:
-        """Delete the long probe rows, which would make every check slower. Only when all rows are true."""
-        self._burster.forget_long_probes()
+    def forget_probes(self) -> None:
+        """Delete probe rows, which would make every check slower. Only when all rows are true."""
+        self._burster.forget_probes()
 
     def cure(self) -> None:
         """Give every row with a poison text another one. Only while Postgres answers."""
