@@ -9,6 +9,7 @@ Hazards:
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from random import Random
 
 from connectors.local.stack import LocalStack
+from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from tests.soak.checker import AWAY, Offsets, Rows
 from tests.soak.faults import Deck, Processes
@@ -97,6 +99,10 @@ class Campaign:
             if self.report.is_clean:
                 self._end()
             self._judge()
+        except (*AWAY, AssertionError, EmbedsyncError, OSError) as error:
+            # The figures so far are worth having, and the faults that led here.
+            traceback.print_exc()
+            self.report.violations.append(f"the campaign could not go on: {type(error).__name__}: {error}")
         finally:
             self._load.stop()
             self._collect()

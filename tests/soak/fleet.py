@@ -67,7 +67,7 @@ class Fleet:
         self.slow_stops: list[str] = []
         self._config = config
         self._directory = directory
-        self._ports = itertools.count(20_000 + os.getpid() % 10_000)  # below the range of outgoing connections
+        self._ports = itertools.count(10_500 + os.getpid() % 3_500)  # below those that stacks and proxies choose from
         self._numbers = itertools.count(1)
         self._workers: list[Worker] = []
         self._past_encoded = 0.0

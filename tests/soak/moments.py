@@ -50,7 +50,7 @@ class Moments:
     def _kill_in_write(self) -> Hit | None:
         """Vectors staged, rows locked, the UPDATE half way: it waits in the audit trigger, for a lock of ours."""
         try:
-            connection = psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak moment")
+            connection = self._connect()
         except psycopg2.Error:
             return None
         try:
@@ -74,7 +74,7 @@ class Moments:
     def _kill_in_deferral(self) -> Hit | None:
         """Rows changed and locked at once, Kafka silent when they are to be deferred, every live worker killed."""
         try:
-            connection = psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak moment")
+            connection = self._connect()
         except psycopg2.Error:
             return None
         try:
@@ -92,6 +92,12 @@ class Moments:
             connection.close()
         names = ", ".join(worker.name for worker in workers)
         return self._stage.made("kill in deferral", names) if workers else None
+
+    def _connect(self) -> psycopg2.extensions.connection:
+        """A session whose commits do not wait when those of all others are held."""
+        return psycopg2.connect(
+            self._dsn, connect_timeout=5, application_name="soak moment", options="-c synchronous_commit=local"
+        )
 
     def _lock_fresh(self, connection: psycopg2.extensions.connection) -> None:
         """Touch some rows, and take them again before anybody else does."""
