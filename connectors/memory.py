@@ -14,6 +14,7 @@ from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
+from schemas.replay import Standing
 from schemas.snapshot import Snapshot
 from schemas.table import Key
 from schemas.target import Target
@@ -38,6 +39,14 @@ class LedgerEntry:
     done: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     cancelled: bool = False
+    state: str = "running"
+    returned: bool = False
+    rate: float | None = None
+    max_live_lag: float | None = None
+    force: bool = False
+    slots: float = 0.0
+    """Seconds of the rate that were taken and not waited for: the twin's time does not pass."""
+    waits: list[str | None] = field(default_factory=list)
 
 
 class MemoryStore:
@@ -92,10 +101,30 @@ class MemoryStore:
                 self.quarantine[refusal.key] = refusal
         return outcome
 
-    def position(self, chunk: Chunk) -> int | None:
+    def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""
         entry = self.ledger.get((str(chunk.run), chunk.number))
-        return None if entry is None or entry.cancelled else entry.done
+        if entry is None or entry.cancelled:
+            return None
+        return Standing(entry.done, entry.state, entry.rate, entry.max_live_lag, entry.force)
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """As the port says."""
+        entry = self.ledger[str(chunk.run), chunk.number]
+        entry.returned = entry.returned or entry.state == "paused"
+        return entry.state == "paused"
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """As the port says."""
+        entry = self.ledger[str(chunk.run), chunk.number]
+        if entry.rate is None:
+            return 0.0
+        before, entry.slots = entry.slots, entry.slots + rows / entry.rate
+        return before
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """As the port says."""
+        self.ledger[str(chunk.run), chunk.number].waits.append(reason)
 
     def finish(self, chunk: Chunk) -> None:
         """As the port says; the twin keeps no state of runs."""

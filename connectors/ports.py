@@ -14,6 +14,7 @@ from typing import Protocol
 from schemas.chunk import Chunk, Progress
 from schemas.document import Reading, Refusal, Update, Vector, Written
 from schemas.record import Record
+from schemas.replay import Standing
 from schemas.table import Key
 from schemas.target import Target
 
@@ -123,8 +124,28 @@ class Ledger(Protocol):
         """Mark the chunk's run as done if this was the last of it."""
         ...
 
-    def position(self, chunk: Chunk) -> int | None:
-        """Keys of the chunk that are already handled; None when its run was cancelled or is not known."""
+    def position(self, chunk: Chunk) -> Standing | None:
+        """Keys of the chunk that are handled, and what its run wants now; None if it was cancelled or is not known."""
+        ...
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """Let a paused run have its chunk back, to be sent again when the run is resumed; the message may then go.
+
+        Returns:
+            False when the run is not paused (any more): the chunk is still the worker's.
+        """
+        ...
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """Take room for some rows under the rate that the run's workers share.
+
+        Returns:
+            seconds until they may start; 0 or less at once, also for a run without a rate.
+        """
+        ...
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """Tell whoever asks about the run why it waits; None once it goes on."""
         ...
 
 

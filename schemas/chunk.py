@@ -95,6 +95,7 @@ class Progress:
     The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found
     to be before the write; what was written, or found changed or locked, is counted by the write itself.
     `failed` rows are in the dead-letter topic; `obsolete` ones were asked for with a model that is no longer wanted.
+    `seconds` is the time that the worker spent on them.
     """
 
     run: UUID
@@ -107,6 +108,7 @@ class Progress:
     quarantined: int = 0
     failed: int = 0
     obsolete: int = 0
+    seconds: float = 0.0
 
 
 class _Deferral(BaseModel):

@@ -157,6 +157,9 @@ class ReplaySettings(_Section):
     micro_batch: int = Field(64, ge=1, le=1000, description="rows embedded and written at a time")
     nice: int = Field(10, ge=0, le=19, description="added to the nice value of the replay worker")
     idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
+    max_live_lag_seconds: float = Field(
+        5.0, gt=0, description="replay waits while the oldest unhandled live change is older; a run may have its own"
+    )
 
 
 class WatchdogSettings(_Section):

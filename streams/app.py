@@ -26,6 +26,7 @@ from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane
 from streams.watchdog import Pulse
+from streams.yielding import Pause
 
 log = structlog.get_logger()
 
@@ -102,8 +103,19 @@ class Runner:
         if self._lane.chunks is None:
             raise ConfigurationError("this lane is not the replay one")
         steps = self._lane.chunks.steps(_record(event))
-        while await self._run(next, steps, None) is not None:
-            self._last_work = self._lane.clock.monotonic()
+        while (step := await self._run(next, steps, None)) is not None:
+            if isinstance(step, Pause):
+                await self._rest(step.seconds)
+            else:
+                self._last_work = self._lane.clock.monotonic()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait outside the executor: each look in between is a job of its own, so the watchdog sees that it lives."""
+        until = self._lane.clock.monotonic() + seconds
+        while (left := until - self._lane.clock.monotonic()) > 0:
+            if self._app.should_stop:
+                raise Stopping("asked to stop while the replay waits")
+            await asyncio.sleep(min(left, 0.5))
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors.clock import SystemClock
+from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.models import open_model
 from connectors.ports import Embedder
@@ -16,6 +17,7 @@ from streams.chunks import Chunks
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
+from streams.yielding import LiveWatch
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def open_lane(settings: Settings, role: str) -> Lane:
     settler = Settler(store, embedder, clock, patience, lane=role)
     if role == "replay":
         chunks = Chunks(targets, store, store, settler, outbox, clock, patience, settings)
+        chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
         return Lane(targets, embedder, store, clock, chunks=chunks)
     origin = settings.postgres.origin
     sync = Sync(targets, store, settler, outbox, clock, patience, settings.live, origin)

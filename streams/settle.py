@@ -61,7 +61,14 @@ class Settler:
             yield from self.read(target, keys[:middle])
             yield from self.read(target, keys[middle:])
 
-    def find(self, target: Target, documents: Sequence[Document], known: dict[bytes, Vector | Refusal]) -> Findings:
+    def find(
+        self,
+        target: Target,
+        documents: Sequence[Document],
+        known: dict[bytes, Vector | Refusal],
+        *,
+        force: bool = False,
+    ) -> Findings:
         """Decide about rows and embed the texts that differ.
 
         Args:
@@ -69,11 +76,15 @@ class Settler:
             documents: rows as read.
             known: what the model made of the texts of this batch, by their hash; new ones are added. The key of a
                 refusal kept here is that of the first row with the text.
+            force: embed current rows anew, and try refused texts again.
         """
         findings = Findings()
         embed: list[Document] = []
         for document in documents:
-            match decide(document, target.model):
+            decision = decide(document, target.model)
+            if force and decision in (Decision.CURRENT, Decision.QUARANTINED):
+                decision = Decision.EMBED
+            match decision:
                 case Decision.CURRENT:
                     findings.current += 1
                 case Decision.BLANK:

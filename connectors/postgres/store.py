@@ -9,6 +9,7 @@ Hazard: the session carries a replication origin, so that capture leaves these w
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import psycopg2
@@ -23,6 +24,7 @@ from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
 from schemas.errors import TargetMismatch, TransientError
+from schemas.replay import Standing
 from schemas.settings import PostgresSettings
 from schemas.snapshot import Snapshot
 from schemas.table import Key
@@ -90,11 +92,23 @@ class PostgresStore:
                     defer(sorted(locked))
                 deferred |= locked
 
-    def position(self, chunk: Chunk) -> int | None:
+    def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""
-        parameters = {"run": str(chunk.run), "number": chunk.number}
-        lines = self._session.rows(queries.text("chunk_position"), parameters)
-        return int(lines[0][0]) if lines else None
+        lines = self._session.rows(queries.text("chunk_position"), _place(chunk))
+        return Standing(*lines[0]) if lines else None
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """As the port says."""
+        return bool(self._session.rows(queries.text("return_chunk"), _place(chunk)))
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """As the port says."""
+        lines = self._session.rows(queries.text("take_slot"), {"run": str(chunk.run), "rows": rows})
+        return float(lines[0][0]) if lines else 0.0
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """As the port says."""
+        self._session.rows(queries.text("note_wait"), {"run": str(chunk.run), "reason": reason})
 
     def finish(self, chunk: Chunk) -> None:
         """As the port says."""
@@ -192,9 +206,8 @@ class PostgresStore:
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
         }
-        names = ("number", "start", "handled", "current", "blank", "gone", "quarantined", "failed", "obsolete")
-        fixed = {name: getattr(progress, name) for name in names}
-        cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
+        fixed = asdict(progress) | {"run": str(progress.run)}
+        cursor.execute(queries.text("advance_chunk"), {**fixed, **counts})
         if cursor.rowcount != 1:
             raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
 
@@ -234,6 +247,10 @@ def _words(error: psycopg2.Error) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms"
+
+
+def _place(chunk: Chunk) -> dict[str, object]:
+    return {"run": str(chunk.run), "number": chunk.number}
 
 
 def _bytes(value: memoryview | None) -> bytes | None:

@@ -15,6 +15,7 @@ from connectors.postgres.store import PostgresStore
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Decision, Refusal, Update, Vector, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
+from schemas.replay import Standing
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from tests.support.workplace import Workplace
@@ -39,6 +40,9 @@ class World(Protocol):
     def edit_in_transaction(self, key: int, text: str) -> AbstractContextManager[int]: ...
     def chunk(self, keys: int) -> Chunk: ...
     def cancel(self, chunk: Chunk) -> None: ...
+    def steer(self, chunk: Chunk, state: str, rate: float | None = None) -> None: ...
+    def returned(self, chunk: Chunk) -> bool: ...
+    def waits(self, chunk: Chunk) -> str | None: ...
     def counts(self, chunk: Chunk) -> dict[str, int]: ...
     def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]: ...
 
@@ -81,6 +85,16 @@ class MemoryWorld:
     def cancel(self, chunk: Chunk) -> None:
         self.store.ledger[str(chunk.run), chunk.number].cancelled = True
 
+    def steer(self, chunk: Chunk, state: str, rate: float | None = None) -> None:
+        entry = self.store.ledger[str(chunk.run), chunk.number]
+        entry.state, entry.rate = state, rate
+
+    def returned(self, chunk: Chunk) -> bool:
+        return self.store.ledger[str(chunk.run), chunk.number].returned
+
+    def waits(self, chunk: Chunk) -> str | None:
+        return self.store.ledger[str(chunk.run), chunk.number].waits[-1]
+
     def counts(self, chunk: Chunk) -> dict[str, int]:
         return {k: v for k, v in self.store.ledger[str(chunk.run), chunk.number].counts.items() if v}
 
@@ -92,11 +106,9 @@ class MemoryWorld:
 class PostgresWorld:
     def __init__(self, place: Workplace) -> None:
         self._place = place
-        place.execute(
-            queries.text("migrations/001_schema").replace(
-                "CREATE TABLE", "CREATE SCHEMA IF NOT EXISTS embedsync; CREATE TABLE", 1
-            )
-        )
+        place.execute("CREATE SCHEMA embedsync")
+        for migration in sorted((queries.FOLDER / "migrations").glob("*.sql")):
+            place.execute(migration.read_text(encoding="utf-8"))
         place.execute(
             "ALTER TABLE questions ADD embedding_hash bytea, ADD embedding_model text, ADD embedded_at timestamptz"
         )
@@ -147,6 +159,19 @@ class PostgresWorld:
 
     def cancel(self, chunk: Chunk) -> None:
         self._place.execute("UPDATE embedsync.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
+
+    def steer(self, chunk: Chunk, state: str, rate: float | None = None) -> None:
+        self._place.execute(
+            "UPDATE embedsync.replays SET state = %s, rate = %s WHERE run = %s", (state, rate, str(chunk.run))
+        )
+
+    def returned(self, chunk: Chunk) -> bool:
+        query = "SELECT returned FROM embedsync.replay_chunks WHERE run = %s"
+        return bool(self._place.value(query, (str(chunk.run),)))
+
+    def waits(self, chunk: Chunk) -> str | None:
+        value = self._place.value("SELECT waiting FROM embedsync.replays WHERE run = %s", (str(chunk.run),))
+        return None if value is None else str(value)
 
     def counts(self, chunk: Chunk) -> dict[str, int]:
         names = (
@@ -300,7 +325,7 @@ def test_the_ledger_moves_with_the_vectors(world: World) -> None:
     assert chunk.run is not None
     updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("before"), unit(2))]
     world.store.write(TARGET, updates, (), Progress(chunk.run, 1, 0, 4, current=1, gone=1))
-    assert world.store.position(chunk) == 4
+    assert world.store.position(chunk) == Standing(4)
     assert world.counts(chunk) == {"embedded": 1, "changed": 1, "current": 1, "gone": 1}
 
 
@@ -332,7 +357,7 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
     with world.lock(1):
         with pytest.raises(ConnectionError):
             world.store.write(TARGET, updates, (), progress, failing)
-        assert world.store.position(chunk) == 0
+        assert world.store.position(chunk) == Standing(0)
         deferred: list[object] = []
         world.store.write(TARGET, updates, (), progress, deferred.extend)
     assert deferred == [("1",)]
@@ -342,10 +367,40 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
 def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     """Chunks of a cancelled or unknown run are to be skipped."""
     chunk = world.chunk(1)
-    assert world.store.position(chunk) == 0
+    assert world.store.position(chunk) == Standing(0)
     world.cancel(chunk)
     assert world.store.position(chunk) is None
     assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
+
+
+def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:
+    """A chunk is given back while its run is paused; a worker that comes too late keeps it."""
+    chunk = world.chunk(1)
+    assert not world.store.give_back(chunk)
+    assert not world.returned(chunk)
+    world.steer(chunk, "paused")
+    assert world.store.position(chunk) == Standing(0, "paused")
+    assert world.store.give_back(chunk)
+    assert world.returned(chunk)
+
+
+def test_slots_of_a_rate_follow_one_another(world: World) -> None:
+    """The first rows may start at once, the next when the rate allows; without a rate nothing is waited for."""
+    chunk = world.chunk(1)
+    assert world.store.take_slot(chunk, 10) <= 0
+    world.steer(chunk, "running", rate=0.5)
+    assert world.store.position(chunk) == Standing(0, "running", 0.5)
+    assert world.store.take_slot(chunk, 10) <= 0
+    assert 10 < world.store.take_slot(chunk, 10) <= 20
+    assert 30 < world.store.take_slot(chunk, 10) <= 40
+
+
+def test_a_reason_for_waiting_is_told_and_taken_back(world: World) -> None:
+    """Whoever asks about the run sees why it waits, until it goes on."""
+    chunk = world.chunk(1)
+    for reason in ("live lag 41s > 30s", None):
+        world.store.note_wait(chunk, reason)
+        assert world.waits(chunk) == reason
 
 
 def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:
