@@ -1,7 +1,7 @@
 """What a run would do and cost, before it does anything: rows, texts, chunks, time, WAL, disk.
 
-Sources of the constants: a pgvector value has 4 bytes a number and 8 more (its documentation). A row over about 2 kB has
-its vector moved to TOAST, uncompressed, in pieces of 1,996 bytes (TOAST_MAX_CHUNK_SIZE with 8 kB pages). The rest was
+Sources of the constants: a pgvector value has 4 bytes a number and 8 more (its documentation). A row over 2 kB has its
+vector moved to TOAST, uncompressed, in pieces of 1,996 bytes (TOAST_MAX_CHUNK_SIZE with 8 kB pages). The rest was
 measured with `python -m tests.bench scale` on PostgreSQL 18.
 
 Hazard: WAL and disk are estimates, without the indexes over vectors, whose cost depends on their graph; the plan says

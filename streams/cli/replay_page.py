@@ -172,7 +172,7 @@ def figures(scope: ScopeProgress, rate: float | None) -> str:
     parts = [f"{scope.done:,}/{scope.total:,}", f"{int(100 * scope.done / scope.total)}%" if scope.total else "100%"]
     if rate:
         parts.append(f"{rate:,.0f} rows/s")
-        if scope.done < scope.total and not scope.waiting:
+        if scope.done < scope.total:
             parts.append(f"ETA {eta((scope.total - scope.done) / rate)}")
     counts = (
         ("current", scope.current),
