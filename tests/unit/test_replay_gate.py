@@ -67,7 +67,8 @@ def test_between_micro_batches_the_replay_waits_for_the_live_lane(waiting: Waiti
     assert pause.reason == waiting.entry.waits[-1] == "live lag 41s > 5s"
     waiting.view = LiveView(1, 0.0)
     assert list(steps) == [2]
-    assert (waiting.entry.waits[-1], waiting.entry.counts["embedded"]) == (None, 4)
+    assert waiting.entry.waits[1:] == [None]
+    assert waiting.entry.counts["embedded"] == 4
 
 
 def test_a_long_wait_sends_the_chunk_to_the_end_of_the_topic(waiting: Waiting) -> None:
@@ -95,9 +96,9 @@ def test_a_paused_run_gets_its_chunk_back(waiting: Waiting) -> None:
 def test_a_rate_spaces_the_micro_batches(waiting: Waiting) -> None:
     """Each takes its slot once, with at most a second's worth of rows."""
     waiting.entry.rate = 1.0
-    pauses, rows = [], []
-    for step in waiting.steps():
-        (pauses if isinstance(step, Pause) else rows).append(step)
+    steps = list(waiting.steps())
+    pauses = [step for step in steps if isinstance(step, Pause)]
+    rows = [step for step in steps if not isinstance(step, Pause)]
     assert (rows, [pause.seconds for pause in pauses]) == ([1, 1, 1, 1], [1.0, 2.0, 3.0])
 
 
