@@ -49,6 +49,11 @@ def done_keys(place: Workplace) -> int:
     return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
 
 
+def _further(place: Workplace, command: "subprocess.Popen[bytes]", goal: int) -> None:
+    what = "some progress"
+    until(lambda: done_keys(place) >= min(goal, 2000) or command.poll() is not None, timeout=60, what=what)
+
+
 def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace) -> None:
     """The life of one run: each command does its part from another process, and the ledger is right in the end."""
     (planned,) = answer(filled, "plan", "--where", "id % 2 = 0")["columns"]
@@ -133,8 +138,7 @@ def test_kills_at_random_points_count_every_row_once(filled: Workplace) -> None:
     command = filled.start("replay", "run", "--rate", "150/s", "--chunk", "10", log="run")
     for round_ in range(20):
         goal = done_keys(filled) + chance.randrange(1, 40)
-        until(lambda goal=goal: done_keys(filled) >= min(goal, 2000) or command.poll() is not None,  # type: ignore[misc] # bound per round
-              timeout=60, what="some progress")  # fmt: skip
+        _further(filled, command, goal)
         if round_ % 4 == 3:
             worker.send_signal(signal.SIGKILL)
             worker.wait()
