@@ -275,7 +275,8 @@ def _leave(run_id: UUID | None) -> None:
     if run_id is None:
         err.print("stopped before anything was sent")
         return
-    err.print(f"no longer watched: the workers go on with what was sent; stop them: embedsync replay pause {run_id}")
+    told = f"no longer watched: the workers go on with what was sent; stop them: embedsync replay pause {run_id}"
+    err.print(told, soft_wrap=True)
     err.print("`embedsync replay run` with the same options takes it up again", soft_wrap=True)
 
 
