@@ -80,7 +80,7 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     from streams import app as application
 
     client_id = f"embedsync-{role}-{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse(lane.clock.monotonic())
+    pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))
     app = application.build(settings, lane, role, pulse, client_id)
     app.finalize()
     outside = Broker(settings, lane, role, client_id)
@@ -107,24 +107,29 @@ class Broker:
         self._offsets = KafkaOffsets(settings, lane.clock)
         self._client_id = client_id
         self._group = settings.live_group if role == "live" else settings.replay_group
-        self._topics = topics_of(settings, role)
+        self._streams = streams_of(settings, role)
 
     def is_member(self) -> bool:
         """Whether the group lists this process."""
         return self._client_id in self._offsets.client_ids(self._group)
 
-    def lag(self) -> int:
-        """Events waiting in the partitions that are assigned to this process; none counts during a rebalance."""
-        group = self._offsets.read({self._group: self._topics})[self._group]
+    def lag(self, stream: str) -> int:
+        """Events of a stream in the partitions that are assigned to this process; none counts during a rebalance."""
+        group = self._offsets.read({self._group: self._streams[stream]})[self._group]
         if group.state != "stable":
             return 0
         mine = [p for p in group.partitions if p.member is not None and p.member.client_id == self._client_id]
         return sum(p.waiting or 0 for p in mine)
 
 
+def streams_of(settings: Settings, role: Role) -> dict[str, list[str]]:
+    """Topics that a role consumes, by the stream (Faust's agent) that they are consumed in."""
+    if role == "replay":
+        return {"replay": [settings.replay_topic]}
+    changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
+    return {"sync": sorted(changes), "deferred": [settings.deferred_topic]}
+
+
 def topics_of(settings: Settings, role: Role) -> list[str]:
     """Topics that a role consumes."""
-    if role == "replay":
-        return [settings.replay_topic]
-    changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
-    return [*sorted(changes), settings.deferred_topic]
+    return [topic for topics_ in streams_of(settings, role).values() for topic in topics_]
