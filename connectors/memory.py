@@ -4,7 +4,7 @@ Hazard: a twin is single-threaded and forgets everything; it is never a substitu
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +47,7 @@ class MemoryStore:
         """Hold the rows of one target, which is also what is wanted."""
         self.rows: dict[Key, MemoryRow] = {}
         self.locked: set[Key] = set()
-        self.running: set[int] = set()
+        self.in_hand: set[int] = set()
         self.next_xid = 100
         self.wanted = (target.model, target.dimensions)
         self.ledger: dict[tuple[str, int], LedgerEntry] = {}
@@ -61,8 +61,12 @@ class MemoryStore:
             for part, column in zip(key, target.key, strict=True):
                 if column.is_integer and not part.lstrip("-").isdigit():
                     raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {part!r})")
-        snapshot = Snapshot(min(self.running, default=self.next_xid), self.next_xid, frozenset(self.running))
+        snapshot = Snapshot(min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand))
         return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
+
+    def running(self, txids: Collection[int]) -> set[int]:
+        """As the port says."""
+        return self.in_hand & set(txids)
 
     def write(
         self,

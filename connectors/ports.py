@@ -7,7 +7,7 @@ Any method may raise `TransientError` (the service is away; call again after a w
 the implementation) and `ConfigurationError` (it will never work like this).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -80,6 +80,13 @@ class Store(Protocol):
         """
         ...
 
+    def running(self, txids: Collection[int]) -> set[int]:
+        """Which of these transactions (32-bit ids, as events carry them) the server still has in hand.
+
+        Neither a finished one nor one that the server never had, as after a failover, is among them.
+        """
+        ...
+
     def write(
         self,
         target: Target,
@@ -90,7 +97,8 @@ class Store(Protocol):
     ) -> Mapping[Key, Written]:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
-        Vector, hash, model and time are set together. Never waits for a row lock. The target row in the database is
+        Vector, hash, model and time are set together. Never waits for a row lock. A row that a constraint or trigger of
+        the table refuses goes to quarantine, and its neighbours are written. The target row in the database is
         checked in the same statement: a worker whose model is not the wanted one writes nothing.
 
         Args:
@@ -106,6 +114,7 @@ class Store(Protocol):
             what became of each key.
 
         Raises:
+            TableLocked: somebody holds the whole table; nothing was written.
             TargetMismatch: the database wants another model or another number of dimensions in this column.
             LedgerConflict: the chunk is no longer where `progress` says; nothing was written.
         """

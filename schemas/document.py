@@ -86,7 +86,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A text that the model cannot take: the row goes to quarantine, as long as it still has this text.
+    """A text that the model, or a row whose write the table cannot take: to quarantine, while it has this text.
 
     `attempts` is how often the text was tried alone; `reason` never holds the text.
     """
@@ -105,3 +105,5 @@ class Written(StrEnum):
     """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
     """Another transaction holds the row, or it is gone; nothing was waited for. Reading it again tells."""
+    QUARANTINED = "quarantined"
+    """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""

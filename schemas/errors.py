@@ -5,6 +5,7 @@
     │   ├── TargetMismatch          column, settings, model and target row disagree
     │   └── ModelUnavailable        the weights are not here
     ├── TransientError              retry in place with back-off; a worker then exits 70
+    │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
     ├── PoisonText                  the model cannot take this text: quarantine
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
@@ -70,6 +71,10 @@ class TransientError(EmbedsyncError):
     """A service did not answer; it may answer later."""
 
     action = Action.RETRY
+
+
+class TableLocked(TransientError):
+    """Another transaction holds a lock on the whole table."""
 
 
 class PoisonEvent(EmbedsyncError):

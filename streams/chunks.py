@@ -122,7 +122,8 @@ class Chunks:
         written = [w.value for w in outcome.values()]
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counts = {name: getattr(progress, name) for name in names}
-        counts |= {w.value: written.count(w.value) for w in Written}
+        for written_as in Written:
+            counts[written_as.value] = counts.get(written_as.value, 0) + written.count(written_as.value)
         for name, count in counts.items():
             if count:
                 metrics.EVENTS.labels("replay", str(target.table), name).inc(count)

@@ -7,7 +7,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres.session import Session
+from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
@@ -42,14 +42,15 @@ def open_lane(settings: Settings, role: str) -> Lane:
         TransientError: Postgres does not answer.
     """
     embedder = open_model(settings.model)
-    session = Session(settings.postgres.dsn, role=f"{role} start")
+    session = Session(settings.postgres.dsn, role=f"{role} start", setup=limit_waits)
     try:
         targets = target_rules.resolve(settings, session)
     finally:
         session.close()
     target_rules.check_model(targets, embedder)
     clock = SystemClock()
-    patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role)
+    # The live lane defers the rows of a locked table, so that its other tables go on; a chunk is waited for in place.
+    patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
     store = PostgresStore(settings.postgres, role=role)
     outbox = KafkaOutbox(settings, targets)
     settler = Settler(store, embedder, clock, patience, lane=role)

@@ -6,24 +6,29 @@ When `handle` returns, every event of the batch is handled: its row was written,
 deferred, or dead-lettered. When it raises, none may be acknowledged.
 
 Hazard: an event whose transaction the read cannot see yet must not be concluded from; it is read again after a short
-wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once.
+wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once. So are all
+rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from connectors.ports import Clock, Outbox, Store
 from schemas import change, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.document import Reading, Refusal, Vector, Written
-from schemas.errors import PoisonEvent
+from schemas.errors import PoisonEvent, TableLocked
 from schemas.record import Record
 from schemas.settings import LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.retry import Patience
 from streams.settle import Findings, Settler
+
+log = structlog.get_logger()
 
 _PAUSE_SECONDS = 0.01
 """Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
@@ -72,6 +77,8 @@ class Sync:
         self._patience = patience
         self._settings = settings
         self._origin = f"{origin}_"
+        self._closed_until: dict[Target, float] = {}
+        """When a table that was found locked is tried again; until then its rows are deferred without a look."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Make the rows true that a batch of change events speaks of.
@@ -147,6 +154,9 @@ class Sync:
     def _settle(self, target: Target, hints: Hints) -> None:
         known: dict[bytes, Vector | Refusal] = {}
         deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
+        if self._clock.monotonic() < self._closed_until.get(target, 0.0):
+            self._defer(target, hints, ())
+            return
         while True:
             early, locked = self._attempt(target, hints, known)
             hints = {key: hints[key] for key in (*early, *locked)}
@@ -162,15 +172,21 @@ class Sync:
     ) -> tuple[list[Key], list[Key]]:
         early: list[Key] = []
         locked: list[Key] = []
-        for keys, reading in self._settler.read(target, list(hints)):
-            if isinstance(reading, PoisonEvent):
-                for record in hints[keys[0]].records:
-                    self._dead_letter(record, reading, "read")
-                continue
-            waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
-            early += waiting
-            ready = set(keys) - set(waiting)
-            locked += self._write(target, ready, reading, hints, known)
+        left = set(hints)
+        try:
+            for keys, reading in self._settler.read(target, list(hints)):
+                if isinstance(reading, PoisonEvent):
+                    for record in hints[keys[0]].records:
+                        self._dead_letter(record, reading, "read")
+                else:
+                    waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
+                    early += waiting
+                    locked += self._write(target, set(keys) - set(waiting), reading, hints, known)
+                left -= set(keys)
+        except TableLocked as reason:
+            log.warning("table is locked; its rows are deferred", table=str(target.table), reason=str(reason))
+            self._closed_until[target] = self._clock.monotonic() + self._settings.defer_seconds
+            locked += left
         return early, locked
 
     def _write(
@@ -194,7 +210,8 @@ class Sync:
         written = [w.value for w in outcome.values()]
         counts = {"current": findings.current, "blank": findings.blank, "gone": gone}
         counts["quarantined"] = findings.quarantined
-        counts |= {name: written.count(name) for name in set(written)}
+        for name in written:
+            counts[name] = counts.get(name, 0) + 1
         for name, count in counts.items():
             metrics.EVENTS.labels("live", str(target.table), name).inc(count)
 
@@ -203,7 +220,8 @@ class Sync:
         chunks = []
         for key, hint in hints.items():
             attempt = hint.deferral.attempt + 1 if hint.deferral else 1
-            seconds = min(self._settings.defer_seconds * 2 ** (attempt - 1), _LONGEST_DEFERRAL_SECONDS)
+            # The exponent has a limit too: a row that is locked for a night would raise OverflowError.
+            seconds = min(self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS)
             since = hint.deferral.since if hint.deferral else now
             deferral = Deferral(since, now + timedelta(seconds=seconds), attempt, tuple(sorted(hint.txids)))
             chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=deferral))
@@ -211,9 +229,14 @@ class Sync:
         self._patience.call(self._outbox.send_chunks, chunks)
 
     def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
-        """Transactions that are still waited for; none when it has been so long that a failover must have lost them."""
+        """Transactions that are still waited for; after a long time only those that the server still has in hand.
+
+        The others were lost in a failover: the row is then taken as it stands.
+        """
         age = (self._clock.now() - deferral.since).total_seconds()
-        return deferral.txids if age < self._settings.defer_limit_seconds else ()
+        if age < self._settings.defer_limit_seconds or not deferral.txids:
+            return deferral.txids
+        return tuple(sorted(self._patience.call(self._store.running, deferral.txids)))
 
     def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Target]:
         chunk = Chunk.parse(record.value)

@@ -91,8 +91,10 @@ def coverage(session: Session, targets: Sequence[Target]) -> list[Statement]:
     """The view embedsync.coverage, where it is missing or counts something else."""
     wanted = _counting(session, targets)
     there = exists(session, "embedsync.coverage")
-    found = session.rows("SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')")
-    if there and found == [(wanted,)]:
+    found = session.rows(
+        "SELECT prosrc, proconfig IS NOT NULL FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')"
+    )
+    if there and found == [(wanted, True)]:
         return []
     body = render(session, queries.compose("create_coverage", body=sql.Literal(wanted)))
     return [Statement(f"{'renew' if there else 'create'} the view embedsync.coverage", body)]

@@ -15,7 +15,14 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TargetMismatch, TransientError
+from schemas.errors import (
+    ConfigurationError,
+    EmbedsyncError,
+    PoisonEvent,
+    TableLocked,
+    TargetMismatch,
+    TransientError,
+)
 from schemas.settings import mask_dsn
 
 _NETWORK: dict[str, Any] = {
@@ -36,9 +43,10 @@ _REFUSALS = (
 )
 _TRANSIENT = {"08", "40", "53", "57", "58"}  # SQLSTATE classes: connection, rollback, resources, intervention, system
 _TRANSIENT_CODES = {
-    errorcodes.LOCK_NOT_AVAILABLE,
     errorcodes.OBJECT_IN_USE,
     errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    errorcodes.READ_ONLY_SQL_TRANSACTION,  # a standby, which a failover may promote or replace
+    "25P04",  # transaction_timeout, since PostgreSQL 17
 }
 _STRUCTURE = {
     errorcodes.UNDEFINED_TABLE,
@@ -50,7 +58,16 @@ _STRUCTURE = {
     errorcodes.AMBIGUOUS_COLUMN,
     errorcodes.DATATYPE_MISMATCH,
     errorcodes.GROUPING_ERROR,
+    errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
+    errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_SESSION = (
+    "SET TIME ZONE 'UTC'",
+    # What a role or database sets here would give one key two text forms, or make every write fail.
+    "SET datestyle = 'ISO, YMD'",
+    "SET default_transaction_isolation = 'read committed'",
+    "SET default_transaction_read_only = off",
+)
 
 
 class Session:
@@ -99,6 +116,8 @@ class Session:
                 yield cursor
         except psycopg2.Error as error:
             self._drop_if_broken()
+            if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
+                self.close()  # the same name may lead to the new primary
             raise translate(error) from error
 
     @contextmanager
@@ -146,10 +165,16 @@ def connect(dsn: str, *, role: str) -> Connection:
         opened: Connection = psycopg2.connect(dsn, application_name=f"embedsync {role}", **_NETWORK)
         opened.autocommit = True
         with opened.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("; ".join(_SESSION))
     except psycopg2.Error as error:
         raise translate(error, dsn=dsn) from error
     return opened
+
+
+def limit_waits(connection: Connection) -> None:
+    """Setup of a session that asks only: a table that somebody locks, or a query that does not end, is an error."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
 
 
 def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
@@ -157,12 +182,11 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     what = " ".join(str(error).split())
     code = error.pgcode or ""
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
-        where = mask_dsn(dsn) if dsn else "this server"
-        if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
-            return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
-        return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+        return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):
         return TargetMismatch(f"the vector column has another length ({what})", fix="embedsync init")
+    if code == errorcodes.LOCK_NOT_AVAILABLE:
+        return TableLocked(f"Postgres did not get a lock in time ({what})")
     if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
@@ -172,3 +196,9 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     if isinstance(error, psycopg2.DataError):
         return PoisonEvent(f"a value does not fit its column ({what})")
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:
+    if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
+        return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
+    return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")

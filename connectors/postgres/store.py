@@ -8,7 +8,7 @@ Hazard: the session carries a replication origin, so that capture leaves these w
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import psycopg2
@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, queries
+from connectors.postgres import copy, queries, table_refusals
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
@@ -59,6 +59,12 @@ class PostgresStore:
         ]
         return Reading(Snapshot.parse(lines[0][0]), documents)
 
+    def running(self, txids: Collection[int]) -> set[int]:
+        """As the port says."""
+        return {
+            int(xid) for (xid,) in self._session.rows(queries.text("running"), {"xids": [x % 2**32 for x in txids]})
+        }
+
     def write(
         self,
         target: Target,
@@ -76,11 +82,12 @@ class PostgresStore:
             outcome = dict.fromkeys(deferred, Written.LOCKED)
             try:
                 with self._session.transaction() as cursor:
-                    outcome |= self._write(cursor, target, left) if left else {}
+                    written, also_refused = self._write(cursor, target, left) if left else ({}, [])
+                    outcome |= written
                     locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred
                     if locked and defer is not None:
                         raise _RowsLocked
-                    self._quarantine(cursor, target, refusals)
+                    self._quarantine(cursor, target, [*refusals, *also_refused])
                     if progress is not None:
                         self._advance(cursor, progress, updates, outcome)
                 return outcome
@@ -104,21 +111,44 @@ class PostgresStore:
         """As the port says."""
         self._session.close()
 
-    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> dict[Key, Written]:
+    def _write(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update]
+    ) -> tuple[dict[Key, Written], list[Refusal]]:
         cursor.execute(queries.for_target("lock_rows", target), _key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
         outcome = {update.key: Written.LOCKED for update in updates}
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
-        written = set(self._set(cursor, target, updates, vectors)) | set(self._clear(cursor, target, updates, clears))
-        for i in mine:
+        troubled: table_refusals.Refused = {}
+        written = {
+            *table_refusals.in_halves(cursor, lambda part: self._set(cursor, target, updates, part), vectors, troubled),
+            *table_refusals.in_halves(
+                cursor, lambda part: self._clear(cursor, target, updates, part), clears, troubled
+            ),
+        }
+        for i in mine - troubled.keys():
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
+        found = self._refused(target, updates, troubled, outcome)
         if written:
             done = _key_arrays([updates[i].key for i in written])
             cursor.execute(queries.for_target("release_rows", target), done)
         if mine - written:
             self._check_target(cursor, target)
-        return outcome
+        return outcome, found
+
+    def _refused(
+        self, target: Target, updates: Sequence[Update], troubled: table_refusals.Refused, outcome: dict[Key, Written]
+    ) -> list[Refusal]:
+        """Rows for quarantine; those whose trigger met a lock stay LOCKED in `outcome`."""
+        found = []
+        for i, error in troubled.items():
+            if table_refusals.is_lock(error):
+                continue
+            update, reason = updates[i], table_refusals.reason(error)
+            log.warning("row goes to quarantine", table=str(target.table), key=update.key, reason=reason)
+            outcome[update.key] = Written.QUARANTINED
+            found.append(Refusal(update.key, update.hash or b"", reason, 1))
+        return found
 
     def _set(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
         if not chosen:
@@ -140,14 +170,14 @@ class PostgresStore:
         cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
         return [int(ord_) for (ord_,) in cursor.fetchall()]
 
-    def _quarantine(self, cursor: Cursor, target: Target, refusals: Sequence[Refusal]) -> None:
-        if not refusals:
+    def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
+        if not refused:
             return
         parameters = {
-            **_key_arrays([refusal.key for refusal in refusals]),
-            "hashes": [refusal.hash for refusal in refusals],
-            "reasons": [refusal.reason for refusal in refusals],
-            "attempts": [refusal.attempts for refusal in refusals],
+            **_key_arrays([refusal.key for refusal in refused]),
+            "hashes": [refusal.hash for refusal in refused],
+            "reasons": [refusal.reason for refusal in refused],
+            "attempts": [refusal.attempts for refusal in refused],
             "model": target.model,
         }
         cursor.execute(queries.for_target("quarantine_rows", target), parameters)
@@ -191,8 +221,9 @@ class PostgresStore:
             "cleared": results.count((False, Written.WRITTEN)),
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
+            "quarantined": progress.quarantined + sum(written is Written.QUARANTINED for _, written in results),
         }
-        names = ("number", "start", "handled", "current", "blank", "gone", "quarantined", "failed", "obsolete")
+        names = ("number", "start", "handled", "current", "blank", "gone", "failed", "obsolete")
         fixed = {name: getattr(progress, name) for name in names}
         cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
         if cursor.rowcount != 1:
@@ -201,7 +232,9 @@ class PostgresStore:
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, false)", (_ms(self._settings.lock_timeout_seconds),))
+            cursor.execute(
+                queries.text("limit_lock_waits"), {"wanted": round(self._settings.lock_timeout_seconds * 1000)}
+            )
             cursor.execute("SET statement_timeout = '60s'")
             if not self._settings.fire_triggers:
                 cursor.execute("SET session_replication_role = replica")
@@ -230,10 +263,6 @@ def label_origin(cursor: Cursor, prefix: str) -> str | None:
 
 def _words(error: psycopg2.Error) -> str:
     return " ".join(str(error).split())
-
-
-def _ms(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"
 
 
 def _bytes(value: memoryview | None) -> bytes | None:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
-from schemas.document import Written
-from schemas.errors import Stopping, TransientError
+from schemas.document import Reading, Written
+from schemas.errors import Stopping, TableLocked, TransientError
 from schemas.record import Record
 from schemas.settings import LiveSettings
 from schemas.table import TableName
@@ -140,7 +141,7 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
     """An event whose transaction the read cannot see is never taken for 'nothing changed'."""
     bench.put(1, "old")
     bench.sync.handle([bench.event(1)])
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     wait = bench.clock.wait
 
@@ -149,7 +150,7 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
         if len(bench.clock.waits) == 3:
             old = bench.store.rows["1",]
             bench.store.rows["1",] = MemoryRow("new", old.vector, old.hash, old.model)
-            bench.store.running.clear()
+            bench.store.in_hand.clear()
 
     bench.clock.wait = commit_after  # type: ignore[method-assign] # the commit happens while the lane waits
     bench.sync.handle([bench.event(1, txid=500)])
@@ -161,7 +162,7 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
     """After the bounded wait the row goes to the deferred topic with its transaction; the rest is done at once."""
     bench.put(1, "old")
     bench.put(2, "y")
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500), bench.event(2)])
     assert bench.is_current(2)
@@ -175,7 +176,7 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
 def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     """Not due, a deferred row goes round; due but early it is deferred for longer; visible it is written."""
     bench.put(1, "x")
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500)])
     bench.sync.handle_deferred(bench.deferred_records())
@@ -186,7 +187,7 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     assert bench.outbox.chunks[0].deferral is not None
     assert bench.outbox.chunks[0].deferral.attempt == 2
     bench.clock.advance(5)
-    bench.store.running.clear()
+    bench.store.in_hand.clear()
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
     assert not bench.outbox.chunks
@@ -195,12 +196,12 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
 def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
     """When two changes of a row are deferred and come back together, neither transaction is forgotten."""
     bench.put(1, "x")
-    bench.store.running |= {500, 501}
+    bench.store.in_hand |= {500, 501}
     bench.store.next_xid = 502
     bench.sync.handle([bench.event(1, txid=500)])
     bench.sync.handle([bench.event(1, txid=501)])
     bench.clock.advance(60)
-    bench.store.running.discard(501)
+    bench.store.in_hand.discard(501)
     bench.sync.handle_deferred(bench.deferred_records())
     (chunk,) = bench.outbox.chunks
     assert chunk.deferral is not None
@@ -210,12 +211,67 @@ def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> No
 def test_a_transaction_lost_in_a_failover_is_not_waited_for_for_ever(bench: Bench) -> None:
     """After `defer_limit_seconds` the row is taken as it stands."""
     bench.put(1, "x")
-    bench.store.running.add(500)
-    bench.store.next_xid = 501
+    bench.store.next_xid = 400
     bench.sync.handle([bench.event(1, txid=500)])
     bench.clock.advance(3601)
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
+
+
+def test_a_commit_that_the_server_still_holds_is_waited_for_however_long(bench: Bench) -> None:
+    """A standby that is away for longer than `defer_limit_seconds` does not make the old text pass for the new one."""
+    bench.put(1, "old")
+    bench.store.in_hand.add(500)
+    bench.store.next_xid = 501
+    bench.sync.handle([bench.event(1, txid=500)])
+    for _ in range(3):
+        bench.clock.advance(3601)
+        bench.sync.handle_deferred(bench.deferred_records())
+        assert bench.store.rows[("1",)].vector is None
+    bench.store.in_hand.clear()
+    bench.put(1, "new")
+    bench.clock.advance(60)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+
+
+def test_a_row_deferred_for_a_whole_night_is_deferred_once_more(bench: Bench) -> None:
+    """The doubled pause stays within 30 s however often the row was looked at in vain."""
+    bench.put(1, "x")
+    bench.store.locked.add(("1",))
+    bench.sync.handle([bench.event(1)])
+    (chunk,) = bench.outbox.chunks
+    assert chunk.deferral is not None
+    bench.outbox.chunks = [dataclasses.replace(chunk, deferral=dataclasses.replace(chunk.deferral, attempt=5000))]
+    bench.clock.advance(60)
+    bench.sync.handle_deferred(bench.deferred_records())
+    (again,) = bench.outbox.chunks
+    assert again.deferral is not None
+    assert (again.deferral.not_before - bench.clock.now()).total_seconds() == 30
+
+
+def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a table that somebody locks as a whole are handed on, the next batches of it without even a look."""
+    bench.put(1, "x")
+    bench.put(2, "y")
+    asked: list[int] = []
+
+    def locked(target: object, keys: Sequence[object]) -> Reading:
+        asked.append(len(keys))
+        bench.clock.advance(2)
+        raise TableLocked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "read", locked)
+        bench.sync.handle([bench.event(1)])
+        bench.sync.handle([bench.event(2)])
+    assert (asked, len(bench.outbox.chunks)) == ([1], 2)
+    bench.clock.advance(5)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+    assert bench.is_current(2)
 
 
 def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> None:
@@ -331,4 +387,4 @@ def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -
 
 def test_written_names_are_the_metrics_outcomes() -> None:
     """The outcomes of a write are the words that metrics, ledger and documents use."""
-    assert [w.value for w in Written] == ["written", "changed", "locked"]
+    assert [w.value for w in Written] == ["written", "changed", "locked", "quarantined"]
