@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connectors.ports import Clock, Outbox, Store
-from schemas import change, metrics
+from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.document import Reading, Refusal, Vector, Written
 from schemas.errors import PoisonEvent, TableLocked
@@ -144,7 +144,8 @@ class Sync:
         if targets is None:
             raise PoisonEvent(f"table {event.table} is not among [[tables]]")
         for target in targets:
-            hint = hints.setdefault(target, {}).setdefault(event.key([c.name for c in target.key]), Hint())
+            key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
+            hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.records.append(record)
             if event.txid is not None:
                 hint.txids.add(event.txid)

@@ -59,7 +59,7 @@ def inspect(session: Session, table: TableName, *, role: str | None = None) -> T
         identity,
         rls,
         partition,
-        tuple(KeyColumn(column["name"], column["type"]) for column in pk),
+        tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in pk),
         tuple(column["category"] for column in pk),
         tuple(identity_columns),
         columns or {},

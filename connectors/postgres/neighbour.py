@@ -20,7 +20,7 @@ from schemas.settings import TableSettings
 from schemas.target import Target
 
 # Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
-# tests/integration/test_init.py. Not `name`, which the connector empties; not floats, which have no exact text.
+# tests/integration/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
 _KEY_TYPES = {
     "smallint", "integer", "bigint", "numeric", "text", "character varying", "character", "uuid", "boolean", "date",
     "timestamp without time zone", "timestamp with time zone",

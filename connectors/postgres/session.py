@@ -179,8 +179,10 @@ def limit_waits(connection: Connection) -> None:
 
 def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
     """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
-    what = " ".join(str(error).split())
     code = error.pgcode or ""
+    # The details of a broken constraint quote the row.
+    said = error.diag.message_primary if code[:2] == "23" else str(error)
+    what = " ".join((said or "").split())
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):

@@ -7,6 +7,7 @@ ledger's advance.
 Hazard: the session carries a replication origin, so that capture leaves these writes out; see `session`.
 """
 
+import functools
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 
@@ -120,11 +121,10 @@ class PostgresStore:
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
         troubled: table_refusals.Refused = {}
+        halves = functools.partial(table_refusals.in_halves, cursor, refused=troubled, table=str(target.table))
         written = {
-            *table_refusals.in_halves(cursor, lambda part: self._set(cursor, target, updates, part), vectors, troubled),
-            *table_refusals.in_halves(
-                cursor, lambda part: self._clear(cursor, target, updates, part), clears, troubled
-            ),
+            *halves(lambda part: self._set(cursor, target, updates, part), vectors),
+            *halves(lambda part: self._clear(cursor, target, updates, part), clears),
         }
         for i in mine - troubled.keys():
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED

@@ -13,6 +13,8 @@ import psycopg2
 from psycopg2 import errorcodes, errors
 from psycopg2.extensions import cursor as Cursor
 
+from schemas.errors import EmbedsyncError
+
 _ROW_CLASSES = {"21", "22", "23", "38", "39", "44", "54", "P0"}
 """SQLSTATE classes about one row: cardinality, data, integrity, external routines, WITH CHECK, limits, RAISE."""
 
@@ -26,7 +28,7 @@ Refused = dict[int, psycopg2.Error]
 
 
 def in_halves(
-    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused
+    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused, *, table: str
 ) -> list[int]:
     """Do the work for all, or for as many as the table takes.
 
@@ -35,17 +37,22 @@ def in_halves(
         work: writes the rows at these positions and returns those it wrote.
         chosen: positions.
         refused: takes the positions of rows that were refused, with the error of each.
+        table: its name, for the message.
 
     Returns:
         the positions written.
 
     Raises:
-        psycopg2.Error: an error that is not about a row, or eight or more rows of which each was refused.
+        psycopg2.Error: an error that is not about a row.
+        EmbedsyncError: eight or more rows, of which each was refused.
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
     if len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS and not any(map(is_lock, refused.values())):
-        raise refused[chosen[0]]
+        raise EmbedsyncError(
+            f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
+            fix="mend its triggers or constraints",
+        )
     return written
 
 
