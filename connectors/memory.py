@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Refusal, Update, Vector, Written
+from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.snapshot import Snapshot
@@ -109,7 +109,7 @@ class MemoryStore:
 
     def _document(self, key: Key) -> Document:
         row = self.rows[key]
-        blank = row.text is None or not row.text.strip()
+        blank = is_blank(row.text)
         refusal = self.quarantine.get(key)
         refused = refusal is not None and refusal.hash == sha256(row.text)
         vector = row.vector is not None
@@ -119,7 +119,7 @@ class MemoryStore:
         row = rows.get(update.key)
         if row is None or update.key in self.locked:
             return Written.LOCKED
-        blank = row.text is None or not row.text.strip()
+        blank = is_blank(row.text)
         still = blank if update.vector is None else sha256(row.text) == update.hash
         if not still or self.wanted != (target.model, target.dimensions):
             return Written.CHANGED

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psycopg2 import sql
 
+from schemas.document import NOT_BLANK
 from schemas.table import TableName
 from schemas.target import Target
 
@@ -66,6 +67,7 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "key_names": sql.SQL(", ").join(asked),
         "key_arrays": sql.SQL(", ").join(arrays),
         "key_match": sql.SQL(" AND ").join(matches),
+        "not_blank": sql.Literal(NOT_BLANK),
         "table_literal": sql.Literal(safe(str(target.table))),
         "column_literal": sql.Literal(safe(target.column)),
     }

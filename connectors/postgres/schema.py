@@ -104,8 +104,7 @@ def _counting(session: Session, targets: Sequence[Target]) -> str:
     """The query under the view, over all these columns."""
     parts = []
     for target in targets:
-        names = {"table_literal": sql.Literal(str(target.table)), "column_literal": sql.Literal(target.column)}
-        state = queries.compose("row_state", **names)
+        state = queries.for_target("row_state", target, bound=False)
         query = queries.for_target("coverage_of", target, bound=False, row_state=state)
         parts.append(render(session, query))
     return "\nUNION ALL\n".join(parts)
