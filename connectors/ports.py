@@ -58,6 +58,10 @@ class Embedder(Protocol):
         Returns:
             float32[n, dimensions], each row finite and of unit length (within 1e-3), in the order of the texts;
             float32[0, dimensions] for none. Equal texts may differ in the last bits between batches.
+
+        Raises:
+            PoisonText: it cannot take one of them; OutOfMemory when that is for want of memory, with one text at a
+                time. Which one, the caller finds out by asking for fewer.
         """
         ...
 

@@ -8,6 +8,7 @@
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
     ├── PoisonText                  the model cannot take this text: quarantine
+    │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
 
 Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
@@ -87,6 +88,10 @@ class PoisonText(EmbedsyncError):
     """The model cannot take this text."""
 
     action = Action.QUARANTINE
+
+
+class OutOfMemory(PoisonText):
+    """The model's device has no room for this text."""
 
 
 class Stopping(EmbedsyncError):
