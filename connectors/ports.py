@@ -13,6 +13,7 @@ from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
 from schemas.document import Reading, Refusal, Update, Vector, Written
+from schemas.model import ModelRecord
 from schemas.record import Record
 from schemas.table import Key
 from schemas.target import Target
@@ -35,6 +36,11 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
+        ...
+
+    @property
+    def record(self) -> ModelRecord:
+        """What is kept about the model in the database, under `model_id`."""
         ...
 
     def load(self) -> None:

@@ -96,7 +96,7 @@ def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
     parts = _Parts(server.notices(facts))
     for examined in tables:
         parts.notices += examined.notices
-    _add_bookkeeping(parts, settings, session, tables)
+    _add_bookkeeping(parts, session, embedder, tables)
     if worker != facts.role:
         schema_changes = bool(parts.statements)
         grantee = grants.Grantee(session, worker)
@@ -119,12 +119,12 @@ class _Parts:
         self.notices += notices
 
 
-def _add_bookkeeping(parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]) -> None:
+def _add_bookkeeping(parts: _Parts, session: Session, embedder: Embedder, tables: Sequence[Examined]) -> None:
     targets = [examined.target for examined in tables]
     parts.add(schema.migrations(session))
     for examined in tables:
         parts.add(schema.provenance(session, examined))
-    parts.add(*schema.registrations(session, targets, settings.model.name))
+    parts.add(*schema.registrations(session, targets, embedder.record))
     parts.add(schema.coverage(session, targets))
 
 

@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from connectors.models import hub
-from connectors.models.fingerprint import folder_digest, model_id
+from connectors.models.fingerprint import folder_digest, record
 from connectors.models.layout import Layout, read_layout
 from connectors.models.loading import choose_device, load_network
 from connectors.models.process_memory import release_memory, resident_bytes
@@ -25,6 +25,7 @@ from connectors.models.vectors import check_dimensions, check_max_tokens, unit_r
 from connectors.ports import Clock
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory
+from schemas.model import ModelRecord
 from schemas.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -71,12 +72,24 @@ class SentenceTransformerEmbedder:
         """
         return check_max_tokens(self._settings, self._layout.max_tokens)
 
-    @cached_property
+    @property
     def model_id(self) -> str:
         """Id from the commit, or for a folder from the content of its files (read once per process)."""
+        return self.record.model
+
+    @cached_property
+    def record(self) -> ModelRecord:
+        """As the port says."""
         revision = self._source.commit or self._digest
         numbers = {**asdict(self._layout), "dimensions": self.dimensions, "max_tokens": self.max_tokens}
-        return model_id(self._source.name, revision, numbers)
+        return record(
+            self._source.name,
+            revision,
+            numbers,
+            dimensions=self.dimensions,
+            pooling=self._layout.pooling,
+            max_tokens=self.max_tokens,
+        )
 
     def location(self) -> Path:
         """Folder with the weights."""

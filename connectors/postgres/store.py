@@ -51,7 +51,7 @@ class PostgresStore:
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
         """As the port says."""
-        parameters = {**_key_arrays(keys), "model": target.model}
+        parameters = {**key_arrays(keys), "model": target.model}
         lines = self._session.rows(queries.for_target("read_rows", target), parameters)
         documents = [
             Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), *rest)
@@ -115,7 +115,7 @@ class PostgresStore:
     def _write(
         self, cursor: Cursor, target: Target, updates: Sequence[Update]
     ) -> tuple[dict[Key, Written], list[Refusal]]:
-        cursor.execute(queries.for_target("lock_rows", target), _key_arrays([u.key for u in updates]))
+        cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
         outcome = {update.key: Written.LOCKED for update in updates}
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
@@ -130,7 +130,7 @@ class PostgresStore:
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
         found = self._refused(target, updates, troubled, outcome)
         if written:
-            done = _key_arrays([updates[i].key for i in written])
+            done = key_arrays([updates[i].key for i in written])
             cursor.execute(queries.for_target("release_rows", target), done)
         if mine - written:
             self._check_target(cursor, target)
@@ -174,7 +174,7 @@ class PostgresStore:
         if not refused:
             return
         parameters = {
-            **_key_arrays([refusal.key for refusal in refused]),
+            **key_arrays([refusal.key for refusal in refused]),
             "hashes": [refusal.hash for refusal in refused],
             "reasons": [refusal.reason for refusal in refused],
             "attempts": [refusal.attempts for refusal in refused],
@@ -184,7 +184,7 @@ class PostgresStore:
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {
-            **_key_arrays([updates[i].key for i in chosen]),
+            **key_arrays([updates[i].key for i in chosen]),
             "ords": list(chosen),
             "model": target.model,
             "dimensions": target.dimensions,
@@ -231,14 +231,17 @@ class PostgresStore:
 
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                queries.text("limit_lock_waits"), {"wanted": round(self._settings.lock_timeout_seconds * 1000)}
-            )
-            cursor.execute("SET statement_timeout = '60s'")
-            if not self._settings.fire_triggers:
-                cursor.execute("SET session_replication_role = replica")
-            label_origin(cursor, self._settings.origin)
+        prepare_writer(connection, self._settings)
+
+
+def prepare_writer(connection: Connection, settings: PostgresSettings) -> None:
+    """Set up a session that writes vectors or their provenance: time limits, triggers, replication origin."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
+        cursor.execute("SET statement_timeout = '60s'")
+        if not settings.fire_triggers:
+            cursor.execute("SET session_replication_role = replica")
+        label_origin(cursor, settings.origin)
 
 
 def label_origin(cursor: Cursor, prefix: str) -> str | None:
@@ -269,5 +272,6 @@ def _bytes(value: memoryview | None) -> bytes | None:
     return None if value is None else bytes(value)
 
 
-def _key_arrays(keys: Sequence[Key]) -> dict[str, object]:
+def key_arrays(keys: Sequence[Key]) -> dict[str, object]:
+    """Parameters for `{key_arrays}` of a query: one array per key column."""
     return {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}

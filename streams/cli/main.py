@@ -17,7 +17,7 @@ from schemas import settings as settings_module
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
-from streams.cli import config, demo, init, lag, local, model, replay, search, status, worker
+from streams.cli import config, demo, init, lag, local, model, replay, search, status, verify, worker
 from streams.cli.output import err
 
 app = typer.Typer(
@@ -65,6 +65,7 @@ app.command()(worker.worker)
 app.command()(status.status)
 app.command(cls=lag.LagCommand)(lag.lag)
 app.add_typer(replay.app, name="replay")
+app.command()(verify.verify)
 app.command()(search.search)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")

@@ -53,7 +53,7 @@ def run(
     replay = _replay(settings)
     try:
         with Bars(settings) as bars:
-            outcome = replay.run(_only(only), table or [], _announce, bars.show)
+            outcome = replay.run(_only(only), table or [], announce, bars.show)
     except KeyboardInterrupt:
         err.print("no longer watched: the workers go on with what was sent; `embedsync replay run` takes it up again")
         raise typer.Exit(130) from None
@@ -75,7 +75,8 @@ def cancel(
     err.print(f"run {run_id} is cancelled")
 
 
-def _announce(run_id: UUID, resumed: bool) -> None:
+def announce(run_id: UUID, resumed: bool) -> None:
+    """Say which run is followed."""
     err.print(f"run {run_id} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
 
 
