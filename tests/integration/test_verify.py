@@ -38,7 +38,7 @@ def filled(role: str, make_workplace: MakeWorkplace) -> Workplace:
     Workers and commands connect as a role with the rights of `init` alone. The vector column has no declared length,
     and the key is called `key`, as a column of the queries is.
     """
-    place = make_workplace()
+    place = make_workplace(replay={"nice": 0})
     place.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
     place.execute("CREATE TABLE questions (key bigint PRIMARY KEY, question text, embedding extensions.vector)")
     place.execute("INSERT INTO questions SELECT i, 'question ' || i FROM generate_series(1, 38) AS i")
@@ -49,7 +49,7 @@ def filled(role: str, make_workplace: MakeWorkplace) -> Workplace:
         " SELECT table_name, column_name, '{40}', sha256('poison'), model, 'refused' FROM embedsync.targets"
     )
     place.start_worker("replay")
-    place.embedsync("replay", "run", check=False, timeout=30)
+    place.embedsync("replay", "run", check=False)
     return place
 
 
