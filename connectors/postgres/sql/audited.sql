@@ -1,5 +1,5 @@
--- Rows with their state and what else is untrue about them, as a fragment. {chosen} and {order} say which rows, and
--- {sample} may be TABLESAMPLE. What is found beside the state:
+-- Rows with their state and what else is untrue about them, as a fragment; all rows, chosen ones, or a TABLESAMPLE (in a
+-- comment no placeholder may stand: it would be filled in). What is found beside the state:
 --   wrong_dimension, not_finite, not_unit_length, unknown_model   of a vector that says what it was made from and by what
 --   no_provenance   a vector that does not say it; in quarantine, where nothing is claimed for it, that is no finding
 --   no_vector       provenance of a vector that is not there
