@@ -159,6 +159,20 @@ class ReplaySettings(_Section):
     idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
 
 
+class KeeperSettings(_Section):
+    """What heals by itself; the replay workers see to it, one at a time."""
+
+    reconcile_seconds: float = Field(
+        3600.0, ge=0, description="how often all rows are looked at for those that stayed stale; 0: never"
+    )
+    stale_seconds: float = Field(60.0, gt=0, description="a row that is not true for longer is sent through replay")
+    restart_connector: bool = Field(True, description="restart a connector or task that failed; false: only report it")
+    restart_attempts: int = Field(
+        3, ge=1, description="restarts after which a failure that comes back for the same reason is left and reported"
+    )
+    poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
+
+
 class WatchdogSettings(_Section):
     """When a worker that is alive but dead ends itself, to be started anew."""
 
@@ -199,6 +213,7 @@ class Settings(BaseSettings):
     tables: tuple[TableSettings, ...] = ()
     live: LiveSettings = LiveSettings()
     replay: ReplaySettings = ReplaySettings()
+    keeper: KeeperSettings = KeeperSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -99,9 +99,26 @@ class Replay:
             TransientError: Postgres or Kafka is away; calling again goes on where this call stopped.
         """
         targets = self.targets(tables)
-        run, resumed = self._find_or_create(only, targets)
+        run, resumed = self.send(only, targets, started, watch)
         if run is None:
             return self._outcome(None, False, targets)
+        self.follow(run, watch)
+        return self._outcome(run, resumed, targets)
+
+    def send(
+        self, only: Only, targets: Sequence[Target], started: Started, watch: Watch = lambda _: None
+    ) -> tuple[UUID | None, bool]:
+        """Start a run, or go on with the one that was interrupted, and return when all its chunks are sent.
+
+        Returns:
+            the run, None when there is nothing to do; and whether it is one that was interrupted.
+
+        Raises:
+            EmbedsyncError, TransientError: as `run`.
+        """
+        run, resumed = self._find_or_create(only, targets)
+        if run is None:
+            return None, False
         started(run, resumed)
         if resumed:
             for chunks in self._ledger.unsent(run, everything=True):
@@ -111,8 +128,9 @@ class Replay:
                 for chunks in self._ledger.enumerate(run, scope, only, self._settings.replay.chunk_size):
                     self._send(run, chunks)
                     watch(self._ledger.progress(run))
-        self.follow(run, watch)
-        return self._outcome(run, resumed, targets)
+        # Everything may have been handled before it was known to be everything.
+        self._patience.call(self._ledger.finish, run)
+        return run, resumed
 
     def follow(self, run: UUID, watch: Watch) -> None:
         """Watch a run until it is done or cancelled."""

@@ -16,6 +16,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 from streams import logs
+from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
 from streams.watchdog import Pulse, Watchdog
 
@@ -86,6 +87,8 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     outside = Broker(settings, lane, role, client_id)
     leave = functools.partial(application.leave, EXIT_RESTART)
     Watchdog(pulse, lane.clock, settings.watchdog, outside, leave).start()
+    if role == "replay":
+        open_keeper(settings, lane.clock).start(leave)
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
