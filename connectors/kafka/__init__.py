@@ -1,3 +1,3 @@
 """Kafka, in the order of use: topics (what `init` makes), outbox (chunks and dead letters, acknowledged), offsets and
-probe (lag, read from outside), twin.
+probe (lag, read from outside), checkup (what `doctor` asks), twin.
 """
