@@ -14,7 +14,7 @@ from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, guarded, ok, problem, warning
+from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings, TableSettings
 from schemas.target import Target
 
@@ -114,8 +114,8 @@ def _move(target: Target, dimensions: int, *, empty: bool) -> str:
     if empty:
         return f"{change}; then embedsync init"
     return (
-        f"name a model that fits in [model]; or {change} USING NULL, which drops all vectors at once, then embedsync init "
-        "and embedsync replay run"
+        f"name a model that fits in [model]; or {change} USING NULL, which drops all vectors at once, then "
+        "embedsync init and embedsync replay run"
     )
 
 
@@ -172,7 +172,9 @@ def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -
 def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[Finding]:
     triggers = settings.postgres.fire_triggers
     grantee = grants.Grantee(session, facts.role)
-    lacking, notices = grants.plan(grantee, facts, tables, schema_changes=False, fire_triggers=triggers)
+    # Nobody has a right on a column that is not there, which the table's own line says.
+    whole = [examined for examined in tables if not schema.provenance(session, examined)]
+    lacking, notices = grants.plan(grantee, facts, whole, schema_changes=False, fire_triggers=triggers)
     for notice in notices:
         yield warning("rights", notice)
     for statement in lacking:
@@ -187,7 +189,7 @@ def _publication(session: Session, settings: Settings, tables: Sequence[Examined
         exists = session.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,))
         if not exists:
             raise ConfigurationError(f"there is no publication {name}", fix=INIT)
-        yield warning("publication", f"{name} is there; its tables are not compared, since a table has a problem")
+        yield unknown(f"publication {name}", "a table has a problem")
         return
     statements, _ = capture.publication(session, name, tables)
     yield from _to_do(f"publication {name}", statements, "publishes the configured tables")
