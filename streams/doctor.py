@@ -10,11 +10,10 @@ Hazards:
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-import psutil
-
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
+from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
 from connectors.postgres import capture
 from connectors.postgres import checkup as postgres
@@ -111,7 +110,10 @@ def _model(facts: ModelFacts | None) -> Iterator[Finding]:
     if folder is None or not folder.is_dir():
         return
     weights = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in _WEIGHTS)
-    free = psutil.virtual_memory().available
+    free = available_bytes()
+    if free is None:
+        yield unknown("memory", "this system does not tell")
+        return
     said = f"{free / 2**30:.1f} GiB available, the weights are {weights / 2**30:.1f} GiB"
     if free < weights:
         yield warning("memory", said, "free memory on this machine; a worker that runs already has its own")
