@@ -49,7 +49,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     facts, said = _answer("model", model, "reading the model's files takes too long")
     findings += said or list(_model(facts))
     made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
-    wanted = postgres.Wanted(settings.model.name, facts.model_id if facts else None, made)
+    wanted = postgres.Wanted(settings.model.name, facts.record if facts else None, made)
     database: Inquiry[postgres.Checkup | None] = Inquiry(lambda: _database(settings, wanted))
     database.start()
     seen, said = _answer("Postgres", database, "Postgres does not answer in time")

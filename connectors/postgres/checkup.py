@@ -15,6 +15,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.model import ModelRecord
 from schemas.settings import Settings, TableSettings
 from schemas.target import Target
 
@@ -30,8 +31,13 @@ class Wanted:
     """The model that the settings name; None where its files are not here."""
 
     name: str
-    model_id: str | None
+    record: ModelRecord | None
     dimensions: int
+
+    @property
+    def model_id(self) -> str | None:
+        """Its id."""
+        return self.record.model if self.record else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +164,8 @@ def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -
     pending = schema.migrations(session)
     targets = [examined.target for examined in tables]
     if not pending:
-        if wanted.model_id is not None:
-            statements, notices = schema.registrations(session, targets, wanted.name)
+        if wanted.record is not None:
+            statements, notices = schema.registrations(session, targets, wanted.record)
             pending += [statement for statement in statements if not notices]
             for notice in notices:
                 said = f"the settings name another one than the database wants ({notice})"

@@ -46,13 +46,14 @@ def info(
     the vector columns that want it now.
     """
     settings = _settings(ctx)
-    facts = describe_model(settings.model)
+    described = asdict(describe_model(settings.model))
+    del described["record"]  # what the database keeps says --known
     models = schema.known_models(Session(settings.postgres.dsn, role="model")) if known else []
     if output is Format.JSON:
         listed = [{**record.to_json(), "wanted_in": wanted_in} for record, wanted_in in models]
-        print_json({**asdict(facts), **({"known": listed} if known else {})})
+        print_json({**described, **({"known": listed} if known else {})})
         return
-    for name, value in asdict(facts).items():
+    for name, value in described.items():
         typer.echo(f"{name.replace('_', ' '):<12}{_shown(value)}")
     if known:
         _print_known(models)
