@@ -12,6 +12,7 @@ from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
+from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.snapshot import Snapshot
@@ -156,9 +157,9 @@ class MemoryOutbox:
         """As the port says."""
         self.chunks += chunks
 
-    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+    def send_dead_letters(self, failures: Sequence[Failure]) -> None:
         """As the port says."""
-        self.dead_letters.append((record, str(reason), stage))
+        self.dead_letters += [(failure.record, str(failure.reason), failure.stage) for failure in failures]
 
 
 class MemoryClock:

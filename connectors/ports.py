@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
+from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Update, Vector, Written
 from schemas.model import ModelRecord
 from schemas.record import Record
@@ -158,8 +159,8 @@ class Outbox(Protocol):
         """Write chunks: those of a run to the replay topic, deferred rows to the deferred topic."""
         ...
 
-    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
-        """Write the original bytes of a record to the dead-letter topic, with Connect's error headers."""
+    def send_dead_letters(self, failures: Sequence[Failure]) -> None:
+        """Write the original bytes of records to the dead-letter topic, with Connect's error headers."""
         ...
 
 

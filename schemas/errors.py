@@ -9,6 +9,7 @@
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
     ├── PoisonText                  the model cannot take this text: quarantine
     │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
+    ├── DeadLetterFlood             too many bad events: stop before they are moved      exit 70
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
 
 Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
@@ -92,6 +93,13 @@ class PoisonText(EmbedsyncError):
 
 class OutOfMemory(PoisonText):
     """The model's device has no room for this text."""
+
+
+class DeadLetterFlood(EmbedsyncError):
+    """So many events of a topic are bad that the topic or the settings must be wrong."""
+
+    action = Action.STOP
+    exit_code = EXIT_RESTART
 
 
 class Stopping(EmbedsyncError):

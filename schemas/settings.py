@@ -173,6 +173,22 @@ class KeeperSettings(_Section):
     poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
 
 
+class DeadLetterSettings(_Section):
+    """Events that can never be handled, and how many of them are too many."""
+
+    most_in_a_row: int = Field(
+        100, ge=0, description="bad events of a topic in a row before a worker stops; 0: no limit"
+    most_share: float = Field(
+        0.5, ge=0, le=1, description="share of bad events in a topic above which a worker stops; 0: no limit"
+    window_seconds: float = Field(60.0, gt=0, description="time over which that share is taken")
+    least_events: int = Field(200, ge=1, description="events of a topic in that time before the share counts")
+    max_record_bytes: int = Field(
+        8_388_608,
+        ge=1_048_576,
+        le=100_000_000,
+        description="largest dead letter; must exceed the largest record of the change topics by 64 KiB for headers",
+
+
 class WatchdogSettings(_Section):
     """When a worker that is alive but dead ends itself, to be started anew."""
 
@@ -214,6 +230,7 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     replay: ReplaySettings = ReplaySettings()
     keeper: KeeperSettings = KeeperSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import faust
 import structlog
 
-from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
@@ -144,7 +144,7 @@ class Runner:
             leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
-        except ConfigurationError as error:
+        except (ConfigurationError, DeadLetterFlood) as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)

@@ -13,12 +13,14 @@ from datetime import timedelta
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
+from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Settler
 
@@ -47,6 +49,7 @@ class Chunks:
         self._patience = patience
         self._micro_batch = settings.replay.micro_batch
         self._defer_seconds = settings.live.defer_seconds
+        self._flood = Flood(settings.dead_letters)
 
     def steps(self, record: Record) -> Iterator[int]:
         """Work off the chunk in one record.
@@ -56,7 +59,7 @@ class Chunks:
             or of a run that was cancelled.
 
         Raises:
-            TransientError, ConfigurationError, Stopping: the record may not be acknowledged.
+            TransientError, ConfigurationError, DeadLetterFlood, Stopping: the record may not be acknowledged.
         """
         try:
             chunk = Chunk.parse(record.value)
@@ -74,6 +77,7 @@ class Chunks:
             except LedgerConflict:
                 yield 0  # somebody else moved the chunk: go on from where it is now
         self._patience.call(self._ledger.finish, chunk)
+        self._flood.judge([(record.topic, None)], self._clock.monotonic())
 
     def _step(self, record: Record, chunk: Chunk, target: Target | None, start: int) -> int:
         self._clock.wait(0)
@@ -137,5 +141,6 @@ class Chunks:
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
+        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

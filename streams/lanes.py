@@ -13,6 +13,7 @@ from schemas.settings import Settings
 from schemas.target import Target
 from streams import targets as target_rules
 from streams.chunks import Chunks
+from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
@@ -58,5 +59,6 @@ def open_lane(settings: Settings, role: str) -> Lane:
         chunks = Chunks(targets, store, store, settler, outbox, clock, patience, settings)
         return Lane(targets, embedder, store, clock, chunks=chunks)
     origin = settings.postgres.origin
-    sync = Sync(targets, store, settler, outbox, clock, patience, settings.live, origin)
+    flood = Flood(settings.dead_letters)
+    sync = Sync(targets, store, settler, outbox, clock, patience, settings.live, origin, flood)
     return Lane(targets, embedder, store, clock, sync=sync)

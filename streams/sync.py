@@ -19,12 +19,14 @@ import structlog
 from connectors.ports import Clock, Outbox, Store
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
+from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Vector, Written
 from schemas.errors import PoisonEvent, TableLocked
 from schemas.record import Record
-from schemas.settings import LiveSettings
+from schemas.settings import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
+from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Findings, Settler
 
@@ -55,7 +57,7 @@ Hints = dict[Key, Hint]
 class Sync:
     """Handles batches of the live lane. One thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a lane, joined in one place
         self,
         targets: Sequence[Target],
         store: Store,
@@ -65,8 +67,12 @@ class Sync:
         patience: Patience,
         settings: LiveSettings,
         origin: str,
+        flood: Flood | None = None,
     ) -> None:
-        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo."""
+        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo.
+
+        Without `flood`, bad events are limited as the default settings say.
+        """
         self._targets: dict[TableName, list[Target]] = {}
         for target in targets:
             self._targets.setdefault(target.table, []).append(target)
@@ -79,17 +85,23 @@ class Sync:
         self._origin = f"{origin}_"
         self._closed_until: dict[Target, float] = {}
         """When a table that was found locked is tried again; until then its rows are deferred without a look."""
+        self._flood = flood or Flood(DeadLetterSettings())
+        self._failures: dict[str, Failure] = {}
+        """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Make the rows true that a batch of change events speaks of.
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
+            DeadLetterFlood: too many of the events are bad; the good ones are done, no bad one was moved.
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
+        self._failures.clear()
         for target, hints in self._decode(records).items():
             self._settle(target, hints)
+        self._dead_letter(records)
         metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
 
     def handle_deferred(self, records: Sequence[Record]) -> None:
@@ -98,12 +110,13 @@ class Sync:
         Raises:
             as `handle`.
         """
+        self._failures.clear()
         due: dict[Target, Hints] = {}
         for record in records:
             try:
                 chunk, deferral, target = self._deferred(record)
             except PoisonEvent as reason:
-                self._dead_letter(record, reason, "decode")
+                self._fail(record, reason, "decode")
                 continue
             if deferral.not_before > self._clock.now():
                 self._patience.call(self._outbox.send_chunks, [chunk])
@@ -113,6 +126,7 @@ class Sync:
             hint.txids.update(self._still_awaited(deferral))
         for target, hints in due.items():
             self._settle(target, hints)
+        self._dead_letter(records)
 
     def due_in(self, records: Iterable[Record]) -> float:
         """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
@@ -132,7 +146,7 @@ class Sync:
             try:
                 self._decode_one(record, hints)
             except PoisonEvent as reason:
-                self._dead_letter(record, reason, "decode")
+                self._fail(record, reason, "decode")
         return hints
 
     def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
@@ -178,7 +192,7 @@ class Sync:
             for keys, reading in self._settler.read(target, list(hints)):
                 if isinstance(reading, PoisonEvent):
                     for record in hints[keys[0]].records:
-                        self._dead_letter(record, reading, "read")
+                        self._fail(record, reading, "read")
                 else:
                     waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
                     early += waiting
@@ -248,6 +262,14 @@ class Sync:
                 return chunk, chunk.deferral, target
         raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
 
-    def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
-        metrics.DEAD_LETTERS.labels("live", stage).inc()
+    def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
+        self._failures.setdefault(record.position, Failure(record, reason, stage))
+
+    def _dead_letter(self, records: Sequence[Record]) -> None:
+        """Move the bad events of a batch, all with one wait, unless they are too many."""
+        failed = self._failures
+        reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in records)
+        self._flood.judge(reasons, self._clock.monotonic())
+        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))
+        for failure in failed.values():
+            metrics.DEAD_LETTERS.labels("live", failure.stage).inc()

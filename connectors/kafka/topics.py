@@ -39,10 +39,11 @@ _WRONG_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A wanted topic; retention in hours."""
+    """A wanted topic; retention in hours; the broker's own limit of a record's size where none is given."""
 
     partitions: int
     retention_hours: int
+    max_record_bytes: int | None = None
 
 
 def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
@@ -53,7 +54,7 @@ def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
         **{table.topic(prefix): lanes for table in tables},
         settings.replay_topic: lanes,
         settings.deferred_topic: lanes,
-        settings.dead_letter_topic: Topic(1, _DEAD_LETTER_HOURS),
+        settings.dead_letter_topic: Topic(1, _DEAD_LETTER_HOURS, settings.dead_letters.max_record_bytes),
         f"__debezium-heartbeat.{prefix}": Topic(1, _HEARTBEAT_HOURS),
     }
 
@@ -119,7 +120,9 @@ def _create(admin: AdminClient, settings: Settings, absent: Mapping[str, Topic])
 
 
 def _config(topic: Topic) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
+    config = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
+    # A dead letter is its event and six headers: in a topic with the limit of the event's it might not fit.
+    return config | ({"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {})
 
 
 def _is_created(name: str, future: Any) -> bool:

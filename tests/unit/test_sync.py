@@ -9,7 +9,7 @@ import pytest
 
 from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from schemas.document import Reading, Written
-from schemas.errors import Stopping, TableLocked, TransientError
+from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
 from schemas.record import Record
 from schemas.settings import LiveSettings
 from schemas.table import TableName
@@ -388,3 +388,25 @@ def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -
 def test_written_names_are_the_metrics_outcomes() -> None:
     """The outcomes of a write are the words that metrics, ledger and documents use."""
     assert [w.value for w in Written] == ["written", "changed", "locked", "quarantined"]
+
+
+def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> None:
+    """Good events of the batch are done, no bad one is in the dead letters, and the lane says which topic it is."""
+    bench.put(1, "x")
+    batch = [bench.event(1), *[Record("t.public.questions", 0, 1000 + i, None, b"{") for i in range(101)]]
+    with pytest.raises(DeadLetterFlood, match=r"101 events in a row of topic t\.public\.questions"):
+        bench.sync.handle(batch)
+    assert bench.is_current(1)
+    assert not bench.outbox.dead_letters
+
+
+def test_keys_of_the_wrong_type_count_as_a_flood_too(bench: Bench) -> None:
+    """Events that only the database finds to be bad are bad events."""
+    with pytest.raises(DeadLetterFlood, match="in a row"):
+        bench.sync.handle([bench.event(f"word {i}") for i in range(101)])
+
+
+def test_tombstones_are_no_bad_events(bench: Bench) -> None:
+    """A topic full of tombstones is no flood."""
+    bench.sync.handle([Record("t.public.questions", 0, i, b"{}", None) for i in range(1000)])
+    assert not bench.outbox.dead_letters
