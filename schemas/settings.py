@@ -178,8 +178,10 @@ class DeadLetterSettings(_Section):
 
     most_in_a_row: int = Field(
         100, ge=0, description="bad events of a topic in a row before a worker stops; 0: no limit"
+    )
     most_share: float = Field(
         0.5, ge=0, le=1, description="share of bad events in a topic above which a worker stops; 0: no limit"
+    )
     window_seconds: float = Field(60.0, gt=0, description="time over which that share is taken")
     least_events: int = Field(200, ge=1, description="events of a topic in that time before the share counts")
     max_record_bytes: int = Field(
@@ -187,6 +189,7 @@ class DeadLetterSettings(_Section):
         ge=1_048_576,
         le=100_000_000,
         description="largest dead letter; must exceed the largest record of the change topics by 64 KiB for headers",
+    )
 
 
 class WatchdogSettings(_Section):
