@@ -152,7 +152,9 @@ class Sync:
     def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
         if event is None or not event.touches_row or (event.origin or "").startswith(self._origin):
-            metrics.EVENTS.labels("live", str(event.table) if event else "", "ignored").inc()
+            # An event may name any table: only ours become labels, which have to stay few.
+            table = str(event.table) if event and event.table in self._targets else ""
+            metrics.EVENTS.labels("live", table, "ignored").inc()
             return
         targets = self._targets.get(event.table)
         if targets is None:
