@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
 from schemas.dead_letter import Failure
+from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.snapshot import Snapshot

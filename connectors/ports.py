@@ -15,7 +15,6 @@ from schemas.chunk import Chunk, Progress
 from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Update, Vector, Written
 from schemas.model import ModelRecord
-from schemas.record import Record
 from schemas.table import Key
 from schemas.target import Target
 
