@@ -50,7 +50,7 @@ _ALWAYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The database as the connector reaches it; `sslmode` is libpq's."""
+    """The database as the connector reaches it; `sslmode` and `sslrootcert` (a PEM file there) are libpq's."""
 
     host: str
     port: int
@@ -58,6 +58,7 @@ class Database:
     user: str
     password: str | None
     sslmode: str | None
+    sslrootcert: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ def connector_config(
         config["database.password"] = database.password
     if database.sslmode is not None:
         config["database.sslmode"] = database.sslmode
+    if database.sslrootcert is not None:
+        config["database.sslrootcert"] = database.sslrootcert
     if origin_filter:
         config["slot.stream.params"] = "origin=none"
     return config
@@ -356,7 +359,7 @@ def database_of(settings: Settings, parameters: Mapping[str, str], password: str
     """The database as the connector reaches it.
 
     Args:
-        settings: connect.database_host and connect.database_port win.
+        settings: connect.database_host, connect.database_port and connect.database_sslrootcert win.
         parameters: libpq's names, of an open connection.
         password: what that connection used.
 
@@ -371,4 +374,5 @@ def database_of(settings: Settings, parameters: Mapping[str, str], password: str
         )
     port = settings.connect.database_port or int(parameters.get("port") or 5432)
     sslmode = parameters.get("sslmode")
-    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode)
+    root = settings.connect.database_sslrootcert or parameters.get("sslrootcert")
+    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode, root)

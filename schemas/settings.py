@@ -7,9 +7,11 @@ Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked(
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +26,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -43,7 +46,8 @@ SlotName = Annotated[str, AfterValidator(_sql_name)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # hide_input: pydantic's own messages quote the value, which may be a password; --debug shows them.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ModelSettings(_Section):
@@ -104,6 +108,9 @@ class ConnectSettings(_Section):
         None, description="Postgres as Connect reaches it; the host of the DSN when unset"
     )
     database_port: int | None = Field(None, description="likewise")
+    database_sslrootcert: str | None = Field(
+        None, description="CA file, on Kafka Connect's machine, for TLS to Postgres; sslrootcert of the DSN when unset"
+    )
     poll_interval_ms: int = Field(
         5, ge=1, description="Debezium's wait when nothing changed; most of the capture latency"
     )
@@ -223,6 +230,7 @@ class Settings(BaseSettings):
         env_prefix="EMBEDSYNC_",
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
+        hide_input_in_errors=True,
     )
 
     model: ModelSettings = ModelSettings()
@@ -300,19 +308,42 @@ class Settings(BaseSettings):
         for name in ("dsn", "admin_dsn"):
             if shown["postgres"][name]:
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
-        secret = ("password", "secret", "jaas", "token", "key.pem")
+        shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
         shown["kafka"]["security"] = {
-            k: "***" if any(word in k for word in secret) else v for k, v in self.kafka.security.items()
+            k: "***" if any(word in k.lower() for word in _SECRET) else v for k, v in self.kafka.security.items()
         }
         return shown
 
 
-def mask_dsn(dsn: str) -> str:
-    """Replace the password in a libpq connection string (URL or `key=value`) by `***`."""
-    import re
+_SECRET = ("password", "secret", "jaas", "token", "key.pem", "private", "oauthbearer.config")
+"""What the names of librdkafka's secret options hold."""
 
-    masked = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", dsn)
-    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", masked, flags=re.IGNORECASE)
+
+def mask_dsn(dsn: str) -> str:
+    """Replace every password in a URL, or in libpq's `key=value` form, by `***`.
+
+    In doubt it hides too much: a URL whose password holds an unescaped `@` or `/` is cut at the last `@`, and what is
+    neither form is hidden whole.
+    """
+    scheme, separator, rest = dsn.partition("://")
+    if separator and scheme.replace("+", "").isalnum():
+        return f"{scheme}://{_mask_url(rest)}"
+    if "=" not in dsn:
+        return "***" if dsn else ""
+    value = r"('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\])*)"
+    return re.sub(r"(password\s*=\s*)" + value, r"\1***", dsn, flags=re.IGNORECASE | re.DOTALL)
+
+
+def _mask_url(rest: str) -> str:
+    who, at, where = rest.rpartition("@")
+    user, colon, _ = who.partition(":")
+    shown = f"{user}:***@" if colon else f"{who}{at}"
+    address, mark, query = where.partition("?")
+    if not mark:
+        return f"{shown}{address}"
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    masked = (f"{name}=***" if "password" in unquote(name).lower() else f"{name}{is_}{v}" for name, is_, v in pairs)
+    return f"{shown}{address}?{'&'.join(masked)}"
 
 
 def load(config: Path | None = None, **flags: object) -> Settings:
@@ -337,6 +368,12 @@ def load(config: Path | None = None, **flags: object) -> Settings:
         settings: Settings = sourced(**flags)
     except ValidationError as error:
         raise ConfigurationError(_explain(error), fix=f"correct it in {file} or in the environment") from error
+    except SettingsError:
+        # Its cause quotes the value, so it is left out of the chain.
+        raise ConfigurationError(
+            "an EMBEDSYNC_ variable of a table of settings is not JSON",
+            fix="""write it like EMBEDSYNC_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
+        ) from None
     return settings
 
 

@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import faust
 import structlog
 
+from connectors.kafka import security
 from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import Settings
@@ -202,6 +203,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """The settings table of the stress tests, each with what the default would do."""
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        "broker_credentials": _credentials(settings),
         "store": "memory://",
         # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it.
         "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{getpass.getuser()}"),
@@ -224,6 +226,15 @@ def _options(settings: Settings) -> dict[str, Any]:
         "producer_request_timeout": 30.0,  # default 20 minutes
         "worker_redirect_stdouts": False,
     }
+
+
+def _credentials(settings: Settings) -> Any:
+    """`kafka.security` as Faust takes it; None without any."""
+    wanted = security.transport(settings.kafka.security)
+    if wanted.mechanism is not None:
+        login = {"username": wanted.username, "password": wanted.password, "mechanism": wanted.mechanism}
+        return faust.SASLCredentials(ssl_context=wanted.context, **login)
+    return None if wanted.context is None else faust.SSLCredentials(wanted.context)
 
 
 def _record(event: Any) -> Record:

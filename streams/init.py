@@ -189,7 +189,7 @@ def _run(
     settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, session: Session, connect: Connect
 ) -> Report:
     planned = plan(settings, embedder, session)
-    topics.existing(settings)
+    topics.check(settings, planned.names)
     connect.check()
     config = _connector_config(settings, session, planned)
     changed: list[str] = []

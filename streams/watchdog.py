@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 
 from connectors.ports import Clock
-from schemas.errors import EXIT_RESTART, EmbedsyncError, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, Stopping
 from schemas.settings import WatchdogSettings
 
 log = structlog.get_logger()
@@ -103,9 +103,9 @@ class Watchdog:
     """Judges every second, in a thread of its own."""
 
     def __init__(
-        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[str], None]
+        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[int, str], None]
     ) -> None:
-        """Join the parts. `leave` ends the process; the stack of every thread was written before."""
+        """Join the parts. `leave` ends the process with an exit code and a reason."""
         self._pulse = pulse
         self._clock = clock
         self._limits = limits
@@ -127,6 +127,9 @@ class Watchdog:
             except Stopping:
                 faulthandler.cancel_dump_traceback_later()
                 return
+            except ConfigurationError as error:  # a right was taken away: asking again would not bring it back
+                self._leave(error.exit_code, str(error))
+                return
             except EmbedsyncError as error:
                 log.warning("the watchdog cannot ask the broker", reason=str(error))
                 continue
@@ -141,7 +144,7 @@ class Watchdog:
         last.daemon = True
         last.start()
         faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-        self._leave(reason)
+        self._leave(EXIT_RESTART, reason)
 
     def is_member(self) -> bool:
         """Ask the broker, but not every second: in between, nothing is held against the worker."""

@@ -3,7 +3,6 @@
 Exit codes: 0 asked to stop, 70 restart me, 78 the configuration is wrong and restarting will not help.
 """
 
-import functools
 import os
 import socket
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import structlog
 from prometheus_client import start_http_server
 
-from connectors.kafka import topics
+from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
@@ -48,7 +47,9 @@ def run(settings: Settings, role: Role) -> int:
 
 
 def _start(settings: Settings, role: Role) -> Lane:
+    security.transport(settings.kafka.security)
     lane = open_lane(settings, role)
+    _require_rights(settings, role)
     # A topic that does not exist yet is left out of Faust's assignment without an error.
     missing = topics.missing(
         settings, [*topics_of(settings, role), settings.deferred_topic, settings.dead_letter_topic]
@@ -62,6 +63,11 @@ def _start(settings: Settings, role: Role) -> Lane:
         os.nice(settings.replay.nice)
     log.info("worker ready", model=lane.embedder.model_id, tables=[target.name for target in lane.targets])
     return lane
+
+
+def _require_rights(settings: Settings, role: Role) -> None:
+    """Ask before consuming, and again when nothing moves: without its group's right a consumer waits in silence."""
+    topics.require_rights(settings, rights.of(role, settings.kafka.topic_prefix), topics_of(settings, role))
 
 
 def _serve_metrics(port: int | None) -> None:
@@ -85,10 +91,9 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     app = application.build(settings, lane, role, pulse, client_id)
     app.finalize()
     outside = Broker(settings, lane, role, client_id)
-    leave = functools.partial(application.leave, EXIT_RESTART)
-    Watchdog(pulse, lane.clock, settings.watchdog, outside, leave).start()
+    Watchdog(pulse, lane.clock, settings.watchdog, outside, application.leave).start()
     if role == "replay":
-        open_keeper(settings, lane.clock).start(leave)
+        open_keeper(settings, lane.clock).start(functools.partial(application.leave, EXIT_RESTART))
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
@@ -103,10 +108,12 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
 
 
 class Broker:
-    """What the broker says about this worker, for the watchdog."""
+    """What the broker says about this worker, for the watchdog; a right taken away is a ConfigurationError."""
 
     def __init__(self, settings: Settings, lane: Lane, role: Role, client_id: str) -> None:
         """Remember whom to ask about."""
+        self._settings = settings
+        self._role = role
         self._offsets = KafkaOffsets(settings, lane.clock)
         self._client_id = client_id
         self._group = settings.live_group if role == "live" else settings.replay_group
@@ -114,10 +121,12 @@ class Broker:
 
     def is_member(self) -> bool:
         """Whether the group lists this process."""
+        _require_rights(self._settings, self._role)
         return self._client_id in self._offsets.client_ids(self._group)
 
     def lag(self, stream: str) -> int:
         """Events of a stream in the partitions that are assigned to this process; none counts during a rebalance."""
+        _require_rights(self._settings, self._role)
         group = self._offsets.read({self._group: self._streams[stream]})[self._group]
         if group.state != "stable":
             return 0

@@ -6,10 +6,12 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.kafka import rights
+from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
 from schemas.dead_letter import Failure
-from schemas.errors import TransientError
+from schemas.errors import ConfigurationError, TransientError
 from schemas.record import Header, Record
 from schemas.settings import Settings
 from schemas.target import Target
@@ -18,6 +20,8 @@ log = structlog.get_logger()
 
 _DELIVERY_SECONDS = 30
 """How long one send may take, all retries of the client included. Longer than a broker's restart (a few seconds)."""
+
+_DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
 _FIX = (
@@ -53,7 +57,13 @@ class KafkaOutbox:
         options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": size}
         # A topic that is missing is told after 5 s; `init` makes the topics long before anything is sent.
         limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000, "topic.metadata.propagation.max.ms": 5000}
-        self._producer = Producer(client_config(settings, **options, **limit))
+        try:
+            self._producer = Producer(client_config(settings, **options, **limit))
+        except KafkaException as error:
+            raise ConfigurationError(
+                f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
+                fix="correct kafka.security",
+            ) from error
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
         """As the port says."""
@@ -112,6 +122,8 @@ class KafkaOutbox:
             left = self._producer.flush(_DELIVERY_SECONDS + 5)
         except (KafkaException, BufferError) as error:
             raise TransientError(f"Kafka took no record for topic {topic} ({error})", fix=_FIX) from error
+        if any(failure.code() in _DENIED for failure in failures):
+            raise rights.refusal(self._settings, [Right("topic", topic, "WRITE")])
         if failures or left:
             why = failures[0].str() if failures else f"{left} records without an answer"
             raise TransientError(

@@ -14,6 +14,7 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import parse_dsn
 
 from schemas.errors import (
     ConfigurationError,
@@ -25,6 +26,7 @@ from schemas.errors import (
 )
 from schemas.settings import mask_dsn
 
+_UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
 _NETWORK: dict[str, Any] = {
     "connect_timeout": 5,  # seconds
     "keepalives_idle": 10,
@@ -32,7 +34,15 @@ _NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds: a peer that is gone without a word is noticed after 20 s
 }
+_WITH_AT = ("user", "password", "sslpassword", "options", "application_name", "sslrootcert", "sslkey", "sslcert")
+"""Parameters that may hold an @ and are in no message of libpq."""
 _REFUSALS = (
+    "certificate verify failed",
+    "root certificate file",
+    "does not match host name",
+    "server does not support SSL",
+    "does not support SSL",
+    _UNREADABLE,
     "authentication failed",
     "does not exist",
     "no pg_hba.conf entry",
@@ -182,7 +192,7 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     code = error.pgcode or ""
     # The details of a broken constraint quote the row.
     said = error.diag.message_primary if code[:2] == "23" else str(error)
-    what = " ".join((said or "").split())
+    what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):
@@ -204,3 +214,21 @@ def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:
     if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
         return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
     return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+
+
+def _reason(error: psycopg2.Error, dsn: str) -> str:
+    """What libpq says about a connection, unless parts of a password may be in it.
+
+    libpq takes what follows an unescaped `@`, `/` or `:` of a password for a host, port or database, and quotes it.
+    """
+    what = " ".join(str(error).split())
+    try:
+        parts = parse_dsn(dsn)
+    except psycopg2.Error:
+        return _UNREADABLE
+    if any("@" in str(value) for name, value in parts.items() if name not in _WITH_AT):
+        return _UNREADABLE
+    for name in ("password", "sslpassword"):
+        if parts.get(name):
+            what = what.replace(str(parts[name]), "***")
+    return what

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from connectors.clock import SystemClock
+from connectors.kafka import topics
 from connectors.kafka.outbox import KafkaOutbox
+from connectors.kafka.rights import Right
 from connectors.postgres import queries
 from connectors.postgres.ledger import Only, ScopeProgress
 from connectors.postgres.session import Session
@@ -51,6 +53,7 @@ def run(
     """
     settings = ctx.obj()
     replay = _replay(settings)
+    topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
     try:
         with Bars(settings) as bars:
             outcome = replay.run(_only(only), table or [], announce, bars.show)
