@@ -1,6 +1,8 @@
 """No password in what is shown, whatever characters it has."""
 
 import string
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -79,3 +81,18 @@ def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.
     with pytest.raises(EmbedsyncError) as refused:
         load()
     assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__}"
+
+
+def test_a_traceback_shows_no_local_variables() -> None:
+    """Where a bug ends a worker, its log has the stack but not the values in it, for people and as JSON."""
+    program = (
+        "import structlog; from schemas.settings import LogSettings; from streams import logs\n"
+        "def broken():\n    dsn = 's3c' + 'r3t'\n    raise RuntimeError('a bug')\n"
+        "logs.configure(LogSettings(format={form!r}))\n"
+        "try:\n    broken()\nexcept RuntimeError as error:\n    structlog.get_logger().critical('x', exc_info=error)\n"
+    )
+    for form in ("console", "json"):
+        command = [sys.executable, "-c", program.replace("{form!r}", repr(form))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        assert "RuntimeError" in done.stderr
+        assert "s3cr3t" not in done.stderr
