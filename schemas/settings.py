@@ -7,11 +7,9 @@ Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked(
 """
 
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +29,7 @@ from pydantic_settings import (
 )
 
 from schemas.errors import ConfigurationError
+from schemas.masking import mask_dsn, mask_options
 from schemas.table import TableName
 
 CONFIG_FILE = Path("embedsync.toml")
@@ -309,41 +308,8 @@ class Settings(BaseSettings):
             if shown["postgres"][name]:
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
         shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
-        shown["kafka"]["security"] = {
-            k: "***" if any(word in k.lower() for word in _SECRET) else v for k, v in self.kafka.security.items()
-        }
+        shown["kafka"]["security"] = mask_options(self.kafka.security)
         return shown
-
-
-_SECRET = ("password", "secret", "jaas", "token", "key.pem", "private", "oauthbearer.config")
-"""What the names of librdkafka's secret options hold."""
-
-
-def mask_dsn(dsn: str) -> str:
-    """Replace every password in a URL, or in libpq's `key=value` form, by `***`.
-
-    In doubt it hides too much: a URL whose password holds an unescaped `@` or `/` is cut at the last `@`, and what is
-    neither form is hidden whole.
-    """
-    scheme, separator, rest = dsn.partition("://")
-    if separator and scheme.replace("+", "").isalnum():
-        return f"{scheme}://{_mask_url(rest)}"
-    if "=" not in dsn:
-        return "***" if dsn else ""
-    value = r"('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\])*)"
-    return re.sub(r"(password\s*=\s*)" + value, r"\1***", dsn, flags=re.IGNORECASE | re.DOTALL)
-
-
-def _mask_url(rest: str) -> str:
-    who, at, where = rest.rpartition("@")
-    user, colon, _ = who.partition(":")
-    shown = f"{user}:***@" if colon else f"{who}{at}"
-    address, mark, query = where.partition("?")
-    if not mark:
-        return f"{shown}{address}"
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    masked = (f"{name}=***" if "password" in unquote(name).lower() else f"{name}{is_}{v}" for name, is_, v in pairs)
-    return f"{shown}{address}?{'&'.join(masked)}"
 
 
 def load(config: Path | None = None, **flags: object) -> Settings:

@@ -3,6 +3,7 @@
 Exit codes: 0 asked to stop, 70 restart me, 78 the configuration is wrong and restarting will not help.
 """
 
+import functools
 import os
 import socket
 from typing import Any, Literal

@@ -24,7 +24,7 @@ from schemas.errors import (
     TargetMismatch,
     TransientError,
 )
-from schemas.settings import mask_dsn
+from schemas.masking import mask_dsn
 
 _UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
 _NETWORK: dict[str, Any] = {

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from connectors.postgres.session import connect
 from schemas.errors import EmbedsyncError
-from schemas.settings import Settings, load, mask_dsn
+from schemas.masking import mask_dsn
+from schemas.settings import Settings, load
 
 PASSWORDS = st.text(alphabet="@:/'\"% ?&#=\\" + string.ascii_letters, min_size=1, max_size=12).map(
     lambda made: f"s3c{made}r3t"
