@@ -9,6 +9,7 @@ body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust",
 """
 
 import asyncio
+import functools
 import getpass
 import os
 import tempfile
@@ -20,7 +21,8 @@ from typing import Any, ParamSpec, TypeVar
 import faust
 import structlog
 
-from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping
+from connectors.kafka import security
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
@@ -60,7 +62,7 @@ class Runner:
         if self._lane.sync is None:
             raise ConfigurationError("this lane is not the live one")
         async for events in stream.noack_take(size, within=linger_seconds):
-            await self._guarded(self._batch(self._lane.sync.handle, events))
+            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
             for event in events:
                 await stream.ack(event)
 
@@ -70,7 +72,7 @@ class Runner:
             raise ConfigurationError("this lane is not the live one")
         sync = self._lane.sync
         async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
-            await self._guarded(self._batch(sync.handle_deferred, events, sync.due_in))
+            await self._guarded(self._batch("deferred", sync.handle_deferred, events, sync.due_in))
             for event in events:
                 await stream.ack(event)
 
@@ -84,11 +86,12 @@ class Runner:
     async def unload_when_idle(self, seconds: float) -> None:
         """Give the model's memory back after `seconds` without work."""
         if self._lane.clock.monotonic() - self._last_work > seconds:
-            await self._guarded(self._run(self._lane.embedder.unload))
+            await self._guarded(self._run(None, self._lane.embedder.unload))
             self._last_work = self._lane.clock.monotonic()
 
     async def _batch(
         self,
+        stream: str,
         handle: Callable[[Sequence[Record]], None],
         events: Sequence[Any],
         due_in: Callable[[Sequence[Record]], float] | None = None,
@@ -97,13 +100,13 @@ class Runner:
         records = [_record(event) for event in events]
         if due_in is not None:
             await asyncio.sleep(min(due_in(records), _DEFERRED_PAUSE_SECONDS))
-        await self._run(handle, records)
+        await self._run(stream, handle, records)
 
     async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
             raise ConfigurationError("this lane is not the replay one")
         steps = self._lane.chunks.steps(_record(event))
-        while (step := await self._run(next, steps, None)) is not None:
+        while (step := await self._run("replay", next, steps, None)) is not None:
             if isinstance(step, Pause):
                 await self._rest(step.seconds)
             else:
@@ -117,9 +120,10 @@ class Runner:
                 raise Stopping("asked to stop while the replay waits")
             await asyncio.sleep(min(left, 0.5))
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run(self, stream: str | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._timed(function, *args, **kwargs))
+        work = functools.partial(self._timed, stream, functools.partial(function, *args, **kwargs))
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         while True:
             done, _ = await asyncio.wait({future}, timeout=0.5)
             if done:
@@ -130,12 +134,12 @@ class Runner:
                 if now - self._stopping_since > _GRACE_SECONDS:
                     self._lane.clock.stop()
 
-    def _timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _timed(self, stream: str | None, work: Callable[[], T]) -> T:
         self._pulse.begin(self._lane.clock.monotonic())
         try:
-            return function(*args, **kwargs)
+            return work()
         finally:
-            self._pulse.finish(self._lane.clock.monotonic())
+            self._pulse.finish(self._lane.clock.monotonic(), stream)
 
     async def tick(self) -> None:
         """Show that the event loop moves, until the worker stops."""
@@ -153,7 +157,7 @@ class Runner:
             leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
-        except ConfigurationError as error:
+        except (ConfigurationError, DeadLetterFlood) as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)
@@ -211,6 +215,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """The settings table of the stress tests, each with what the default would do."""
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        "broker_credentials": _credentials(settings),
         "store": "memory://",
         # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it.
         "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{getpass.getuser()}"),
@@ -233,6 +238,15 @@ def _options(settings: Settings) -> dict[str, Any]:
         "producer_request_timeout": 30.0,  # default 20 minutes
         "worker_redirect_stdouts": False,
     }
+
+
+def _credentials(settings: Settings) -> Any:
+    """`kafka.security` as Faust takes it; None without any."""
+    wanted = security.transport(settings.kafka.security)
+    if wanted.mechanism is not None:
+        login = {"username": wanted.username, "password": wanted.password, "mechanism": wanted.mechanism}
+        return faust.SASLCredentials(ssl_context=wanted.context, **login)
+    return None if wanted.context is None else faust.SSLCredentials(wanted.context)
 
 
 def _record(event: Any) -> Record:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent
 from schemas.record import Record
@@ -25,6 +26,7 @@ from schemas.replay import Standing
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
+from streams.flood import Flood
 from streams.gate import Gate
 from streams.retry import Patience
 from streams.settle import Settler
@@ -59,6 +61,7 @@ class Chunks:
         self._defer_seconds = settings.live.defer_seconds
         self._gate = Gate(ledger, clock, patience, settings.replay)
         self._write_seconds = 0.0
+        self._flood = Flood(settings.dead_letters)
 
     def give_way_to(self, live: View) -> None:
         """Wait for the live lane, as this view of it has it, between micro-batches."""
@@ -73,7 +76,7 @@ class Chunks:
             cancelled, given back to a paused run, or sent to the end of the topic since it waited for long.
 
         Raises:
-            TransientError, ConfigurationError, Stopping: the record may not be acknowledged.
+            TransientError, ConfigurationError, DeadLetterFlood, Stopping: the record may not be acknowledged.
         """
         try:
             chunk = Chunk.parse(record.value)
@@ -103,6 +106,7 @@ class Chunks:
             since = self._clock.monotonic()
         self._gate.goes_on()
         self._patience.call(self._ledger.finish, chunk)
+        self._flood.judge([(record.topic, None)], self._clock.monotonic())
 
     def _step(self, record: Record, chunk: Chunk, standing: Standing) -> int:
         self._clock.wait(0)
@@ -159,7 +163,8 @@ class Chunks:
         written = [w.value for w in outcome.values()]
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counts = {name: getattr(progress, name) for name in names}
-        counts |= {w.value: written.count(w.value) for w in Written}
+        for written_as in Written:
+            counts[written_as.value] = counts.get(written_as.value, 0) + written.count(written_as.value)
         for name, count in counts.items():
             if count:
                 metrics.EVENTS.labels("replay", str(target.table), name).inc(count)
@@ -173,5 +178,6 @@ class Chunks:
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
+        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import topics
 from connectors.ports import Clock, Embedder
-from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, statement
+from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, slot, statement
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
 from connectors.postgres.session import Session
@@ -96,15 +96,15 @@ def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
     parts = _Parts(server.notices(facts))
     for examined in tables:
         parts.notices += examined.notices
-    _add_bookkeeping(parts, settings, session, tables)
+    _add_bookkeeping(parts, session, embedder, tables)
     if worker != facts.role:
         schema_changes = bool(parts.statements)
         grantee = grants.Grantee(session, worker)
         triggers = settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
-    slot = _add_capture(parts, settings, session, facts, tables)
+    captured = _add_capture(parts, settings, session, facts, tables)
     notices = tuple(dict.fromkeys(parts.notices))
-    return Plan(tuple(parts.statements), notices, tables, facts, slot.made, slot.replaced)
+    return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced)
 
 
 @dataclass(slots=True)
@@ -119,12 +119,12 @@ class _Parts:
         self.notices += notices
 
 
-def _add_bookkeeping(parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]) -> None:
+def _add_bookkeeping(parts: _Parts, session: Session, embedder: Embedder, tables: Sequence[Examined]) -> None:
     targets = [examined.target for examined in tables]
     parts.add(schema.migrations(session))
     for examined in tables:
         parts.add(schema.provenance(session, examined))
-    parts.add(*schema.registrations(session, targets, settings.model.name))
+    parts.add(*schema.registrations(session, targets, embedder.record))
     parts.add(schema.coverage(session, targets))
 
 
@@ -134,10 +134,11 @@ def _add_capture(
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
     publication, is_new = capture.publication(session, settings.postgres.publication, tables)
     parts.add(publication)
-    parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
-    slot = capture.slot(session, settings, facts, new_publication=is_new)
-    parts.add(slot.statements, slot.notices)
-    return slot
+    founded = schema.exists(session, "embedsync.heartbeat")
+    parts.add(capture.heartbeat(session, founded=founded))
+    planned = capture.slot(session, settings, facts, new_publication=is_new, founded=founded)
+    parts.add(planned.statements, planned.notices)
+    return planned
 
 
 def script(plan: Plan, settings: Settings) -> str:
@@ -188,7 +189,7 @@ def _run(
     settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, session: Session, connect: Connect
 ) -> Report:
     planned = plan(settings, embedder, session)
-    topics.existing(settings)
+    topics.check(settings, planned.names)
     connect.check()
     config = _connector_config(settings, session, planned)
     changed: list[str] = []
@@ -204,11 +205,16 @@ def _run(
         done(step.description)
     for name in topics.ensure(settings, planned.names, clock):
         done(f"create the topic {name}")
-    if connect.register(settings.connector, config, forget_offsets=planned.new_slot):
+    gap = not planned.new_slot and _starts_too_late(settings, session, connect)
+    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or gap):
         done(f"start the connector {settings.connector}")
     connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
-    notices = (*planned.notices, *topics.differing(settings, planned.names))
-    return Report(tuple(changed), notices, tuple(_counted(session, planned.tables)))
+    notices = [*planned.notices, *topics.differing(settings, planned.names)]
+    if gap:
+        statement.run(session, capture.ASK, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(capture.ASK.description)
+        notices.append(f"replication slot {settings.slot} was made anew by somebody else: {capture.GAP}")
+    return Report(tuple(changed), tuple(notices), tuple(_counted(session, planned.tables)))
 
 
 def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:
@@ -220,6 +226,16 @@ def _connector_config(settings: Settings, session: Session, planned: Plan) -> di
         origin_filter=planned.server.major >= ORIGIN_FILTER_FROM,
         heartbeat_query=capture.HEARTBEAT_QUERY,
     )
+
+
+def _starts_too_late(settings: Settings, session: Session, connect: Connect) -> bool:
+    """Whether the slot starts after the place where the connector stopped: it is another slot than that one read.
+
+    The slot is asked first: what a connector confirms it has noted as read before.
+    """
+    starts = slot.position(session, settings.slot)
+    read = connect.offset(settings.connector)
+    return starts is not None and read is not None and read < starts
 
 
 def _is_read(session: Session, slot: str) -> bool:

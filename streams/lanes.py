@@ -8,12 +8,13 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres.session import Session
+from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
 from streams import targets as target_rules
 from streams.chunks import Chunks
+from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
@@ -44,14 +45,15 @@ def open_lane(settings: Settings, role: str) -> Lane:
         TransientError: Postgres does not answer.
     """
     embedder = open_model(settings.model)
-    session = Session(settings.postgres.dsn, role=f"{role} start")
+    session = Session(settings.postgres.dsn, role=f"{role} start", setup=limit_waits)
     try:
         targets = target_rules.resolve(settings, session)
     finally:
         session.close()
     target_rules.check_model(targets, embedder)
     clock = SystemClock()
-    patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role)
+    # The live lane defers the rows of a locked table, so that its other tables go on; a chunk is waited for in place.
+    patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
     store = PostgresStore(settings.postgres, role=role)
     outbox = KafkaOutbox(settings, targets)
     settler = Settler(store, embedder, clock, patience, lane=role)
@@ -60,5 +62,6 @@ def open_lane(settings: Settings, role: str) -> Lane:
         chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
         return Lane(targets, embedder, store, clock, chunks=chunks)
     origin = settings.postgres.origin
-    sync = Sync(targets, store, settler, outbox, clock, patience, settings.live, origin)
+    flood = Flood(settings.dead_letters)
+    sync = Sync(targets, store, settler, outbox, clock, patience, settings.live, origin, flood)
     return Lane(targets, embedder, store, clock, sync=sync)

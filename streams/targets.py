@@ -7,6 +7,7 @@ from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.settings import Settings, TableSettings
+from schemas.table import TableName
 from schemas.target import Target
 
 
@@ -20,6 +21,20 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
     if not settings.tables:
         raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
     return [_resolve(session, table) for table in settings.tables]
+
+
+def choose(settings: Settings, session: Session, tables: Sequence[str]) -> list[Target]:
+    """The targets of the named tables, or of all configured ones when none is named.
+
+    Raises:
+        ConfigurationError: as `resolve`, or a table is not configured.
+    """
+    targets = resolve(settings, session)
+    wanted = [TableName.parse(name) for name in tables]
+    for name in wanted:
+        if name not in {target.table for target in targets}:
+            raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
+    return [target for target in targets if not wanted or target.table in wanted]
 
 
 def check_model(targets: Sequence[Target], embedder: Embedder) -> None:

@@ -79,7 +79,7 @@ class RunLedger:
             cursor.execute(queries.text("replays"), asked)
             if cursor.fetchall():
                 return None
-            cursor.execute(queries.text("create_replay"), _request(run, request))
+            cursor.execute(queries.text("create_replay"), request_parameters(run, request))
             for scope in scopes:
                 parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
                 cursor.execute(queries.text("create_scope"), parameters)
@@ -221,7 +221,8 @@ def _numbers(run: UUID, chunks: Sequence[Chunk]) -> dict[str, object]:
     return {"run": str(run), "chunks": [chunk.number for chunk in chunks]}
 
 
-def _request(run: UUID, request: Request) -> dict[str, Any]:
+def request_parameters(run: UUID, request: Request) -> dict[str, Any]:
+    """Parameters of sql/create_replay.sql."""
     names = ("only", "where", "since", "force", "keys", "requested_by", "chunk_size", "rate", "max_live_lag")
     return {name: getattr(request, name) for name in names} | {"run": str(run)}
 

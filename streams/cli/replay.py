@@ -10,8 +10,10 @@ from uuid import UUID
 import typer
 
 from connectors.clock import SystemClock
+from connectors.kafka import topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
+from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
 from schemas.duration import parse_duration
 from schemas.replay import Only, Request, parse_rate
@@ -125,6 +127,7 @@ def run(
     )  # fmt: skip
     if keys and (where or since):
         raise typer.BadParameter("names the rows already; leave out --where and --since", param_hint="--keys")
+    topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
     session = Session(settings.postgres.dsn, role="replay")
     replay = _replay(settings, session)
     run_id: UUID | None = None
@@ -136,7 +139,7 @@ def run(
             run_id = replay.begin_keys(prepared, lines, keys or "") if keys else replay.begin(prepared)
         if run_id is not None:
             resumed = prepared.unfinished is not None
-            err.print(f"run {run_id} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
+            page.announce(run_id, resumed)
             with page.Bars() as bars:
                 replay.feed(run_id, bars.show, everything=resumed)
                 if not follow:

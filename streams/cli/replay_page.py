@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -103,6 +104,11 @@ def _effect(plan: Plan) -> str:
         return f"{waits}{limit}; no replay worker runs now: embedsync worker --role replay"
     count = "an unknown number of" if plan.workers is None else f"{plan.workers:,}"
     return f"{waits}{limit}; {count} replay worker(s), niced; old vectors stay readable until they are replaced"
+
+
+def announce(run: UUID, resumed: bool) -> None:
+    """Say which run is followed."""
+    err.print(f"run {run} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
 
 
 class Bars:

@@ -68,11 +68,11 @@ class MemoryWorld:
     def edit_in_transaction(self, key: int, text: str) -> Iterator[int]:
         xid = self.store.next_xid
         self.store.next_xid += 1
-        self.store.running.add(xid)
+        self.store.in_hand.add(xid)
         with self.lock(key):
             yield xid
         self.put(key, text)
-        self.store.running.discard(xid)
+        self.store.in_hand.discard(xid)
 
     def chunk(self, keys: int) -> Chunk:
         made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), uuid4(), 1)

@@ -48,6 +48,23 @@ def test_blank_text_is_blank(world: World, text: str | None) -> None:
     assert decide(document(world, 1), "model-a") is Decision.BLANK
 
 
+@pytest.mark.parametrize(
+    ("character", "blank"),
+    [
+        *((c, True) for c in "\t\v\r\x85\xa0\u1680\u2003\u2028\u205f\u3000"),
+        *((c, False) for c in "\x1c\x1f\u180e\u200b\ufeff"),
+    ],
+    ids=ascii,
+)
+def test_white_space_is_unicodes(world: World, character: str, blank: bool) -> None:
+    """Blank is a text of Unicode's White_Space alone, in every locale: when it is read, and when it is cleared."""
+    text = f" {character}{character}\n"
+    world.put(1, text)
+    assert document(world, 1).blank is blank
+    cleared = world.store.write(TARGET, [Update(("1",), sha256(text), None)])
+    assert cleared == {("1",): Written.WRITTEN if blank else Written.CHANGED}
+
+
 def test_a_missing_row_is_left_out(world: World) -> None:
     """A key without a row is not among the documents; the snapshot is there all the same."""
     world.put(1, "x")
