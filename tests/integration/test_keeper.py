@@ -67,7 +67,7 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> N
     assert place.value("SELECT embedding_hash = sha256(convert_to(question, 'UTF8')) FROM questions WHERE id = 5")
 
     runs = place.execute(
-        "SELECT made_by, scope, expected FROM embedsync.replays JOIN embedsync.replay_scopes USING (run)"
+        "SELECT requested_by, scope, expected FROM embedsync.replays JOIN embedsync.replay_scopes USING (run)"
     )
     assert {(maker, scope) for maker, scope, _ in runs} == {("keeper", "stale")}
     assert 3 <= len(runs) <= 4
