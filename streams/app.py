@@ -22,7 +22,7 @@ import faust
 import structlog
 
 from connectors.kafka import security
-from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
@@ -43,6 +43,8 @@ _DEFERRED_PAUSE_SECONDS = 0.25
 """A deferred row that is not due goes back to the end of its topic after this pause, so that it holds nobody up."""
 
 _IDLE_CHECK_SECONDS = 10.0
+_TARGETS_SECONDS = 3.0
+"""One small query; a migration that adds a column waits about that long for the workers to fill it."""
 
 
 class Runner:
@@ -86,8 +88,16 @@ class Runner:
     async def unload_when_idle(self, seconds: float) -> None:
         """Give the model's memory back after `seconds` without work."""
         if self._lane.clock.monotonic() - self._last_work > seconds:
-            await self._guarded(self._run(None, self._lane.embedder.unload))
+            await self._guarded(self._run(None, self._lane.embedders.unload))
             self._last_work = self._lane.clock.monotonic()
+
+    async def look_at_targets(self) -> None:
+        """Start anew when the database wants other columns or models than at the start."""
+        await self._guarded(self._restart_if_changed())
+
+    async def _restart_if_changed(self) -> None:
+        if await self._run(None, self._lane.anew.is_wanted):
+            leave(EXIT_RESTART, "embedsync.targets has changed: starting anew with what it wants now")
 
     async def _batch(
         self,
@@ -157,6 +167,9 @@ class Runner:
             leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
+        except TargetMismatch as error:
+            await self.look_at_targets()
+            leave(error.exit_code, str(error))
         except (ConfigurationError, DeadLetterFlood) as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
@@ -186,6 +199,7 @@ def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: st
     app = faust.App(group, broker_client_id=client_id, **_options(settings))
     runner = Runner(app, lane, pulse)
     app.task(runner.tick)
+    app.timer(interval=_TARGETS_SECONDS)(runner.look_at_targets)
     if live:
         changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
         size, linger = settings.live.batch_size, settings.live.linger_ms / 1000

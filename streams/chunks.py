@@ -12,7 +12,7 @@ Hazards:
   position is compared in the writing transaction, so only one of them gets through and nothing is counted twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from connectors.ports import Clock, Ledger, Outbox, Store
@@ -20,7 +20,7 @@ from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
-from schemas.errors import PoisonEvent
+from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.settings import Settings
@@ -39,7 +39,7 @@ HOLD_SECONDS = 20.0
 class Chunks:
     """Handles chunks of replay runs. One thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a lane, joined in one place
         self,
         targets: Sequence[Target],
         store: Store,
@@ -49,8 +49,14 @@ class Chunks:
         clock: Clock,
         patience: Patience,
         settings: Settings,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Join the parts; store and ledger share one connection."""
+        """Join the parts; store and ledger share one connection.
+
+        `outdated` is asked before a chunk is called obsolete: whether the database wants other columns or models than
+        these targets. A chunk that is ahead of its worker waits for one that was started since.
+        """
+        self._outdated = outdated
         self._targets = {(target.table, target.column): target for target in targets}
         self._store = store
         self._ledger = ledger
@@ -115,6 +121,8 @@ class Chunks:
         began, start = self._clock.monotonic(), standing.done
         target = self._targets.get((chunk.table, chunk.column))
         left = len(chunk.keys) - start
+        if (target is None or chunk.model != target.model) and self._outdated():
+            raise TargetMismatch(f"{chunk.name} is for a model that is new to this worker", fix="it starts anew")
         if target is None:
             reason = PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
             self._dead_letter(record, reason, "decode")

@@ -15,6 +15,7 @@ from psycopg2.extensions import parse_dsn
 
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import topics
+from connectors.models import open_model
 from connectors.ports import Clock, Embedder
 from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, slot, statement
 from connectors.postgres.neighbour import Examined
@@ -25,6 +26,8 @@ from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
+from streams import targets as target_rules
+from streams.targets import Wanted
 
 Tell = Callable[[str], None]
 
@@ -87,24 +90,45 @@ def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
     """
     if not settings.tables:
         raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to embedsync.toml")
-    worker = _worker(settings, session)
-    facts = server.check(session, worker)
-    tables = tuple(
-        neighbour.examine(session, table, facts, worker=worker, model=embedder.model_id, dimensions=embedder.dimensions)
-        for table in settings.tables
-    )
+    role = worker(settings, session)
+    facts = server.check(session, role)
+    tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
     parts = _Parts(server.notices(facts))
     for examined in tables:
         parts.notices += examined.notices
     _add_bookkeeping(parts, session, embedder, tables)
-    if worker != facts.role:
+    if role != facts.role:
         schema_changes = bool(parts.statements)
-        grantee = grants.Grantee(session, worker)
+        grantee = grants.Grantee(session, role)
         triggers = settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
     captured = _add_capture(parts, settings, session, facts, tables)
     notices = tuple(dict.fromkeys(parts.notices))
     return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced)
+
+
+def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
+    """Provenance, targets, the view that counts and the worker's rights, for the columns of an open migration.
+
+    Raises:
+        ConfigurationError, TransientError: as `plan`.
+    """
+    role = worker(settings, session)
+    facts = server.check(session, role)
+    embedder = open_model(settings.model)
+    tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
+    parts = _Parts([])
+    _add_bookkeeping(parts, session, embedder, tables)
+    if role != facts.role:
+        grantee, triggers = grants.Grantee(session, role), settings.postgres.fire_triggers
+        parts.add(*grants.plan(grantee, facts, tables, schema_changes=True, fire_triggers=triggers))
+    return parts.statements
+
+
+def _examined(session: Session, facts: Server, role: str, columns: Sequence[Wanted]) -> tuple[Examined, ...]:
+    return tuple(
+        neighbour.examine(session, w.table, facts, worker=role, model=w.model, dimensions=w.dimensions) for w in columns
+    )
 
 
 @dataclass(slots=True)
@@ -178,7 +202,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Rep
     session = Session(settings.postgres.admin, role="init")
     connect = Connect(settings.connect.url, clock)
     try:
-        with _alone(session):
+        with alone(session):
             return _run(settings, embedder, clock, tell, session, connect)
     finally:
         connect.close()
@@ -248,14 +272,14 @@ def _counted(session: Session, tables: Sequence[Examined]) -> list[Coverage]:
     return [line for line in coverage.read(session) if (line.table, line.column) in mine]
 
 
-def _worker(settings: Settings, session: Session) -> str:
+def worker(settings: Settings, session: Session) -> str:
     """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
     named = parse_dsn(settings.postgres.dsn).get("user") if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
 
 
 @contextmanager
-def _alone(session: Session) -> Iterator[None]:
+def alone(session: Session) -> Iterator[None]:
     """Hold the lock that lets one `init` at a time work in a database."""
     if not session.rows("SELECT pg_try_advisory_lock(hashtextextended('embedsync init', 0))")[0][0]:
         raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")

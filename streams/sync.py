@@ -10,7 +10,7 @@ wait and then deferred, like a row that another transaction holds locked. Its ne
 rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Vector, Written
-from schemas.errors import PoisonEvent, TableLocked
+from schemas.errors import PoisonEvent, TableLocked, TargetMismatch
 from schemas.record import Record
 from schemas.settings import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
@@ -68,14 +68,17 @@ class Sync:
         settings: LiveSettings,
         origin: str,
         flood: Flood | None = None,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo.
 
-        Without `flood`, bad events are limited as the default settings say.
+        Without `flood`, bad events are limited as the default settings say. `outdated` is asked before a column is
+        called unknown: whether the database wants other columns than these targets.
         """
         self._targets: dict[TableName, list[Target]] = {}
         for target in targets:
             self._targets.setdefault(target.table, []).append(target)
+        self._outdated = outdated
         self._store = store
         self._settler = settler
         self._outbox = outbox
@@ -114,16 +117,17 @@ class Sync:
         due: dict[Target, Hints] = {}
         for record in records:
             try:
-                chunk, deferral, target = self._deferred(record)
+                chunk, deferral, targets = self._deferred(record)
             except PoisonEvent as reason:
                 self._fail(record, reason, "decode")
                 continue
             if deferral.not_before > self._clock.now():
                 self._patience.call(self._outbox.send_chunks, [chunk])
                 continue
-            hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
-            hint.records.append(record)
-            hint.txids.update(self._still_awaited(deferral))
+            for target in targets:
+                hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
+                hint.records.append(record)
+                hint.txids.update(self._still_awaited(deferral))
         for target, hints in due.items():
             self._settle(target, hints)
         self._dead_letter(records)
@@ -255,14 +259,18 @@ class Sync:
             return deferral.txids
         return tuple(sorted(self._patience.call(self._store.running, deferral.txids)))
 
-    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Target]:
+    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
         chunk = Chunk.parse(record.value)
         if chunk.deferral is None:
             raise PoisonEvent("a chunk of a run is in the deferred topic")
-        for target in self._targets.get(chunk.table, []):
-            if target.column == chunk.column:
-                return chunk, chunk.deferral, target
-        raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+        known = self._targets.get(chunk.table, [])
+        named = [target for target in known if target.column == chunk.column]
+        if not named and self._outdated():
+            raise TargetMismatch(f"{chunk.table}.{chunk.column} is new to this worker", fix="it starts anew")
+        # A column that a migration has renamed meanwhile: the row is looked at for all that are left.
+        if not known:
+            raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
+        return chunk, chunk.deferral, named or known
 
     def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
         self._failures.setdefault(record.position, Failure(record, reason, stage))

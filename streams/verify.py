@@ -27,6 +27,7 @@ from schemas.target import Target
 from schemas.truth import Deep, Truth
 from streams import bisect
 from streams import targets as target_rules
+from streams.embedders import Embedders
 from streams.replay import Outcome, Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
@@ -55,13 +56,13 @@ class Verify:
         ]
 
     def deep(
-        self, found: Sequence[Truth], embedder: Embedder, count: int | None, seed: int, watch: Checked
+        self, found: Sequence[Truth], models: Embedders, count: int | None, seed: int, watch: Checked
     ) -> list[Truth]:
         """Make vectors of current rows again and compare them with the stored ones.
 
         Args:
             found: what `scan` returned.
-            embedder: the model; its id must be the one that every column wants.
+            models: those that the columns want.
             count: rows drawn at random from each table; None: every row.
             seed: equal seeds draw equal rows of a table that did not change.
             watch: told of the progress.
@@ -70,21 +71,22 @@ class Verify:
             TargetMismatch: a column wants another model.
             EmbedsyncError: the model takes no text.
         """
-        target_rules.check_model(self.targets, embedder)
         return [
-            replace(truth, deep=self._compare_drawn(target, truth, embedder, count, seed, watch))
+            replace(truth, deep=self._compare_drawn(target, truth, models.of(target.model), count, seed, watch))
             for target, truth in zip(self.targets, found, strict=True)
         ]
 
-    def again(self, before: Sequence[Truth], embedder: Embedder | None) -> list[Truth]:
+    def again(self, before: Sequence[Truth], models: Embedders | None) -> list[Truth]:
         """Check after a repair: every row by what the database can tell, and those compared before that were untrue."""
         found = self.scan()
-        if embedder is None:
+        if models is None:
             return found
         return [
             replace(
                 truth,
-                deep=self._compare(target, embedder, [[row.key for row in old.deep.untrue]], lambda _: None),
+                deep=self._compare(
+                    target, models.of(target.model), [[row.key for row in old.deep.untrue]], lambda _: None
+                ),
             )
             if old.deep
             else truth

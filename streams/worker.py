@@ -59,10 +59,10 @@ def _start(settings: Settings, role: Role) -> Lane:
         raise ConfigurationError(f"topic {missing[0]} does not exist", fix="run `embedsync init`")
     _serve_metrics(settings.metrics.live_port if role == "live" else settings.metrics.replay_port)
     if role == "live":
-        lane.embedder.load()
+        lane.embedders.load()
     else:
         os.nice(settings.replay.nice)
-    log.info("worker ready", model=lane.embedder.model_id, tables=[target.name for target in lane.targets])
+    log.info("worker ready", model=", ".join(lane.embedders.ids), tables=[target.name for target in lane.targets])
     return lane
 
 

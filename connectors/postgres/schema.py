@@ -77,6 +77,12 @@ def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
     return [(ModelRecord(*(known.get(name) for name in names)), wanted_in) for known, wanted_in in lines]
 
 
+def model_record(session: Session, record: ModelRecord) -> list[Statement]:
+    """What is kept about a model, where that is not known yet."""
+    known = known_models(session) if exists(session, "embedsync.models") else []
+    return [] if record in [other for other, _ in known] else [_model(session, record)]
+
+
 def registrations(
     session: Session, targets: Sequence[Target], record: ModelRecord
 ) -> tuple[list[Statement], list[str]]:
@@ -84,7 +90,7 @@ def registrations(
 
     Args:
         session: connection of the role that makes the changes.
-        targets: the configured columns; all want the model of `record`.
+        targets: the configured columns.
         record: what is to be kept about the model.
     """
     wanted = dict[tuple[str, str], tuple[str, int]]()
@@ -92,9 +98,7 @@ def registrations(
     if exists(session, "embedsync.targets"):
         lines = session.rows("SELECT table_name, column_name, model, dimensions FROM embedsync.targets")
         wanted = {(table, column): (model, dimensions) for table, column, model, dimensions in lines}
-    models = [known for known, _ in known_models(session)] if exists(session, "embedsync.models") else []
-    if record not in models:
-        statements.append(_model(session, record))
+    statements += model_record(session, record)
     for target in targets:
         before = wanted.get((str(target.table), target.column))
         if before == (target.model, target.dimensions):

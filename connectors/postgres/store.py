@@ -219,7 +219,7 @@ class PostgresStore:
     def _check_target(self, cursor: Cursor, target: Target) -> None:
         cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
         wanted = cursor.fetchone()
-        if wanted != (target.model, target.dimensions):
+        if wanted is None or wanted[:2] != (target.model, target.dimensions):
             shown = f"{wanted[0]} ({wanted[1]} dimensions)" if wanted else "nothing"
             raise TargetMismatch(
                 f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",

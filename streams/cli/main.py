@@ -17,7 +17,22 @@ from schemas import settings as settings_module
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
-from streams.cli import config, demo, dlq, doctor, init, lag, local, model, replay, search, status, verify, worker
+from streams.cli import (
+    config,
+    demo,
+    dlq,
+    doctor,
+    init,
+    lag,
+    local,
+    migrate,
+    model,
+    replay,
+    search,
+    status,
+    verify,
+    worker,
+)
 from streams.cli.output import err
 
 app = typer.Typer(
@@ -66,6 +81,7 @@ app.command()(worker.worker)
 app.command()(status.status)
 app.command(cls=lag.LagCommand)(lag.lag)
 app.add_typer(replay.app, name="replay")
+app.add_typer(migrate.app, name="migrate")
 app.command()(verify.verify)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)

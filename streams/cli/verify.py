@@ -11,14 +11,14 @@ from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.models import open_model
-from connectors.ports import Embedder
 from connectors.postgres.audit import Audit
 from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict
+from streams import embedders
 from streams.cli.output import Format, OutputOption, err, number, out, print_json
 from streams.cli.replay_page import Bars, announce
+from streams.embedders import Embedders
 from streams.replay import Replay
 from streams.verify import Checked, Verify
 
@@ -64,13 +64,13 @@ def verify(
     session = Session(settings.postgres.dsn, role="verify")
     audit = Audit(settings.postgres)
     checks = Verify(settings, audit, session, table or [])
-    embedder = open_model(settings.model) if deep is not None else None
+    models = embedders.for_targets(settings, session, checks.targets) if deep is not None else None
     draw = secrets.randbits(31) if seed is None else seed
     found = checks.scan()
-    if embedder is not None:
+    if models is not None:
         with _bars() as progress:
-            found = checks.deep(found, embedder, count, draw, progress)
-    report: dict[str, Any] = {"seed": draw} if embedder else {}
+            found = checks.deep(found, models, count, draw, progress)
+    report: dict[str, Any] = {"seed": draw} if models else {}
     if repair and not all(truth.is_true for truth in found):
         if output is Format.TABLE:
             _print(found)
@@ -78,7 +78,7 @@ def verify(
         if dry_run:
             _tell_plan(found)
         else:
-            found, report["repair"] = _repair(settings, session, checks, found, embedder)
+            found, report["repair"] = _repair(settings, session, checks, found, models)
     true = all(truth.is_true for truth in found)
     if output is Format.JSON:
         tables = [truth.to_json() for truth in found]
@@ -97,7 +97,7 @@ def _count(deep: str | None) -> int | None:
 
 
 def _repair(
-    settings: Settings, session: Session, checks: Verify, found: Sequence[Truth], embedder: Embedder | None
+    settings: Settings, session: Session, checks: Verify, found: Sequence[Truth], models: Embedders | None
 ) -> tuple[list[Truth], dict[str, Any]]:
     replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
     try:
@@ -108,7 +108,7 @@ def _repair(
         raise typer.Exit(130) from None
     err.print(f"{disowned:,} vectors lost their hash; checking again", soft_wrap=True)
     done = {**_plan(found), "hashes_removed": disowned, "run": str(outcome.run) if outcome.run else None}
-    return checks.again(found, embedder), done
+    return checks.again(found, models), done
 
 
 def _plan(found: Sequence[Truth]) -> dict[str, Any]:

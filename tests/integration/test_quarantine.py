@@ -16,6 +16,7 @@ from schemas.errors import TransientError
 from schemas.record import Record
 from schemas.settings import ModelSettings
 from streams import targets
+from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
@@ -48,7 +49,7 @@ class Lane:
         self.store = PostgresStore(place.settings.postgres, role="test")
         clock = MemoryClock()
         patience = Patience(clock, seconds=1, lane="live")
-        settler = Settler(self.store, embedder, clock, patience, lane="live")
+        settler = Settler(self.store, Embedders.single(embedder), clock, patience, lane="live")
         found = targets.resolve(place.settings, session)
         session.close()
         self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, patience, place.settings.live, "embedsync")

@@ -8,6 +8,7 @@ from schemas.record import Record
 from schemas.settings import LiveSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
+from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
@@ -26,7 +27,7 @@ class Bench:
         self.outbox = MemoryOutbox()
         self.clock = MemoryClock()
         patience = Patience(self.clock, seconds=30, lane="live")
-        settler = Settler(self.store, self.embedder, self.clock, patience, lane="live")
+        settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
         settings = LiveSettings()
         self.sync = Sync([self.target], self.store, settler, self.outbox, self.clock, patience, settings, "embedsync")
         self.offset = 0
