@@ -50,7 +50,7 @@ _ALWAYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The database as the connector reaches it; `sslmode` is libpq's."""
+    """The database as the connector reaches it; `sslmode` and `sslrootcert` (a PEM file there) are libpq's."""
 
     host: str
     port: int
@@ -58,6 +58,7 @@ class Database:
     user: str
     password: str | None
     sslmode: str | None
+    sslrootcert: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ def connector_config(
         config["database.password"] = database.password
     if database.sslmode is not None:
         config["database.sslmode"] = database.sslmode
+    if database.sslrootcert is not None:
+        config["database.sslrootcert"] = database.sslrootcert
     if origin_filter:
         config["slot.stream.params"] = "origin=none"
     return config
@@ -145,7 +148,8 @@ class Connect:
             base = httpx.URL(url.rstrip("/"))
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"connect.url is no URL ({error})", fix="write it as http://host:8083") from error
-        self._shown = str(base.copy_with(userinfo=b"")).rstrip("/")
+        self.shown = str(base.copy_with(userinfo=b"")).rstrip("/")
+        """Its address, without user and password."""
         # trust_env=False: settings are read in one place, and a proxy of the environment is none of them.
         self._client = httpx.Client(base_url=base, timeout=_REQUEST_SECONDS, trust_env=False, transport=transport)
 
@@ -182,8 +186,10 @@ class Connect:
         if before == wanted and not forget_offsets and self._is_sound(name):
             return False
         if before is None:
-            # Connect keeps the offsets of a deleted connector, so a new one of its name starts stopped, too.
+            # Connect keeps the offsets of a deleted connector, and they may be older than the slot, which would fail
+            # the task: so a new one of its name starts stopped, too, and then where the slot stands.
             self._call("POST", "/connectors", {"name": name, "config": wanted, "initial_state": "STOPPED"})
+            forget_offsets = True
         else:
             self.stop(name)
             self._reconfigure(name, before, wanted)
@@ -191,6 +197,12 @@ class Connect:
             self._call("DELETE", f"{_path(name)}/offsets")
         self.resume(name)
         return True
+
+    def offset(self, name: str) -> int | None:
+        """Position in the log up to which a connector has read, as a number; None when it has read nothing yet."""
+        answer = self._call("GET", f"{_path(name)}/offsets", absent_is_none=True)
+        read = [part["offset"].get("lsn") for part in (answer or {}).get("offsets", []) if part.get("offset")]
+        return max((int(position) for position in read if position is not None), default=None)
 
     def status(self, name: str) -> ConnectorStatus | None:
         """How a connector is; None when there is none of that name, or it is not known yet."""
@@ -301,7 +313,7 @@ class Connect:
             return None
         if answer.is_error:
             raise EmbedsyncError(
-                f"Kafka Connect at {self._shown} refuses {method} {path}: {refusal(answer)}",
+                f"Kafka Connect at {self.shown} refuses {method} {path}: {refusal(answer)}",
                 fix="check [connect] and postgres.admin_dsn as Kafka Connect reaches them",
             )
         try:
@@ -311,7 +323,7 @@ class Connect:
 
     def _unanswered(self, why: str, cause: Exception | None = None) -> Any:
         raise TransientError(
-            f"Kafka Connect does not answer at {self._shown} ({why})", fix="check connect.url and Kafka Connect"
+            f"Kafka Connect does not answer at {self.shown} ({why})", fix="check connect.url and Kafka Connect"
         ) from cause
 
 
@@ -347,7 +359,7 @@ def database_of(settings: Settings, parameters: Mapping[str, str], password: str
     """The database as the connector reaches it.
 
     Args:
-        settings: connect.database_host and connect.database_port win.
+        settings: connect.database_host, connect.database_port and connect.database_sslrootcert win.
         parameters: libpq's names, of an open connection.
         password: what that connection used.
 
@@ -362,4 +374,5 @@ def database_of(settings: Settings, parameters: Mapping[str, str], password: str
         )
     port = settings.connect.database_port or int(parameters.get("port") or 5432)
     sslmode = parameters.get("sslmode")
-    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode)
+    root = settings.connect.database_sslrootcert or parameters.get("sslrootcert")
+    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode, root)

@@ -4,16 +4,18 @@ Hazard: a twin is single-threaded and forgets everything; it is never a substitu
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Refusal, Update, Vector, Written
+from schemas.dead_letter import Failure
+from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
 from schemas.errors import PoisonEvent, Stopping, TargetMismatch
 from schemas.record import Record
+from schemas.replay import Standing
 from schemas.snapshot import Snapshot
 from schemas.table import Key
 from schemas.target import Target
@@ -38,6 +40,14 @@ class LedgerEntry:
     done: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     cancelled: bool = False
+    state: str = "running"
+    returned: bool = False
+    rate: float | None = None
+    max_live_lag: float | None = None
+    force: bool = False
+    slots: float = 0.0
+    """Seconds of the rate that were taken and not waited for: the twin's time does not pass."""
+    waits: list[str | None] = field(default_factory=list)
 
 
 class MemoryStore:
@@ -47,7 +57,7 @@ class MemoryStore:
         """Hold the rows of one target, which is also what is wanted."""
         self.rows: dict[Key, MemoryRow] = {}
         self.locked: set[Key] = set()
-        self.running: set[int] = set()
+        self.in_hand: set[int] = set()
         self.next_xid = 100
         self.wanted = (target.model, target.dimensions)
         self.ledger: dict[tuple[str, int], LedgerEntry] = {}
@@ -61,8 +71,12 @@ class MemoryStore:
             for part, column in zip(key, target.key, strict=True):
                 if column.is_integer and not part.lstrip("-").isdigit():
                     raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {part!r})")
-        snapshot = Snapshot(min(self.running, default=self.next_xid), self.next_xid, frozenset(self.running))
+        snapshot = Snapshot(min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand))
         return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
+
+    def running(self, txids: Collection[int]) -> set[int]:
+        """As the port says."""
+        return self.in_hand & set(txids)
 
     def write(
         self,
@@ -92,10 +106,30 @@ class MemoryStore:
                 self.quarantine[refusal.key] = refusal
         return outcome
 
-    def position(self, chunk: Chunk) -> int | None:
+    def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""
         entry = self.ledger.get((str(chunk.run), chunk.number))
-        return None if entry is None or entry.cancelled else entry.done
+        if entry is None or entry.cancelled:
+            return None
+        return Standing(entry.done, entry.state, entry.rate, entry.max_live_lag, entry.force)
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """As the port says."""
+        entry = self.ledger[str(chunk.run), chunk.number]
+        entry.returned = entry.returned or entry.state == "paused"
+        return entry.state == "paused"
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """As the port says."""
+        entry = self.ledger[str(chunk.run), chunk.number]
+        if entry.rate is None:
+            return 0.0
+        before, entry.slots = entry.slots, entry.slots + rows / entry.rate
+        return before
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """As the port says."""
+        self.ledger[str(chunk.run), chunk.number].waits.append(reason)
 
     def finish(self, chunk: Chunk) -> None:
         """As the port says; the twin keeps no state of runs."""
@@ -105,7 +139,7 @@ class MemoryStore:
 
     def _document(self, key: Key) -> Document:
         row = self.rows[key]
-        blank = row.text is None or not row.text.strip()
+        blank = is_blank(row.text)
         refusal = self.quarantine.get(key)
         refused = refusal is not None and refusal.hash == sha256(row.text)
         vector = row.vector is not None
@@ -115,7 +149,7 @@ class MemoryStore:
         row = rows.get(update.key)
         if row is None or update.key in self.locked:
             return Written.LOCKED
-        blank = row.text is None or not row.text.strip()
+        blank = is_blank(row.text)
         still = blank if update.vector is None else sha256(row.text) == update.hash
         if not still or self.wanted != (target.model, target.dimensions):
             return Written.CHANGED
@@ -152,9 +186,9 @@ class MemoryOutbox:
         """As the port says."""
         self.chunks += chunks
 
-    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+    def send_dead_letters(self, failures: Sequence[Failure]) -> None:
         """As the port says."""
-        self.dead_letters.append((record, str(reason), stage))
+        self.dead_letters += [(failure.record, str(failure.reason), failure.stage) for failure in failures]
 
 
 class MemoryClock:

@@ -7,13 +7,15 @@ Any method may raise `TransientError` (the service is away; call again after a w
 the implementation) and `ConfigurationError` (it will never work like this).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
+from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Update, Vector, Written
-from schemas.record import Record
+from schemas.model import ModelRecord
+from schemas.replay import Standing
 from schemas.table import Key
 from schemas.target import Target
 
@@ -37,6 +39,11 @@ class Embedder(Protocol):
         """Length of a vector."""
         ...
 
+    @property
+    def record(self) -> ModelRecord:
+        """What is kept about the model in the database, under `model_id`."""
+        ...
+
     def load(self) -> None:
         """Bring the weights into memory; does nothing when they are there.
 
@@ -58,6 +65,10 @@ class Embedder(Protocol):
         Returns:
             float32[n, dimensions], each row finite and of unit length (within 1e-3), in the order of the texts;
             float32[0, dimensions] for none. Equal texts may differ in the last bits between batches.
+
+        Raises:
+            PoisonText: it cannot take one of them; OutOfMemory when that is for want of memory, with one text at a
+                time. Which one, the caller finds out by asking for fewer.
         """
         ...
 
@@ -80,6 +91,13 @@ class Store(Protocol):
         """
         ...
 
+    def running(self, txids: Collection[int]) -> set[int]:
+        """Which of these transactions (32-bit ids, as events carry them) the server still has in hand.
+
+        Neither a finished one nor one that the server never had, as after a failover, is among them.
+        """
+        ...
+
     def write(
         self,
         target: Target,
@@ -90,7 +108,8 @@ class Store(Protocol):
     ) -> Mapping[Key, Written]:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
-        Vector, hash, model and time are set together. Never waits for a row lock. The target row in the database is
+        Vector, hash, model and time are set together. Never waits for a row lock. A row that a constraint or trigger of
+        the table refuses goes to quarantine, and its neighbours are written. The target row in the database is
         checked in the same statement: a worker whose model is not the wanted one writes nothing.
 
         Args:
@@ -106,6 +125,7 @@ class Store(Protocol):
             what became of each key.
 
         Raises:
+            TableLocked: somebody holds the whole table; nothing was written.
             TargetMismatch: the database wants another model or another number of dimensions in this column.
             LedgerConflict: the chunk is no longer where `progress` says; nothing was written.
         """
@@ -123,8 +143,28 @@ class Ledger(Protocol):
         """Mark the chunk's run as done if this was the last of it."""
         ...
 
-    def position(self, chunk: Chunk) -> int | None:
-        """Keys of the chunk that are already handled; None when its run was cancelled or is not known."""
+    def position(self, chunk: Chunk) -> Standing | None:
+        """Keys of the chunk that are handled, and what its run wants now; None if it was cancelled or is not known."""
+        ...
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """Let a paused run have its chunk back, to be sent again when the run is resumed; the message may then go.
+
+        Returns:
+            False when the run is not paused (any more): the chunk is still the worker's.
+        """
+        ...
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """Take room for some rows under the rate that the run's workers share.
+
+        Returns:
+            seconds until they may start; 0 or less at once, also for a run without a rate.
+        """
+        ...
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """Tell whoever asks about the run why it waits; None once it goes on."""
         ...
 
 
@@ -139,8 +179,8 @@ class Outbox(Protocol):
         """Write chunks: those of a run to the replay topic, deferred rows to the deferred topic."""
         ...
 
-    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
-        """Write the original bytes of a record to the dead-letter topic, with Connect's error headers."""
+    def send_dead_letters(self, failures: Sequence[Failure]) -> None:
+        """Write the original bytes of records to the dead-letter topic, with Connect's error headers."""
         ...
 
 

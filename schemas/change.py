@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from pydantic_core import from_json
 
 from schemas.errors import PoisonEvent
-from schemas.table import Key, TableName
+from schemas.table import Key, TableName, key_part
 
 Op = Literal["c", "u", "d", "r", "t", "m"]
 _OPS = ("c", "u", "d", "r", "t", "m")
@@ -61,7 +61,7 @@ class Change:
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | float | str):
-            return str(value)
+            return key_part(value)
         raise PoisonEvent(f"an event of table {self.table} has no usable value for key column {name!r}")
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
-from schemas.table import Key, TableName
+from schemas.table import Key, TableName, key_part
 from schemas.target import Target
 
 
@@ -68,7 +68,7 @@ class Chunk:
             table = TableName.parse(message.table)
         except (ValidationError, ConfigurationError) as error:
             raise PoisonEvent(f"this is not a replay message ({_first_line(error)})") from error
-        keys = tuple(tuple(str(part) for part in key) for key in message.keys)
+        keys = tuple(tuple(key_part(part) for part in key) for key in message.keys)
         deferral = Deferral(**message.deferral.model_dump()) if message.deferral else None
         return cls(table, message.column, message.model, keys, message.run, message.chunk, deferral)
 
@@ -95,6 +95,7 @@ class Progress:
     The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found
     to be before the write; what was written, or found changed or locked, is counted by the write itself.
     `failed` rows are in the dead-letter topic; `obsolete` ones were asked for with a model that is no longer wanted.
+    `seconds` is the time that the worker spent on them.
     """
 
     run: UUID
@@ -107,6 +108,7 @@ class Progress:
     quarantined: int = 0
     failed: int = 0
     obsolete: int = 0
+    seconds: float = 0.0
 
 
 class _Deferral(BaseModel):

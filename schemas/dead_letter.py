@@ -1,11 +1,32 @@
 """Dead letters: the original bytes of an event that can never be handled, and why, in Kafka Connect's header names.
 
 The header names are those of Connect's DeadLetterQueueReporter, so that existing tools show them.
+
+Hazard: an event may itself carry such headers (a topic that was mirrored, somebody's test). Ours are the last six, in
+a fixed order, so only those are taken off again and the event is sent back exactly as it was.
 """
 
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Literal, Self
+
 from schemas.record import Header, Record
+from schemas.table import Key
 
 _LONGEST_MESSAGE = 1_000  # characters; a broker's default record limit must never be met by our own headers
+_PREFIX = "__connect.errors."
+_NAMES = ("topic", "partition", "offset", "stage", "exception.class.name", "exception.message")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that can never be handled, why, and the step of the pipeline that failed (`decode`, `read`)."""
+
+    record: Record
+    reason: Exception
+    stage: str
 
 
 def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
@@ -16,12 +37,131 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
         reason: the error; its message is cut at 1,000 characters.
         stage: the step of the pipeline that failed (`decode`, `read`).
     """
-    errors = {
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-        "stage": stage,
-        "exception.class.name": type(reason).__name__,
-        "exception.message": str(reason)[:_LONGEST_MESSAGE],
-    }
-    return [*record.headers, *((f"__connect.errors.{name}", text.encode()) for name, text in errors.items())]
+    message = str(reason)[:_LONGEST_MESSAGE]
+    texts = (record.topic, str(record.partition), str(record.offset), stage, type(reason).__name__, message)
+    # A broken text in a message (half of a surrogate pair) must not keep the event from its dead letter.
+    errors = ((f"{_PREFIX}{n}", text.encode(errors="replace")) for n, text in zip(_NAMES, texts, strict=True))
+    return [*record.headers, *errors]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter, read back.
+
+    Attributes:
+        letter: the record of the dead-letter topic.
+        original: the event as it was: topic, partition, offset, bytes, headers; None when the letter does not say
+            where it came from (another program wrote it).
+        reason, error, stage: the message, the class and the step; "" where the letter does not say.
+    """
+
+    letter: Record
+    original: Record | None
+    reason: str = ""
+    error: str = ""
+    stage: str = ""
+
+    @property
+    def id(self) -> str:
+        """`topic/partition/offset` of the event; of the letter itself where the event's is unknown."""
+        record = self.original or self.letter
+        return f"{record.topic}/{record.partition}/{record.offset}"
+
+    @classmethod
+    def parse(cls, letter: Record) -> Self:
+        """Read a record of the dead-letter topic. Never fails: what is missing stays empty."""
+        own = letter.headers[-len(_NAMES) :]
+        kept = letter.headers[: -len(_NAMES)]
+        if tuple(name for name, _ in own) != tuple(f"{_PREFIX}{name}" for name in _NAMES):  # Connect's own letters
+            own = tuple(header for header in letter.headers if header[0].startswith(_PREFIX))
+            kept = tuple(header for header in letter.headers if not header[0].startswith(_PREFIX))
+        told = {name.removeprefix(_PREFIX): (value or b"").decode(errors="replace") for name, value in own}
+        topic, partition, offset = (told.get(name, "") for name in _NAMES[:3])
+        original = None
+        if topic and partition.isdecimal() and offset.isdecimal():
+            original = replace(letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept)
+        error = told.get("exception.class.name", "")
+        return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""))
+
+
+class State(StrEnum):
+    """What was done about an entry."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+    PURGED = "purged"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that could not be handled: an undecodable event, or a row in quarantine.
+
+    Attributes:
+        id: `topic/partition/offset` of an event; `row-` and twelve hex digits for a row.
+        kind: event or row.
+        table, column, key: which row; None where an event does not tell.
+        reason, error, stage: what went wrong; a row's error is PoisonText and its stage `embed`.
+        attempts: dead letters of the event (a restart may repeat one), or tries of the text alone.
+        first_at, last_at: when; None when a letter bears no time.
+        size_bytes: key and value of an event.
+        state, outcome: what was done about it, and what came of that.
+        places: partition and offset of the event's letters in the dead-letter topic.
+    """
+
+    id: str
+    kind: Literal["event", "row"]
+    table: str | None
+    column: str | None
+    key: Key | None
+    reason: str
+    error: str
+    stage: str
+    attempts: int
+    first_at: datetime | None
+    last_at: datetime | None
+    size_bytes: int | None = None
+    state: State = State.OPEN
+    outcome: str | None = None
+    places: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """By name; times in RFC 3339."""
+        data = asdict(self)
+        del data["places"]
+        times = {name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")}
+        return data | times
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries are meant: all conditions that are given must hold. Ages in seconds."""
+
+    ids: tuple[str, ...] = ()
+    kind: str | None = None
+    table: str | None = None
+    reason: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+
+    def takes(self, entry: Entry, now: datetime) -> bool:
+        """Whether an entry is meant. `reason` is part of the message in any case, or the whole name of the class."""
+        if (self.ids and entry.id not in self.ids) or (self.kind and entry.kind != self.kind):
+            return False
+        if self.table and entry.table != self.table:
+            return False
+        if self.reason and self.reason.lower() not in entry.reason.lower() and self.reason != entry.error:
+            return False
+        if self.older_than is None and self.newer_than is None:
+            return True
+        if entry.last_at is None:
+            return False
+        age = (now - entry.last_at).total_seconds()
+        return (self.older_than is None or age >= self.older_than) and (
+            self.newer_than is None or age <= self.newer_than
+        )
+
+
+def row_id(table: str, column: str, key: Key) -> str:
+    """The id of a row in quarantine: short, the same every time, and free of characters that a shell would take."""
+    name = "\x00".join((table, column, *key))
+    return f"row-{sha256(name.encode()).hexdigest()[:12]}"

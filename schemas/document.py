@@ -3,6 +3,7 @@
 The rules here are the whole of "is this vector true": every lane, command and check asks `decide`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,11 @@ from schemas.snapshot import Snapshot
 from schemas.table import Key
 
 Vector = NDArray[np.float32]
+
+NOT_BLANK = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""Regular expression, to Python and to Postgres alike, that finds a character of a text that is not blank: one without
+Unicode's property White_Space (PropList.txt). Spelt out, because `[[:space:]]` means another set in every locale of a
+database, and `str.isspace` counts the separators U+001C to U+001F as well. U+200B (zero width space) is not white."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,11 @@ class Document:
     has_vector: bool
     quarantined: bool = False
     """Whether the wanted model has already been found unable to take this very text."""
+
+
+def is_blank(text: str | None) -> bool:
+    """Whether a text is NULL, empty or white space: such a row has no vector."""
+    return text is None or re.search(NOT_BLANK, text) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A text that the model cannot take: the row goes to quarantine, as long as it still has this text.
+    """A text that the model, or a row whose write the table cannot take: to quarantine, while it has this text.
 
     `attempts` is how often the text was tried alone; `reason` never holds the text.
     """
@@ -105,3 +116,5 @@ class Written(StrEnum):
     """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
     """Another transaction holds the row, or it is gone; nothing was waited for. Reading it again tells."""
+    QUARANTINED = "quarantined"
+    """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""

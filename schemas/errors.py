@@ -5,8 +5,11 @@
     │   ├── TargetMismatch          column, settings, model and target row disagree
     │   └── ModelUnavailable        the weights are not here
     ├── TransientError              retry in place with back-off; a worker then exits 70
+    │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
     ├── PoisonText                  the model cannot take this text: quarantine
+    │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
+    ├── DeadLetterFlood             too many bad events: stop before they are moved      exit 70
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
 
 Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
@@ -72,6 +75,10 @@ class TransientError(EmbedsyncError):
     action = Action.RETRY
 
 
+class TableLocked(TransientError):
+    """Another transaction holds a lock on the whole table."""
+
+
 class PoisonEvent(EmbedsyncError):
     """The event cannot be understood, now or ever."""
 
@@ -82,6 +89,17 @@ class PoisonText(EmbedsyncError):
     """The model cannot take this text."""
 
     action = Action.QUARANTINE
+
+
+class OutOfMemory(PoisonText):
+    """The model's device has no room for this text."""
+
+
+class DeadLetterFlood(EmbedsyncError):
+    """So many events of a topic are bad that the topic or the settings must be wrong."""
+
+    action = Action.STOP
+    exit_code = EXIT_RESTART
 
 
 class Stopping(EmbedsyncError):

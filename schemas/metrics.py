@@ -28,4 +28,16 @@ FRESHNESS_SECONDS = Histogram(
 RETRIES = Counter("embedsync_retries", "Batches tried again because a service was away", ["lane"])
 DEAD_LETTERS = Counter("embedsync_dead_letters", "Events moved to the dead-letter topic", ["lane", "stage"])
 DEFERRED = Counter("embedsync_deferred", "Rows handed to the deferred topic to be looked at later", ["lane", "reason"])
+REPLAY_WAITING = Gauge("embedsync_replay_waiting", "1 while the replay lane waits, by why", ["reason"])
+REPLAY_WAIT_SECONDS = Counter("embedsync_replay_wait_seconds", "Time that the replay lane waited, by why", ["reason"])
 LAST_PROGRESS = Gauge("embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch", ["lane"])
+RECONCILED = Counter("embedsync_reconciled_rows", "Rows that stayed stale and were sent through replay", ["table"])
+LAST_RECONCILE = Gauge(
+    "embedsync_last_reconcile_timestamp_seconds", "When this worker last looked at all rows of a table", ["table"]
+)
+CONNECTOR_RESTARTS = Counter("embedsync_connector_restarts", "Restarts of a failed connector", ["connector"])
+CONNECTOR_LEFT = Gauge(
+    "embedsync_connector_left",
+    "1 while a connector that keeps failing for the same reason is left alone",
+    ["connector"],
+)

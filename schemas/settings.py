@@ -24,10 +24,12 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from schemas.errors import ConfigurationError
+from schemas.masking import mask_dsn, mask_options
 from schemas.table import TableName
 
 CONFIG_FILE = Path("embedsync.toml")
@@ -43,7 +45,8 @@ SlotName = Annotated[str, AfterValidator(_sql_name)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # hide_input: pydantic's own messages quote the value, which may be a password; --debug shows them.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ModelSettings(_Section):
@@ -104,6 +107,9 @@ class ConnectSettings(_Section):
         None, description="Postgres as Connect reaches it; the host of the DSN when unset"
     )
     database_port: int | None = Field(None, description="likewise")
+    database_sslrootcert: str | None = Field(
+        None, description="CA file, on Kafka Connect's machine, for TLS to Postgres; sslrootcert of the DSN when unset"
+    )
     poll_interval_ms: int = Field(
         5, ge=1, description="Debezium's wait when nothing changed; most of the capture latency"
     )
@@ -157,6 +163,42 @@ class ReplaySettings(_Section):
     micro_batch: int = Field(64, ge=1, le=1000, description="rows embedded and written at a time")
     nice: int = Field(10, ge=0, le=19, description="added to the nice value of the replay worker")
     idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
+    max_live_lag_seconds: float = Field(
+        5.0, gt=0, description="replay waits while the oldest unhandled live change is older; a run may have its own"
+    )
+
+
+class KeeperSettings(_Section):
+    """What heals by itself; the replay workers see to it, one at a time."""
+
+    reconcile_seconds: float = Field(
+        3600.0, ge=0, description="how often all rows are looked at for those that stayed stale; 0: never"
+    )
+    stale_seconds: float = Field(60.0, gt=0, description="a row that is not true for longer is sent through replay")
+    restart_connector: bool = Field(True, description="restart a connector or task that failed; false: only report it")
+    restart_attempts: int = Field(
+        3, ge=1, description="restarts after which a failure that comes back for the same reason is left and reported"
+    )
+    poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
+
+
+class DeadLetterSettings(_Section):
+    """Events that can never be handled, and how many of them are too many."""
+
+    most_in_a_row: int = Field(
+        100, ge=0, description="bad events of a topic in a row before a worker stops; 0: no limit"
+    )
+    most_share: float = Field(
+        0.5, ge=0, le=1, description="share of bad events in a topic above which a worker stops; 0: no limit"
+    )
+    window_seconds: float = Field(60.0, gt=0, description="time over which that share is taken")
+    least_events: int = Field(200, ge=1, description="events of a topic in that time before the share counts")
+    max_record_bytes: int = Field(
+        8_388_608,
+        ge=1_048_576,
+        le=100_000_000,
+        description="largest dead letter; must exceed the largest record of the change topics by 64 KiB for headers",
+    )
 
 
 class WatchdogSettings(_Section):
@@ -190,6 +232,7 @@ class Settings(BaseSettings):
         env_prefix="EMBEDSYNC_",
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
+        hide_input_in_errors=True,
     )
 
     model: ModelSettings = ModelSettings()
@@ -199,6 +242,8 @@ class Settings(BaseSettings):
     tables: tuple[TableSettings, ...] = ()
     live: LiveSettings = LiveSettings()
     replay: ReplaySettings = ReplaySettings()
+    keeper: KeeperSettings = KeeperSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
@@ -265,19 +310,9 @@ class Settings(BaseSettings):
         for name in ("dsn", "admin_dsn"):
             if shown["postgres"][name]:
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
-        secret = ("password", "secret", "jaas", "token", "key.pem")
-        shown["kafka"]["security"] = {
-            k: "***" if any(word in k for word in secret) else v for k, v in self.kafka.security.items()
-        }
+        shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
+        shown["kafka"]["security"] = mask_options(self.kafka.security)
         return shown
-
-
-def mask_dsn(dsn: str) -> str:
-    """Replace the password in a libpq connection string (URL or `key=value`) by `***`."""
-    import re
-
-    masked = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", dsn)
-    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", masked, flags=re.IGNORECASE)
 
 
 def load(config: Path | None = None, **flags: object) -> Settings:
@@ -302,6 +337,12 @@ def load(config: Path | None = None, **flags: object) -> Settings:
         settings: Settings = sourced(**flags)
     except ValidationError as error:
         raise ConfigurationError(_explain(error), fix=f"correct it in {file} or in the environment") from error
+    except SettingsError:
+        # Its cause quotes the value, so it is left out of the chain.
+        raise ConfigurationError(
+            "an EMBEDSYNC_ variable of a table of settings is not JSON",
+            fix="""write it like EMBEDSYNC_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
+        ) from None
     return settings
 
 

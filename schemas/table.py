@@ -8,10 +8,13 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, PoisonEvent
 
 Key = tuple[str, ...]
 """The primary key of a row: the text form of each key column, in the order of the primary key."""
+
+_LONGEST_DIGITS = 4_300
+"""Python writes no longer integer, and no key column of Postgres but numeric could hold one."""
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
@@ -65,3 +68,18 @@ class TableName:
         return _UNSAFE_IN_TOPIC.sub(
             lambda unsafe: "_" * (len(unsafe[0].encode("utf-16-le")) // 2), f"{prefix}.{self.schema}.{self.name}"
         )
+
+
+def key_part(value: float | str) -> str:
+    """Text form of one key column's value, as it travels.
+
+    Raises:
+        PoisonEvent: no column of Postgres can hold it, and its driver would not even send it: text with a NUL
+            character or half of a surrogate pair, a number of thousands of digits.
+    """
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST_DIGITS:
+        raise PoisonEvent(f"a key value is a number of more than {_LONGEST_DIGITS} digits")
+    text = str(value)
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise PoisonEvent("a key value is text that Postgres cannot hold (a NUL character, or half a surrogate pair)")
+    return text

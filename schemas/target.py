@@ -7,10 +7,13 @@ from schemas.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of the primary key: its name and its SQL type as `format_type` prints it (`bigint`, `uuid`)."""
+    """A column of the primary key: its name, its SQL type as `format_type` prints it (`bigint`, `uuid`), and the
+    type's category (pg_type.typcategory; a domain has that of its base type).
+    """
 
     name: str
     type: str
+    category: str = ""
 
     @property
     def is_integer(self) -> bool:

@@ -9,6 +9,7 @@ body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust",
 """
 
 import asyncio
+import functools
 import getpass
 import os
 import tempfile
@@ -20,12 +21,14 @@ from typing import Any, ParamSpec, TypeVar
 import faust
 import structlog
 
-from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping
+from connectors.kafka import security
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane
 from streams.watchdog import Pulse
+from streams.yielding import Pause
 
 log = structlog.get_logger()
 
@@ -40,6 +43,8 @@ _DEFERRED_PAUSE_SECONDS = 0.25
 """A deferred row that is not due goes back to the end of its topic after this pause, so that it holds nobody up."""
 
 _IDLE_CHECK_SECONDS = 10.0
+_TARGETS_SECONDS = 3.0
+"""One small query; a migration that adds a column waits about that long for the workers to fill it."""
 
 
 class Runner:
@@ -59,7 +64,7 @@ class Runner:
         if self._lane.sync is None:
             raise ConfigurationError("this lane is not the live one")
         async for events in stream.noack_take(size, within=linger_seconds):
-            await self._guarded(self._batch(self._lane.sync.handle, events))
+            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
             for event in events:
                 await stream.ack(event)
 
@@ -69,7 +74,7 @@ class Runner:
             raise ConfigurationError("this lane is not the live one")
         sync = self._lane.sync
         async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
-            await self._guarded(self._batch(sync.handle_deferred, events, sync.due_in))
+            await self._guarded(self._batch("deferred", sync.handle_deferred, events, sync.due_in))
             for event in events:
                 await stream.ack(event)
 
@@ -83,11 +88,20 @@ class Runner:
     async def unload_when_idle(self, seconds: float) -> None:
         """Give the model's memory back after `seconds` without work."""
         if self._lane.clock.monotonic() - self._last_work > seconds:
-            await self._guarded(self._run(self._lane.embedder.unload))
+            await self._guarded(self._run(None, self._lane.embedders.unload))
             self._last_work = self._lane.clock.monotonic()
+
+    async def look_at_targets(self) -> None:
+        """Start anew when the database wants other columns or models than at the start."""
+        await self._guarded(self._restart_if_changed())
+
+    async def _restart_if_changed(self) -> None:
+        if await self._run(None, self._lane.anew.is_wanted):
+            leave(EXIT_RESTART, "embedsync.targets has changed: starting anew with what it wants now")
 
     async def _batch(
         self,
+        stream: str,
         handle: Callable[[Sequence[Record]], None],
         events: Sequence[Any],
         due_in: Callable[[Sequence[Record]], float] | None = None,
@@ -96,18 +110,30 @@ class Runner:
         records = [_record(event) for event in events]
         if due_in is not None:
             await asyncio.sleep(min(due_in(records), _DEFERRED_PAUSE_SECONDS))
-        await self._run(handle, records)
+        await self._run(stream, handle, records)
 
     async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
             raise ConfigurationError("this lane is not the replay one")
         steps = self._lane.chunks.steps(_record(event))
-        while await self._run(next, steps, None) is not None:
-            self._last_work = self._lane.clock.monotonic()
+        while (step := await self._run("replay", next, steps, None)) is not None:
+            if isinstance(step, Pause):
+                await self._rest(step.seconds)
+            else:
+                self._last_work = self._lane.clock.monotonic()
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _rest(self, seconds: float) -> None:
+        """Wait outside the executor: each look in between is a job of its own, so the watchdog sees that it lives."""
+        until = self._lane.clock.monotonic() + seconds
+        while (left := until - self._lane.clock.monotonic()) > 0:
+            if self._app.should_stop:
+                raise Stopping("asked to stop while the replay waits")
+            await asyncio.sleep(min(left, 0.5))
+
+    async def _run(self, stream: str | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._timed(function, *args, **kwargs))
+        work = functools.partial(self._timed, stream, functools.partial(function, *args, **kwargs))
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         while True:
             done, _ = await asyncio.wait({future}, timeout=0.5)
             if done:
@@ -118,12 +144,12 @@ class Runner:
                 if now - self._stopping_since > _GRACE_SECONDS:
                     self._lane.clock.stop()
 
-    def _timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _timed(self, stream: str | None, work: Callable[[], T]) -> T:
         self._pulse.begin(self._lane.clock.monotonic())
         try:
-            return function(*args, **kwargs)
+            return work()
         finally:
-            self._pulse.finish(self._lane.clock.monotonic())
+            self._pulse.finish(self._lane.clock.monotonic(), stream)
 
     async def tick(self) -> None:
         """Show that the event loop moves, until the worker stops."""
@@ -141,7 +167,10 @@ class Runner:
             leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
-        except ConfigurationError as error:
+        except TargetMismatch as error:
+            await self.look_at_targets()
+            leave(error.exit_code, str(error))
+        except (ConfigurationError, DeadLetterFlood) as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)
@@ -170,6 +199,7 @@ def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: st
     app = faust.App(group, broker_client_id=client_id, **_options(settings))
     runner = Runner(app, lane, pulse)
     app.task(runner.tick)
+    app.timer(interval=_TARGETS_SECONDS)(runner.look_at_targets)
     if live:
         changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
         size, linger = settings.live.batch_size, settings.live.linger_ms / 1000
@@ -199,6 +229,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """The settings table of the stress tests, each with what the default would do."""
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        "broker_credentials": _credentials(settings),
         "store": "memory://",
         # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it.
         "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{getpass.getuser()}"),
@@ -221,6 +252,15 @@ def _options(settings: Settings) -> dict[str, Any]:
         "producer_request_timeout": 30.0,  # default 20 minutes
         "worker_redirect_stdouts": False,
     }
+
+
+def _credentials(settings: Settings) -> Any:
+    """`kafka.security` as Faust takes it; None without any."""
+    wanted = security.transport(settings.kafka.security)
+    if wanted.mechanism is not None:
+        login = {"username": wanted.username, "password": wanted.password, "mechanism": wanted.mechanism}
+        return faust.SASLCredentials(ssl_context=wanted.context, **login)
+    return None if wanted.context is None else faust.SSLCredentials(wanted.context)
 
 
 def _record(event: Any) -> Record:

@@ -3,8 +3,10 @@
 One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch without one: two halves on each level,
 and the text once more alone.
 
-Hazard: a model that is broken refuses everything, and must not fill the quarantine with a whole table. So a batch of
-eight or more texts in which none is taken is an error of the model, not of the texts.
+Hazard: a model that is broken, or whose device somebody else has filled, refuses everything, and must not fill the
+quarantine with a whole table, one edit at a time. So where none of the texts is taken, a short probe is tried: when
+that is refused too, it is the model's fault. A text that does not fit while the probe does is guilty, however many
+there are; without its quarantine it would stop the partition for ever.
 """
 
 from collections.abc import Sequence
@@ -14,12 +16,14 @@ import numpy as np
 
 from connectors.ports import Embedder
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonText, Stopping, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, PoisonText, Stopping, TransientError
 
 _UNIT_TOLERANCE = 1e-3
 _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8
-"""From this many texts on, a batch of which none is taken says that the model is broken."""
+"""From this many texts on, a batch of which none is taken says that the model is broken, unless it was for memory."""
+_PROBE = "a"
+"""A text that every working model takes."""
 
 
 @dataclass
@@ -28,6 +32,8 @@ class Encoded:
 
     vectors: dict[int, Vector] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    no_room: set[int] = field(default_factory=set)
+    """Those of the refused that were refused for want of memory."""
     calls: int = 0
 
     attempts: int = _TRIES_ALONE
@@ -46,15 +52,14 @@ def encode(embedder: Embedder, texts: Sequence[str], dimensions: int) -> Encoded
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        EmbedsyncError: eight or more texts, and none was taken: the model is broken.
+        EmbedsyncError: none was taken, nor a probe, or there were eight or more: the model is broken.
+        TransientError: none was taken, and the device has no room even for the probe.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
     """
     result = Encoded()
     _halve(embedder, texts, range(len(texts)), dimensions, result)
-    if len(result.refused) == len(texts) >= _BROKEN_MODEL_TEXTS:
-        raise EmbedsyncError(
-            f"the model took none of {len(texts)} texts ({result.refused[0]})", fix="check the model and its device"
-        )
+    if result.refused and not result.vectors:
+        _probe(embedder, len(texts), dimensions, result)
     return result
 
 
@@ -78,6 +83,18 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
         raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
 
 
+def _probe(embedder: Embedder, count: int, dimensions: int, result: Encoded) -> None:
+    """Raise if it is the model that refuses, and not the texts that are guilty."""
+    probe = Encoded()
+    reason = _attempt(embedder, [_PROBE], range(1), dimensions, probe)
+    result.calls += probe.calls
+    if isinstance(reason, OutOfMemory):
+        raise TransientError(f"the model has no room even for a short text ({reason.message})", fix="free memory there")
+    if reason is not None or (count >= _BROKEN_MODEL_TEXTS and len(result.no_room) < count):
+        first = result.refused[min(result.refused)]
+        raise EmbedsyncError(f"the model took none of {count} texts ({first})", fix="check the model and its device")
+
+
 def _halve(embedder: Embedder, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:
     reason = _attempt(embedder, texts, positions, dimensions, result)
     if reason is None:
@@ -90,12 +107,14 @@ def _halve(embedder: Embedder, texts: Sequence[str], positions: range, dimension
     for _ in range(_TRIES_ALONE - 1):
         reason = _attempt(embedder, texts, positions, dimensions, result)
     if reason is not None:
-        result.refused[positions[0]] = reason
+        result.refused[positions[0]] = reason.message
+        if isinstance(reason, OutOfMemory):
+            result.no_room.add(positions[0])
 
 
 def _attempt(
     embedder: Embedder, texts: Sequence[str], positions: range, dimensions: int, result: Encoded
-) -> str | None:
+) -> PoisonText | None:
     """One call of the model; None when it took the texts, else why not."""
     result.calls += 1
     try:
@@ -104,7 +123,14 @@ def _attempt(
     except (TransientError, ConfigurationError, Stopping):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a network raises about a text is the reason, and is kept
-        # The class alone for what is not ours: a library's message may quote the text.
-        return error.message if isinstance(error, EmbedsyncError) else f"the model raised {type(error).__name__}"
+        return _reason(error)
     result.vectors.update(zip(positions, vectors, strict=True))
     return None
+
+
+def _reason(error: Exception) -> PoisonText:
+    if isinstance(error, PoisonText):
+        return error
+    kind = OutOfMemory if isinstance(error, MemoryError) else PoisonText
+    # The class alone for what is not ours: a library's message may quote the text.
+    return kind(error.message if isinstance(error, EmbedsyncError) else f"the model raised {type(error).__name__}")

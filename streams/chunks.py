@@ -3,30 +3,43 @@
 A chunk is worked off in micro-batches. Each is one step: the caller may let other work in between, and may stop after
 any of them, for the ledger moves in the transaction that writes the vectors and the next worker goes on from there.
 
-Hazard: two workers may hold one chunk for a while (a rebalance, a worker that was thought dead). The ledger's position
-is compared in the writing transaction, so only one of them gets through and nothing is counted twice.
+Before each one the lane may have to wait (`streams.gate`): then it yields a Pause and is called again.
+
+Hazards:
+- A chunk in hand holds up a rebalance, so it waits for HOLD_SECONDS at most and then goes to the end of the topic.
+  A paused run gets it back at once, and so stands in nobody's way.
+- Two workers may hold one chunk for a while (a rebalance, a worker that was thought dead). The ledger's
+  position is compared in the writing transaction, so only one of them gets through and nothing is counted twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
-from schemas.errors import PoisonEvent
+from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.record import Record
+from schemas.replay import Standing
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
+from streams.flood import Flood
+from streams.gate import Gate
 from streams.retry import Patience
 from streams.settle import Settler
+from streams.yielding import Pause, View
+
+HOLD_SECONDS = 20.0
+"""How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a rebalance."""
 
 
 class Chunks:
     """Handles chunks of replay runs. One thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a lane, joined in one place
         self,
         targets: Sequence[Target],
         store: Store,
@@ -36,8 +49,14 @@ class Chunks:
         clock: Clock,
         patience: Patience,
         settings: Settings,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Join the parts; store and ledger share one connection."""
+        """Join the parts; store and ledger share one connection.
+
+        `outdated` is asked before a chunk is called obsolete: whether the database wants other columns or models than
+        these targets. A chunk that is ahead of its worker waits for one that was started since.
+        """
+        self._outdated = outdated
         self._targets = {(target.table, target.column): target for target in targets}
         self._store = store
         self._ledger = ledger
@@ -45,18 +64,25 @@ class Chunks:
         self._outbox = outbox
         self._clock = clock
         self._patience = patience
-        self._micro_batch = settings.replay.micro_batch
         self._defer_seconds = settings.live.defer_seconds
+        self._gate = Gate(ledger, clock, patience, settings.replay)
+        self._write_seconds = 0.0
+        self._flood = Flood(settings.dead_letters)
 
-    def steps(self, record: Record) -> Iterator[int]:
+    def give_way_to(self, live: View) -> None:
+        """Wait for the live lane, as this view of it has it, between micro-batches."""
+        self._gate.live = live
+
+    def steps(self, record: Record) -> Iterator[int | Pause]:
         """Work off the chunk in one record.
 
         Yields:
-            keys handled, after each micro-batch. When the iterator ends, the chunk is handled: done, dead-lettered,
-            or of a run that was cancelled.
+            keys handled, after each micro-batch; or a Pause, to be kept outside of here before the next step. When the
+            iterator ends, the record may be acknowledged: the chunk is done, dead-lettered, of a run that was
+            cancelled, given back to a paused run, or sent to the end of the topic since it waited for long.
 
         Raises:
-            TransientError, ConfigurationError, Stopping: the record may not be acknowledged.
+            TransientError, ConfigurationError, DeadLetterFlood, Stopping: the record may not be acknowledged.
         """
         try:
             chunk = Chunk.parse(record.value)
@@ -65,21 +91,38 @@ class Chunks:
         except PoisonEvent as reason:
             self._dead_letter(record, reason, "decode")
             return
-        target = self._targets.get((chunk.table, chunk.column))
-        while (position := self._patience.call(self._ledger.position, chunk)) is not None:
-            if position >= len(chunk.keys):
+        since = self._clock.monotonic()
+        while (standing := self._patience.call(self._ledger.position, chunk)) is not None:
+            if standing.done >= len(chunk.keys):
                 break
+            if standing.state == "paused":
+                if self._gate.give_back(chunk):
+                    return
+                continue
+            if (pause := self._gate.pause(chunk, standing)) is not None:
+                if self._clock.monotonic() - since > HOLD_SECONDS:
+                    self._patience.call(self._outbox.send_chunks, [chunk])
+                    return
+                yield pause
+                continue
             try:
-                yield self._step(record, chunk, target, position)
+                yield self._step(record, chunk, standing)
             except LedgerConflict:
                 yield 0  # somebody else moved the chunk: go on from where it is now
+            since = self._clock.monotonic()
+        self._gate.goes_on()
         self._patience.call(self._ledger.finish, chunk)
+        self._flood.judge([(record.topic, None)], self._clock.monotonic())
 
-    def _step(self, record: Record, chunk: Chunk, target: Target | None, start: int) -> int:
+    def _step(self, record: Record, chunk: Chunk, standing: Standing) -> int:
         self._clock.wait(0)
         if chunk.run is None:
             raise PoisonEvent(f"{chunk.name} has no run")
+        began, start = self._clock.monotonic(), standing.done
+        target = self._targets.get((chunk.table, chunk.column))
         left = len(chunk.keys) - start
+        if (target is None or chunk.model != target.model) and self._outdated():
+            raise TargetMismatch(f"{chunk.name} is for a model that is new to this worker", fix="it starts anew")
         if target is None:
             reason = PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
             self._dead_letter(record, reason, "decode")
@@ -89,7 +132,7 @@ class Chunks:
         if chunk.model != target.model:
             self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
             return left
-        keys = chunk.keys[start : start + self._micro_batch]
+        keys = chunk.keys[start : start + self._gate.rows(chunk, standing)]
         known: dict[bytes, Vector | Refusal] = {}
         updates: list[Update] = []
         refusals: list[Refusal] = []
@@ -99,7 +142,7 @@ class Chunks:
                 self._dead_letter(record, PoisonEvent(f"row {part[0]}: {reading.message}"), "read")
                 failed += 1
                 continue
-            findings = self._settler.find(target, reading.documents, known)
+            findings = self._settler.find(target, reading.documents, known, force=standing.force)
             updates += findings.updates
             refusals += findings.refusals
             quarantined += findings.quarantined
@@ -107,8 +150,14 @@ class Chunks:
             blank += findings.blank
             found += len(reading.documents)
         gone = len(keys) - found - failed
-        progress = Progress(chunk.run, chunk.number, start, len(keys), current, blank, gone, quarantined, failed)
+        written = self._clock.monotonic()
+        seconds = (
+            written - began + self._write_seconds
+        )  # a transaction cannot hold its own length: that of the last one
+        counts = (current, blank, gone, quarantined, failed, 0)
+        progress = Progress(chunk.run, chunk.number, start, len(keys), *counts, seconds=seconds)
         self._write(target, updates, refusals, progress)
+        self._write_seconds = self._clock.monotonic() - written
         return len(keys)
 
     def _write(
@@ -122,7 +171,8 @@ class Chunks:
         written = [w.value for w in outcome.values()]
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counts = {name: getattr(progress, name) for name in names}
-        counts |= {w.value: written.count(w.value) for w in Written}
+        for written_as in Written:
+            counts[written_as.value] = counts.get(written_as.value, 0) + written.count(written_as.value)
         for name, count in counts.items():
             if count:
                 metrics.EVENTS.labels("replay", str(target.table), name).inc(count)
@@ -136,5 +186,6 @@ class Chunks:
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
+        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

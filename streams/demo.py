@@ -28,7 +28,7 @@ from connectors.postgres.session import Session, connect
 from examples.interview import load as interview
 from schemas.errors import EmbedsyncError, ModelUnavailable
 from schemas.settings import ModelSettings, Settings, child_environment, load
-from streams import search
+from streams.search import Search
 
 DIRECTORY = Path(".embedsync/demo")
 _READY_SECONDS = 90.0
@@ -227,7 +227,8 @@ text = "answer"
         self._command("replay", "run", "--only", "all")
 
     def _search(self, text: str) -> list[Hit]:
-        return search.find(self._settings, self._session, self._embedder, text, tables=["public.questions"], limit=3)
+        searching = Search(self._settings, self._session, self._embedder)
+        return searching.find(text, tables=["public.questions"], limit=3)
 
     def _metric(self, name: str) -> float:
         url = f"http://127.0.0.1:{self._settings.metrics.live_port}/metrics"

@@ -15,8 +15,9 @@ from psycopg2.extensions import parse_dsn
 
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import topics
+from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, statement
+from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, slot, statement
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
 from connectors.postgres.session import Session
@@ -25,6 +26,8 @@ from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
+from streams import targets as target_rules
+from streams.targets import Wanted
 
 Tell = Callable[[str], None]
 
@@ -87,24 +90,45 @@ def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
     """
     if not settings.tables:
         raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to embedsync.toml")
-    worker = _worker(settings, session)
-    facts = server.check(session, worker)
-    tables = tuple(
-        neighbour.examine(session, table, facts, worker=worker, model=embedder.model_id, dimensions=embedder.dimensions)
-        for table in settings.tables
-    )
+    role = worker(settings, session)
+    facts = server.check(session, role)
+    tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
     parts = _Parts(server.notices(facts))
     for examined in tables:
         parts.notices += examined.notices
-    _add_bookkeeping(parts, settings, session, tables)
-    if worker != facts.role:
+    _add_bookkeeping(parts, session, embedder, tables)
+    if role != facts.role:
         schema_changes = bool(parts.statements)
-        grantee = grants.Grantee(session, worker)
+        grantee = grants.Grantee(session, role)
         triggers = settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
-    slot = _add_capture(parts, settings, session, facts, tables)
+    captured = _add_capture(parts, settings, session, facts, tables)
     notices = tuple(dict.fromkeys(parts.notices))
-    return Plan(tuple(parts.statements), notices, tables, facts, slot.made, slot.replaced)
+    return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced)
+
+
+def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
+    """Provenance, targets, the view that counts and the worker's rights, for the columns of an open migration.
+
+    Raises:
+        ConfigurationError, TransientError: as `plan`.
+    """
+    role = worker(settings, session)
+    facts = server.check(session, role)
+    embedder = open_model(settings.model)
+    tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
+    parts = _Parts([])
+    _add_bookkeeping(parts, session, embedder, tables)
+    if role != facts.role:
+        grantee, triggers = grants.Grantee(session, role), settings.postgres.fire_triggers
+        parts.add(*grants.plan(grantee, facts, tables, schema_changes=True, fire_triggers=triggers))
+    return parts.statements
+
+
+def _examined(session: Session, facts: Server, role: str, columns: Sequence[Wanted]) -> tuple[Examined, ...]:
+    return tuple(
+        neighbour.examine(session, w.table, facts, worker=role, model=w.model, dimensions=w.dimensions) for w in columns
+    )
 
 
 @dataclass(slots=True)
@@ -119,12 +143,12 @@ class _Parts:
         self.notices += notices
 
 
-def _add_bookkeeping(parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]) -> None:
+def _add_bookkeeping(parts: _Parts, session: Session, embedder: Embedder, tables: Sequence[Examined]) -> None:
     targets = [examined.target for examined in tables]
     parts.add(schema.migrations(session))
     for examined in tables:
         parts.add(schema.provenance(session, examined))
-    parts.add(*schema.registrations(session, targets, settings.model.name))
+    parts.add(*schema.registrations(session, targets, embedder.record))
     parts.add(schema.coverage(session, targets))
 
 
@@ -134,10 +158,11 @@ def _add_capture(
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
     publication, is_new = capture.publication(session, settings.postgres.publication, tables)
     parts.add(publication)
-    parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
-    slot = capture.slot(session, settings, facts, new_publication=is_new)
-    parts.add(slot.statements, slot.notices)
-    return slot
+    founded = schema.exists(session, "embedsync.heartbeat")
+    parts.add(capture.heartbeat(session, founded=founded))
+    planned = capture.slot(session, settings, facts, new_publication=is_new, founded=founded)
+    parts.add(planned.statements, planned.notices)
+    return planned
 
 
 def script(plan: Plan, settings: Settings) -> str:
@@ -177,7 +202,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Rep
     session = Session(settings.postgres.admin, role="init")
     connect = Connect(settings.connect.url, clock)
     try:
-        with _alone(session):
+        with alone(session):
             return _run(settings, embedder, clock, tell, session, connect)
     finally:
         connect.close()
@@ -188,7 +213,7 @@ def _run(
     settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, session: Session, connect: Connect
 ) -> Report:
     planned = plan(settings, embedder, session)
-    topics.existing(settings)
+    topics.check(settings, planned.names)
     connect.check()
     config = _connector_config(settings, session, planned)
     changed: list[str] = []
@@ -204,11 +229,16 @@ def _run(
         done(step.description)
     for name in topics.ensure(settings, planned.names, clock):
         done(f"create the topic {name}")
-    if connect.register(settings.connector, config, forget_offsets=planned.new_slot):
+    gap = not planned.new_slot and _starts_too_late(settings, session, connect)
+    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or gap):
         done(f"start the connector {settings.connector}")
     connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
-    notices = (*planned.notices, *topics.differing(settings, planned.names))
-    return Report(tuple(changed), notices, tuple(_counted(session, planned.tables)))
+    notices = [*planned.notices, *topics.differing(settings, planned.names)]
+    if gap:
+        statement.run(session, capture.ASK, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(capture.ASK.description)
+        notices.append(f"replication slot {settings.slot} was made anew by somebody else: {capture.GAP}")
+    return Report(tuple(changed), tuple(notices), tuple(_counted(session, planned.tables)))
 
 
 def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:
@@ -222,6 +252,16 @@ def _connector_config(settings: Settings, session: Session, planned: Plan) -> di
     )
 
 
+def _starts_too_late(settings: Settings, session: Session, connect: Connect) -> bool:
+    """Whether the slot starts after the place where the connector stopped: it is another slot than that one read.
+
+    The slot is asked first: what a connector confirms it has noted as read before.
+    """
+    starts = slot.position(session, settings.slot)
+    read = connect.offset(settings.connector)
+    return starts is not None and read is not None and read < starts
+
+
 def _is_read(session: Session, slot: str) -> bool:
     lines = session.rows(queries.text("slot_facts"), {"slot": slot})
     return bool(lines and lines[0][3])
@@ -232,14 +272,14 @@ def _counted(session: Session, tables: Sequence[Examined]) -> list[Coverage]:
     return [line for line in coverage.read(session) if (line.table, line.column) in mine]
 
 
-def _worker(settings: Settings, session: Session) -> str:
+def worker(settings: Settings, session: Session) -> str:
     """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
     named = parse_dsn(settings.postgres.dsn).get("user") if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
 
 
 @contextmanager
-def _alone(session: Session) -> Iterator[None]:
+def alone(session: Session) -> Iterator[None]:
     """Hold the lock that lets one `init` at a time work in a database."""
     if not session.rows("SELECT pg_try_advisory_lock(hashtextextended('embedsync init', 0))")[0][0]:
         raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")

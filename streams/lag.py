@@ -140,7 +140,7 @@ class LagMonitor:
         now = self._clock.now()
         chunk_topics = (self._settings.replay_topic, self._settings.deferred_topic)
         return {
-            name: replace(group, partitions=tuple(_aged(row, records, now, chunk_topics) for row in group.partitions))
+            name: replace(group, partitions=tuple(aged(row, records, now, chunk_topics) for row in group.partitions))
             for name, group in groups.items()
         }
 
@@ -188,8 +188,8 @@ def live_topics(settings: Settings) -> list[str]:
     return [*tables, settings.deferred_topic]
 
 
-def _aged(
-    row: PartitionLag, records: Mapping[Place, Record | None], now: datetime, chunk_topics: Sequence[str]
+def aged(
+    row: PartitionLag, records: Mapping[Place, Record | None], now: datetime, chunk_topics: Sequence[str] = ()
 ) -> PartitionLag:
     """The row with its time lag: 0 when nothing waits, unknown when the record could not be read."""
     if row.partition is None or row.waiting is None:

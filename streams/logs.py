@@ -22,7 +22,10 @@ def configure(settings: LogSettings, **bound: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Its default tracebacks show local variables, and passwords are among them.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

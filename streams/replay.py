@@ -1,32 +1,39 @@
 """`embedsync replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
 
-The command only enumerates and watches; the vectors are made by the replay workers. It may be killed at any point and
-called again: it goes on with the unfinished run, sending again what was not handled.
+The command only enumerates, sends, steers and watches; the vectors are made by the replay workers. It may be killed at
+any point and called again: it goes on with the unfinished run, sending again what was not handled.
 
-Hazard: progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run
-stays in the topic.
+Hazards:
+- Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run stays in
+  the topic.
+- Two runs over one column are refused, whatever rows they name: that two conditions exclude each other cannot be shown.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
-from connectors.postgres import coverage
-from connectors.postgres.ledger import Only, RunLedger, Scope, ScopeProgress
+from connectors.postgres import coverage, enumeration
+from connectors.postgres.ledger import RunLedger, Scope, Taken
 from connectors.postgres.session import Session
+from schemas.chunk import Chunk
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
-from schemas.table import TableName
+from schemas.table import Key, TableName
 from schemas.target import Target
+from streams import key_lines
 from streams import targets as target_rules
 from streams.retry import Patience
 
 _POLL_SECONDS = 0.25
+_RESEND_SECONDS = 2.0
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
+_KEY_PAGE = 10_000
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
@@ -34,8 +41,21 @@ Started = Callable[[UUID, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that was checked: its columns, the rows behind them, and the interrupted run that it goes on with."""
+
+    request: Request
+    targets: Sequence[Target]
+    surveys: Sequence[Survey]
+    unfinished: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: the ledger's counts by column, and the state of all rows afterwards."""
+    """What a run came to: the ledger's counts by column, and the state of its rows afterwards.
+
+    `coverage` is over the rows that the run was about; empty when they were named one by one, where the ledger tells.
+    """
 
     run: UUID | None
     state: str
@@ -44,9 +64,21 @@ class Outcome:
     coverage: Sequence[Coverage]
 
     @property
+    def rows(self) -> int:
+        """Rows that the run was about."""
+        return sum(c.rows for c in self.coverage) if self.coverage else sum(p.done - p.gone for p in self.progress)
+
+    @property
+    def good(self) -> int:
+        """Those that are current or blank now."""
+        if self.coverage:
+            return sum(c.current + c.blank for c in self.coverage)
+        return sum(p.done - p.gone - p.quarantined - p.failed - p.obsolete for p in self.progress)
+
+    @property
     def is_true(self) -> bool:
-        """Whether every row of the run's columns is current or blank now."""
-        return all(column.is_true for column in self.coverage)
+        """Whether every row of the run is current or blank now."""
+        return self.state == "done" and self.good == self.rows
 
     def to_json(self) -> dict[str, Any]:
         """The verdict for scripts."""
@@ -98,60 +130,217 @@ class Replay:
             EmbedsyncError: another unfinished run holds one of the tables.
             TransientError: Postgres or Kafka is away; calling again goes on where this call stopped.
         """
+        prepared = self.prepare(Request(only), tables)
+        run = self.begin(prepared)
+        if run is not None:
+            started(run, prepared.unfinished is not None)
+            self.feed(run, watch, everything=prepared.unfinished is not None)
+            self.follow(run, watch)
+        return self.outcome(run, prepared)
+
+    def start(self, request: Request, tables: Sequence[str]) -> UUID | None:
+        """Start a run, or go on with the one that was interrupted, enumerate and send it, and leave it to the workers.
+
+        Returns:
+            the run; None when there is nothing to do.
+
+        Raises:
+            EmbedsyncError, TransientError: as `run`.
+        """
+        prepared = self.prepare(request, tables)
+        run = self.begin(prepared)
+        if run is not None:
+            self.feed(run, everything=prepared.unfinished is not None)
+        return run
+
+    def prepare(self, request: Request, tables: Sequence[str], *, exact: bool = True) -> Prepared:
+        """Check a request and look at the rows behind it: one pass over each table, nothing is written.
+
+        Args:
+            request: what is asked for.
+            tables: names of configured tables; all when empty.
+            exact: whether a large table is counted rather than sampled.
+
+        Raises:
+            EmbedsyncError: the condition is none, or another unfinished run holds one of the columns.
+        """
         targets = self.targets(tables)
-        run, resumed = self._find_or_create(only, targets)
-        if run is None:
-            return self._outcome(None, False, targets)
-        started(run, resumed)
-        if resumed:
-            for chunks in self._ledger.unsent(run, everything=True):
-                self._send(run, chunks)
-        for scope in self._ledger.scopes(run, targets):
-            if not scope.enumerated:
-                for chunks in self._ledger.enumerate(run, scope, only, self._settings.replay.chunk_size):
-                    self._send(run, chunks)
-                    watch(self._ledger.progress(run))
-        self.follow(run, watch)
-        return self._outcome(run, resumed, targets)
+        if request.keys and len(targets) != 1:
+            raise EmbedsyncError("--keys is about one table", fix="name it with --table")
+        for target in targets:
+            enumeration.check_where(self._session, target, request)
+        unfinished = self.unfinished(request, targets)
+        surveys: list[Survey] = []
+        if unfinished is None and not request.keys:
+            surveys = [enumeration.survey(self._session, target, request, exact=exact) for target in targets]
+        return Prepared(request, targets, surveys, unfinished)
+
+    def unfinished(self, request: Request, targets: Sequence[Target]) -> Run | None:
+        """The interrupted run that does what is asked for; None when nothing is in the way.
+
+        Raises:
+            EmbedsyncError: a run that does something else holds one of the columns, or it is paused.
+        """
+        names = [target.name for target in targets]
+        found = self._ledger.find(columns=names, unfinished=True, limit=1)
+        if not found:
+            return None
+        run = found[0]
+        over = f"run {run.run} ({run.request.options}) over {', '.join(run.columns)}"
+        if run.state == "planned":
+            raise EmbedsyncError(
+                f"{over} is reading its keys, or was interrupted then",
+                fix=f"wait for it, or `embedsync replay cancel {run.run}`",
+            )
+        if not request.same_rows(run.request) or not set(run.columns) <= set(names):
+            raise EmbedsyncError(
+                f"{over} is not finished",
+                fix=f"`embedsync replay run {run.request.options}` goes on with it"
+                f" (`replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
+            )
+        if run.state == "paused":
+            raise EmbedsyncError(f"{over} is paused", fix=f"`embedsync replay resume {run.run}`")
+        return run
+
+    def begin(self, prepared: Prepared) -> UUID | None:
+        """Enter the run, or take up the interrupted one. Nothing is sent yet. None when there is nothing to do.
+
+        Raises:
+            EmbedsyncError: another run took one of the columns meanwhile.
+        """
+        if prepared.unfinished is not None:
+            return prepared.unfinished.run
+        scopes = [
+            Scope(target, survey.selected(prepared.request))
+            for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
+        ]
+        scopes = [scope for scope in scopes if scope.expected]
+        return self._create(scopes, prepared.request) if scopes else None
+
+    def begin_keys(self, prepared: Prepared, lines: Iterable[str], name: str) -> UUID | None:
+        """Enter a run over the keys in these lines; it may be sent once all are read. None for no key.
+
+        Raises:
+            EmbedsyncError: a line is no key of the table; nothing of the run is sent, and it is cancelled.
+        """
+        (target,) = prepared.targets
+        run = self._create([Scope(target, 0)], prepared.request)
+        size = prepared.request.chunk_size or self._settings.replay.chunk_size
+        entered = 0
+        try:
+            page: list[tuple[int, Key]] = []
+            for line in key_lines.read(lines, len(target.key), name):
+                page.append(line)
+                if len(page) >= max(_KEY_PAGE - _KEY_PAGE % size, size):
+                    self._enter_keys(run, target, page, size, name)
+                    entered, page = entered + len(page), []
+            self._enter_keys(run, target, page, size, name)
+            entered += len(page)
+        except BaseException:
+            self._ledger.set_state(run, "cancelled", after=("planned",))
+            raise
+        if not entered or not self._ledger.end_keys(run):
+            self._ledger.set_state(run, "cancelled", after=("planned",))
+            return None
+        return run
+
+    def feed(self, run: UUID, watch: Watch | None = None, *, everything: bool = False) -> None:
+        """Enumerate what is left of a run and send what was not sent; with `everything` also what is not handled."""
+        (found,) = self._ledger.find(str(run))
+        if everything:
+            self._send_again(run, everything=True)
+        size = found.request.chunk_size or self._settings.replay.chunk_size
+        shown, state = 0.0, found.state
+        for scope in self._ledger.scopes(run, self.targets([])):
+            if scope.enumerated:
+                continue
+            try:
+                for chunks in self._ledger.enumerate(run, scope, found.request, size):
+                    if state == "running":
+                        self._send(run, chunks)
+                    now = self._clock.monotonic()
+                    if now - shown > _POLL_SECONDS:
+                        shown, progress = now, self._ledger.progress(run)
+                        state = progress[0].state
+                        if watch is not None:
+                            watch(progress)
+                    if state == "cancelled":
+                        return
+            except Taken:
+                return  # another command is at it
+        self._send_again(run, everything=False)
 
     def follow(self, run: UUID, watch: Watch) -> None:
         """Watch a run until it is done or cancelled."""
+        resend = self._clock.monotonic() + _RESEND_SECONDS
         while True:
             self._patience.call(self._ledger.finish, run)
             progress = self._patience.call(self._ledger.progress, run)
             watch(progress)
-            if not progress or progress[0].state in ("done", "cancelled"):
+            if not progress or progress[0].state not in UNFINISHED:
                 return
+            if self._clock.monotonic() >= resend and progress[0].state == "running":
+                self._patience.call(self._send_again, run, everything=False)
+                resend = self._clock.monotonic() + _RESEND_SECONDS
             self._clock.wait(_POLL_SECONDS)
 
-    def _find_or_create(self, only: Only, targets: Sequence[Target]) -> tuple[UUID | None, bool]:
-        columns = sorted(f"{target.table}.{target.column}" for target in targets)
-        unfinished = self._ledger.unfinished(targets)
-        if unfinished is None:
-            scopes = [Scope(target, self._ledger.expected(target, only)) for target in targets]
-            scopes = [scope for scope in scopes if scope.expected]
-            return (self._ledger.create(scopes, only), False) if scopes else (None, False)
-        run, its_only, its_columns = unfinished
-        if its_only != only or not set(its_columns) <= set(columns):
-            raise EmbedsyncError(
-                f"run {run} (--only {its_only}) over {', '.join(its_columns)} is not finished",
-                fix=f"call `embedsync replay run --only {its_only}` to finish it, or `embedsync replay cancel {run}`",
-            )
-        return run, True
+    def outcome(self, run: UUID | None, prepared: Prepared) -> Outcome:
+        """What the run came to, once rows that were locked have had time to be written."""
+        resumed = prepared.unfinished is not None
+        if run is None:
+            counted = zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
+            return Outcome(None, "done", False, [], [_coverage(target, survey) for target, survey in counted])
+        progress = self._ledger.progress(run)
+        state = progress[0].state if progress else "done"
+        deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if any(p.deferred for p in progress) else 0.0)
+        while True:
+            began = self._clock.monotonic()
+            outcome = Outcome(run, state, resumed, progress, self._count(prepared))
+            now = self._clock.monotonic()
+            if outcome.is_true or now >= deadline:
+                return outcome
+            self._clock.wait(max(_POLL_SECONDS, 5 * (now - began)))
 
-    def _send(self, run: UUID, chunks: Sequence[Any]) -> None:
+    def _count(self, prepared: Prepared) -> list[Coverage]:
+        request = prepared.request
+        if request.keys:
+            return []
+        if request.is_whole:
+            names = {(str(target.table), target.column) for target in prepared.targets}
+            return [c for c in coverage.read(self._session) if (c.table, c.column) in names]
+        return [_coverage(t, enumeration.survey(self._session, t, request, exact=True)) for t in prepared.targets]
+
+    def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
+        run = self._ledger.create(scopes, request)
+        if run is None:
+            self.unfinished(request, [scope.target for scope in scopes])
+            raise EmbedsyncError("another run over these columns began just now", fix="see `embedsync replay status`")
+        return run
+
+    def _enter_keys(self, run: UUID, target: Target, page: Sequence[tuple[int, Key]], size: int, name: str) -> None:
+        keys = [key for _, key in page]
+        if not keys:
+            return
+        try:
+            plain = enumeration.plain_keys(self._session, target, keys)
+        except PoisonEvent:
+            position, why = enumeration.first_bad_key(self._session, target, keys)
+            raise EmbedsyncError(
+                f"line {page[position][0]} of {name} is no key of {target.table} ({why})", fix="correct the line"
+            ) from None
+        self._ledger.enter_keys(run, target, plain, size)
+
+    def _send_again(self, run: UUID, *, everything: bool) -> None:
+        for chunks in self._ledger.unsent(run, everything=everything):
+            self._send(run, chunks)
+
+    def _send(self, run: UUID, chunks: Sequence[Chunk]) -> None:
         if chunks:
             self._patience.call(self._outbox.send_chunks, chunks)
             self._ledger.mark_sent(run, chunks)
 
-    def _outcome(self, run: UUID | None, resumed: bool, targets: Sequence[Target]) -> Outcome:
-        progress = self._ledger.progress(run) if run else []
-        state = progress[0].state if progress else "done"
-        deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if any(p.deferred for p in progress) else 0.0)
-        names = {(str(target.table), target.column) for target in targets}
-        while True:
-            counted = [c for c in coverage.read(self._session) if (c.table, c.column) in names]
-            outcome = Outcome(run, state, resumed, progress, counted)
-            if outcome.is_true or self._clock.monotonic() >= deadline:
-                return outcome
-            self._clock.wait(_POLL_SECONDS)
+
+def _coverage(target: Target, survey: Survey) -> Coverage:
+    counts = (survey.rows, survey.current, survey.missing, survey.stale_text, survey.stale_model)
+    names = (str(target.table), target.column, target.model, target.dimensions)
+    return Coverage(*names, *counts, survey.blank, survey.quarantined)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import structlog
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
 from connectors.ports import Clock
 from schemas import metrics
-from schemas.errors import TransientError
+from schemas.errors import TableLocked, TransientError
 
 log = structlog.get_logger()
 
@@ -23,28 +23,31 @@ T = TypeVar("T")
 class Patience:
     """Calls a function until the service answers, at most for `seconds`."""
 
-    def __init__(self, clock: Clock, *, seconds: float, lane: str) -> None:
+    def __init__(self, clock: Clock, *, seconds: float, lane: str, waits_for_tables: bool = False) -> None:
         """Set the limits.
 
         Args:
             clock: waits between the tries; its wait raises Stopping.
             seconds: after this long the last error is raised.
             lane: label of the metric.
+            waits_for_tables: whether TableLocked is tried again as well, or the caller's at once.
         """
         self._clock = clock
         self._seconds = seconds
         self._lane = lane
+        self._waits_for_tables = waits_for_tables
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function`, again and again while it raises TransientError.
 
         Raises:
             TransientError: the service stayed away for the whole time.
+            TableLocked: at once, unless this patience waits for tables.
             Stopping: the process was asked to stop meanwhile.
         """
         deadline = self._clock.monotonic() + self._seconds
         retrying = Retrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception(self._may_pass),
             stop=lambda _: self._clock.monotonic() >= deadline,
             wait=wait_exponential_jitter(multiplier=0.1, max=10.0, jitter=0.5),
             sleep=self._clock.wait,
@@ -52,6 +55,9 @@ class Patience:
             reraise=True,
         )
         return retrying(function, *args, **kwargs)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        return isinstance(error, TransientError) and (self._waits_for_tables or not isinstance(error, TableLocked))
 
     def _note(self, state: RetryCallState) -> None:
         metrics.RETRIES.labels(self._lane).inc()

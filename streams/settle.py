@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from connectors.ports import Clock, Embedder, Store
+from connectors.ports import Clock, Store
 from schemas import metrics
 from schemas.document import Decision, Document, Reading, Refusal, Update, Vector, decide
 from schemas.errors import PoisonEvent
 from schemas.table import Key
 from schemas.target import Target
 from streams import bisect
+from streams.embedders import Embedders
 from streams.retry import Patience
 
 log = structlog.get_logger()
@@ -37,10 +38,10 @@ class Findings:
 class Settler:
     """Reads and embeds for one lane. Holds no state between calls but the vectors of the batch in hand."""
 
-    def __init__(self, store: Store, embedder: Embedder, clock: Clock, patience: Patience, *, lane: str) -> None:
+    def __init__(self, store: Store, embedders: Embedders, clock: Clock, patience: Patience, *, lane: str) -> None:
         """Join the parts. `lane` (live, replay) labels the metrics."""
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._clock = clock
         self._patience = patience
         self._lane = lane
@@ -61,7 +62,14 @@ class Settler:
             yield from self.read(target, keys[:middle])
             yield from self.read(target, keys[middle:])
 
-    def find(self, target: Target, documents: Sequence[Document], known: dict[bytes, Vector | Refusal]) -> Findings:
+    def find(
+        self,
+        target: Target,
+        documents: Sequence[Document],
+        known: dict[bytes, Vector | Refusal],
+        *,
+        force: bool = False,
+    ) -> Findings:
         """Decide about rows and embed the texts that differ.
 
         Args:
@@ -69,11 +77,15 @@ class Settler:
             documents: rows as read.
             known: what the model made of the texts of this batch, by their hash; new ones are added. The key of a
                 refusal kept here is that of the first row with the text.
+            force: embed current rows anew, and try refused texts again.
         """
         findings = Findings()
         embed: list[Document] = []
         for document in documents:
-            match decide(document, target.model):
+            decision = decide(document, target.model)
+            if force and decision in (Decision.CURRENT, Decision.QUARANTINED):
+                decision = Decision.EMBED
+            match decision:
                 case Decision.CURRENT:
                     findings.current += 1
                 case Decision.BLANK:
@@ -101,7 +113,8 @@ class Settler:
             return
         started = self._clock.monotonic()
         texts = [row.text for row in wanted.values()]
-        encoded = self._patience.call(bisect.encode, self._embedder, texts, target.dimensions)
+        embedder = self._embedders.of(target.model)
+        encoded = self._patience.call(bisect.encode, embedder, texts, target.dimensions)
         metrics.TEXTS_ENCODED.labels(self._lane).inc(len(wanted))
         metrics.EMBED_SECONDS.labels(self._lane).observe(self._clock.monotonic() - started)
         for position, (hash_, row) in enumerate(wanted.items()):

@@ -3,11 +3,16 @@
 A child that exits 78 is not restarted: the configuration is wrong, and the supervisor stops the others and exits 78
 itself. SIGTERM and Ctrl-C are passed on; a child that does not leave in time is killed.
 
-Hazard: children must not outlive a supervisor that was killed with SIGKILL. On Linux the kernel ends them
-(PR_SET_PDEATHSIG); elsewhere they would have to be ended by hand.
+Hazards:
+- Children must not outlive a supervisor that was killed with SIGKILL. On Linux the kernel ends them (PR_SET_PDEATHSIG,
+  which is too late for a supervisor that died before the child asked for it: the child looks); elsewhere they would
+  have to be ended by hand.
+- A signal handler must not log: it may interrupt a log line that is being written.
 """
 
 import ctypes
+import functools
+import os
 import random
 import signal
 import subprocess
@@ -31,6 +36,8 @@ _HEALTHY_SECONDS = 60.0
 """A child that lived this long starts again without back-off."""
 _POLL_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+"""Looked up here: between fork and exec nothing may be loaded."""
 
 
 @dataclass
@@ -46,11 +53,15 @@ class _Child:
 class Supervisor:
     """Keeps one process per role running."""
 
-    def __init__(self, commands: dict[str, Sequence[str]], clock: Clock) -> None:
-        """Take the command line of each role."""
+    def __init__(
+        self, commands: dict[str, Sequence[str]], clock: Clock, *, grace_seconds: float = _GRACE_SECONDS
+    ) -> None:
+        """Take the command line of each role, and how long a child may take to leave before it is killed."""
         self._children = [_Child(role, command) for role, command in commands.items()]
         self._clock = clock
+        self._grace = grace_seconds
         self._stop = threading.Event()
+        self._signal: int | None = None
 
     def run(self) -> int:
         """Run until asked to stop, or until a child's configuration turns out to be wrong.
@@ -65,11 +76,13 @@ class Supervisor:
             for child in self._children:
                 code = code or self._tend(child)
             self._stop.wait(_POLL_SECONDS)
+        if self._signal is not None:
+            log.info("stopping the workers", signal=signal.Signals(self._signal).name)
         self._end_all()
         return code
 
     def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
-        log.info("stopping the workers", signal=signal.Signals(number).name)
+        self._signal = number
         self._stop.set()
 
     def _tend(self, child: _Child) -> int:
@@ -86,22 +99,33 @@ class Supervisor:
             log.critical("worker cannot work like this; not restarted", role=child.role, exit_code=code)
             return EXIT_CONFIGURATION
         child.failures = 0 if now - child.started > _HEALTHY_SECONDS else child.failures + 1
-        backoff = min(_FIRST_BACKOFF_SECONDS * 2**child.failures, _LONGEST_BACKOFF_SECONDS)
+        self._back_off(child, now, code)
+        return 0
+
+    def _back_off(self, child: _Child, now: float, code: int | None) -> None:
+        # The exponent has a limit too: after a night of failures 2**n is no float any more.
+        backoff = min(_FIRST_BACKOFF_SECONDS * 2 ** min(child.failures, 10), _LONGEST_BACKOFF_SECONDS)
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
         child.start_at = now + backoff
         log.warning("worker ended; starting it again", role=child.role, exit_code=code, after_seconds=round(backoff, 1))
-        return 0
 
     def _start(self, child: _Child, now: float) -> None:
-        child.process = subprocess.Popen(child.command, preexec_fn=_die_with_parent, start_new_session=True)  # noqa: PLW1509
+        asks = functools.partial(_die_with_parent, os.getpid())
         child.started = now
+        try:
+            child.process = subprocess.Popen(child.command, preexec_fn=asks, start_new_session=True)  # noqa: PLW1509 - one thread
+        except OSError as error:  # no process or memory left; there may be later
+            log.warning("worker could not be started", role=child.role, reason=str(error))
+            child.failures += 1
+            self._back_off(child, now, None)
+            return
         log.info("worker started", role=child.role, pid=child.process.pid)
 
     def _end_all(self) -> None:
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()
-        deadline = self._clock.monotonic() + _GRACE_SECONDS
+        deadline = self._clock.monotonic() + self._grace
         for process in running:
             try:
                 process.wait(max(0.1, deadline - self._clock.monotonic()))
@@ -111,6 +135,8 @@ class Supervisor:
                 process.wait()
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _die_with_parent(parent: int) -> None:
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(0)  # it died in between, and nobody would tell

@@ -6,24 +6,31 @@ When `handle` returns, every event of the batch is handled: its row was written,
 deferred, or dead-lettered. When it raises, none may be acknowledged.
 
 Hazard: an event whose transaction the read cannot see yet must not be concluded from; it is read again after a short
-wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once.
+wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once. So are all
+rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from connectors.ports import Clock, Outbox, Store
-from schemas import change, metrics
+from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
+from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Vector, Written
-from schemas.errors import PoisonEvent
+from schemas.errors import PoisonEvent, TableLocked, TargetMismatch
 from schemas.record import Record
-from schemas.settings import LiveSettings
+from schemas.settings import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
+from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Findings, Settler
+
+log = structlog.get_logger()
 
 _PAUSE_SECONDS = 0.01
 """Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
@@ -50,7 +57,7 @@ Hints = dict[Key, Hint]
 class Sync:
     """Handles batches of the live lane. One thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a lane, joined in one place
         self,
         targets: Sequence[Target],
         store: Store,
@@ -60,11 +67,18 @@ class Sync:
         patience: Patience,
         settings: LiveSettings,
         origin: str,
+        flood: Flood | None = None,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo."""
+        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo.
+
+        Without `flood`, bad events are limited as the default settings say. `outdated` is asked before a column is
+        called unknown: whether the database wants other columns than these targets.
+        """
         self._targets: dict[TableName, list[Target]] = {}
         for target in targets:
             self._targets.setdefault(target.table, []).append(target)
+        self._outdated = outdated
         self._store = store
         self._settler = settler
         self._outbox = outbox
@@ -72,17 +86,25 @@ class Sync:
         self._patience = patience
         self._settings = settings
         self._origin = f"{origin}_"
+        self._closed_until: dict[Target, float] = {}
+        """When a table that was found locked is tried again; until then its rows are deferred without a look."""
+        self._flood = flood or Flood(DeadLetterSettings())
+        self._failures: dict[str, Failure] = {}
+        """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Make the rows true that a batch of change events speaks of.
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
+            DeadLetterFlood: too many of the events are bad; the good ones are done, no bad one was moved.
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
+        self._failures.clear()
         for target, hints in self._decode(records).items():
             self._settle(target, hints)
+        self._dead_letter(records)
         metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
 
     def handle_deferred(self, records: Sequence[Record]) -> None:
@@ -91,21 +113,24 @@ class Sync:
         Raises:
             as `handle`.
         """
+        self._failures.clear()
         due: dict[Target, Hints] = {}
         for record in records:
             try:
-                chunk, deferral, target = self._deferred(record)
+                chunk, deferral, targets = self._deferred(record)
             except PoisonEvent as reason:
-                self._dead_letter(record, reason, "decode")
+                self._fail(record, reason, "decode")
                 continue
             if deferral.not_before > self._clock.now():
                 self._patience.call(self._outbox.send_chunks, [chunk])
                 continue
-            hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
-            hint.records.append(record)
-            hint.txids.update(self._still_awaited(deferral))
+            for target in targets:
+                hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
+                hint.records.append(record)
+                hint.txids.update(self._still_awaited(deferral))
         for target, hints in due.items():
             self._settle(target, hints)
+        self._dead_letter(records)
 
     def due_in(self, records: Iterable[Record]) -> float:
         """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
@@ -125,19 +150,22 @@ class Sync:
             try:
                 self._decode_one(record, hints)
             except PoisonEvent as reason:
-                self._dead_letter(record, reason, "decode")
+                self._fail(record, reason, "decode")
         return hints
 
     def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
         if event is None or not event.touches_row or (event.origin or "").startswith(self._origin):
-            metrics.EVENTS.labels("live", str(event.table) if event else "", "ignored").inc()
+            # An event may name any table: only ours become labels, which have to stay few.
+            table = str(event.table) if event and event.table in self._targets else ""
+            metrics.EVENTS.labels("live", table, "ignored").inc()
             return
         targets = self._targets.get(event.table)
         if targets is None:
             raise PoisonEvent(f"table {event.table} is not among [[tables]]")
         for target in targets:
-            hint = hints.setdefault(target, {}).setdefault(event.key([c.name for c in target.key]), Hint())
+            key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
+            hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.records.append(record)
             if event.txid is not None:
                 hint.txids.add(event.txid)
@@ -147,6 +175,9 @@ class Sync:
     def _settle(self, target: Target, hints: Hints) -> None:
         known: dict[bytes, Vector | Refusal] = {}
         deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
+        if self._clock.monotonic() < self._closed_until.get(target, 0.0):
+            self._defer(target, hints, ())
+            return
         while True:
             early, locked = self._attempt(target, hints, known)
             hints = {key: hints[key] for key in (*early, *locked)}
@@ -162,15 +193,21 @@ class Sync:
     ) -> tuple[list[Key], list[Key]]:
         early: list[Key] = []
         locked: list[Key] = []
-        for keys, reading in self._settler.read(target, list(hints)):
-            if isinstance(reading, PoisonEvent):
-                for record in hints[keys[0]].records:
-                    self._dead_letter(record, reading, "read")
-                continue
-            waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
-            early += waiting
-            ready = set(keys) - set(waiting)
-            locked += self._write(target, ready, reading, hints, known)
+        left = set(hints)
+        try:
+            for keys, reading in self._settler.read(target, list(hints)):
+                if isinstance(reading, PoisonEvent):
+                    for record in hints[keys[0]].records:
+                        self._fail(record, reading, "read")
+                else:
+                    waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
+                    early += waiting
+                    locked += self._write(target, set(keys) - set(waiting), reading, hints, known)
+                left -= set(keys)
+        except TableLocked as reason:
+            log.warning("table is locked; its rows are deferred", table=str(target.table), reason=str(reason))
+            self._closed_until[target] = self._clock.monotonic() + self._settings.defer_seconds
+            locked += left
         return early, locked
 
     def _write(
@@ -194,7 +231,8 @@ class Sync:
         written = [w.value for w in outcome.values()]
         counts = {"current": findings.current, "blank": findings.blank, "gone": gone}
         counts["quarantined"] = findings.quarantined
-        counts |= {name: written.count(name) for name in set(written)}
+        for name in written:
+            counts[name] = counts.get(name, 0) + 1
         for name, count in counts.items():
             metrics.EVENTS.labels("live", str(target.table), name).inc(count)
 
@@ -203,7 +241,8 @@ class Sync:
         chunks = []
         for key, hint in hints.items():
             attempt = hint.deferral.attempt + 1 if hint.deferral else 1
-            seconds = min(self._settings.defer_seconds * 2 ** (attempt - 1), _LONGEST_DEFERRAL_SECONDS)
+            # The exponent has a limit too: a row that is locked for a night would raise OverflowError.
+            seconds = min(self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS)
             since = hint.deferral.since if hint.deferral else now
             deferral = Deferral(since, now + timedelta(seconds=seconds), attempt, tuple(sorted(hint.txids)))
             chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=deferral))
@@ -211,19 +250,36 @@ class Sync:
         self._patience.call(self._outbox.send_chunks, chunks)
 
     def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
-        """Transactions that are still waited for; none when it has been so long that a failover must have lost them."""
-        age = (self._clock.now() - deferral.since).total_seconds()
-        return deferral.txids if age < self._settings.defer_limit_seconds else ()
+        """Transactions that are still waited for; after a long time only those that the server still has in hand.
 
-    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Target]:
+        The others were lost in a failover: the row is then taken as it stands.
+        """
+        age = (self._clock.now() - deferral.since).total_seconds()
+        if age < self._settings.defer_limit_seconds or not deferral.txids:
+            return deferral.txids
+        return tuple(sorted(self._patience.call(self._store.running, deferral.txids)))
+
+    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
         chunk = Chunk.parse(record.value)
         if chunk.deferral is None:
             raise PoisonEvent("a chunk of a run is in the deferred topic")
-        for target in self._targets.get(chunk.table, []):
-            if target.column == chunk.column:
-                return chunk, chunk.deferral, target
-        raise PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+        known = self._targets.get(chunk.table, [])
+        named = [target for target in known if target.column == chunk.column]
+        if not named and self._outdated():
+            raise TargetMismatch(f"{chunk.table}.{chunk.column} is new to this worker", fix="it starts anew")
+        # A column that a migration has renamed meanwhile: the row is looked at for all that are left.
+        if not known:
+            raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
+        return chunk, chunk.deferral, named or known
 
-    def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)
-        metrics.DEAD_LETTERS.labels("live", stage).inc()
+    def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
+        self._failures.setdefault(record.position, Failure(record, reason, stage))
+
+    def _dead_letter(self, records: Sequence[Record]) -> None:
+        """Move the bad events of a batch, all with one wait, unless they are too many."""
+        failed = self._failures
+        reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in records)
+        self._flood.judge(reasons, self._clock.monotonic())
+        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))
+        for failure in failed.values():
+            metrics.DEAD_LETTERS.labels("live", failure.stage).inc()

@@ -1,25 +1,89 @@
-"""The targets of the configured tables, as the database wants them, and the checks before a worker starts."""
+"""The targets of the configured tables, as the database wants them.
 
-from collections.abc import Sequence
+Hazard: during a migration a table has two: the served column, and the one beside it, each with a model of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from connectors.ports import Embedder
-from connectors.postgres import catalog, queries
+from connectors.postgres import catalog, migration, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
+from schemas.migration import ColumnMigration, State
 from schemas.settings import Settings, TableSettings
+from schemas.table import TableName
 from schemas.target import Target
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A vector column that `init` looks after: the table's settings with this column, and the model it shall have."""
+
+    table: TableSettings
+    model: str
+    dimensions: int
+
+
 def resolve(settings: Settings, session: Session) -> list[Target]:
-    """The targets of all configured tables.
+    """The targets that are kept true: of all configured tables, those beside them too, frozen ones left out.
 
     Raises:
         ConfigurationError: none is configured, a table or column is missing, or `embedsync init` was not run.
         TransientError: Postgres does not answer.
     """
-    if not settings.tables:
-        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
-    return [_resolve(session, table) for table in settings.tables]
+
+    def look() -> list[Target]:
+        found = []
+        for table in settings.tables:
+            besides = [m.beside for m in _under_way(session, table) if m.beside and _wanted(session, table, m.beside)]
+            for column in (table.column, *besides):
+                target, frozen = _resolve(session, table.model_copy(update={"column": column}))
+                found += [] if frozen else [target]
+        return found
+
+    return _steady(settings, session, look)
+
+
+def served(settings: Settings, session: Session) -> list[Target]:
+    """The targets that readers use: one for each configured column, frozen or not.
+
+    Raises:
+        ConfigurationError, TransientError: as `resolve`.
+    """
+    return _steady(settings, session, lambda: [_resolve(session, table)[0] for table in settings.tables])
+
+
+def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wanted]:
+    """The columns that `init` looks after, with the settings' model, or in a migration with the database's."""
+    found = []
+    for table in settings.tables:
+        under_way = _under_way(session, table)
+        if not under_way:
+            found.append(Wanted(table, embedder.model_id, embedder.dimensions))
+        for made in under_way:
+            old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
+            is_new = made.offline or made.state is State.SWAPPED
+            found.append(Wanted(table, *(new if is_new else old)))
+            if made.beside:
+                other = table.model_copy(update={"column": made.beside})
+                found.append(Wanted(other, *(old if is_new else new)))
+    return found
+
+
+def choose(settings: Settings, session: Session, tables: Sequence[str]) -> list[Target]:
+    """The targets of the named tables, or of all configured ones when none is named.
+
+    Raises:
+        ConfigurationError: as `resolve`, or a table is not configured.
+    """
+    targets = resolve(settings, session)
+    wanted = [TableName.parse(name) for name in tables]
+    for name in wanted:
+        if name not in {target.table for target in targets}:
+            raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
+    return [target for target in targets if not wanted or target.table in wanted]
 
 
 def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
@@ -37,19 +101,43 @@ def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
             )
 
 
-def _resolve(session: Session, table: TableSettings) -> Target:
+def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
+    """What `look` finds while no migration takes a step: names of columns change with it."""
+    if not settings.tables:
+        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
+    while True:
+        before = migration.read(session)
+        try:
+            found = look()
+        except ConfigurationError:
+            if migration.read(session) == before:
+                raise
+            continue
+        if migration.read(session) == before:
+            return found
+
+
+def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:
+    return [m for m in migration.read(session) if (m.table, m.column) == (table.table, table.column)]
+
+
+def _resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
     info = catalog.inspect(session, table.table)
     if table.column not in info.columns:
         catalog.target_of(info, table, model="", dimensions=0)  # raises with the sentence for a missing column
-    registered = session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]
-    parameters = {"table": str(table.table), "column": table.column}
-    wanted = session.rows(queries.text("wanted_target"), parameters) if registered else []
-    if not wanted:
+    lines = _wanted(session, table, table.column)
+    if not lines:
         raise ConfigurationError(f"embedsync does not know {table.name}.{table.column} yet", fix="run `embedsync init`")
-    model, dimensions = wanted[0]
+    model, dimensions, frozen = lines[0]
     target = catalog.target_of(info, table, model=str(model), dimensions=int(dimensions))
     for column in (target.hash_column, target.model_column, target.time_column):
         if column not in info.columns:
             raise ConfigurationError(f"table {table.name} has no column {column}", fix="run `embedsync init`")
     catalog.check_text(session, target)
-    return target
+    return target, bool(frozen)
+
+
+def _wanted(session: Session, table: TableSettings, column: str) -> list[tuple[Any, ...]]:
+    if not session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]:
+        return []
+    return session.rows(queries.text("wanted_target"), {"table": str(table.table), "column": column})

@@ -1,28 +1,36 @@
 """The watchdog: a thread that ends the process when it is alive but dead, so that a supervisor starts a new one (I9).
 
 Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a batch is over its budget; no
-assignment although this worker is no spare; nothing is handled although its partitions hold events. The last two are
-asked of the broker, from outside. And a fifth, on the way out: asked to stop, and still there (`Farewell`).
+assignment although this worker is no spare; nothing is handled although its partitions hold events, for each stream by
+itself, since a busy one must not speak for a dead one. The last two are asked of the broker, from outside. And a fifth,
+on the way out: asked to stop, and still there (`Farewell`).
 
-Hazard: it runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends
-the process with os._exit: no offset is committed on the way out.
+Hazards:
+- It runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends the
+  process with os._exit: no offset is committed on the way out.
+- Code that never gives the interpreter back stops this thread too; then the C thread of faulthandler ends the process,
+  with 1, after twice `watchdog.loop_seconds`.
+- Nobody may read what it writes to stderr; it leaves all the same.
 """
 
 import faulthandler
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, Stopping
 from schemas.settings import WatchdogSettings
 
 log = structlog.get_logger()
 
 _CHECK_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 10.0
+"""How long the stacks and the reason may take to be written before the process ends without them."""
 
 STOP_SECONDS = 20.0
 """From the wish to stop to the end of the process, whatever Faust still waits for. A supervisor kills after 30 s."""
@@ -31,12 +39,12 @@ STOP_SECONDS = 20.0
 class Pulse:
     """Signs of life, written by the event loop and the lane, read by the watchdog. Times are of a monotonic clock."""
 
-    def __init__(self, now: float) -> None:
-        """Everything counts from the start."""
+    def __init__(self, now: float, streams: Sequence[str]) -> None:
+        """Everything counts from the start. `streams` names what is consumed."""
         self.loop_moved = now
         self.assigned = 0
         self.assignment_changed = now
-        self.progressed = now
+        self.progressed = dict.fromkeys(streams, now)
         self.batch_started: float | None = None
 
     def tick(self, now: float, assigned: int) -> None:
@@ -50,10 +58,11 @@ class Pulse:
         """Work on a batch begins."""
         self.batch_started = now
 
-    def finish(self, now: float) -> None:
-        """The batch is handled."""
+    def finish(self, now: float, stream: str | None) -> None:
+        """The batch of this stream is handled; None for work that came from none."""
         self.batch_started = None
-        self.progressed = now
+        if stream is not None:
+            self.progressed[stream] = now
 
 
 class Outside(Protocol):
@@ -63,8 +72,8 @@ class Outside(Protocol):
         """Whether the group knows this worker: then it waits for partitions by right (a spare, a rebalance)."""
         ...
 
-    def lag(self) -> int:
-        """Events in the partitions of this worker that it has not handled."""
+    def lag(self, stream: str) -> int:
+        """Events in the partitions of this worker that it has not handled, of one of its streams."""
         ...
 
 
@@ -87,9 +96,10 @@ def judge(pulse: Pulse, now: float, limits: WatchdogSettings, outside: Outside) 
         if missing > limits.idle_seconds and not outside.is_member():
             return f"no partition has been assigned for {missing:.0f} s, and the group does not know this worker"
         return None
-    idle = now - max(pulse.progressed, pulse.assignment_changed)
-    if idle > limits.idle_seconds and (waiting := outside.lag()):
-        return f"nothing has been handled for {idle:.0f} s although {waiting} events wait in its partitions"
+    for stream, progressed in pulse.progressed.items():
+        idle = now - max(progressed, pulse.assignment_changed)
+        if idle > limits.idle_seconds and (waiting := outside.lag(stream)):
+            return f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} events wait"
     return None
 
 
@@ -97,15 +107,16 @@ class Watchdog:
     """Judges every second, in a thread of its own."""
 
     def __init__(
-        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[str], None]
+        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[int, str], None]
     ) -> None:
-        """Join the parts. `leave` ends the process; the stack of every thread was written before."""
+        """Join the parts. `leave` ends the process with an exit code and a reason."""
         self._pulse = pulse
         self._clock = clock
         self._limits = limits
         self._outside = outside
         self._leave = leave
-        self._asked = clock.monotonic()
+        self._asked: dict[str, float] = {}
+        self._started = clock.monotonic()
 
     def start(self) -> None:
         """Begin to watch. The thread ends with the process, or when the clock is stopped."""
@@ -113,32 +124,45 @@ class Watchdog:
 
     def _watch(self) -> None:
         while True:
+            faulthandler.dump_traceback_later(2 * self._limits.loop_seconds, exit=True)
             try:
                 self._clock.wait(_CHECK_SECONDS)
                 reason = judge(self._pulse, self._clock.monotonic(), self._limits, self)
             except Stopping:
+                faulthandler.cancel_dump_traceback_later()
+                return
+            except ConfigurationError as error:  # a right was taken away: asking again would not bring it back
+                self._leave(error.exit_code, str(error))
                 return
             except EmbedsyncError as error:
                 log.warning("the watchdog cannot ask the broker", reason=str(error))
                 continue
+            except Exception as error:  # noqa: BLE001 - not swallowed: nobody would watch any more, so the process ends
+                reason = f"the watchdog failed ({error!r})"
             if reason is not None:
-                faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-                self._leave(reason)
+                self._end(reason)
                 return
+
+    def _end(self, reason: str) -> None:
+        last = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (EXIT_RESTART,))
+        last.daemon = True
+        last.start()
+        faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+        self._leave(EXIT_RESTART, reason)
 
     def is_member(self) -> bool:
         """Ask the broker, but not every second: in between, nothing is held against the worker."""
-        return self._outside.is_member() if self._may_ask() else True
+        return self._outside.is_member() if self._may_ask("members") else True
 
-    def lag(self) -> int:
+    def lag(self, stream: str) -> int:
         """Likewise."""
-        return self._outside.lag() if self._may_ask() else 0
+        return self._outside.lag(stream) if self._may_ask(stream) else 0
 
-    def _may_ask(self) -> bool:
+    def _may_ask(self, what: str) -> bool:
         now = self._clock.monotonic()
-        if now - self._asked < min(self._limits.idle_seconds, 10.0):
+        if now - self._asked.get(what, self._started) < min(self._limits.idle_seconds, 10.0):
             return False
-        self._asked = now
+        self._asked[what] = now
         return True
 
 

@@ -12,11 +12,12 @@ import structlog
 from prometheus_client import start_http_server
 
 from connectors.clock import SystemClock
-from connectors.kafka import topics
+from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 from streams import logs
+from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
 from streams.watchdog import Farewell, Pulse, Watchdog
 
@@ -48,7 +49,9 @@ def run(settings: Settings, role: Role) -> int:
 
 
 def _start(settings: Settings, role: Role) -> Lane:
+    security.transport(settings.kafka.security)
     lane = open_lane(settings, role)
+    _require_rights(settings, role)
     # A topic that does not exist yet is left out of Faust's assignment without an error.
     missing = topics.missing(
         settings, [*topics_of(settings, role), settings.deferred_topic, settings.dead_letter_topic]
@@ -57,11 +60,16 @@ def _start(settings: Settings, role: Role) -> Lane:
         raise ConfigurationError(f"topic {missing[0]} does not exist", fix="run `embedsync init`")
     _serve_metrics(settings.metrics.live_port if role == "live" else settings.metrics.replay_port)
     if role == "live":
-        lane.embedder.load()
+        lane.embedders.load()
     else:
         os.nice(settings.replay.nice)
-    log.info("worker ready", model=lane.embedder.model_id, tables=[target.name for target in lane.targets])
+    log.info("worker ready", model=", ".join(lane.embedders.ids), tables=[target.name for target in lane.targets])
     return lane
+
+
+def _require_rights(settings: Settings, role: Role) -> None:
+    """Ask before consuming, and again when nothing moves: without its group's right a consumer waits in silence."""
+    topics.require_rights(settings, rights.of(role, settings.kafka.topic_prefix), topics_of(settings, role))
 
 
 def _serve_metrics(port: int | None) -> None:
@@ -81,12 +89,13 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     from streams import app as application
 
     client_id = f"embedsync-{role}-{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse(lane.clock.monotonic())
+    pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))
     app = application.build(settings, lane, role, pulse, client_id)
     app.finalize()
     outside = Broker(settings, lane, role, client_id)
-    leave = functools.partial(application.leave, EXIT_RESTART)
-    Watchdog(pulse, lane.clock, settings.watchdog, outside, leave).start()
+    Watchdog(pulse, lane.clock, settings.watchdog, outside, application.leave).start()
+    if role == "replay":
+        open_keeper(settings, lane.clock).start(functools.partial(application.leave, EXIT_RESTART))
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
@@ -107,31 +116,40 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
 
 
 class Broker:
-    """What the broker says about this worker, for the watchdog."""
+    """What the broker says about this worker, for the watchdog; a right taken away is a ConfigurationError."""
 
     def __init__(self, settings: Settings, lane: Lane, role: Role, client_id: str) -> None:
         """Remember whom to ask about."""
+        self._settings = settings
+        self._role = role
         self._offsets = KafkaOffsets(settings, lane.clock)
         self._client_id = client_id
         self._group = settings.live_group if role == "live" else settings.replay_group
-        self._topics = topics_of(settings, role)
+        self._streams = streams_of(settings, role)
 
     def is_member(self) -> bool:
         """Whether the group lists this process."""
+        _require_rights(self._settings, self._role)
         return self._client_id in self._offsets.client_ids(self._group)
 
-    def lag(self) -> int:
-        """Events waiting in the partitions that are assigned to this process; none counts during a rebalance."""
-        group = self._offsets.read({self._group: self._topics})[self._group]
+    def lag(self, stream: str) -> int:
+        """Events of a stream in the partitions that are assigned to this process; none counts during a rebalance."""
+        _require_rights(self._settings, self._role)
+        group = self._offsets.read({self._group: self._streams[stream]})[self._group]
         if group.state != "stable":
             return 0
         mine = [p for p in group.partitions if p.member is not None and p.member.client_id == self._client_id]
         return sum(p.waiting or 0 for p in mine)
 
 
+def streams_of(settings: Settings, role: Role) -> dict[str, list[str]]:
+    """Topics that a role consumes, by the stream (Faust's agent) that they are consumed in."""
+    if role == "replay":
+        return {"replay": [settings.replay_topic]}
+    changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
+    return {"sync": sorted(changes), "deferred": [settings.deferred_topic]}
+
+
 def topics_of(settings: Settings, role: Role) -> list[str]:
     """Topics that a role consumes."""
-    if role == "replay":
-        return [settings.replay_topic]
-    changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
-    return [*sorted(changes), settings.deferred_topic]
+    return [topic for topics_ in streams_of(settings, role).values() for topic in topics_]

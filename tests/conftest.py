@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.support import workplace as workplaces
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
 MakeWorkplace = Callable[..., Workplace]
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """A command run within the test process sends the logs to streams of its own, which are closed behind it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ Hazards:
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from confluent_kafka import (
     Consumer,
@@ -32,9 +32,10 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from connectors.kafka import probe
+from connectors.kafka import probe, rights, security
 from connectors.kafka.outbox import client_config
 from connectors.kafka.probe import Place
+from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
@@ -47,7 +48,6 @@ _NO_OFFSET = -1001  # librdkafka's RD_KAFKA_OFFSET_INVALID: nothing committed
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # untyped in the client
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # likewise
 _ASKER = {"enable.auto.commit": False, "isolation.level": "read_uncommitted", "allow.auto.create.topics": False}
-_REFUSALS = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED")
 
 
 class Offsets(Protocol):
@@ -102,7 +102,7 @@ class KafkaOffsets:
         self._settings = settings
         self._clock = clock
         self._admin: AdminClient | None = None
-        self._complaint: str | None = None
+        self._complaint: KafkaError | None = None
         self._is_deaf = False
         self._askers: dict[str, Consumer] = {}
 
@@ -161,7 +161,7 @@ class KafkaOffsets:
         if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return f"topic {topic} does not exist: embedsync init"
         if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            return f"topic {topic} may not be described by this user: allow DESCRIBE on it"
+            return self._denied("topic", topic)
         raise self._away(problem) from error
 
     def _log_offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int | str]:
@@ -188,6 +188,8 @@ class KafkaOffsets:
             found = self._askers[group].committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
         except KafkaException as error:
             self._forget_asker(group)
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return self._denied("group", group)
             return str(error.args[0].str())
         return {
             (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset) for p in found if p.error is None
@@ -200,15 +202,29 @@ class KafkaOffsets:
 
     def _describe(self, groups: Sequence[str]) -> dict[str, Any]:
         answers = self._open().describe_consumer_groups(list(groups), request_timeout=ANSWER_SECONDS)
-        return {group: self._answer(future, lambda description: description) for group, future in answers.items()}
+        return {group: self._description(group, future) for group, future in answers.items()}
+
+    def _description(self, group: str, future: "Future[Any]") -> Any:
+        try:
+            return future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return self._denied("group", group)
+            return self._silence(error)
 
     def _answer(self, future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
         """What the broker answered, or the sentence of its refusal."""
         try:
             return take(future.result())
         except KafkaException as error:
-            self._is_deaf = self._is_deaf or error.args[0].code() < 0  # librdkafka's own errors are negative
-            return str(error.args[0].str())
+            return self._silence(error)
+
+    def _silence(self, error: KafkaException) -> str:
+        self._is_deaf = self._is_deaf or error.args[0].code() < 0  # librdkafka's own errors are negative
+        return str(error.args[0].str())
+
+    def _denied(self, resource: Literal["topic", "group"], name: str) -> str:
+        return str(rights.refusal(self._settings, [Right(resource, name, "DESCRIBE")]))
 
     def _open(self) -> AdminClient:
         if self._is_deaf:
@@ -226,7 +242,7 @@ class KafkaOffsets:
     def _complain(self, problem: KafkaError) -> None:
         """Keep the reason that the client gives while it tries to connect: the request itself only times out."""
         if problem.name() != "_ALL_BROKERS_DOWN":
-            self._complaint = problem.str()
+            self._complaint = problem
 
     def _away(self, problem: KafkaError) -> EmbedsyncError:
         """Say why no broker answered. The next call connects anew."""
@@ -235,8 +251,9 @@ class KafkaOffsets:
         self._admin = None
         servers = self._settings.kafka.bootstrap_servers
         silent = f"no answer within {FIRST_ANSWER_SECONDS:g} s" if problem.name() == "_TIMED_OUT" else problem.str()
-        why, self._complaint = self._complaint or silent, None
-        if problem.name() in _REFUSALS or "uthentication" in why:
+        complaint, self._complaint = self._complaint, None
+        why = complaint.str() if complaint else silent
+        if security.is_refusal((complaint or problem).name(), why):
             return ConfigurationError(
                 f"Kafka refuses the connection to {servers} ({why})", fix="correct kafka.security"
             )

@@ -1,15 +1,18 @@
 """Records that leave the pipeline, each acknowledged by the broker before the call returns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.kafka import rights
+from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
-from schemas.errors import TransientError
-from schemas.record import Record
+from schemas.dead_letter import Failure
+from schemas.errors import ConfigurationError, TransientError
+from schemas.record import Header, Record
 from schemas.settings import Settings
 from schemas.target import Target
 
@@ -17,6 +20,14 @@ log = structlog.get_logger()
 
 _DELIVERY_SECONDS = 30
 """How long one send may take, all retries of the client included. Longer than a broker's restart (a few seconds)."""
+
+_DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+
+
+_FIX = (
+    "check kafka.bootstrap_servers, that `embedsync init` created the topic, and for a record that is too large "
+    "dead_letters.max_record_bytes"
+)
 
 
 def client_config(settings: Settings, **more: object) -> dict[str, Any]:
@@ -30,6 +41,10 @@ def client_config(settings: Settings, **more: object) -> dict[str, Any]:
     }
 
 
+_Outgoing = tuple[str, bytes | None, bytes | None, Sequence[Header]]
+"""Topic, key, value, headers."""
+
+
 class KafkaOutbox:
     """`Outbox` of connectors.ports."""
 
@@ -37,28 +52,63 @@ class KafkaOutbox:
         """Open a producer. `targets` tell which key columns are numbers in a replay message."""
         self._settings = settings
         self._targets: Mapping[tuple[str, str], Target] = {(str(t.table), t.column): t for t in targets}
-        options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2}
+        # The client's own limit of 1,000,000 bytes is below the broker's: what came in there must get out again.
+        size = settings.dead_letters.max_record_bytes
+        options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": size}
         # A topic that is missing is told after 5 s; `init` makes the topics long before anything is sent.
         limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000, "topic.metadata.propagation.max.ms": 5000}
-        self._producer = Producer(client_config(settings, **options, **limit))
+        try:
+            self._producer = Producer(client_config(settings, **options, **limit))
+        except KafkaException as error:
+            raise ConfigurationError(
+                f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
+                fix="correct kafka.security",
+            ) from error
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
         """As the port says."""
         self._send(self._chunk_record(chunk) for chunk in chunks)
 
-    def send_dead_letter(self, record: Record, reason: Exception, *, stage: str) -> None:
+    def send_dead_letters(self, failures: Sequence[Failure]) -> None:
         """As the port says."""
         topic = self._settings.dead_letter_topic
-        log.warning("event moved to the dead-letter topic", topic=topic, record=record.position, reason=str(reason))
-        self._send([(topic, record.key, record.value, dead_letter.headers(record, reason, stage=stage))])
+        records: list[_Outgoing] = []
+        for failure in failures:
+            record, reason = failure.record, failure.reason
+            log.warning("event moved to the dead-letter topic", topic=topic, record=record.position, reason=str(reason))
+            records.append((topic, record.key, record.value, dead_letter.headers(record, reason, stage=failure.stage)))
+        self._send(records)
 
-    def _chunk_record(self, chunk: Chunk) -> tuple[str, bytes, bytes, list[Any]]:
+    def send_again(self, records: Sequence[Record]) -> list[int | str]:
+        """Write records as they were to the partitions they were read from, and wait for each.
+
+        Returns:
+            for each its new offset, or why the broker did not take it.
+        """
+        answers: list[int | str] = ["no answer from the broker"] * len(records)
+
+        def note(i: int) -> Callable[[KafkaError | None, Message], None]:
+            def delivered(error: KafkaError | None, message: Message) -> None:
+                answers[i] = error.str() if error is not None else int(message.offset() or 0)
+
+            return delivered
+
+        for i, record in enumerate(records):
+            place = (record.topic, record.value, record.key, record.partition)
+            try:
+                self._producer.produce(*place, on_delivery=note(i), headers=list(record.headers))
+            except (KafkaException, BufferError) as error:
+                answers[i] = str(error)
+        self._producer.flush(_DELIVERY_SECONDS + 5)
+        return answers
+
+    def _chunk_record(self, chunk: Chunk) -> _Outgoing:
         topic = self._settings.deferred_topic if chunk.run is None else self._settings.replay_topic
         key = f"{chunk.run}/{chunk.number}" if chunk.run else f"{chunk.table}/{chunk.keys[0]}"
         value = chunk.encode(self._targets.get((str(chunk.table), chunk.column)))
         return topic, key.encode(), value, []
 
-    def _send(self, records: Iterable[tuple[str, bytes | None, bytes | None, list[Any]]]) -> None:
+    def _send(self, records: Iterable[_Outgoing]) -> None:
         failures: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -68,13 +118,15 @@ class KafkaOutbox:
         topic = ""
         try:
             for topic, key, value, headers in records:
-                self._producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
             left = self._producer.flush(_DELIVERY_SECONDS + 5)
         except (KafkaException, BufferError) as error:
-            raise TransientError(f"Kafka took no record for topic {topic} ({error})") from error
+            raise TransientError(f"Kafka took no record for topic {topic} ({error})", fix=_FIX) from error
+        if any(failure.code() in _DENIED for failure in failures):
+            raise rights.refusal(self._settings, [Right("topic", topic, "WRITE")])
         if failures or left:
             why = failures[0].str() if failures else f"{left} records without an answer"
             raise TransientError(
                 f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic} ({why})",
-                fix="check kafka.bootstrap_servers, and that `embedsync init` created the topic",
+                fix=_FIX,
             )

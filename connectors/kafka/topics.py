@@ -14,7 +14,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 )
 
 from connectors.clock import SystemClock
+from connectors.kafka import rights, security
 from connectors.kafka.outbox import client_config
+from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
@@ -25,24 +27,18 @@ _HOUR_MS = 3_600_000
 _DEAD_LETTER_HOURS = 30 * 24
 """Long enough for a person to come back from a holiday."""
 _HEARTBEAT_HOURS = 1
-_WRONG_SETTINGS = {
-    "_AUTHENTICATION",
-    "_INVALID_ARG",
-    "SASL_AUTHENTICATION_FAILED",
-    "TOPIC_AUTHORIZATION_FAILED",
-    "CLUSTER_AUTHORIZATION_FAILED",
-    "INVALID_REPLICATION_FACTOR",
-    "POLICY_VIOLATION",
-}
-"""Errors, by librdkafka's names, that no retry mends."""
+_WRONG_SETTINGS = {"INVALID_REPLICATION_FACTOR", "POLICY_VIOLATION"}
+"""Errors of a new topic, by librdkafka's names, that no retry mends."""
+_DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A wanted topic; retention in hours."""
+    """A wanted topic; retention in hours; the broker's own limit of a record's size where none is given."""
 
     partitions: int
     retention_hours: int
+    max_record_bytes: int | None = None
 
 
 def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
@@ -53,7 +49,7 @@ def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
         **{table.topic(prefix): lanes for table in tables},
         settings.replay_topic: lanes,
         settings.deferred_topic: lanes,
-        settings.dead_letter_topic: Topic(1, _DEAD_LETTER_HOURS),
+        settings.dead_letter_topic: Topic(1, _DEAD_LETTER_HOURS, settings.dead_letters.max_record_bytes),
         f"__debezium-heartbeat.{prefix}": Topic(1, _HEARTBEAT_HOURS),
     }
 
@@ -86,6 +82,34 @@ def differing(settings: Settings, tables: Sequence[TableName]) -> list[str]:
     ]
 
 
+def require_rights(settings: Settings, needed: Sequence[Right], names: Sequence[str]) -> None:
+    """Ask the broker whether it allows what is needed.
+
+    Args:
+        settings: how to connect, and as whom.
+        needed: the rights; CREATE is not asked for.
+        names: for a right on a prefix, the topics that it is needed for.
+
+    Raises:
+        ConfigurationError: a right is missing, with the command that grants it; or as `existing`.
+        TransientError: as `existing`.
+    """
+    missing_rights = rights.lacking(_admin(settings)[0], needed, names)
+    if missing_rights:
+        raise rights.refusal(settings, missing_rights)
+
+
+def check(settings: Settings, tables: Sequence[TableName]) -> None:
+    """Whether `ensure` would succeed; creates nothing. Raises as `ensure`."""
+    names = list(wanted(settings, tables))
+    require_rights(settings, rights.of("init", settings.kafka.topic_prefix), names)
+    admin, there = _admin(settings)
+    absent = {name: topic for name, topic in wanted(settings, tables).items() if name not in there}
+    if absent:
+        for name, future in _create(admin, settings, absent, validate_only=True).items():
+            _is_created(settings, name, future)
+
+
 def ensure(settings: Settings, tables: Sequence[TableName], clock: Clock | None = None) -> list[str]:
     """Create what is missing, and return when the broker shows it.
 
@@ -101,7 +125,7 @@ def ensure(settings: Settings, tables: Sequence[TableName], clock: Clock | None 
     absent = {name: topic for name, topic in wanted(settings, tables).items() if name not in there}
     if not absent:
         return []
-    created = [name for name, future in _create(admin, settings, absent).items() if _is_created(name, future)]
+    created = [name for name, future in _create(admin, settings, absent).items() if _is_created(settings, name, future)]
     deadline = clock.monotonic() + _ANSWER_SECONDS
     # A topic that is created but not yet in the metadata is left out of a consumer's first assignment.
     while unseen := missing(settings, list(absent)):
@@ -111,40 +135,58 @@ def ensure(settings: Settings, tables: Sequence[TableName], clock: Clock | None 
     return created
 
 
-def _create(admin: AdminClient, settings: Settings, absent: Mapping[str, Topic]) -> Mapping[str, Any]:
+def _create(
+    admin: AdminClient, settings: Settings, absent: Mapping[str, Topic], *, validate_only: bool = False
+) -> Mapping[str, Any]:
     factor = settings.kafka.replication_factor
     new = [NewTopic(name, topic.partitions, factor, config=_config(topic)) for name, topic in absent.items()]
-    created: Mapping[str, Any] = admin.create_topics(new, operation_timeout=_ANSWER_SECONDS)
+    created: Mapping[str, Any] = admin.create_topics(
+        new, operation_timeout=_ANSWER_SECONDS, validate_only=validate_only
+    )
     return created
 
 
 def _config(topic: Topic) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
+    config = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
+    # A dead letter is its event and six headers: in a topic with the limit of the event's it might not fit.
+    return config | ({"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {})
 
 
-def _is_created(name: str, future: Any) -> bool:
+def _is_created(settings: Settings, name: str, future: Any) -> bool:
     try:
         future.result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False  # somebody was faster
+        if error.args[0].code() in _DENIED:
+            known = [right for right in rights.of("init", settings.kafka.topic_prefix) if right.operation == "CREATE"]
+            raise rights.refusal(settings, [right for right in known if name.startswith(right.name)]) from error
         raise _translate(error, f"topic {name} cannot be created") from error
     return True
 
 
 def _admin(settings: Settings) -> tuple[AdminClient, Mapping[str, Any]]:
     """A client and the topics it sees, which shows that the broker answers."""
-    reasons: list[str] = []
+    complaints: list[KafkaError] = []
+    servers = settings.kafka.bootstrap_servers
+    admin: AdminClient | None = None
     try:
-        admin = AdminClient(client_config(settings, error_cb=lambda error: reasons.append(error.str())))
+        admin = AdminClient(client_config(settings, error_cb=complaints.append))
         return admin, admin.list_topics(timeout=_ANSWER_SECONDS).topics
     except KafkaException as error:
-        why = f" ({reasons[-1]})" if reasons else ""
-        raise _translate(error, f"Kafka does not answer at {settings.kafka.bootstrap_servers}{why}") from error
+        if admin is not None:
+            admin.poll(0)  # hands the complaints over; the request itself only times out
+        told = [problem for problem in complaints if problem.name() != "_ALL_BROKERS_DOWN"]
+        if any(security.is_refusal(problem.name(), problem.str()) for problem in told):
+            raise ConfigurationError(
+                f"Kafka refuses the connection to {servers} ({told[-1].str()})", fix="correct kafka.security"
+            ) from error
+        why = f" ({told[-1].str()})" if told else ""
+        raise _translate(error, f"Kafka does not answer at {servers}{why}") from error
 
 
 def _translate(error: KafkaException, what: str) -> EmbedsyncError:
     cause = error.args[0]
     if cause.name() in _WRONG_SETTINGS:
         return ConfigurationError(f"{what} ({cause.str()})", fix="check [kafka] in the settings")
-    return TransientError(f"{what} ({cause.str()})", fix="check kafka.bootstrap_servers and the broker")
+    return TransientError(f"{what} ({cause.str()})", fix="check kafka.bootstrap_servers, kafka.security and the broker")

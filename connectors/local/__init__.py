@@ -2,7 +2,9 @@
 
 stack.py       up, down, status, reset: the whole
 lifecycle.py   starting and ending the parts in the right order
-parts.py       what a part is; its three kinds are postgres.py, kafka.py, connect.py
+parts.py       what a part is; its kinds are postgres.py, kafka.py, connect.py (and postgres_tls.py)
+secured.py     what makes a stack secure; certificates.py makes its certificates,
+               postgres_tls.py and relay.py are the TLS in front of Postgres
 java.py        how a JVM is started
 processes.py   starting, recognising and ending processes
 state.py       DIR/stack.json and DIR/lock

@@ -4,7 +4,7 @@ import signal
 
 import httpx
 
-from connectors.local import free_ports, java, properties, versions
+from connectors.local import free_ports, java, properties, secured, versions
 from connectors.local.parts import PartName, Workshop
 from connectors.local.processes import Command
 
@@ -37,9 +37,11 @@ class Connect:
 
     def prepare(self) -> None:
         """Write the properties. Connect keeps everything else in Kafka."""
-        self._home.mkdir(exist_ok=True)
-        wanted = properties.connect(self._shop.state.connect_port, self._shop.state.kafka_port)
-        properties.write(self._home / "connect.properties", wanted)
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        state = self._shop.state
+        wanted = properties.connect(state.connect_port, state.kafka_port)
+        secure = secured.connect(state, self._shop.directory) if state.secure else {}
+        properties.write(self._home / "connect.properties", {**wanted, **secure})
 
     def command(self) -> Command:
         """One distributed worker."""

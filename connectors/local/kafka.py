@@ -7,7 +7,8 @@ import signal
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors.local import free_ports, java, properties, versions
+from connectors.kafka import rights
+from connectors.local import free_ports, java, properties, secured, versions
 from connectors.local.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.processes import Command
 
@@ -48,20 +49,29 @@ class Kafka:
         Raises:
             EmbedsyncError: formatting failed.
         """
-        self._home.mkdir(exist_ok=True)
+        self._home.mkdir(mode=0o700, exist_ok=True)  # what Connect keeps there holds the database password
         state = self._shop.state
         wanted = properties.broker(state.kafka_port, state.controller_port, self._shop.side_door)
-        properties.write(self._home / "server.properties", wanted)
+        secure = secured.broker(state, self._shop.directory) if state.secure else {}
+        properties.write(self._home / "server.properties", {**wanted, **secure})
         # The last thing that formatting writes; without it the folder is what a killed command left.
         formatted = self._home / "data" / "meta.properties"
         if formatted.exists():
             return
         shutil.rmtree(self._home / "data", ignore_errors=True)
-        arguments = ("format", "-t", self._shop.state.cluster_id, "-c", "server.properties", "--standalone")
+        arguments = ["format", "-t", state.cluster_id, "-c", "server.properties", "--standalone"]
+        users = self._home / "users.new"
+        if state.secure:
+            # A password among the arguments would be seen in the list of processes; the tool reads them from a file.
+            properties.write_private(users, "\n".join(secured.format_arguments(state)))
+            arguments.append(f"@{users.name}")
         tool = java.command(
             self._shop, "kafka-format", properties.BROKER_JVM, ("kafka.tools.StorageTool", *arguments), self._home
         )
-        run_tool(self._shop, "kafka-format", tool)
+        try:
+            run_tool(self._shop, "kafka-format", tool)
+        finally:
+            users.unlink(missing_ok=True)
         require_made(formatted, "formatting Kafka's log folder failed", tool.log)
 
     def command(self) -> Command:
@@ -74,11 +84,21 @@ class Kafka:
         """Whether the broker answers a metadata request."""
         if not free_ports.accepts(self._shop.state.kafka_port):
             return False
-        client = AdminClient({"bootstrap.servers": self.where, "reconnect.backoff.max.ms": 100}, logger=_QUIET)
         try:
-            return bool(client.list_topics(timeout=2.0).brokers)
+            return bool(self._admin().list_topics(timeout=2.0).brokers)
         except KafkaException:
             return False
 
     def finish(self) -> None:
-        """Nothing: topics are created by `embedsync init`."""
+        """Give the users of a secure stack their rights; topics are created by `embedsync init`."""
+        if self._shop.state.secure:
+            rights.allow(self._admin(), secured.rights())
+
+    def _admin(self) -> AdminClient:
+        security = secured.client(self._shop.state, self._shop.directory, secured.ADMIN)
+        options: dict[str, str | int] = {
+            "bootstrap.servers": self.where,
+            "reconnect.backoff.max.ms": 100,
+            "log_level": 2,
+        }
+        return AdminClient({**options, **security}, logger=_QUIET)

@@ -20,6 +20,7 @@ from connectors.local.connect import Connect
 from connectors.local.kafka import Kafka
 from connectors.local.parts import Part, PartName, Workshop, failed
 from connectors.local.postgres import Postgres
+from connectors.local.postgres_tls import PostgresTls
 from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, Recorded, State
 from connectors.ports import Clock
@@ -27,7 +28,7 @@ from schemas.errors import ConfigurationError, Stopping
 
 Report = Callable[[str], None]
 
-ORDER: tuple[PartName, ...] = ("postgres", "kafka", "connect")
+ORDER: tuple[PartName, ...] = ("postgres", "postgres-tls", "kafka", "connect")
 
 _START_SECONDS = 180.0  # the slowest part takes 7 s on two idle cores
 _STOP_SECONDS = 30.0
@@ -44,10 +45,11 @@ class Lifecycle:
         self._cancelled = threading.Event()
 
     def parts(self, state: State | None) -> list[Part]:
-        """The parts in the order of their start; without a state they can only be recognised, not started."""
+        """The parts in the order of their start; without a state all that a stack can have, to be recognised only."""
         known = state or State(0, 0, 0, 0, "", "")
         shop = Workshop(self._directory, known, self._memory, self._clock, self._check_cancelled, self._side_door)
-        return [Postgres(shop), Kafka(shop), Connect(shop)]
+        tls = [PostgresTls(shop)] if state is None or state.secure else []
+        return [Postgres(shop), *tls, Kafka(shop), Connect(shop)]
 
     def find(self, part: Part) -> psutil.Process | None:
         """The recorded process of a part, if it runs."""

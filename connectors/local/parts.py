@@ -13,7 +13,7 @@ from connectors.local.state import Memory, State
 from connectors.ports import Clock
 from schemas.errors import EmbedsyncError
 
-PartName = Literal["postgres", "kafka", "connect"]
+PartName = Literal["postgres", "postgres-tls", "kafka", "connect"]
 
 _TOOL_SECONDS = 120.0
 

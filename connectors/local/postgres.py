@@ -13,13 +13,15 @@ import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from connectors.local import account, free_ports, processes, properties, versions
+from connectors.local import account, certificates, free_ports, processes, properties, versions
 from connectors.local.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.processes import Command
+from connectors.local.state import State
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.settings import child_environment
 
@@ -41,12 +43,12 @@ class Postgres:
     @property
     def ports(self) -> tuple[int, ...]:
         """The port of the server."""
-        return (self._shop.state.postgres_port,)
+        return (self._shop.state.server_port,)
 
     @property
     def where(self) -> str:
         """Address and database."""
-        return f"127.0.0.1:{self._shop.state.postgres_port}/{properties.DATABASE}"
+        return f"127.0.0.1:{self._shop.state.server_port}/{properties.DATABASE}"
 
     @property
     def mark(self) -> str:
@@ -75,7 +77,7 @@ class Postgres:
         settings = {
             **properties.POSTGRES,
             "listen_addresses": "127.0.0.1",
-            "port": str(self._shop.state.postgres_port),
+            "port": str(self._shop.state.server_port),
             "unix_socket_directories": "",
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -91,7 +93,7 @@ class Postgres:
 
     def answers(self) -> bool:
         """Whether a query over TCP is answered."""
-        if not free_ports.accepts(self._shop.state.postgres_port):
+        if not free_ports.accepts(self._shop.state.server_port):
             return False
         try:
             self._query("SELECT 1")
@@ -105,9 +107,7 @@ class Postgres:
             self._query(f"CREATE DATABASE {properties.DATABASE}")
 
     def _query(self, sql: str) -> list[tuple[object, ...]]:
-        connection = psycopg2.connect(
-            dsn(self._shop.state.postgres_port, self._shop.state.password, "postgres"), connect_timeout=2
-        )
+        connection = psycopg2.connect(local_dsn(self._shop.state, "postgres"), connect_timeout=2)
         try:
             connection.autocommit = True  # CREATE DATABASE does not run inside a transaction
             with connection.cursor() as cursor:
@@ -183,16 +183,24 @@ def home(directory: Path, elsewhere: str | None) -> Path:
     return Path(elsewhere) if elsewhere else directory / "postgres"
 
 
-def dsn(port: int, password: str, database: str = properties.DATABASE) -> str:
-    """Connection string of the superuser."""
-    return f"postgresql://postgres:{password}@127.0.0.1:{port}/{database}"
+def dsn(state: State, directory: Path, database: str = properties.DATABASE) -> str:
+    """Connection string of the superuser; in a secure stack through TLS, with the server's certificate checked."""
+    plain = f"postgresql://postgres:{state.password}@127.0.0.1:{state.postgres_port}/{database}"
+    if state.secure is None:
+        return plain
+    return f"{plain}?sslmode=verify-full&sslrootcert={quote(str(certificates.authority(directory)), safe='')}"
+
+
+def local_dsn(state: State, database: str = properties.DATABASE) -> str:
+    """Connection string of the superuser to the server itself: the bundled programs cannot speak TLS either."""
+    return f"postgresql://postgres:{state.password}@127.0.0.1:{state.server_port}/{database}"
 
 
 def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Command line and environment of the bundled psql; the password stays out of the command line.
 
     Args:
-        dsn: what `dsn` made.
+        dsn: what `local_dsn` made.
         arguments: psql's own.
     """
     parts = parse_dsn(dsn)

@@ -114,9 +114,15 @@ def connect(port: int, broker_port: int) -> dict[str, str]:
 
 
 def write(file: Path, properties: Mapping[str, str]) -> None:
-    """Write a Java properties file."""
-    lines = [f"{_escape(name)}={_escape(value)}\n" for name, value in properties.items()]
-    file.write_text("".join(lines), encoding="ascii")
+    """Write a Java properties file, which may hold passwords."""
+    write_private(file, "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in properties.items()))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write an ASCII file that nobody else can read, from the first byte."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="ascii")
 
 
 def _escape(text: str) -> str:

@@ -5,19 +5,20 @@ Hazards:
 - DIR may be a folder with other things in it: only what the stack made is ever deleted.
 """
 
+import json
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from connectors.clock import SystemClock
-from connectors.local import account, free_ports, jars, java, postgres
-from connectors.local.lifecycle import ORDER, Lifecycle, Report
+from connectors.local import account, certificates, free_ports, jars, java, postgres, secured
+from connectors.local.lifecycle import Lifecycle, Report
 from connectors.local.locks import locked
 from connectors.local.parts import Part, PartName
 from connectors.local.properties import SideDoor
@@ -26,7 +27,7 @@ from connectors.ports import Clock
 from schemas.errors import ConfigurationError, EmbedsyncError
 
 _LOCK_SECONDS = 900.0  # a first `up` on a slow line fetches 61 MB
-_FOLDERS = ("postgres", "kafka", "connect", "logs", "tmp")
+_FOLDERS = ("postgres", "kafka", "connect", "logs", "tmp", certificates.FOLDER)
 _FILES = ("stack.json", "stack.json.new", "lock")
 
 
@@ -37,6 +38,8 @@ class Endpoints:
     postgres_dsn: str
     bootstrap_servers: str
     connect_url: str
+    kafka_security: Mapping[str, str] = field(default_factory=dict)
+    """`kafka.security` of the user that embedsync connects as; empty unless the stack is secure."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class PartStatus:
     """How one part is.
 
     Attributes:
-        name: postgres, kafka or connect.
+        name: postgres, postgres-tls (of a secure stack), kafka or connect.
         state: `running`, `not answering` (the process is there), `stopped`, or `absent` (no stack in this DIR).
         pid: process id; None unless there is a process.
         where: its address; None when absent.
@@ -80,7 +83,13 @@ class LocalStack:
         self._memory = Memory(self.directory / "stack.json")
         self._lifecycle = Lifecycle(self.directory, self._memory, self._clock, side_door)
 
-    def up(self, report: Report = _silent, fetched: jars.Progress = lambda _arrived, _all: None) -> Endpoints:
+    def up(
+        self,
+        report: Report = _silent,
+        fetched: jars.Progress = lambda _arrived, _all: None,
+        *,
+        secure: bool = False,
+    ) -> Endpoints:
         """Start what does not run, and return when every part answers.
 
         What this call started is stopped again when it fails or is interrupted; what ran before is left alone.
@@ -88,13 +97,16 @@ class LocalStack:
         Args:
             report: takes one line per finished step.
             fetched: how many of the missing jars have arrived, and how many there are.
+            secure: whether a new stack has TLS, passwords and access control. One that is there stays what it is.
 
         Raises:
-            ConfigurationError: a kept port is in use; a package is missing; DIR cannot be used.
+            ConfigurationError: a kept port is in use; a package is missing; DIR cannot be used; the stack in DIR is
+                not secure and was asked to be.
             EmbedsyncError: a part died or never answered, with the end of its log; a jar cannot be fetched.
         """
         with self._turn(report):
-            state = self._memory.read() or self._new()
+            state = self._memory.read() or self._new(secure)
+            self._require(state, secure)
             missing = [part for part in self._lifecycle.parts(state) if self._lifecycle.find(part) is None]
             if not missing:
                 report(f"already running in {self.directory}")
@@ -119,6 +131,7 @@ class LocalStack:
         state = self._memory.read()
         parts = self._lifecycle.parts(state)
         if state is None:
+            parts = [part for part in parts if part.name != "postgres-tls"]
             return [PartStatus(p.name, "absent", None, None, self._log(p.name), p.version) for p in parts]
         with ThreadPoolExecutor(len(parts)) as pool:
             return list(pool.map(self._status, parts))
@@ -131,10 +144,33 @@ class LocalStack:
         """
         state = self._state()
         return Endpoints(
-            postgres_dsn=postgres.dsn(state.postgres_port, state.password),
+            postgres_dsn=postgres.dsn(state, self.directory),
             bootstrap_servers=f"127.0.0.1:{state.kafka_port}",
             connect_url=f"http://127.0.0.1:{state.connect_port}",
+            kafka_security=secured.client(state, self.directory, secured.WORKER),
         )
+
+    def psql_dsn(self) -> str:
+        """What the bundled psql connects with.
+
+        Raises:
+            ConfigurationError: there is no stack in DIR.
+        """
+        return postgres.local_dsn(self._state())
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether there is a stack in DIR, and it is secure."""
+        state = self._memory.read()
+        return state is not None and state.secure is not None
+
+    def kafka_admin(self) -> dict[str, str]:
+        """`kafka.security` of the superuser of a secure stack's Kafka.
+
+        Raises:
+            ConfigurationError: there is no stack in DIR.
+        """
+        return secured.client(self._state(), self.directory, secured.ADMIN)
 
     def environment(self) -> dict[str, str]:
         """The variables that make embedsync use this stack.
@@ -147,6 +183,7 @@ class LocalStack:
             "EMBEDSYNC_POSTGRES__DSN": ends.postgres_dsn,
             "EMBEDSYNC_KAFKA__BOOTSTRAP_SERVERS": ends.bootstrap_servers,
             "EMBEDSYNC_CONNECT__URL": ends.connect_url,
+            **({"EMBEDSYNC_KAFKA__SECURITY": json.dumps(ends.kafka_security)} if ends.kafka_security else {}),
         }
 
     def reset(self, report: Report = _silent) -> None:
@@ -203,7 +240,10 @@ class LocalStack:
         return (self.directory / "lock").exists()
 
     def _part(self, name: PartName) -> Part:
-        return self._lifecycle.parts(self._state())[ORDER.index(name)]
+        found = [part for part in self._lifecycle.parts(self._state()) if part.name == name]
+        if not found:
+            raise ConfigurationError(f"the stack in {self.directory} has no {name}", fix="it is not secure")
+        return found[0]
 
     def _log(self, name: str) -> Path:
         return self.directory / "logs" / f"{name}.log"
@@ -230,10 +270,20 @@ class LocalStack:
             raise ConfigurationError(f"there is no stack here ({self.directory})", fix=fix)
         return state
 
-    def _new(self) -> State:
+    def _require(self, state: State, secure: bool) -> None:
+        if secure and state.secure is None:
+            option = f" --dir {shlex.quote(str(self.directory))}"
+            raise ConfigurationError(
+                f"the stack in {self.directory} is not secure, and a stack stays what it is",
+                fix=f"choose another --dir, or delete its data with `embedsync local reset{option}`",
+            )
+        if state.secure:
+            certificates.make(self.directory)
+
+    def _new(self, secure: bool) -> State:
         # A stack whose folder was deleted while it ran would keep its data and its process.
         self._lifecycle.end_all(_silent)
-        state = State.new()
+        state = State.new(secured.USERS if secure else ())
         user = account.for_postgres(self.directory / "postgres" / "data")
         if not account.can_enter(self.directory, user):
             _delete(account.outside_home(self.directory))

@@ -1,7 +1,7 @@
 """DIR/stack.json: what a stack must remember. Ports, the password, where Postgres lives, and every process it started.
 
 Hazards:
-- The file holds the superuser's password: mode 0600 from the first byte.
+- The file holds the passwords: mode 0600 from the first byte.
 - A process is written down right after it was started and before anything waits for it, so that `down` finds it
   also when the command that started it was killed. Parts start in parallel: every change goes through `Memory`.
 """
@@ -12,6 +12,7 @@ import os
 import secrets
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,21 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Secure:
+    """What only a secure stack has.
+
+    Attributes:
+        server_port: of the Postgres server behind TLS, which itself speaks none.
+        passwords: of Kafka's users.
+    """
+
+    server_port: int
+    passwords: dict[str, str]
+
+
+@dataclass(frozen=True)
 class State:
-    """The content of stack.json."""
+    """The content of stack.json; `postgres_port` is the one that clients use."""
 
     postgres_port: int
     kafka_port: int
@@ -43,12 +57,23 @@ class State:
     cluster_id: str
     postgres_home: str | None = None
     processes: dict[str, Recorded] = field(default_factory=dict)
+    secure: Secure | None = None
 
     @classmethod
-    def new(cls) -> "State":
-        """A stack that was never started: free ports, a random password and a random Kafka cluster id."""
-        postgres, kafka, controller, connect = free_ports.choose(4)
-        return cls(postgres, kafka, controller, connect, secrets.token_urlsafe(18), _cluster_id())
+    def new(cls, users: Sequence[str] = ()) -> "State":
+        """A stack that was never started: free ports, random passwords and a random Kafka cluster id.
+
+        Args:
+            users: Kafka's, of a secure stack; the stack is not secure when there are none.
+        """
+        postgres, kafka, controller, connect, server = free_ports.choose(5)
+        secure = Secure(server, {user: secrets.token_urlsafe(18) for user in users}) if users else None
+        return cls(postgres, kafka, controller, connect, secrets.token_urlsafe(18), _cluster_id(), secure=secure)
+
+    @property
+    def server_port(self) -> int:
+        """Where the Postgres server itself listens."""
+        return self.secure.server_port if self.secure else self.postgres_port
 
 
 class Memory:
@@ -69,7 +94,8 @@ class Memory:
             if data.pop("format") != FORMAT:
                 raise ValueError("another format")
             processes = {name: Recorded(**process) for name, process in data.pop("processes").items()}
-            return State(**data, processes=processes)
+            secure = data.pop("secure", None)
+            return State(**data, processes=processes, secure=Secure(**secure) if secure else None)
         except FileNotFoundError:
             return None
         except PermissionError as error:

@@ -22,6 +22,7 @@ from typing import Protocol
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
 from schemas.errors import ModelUnavailable
+from schemas.model import ModelRecord
 from schemas.settings import ModelSettings
 
 
@@ -56,6 +57,8 @@ class ModelFacts:
     max_tokens: int | None = None
     location: Path | None = None
     present: bool = False
+    record: ModelRecord | None = None
+    """What `embedsync.models` keeps about it."""
     problem: str | None = None
     """Why the weights cannot be used, and what mends it."""
 
@@ -79,7 +82,13 @@ def describe_model(settings: ModelSettings) -> ModelFacts:
     model = _choose(settings, None)
     facts = ModelFacts(settings.name, model.kind)
     try:
-        facts = replace(facts, model_id=model.model_id, dimensions=model.dimensions, max_tokens=model.max_tokens)
+        facts = replace(
+            facts,
+            record=model.record,
+            model_id=model.model_id,
+            dimensions=model.dimensions,
+            max_tokens=model.max_tokens,
+        )
         return replace(facts, location=model.location(), present=True)
     except ModelUnavailable as missing:
         return replace(facts, problem=str(missing))

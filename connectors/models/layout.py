@@ -45,6 +45,11 @@ class Layout:
     modules: tuple[str, ...]
     prompts: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def pooling(self) -> str | None:
+        """How vectors of tokens become one (`cls`, `mean`); None when no module says."""
+        return next((name.split(":", 1)[1] for name in self.modules if name.startswith("Pooling:")), None)
+
 
 def needed_files(names: Sequence[str]) -> list[str]:
     """Keep the files that loading needs, in their order.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectors.models.fingerprint import model_id
+from connectors.models.fingerprint import record
 from connectors.models.vectors import unit_rows
 from schemas.document import Vector
+from schemas.model import ModelRecord
 from schemas.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ class LexicalEmbedder:
     @property
     def model_id(self) -> str:
         """`lexical@1+hash`, the hash over n-gram settings and dimensions."""
-        return model_id("lexical", _VERSION, {**_SETTINGS, "dimensions": self.dimensions})
+        return self.record.model
+
+    @property
+    def record(self) -> ModelRecord:
+        """As the port says; there are no tokens."""
+        numbers = {**_SETTINGS, "dimensions": self.dimensions}
+        return record("lexical", _VERSION, numbers, dimensions=self.dimensions)
 
     def location(self) -> None:
         """There are no weights."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
+_MEMINFO = Path("/proc/meminfo")
 
 
 def resident_bytes() -> int | None:
@@ -14,6 +15,17 @@ def resident_bytes() -> int | None:
     if not _STATM.is_file():
         return None
     return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def available_bytes() -> int | None:
+    """Memory that a new process can get without swapping, in bytes; None where the system has no /proc.
+
+    Of the machine: a container's own limit is not looked at.
+    """
+    if not _MEMINFO.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="ascii").splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def release_memory() -> None:

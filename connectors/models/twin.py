@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from connectors.models.fingerprint import model_id
+from connectors.models.fingerprint import record
 from schemas.document import Vector
 from schemas.errors import PoisonText
+from schemas.model import ModelRecord
 
 
 class TwinEmbedder:
@@ -35,7 +36,12 @@ class TwinEmbedder:
     @property
     def model_id(self) -> str:
         """`twin@1+hash`."""
-        return model_id(self._name, "1", {"dimensions": self.dimensions})
+        return self.record.model
+
+    @property
+    def record(self) -> ModelRecord:
+        """As the port says; there are no tokens."""
+        return record(self._name, "1", {"dimensions": self.dimensions}, dimensions=self.dimensions)
 
     def load(self) -> None:
         """Note that it is loaded."""

@@ -32,6 +32,14 @@ _OPTIONS = "publish = 'insert, update', publish_via_partition_root = true"
 _SLOT_SECONDS = 60.0
 """A new slot waits for every transaction that writes at that moment; nobody waits behind it."""
 
+GAP = (
+    "changes made while there was no slot were not captured; the keeper of the replay workers finds them within "
+    "minutes, or run `embedsync replay run --only stale` now"
+)
+"""What `init` says whenever a slot was lost."""
+ASK = Statement("have the keeper look at all rows", queries.text("ask_reconcile").strip())
+"""After the slot: a transaction that has written cannot create one, and what comes later is captured."""
+
 _Listed = dict[TableName, frozenset[str] | None]
 """Published tables; None: with all columns."""
 
@@ -104,8 +112,15 @@ def heartbeat(session: Session, *, founded: bool) -> list[Statement]:
     return [Statement("write the first heartbeat", HEARTBEAT_QUERY)]
 
 
-def slot(session: Session, settings: Settings, server: Server, *, new_publication: bool) -> SlotPlan:
+def slot(session: Session, settings: Settings, server: Server, *, new_publication: bool, founded: bool) -> SlotPlan:
     """The replication slot.
+
+    Args:
+        session: connection of the role that will make it.
+        settings: its name.
+        server: what `server.check` returned.
+        new_publication: whether the publication is made by the same plan.
+        founded: whether the database was set up before, so that a slot that is not there was there once.
 
     Raises:
         ConfigurationError: its name is taken by a slot that cannot be used, or no slot is free.
@@ -119,8 +134,13 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
                 "all replication slots of the server are in use",
                 fix="ALTER SYSTEM SET max_replication_slots to a larger number and restart, or drop an unused slot",
             )
-        body = render(session, queries.compose("create_slot", slot=literal))
-        return SlotPlan((Statement(f"create the replication slot {name}", body, _SLOT_SECONDS),), (), True, False)
+        create = Statement(
+            f"create the replication slot {name}", render(session, queries.compose("create_slot", slot=literal)),
+            _SLOT_SECONDS,
+        )  # fmt: skip
+        if not founded:
+            return SlotPlan((create,), (), True, False)
+        return SlotPlan((create, ASK), (f"replication slot {name} was gone and is made anew: {GAP}",), True, False)
     plugin, database, wal_status, _ = lines[0]
     if plugin != "pgoutput" or database != server.database:
         raise ConfigurationError(
@@ -132,11 +152,9 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
         return SlotPlan((), (), False, False)
     reason = "the server has removed the log it needs" if wal_status == "lost" else "its publication was gone"
     body = render(session, queries.compose("recreate_slot", slot=literal))
-    notice = (
-        f"replication slot {name} is made anew, because {reason}: what was written meanwhile was not captured, "
-        "and is found by `embedsync replay run`"
-    )
-    return SlotPlan((Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS),), (notice,), True, True)
+    notice = f"replication slot {name} is made anew, because {reason}: {GAP}"
+    replace = Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS)
+    return SlotPlan((replace, ASK), (notice,), True, True)
 
 
 def _wanted(tables: Sequence[Examined]) -> _Listed:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
+from psycopg2 import errorcodes
 
 from connectors.postgres import queries
-from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, TargetMismatch
+from connectors.postgres.session import Session, translate
+from schemas.errors import ConfigurationError, TargetMismatch, TransientError
 from schemas.settings import TableSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
@@ -58,7 +59,7 @@ def inspect(session: Session, table: TableName, *, role: str | None = None) -> T
         identity,
         rls,
         partition,
-        tuple(KeyColumn(column["name"], column["type"]) for column in pk),
+        tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in pk),
         tuple(column["category"] for column in pk),
         tuple(identity_columns),
         columns or {},
@@ -99,12 +100,17 @@ def check_text(session: Session, target: Target) -> None:
     """Have Postgres parse the text expression.
 
     Raises:
-        ConfigurationError: it does not: the message is Postgres's, with the setting named.
+        ConfigurationError: it does not: the message is Postgres's, with the setting named; or the role may not read
+            what the text reads.
+        TransientError: Postgres went away, or the table is locked.
     """
     try:
         with session.connection().cursor() as cursor:
             cursor.execute(queries.for_target("check_text", target, bound=False))
     except psycopg2.Error as error:
+        translated = translate(error)
+        if isinstance(translated, TransientError) or error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
+            raise translated from error  # says nothing about the text
         what = " ".join(str(error).split())
         raise ConfigurationError(
             f"the text of table {target.table} is no valid expression ({what})", fix="correct [[tables]] text"

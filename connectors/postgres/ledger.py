@@ -1,33 +1,30 @@
-"""The command's side of the ledger: creating runs, enumerating keys into chunks, and reading how far they are.
+"""The command's side of the ledger: creating runs, entering keys as chunks, steering, and reading how far they are.
 
 The worker's side, advancing a chunk with its vectors, is in `store`.
 
 Hazard: a chunk enters the ledger with its keys and in the transaction that moves the cursor, and is sent afterwards.
 So a command killed anywhere leaves chunks that were never sent (sent again by the next run of the command), never a
-gap.
+gap. Two commands on one run cannot both enter a page: the cursor is compared when it moves.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID, uuid4
 
-from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from connectors.postgres import queries
+from connectors.postgres import enumeration, queries
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
+from schemas.replay import Only, Request, Run, ScopeProgress
 from schemas.table import Key, TableName
 from schemas.target import Target
 
-Only = Literal["missing", "stale", "all"]
+__all__ = ["Only", "RunLedger", "Scope", "ScopeProgress", "Taken"]
 
-_STATES: dict[Only, tuple[str, ...]] = {
-    "missing": ("missing",),
-    "stale": ("missing", "stale_text", "stale_model"),
-}
 PAGE_CHUNKS = 20
 """Chunks added to the ledger and sent together: at 500 keys each, 10,000 keys in memory."""
 
@@ -42,31 +39,8 @@ class Scope:
     enumerated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeProgress:
-    """One column of a run as the ledger has it; counts of rows."""
-
-    table: str
-    column: str
-    state: str
-    expected: int
-    enumerated: bool
-    sent: int
-    done: int
-    embedded: int
-    cleared: int
-    current: int
-    blank: int
-    gone: int
-    changed: int
-    deferred: int
-    quarantined: int
-    failed: int
-    obsolete: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures by name."""
-        return asdict(self)
+class Taken(Exception):
+    """Another command enumerates this column of the run; the page was not entered."""
 
 
 class RunLedger:
@@ -76,26 +50,36 @@ class RunLedger:
         """Use this connection."""
         self._session = session
 
-    def expected(self, target: Target, only: Only) -> int:
-        """Rows that a run over a target would send, counted."""
-        names = ["rows"] if only == "all" else [*_STATES[only]]
-        total = sql.SQL(" + ").join(map(sql.Identifier, names))
-        query = sql.SQL(
-            "SELECT {} FROM embedsync.coverage WHERE table_name = %s AND column_name = %s"
-        ).format(total)  # fmt: skip
-        return int(self._session.rows(query, (str(target.table), target.column))[0][0])
+    def find(
+        self, prefix: str = "", columns: Sequence[str] | None = None, *, unfinished: bool = False, limit: int = 50
+    ) -> list[Run]:
+        """Runs, newest first.
 
-    def unfinished(self, targets: Sequence[Target]) -> tuple[UUID, Only, list[str]] | None:
-        """The oldest run that is not finished and touches one of these columns: its id, scope and columns."""
-        columns = [f"{target.table}.{target.column}" for target in targets]
-        lines = self._session.rows(queries.text("unfinished_replay"), {"columns": columns})
-        return (UUID(str(lines[0][0])), lines[0][1], lines[0][2]) if lines else None
+        Args:
+            prefix: how their id begins.
+            columns: `schema.table.column` names, of which a run has at least one; any when None.
+            unfinished: only those that are planned, running or paused.
+            limit: at most so many.
+        """
+        asked = {"prefix": prefix, "columns": columns, "unfinished": unfinished, "limit": limit}
+        return [
+            Run(UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request))
+            for run, state, created, finished, waiting, seconds, names, *request in self._session.rows(
+                queries.text("replays"), asked
+            )
+        ]
 
-    def create(self, scopes: Sequence[Scope], only: Only) -> UUID:
-        """Enter a new run; nothing is enumerated yet."""
+    def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
+        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns."""
         run = uuid4()
+        columns = [scope.target.name for scope in scopes]
         with self._session.transaction() as cursor:
-            cursor.execute(queries.text("create_replay"), {"run": str(run), "only": only})
+            cursor.execute(queries.text("enter_replay"))
+            asked = {"prefix": "", "columns": columns, "unfinished": True, "limit": 1}
+            cursor.execute(queries.text("replays"), asked)
+            if cursor.fetchall():
+                return None
+            cursor.execute(queries.text("create_replay"), request_parameters(run, request))
             for scope in scopes:
                 parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
                 cursor.execute(queries.text("create_scope"), parameters)
@@ -114,75 +98,133 @@ class RunLedger:
                 found.append(Scope(scope_target, expected, tuple(cursor) if cursor else None, enumerated))
         return found
 
-    def enumerate(self, run: UUID, scope: Scope, only: Only, chunk_size: int) -> Iterator[list[Chunk]]:
+    def enumerate(self, run: UUID, scope: Scope, request: Request, chunk_size: int) -> Iterator[list[Chunk]]:
         """Go through a column's keys in the order of the primary key and enter them as chunks.
 
         Yields:
             the chunks just entered, to be sent; a page is at most PAGE_CHUNKS chunks.
+
+        Raises:
+            Taken: another command does it.
         """
-        cursor_key = scope.cursor
+        before, target = scope.cursor, scope.target
         while True:
             limit = chunk_size * PAGE_CHUNKS
-            keys = self._next_keys(scope.target, only, cursor_key, limit)
-            cursor_key = keys[-1] if keys else cursor_key
-            yield self._enter(run, scope.target, keys, cursor_key, chunk_size, enumerated=len(keys) < limit)
-            if len(keys) < limit:
+            keys = enumeration.next_keys(self._session, target, request, before, limit)
+            after = keys[-1] if keys else before
+            last = len(keys) < limit
+            with self._session.transaction() as cursor:
+                moved = {"cursor": _array(after), "before": _array(before), "enumerated": last}
+                cursor.execute(queries.text("move_cursor"), _scope(run, target) | moved)
+                if cursor.rowcount != 1:
+                    raise Taken
+                chunks = _enter(cursor, run, target, keys, chunk_size)
+            yield chunks
+            if last:
                 return
+            before = after
+
+    def enter_keys(self, run: UUID, target: Target, keys: Sequence[Key], chunk_size: int) -> None:
+        """Enter keys of a planned run as chunks; they are sent when all are read."""
+        with self._session.transaction() as cursor:
+            _enter(cursor, run, target, keys, chunk_size)
+
+    def end_keys(self, run: UUID) -> bool:
+        """All keys of a planned run are entered: it runs from now on. False if it was cancelled meanwhile."""
+        return bool(self._session.rows(queries.text("end_of_keys"), {"run": str(run)}))
 
     def unsent(self, run: UUID, *, everything: bool) -> Iterator[list[Chunk]]:
-        """Chunks of a run to send (again): those never sent, or with `everything` all that are not handled."""
-        lines = self._session.rows(queries.text("unsent_chunks"), {"run": str(run), "all": everything})
-        chunks = [
-            Chunk(TableName.parse(table), column, model, tuple(tuple(key) for key in keys), run, number)
-            for number, table, column, model, keys in lines
-        ]
-        for start in range(0, len(chunks), PAGE_CHUNKS):
-            yield chunks[start : start + PAGE_CHUNKS]
+        """Chunks of a run to send (again): those never sent or returned, or with `everything` all that are not handled.
+
+        Their marks are taken away before they are yielded, so that they are still found if the caller dies.
+        """
+        after = 0
+        while True:
+            asked = {"run": str(run), "all": everything, "after": after, "limit": PAGE_CHUNKS}
+            lines = self._session.rows(queries.text("unsent_chunks"), asked)
+            if not lines:
+                return
+            chunks = [
+                Chunk(TableName.parse(table), column, model, tuple(tuple(key) for key in keys), run, number)
+                for number, table, column, model, keys in lines
+            ]
+            after = chunks[-1].number
+            self._session.rows(queries.text("unmark_sent"), _numbers(run, chunks))
+            yield chunks
 
     def mark_sent(self, run: UUID, chunks: Sequence[Chunk]) -> None:
         """Remember that the broker has acknowledged these chunks."""
-        parameters = {"run": str(run), "chunks": [chunk.number for chunk in chunks]}
-        self._session.rows(queries.text("mark_sent"), parameters)
+        self._session.rows(queries.text("mark_sent"), _numbers(run, chunks))
 
     def finish(self, run: UUID) -> None:
         """Mark a run as done if everything is enumerated and handled."""
         self._session.rows(queries.text("finish_replay"), {"run": str(run)})
+
+    def set_state(self, run: UUID, state: str, *, after: Sequence[str]) -> bool:
+        """Change a run's state if it is in one of those in `after`; says whether it was."""
+        parameters = {"run": str(run), "state": state, "from": list(after)}
+        return bool(self._session.rows(queries.text("set_replay_state"), parameters))
+
+    def set_limits(self, run: UUID, limits: dict[str, float | None]) -> bool:
+        """Change `rate` and `max_live_lag`, those that are given; says whether the run is unfinished."""
+        parameters = {
+            "run": str(run),
+            "set_rate": "rate" in limits,
+            "rate": limits.get("rate"),
+            "set_lag": "max_live_lag" in limits,
+            "max_live_lag": limits.get("max_live_lag"),
+        }
+        return bool(self._session.rows(queries.text("set_replay_limits"), parameters))
 
     def progress(self, run: UUID) -> list[ScopeProgress]:
         """How far each column of a run is."""
         lines = self._session.rows(queries.text("replay_progress"), {"run": str(run)})
         return [ScopeProgress(*line) for line in lines]
 
-    def _next_keys(self, target: Target, only: Only, after: Key | None, limit: int) -> list[Key]:
-        bounds = sql.SQL(", ").join(
-            sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type)) for i, column in enumerate(target.key)
-        )
-        cursor = queries.for_target("after_cursor", target, bounds=bounds) if after else sql.SQL("true")
-        row_state = queries.for_target("row_state", target)
-        wanted: sql.Composable = sql.SQL("true")
-        if only != "all":
-            states = sql.SQL(", ").join(map(sql.Literal, _STATES[only]))
-            wanted = sql.SQL("{} IN ({})").format(row_state, states)
-        query = queries.for_target("enumerate_keys", target, after_cursor=cursor, wanted_states=wanted)
-        parameters: dict[str, object] = {"model": target.model, "limit": limit}
-        parameters |= {f"c{i}": value for i, value in enumerate(after or ())}
-        return [tuple(key) for (key,) in self._session.rows(query, parameters)]
+    def speed(self, run: UUID) -> float | None:
+        """Rows per second over the last two minutes; None when no chunk was finished in them."""
+        ((speed,),) = self._session.rows(queries.text("replay_speed"), {"run": str(run)})
+        return None if speed is None else float(speed)
 
-    def _enter(
-        self, run: UUID, target: Target, keys: Sequence[Key], cursor_key: Key | None, size: int, *, enumerated: bool
-    ) -> list[Chunk]:
-        first = int(self._session.rows(queries.text("last_chunk"), {"run": str(run)})[0][0]) + 1
-        parts = [tuple(keys[start : start + size]) for start in range(0, len(keys), size)]
-        chunks = [
-            Chunk(target.table, target.column, target.model, part, run, first + i) for i, part in enumerate(parts)
-        ]
-        lines = [(str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys)) for c in chunks]
-        with self._session.transaction() as cursor:
-            if lines:
-                execute_values(cursor, queries.text("add_chunk"), lines)
-            moved = {"cursor": list(cursor_key) if cursor_key else None, "enumerated": enumerated}
-            cursor.execute(queries.text("move_cursor"), _scope(run, target) | moved)
-        return chunks
+    def measured_rate(self, target: Target) -> tuple[str, float] | None:
+        """The last run that embedded rows of this column with this model, and rows per second of one worker in it."""
+        parameters = {"table": str(target.table), "column": target.column, "model": target.model}
+        lines = self._session.rows(queries.text("measured_rate"), parameters)
+        return (str(lines[0][0]), float(lines[0][1])) if lines else None
+
+    def dead_rows(self, target: Target) -> tuple[int, int, int, bool]:
+        """Live and dead row versions, bytes of the table with indexes and TOAST, and whether it was just vacuumed."""
+        parameters = {"table": queries.table(target.table).as_string(self._session.connection())}
+        live, dead, size, vacuumed = self._session.rows(queries.text("dead_rows"), parameters)[0]
+        return int(live), int(dead), int(size), bool(vacuumed)
+
+
+def _enter(cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int) -> list[Chunk]:
+    if not keys:
+        return []
+    # Other columns of the run may be entered by another command: they take turns from here to the commit.
+    cursor.execute(queries.text("enter_replay"))
+    cursor.execute(queries.text("last_chunk"), {"run": str(run)})
+    (last,) = cursor.fetchone() or (0,)
+    parts = [tuple(keys[start : start + size]) for start in range(0, len(keys), size)]
+    chunks = [Chunk(target.table, target.column, target.model, part, run, last + 1 + i) for i, part in enumerate(parts)]
+    lines = [(str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys)) for c in chunks]
+    execute_values(cursor, queries.text("add_chunk"), lines)
+    return chunks
+
+
+def _array(key: Key | None) -> list[str] | None:
+    return None if key is None else list(key)
+
+
+def _numbers(run: UUID, chunks: Sequence[Chunk]) -> dict[str, object]:
+    return {"run": str(run), "chunks": [chunk.number for chunk in chunks]}
+
+
+def request_parameters(run: UUID, request: Request) -> dict[str, Any]:
+    """Parameters of sql/create_replay.sql."""
+    names = ("only", "where", "since", "force", "keys", "requested_by", "chunk_size", "rate", "max_live_lag")
+    return {name: getattr(request, name) for name in names} | {"run": str(run)}
 
 
 def _scope(run: UUID, target: Target) -> dict[str, object]:

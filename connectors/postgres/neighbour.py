@@ -20,7 +20,7 @@ from schemas.settings import TableSettings
 from schemas.target import Target
 
 # Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
-# tests/integration/test_init.py. Not `name`, which the connector empties; not floats, which have no exact text.
+# tests/integration/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
 _KEY_TYPES = {
     "smallint", "integer", "bigint", "numeric", "text", "character varying", "character", "uuid", "boolean", "date",
     "timestamp without time zone", "timestamp with time zone",
@@ -64,17 +64,25 @@ class Facts:
 
 
 def examine(
-    session: Session, table: TableSettings, server: Server, *, worker: str, model: str, dimensions: int
+    session: Session,
+    table: TableSettings,
+    server: Server,
+    *,
+    worker: str,
+    model: str,
+    dimensions: int,
+    changing: bool = True,
 ) -> Examined:
     """Check one table and describe it.
 
     Args:
-        session: connection of the role that will change the table.
+        session: connection of the role that will change the table; of any that may read it when nothing is changed.
         table: as configured.
         server: what `server.check` returned.
         worker: role of the workers, which must see all rows.
         model: id of the wanted model.
         dimensions: length of its vectors.
+        changing: whether the role has to own the table.
 
     Raises:
         ConfigurationError: one sentence, and what mends it.
@@ -84,7 +92,9 @@ def examine(
     facts = _facts(session, info, worker)
     _check_key(table.name, info, facts)
     _check_replica_identity(table.name, info, facts)
-    _check_access(table.name, facts, server, worker)
+    if changing:
+        _check_owned(table.name, facts, server)
+    _check_visible(table.name, facts, worker)
     target = catalog.target_of(info, table, model=model, dimensions=dimensions)
     _check_columns(target, info, facts)
     catalog.check_text(session, target)
@@ -173,12 +183,15 @@ def _check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
             )
 
 
-def _check_access(name: str, facts: Facts, server: Server, worker: str) -> None:
+def _check_owned(name: str, facts: Facts, server: Server) -> None:
     if not facts.owned:
         raise ConfigurationError(
             f"role {server.role} does not own table {name}, and only an owner can add columns and publish it",
             fix="name the owner, or a superuser, in postgres.admin_dsn",
         )
+
+
+def _check_visible(name: str, facts: Facts, worker: str) -> None:
     if not facts.sees_all_rows:
         raise ConfigurationError(
             f"row-level security of table {name} would hide rows from role {worker} without an error",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psycopg2 import sql
 
+from schemas.document import NOT_BLANK
 from schemas.table import TableName
 from schemas.target import Target
 
@@ -61,11 +62,16 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "hash_column": sql.Identifier(safe(target.hash_column)),
         "model_column": sql.Identifier(safe(target.model_column)),
         "time_column": sql.Identifier(safe(target.time_column)),
-        "keys": sql.SQL(", ").join(columns),
-        "keys_as_text": sql.SQL(", ").join(sql.SQL("{}::text").format(column) for column in columns),
+        # Qualified, since a key column may be called as a column of a query or of embedsync's tables is: `key`.
+        "keys": sql.SQL(", ").join(sql.SQL("{}.{}").format(name_of, column) for column in columns),
+        "keys_as_asked": sql.SQL(", ").join(
+            sql.SQL("{} AS {}").format(column, ask) for column, ask in zip(columns, asked, strict=True)
+        ),
+        "keys_as_text": sql.SQL(", ").join(sql.SQL("{}.{}::text").format(name_of, column) for column in columns),
         "key_names": sql.SQL(", ").join(asked),
         "key_arrays": sql.SQL(", ").join(arrays),
         "key_match": sql.SQL(" AND ").join(matches),
+        "not_blank": sql.Literal(NOT_BLANK),
         "table_literal": sql.Literal(safe(str(target.table))),
         "column_literal": sql.Literal(safe(target.column)),
     }

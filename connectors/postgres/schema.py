@@ -6,6 +6,7 @@ Hazard: a migration that was released is never edited; a change of the schema is
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from psycopg2 import sql
 
@@ -14,6 +15,7 @@ from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
+from schemas.model import ModelRecord
 from schemas.target import Target
 
 
@@ -60,20 +62,44 @@ def provenance(session: Session, examined: Examined) -> list[Statement]:
     return [Statement(f"add the columns {', '.join(missing)} to {target.table}", body)]
 
 
-def registrations(session: Session, targets: Sequence[Target], model_name: str) -> tuple[list[Statement], list[str]]:
-    """The wanted model of each vector column, and a notice for each column whose model changes."""
-    there = exists(session, "embedsync.targets")
+def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
+    """The models that were ever wanted, each with the vector columns that want it now.
+
+    A field that an older embedsync did not keep is None, whatever its type says, until `embedsync init` fills it.
+
+    Raises:
+        ConfigurationError: `embedsync init` was not run in this database.
+    """
+    if not exists(session, "embedsync.models"):
+        raise ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
+    names = [field.name for field in fields(ModelRecord)]
+    lines = session.rows(queries.text("known_models"))
+    return [(ModelRecord(*(known.get(name) for name in names)), wanted_in) for known, wanted_in in lines]
+
+
+def model_record(session: Session, record: ModelRecord) -> list[Statement]:
+    """What is kept about a model, where that is not known yet."""
+    known = known_models(session) if exists(session, "embedsync.models") else []
+    return [] if record in [other for other, _ in known] else [_model(session, record)]
+
+
+def registrations(
+    session: Session, targets: Sequence[Target], record: ModelRecord
+) -> tuple[list[Statement], list[str]]:
+    """The wanted model of each vector column, and a notice for each column whose model changes.
+
+    Args:
+        session: connection of the role that makes the changes.
+        targets: the configured columns.
+        record: what is to be kept about the model.
+    """
     wanted = dict[tuple[str, str], tuple[str, int]]()
-    models = set[str]()
-    if there:
+    statements, notices = [], []
+    if exists(session, "embedsync.targets"):
         lines = session.rows("SELECT table_name, column_name, model, dimensions FROM embedsync.targets")
         wanted = {(table, column): (model, dimensions) for table, column, model, dimensions in lines}
-        models = {model for (model,) in session.rows("SELECT model FROM embedsync.models")}
-    statements, notices = [], []
+    statements += model_record(session, record)
     for target in targets:
-        if target.model not in models:
-            models.add(target.model)
-            statements.append(_model(session, target, model_name))
         before = wanted.get((str(target.table), target.column))
         if before == (target.model, target.dimensions):
             continue
@@ -91,8 +117,10 @@ def coverage(session: Session, targets: Sequence[Target]) -> list[Statement]:
     """The view embedsync.coverage, where it is missing or counts something else."""
     wanted = _counting(session, targets)
     there = exists(session, "embedsync.coverage")
-    found = session.rows("SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')")
-    if there and found == [(wanted,)]:
+    found = session.rows(
+        "SELECT prosrc, proconfig IS NOT NULL FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')"
+    )
+    if there and found == [(wanted, True)]:
         return []
     body = render(session, queries.compose("create_coverage", body=sql.Literal(wanted)))
     return [Statement(f"{'renew' if there else 'create'} the view embedsync.coverage", body)]
@@ -102,17 +130,18 @@ def _counting(session: Session, targets: Sequence[Target]) -> str:
     """The query under the view, over all these columns."""
     parts = []
     for target in targets:
-        names = {"table_literal": sql.Literal(str(target.table)), "column_literal": sql.Literal(target.column)}
-        state = queries.compose("row_state", **names)
+        state = queries.for_target("row_state", target, bound=False)
         query = queries.for_target("coverage_of", target, bound=False, row_state=state)
         parts.append(render(session, query))
     return "\nUNION ALL\n".join(parts)
 
 
-def _model(session: Session, target: Target, name: str) -> Statement:
-    values = (sql.Literal(target.model), sql.Literal(name), sql.Literal(target.dimensions))
-    query = queries.compose("register_model", values=sql.SQL(", ").join(values))
-    return Statement(f"record the model {target.model}", render(session, query))
+def _model(session: Session, record: ModelRecord) -> Statement:
+    described = (record.model, record.name, record.revision, record.dimensions, record.pooling, record.max_tokens)
+    values = sql.SQL(", ").join(map(sql.Literal, (*described, record.fingerprint)))
+    return Statement(
+        f"record the model {record.model}", render(session, queries.compose("register_model", values=values))
+    )
 
 
 def _model_change(session: Session, target: Target, before: str) -> str:

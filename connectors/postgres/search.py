@@ -9,6 +9,7 @@ from pgvector import Vector as PgVector
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from schemas.document import Vector
+from schemas.errors import TransientError
 from schemas.target import Target
 
 
@@ -27,8 +28,12 @@ class Hit:
         return asdict(self)
 
 
+class ModelMoved(TransientError):
+    """The column has changed its model since the query was embedded: embed it again."""
+
+
 def nearest(session: Session, target: Target, query: Vector, limit: int) -> list[Hit]:
-    """The rows nearest to a query vector.
+    """The rows nearest to a query vector, in one transaction with a look at what the column holds.
 
     Args:
         session: any connection that may read the table.
@@ -38,8 +43,17 @@ def nearest(session: Session, target: Target, query: Vector, limit: int) -> list
 
     Returns:
         hits, most similar first.
+
+    Raises:
+        ModelMoved: a migration has given the column's name to vectors of another model.
     """
-    statement = queries.for_target("search_rows", target)
     parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": limit}
-    lines = session.rows(statement, parameters)
+    with session.transaction() as cursor:
+        cursor.execute(queries.for_target("hold_table", target, bound=False))
+        cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+        found = cursor.fetchone()
+        if found is None or found[:2] != (target.model, target.dimensions):
+            raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
+        cursor.execute(queries.for_target("search_rows", target), parameters)
+        lines = cursor.fetchall()
     return [Hit(str(target.table), tuple(key), text or "", float(sim), at) for key, text, sim, at in lines]

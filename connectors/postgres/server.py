@@ -41,15 +41,24 @@ def check(session: Session, worker: str) -> Server:
     Raises:
         ConfigurationError: with the statement that mends it.
     """
-    lines = session.rows(queries.text("server_facts"), {"worker": worker})
-    server = Server(*lines[0])
+    server = facts(session, worker)
     if (problem := refusal(server, worker)) is not None:
         raise problem
     return server
 
 
+def facts(session: Session, worker: str) -> Server:
+    """Ask what decides it, and judge nothing."""
+    return Server(*session.rows(queries.text("server_facts"), {"worker": worker})[0])
+
+
 def refusal(server: Server, worker: str) -> ConfigurationError | None:
     """The first reason why embedsync cannot work with this server; None when it can."""
+    return next(iter(problems(server, worker)), None)
+
+
+def problems(server: Server, worker: str, *, setting_up: bool = True) -> list[ConfigurationError]:
+    """All reasons why embedsync cannot work with this server; without `setting_up` those that a worker meets."""
     checks = (
         (server.major < OLDEST, f"PostgreSQL {server.major} is too old", "use PostgreSQL 14 or newer"),
         (server.standby, "this server is a standby", "name the primary in postgres.dsn"),
@@ -59,12 +68,12 @@ def refusal(server: Server, worker: str) -> ConfigurationError | None:
             "ALTER SYSTEM SET wal_level = 'logical', then restart the server",
         ),
         (
-            not server.may_replicate,
+            setting_up and not server.may_replicate,
             f"role {server.role} may not read the replication stream",
             f'ALTER ROLE "{server.role}" REPLICATION, or name another role in postgres.admin_dsn',
         ),
         (
-            not server.may_create,
+            setting_up and not server.may_create,
             f"role {server.role} may not create a schema and a publication in database {server.database}",
             f'GRANT CREATE ON DATABASE "{server.database}" TO "{server.role}", or name its owner in postgres.admin_dsn',
         ),
@@ -79,7 +88,7 @@ def refusal(server: Server, worker: str) -> ConfigurationError | None:
             f"CREATE ROLE \"{worker}\" LOGIN PASSWORD '...'",
         ),
     )
-    return next((ConfigurationError(what, fix=fix) for bad, what, fix in checks if bad), None)
+    return [ConfigurationError(what, fix=fix) for bad, what, fix in checks if bad]
 
 
 def notices(server: Server) -> list[str]:

@@ -14,10 +14,19 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import parse_dsn
 
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TargetMismatch, TransientError
-from schemas.settings import mask_dsn
+from schemas.errors import (
+    ConfigurationError,
+    EmbedsyncError,
+    PoisonEvent,
+    TableLocked,
+    TargetMismatch,
+    TransientError,
+)
+from schemas.masking import mask_dsn
 
+_UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
 _NETWORK: dict[str, Any] = {
     "connect_timeout": 5,  # seconds
     "keepalives_idle": 10,
@@ -25,7 +34,15 @@ _NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # milliseconds: a peer that is gone without a word is noticed after 20 s
 }
+_WITH_AT = ("user", "password", "sslpassword", "options", "application_name", "sslrootcert", "sslkey", "sslcert")
+"""Parameters that may hold an @ and are in no message of libpq."""
 _REFUSALS = (
+    "certificate verify failed",
+    "root certificate file",
+    "does not match host name",
+    "server does not support SSL",
+    "does not support SSL",
+    _UNREADABLE,
     "authentication failed",
     "does not exist",
     "no pg_hba.conf entry",
@@ -36,9 +53,10 @@ _REFUSALS = (
 )
 _TRANSIENT = {"08", "40", "53", "57", "58"}  # SQLSTATE classes: connection, rollback, resources, intervention, system
 _TRANSIENT_CODES = {
-    errorcodes.LOCK_NOT_AVAILABLE,
     errorcodes.OBJECT_IN_USE,
     errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    errorcodes.READ_ONLY_SQL_TRANSACTION,  # a standby, which a failover may promote or replace
+    "25P04",  # transaction_timeout, since PostgreSQL 17
 }
 _STRUCTURE = {
     errorcodes.UNDEFINED_TABLE,
@@ -50,7 +68,16 @@ _STRUCTURE = {
     errorcodes.AMBIGUOUS_COLUMN,
     errorcodes.DATATYPE_MISMATCH,
     errorcodes.GROUPING_ERROR,
+    errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
+    errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_SESSION = (
+    "SET TIME ZONE 'UTC'",
+    # What a role or database sets here would give one key two text forms, or make every write fail.
+    "SET datestyle = 'ISO, YMD'",
+    "SET default_transaction_isolation = 'read committed'",
+    "SET default_transaction_read_only = off",
+)
 
 
 class Session:
@@ -99,6 +126,8 @@ class Session:
                 yield cursor
         except psycopg2.Error as error:
             self._drop_if_broken()
+            if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
+                self.close()  # the same name may lead to the new primary
             raise translate(error) from error
 
     @contextmanager
@@ -146,23 +175,30 @@ def connect(dsn: str, *, role: str) -> Connection:
         opened: Connection = psycopg2.connect(dsn, application_name=f"embedsync {role}", **_NETWORK)
         opened.autocommit = True
         with opened.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("; ".join(_SESSION))
     except psycopg2.Error as error:
         raise translate(error, dsn=dsn) from error
     return opened
 
 
+def limit_waits(connection: Connection) -> None:
+    """Setup of a session that asks only: a table that somebody locks, or a query that does not end, is an error."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
+
+
 def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
     """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
-    what = " ".join(str(error).split())
     code = error.pgcode or ""
+    # The details of a broken constraint quote the row.
+    said = error.diag.message_primary if code[:2] == "23" else str(error)
+    what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
-        where = mask_dsn(dsn) if dsn else "this server"
-        if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
-            return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
-        return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+        return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):
         return TargetMismatch(f"the vector column has another length ({what})", fix="embedsync init")
+    if code == errorcodes.LOCK_NOT_AVAILABLE:
+        return TableLocked(f"Postgres did not get a lock in time ({what})")
     if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
@@ -172,3 +208,27 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     if isinstance(error, psycopg2.DataError):
         return PoisonEvent(f"a value does not fit its column ({what})")
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:
+    if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
+        return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
+    return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+
+
+def _reason(error: psycopg2.Error, dsn: str) -> str:
+    """What libpq says about a connection, unless parts of a password may be in it.
+
+    libpq takes what follows an unescaped `@`, `/` or `:` of a password for a host, port or database, and quotes it.
+    """
+    what = " ".join(str(error).split())
+    try:
+        parts = parse_dsn(dsn)
+    except psycopg2.Error:
+        return _UNREADABLE
+    if any("@" in str(value) for name, value in parts.items() if name not in _WITH_AT):
+        return _UNREADABLE
+    for name in ("password", "sslpassword"):
+        if parts.get(name):
+            what = what.replace(str(parts[name]), "***")
+    return what

@@ -30,6 +30,12 @@ def read(session: Session, slot: str) -> SlotLag:
     )
 
 
+def position(session: Session, slot: str) -> int | None:
+    """Where a slot stands in the log, as a number; None when there is none of that name. Raises as `read`."""
+    lines = session.rows(queries.text("slot_position"), {"slot": slot})
+    return None if not lines or lines[0][0] is None else int(lines[0][0])
+
+
 def _size(distance: int | None) -> int | None:
     """Never negative: the slot may have moved on between the two positions."""
     return None if distance is None else max(0, int(distance))

@@ -7,8 +7,10 @@ ledger's advance.
 Hazard: the session carries a replication origin, so that capture leaves these writes out; see `session`.
 """
 
+import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import psycopg2
@@ -18,11 +20,12 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, queries
+from connectors.postgres import copy, queries, table_refusals
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
 from schemas.errors import TargetMismatch, TransientError
+from schemas.replay import Standing
 from schemas.settings import PostgresSettings
 from schemas.snapshot import Snapshot
 from schemas.table import Key
@@ -50,7 +53,7 @@ class PostgresStore:
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
         """As the port says."""
-        parameters = {**_key_arrays(keys), "model": target.model}
+        parameters = {**key_arrays(keys), "model": target.model}
         lines = self._session.rows(queries.for_target("read_rows", target), parameters)
         documents = [
             Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), *rest)
@@ -58,6 +61,12 @@ class PostgresStore:
             if blank is not None  # the line of a key that has no row
         ]
         return Reading(Snapshot.parse(lines[0][0]), documents)
+
+    def running(self, txids: Collection[int]) -> set[int]:
+        """As the port says."""
+        return {
+            int(xid) for (xid,) in self._session.rows(queries.text("running"), {"xids": [x % 2**32 for x in txids]})
+        }
 
     def write(
         self,
@@ -76,11 +85,12 @@ class PostgresStore:
             outcome = dict.fromkeys(deferred, Written.LOCKED)
             try:
                 with self._session.transaction() as cursor:
-                    outcome |= self._write(cursor, target, left) if left else {}
+                    written, also_refused = self._write(cursor, target, left) if left else ({}, [])
+                    outcome |= written
                     locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred
                     if locked and defer is not None:
                         raise _RowsLocked
-                    self._quarantine(cursor, target, refusals)
+                    self._quarantine(cursor, target, [*refusals, *also_refused])
                     if progress is not None:
                         self._advance(cursor, progress, updates, outcome)
                 return outcome
@@ -90,11 +100,23 @@ class PostgresStore:
                     defer(sorted(locked))
                 deferred |= locked
 
-    def position(self, chunk: Chunk) -> int | None:
+    def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""
-        parameters = {"run": str(chunk.run), "number": chunk.number}
-        lines = self._session.rows(queries.text("chunk_position"), parameters)
-        return int(lines[0][0]) if lines else None
+        lines = self._session.rows(queries.text("chunk_position"), _place(chunk))
+        return Standing(*lines[0]) if lines else None
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """As the port says."""
+        return bool(self._session.rows(queries.text("return_chunk"), _place(chunk)))
+
+    def take_slot(self, chunk: Chunk, rows: int) -> float:
+        """As the port says."""
+        lines = self._session.rows(queries.text("take_slot"), {"run": str(chunk.run), "rows": rows})
+        return float(lines[0][0]) if lines else 0.0
+
+    def note_wait(self, chunk: Chunk, reason: str | None) -> None:
+        """As the port says."""
+        self._session.rows(queries.text("note_wait"), {"run": str(chunk.run), "reason": reason})
 
     def finish(self, chunk: Chunk) -> None:
         """As the port says."""
@@ -104,21 +126,43 @@ class PostgresStore:
         """As the port says."""
         self._session.close()
 
-    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> dict[Key, Written]:
-        cursor.execute(queries.for_target("lock_rows", target), _key_arrays([u.key for u in updates]))
+    def _write(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update]
+    ) -> tuple[dict[Key, Written], list[Refusal]]:
+        cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
         outcome = {update.key: Written.LOCKED for update in updates}
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
-        written = set(self._set(cursor, target, updates, vectors)) | set(self._clear(cursor, target, updates, clears))
-        for i in mine:
+        troubled: table_refusals.Refused = {}
+        halves = functools.partial(table_refusals.in_halves, cursor, refused=troubled, table=str(target.table))
+        written = {
+            *halves(lambda part: self._set(cursor, target, updates, part), vectors),
+            *halves(lambda part: self._clear(cursor, target, updates, part), clears),
+        }
+        for i in mine - troubled.keys():
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
+        found = self._refused(target, updates, troubled, outcome)
         if written:
-            done = _key_arrays([updates[i].key for i in written])
+            done = key_arrays([updates[i].key for i in written])
             cursor.execute(queries.for_target("release_rows", target), done)
         if mine - written:
             self._check_target(cursor, target)
-        return outcome
+        return outcome, found
+
+    def _refused(
+        self, target: Target, updates: Sequence[Update], troubled: table_refusals.Refused, outcome: dict[Key, Written]
+    ) -> list[Refusal]:
+        """Rows for quarantine; those whose trigger met a lock stay LOCKED in `outcome`."""
+        found = []
+        for i, error in troubled.items():
+            if table_refusals.is_lock(error):
+                continue
+            update, reason = updates[i], table_refusals.reason(error)
+            log.warning("row goes to quarantine", table=str(target.table), key=update.key, reason=reason)
+            outcome[update.key] = Written.QUARANTINED
+            found.append(Refusal(update.key, update.hash or b"", reason, 1))
+        return found
 
     def _set(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
         if not chosen:
@@ -140,21 +184,21 @@ class PostgresStore:
         cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
         return [int(ord_) for (ord_,) in cursor.fetchall()]
 
-    def _quarantine(self, cursor: Cursor, target: Target, refusals: Sequence[Refusal]) -> None:
-        if not refusals:
+    def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
+        if not refused:
             return
         parameters = {
-            **_key_arrays([refusal.key for refusal in refusals]),
-            "hashes": [refusal.hash for refusal in refusals],
-            "reasons": [refusal.reason for refusal in refusals],
-            "attempts": [refusal.attempts for refusal in refusals],
+            **key_arrays([refusal.key for refusal in refused]),
+            "hashes": [refusal.hash for refusal in refused],
+            "reasons": [refusal.reason for refusal in refused],
+            "attempts": [refusal.attempts for refusal in refused],
             "model": target.model,
         }
         cursor.execute(queries.for_target("quarantine_rows", target), parameters)
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {
-            **_key_arrays([updates[i].key for i in chosen]),
+            **key_arrays([updates[i].key for i in chosen]),
             "ords": list(chosen),
             "model": target.model,
             "dimensions": target.dimensions,
@@ -175,7 +219,7 @@ class PostgresStore:
     def _check_target(self, cursor: Cursor, target: Target) -> None:
         cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
         wanted = cursor.fetchone()
-        if wanted != (target.model, target.dimensions):
+        if wanted is None or wanted[:2] != (target.model, target.dimensions):
             shown = f"{wanted[0]} ({wanted[1]} dimensions)" if wanted else "nothing"
             raise TargetMismatch(
                 f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",
@@ -191,21 +235,26 @@ class PostgresStore:
             "cleared": results.count((False, Written.WRITTEN)),
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
+            "quarantined": progress.quarantined + sum(written is Written.QUARANTINED for _, written in results),
         }
-        names = ("number", "start", "handled", "current", "blank", "gone", "quarantined", "failed", "obsolete")
-        fixed = {name: getattr(progress, name) for name in names}
-        cursor.execute(queries.text("advance_chunk"), {**fixed, **counts, "run": str(progress.run)})
+        fixed = asdict(progress) | {"run": str(progress.run)}
+        cursor.execute(queries.text("advance_chunk"), {**fixed, **counts})
         if cursor.rowcount != 1:
             raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
 
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, false)", (_ms(self._settings.lock_timeout_seconds),))
-            cursor.execute("SET statement_timeout = '60s'")
-            if not self._settings.fire_triggers:
-                cursor.execute("SET session_replication_role = replica")
-            label_origin(cursor, self._settings.origin)
+        prepare_writer(connection, self._settings)
+
+
+def prepare_writer(connection: Connection, settings: PostgresSettings) -> None:
+    """Set up a session that writes vectors or their provenance: time limits, triggers, replication origin."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
+        cursor.execute("SET statement_timeout = '60s'")
+        if not settings.fire_triggers:
+            cursor.execute("SET session_replication_role = replica")
+        label_origin(cursor, settings.origin)
 
 
 def label_origin(cursor: Cursor, prefix: str) -> str | None:
@@ -232,13 +281,14 @@ def _words(error: psycopg2.Error) -> str:
     return " ".join(str(error).split())
 
 
-def _ms(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"
+def _place(chunk: Chunk) -> dict[str, object]:
+    return {"run": str(chunk.run), "number": chunk.number}
 
 
 def _bytes(value: memoryview | None) -> bytes | None:
     return None if value is None else bytes(value)
 
 
-def _key_arrays(keys: Sequence[Key]) -> dict[str, object]:
+def key_arrays(keys: Sequence[Key]) -> dict[str, object]:
+    """Parameters for `{key_arrays}` of a query: one array per key column."""
     return {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}

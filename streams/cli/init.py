@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from connectors.clock import SystemClock
+from connectors.kafka import rights
 from connectors.models import open_model
 from streams import init as setup
 from streams.cli.output import Format, OutputOption, err, number, out, print_json
@@ -16,6 +17,9 @@ def init(
     ctx: typer.Context,
     print_sql: Annotated[
         bool, typer.Option("--print-sql", help="print what would be done in the database, for a DBA; change nothing")
+    ] = False,
+    print_acls: Annotated[
+        bool, typer.Option("--print-acls", help="print the rights that Kafka must grant, by role; change nothing")
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -29,6 +33,9 @@ def init(
     this returns.
     """
     settings = ctx.obj()
+    if print_acls:
+        typer.echo(rights.script(settings), nl=False)
+        return
     embedder = open_model(settings.model)
     if print_sql:
         script, notices = setup.print_sql(settings, embedder)

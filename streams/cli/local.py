@@ -28,7 +28,12 @@ DEFAULT = Path(".embedsync")
 
 
 @app.command()
-def up(directory: Directory = DEFAULT) -> None:
+def up(
+    directory: Directory = DEFAULT,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="a new stack with TLS, passwords and access control everywhere")
+    ] = False,
+) -> None:
     """Start the stack, or what is missing of it, and return when every part answers."""
     stack = _stack(directory)
     columns = (TextColumn("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -40,7 +45,7 @@ def up(directory: Directory = DEFAULT) -> None:
             if not err.is_terminal and (arrived % 20 == 0 or arrived == total):
                 _say(f"fetched {arrived} of {total} jars")
 
-        stack.up(_say, fetched)
+        stack.up(_say, fetched, secure=secure)
     option = _option(directory)
     _say(f'use it: eval "$(embedsync local env{option})"; stop it: embedsync local down{option}')
 
@@ -54,11 +59,14 @@ def down(directory: Directory = DEFAULT) -> None:
 @app.command()
 def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) -> None:
     """Show each part; exit 0 if all of them run, 1 otherwise."""
-    parts = _stack(directory).status()
+    stack = _stack(directory)
+    parts = stack.status()
     if output is Format.JSON:
         print_json([asdict(part) for part in parts])
     else:
         _print_table(parts)
+    if stack.is_secure:
+        _say("secure: TLS and passwords for Postgres and Kafka; Connect's REST interface without TLS, on loopback")
     raise typer.Exit(0 if all(part.state == "running" for part in parts) else 1)
 
 
@@ -84,10 +92,10 @@ def env(directory: Directory = DEFAULT) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
     """Open psql on the stack's database; what follows is psql's: embedsync local psql -c 'SELECT 1'."""
-    endpoints = _stack(directory).endpoints()
+    dsn = _stack(directory).psql_dsn()
     from connectors.local import postgres
 
-    command, environment = postgres.psql(endpoints.postgres_dsn, ctx.args)
+    command, environment = postgres.psql(dsn, ctx.args)
     sys.stdout.flush()
     os.execve(command[0], command, environment)  # noqa: S606 - psql takes the terminal over
 

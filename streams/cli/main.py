@@ -17,7 +17,22 @@ from schemas import settings as settings_module
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
-from streams.cli import config, demo, init, lag, local, model, replay, search, status, worker
+from streams.cli import (
+    config,
+    demo,
+    dlq,
+    doctor,
+    init,
+    lag,
+    local,
+    migrate,
+    model,
+    replay,
+    search,
+    status,
+    verify,
+    worker,
+)
 from streams.cli.output import err
 
 app = typer.Typer(
@@ -61,10 +76,14 @@ def options(
 app.command()(demo.demo)
 app.add_typer(local.app, name="local")
 app.command()(init.init)
+app.command()(doctor.doctor)
 app.command()(worker.worker)
 app.command()(status.status)
 app.command(cls=lag.LagCommand)(lag.lag)
 app.add_typer(replay.app, name="replay")
+app.add_typer(migrate.app, name="migrate")
+app.command()(verify.verify)
+app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")

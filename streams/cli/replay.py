@@ -1,183 +1,295 @@
-"""`embedsync replay`: arguments and printing only; the work is in streams/replay.py."""
+"""`embedsync replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
 
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Annotated, Self
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TextIO
 from uuid import UUID
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
 from connectors.clock import SystemClock
+from connectors.kafka import topics
+from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.postgres import queries
-from connectors.postgres.ledger import Only, ScopeProgress
+from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.duration import parse_duration
+from schemas.replay import Only, Request, parse_rate
 from schemas.settings import Settings
+from streams import replay_advice, replay_plan
 from streams import targets as target_rules
-from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
-from streams.replay import Outcome, Replay
+from streams.cli import replay_page as page
+from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.replay import Prepared, Replay
+from streams.replay_control import Control
 
 app = typer.Typer(no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it.")
 
-_LINE_SECONDS = 10.0
-_QUIET_SECONDS = 15.0
+_CONFIRM_ROWS = 100_000
+"""More rows than this are asked about on a terminal."""
 
 TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
 OnlyOption = Annotated[
     str, typer.Option("--only", help="missing: no vector; stale: missing, or text or model differs; all: every row")
 ]
+WhereOption = Annotated[str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="only vectors written before this time (RFC 3339)")
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="embed rows that are current too, and try quarantined ones again")
+]
+ChunkOption = Annotated[
+    int | None, typer.Option("--chunk", min=1, max=10_000, help="keys in a message; replay.chunk_size when left out")
+]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="its id or the beginning of it; the only unfinished run if left out"),
+]
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    only: OnlyOption = "stale",
+    table: TablesOption = None,
+    where: WhereOption = None,
+    since: SinceOption = None,
+    force: ForceOption = False,
+    rate: Annotated[str | None, typer.Option("--rate", help="as `run` takes it")] = None,
+    chunk: ChunkOption = None,
+    exact: Annotated[bool, typer.Option("--exact", help="count large tables instead of sampling them")] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Say what a run would do and cost, and do nothing.
+
+    Rows, those that are current already, those to embed, their texts, messages, time by the rate last measured, WAL and
+    disk, and the effect on live changes. What is not known is `-`.
+
+    Examples:
+      embedsync replay plan
+      embedsync replay plan --only all --force -t public.questions --exact
+      embedsync replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
+    """
+    settings = ctx.obj()
+    request = Request(_only(only), where, _time(since), force, rate=_rate(rate), chunk_size=chunk)
+    session = Session(settings.postgres.dsn, role="replay")
+    replay = _replay(settings, session)
+    _plan(settings, session, replay.prepare(request, table or [], exact=exact), output)
 
 
 @app.command()
 def run(
-    ctx: typer.Context, only: OnlyOption = "stale", table: TablesOption = None, output: OutputOption = Format.TABLE
+    ctx: typer.Context,
+    only: OnlyOption = "stale",
+    table: TablesOption = None,
+    where: WhereOption = None,
+    since: SinceOption = None,
+    force: ForceOption = False,
+    keys: Annotated[
+        str | None, typer.Option("--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input")
+    ] = None,
+    rate: Annotated[str | None, typer.Option("--rate", help="most rows over all workers: 200/s, 30/m")] = None,
+    max_live_lag: Annotated[
+        str | None, typer.Option("--max-live-lag", help="wait while a live change is older: 30s, 5m")
+    ] = None,
+    chunk: ChunkOption = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--detach", help="watch to the end, or leave once all is sent")
+    ] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask, however many rows it is")] = False,
+    output: OutputOption = Format.TABLE,
 ) -> None:
     """Send rows through the replay lane and follow until all are handled.
 
-    Rows whose vector is already right cost no model time, so a replay may be repeated at will. A replay that was
-    interrupted (this command, a worker, a machine) is finished by calling the command again. At least one replay worker
-    must run: `embedsync worker`, or `embedsync worker --role replay`.
+    Prints its plan first. Rows whose vector is already right cost no model time (unless --force), so a replay may be
+    repeated at will. A replay that was interrupted (this command, a worker, a machine) is finished by calling the
+    command again. At least one replay worker must run: `embedsync worker`, or `embedsync worker --role replay`.
 
-    Ctrl-C ends only the watching: the workers go on with what was sent, and calling the command again finishes the
-    rest. Exit code 0 only if afterwards every row is current or blank.
+    Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
+    another vector column. A line of --keys is a key, or a JSON array for a key of several columns.
+
+    Exit code 0 only if afterwards every row of the run is current or blank.
 
     Examples:
       embedsync replay run                       fill what is missing or stale
-      embedsync replay run --only all -t public.questions
+      embedsync replay run --only all --force -t public.questions --rate 200/s --detach
+      embedsync replay run --where "lang = 'ko'" --max-live-lag 30s
+      psql -Atc "SELECT id FROM questions WHERE ..." | embedsync replay run -t questions --keys -
       embedsync replay run -o json | jq .ok
     """
     settings = ctx.obj()
-    replay = _replay(settings)
+    request = Request(
+        "all" if keys else _only(only), where, _time(since), force, bool(keys), _rate(rate),
+        _duration(max_live_lag, "--max-live-lag"), chunk,
+    )  # fmt: skip
+    if keys and (where or since):
+        raise typer.BadParameter("names the rows already; leave out --where and --since", param_hint="--keys")
+    topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
+    session = Session(settings.postgres.dsn, role="replay")
+    replay = _replay(settings, session)
+    run_id: UUID | None = None
     try:
-        with Bars(settings) as bars:
-            outcome = replay.run(_only(only), table or [], _announce, bars.show)
+        with _lines(keys) as lines:
+            prepared = replay.prepare(request, table or [])
+            if prepared.surveys and not _agreed(settings, session, prepared, yes):
+                raise typer.Exit(1)
+            run_id = replay.begin_keys(prepared, lines, keys or "") if keys else replay.begin(prepared)
+        if run_id is not None:
+            resumed = prepared.unfinished is not None
+            page.announce(run_id, resumed)
+            with page.Bars() as bars:
+                replay.feed(run_id, bars.show, everything=resumed)
+                if not follow:
+                    _detached(run_id, output)
+                    return
+                replay.follow(run_id, bars.show)
+        outcome = replay.outcome(run_id, prepared)
     except KeyboardInterrupt:
-        err.print("no longer watched: the workers go on with what was sent; `embedsync replay run` takes it up again")
+        _leave(run_id)
         raise typer.Exit(130) from None
+    for advice in replay_advice.after(session, prepared.targets) if run_id else ():
+        err.print(advice, soft_wrap=True, markup=False)
     if output is Format.JSON:
         print_json(outcome.to_json())
     else:
-        _print(outcome)
+        page.show_outcome(outcome)
     raise typer.Exit(0 if outcome.is_true else 1)
 
 
 @app.command()
-def cancel(
-    ctx: typer.Context, run_id: Annotated[UUID, typer.Argument(metavar="RUN", help="as `replay run` printed it")]
+def status(
+    ctx: typer.Context,
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="its id or the beginning of it")] = None,
+    output: OutputOption = Format.TABLE,
 ) -> None:
-    """Stop a run: its remaining chunks are skipped, rows already done stay done."""
-    session = Session(ctx.obj().postgres.dsn, role="replay")
-    if not session.rows(queries.text("cancel_replay"), {"run": str(run_id)}):
-        raise EmbedsyncError(f"there is no unfinished run {run_id}", fix="see the run ids that `replay run` printed")
-    err.print(f"run {run_id} is cancelled")
+    """Show how runs are, from any shell on any host: the unfinished ones and the last few others, or one.
+
+    A run that stands still says why: `waiting: live lag 41s > 30s`.
+
+    Examples:
+      embedsync replay status
+      embedsync replay status 3f2a -o json | jq '.[0].columns[0].done'
+    """
+    statuses = _control(ctx).statuses(run_id)
+    if output is Format.JSON:
+        print_json([one.to_json() for one in statuses])
+    elif statuses:
+        page.show_statuses(statuses)
+    else:
+        out.print("there was no run yet: embedsync replay plan")
 
 
-def _announce(run_id: UUID, resumed: bool) -> None:
-    err.print(f"run {run_id} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
+@app.command()
+def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
+    """Stop work on a run after the micro-batches in hand. Other runs go on; rows done stay done.
+
+    Examples:
+      embedsync replay pause
+      embedsync replay pause 3f2a
+    """
+    found = _control(ctx).pause(run_id)
+    err.print(f"run {found.run} is paused: embedsync replay resume {found.run}", soft_wrap=True)
 
 
-class Bars:
-    """Progress of a run on stderr: a bar per column on a terminal, a plain line every 10 s elsewhere."""
+@app.command()
+def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
+    """Go on with a paused run, or enumerate and send the rest of one whose command is gone. Does not follow it.
 
-    def __init__(self, settings: Settings) -> None:
-        self._group = settings.replay_group
-        self._clock = SystemClock()
-        self._started = self._clock.monotonic()
-        self._printed = 0.0
-        self._moved = (0, self._started)
-        self._warned = False
-        self._tasks: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}"),
-            console=err,
-            disable=not err.is_terminal,
+    Examples:
+      embedsync replay resume
+      embedsync replay resume 3f2a && embedsync replay status 3f2a
+    """
+    settings = ctx.obj()
+    session = Session(settings.postgres.dsn, role="replay")
+    found = Control(session).resume(run_id, _replay(settings, session))
+    err.print(f"run {found.run} goes on: embedsync replay status {found.run}", soft_wrap=True)
+
+
+@app.command()
+def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
+    """End a run: its remaining chunks are skipped, rows already done stay done.
+
+    Examples:
+      embedsync replay cancel 3f2a
+    """
+    err.print(f"run {_control(ctx).cancel(run_id).run} is cancelled", soft_wrap=True)
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    values: Annotated[list[str], typer.Argument(metavar="[RUN] rate=200/s max-live-lag=30s", help="one or both")],
+) -> None:
+    """Change the limits of a run while it runs; `none` lifts one.
+
+    Examples:
+      embedsync replay set rate=200/s
+      embedsync replay set 3f2a rate=none max-live-lag=30s
+    """
+    run_id = None if "=" in values[0] else values[0]
+    limits: dict[str, float | None] = {}
+    for item in values if run_id is None else values[1:]:
+        name, _, value = item.partition("=")
+        match name:
+            case "rate":
+                limits["rate"] = _rate(value)
+            case "max-live-lag":
+                limits["max_live_lag"] = None if value == "none" else _duration(value, name)
+            case _:
+                raise typer.BadParameter(f"{item!r} is neither rate=... nor max-live-lag=...")
+    if not limits:
+        raise typer.BadParameter("nothing to set: rate=200/s, max-live-lag=30s")
+    found = _control(ctx).limit(run_id, limits)
+    shown = ", ".join(f"{name.replace('_', '-')} {'none' if v is None else f'{v:g}'}" for name, v in limits.items())
+    err.print(f"run {found.run}: {shown}", soft_wrap=True)
+
+
+def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool) -> bool:
+    made = _plan(settings, session, prepared, Format.TABLE)
+    if yes or made.to_embed <= _CONFIRM_ROWS or not (sys.stdin.isatty() and err.is_terminal):
+        return True
+    return typer.confirm(f"embed {made.to_embed:,} rows?", err=True)
+
+
+def _plan(settings: Settings, session: Session, prepared: Prepared, output: Format) -> replay_plan.Plan:
+    offsets = KafkaOffsets(settings, SystemClock())
+    if prepared.unfinished is not None:
+        err.print(
+            f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True, markup=False
         )
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop drawing; the last state stays on the screen."""
-        self._progress.stop()
-
-    def show(self, scopes: Sequence[ScopeProgress]) -> None:
-        """Draw the ledger's figures."""
-        now = self._clock.monotonic()
-        done = sum(scope.done for scope in scopes)
-        if done != self._moved[0]:
-            self._moved = (done, now)
-        elif now - self._moved[1] > _QUIET_SECONDS and not self._warned:
-            self._warned = True
-            err.print("[yellow]nothing moves: is a replay worker running? (embedsync worker --role replay)[/]")
-        plain = not err.is_terminal and now - self._printed >= _LINE_SECONDS
-        for scope in scopes:
-            figures = _figures(scope, now - self._started)
-            name = f"{scope.table}.{scope.column}"
-            if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=scope.expected, figures="")
-            self._progress.update(
-                self._tasks[name], completed=scope.done, total=max(scope.expected, scope.sent), figures=figures
-            )
-            if plain:
-                err.print(f"{name}  {figures}", soft_wrap=True)
-        if plain:
-            self._printed = now
+    made = replay_plan.plan(settings, session, prepared, offsets)
+    if output is Format.JSON:
+        print_json(made.to_json())
+    else:
+        page.show_plan(made)
+    return made
 
 
-def _figures(scope: ScopeProgress, elapsed: float) -> str:
-    total = max(scope.expected, scope.sent)
-    parts = [f"{scope.done:,}/{total:,}", f"{scope.done / total:.0%}" if total else "100%"]
-    if scope.done and elapsed > 0:
-        rate = scope.done / elapsed
-        parts.append(f"{rate:,.0f} rows/s")
-        if scope.done < total:
-            parts.append(f"ETA {seconds((total - scope.done) / rate)}")
-    parts += [
-        f"{label} {value:,}"
-        for label, value in (
-            ("current", scope.current),
-            ("deferred", scope.deferred),
-            ("quarantined", scope.quarantined),
-            ("failed", scope.failed),
-        )
-        if value
-    ]
-    return "  ".join(parts)
+def _detached(run_id: UUID, output: Format) -> None:
+    err.print(f"all is sent; the workers do the rest: embedsync replay status {run_id}", soft_wrap=True)
+    if output is Format.JSON:
+        print_json({"run": str(run_id), "state": "running"})
 
 
-def _print(outcome: Outcome) -> None:
-    table = Table(
-        "TABLE",
-        "COLUMN",
-        "SENT",
-        "EMBEDDED",
-        "CURRENT",
-        "BLANK",
-        "CHANGED",
-        "DEFERRED",
-        "QUARANTINED",
-        "FAILED",
-        box=None,
-    )
-    for s in outcome.progress:
-        counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.quarantined, s.failed)
-        table.add_row(s.table, s.column, *(number(count) for count in counts))
-    if outcome.progress:
-        out.print(table)
-    rows = sum(c.rows for c in outcome.coverage)
-    good = sum(c.current + c.blank for c in outcome.coverage)
-    style = "green" if outcome.is_true else "red"
-    run_name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
-    out.print(f"[{style}]{run_name}: {good:,} of {rows:,} rows are current or blank[/]", soft_wrap=True)
+def _leave(run_id: UUID | None) -> None:
+    if run_id is None:
+        err.print("stopped before anything was sent")
+        return
+    told = f"no longer watched: the workers go on with what was sent; stop them: embedsync replay pause {run_id}"
+    err.print(told, soft_wrap=True)
+    err.print("`embedsync replay run` with the same options takes it up again", soft_wrap=True)
+
+
+def _lines(keys: str | None) -> AbstractContextManager[TextIO]:
+    if keys is None or keys == "-":
+        return nullcontext(sys.stdin)
+    try:
+        return Path(keys).open(encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
 
 
 def _only(value: str) -> Only:
@@ -188,7 +300,34 @@ def _only(value: str) -> Only:
             raise typer.BadParameter(f"{value!r} is not one of missing, stale, all", param_hint="--only")
 
 
-def _replay(settings: Settings) -> Replay:
-    session = Session(settings.postgres.dsn, role="replay")
-    targets = target_rules.resolve(settings, session)
-    return Replay(settings, session, KafkaOutbox(settings, targets), SystemClock())
+def _rate(text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_rate(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="rate") from error
+
+
+def _duration(text: str | None, name: str) -> float | None:
+    try:
+        value = None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
+    if value == 0:
+        raise typer.BadParameter("has to be more than 0", param_hint=name)
+    return value
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        time = None if text is None else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time: 2026-01-31T12:00:00Z", param_hint="--since") from error
+    return time if time is None or time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _control(ctx: typer.Context) -> Control:
+    return Control(Session(ctx.obj().postgres.dsn, role="replay"))
+
+
+def _replay(settings: Settings, session: Session) -> Replay:
+    return Replay(settings, session, KafkaOutbox(settings, target_rules.resolve(settings, session)), SystemClock())

@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from connectors.models import open_model
 from connectors.postgres.session import Session
-from streams import search as searching
 from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.search import Search
 
 
 def search(
@@ -25,13 +24,12 @@ def search(
     Example: embedsync search "파이썬 멀티스레딩"
     """
     settings = ctx.obj()
-    embedder = open_model(settings.model)
-    session = Session(settings.postgres.dsn, role="search")
-    hits = searching.find(settings, session, embedder, text, tables=table or [], limit=limit)
+    searching = Search(settings, Session(settings.postgres.dsn, role="search"))
+    hits = searching.find(text, tables=table or [], limit=limit)
     if output is Format.JSON:
-        print_json({"model": embedder.model_id, "query": text, "hits": [hit.to_json() for hit in hits]})
+        print_json({"model": ", ".join(searching.models), "query": text, "hits": [hit.to_json() for hit in hits]})
         return
-    if settings.model.name == "lexical":
+    if any(model.startswith("lexical@") for model in searching.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     shown = Table("SIMILARITY", "TABLE", "KEY", "TEXT", box=None)
     for hit in hits:

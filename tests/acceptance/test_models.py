@@ -10,7 +10,7 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from examples.interview import load as interview
 from examples.interview.overlap import shared
-from streams import search
+from streams.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
@@ -47,7 +47,7 @@ def top(place: Workplace, query: str, count: int = 3) -> list[int]:
 
 def best(place: Workplace, embedder: Embedder, query: str, count: int = 1) -> list[int]:
     """The same in this process, for many queries of one model: loading it takes seconds."""
-    hits = search.find(place.settings, place.session, embedder, query, tables=["public.questions"], limit=count)
+    hits = Search(place.settings, place.session, embedder).find(query, tables=["public.questions"], limit=count)
     return [int(hit.key[0]) for hit in hits]
 
 

@@ -110,6 +110,14 @@ def replay(endpoints: Endpoints, rows: int) -> None:
         say(f"replay --only all over current rows: {again:.1f} s, {seconds / again:.1f} times faster than the first")
 
 
+def scale(endpoints: Endpoints, rows: int) -> None:
+    """Many rows through the whole path, with memory, Kafka, WAL and table size."""
+    from tests.bench.scale import run
+
+    with prepared(endpoints) as place:
+        run(place, rows, say)
+
+
 def writes(endpoints: Endpoints) -> None:
     """The staged binary write against one UPDATE per row, side by side."""
     from connectors.postgres.store import PostgresStore
@@ -129,7 +137,7 @@ def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the live burst; the replay has twice as many")
-    parser.add_argument("sections", nargs="*", help="latency, burst, replay, writes; all when left out")
+    parser.add_argument("sections", nargs="*", help="latency, burst, replay, writes; all of them when left out; scale")
     arguments = parser.parse_args()
     sections: dict[str, Callable[[Endpoints], None]] = {
         "latency": latency,
@@ -137,10 +145,12 @@ def main() -> None:
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
     }
+    chosen = arguments.sections or list(sections)
+    sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows)  # minutes: only when it is asked for
     stack = LocalStack(ROOT / ".embedsync" / "bench")
     endpoints = stack.up()
     try:
-        for name in arguments.sections or sections:
+        for name in chosen:
             say(f"-- {name} (load average {os.getloadavg()[0]:.1f})")
             sections[name](endpoints)
     finally:

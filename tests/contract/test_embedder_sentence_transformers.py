@@ -16,7 +16,7 @@ import torch
 from connectors.clock import SystemClock
 from connectors.models import loading, open_model
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
-from schemas.errors import ConfigurationError, ModelUnavailable, PoisonText, TransientError
+from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
 from schemas.settings import ModelSettings
 from tests.support.models import build_xlm_roberta
 
@@ -213,11 +213,16 @@ def test_out_of_memory_halves_the_batch_for_good(pristine: Path) -> None:
 
 
 def test_no_room_for_one_text(pristine: Path) -> None:
-    """A device that has no room for a single text is trouble of the device, to be retried, not of the text."""
-    model = _open(pristine, batch_size=2)
-    model._network = _Network(room=0)  # type: ignore[assignment]  # a stand-in
-    with pytest.raises(TransientError, match=r"cuda:0.*model\.max_tokens = 512"):
-        model.encode_documents(["글"])
+    """A text that does not fit by itself is named as such, and the batches after it are as large as before."""
+    model = _open(pristine, batch_size=4)
+    model._network = network = _Network(room=0)  # type: ignore[assignment]  # a stand-in
+    for texts in (["글"], ["글"] * 4):
+        with pytest.raises(OutOfMemory, match=r"cuda:0.*model\.max_tokens = 512"):
+            model.encode_documents(texts)
+    assert network.sizes == [4, 4, 2, 1]
+    network.room = 4
+    model.encode_documents(["글"] * 4)
+    assert network.sizes[-1] == 4
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])

@@ -11,6 +11,7 @@ from connectors.kafka.outbox import KafkaOutbox, client_config
 from connectors.memory import MemoryOutbox
 from connectors.ports import Outbox
 from schemas.chunk import Chunk, Deferral
+from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TransientError
 from schemas.record import Record
 from schemas.table import TableName
@@ -101,7 +102,7 @@ def test_a_dead_letter_keeps_the_original_bytes_and_says_why(world: World) -> No
     """Key, value and headers, duplicates included, are kept; the reason stands in Connect's headers."""
     headers = (("trace", b"1"), ("trace", None))
     record = Record("t.public.questions", 3, 17, b"\x00key", b"\xffvalue", headers)
-    world.outbox.send_dead_letter(record, PoisonEvent("the value is not JSON"), stage="decode")
+    world.outbox.send_dead_letters([Failure(record, PoisonEvent("the value is not JSON"), "decode")])
     key, value, told = world.dead_letter()
     assert (key, value) == (b"\x00key", b"\xffvalue")
     assert told[:2] == [("trace", b"1"), ("trace", None)]

@@ -1,177 +1,18 @@
 """The contract of `Store` and `Ledger`, held by the in-memory twin and by Postgres alike."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import psycopg2
 import pytest
 
-from connectors.memory import LedgerEntry, MemoryRow, MemoryStore, sha256
-from connectors.postgres import queries
-from connectors.postgres.store import PostgresStore
+from connectors.memory import sha256
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Decision, Refusal, Update, Vector, Written, decide
+from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
-from tests.support.workplace import Workplace
-
-TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "model-a", 64)
-
-
-def unit(seed: int) -> Vector:
-    vector = np.random.default_rng(seed).normal(size=64).astype(np.float32)
-    return vector / np.float32(np.linalg.norm(vector))
-
-
-class World(Protocol):
-    """What a test does to the rows from outside, and the store under test."""
-
-    store: PostgresStore | MemoryStore
-
-    def put(self, key: int, text: str | None) -> None: ...
-    def delete(self, key: int) -> None: ...
-    def want(self, model: str) -> None: ...
-    def lock(self, key: int) -> AbstractContextManager[None]: ...
-    def edit_in_transaction(self, key: int, text: str) -> AbstractContextManager[int]: ...
-    def chunk(self, keys: int) -> Chunk: ...
-    def cancel(self, chunk: Chunk) -> None: ...
-    def counts(self, chunk: Chunk) -> dict[str, int]: ...
-    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]: ...
-
-
-class MemoryWorld:
-    def __init__(self) -> None:
-        self.store = MemoryStore(TARGET)
-
-    def put(self, key: int, text: str | None) -> None:
-        old = self.store.rows.get((str(key),), MemoryRow(None))
-        self.store.rows[str(key),] = MemoryRow(text, old.vector, old.hash, old.model)
-
-    def delete(self, key: int) -> None:
-        del self.store.rows[str(key),]
-
-    def want(self, model: str) -> None:
-        self.store.wanted = (model, 64)
-
-    @contextmanager
-    def lock(self, key: int) -> Iterator[None]:
-        self.store.locked.add((str(key),))
-        yield
-        self.store.locked.discard((str(key),))
-
-    @contextmanager
-    def edit_in_transaction(self, key: int, text: str) -> Iterator[int]:
-        xid = self.store.next_xid
-        self.store.next_xid += 1
-        self.store.running.add(xid)
-        with self.lock(key):
-            yield xid
-        self.put(key, text)
-        self.store.running.discard(xid)
-
-    def chunk(self, keys: int) -> Chunk:
-        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), uuid4(), 1)
-        self.store.ledger[str(made.run), 1] = LedgerEntry()
-        return made
-
-    def cancel(self, chunk: Chunk) -> None:
-        self.store.ledger[str(chunk.run), chunk.number].cancelled = True
-
-    def counts(self, chunk: Chunk) -> dict[str, int]:
-        return {k: v for k, v in self.store.ledger[str(chunk.run), chunk.number].counts.items() if v}
-
-    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
-        row = self.store.rows[str(key),]
-        return row.vector, row.hash, row.model
-
-
-class PostgresWorld:
-    def __init__(self, place: Workplace) -> None:
-        self._place = place
-        place.execute(
-            queries.text("migrations/001_schema").replace(
-                "CREATE TABLE", "CREATE SCHEMA IF NOT EXISTS embedsync; CREATE TABLE", 1
-            )
-        )
-        place.execute(
-            "ALTER TABLE questions ADD embedding_hash bytea, ADD embedding_model text, ADD embedded_at timestamptz"
-        )
-        place.execute("INSERT INTO embedsync.targets VALUES ('public.questions', 'embedding', 'model-a', 64)")
-        self.store = PostgresStore(place.settings.postgres, role="test")
-
-    def put(self, key: int, text: str | None) -> None:
-        self._place.execute(
-            "INSERT INTO questions (id, question) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET question = %s",
-            (key, text, text),
-        )
-
-    def delete(self, key: int) -> None:
-        self._place.execute("DELETE FROM questions WHERE id = %s", (key,))
-
-    def want(self, model: str) -> None:
-        self._place.execute("UPDATE embedsync.targets SET model = %s", (model,))
-
-    @contextmanager
-    def lock(self, key: int) -> Iterator[None]:
-        with psycopg2.connect(self._place.settings.postgres.dsn) as other, other.cursor() as cursor:
-            cursor.execute("SELECT FROM questions WHERE id = %s FOR UPDATE", (key,))
-            yield
-            other.rollback()
-        other.close()
-
-    @contextmanager
-    def edit_in_transaction(self, key: int, text: str) -> Iterator[int]:
-        with psycopg2.connect(self._place.settings.postgres.dsn) as other, other.cursor() as cursor:
-            cursor.execute("UPDATE questions SET question = %s WHERE id = %s", (text, key))
-            cursor.execute("SELECT pg_current_xact_id()::text::bigint %% 4294967296", ())
-            (xid,) = cursor.fetchone() or (0,)
-            yield int(xid)
-        other.close()
-
-    def chunk(self, keys: int) -> Chunk:
-        run = uuid4()
-        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), run, 1)
-        self._place.execute(
-            "INSERT INTO embedsync.replays (run, scope, state) VALUES (%s, 'all', 'running')", (str(run),)
-        )
-        self._place.execute(
-            "INSERT INTO embedsync.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
-            " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', '[]', %s)",
-            (str(run), keys),
-        )
-        return made
-
-    def cancel(self, chunk: Chunk) -> None:
-        self._place.execute("UPDATE embedsync.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
-
-    def counts(self, chunk: Chunk) -> dict[str, int]:
-        names = (
-            "embedded",
-            "cleared",
-            "current",
-            "blank",
-            "gone",
-            "changed",
-            "deferred",
-            "quarantined",
-            "failed",
-            "obsolete",
-        )
-        line = self._place.execute(
-            f"SELECT {', '.join(names)} FROM embedsync.replay_chunks WHERE run = %s", (str(chunk.run),)
-        )[0]
-        return {name: value for name, value in zip(names, line, strict=True) if value}
-
-    def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
-        text, hash_, model = self._place.execute(
-            "SELECT embedding::text, embedding_hash, embedding_model FROM questions WHERE id = %s", (key,)
-        )[0]
-        vector = None if text is None else np.array([float(x) for x in text[1:-1].split(",")], np.float32)
-        return vector, None if hash_ is None else bytes(hash_), model
+from schemas.replay import Standing
+from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit
 
 
 @pytest.fixture(params=["twin", pytest.param("postgres", marks=pytest.mark.stack)])
@@ -205,6 +46,23 @@ def test_blank_text_is_blank(world: World, text: str | None) -> None:
     world.put(1, text)
     assert document(world, 1).blank
     assert decide(document(world, 1), "model-a") is Decision.BLANK
+
+
+@pytest.mark.parametrize(
+    ("character", "blank"),
+    [
+        *((c, True) for c in "\t\v\r\x85\xa0\u1680\u2003\u2028\u205f\u3000"),
+        *((c, False) for c in "\x1c\x1f\u180e\u200b\ufeff"),
+    ],
+    ids=ascii,
+)
+def test_white_space_is_unicodes(world: World, character: str, blank: bool) -> None:
+    """Blank is a text of Unicode's White_Space alone, in every locale: when it is read, and when it is cleared."""
+    text = f" {character}{character}\n"
+    world.put(1, text)
+    assert document(world, 1).blank is blank
+    cleared = world.store.write(TARGET, [Update(("1",), sha256(text), None)])
+    assert cleared == {("1",): Written.WRITTEN if blank else Written.CHANGED}
 
 
 def test_a_missing_row_is_left_out(world: World) -> None:
@@ -300,7 +158,7 @@ def test_the_ledger_moves_with_the_vectors(world: World) -> None:
     assert chunk.run is not None
     updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("before"), unit(2))]
     world.store.write(TARGET, updates, (), Progress(chunk.run, 1, 0, 4, current=1, gone=1))
-    assert world.store.position(chunk) == 4
+    assert world.store.position(chunk) == Standing(4)
     assert world.counts(chunk) == {"embedded": 1, "changed": 1, "current": 1, "gone": 1}
 
 
@@ -332,7 +190,7 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
     with world.lock(1):
         with pytest.raises(ConnectionError):
             world.store.write(TARGET, updates, (), progress, failing)
-        assert world.store.position(chunk) == 0
+        assert world.store.position(chunk) == Standing(0)
         deferred: list[object] = []
         world.store.write(TARGET, updates, (), progress, deferred.extend)
     assert deferred == [("1",)]
@@ -342,10 +200,40 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
 def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     """Chunks of a cancelled or unknown run are to be skipped."""
     chunk = world.chunk(1)
-    assert world.store.position(chunk) == 0
+    assert world.store.position(chunk) == Standing(0)
     world.cancel(chunk)
     assert world.store.position(chunk) is None
     assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
+
+
+def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:
+    """A chunk is given back while its run is paused; a worker that comes too late keeps it."""
+    chunk = world.chunk(1)
+    assert not world.store.give_back(chunk)
+    assert not world.returned(chunk)
+    world.steer(chunk, "paused")
+    assert world.store.position(chunk) == Standing(0, "paused")
+    assert world.store.give_back(chunk)
+    assert world.returned(chunk)
+
+
+def test_slots_of_a_rate_follow_one_another(world: World) -> None:
+    """The first rows may start at once, the next when the rate allows; without a rate nothing is waited for."""
+    chunk = world.chunk(1)
+    assert world.store.take_slot(chunk, 10) <= 0
+    world.steer(chunk, "running", rate=0.5)
+    assert world.store.position(chunk) == Standing(0, "running", 0.5)
+    assert world.store.take_slot(chunk, 10) <= 0
+    assert 10 < world.store.take_slot(chunk, 10) <= 20
+    assert 30 < world.store.take_slot(chunk, 10) <= 40
+
+
+def test_a_reason_for_waiting_is_told_and_taken_back(world: World) -> None:
+    """Whoever asks about the run sees why it waits, until it goes on."""
+    chunk = world.chunk(1)
+    for reason in ("live lag 41s > 30s", None):
+        world.store.note_wait(chunk, reason)
+        assert world.waits(chunk) == reason
 
 
 def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:

@@ -65,10 +65,45 @@ def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Con
     drop = Statement("drop the slot", f"SELECT pg_drop_replication_slot('{workplace.settings.slot}')")
     statement.run(workplace.session, drop, lock_seconds=2, clock=SystemClock())
     workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
-    assert len(setup(workplace.settings).changed) == 2
+    report = setup(workplace.settings)
+    assert len(report.changed) == 3
+    assert any(
+        "was gone and is made anew" in notice and "replay run --only stale" in notice for notice in report.notices
+    )
     workplace.execute("INSERT INTO questions (question) VALUES ('after')")
     found = events(workplace.settings, "public.questions", 2)
     assert {event.key(["id"]) for event in found} == {("1",), ("3",)}
+
+
+def test_a_slot_made_anew_by_somebody_else_is_noticed(workplace: Workplace, connect: Connect) -> None:
+    """A slot that starts after the connector's last position fails its task; `init` mends that and tells of the gap."""
+    setup(workplace.settings)
+    workplace.execute("INSERT INTO questions (question) VALUES ('before')")
+    events(workplace.settings, "public.questions", 1)
+    until(lambda: connect.offset(workplace.settings.connector), what="the connector to note its position")
+    connect.stop(workplace.settings.connector)
+    slot = workplace.settings.slot
+    workplace.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+    workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
+    workplace.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    connect.resume(workplace.settings.connector)
+    until(lambda: (s := connect.status(workplace.settings.connector)) and s.error, what="the task to fail")
+    report = setup(workplace.settings)
+    assert any("made anew by somebody else: changes made while" in said for said in report.notices)
+    workplace.execute("INSERT INTO questions (question) VALUES ('after')")
+    found = events(workplace.settings, "public.questions", 2)
+    assert {event.key(["id"]) for event in found} == {("1",), ("3",)}
+    assert setup(workplace.settings).changed == ()
+
+
+def test_a_deleted_connector_comes_back_without_a_gap(workplace: Workplace, connect: Connect) -> None:
+    """While the connector is gone its slot keeps the changes, and a second `init` brings both together again."""
+    setup(workplace.settings)
+    connect.delete(workplace.settings.connector)
+    workplace.execute("INSERT INTO questions (question) VALUES ('meanwhile')")
+    report = setup(workplace.settings)
+    assert report.changed == (f"start the connector {workplace.settings.connector}",)
+    assert events(workplace.settings, "public.questions", 1)[0].key(["id"]) == ("1",)
 
 
 def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplace) -> None:

@@ -32,6 +32,7 @@ _SHAPES = (
 """No JSON; a table that is not configured; a key of the wrong type, found out by reading; no UTF-8."""
 
 _REFUSED_BYTES, _ALLOWED_BYTES = "10", "1048588"
+_ADMIN_SECONDS = 15.0
 
 
 class Letters:
@@ -103,7 +104,7 @@ class Letters:
     def _refused(self) -> Hit | None:
         try:
             self._limit(_REFUSED_BYTES)
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             return None
         self.send(self._stage.random.randrange(1, 4))
         hold = self._stage.random.uniform(1.0, 6.0)
@@ -113,7 +114,7 @@ class Letters:
         def done() -> bool:
             try:
                 self._limit(_ALLOWED_BYTES)
-            except KafkaException:
+            except (KafkaException, TimeoutError):
                 return False
             return True
 
@@ -122,6 +123,6 @@ class Letters:
     def _limit(self, size: str) -> None:
         entry = ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self._dead_letters, incremental_configs=[entry])
-        answers = AdminClient(self._options).incremental_alter_configs([resource], request_timeout=5)
-        for future in answers.values():
-            future.result()
+        admin = AdminClient(self._options)  # held: with the last reference to it its answers would never come
+        for future in admin.incremental_alter_configs([resource], request_timeout=5).values():
+            future.result(timeout=_ADMIN_SECONDS)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg2
@@ -166,7 +167,12 @@ def workplace(
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
         "postgres": {"dsn": dsn},
-        "kafka": {"bootstrap_servers": endpoints.bootstrap_servers, "topic_prefix": name, "session_timeout_seconds": 6},
+        "kafka": {
+            "bootstrap_servers": endpoints.bootstrap_servers,
+            "topic_prefix": name,
+            "session_timeout_seconds": 6,
+            "security": dict(getattr(endpoints, "kafka_security", {})),
+        },
         "connect": {
             "url": endpoints.connect_url,
             "heartbeat_seconds": 1,
@@ -208,7 +214,7 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     owner.close()
-    admin = AdminClient(client_config(place.own))
+    admin = AdminClient(client_config(place.own, **getattr(place.endpoints, "kafka_admin", {})))
     topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
     if topics:
         for deleted in admin.delete_topics(topics).values():
@@ -216,7 +222,7 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
 
 
 def _other_database(dsn: str, name: str) -> str:
-    return dsn.rsplit("/", 1)[0] + f"/{name}"
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
 
 
 def _toml(settings: Settings) -> str:

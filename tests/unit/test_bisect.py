@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.memory import TwinEmbedder
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, TransientError
 from streams.bisect import encode
 
 
@@ -63,7 +63,8 @@ def test_the_guilty_and_only_they_are_refused(count: int, data: st.DataObject) -
     expected = TwinEmbedder(dimensions=8).encode_documents(texts)
     for position, vector in encoded.vectors.items():
         np.testing.assert_array_equal(vector, expected[position])
-    assert encoded.calls <= 1 + len(guilty) * (2 * math.ceil(math.log2(count)) + 1 if count > 1 else 1)
+    probe = int(len(guilty) == count)
+    assert encoded.calls <= 1 + probe + len(guilty) * (2 * math.ceil(math.log2(count)) + 1 if count > 1 else 1)
 
 
 def test_a_reason_never_holds_the_text() -> None:
@@ -77,6 +78,43 @@ def test_a_model_that_takes_nothing_is_broken() -> None:
     texts = [f"text {i}" for i in range(8)]
     with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
         encode(Picky(set(texts)), texts, 8)
+
+
+class Full(TwinEmbedder):
+    """A device with room for texts up to a length."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__(dimensions=8)
+        self.longest = longest
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        if any(len(text) > self.longest for text in texts):
+            raise OutOfMemory("no room for one text")
+        return super().encode_documents(texts)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_texts_too_large_for_the_device_are_guilty_however_many(count: int) -> None:
+    """What does not fit while a short text does is refused, alone or in a batch of nothing else (I10)."""
+    encoded = encode(Full(longest=10), [f"a very long text {i}" for i in range(count)], 8)
+    assert encoded.refused == dict.fromkeys(range(count), "no room for one text")
+
+
+def test_a_full_device_is_no_texts_fault() -> None:
+    """A device without room even for a short text is to be tried again; nothing goes to quarantine."""
+    with pytest.raises(TransientError, match="even for a short text"):
+        encode(Full(longest=0), ["an edit"], 8)
+
+
+def test_a_broken_model_is_told_from_one_bad_text() -> None:
+    """A single edit that meets a broken model does not go to quarantine: the probe is refused too."""
+
+    class Broken(TwinEmbedder):
+        def encode_documents(self, _: Sequence[str], /) -> Vector:
+            raise ValueError
+
+    with pytest.raises(EmbedsyncError, match="took none of 1 texts"):
+        encode(Broken(dimensions=8), ["an edit"], 8)
 
 
 @pytest.mark.parametrize("error", [TransientError("away"), ConfigurationError("wrong")])

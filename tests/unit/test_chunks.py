@@ -12,6 +12,7 @@ from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.chunks import Chunks
+from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
 
@@ -28,7 +29,7 @@ class Bench:
         self.outbox = MemoryOutbox()
         self.clock = MemoryClock()
         patience = Patience(self.clock, seconds=30, lane="replay")
-        settler = Settler(self.store, self.embedder, self.clock, patience, lane="replay")
+        settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="replay")
         settings = load(replay={"micro_batch": 2})
         self.chunks = Chunks(
             [self.target], self.store, self.store, settler, self.outbox, self.clock, patience, settings

@@ -93,6 +93,7 @@ class FakeConnect:
         self.refuses: str | None = None
         self.rebalances = 0
         self.calls: list[str] = []
+        self.offsets: list[dict[str, object]] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         call = f"{request.method} {request.url.raw_path.decode()}"
@@ -122,6 +123,8 @@ class FakeConnect:
             case "PUT", "stop" | "resume":
                 self.states[name] = "STOPPED" if what == "stop" else "RUNNING"
                 return httpx.Response(204)
+            case "GET", "offsets":
+                return httpx.Response(200, json={"offsets": self.offsets})
             case "DELETE", "offsets":
                 return httpx.Response(200 if self.states[name] == "STOPPED" else 400, json={"message": "stop it first"})
         return httpx.Response(405, json={"message": "no"})
@@ -178,8 +181,17 @@ def test_a_changed_configuration_goes_through_stopped(fake: FakeConnect, connect
 
 def test_a_new_connector_of_an_old_name_forgets_its_offsets(fake: FakeConnect, connect: Connect) -> None:
     """Connect keeps the offsets of a deleted connector; they go before the first task starts."""
-    connect.register("c", {"a": "1"}, forget_offsets=True)
+    connect.register("c", {"a": "1"})
     assert fake.calls[-2:] == ["DELETE /connectors/c/offsets", "PUT /connectors/c/resume"]
+
+
+def test_how_far_a_connector_has_read(fake: FakeConnect, connect: Connect) -> None:
+    """As a number; unknown for a connector that is not there or has read nothing."""
+    assert connect.offset("c") is None
+    connect.register("c", {"a": "1"})
+    assert connect.offset("c") is None
+    fake.offsets = [{"partition": {"server": "t"}, "offset": {"lsn": 17, "lsn_proc": 16}}]
+    assert connect.offset("c") == 17
 
 
 def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, connect: Connect) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.settings import load, mask_dsn
+from schemas.masking import mask_dsn
+from schemas.settings import load
 
 TOML = """
 [model]

@@ -1,58 +1,17 @@
 """The live lane on twins: what a batch of events does to rows, vectors and the model."""
 
 import dataclasses
-import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
-from schemas.document import Written
-from schemas.errors import Stopping, TransientError
+from connectors.memory import MemoryRow
+from schemas.document import Reading, Written
+from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
 from schemas.record import Record
-from schemas.settings import LiveSettings
 from schemas.table import TableName
-from schemas.target import KeyColumn, Target
-from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
-
-
-class Bench:
-    """A live lane on twins."""
-
-    def __init__(self) -> None:
-        self.embedder = TwinEmbedder(dimensions=16)
-        key = (KeyColumn("id", "bigint"),)
-        name = TableName("public", "questions")
-        self.target = Target(name, "embedding", "question", key, self.embedder.model_id, 16)
-        self.store = MemoryStore(self.target)
-        self.outbox = MemoryOutbox()
-        self.clock = MemoryClock()
-        patience = Patience(self.clock, seconds=30, lane="live")
-        settler = Settler(self.store, self.embedder, self.clock, patience, lane="live")
-        settings = LiveSettings()
-        self.sync = Sync([self.target], self.store, settler, self.outbox, self.clock, patience, settings, "embedsync")
-        self.offset = 0
-
-    def event(self, key: Any, *, op: str = "u", txid: int | None = None, **source: Any) -> Record:
-        self.offset += 1
-        origin = {"schema": "public", "table": "questions", "ts_ms": 1767225600000, "txId": txid, **source}
-        value = {"op": op, "after": {"id": key}, "source": origin}
-        return Record(
-            "t.public.questions", 0, self.offset, json.dumps({"id": key}).encode(), json.dumps(value).encode()
-        )
-
-    def put(self, key: int, text: str | None) -> None:
-        self.store.rows[str(key),] = MemoryRow(text)
-
-    def is_current(self, key: int) -> bool:
-        row = self.store.rows[str(key),]
-        return row.vector is not None and (row.hash, row.model) == (sha256(row.text), self.target.model)
-
-    def deferred_records(self) -> list[Record]:
-        chunks, self.outbox.chunks = self.outbox.chunks, []
-        return [Record("t.deferred", 0, i, None, chunk.encode()) for i, chunk in enumerate(chunks)]
+from tests.support.sync_bench import Bench
 
 
 @pytest.fixture
@@ -140,7 +99,7 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
     """An event whose transaction the read cannot see is never taken for 'nothing changed'."""
     bench.put(1, "old")
     bench.sync.handle([bench.event(1)])
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     wait = bench.clock.wait
 
@@ -149,7 +108,7 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
         if len(bench.clock.waits) == 3:
             old = bench.store.rows["1",]
             bench.store.rows["1",] = MemoryRow("new", old.vector, old.hash, old.model)
-            bench.store.running.clear()
+            bench.store.in_hand.clear()
 
     bench.clock.wait = commit_after  # type: ignore[method-assign] # the commit happens while the lane waits
     bench.sync.handle([bench.event(1, txid=500)])
@@ -161,7 +120,7 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
     """After the bounded wait the row goes to the deferred topic with its transaction; the rest is done at once."""
     bench.put(1, "old")
     bench.put(2, "y")
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500), bench.event(2)])
     assert bench.is_current(2)
@@ -175,7 +134,7 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
 def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     """Not due, a deferred row goes round; due but early it is deferred for longer; visible it is written."""
     bench.put(1, "x")
-    bench.store.running.add(500)
+    bench.store.in_hand.add(500)
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500)])
     bench.sync.handle_deferred(bench.deferred_records())
@@ -186,7 +145,7 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     assert bench.outbox.chunks[0].deferral is not None
     assert bench.outbox.chunks[0].deferral.attempt == 2
     bench.clock.advance(5)
-    bench.store.running.clear()
+    bench.store.in_hand.clear()
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
     assert not bench.outbox.chunks
@@ -195,12 +154,12 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
 def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
     """When two changes of a row are deferred and come back together, neither transaction is forgotten."""
     bench.put(1, "x")
-    bench.store.running |= {500, 501}
+    bench.store.in_hand |= {500, 501}
     bench.store.next_xid = 502
     bench.sync.handle([bench.event(1, txid=500)])
     bench.sync.handle([bench.event(1, txid=501)])
     bench.clock.advance(60)
-    bench.store.running.discard(501)
+    bench.store.in_hand.discard(501)
     bench.sync.handle_deferred(bench.deferred_records())
     (chunk,) = bench.outbox.chunks
     assert chunk.deferral is not None
@@ -210,12 +169,67 @@ def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> No
 def test_a_transaction_lost_in_a_failover_is_not_waited_for_for_ever(bench: Bench) -> None:
     """After `defer_limit_seconds` the row is taken as it stands."""
     bench.put(1, "x")
-    bench.store.running.add(500)
-    bench.store.next_xid = 501
+    bench.store.next_xid = 400
     bench.sync.handle([bench.event(1, txid=500)])
     bench.clock.advance(3601)
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
+
+
+def test_a_commit_that_the_server_still_holds_is_waited_for_however_long(bench: Bench) -> None:
+    """A standby that is away for longer than `defer_limit_seconds` does not make the old text pass for the new one."""
+    bench.put(1, "old")
+    bench.store.in_hand.add(500)
+    bench.store.next_xid = 501
+    bench.sync.handle([bench.event(1, txid=500)])
+    for _ in range(3):
+        bench.clock.advance(3601)
+        bench.sync.handle_deferred(bench.deferred_records())
+        assert bench.store.rows[("1",)].vector is None
+    bench.store.in_hand.clear()
+    bench.put(1, "new")
+    bench.clock.advance(60)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+
+
+def test_a_row_deferred_for_a_whole_night_is_deferred_once_more(bench: Bench) -> None:
+    """The doubled pause stays within 30 s however often the row was looked at in vain."""
+    bench.put(1, "x")
+    bench.store.locked.add(("1",))
+    bench.sync.handle([bench.event(1)])
+    (chunk,) = bench.outbox.chunks
+    assert chunk.deferral is not None
+    bench.outbox.chunks = [dataclasses.replace(chunk, deferral=dataclasses.replace(chunk.deferral, attempt=5000))]
+    bench.clock.advance(60)
+    bench.sync.handle_deferred(bench.deferred_records())
+    (again,) = bench.outbox.chunks
+    assert again.deferral is not None
+    assert (again.deferral.not_before - bench.clock.now()).total_seconds() == 30
+
+
+def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a table that somebody locks as a whole are handed on, the next batches of it without even a look."""
+    bench.put(1, "x")
+    bench.put(2, "y")
+    asked: list[int] = []
+
+    def locked(target: object, keys: Sequence[object]) -> Reading:
+        asked.append(len(keys))
+        bench.clock.advance(2)
+        raise TableLocked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "read", locked)
+        bench.sync.handle([bench.event(1)])
+        bench.sync.handle([bench.event(2)])
+    assert (asked, len(bench.outbox.chunks)) == ([1], 2)
+    bench.clock.advance(5)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(1)
+    assert bench.is_current(2)
 
 
 def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> None:
@@ -331,4 +345,26 @@ def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -
 
 def test_written_names_are_the_metrics_outcomes() -> None:
     """The outcomes of a write are the words that metrics, ledger and documents use."""
-    assert [w.value for w in Written] == ["written", "changed", "locked"]
+    assert [w.value for w in Written] == ["written", "changed", "locked", "quarantined"]
+
+
+def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> None:
+    """Good events of the batch are done, no bad one is in the dead letters, and the lane says which topic it is."""
+    bench.put(1, "x")
+    batch = [bench.event(1), *[Record("t.public.questions", 0, 1000 + i, None, b"{") for i in range(101)]]
+    with pytest.raises(DeadLetterFlood, match=r"101 events in a row of topic t\.public\.questions"):
+        bench.sync.handle(batch)
+    assert bench.is_current(1)
+    assert not bench.outbox.dead_letters
+
+
+def test_keys_of_the_wrong_type_count_as_a_flood_too(bench: Bench) -> None:
+    """Events that only the database finds to be bad are bad events."""
+    with pytest.raises(DeadLetterFlood, match="in a row"):
+        bench.sync.handle([bench.event(f"word {i}") for i in range(101)])
+
+
+def test_tombstones_are_no_bad_events(bench: Bench) -> None:
+    """A topic full of tombstones is no flood."""
+    bench.sync.handle([Record("t.public.questions", 0, i, b"{}", None) for i in range(1000)])
+    assert not bench.outbox.dead_letters

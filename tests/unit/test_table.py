@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigurationError
-from schemas.table import TableName
+from schemas.errors import ConfigurationError, PoisonEvent
+from schemas.table import TableName, key_part
 
 PARTS = st.text(min_size=1).filter(lambda s: "\x00" not in s)
 
@@ -36,3 +36,12 @@ def test_topic_names_hold_only_what_kafka_allows() -> None:
     assert TableName("public", "questions").topic("app") == "app.public.questions"
     assert TableName("public", "질문 표").topic("app") == "app.public.____"
     assert TableName("public", "a😀b").topic("app") == "app.public.a__b"
+
+
+@pytest.mark.parametrize(
+    "value", ["\x00", "a\x00b", "\ud800", 10**4300, -(10**5000)], ids=["NUL", "inside", "half", "long", "lower"]
+)
+def test_a_key_that_no_column_can_hold_is_a_bad_event(value: int | str) -> None:
+    """Postgres' driver raises on them as if the program were wrong, which would stop the worker for ever."""
+    with pytest.raises(PoisonEvent):
+        key_part(value)

@@ -1,5 +1,7 @@
 """When a worker that is alive but dead ends itself, and when it is left alone."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -18,20 +20,21 @@ class Answers:
     member: bool = True
     waiting: int = 0
     asked: int = 0
+    behind: tuple[str, ...] = ("sync", "deferred")
 
     def is_member(self) -> bool:
         self.asked += 1
         return self.member
 
-    def lag(self) -> int:
+    def lag(self, stream: str) -> int:
         self.asked += 1
-        return self.waiting
+        return self.waiting if stream in self.behind else 0
 
 
 @pytest.fixture
 def pulse() -> Pulse:
     """A worker that started at 0 and has two partitions."""
-    made = Pulse(0.0)
+    made = Pulse(0.0, ["sync", "deferred"])
     made.tick(0.0, 2)
     return made
 
@@ -45,7 +48,8 @@ def test_a_working_process_is_left_alone_and_nobody_is_asked(pulse: Pulse) -> No
     answers = Answers(member=False, waiting=1000)
     for now in range(0, 600, 30):
         pulse.begin(now)
-        pulse.finish(now + 1)
+        pulse.finish(now + 1, "sync")
+        pulse.finish(now + 1, "deferred")
         alive(pulse, now + 1)
         assert judge(pulse, now + 2, LIMITS, answers) is None
     assert answers.asked == 0
@@ -73,9 +77,49 @@ def test_no_progress_with_lag_ends_it(pulse: Pulse) -> None:
     assert "12 events wait" in (judge(pulse, 61, LIMITS, Answers(waiting=12)) or "")
 
 
+def test_a_busy_stream_does_not_speak_for_a_dead_one(pulse: Pulse) -> None:
+    """Changes that are handled all the time hide no deferred rows that nobody looks at."""
+    for now in range(0, 120, 10):
+        pulse.finish(now, "sync")
+        alive(pulse, now)
+    assert judge(pulse, 111, LIMITS, Answers(waiting=3, behind=("sync",))) is None
+    assert "deferred" in (judge(pulse, 111, LIMITS, Answers(waiting=3, behind=("deferred",))) or "")
+
+
+HUNG = """
+import ctypes, sys
+from connectors.clock import SystemClock
+from schemas.settings import WatchdogSettings
+from streams.watchdog import Pulse, Watchdog
+
+class Broken:
+    def is_member(self): raise RuntimeError("a bug")
+
+clock = SystemClock()
+limits = WatchdogSettings(loop_seconds={loop}, idle_seconds=0.1)
+pulse = Pulse(clock.monotonic(), ["sync"])
+Watchdog(pulse, clock, limits, Broken(), {leave}).start()
+ctypes.{library}(None).sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("loop", "leave", "library", "code"),
+    [
+        (0.2, "print", "PyDLL", 1),  # never lets go of the interpreter: only the C thread can end it
+        (100, "lambda reason: __import__('os')._exit(70)", "CDLL", 70),  # the question to the broker fails by a bug
+    ],
+)
+def test_the_watchdog_ends_the_process_whatever_happens(loop: float, leave: str, library: str, code: int) -> None:
+    """Code that keeps the interpreter to itself, and a bug in the watchdog's own question, both end the process."""
+    script = HUNG.format(loop=loop, leave=leave, library=library)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, "most recent call first" in done.stderr) == (code, True), done.stderr
+
+
 def test_no_assignment_ends_it_unless_the_group_knows_it() -> None:
     """A spare worker, or one in a rebalance, waits by right; one that the group lost does not."""
-    pulse = Pulse(0.0)
+    pulse = Pulse(0.0, ["sync", "deferred"])
     alive(pulse, 61)
     assert judge(pulse, 61, LIMITS, Answers(member=True)) is None
     assert "no partition" in (judge(pulse, 61, LIMITS, Answers(member=False)) or "")

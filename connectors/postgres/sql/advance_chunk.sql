@@ -11,5 +11,6 @@ SET done_keys = done_keys + %(handled)s,
     quarantined = quarantined + %(quarantined)s,
     failed = failed + %(failed)s,
     obsolete = obsolete + %(obsolete)s,
+    busy_seconds = busy_seconds + %(seconds)s,
     done_at = CASE WHEN done_keys + %(handled)s = total_keys THEN now() END
 WHERE run = %(run)s AND chunk = %(number)s AND done_keys = %(start)s

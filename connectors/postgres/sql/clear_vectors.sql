@@ -4,7 +4,7 @@ SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} 
 FROM unnest({key_arrays}, %(ords)s::integer[]) AS asked ({key_names}, embedsync_ord)
 WHERE {key_match}
     AND coalesce(({text}
-        )::text !~ '[^[:space:]]', true)
+        )::text !~ {not_blank}, true)
     AND EXISTS (
         SELECT FROM embedsync.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s

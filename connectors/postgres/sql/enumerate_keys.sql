@@ -10,6 +10,7 @@ FROM (
         {model_column} AS stored_model
     FROM {table}
     WHERE {after_cursor}
+        AND {filters}
     ORDER BY {keys}
 ) AS doc
 CROSS JOIN (SELECT %(model)s::text AS model) AS wanted

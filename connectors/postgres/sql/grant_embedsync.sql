@@ -1,3 +1,4 @@
 GRANT SELECT ON ALL TABLES IN SCHEMA embedsync TO {role};
-GRANT INSERT, UPDATE ON embedsync.replays, embedsync.replay_scopes, embedsync.replay_chunks, embedsync.quarantine TO {role};
-GRANT DELETE ON embedsync.quarantine TO {role}
+GRANT INSERT, UPDATE ON embedsync.replays, embedsync.replay_scopes, embedsync.replay_chunks, embedsync.quarantine,
+    embedsync.keeper, embedsync.dead_letters TO {role};
+GRANT DELETE ON embedsync.quarantine, embedsync.dead_letters TO {role}

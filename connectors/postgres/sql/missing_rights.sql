@@ -8,10 +8,10 @@ SELECT
      WHERE namespace.oid IS NULL OR NOT has_schema_privilege(%(role)s, namespace.oid, 'USAGE')) AS schemas,
     (SELECT coalesce(bool_or(NOT has_table_privilege(%(role)s, class.oid, 'SELECT')), true) FROM pg_class AS class
      WHERE class.relnamespace = to_regnamespace('embedsync') AND class.relkind IN ('r', 'v')) AS reading,
-    (SELECT count(*) <> 4
+    (SELECT count(*) <> 6
          OR NOT bool_and(has_table_privilege(%(role)s, class.oid, 'INSERT')
                          AND has_table_privilege(%(role)s, class.oid, 'UPDATE'))
-         OR NOT bool_and(class.relname <> 'quarantine' OR has_table_privilege(%(role)s, class.oid, 'DELETE'))
+         OR NOT bool_and(class.relname NOT IN ('quarantine', 'dead_letters') OR has_table_privilege(%(role)s, class.oid, 'DELETE'))
      FROM pg_class AS class
      WHERE class.relnamespace = to_regnamespace('embedsync')
-         AND class.relname IN ('replays', 'replay_scopes', 'replay_chunks', 'quarantine')) AS writing
+         AND class.relname IN ('replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters')) AS writing

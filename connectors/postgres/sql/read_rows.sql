@@ -4,7 +4,7 @@ FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
 LEFT JOIN LATERAL (
     SELECT
         coalesce(doc.text, '') AS text,
-        coalesce(doc.text !~ '[^[:space:]]', true) AS blank,
+        coalesce(doc.text !~ {not_blank}, true) AS blank,
         sha256(convert_to(doc.text, 'UTF8')) AS hash,
         doc.stored_hash,
         doc.stored_model,

@@ -1,2 +1,7 @@
-INSERT INTO embedsync.models (model, name, dimensions) VALUES ({values})
-ON CONFLICT (model) DO NOTHING
+-- A model under its id; fields that an older embedsync did not know are filled in.
+INSERT INTO embedsync.models AS known (model, name, revision, dimensions, pooling, max_tokens, fingerprint)
+VALUES ({values})
+ON CONFLICT (model) DO UPDATE
+SET name = excluded.name, revision = excluded.revision, dimensions = excluded.dimensions, pooling = excluded.pooling,
+    max_tokens = excluded.max_tokens, fingerprint = excluded.fingerprint
+WHERE known.fingerprint IS DISTINCT FROM excluded.fingerprint

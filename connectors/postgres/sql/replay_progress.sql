@@ -16,10 +16,11 @@ SELECT
     coalesce(sum(chunks.deferred), 0)::bigint AS deferred,
     coalesce(sum(chunks.quarantined), 0)::bigint AS quarantined,
     coalesce(sum(chunks.failed), 0)::bigint AS failed,
-    coalesce(sum(chunks.obsolete), 0)::bigint AS obsolete
+    coalesce(sum(chunks.obsolete), 0)::bigint AS obsolete,
+    CASE WHEN replays.state = 'running' AND replays.waiting_at > now() - interval '15 seconds' THEN replays.waiting END AS waiting
 FROM embedsync.replays AS replays
 JOIN embedsync.replay_scopes AS scopes USING (run)
 LEFT JOIN embedsync.replay_chunks AS chunks USING (run, table_name, column_name)
 WHERE replays.run = %(run)s
-GROUP BY scopes.table_name, scopes.column_name, replays.state, scopes.expected, scopes.enumerated
+GROUP BY scopes.table_name, scopes.column_name, replays.run, scopes.expected, scopes.enumerated
 ORDER BY scopes.table_name, scopes.column_name

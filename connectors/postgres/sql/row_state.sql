@@ -1,7 +1,7 @@
 -- One row's state, as a fragment. Expects a relation `doc` with text, key, vector (boolean), stored_hash and stored_model,
 -- and `wanted` with model. The six states are disjoint and cover every doc.
 CASE
-    WHEN coalesce(doc.text !~ '[^[:space:]]', true) THEN
+    WHEN coalesce(doc.text !~ {not_blank}, true) THEN
         CASE WHEN doc.vector OR doc.stored_hash IS NOT NULL OR doc.stored_model IS NOT NULL THEN 'stale_text' ELSE 'blank' END
     WHEN doc.vector AND doc.stored_model = wanted.model AND doc.stored_hash = sha256(convert_to(doc.text, 'UTF8')) THEN 'current'
     WHEN EXISTS (

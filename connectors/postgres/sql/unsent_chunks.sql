@@ -1,5 +1,6 @@
--- Chunks of a run that are not handled: those never sent, or (all) also those whose message may have been lost.
+-- Chunks of a run to send: never sent or returned, or (all) every one that is not handled, since its message may be lost.
 SELECT chunk, table_name, column_name, model, keys
 FROM embedsync.replay_chunks
-WHERE run = %(run)s AND done_keys < total_keys AND (%(all)s OR sent_at IS NULL)
+WHERE run = %(run)s AND done_keys < total_keys AND chunk > %(after)s AND (%(all)s OR returned OR sent_at IS NULL)
 ORDER BY chunk
+LIMIT %(limit)s

@@ -1,0 +1,43 @@
+"""What `embedsync doctor` finds in Kafka: topics, and whether workers run."""
+
+from collections.abc import Iterator
+
+from connectors.kafka import topics
+from connectors.kafka.offsets import KafkaOffsets
+from connectors.ports import Clock
+from schemas.finding import Finding, guarded, ok, problem, warning
+from schemas.settings import Settings
+
+
+def run(settings: Settings, clock: Clock) -> list[Finding]:
+    """Look at the broker, the topics and the groups.
+
+    Raises:
+        TransientError: no broker answers.
+        ConfigurationError: it refuses us.
+    """
+    there = topics.existing(settings)
+    names = [table.table for table in settings.tables]
+    findings = [ok("Kafka", f"answers at {settings.kafka.bootstrap_servers}")]
+    missing = [name for name in topics.wanted(settings, names) if name not in there]
+    findings += [problem("topics", f"topic {name} does not exist", "embedsync init") for name in missing]
+    findings += [warning("topics", said) for said in topics.differing(settings, names)]
+    if len(findings) == 1:
+        findings.append(ok("topics", f"all {len(topics.wanted(settings, names))} are there"))
+    return findings + guarded("workers", lambda: _groups(settings, clock))
+
+
+def _groups(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    offsets = KafkaOffsets(settings, clock)
+    try:
+        for role, group in (("live", settings.live_group), ("replay", settings.replay_group)):
+            members = len(offsets.client_ids(group))
+            check, command = f"{role} workers", f"embedsync worker --role {role}"
+            if members:
+                yield ok(check, f"{members} in group {group}")
+            elif role == "live":
+                yield problem(check, "none runs: changes are captured, and wait", command)
+            else:
+                yield warning(check, "none runs: replays wait, and nothing heals by itself", command)
+    finally:
+        offsets.close()

@@ -1,0 +1,251 @@
+"""What `embedsync doctor` finds in Postgres, as the worker's own role: the rules are those of `init`, asked again.
+
+Hazard: nothing here changes anything. The one object that is made, a temporary view, is rolled back.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from connectors.postgres import capture, catalog, grants, neighbour, queries, schema, server, slot
+from connectors.postgres.neighbour import Examined
+from connectors.postgres.server import Server
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
+from schemas.errors import ConfigurationError
+from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.model import ModelRecord
+from schemas.settings import Settings, TableSettings
+from schemas.target import Target
+
+INIT = "embedsync init"
+_LIMIT = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf()"
+_BEATS = 5
+"""Heartbeats that may be missing before it is a problem; one is missed whenever the connector is restarted."""
+_SLOW_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The model that the settings name; None where its files are not here."""
+
+    name: str
+    record: ModelRecord | None
+    dimensions: int
+
+    @property
+    def model_id(self) -> str | None:
+        """Its id."""
+        return self.record.model if self.record else None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """Everything that was found, and what the checks of Kafka Connect need of it."""
+
+    findings: tuple[Finding, ...]
+    server: Server
+    tables: tuple[Examined, ...]
+    slot_position: int | None
+    parameters: dict[str, str]
+
+
+def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
+    """Look at everything in the database.
+
+    Raises:
+        TransientError, ConfigurationError: Postgres does not answer, or refuses us.
+    """
+    role = session.connection().info.user
+    facts = server.facts(session, role)
+    findings = list(_server(facts, role))
+    tables: list[Examined] = []
+    for table in settings.tables:
+        name = f"table {table.name}"
+        findings += guarded(name, lambda table=table: _dimensions(session, table, facts, wanted))  # type: ignore[misc] # bound per table
+        findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables))  # type: ignore[misc] # likewise
+    findings += guarded("schema embedsync", lambda: _bookkeeping(session, tables, wanted))
+    findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
+    findings += guarded("publication", lambda: _publication(session, settings, tables))
+    findings += guarded("replication origins", lambda: _origins(session, settings, facts))
+    findings += guarded("slot", lambda: _slot(session, settings, facts))
+    findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
+    parameters = session.connection().info.dsn_parameters
+    return Checkup(tuple(findings), facts, tuple(tables), slot.position(session, settings.slot), parameters)
+
+
+def _server(facts: Server, role: str) -> Iterator[Finding]:
+    wrong = server.problems(facts, role, setting_up=False)
+    for error in wrong:
+        yield problem("Postgres", error.message, error.fix)
+    version = f"{facts.version // 10_000}.{facts.version % 10_000}"
+    yield ok("Postgres", f"PostgreSQL {version} answers, database {facts.database}, role {role}")
+    if facts.wal_level == "logical":
+        yield ok("wal_level", "logical")
+    if facts.vector_schema is not None:
+        yield ok("pgvector", f"extension vector is in schema {facts.vector_schema}")
+    if facts.major < server.ORIGIN_FILTER_FROM:
+        yield warning(
+            "own writes", f"PostgreSQL {facts.major} cannot leave them out of capture: each costs a look-up",
+            "use PostgreSQL 16 or newer",
+        )  # fmt: skip
+
+
+def _dimensions(session: Session, table: TableSettings, facts: Server, wanted: Wanted) -> Iterator[Finding]:
+    """Declared length, the length of what rows hold, what the model makes: and the next command where they differ."""
+    info = catalog.inspect(session, table.table)
+    check = f"dimensions of {table.name}.{table.column}"
+    column = info.columns.get(table.column)
+    if column is None or "vector" not in column["type"] or not info.primary_key:
+        return  # which the table's own line says
+    target = catalog.target_of(info, table, model="", dimensions=int(column["typmod"]))
+    function = sql.Identifier(facts.vector_schema or "public", "vector_dims")
+    query = queries.for_target("column_facts", target, vector_dims=function)
+    declared, held, indexes = session.rows(query, {"oid": info.oid, "column": table.column})[0]
+    said = f"declared {'vector' if declared < 0 else f'vector({declared})'}, rows hold {_lengths(held)}, "
+    said += f"{wanted.name} makes {wanted.dimensions}"
+    if declared not in (-1, wanted.dimensions):
+        yield problem(check, said, _move(target, wanted.dimensions, empty=not held))
+    elif any(length != wanted.dimensions for length in held):
+        yield problem(check, said, "embedsync replay run --only stale")
+    else:
+        yield ok(check, said)
+    yield from _indexes(f"index on {table.name}.{table.column}", indexes)
+
+
+def _move(target: Target, dimensions: int, *, empty: bool) -> str:
+    """The statement that gives the column the model's length, and what it costs."""
+    change = f'ALTER TABLE {target.table} ALTER COLUMN "{target.column}" TYPE vector({dimensions})'
+    if empty:
+        return f"{change}; then embedsync init"
+    return (
+        f"name a model that fits in [model]; or {change} USING NULL, which drops all vectors at once, then "
+        "embedsync init and embedsync replay run"
+    )
+
+
+def _lengths(held: Sequence[int]) -> str:
+    return " and ".join(f"{length:,}" for length in sorted(held)) or "no vector yet"
+
+
+def _indexes(check: str, indexes: Sequence[dict[str, object]]) -> Iterator[Finding]:
+    for index in indexes:
+        if not index["valid"]:
+            yield warning(
+                check, f"{index['name']} is INVALID: it costs every write and serves no search",
+                f"DROP INDEX CONCURRENTLY {index['name']}, or REINDEX INDEX CONCURRENTLY {index['name']}",
+            )  # fmt: skip
+    valid = [str(index["name"]) for index in indexes if index["valid"]]
+    yield ok(check, ", ".join(valid) if valid else "none: a search reads every row")
+
+
+def _table(
+    session: Session, table: TableSettings, facts: Server, wanted: Wanted, found: list[Examined]
+) -> Iterator[Finding]:
+    name = f"table {table.name}"
+    column = catalog.inspect(session, table.table).columns.get(table.column, {})
+    declared = int(column.get("typmod", -1))  # another length than the model's is a finding of its own
+    examined = neighbour.examine(
+        session, table, facts, worker=facts.role, model=wanted.model_id or "", changing=False,
+        dimensions=declared if declared > 0 else wanted.dimensions,
+    )  # fmt: skip
+    found.append(examined)
+    key = ", ".join(column.name for column in examined.target.key)
+    yield ok(name, f"key {key}; the text is valid; no row is hidden from role {facts.role}")
+    for notice in examined.notices:
+        yield warning(name, notice)
+    missing = schema.provenance(session, examined)
+    for statement in missing:
+        yield problem(name, f"lacks columns ({statement.description})", INIT)
+
+
+def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
+    pending = schema.migrations(session)
+    targets = [examined.target for examined in tables]
+    if not pending:
+        if wanted.record is not None:
+            statements, notices = schema.registrations(session, targets, wanted.record)
+            pending += [statement for statement in statements if not notices]
+            for notice in notices:
+                said = f"the settings name another one than the database wants ({notice})"
+                yield problem("model", said, "correct [model], or embedsync init to want that one")
+        if wanted.model_id is not None and tables:
+            pending += schema.coverage(session, targets)
+    yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
+
+
+def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[Finding]:
+    triggers = settings.postgres.fire_triggers
+    grantee = grants.Grantee(session, facts.role)
+    # Nobody has a right on a column that is not there, which the table's own line says.
+    whole = [examined for examined in tables if not schema.provenance(session, examined)]
+    lacking, notices = grants.plan(grantee, facts, whole, schema_changes=False, fire_triggers=triggers)
+    for notice in notices:
+        yield warning("rights", notice)
+    for statement in lacking:
+        yield problem("rights", f"missing: {statement.description}", "embedsync init, as an owner of the tables")
+    if not lacking:
+        yield ok("rights", f"role {facts.role} has what a worker needs")
+
+
+def _publication(session: Session, settings: Settings, tables: Sequence[Examined]) -> Iterator[Finding]:
+    name = settings.postgres.publication
+    if len(tables) < len(settings.tables):
+        exists = session.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,))
+        if not exists:
+            raise ConfigurationError(f"there is no publication {name}", fix=INIT)
+        yield unknown(f"publication {name}", "a table has a problem")
+        return
+    statements, _ = capture.publication(session, name, tables)
+    yield from _to_do(f"publication {name}", statements, "publishes the configured tables")
+
+
+def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:
+    statements, notices = capture.origins(session, settings.postgres.origin, facts)
+    for said in [statement.description for statement in statements] + notices:
+        yield warning("replication origins", f"own writes come back as events, one look-up each ({said})", INIT)
+    if not statements and not notices:
+        yield ok("replication origins", f"{settings.postgres.origin}_0 and its sisters are there")
+
+
+def _slot(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:
+    check = f"slot {settings.slot}"
+    seen = slot.read(session, settings.slot)
+    held = "-" if seen.retained_bytes is None else f"{seen.retained_bytes / 2**20:,.1f} MiB"
+    if seen.state == "missing":
+        yield problem(check, "is not there: nothing is captured", INIT)
+    elif seen.wal_status == "lost":
+        yield problem(check, "is lost: the server has removed the log it needs, and nothing is captured", INIT)
+    elif seen.wal_status == "unreserved":
+        yield problem(check, f"is about to be lost: it holds {held}, more than it may", "start its connector at once")
+    elif seen.state == "inactive":
+        yield problem(check, f"is read by nobody, and holds {held} of disk", "start its connector: embedsync init")
+    else:
+        yield ok(check, f"is read; it holds {held} of disk")
+    if facts.slot_limit == "-1":
+        yield warning(
+            "max_slot_wal_keep_size", "is -1: a slot that nobody reads can fill the server's disk", _LIMIT
+        )  # fmt: skip
+    else:
+        yield ok("max_slot_wal_keep_size", facts.slot_limit)
+
+
+def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
+    founded = schema.exists(session, "embedsync.heartbeat")
+    lines = session.rows(queries.text("heartbeat_age")) if founded else []
+    if not lines:
+        raise ConfigurationError("no heartbeat was ever written", fix=INIT)
+    age, every = float(lines[0][0]), settings.connect.heartbeat_seconds
+    if age > _BEATS * every + _SLOW_SECONDS:
+        yield problem("heartbeat", f"the last one is {age:,.0f} s old, and one is due every {every} s",
+                      "see the lines about the connector")  # fmt: skip
+    else:
+        yield ok("heartbeat", f"{max(age, 0.0):.1f} s old")
+
+
+def _to_do(check: str, statements: Sequence[Statement], fine: str) -> Iterator[Finding]:
+    for statement in statements:
+        yield problem(check, f"to do: {statement.description}", INIT)
+    if not statements:
+        yield ok(check, fine)

@@ -1,0 +1,166 @@
+"""Which rows a run is about: the keys of its rows, page by page, a survey of them, and keys that were written down.
+
+Everything here reads in a read-only transaction, since a part of the query may be the operator's (`--where`): it can
+write nothing, whatever functions it calls.
+
+Hazard: `--where` goes into a query as it stands, in brackets of its own. `check_where` keeps it from becoming more than
+one condition; it must have passed before any other function here sees the request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.replay import Only, Request, Survey
+from schemas.table import Key
+from schemas.target import Target
+
+_STATES: dict[Only, tuple[str, ...]] = {
+    "missing": ("missing",),
+    "stale": ("missing", "stale_text", "stale_model"),
+}
+_SAMPLE_BYTES = 32 * 2**20
+"""A table with more than this is sampled for an estimate: about a second, even from a cold disk."""
+
+
+_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined")
+
+
+@dataclass(frozen=True, slots=True)
+class RelationFacts:
+    """Size of a table: `rows` as last analysed, None if never."""
+
+    heap_bytes: int
+    rows: float | None
+    indexes: int
+    vector_index: bool
+
+
+def next_keys(session: Session, target: Target, request: Request, after: Key | None, limit: int) -> list[Key]:
+    """The next keys in the order of the primary key; fewer than `limit` are the last."""
+    bounds = sql.SQL(", ").join(
+        sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type)) for i, column in enumerate(target.key)
+    )
+    cursor = queries.for_target("after_cursor", target, bounds=bounds) if after else sql.SQL("true")
+    wanted: sql.Composable = sql.SQL("true")
+    if request.only != "all":
+        states = sql.SQL(", ").join(map(sql.Literal, _STATES[request.only]))
+        wanted = sql.SQL("{} IN ({})").format(queries.for_target("row_state", target), states)
+    filters = _filters(target, request)
+    query = queries.for_target("enumerate_keys", target, after_cursor=cursor, wanted_states=wanted, filters=filters)
+    parameters: dict[str, object] = {"model": target.model, "limit": limit, "since": request.since}
+    parameters |= {f"c{i}": value for i, value in enumerate(after or ())}
+    return [tuple(key) for (key,) in _read(session, query, parameters)]
+
+
+def survey(session: Session, target: Target, request: Request, *, exact: bool) -> Survey:
+    """Count a column's rows by state, in one pass; a large table is only sampled unless `exact`."""
+    facts = relation_facts(session, target)
+    share = 1.0 if exact else min(1.0, _SAMPLE_BYTES / max(1, facts.heap_bytes))
+    sample: sql.Composable = sql.SQL("")
+    if share < 1.0:
+        sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
+    state = queries.for_target("row_state", target)
+    query = queries.for_target("survey", target, sample=sample, filters=_filters(target, request), row_state=state)
+    ((*counts, mean, largest),) = _read(session, query, {"model": target.model, "since": request.since})
+    scale = 1 / share
+    if share < 1.0 and facts.rows and request.is_whole and counts[0]:
+        scale = facts.rows / counts[0]  # the whole is known better than the share that a sample really took
+    scaled = dict(zip(_COUNTS, (round(count * scale) for count in counts), strict=True))
+    return Survey(**scaled, mean_bytes=mean, largest_bytes=largest, exact=share == 1.0)
+
+
+def relation_facts(session: Session, target: Target) -> RelationFacts:
+    """Size of the table, its partitions included."""
+    parameters = {"table": queries.table(target.table).as_string(session.connection())}
+    heap, rows, indexes, vectors = session.rows(queries.text("relation_facts"), parameters)[0]
+    return RelationFacts(int(heap), rows if rows is not None and rows >= 0 else None, int(indexes), bool(vectors))
+
+
+def check_where(session: Session, target: Target, request: Request) -> None:
+    """Have Postgres parse the whole enumeration with the operator's condition, in a read-only transaction.
+
+    Raises:
+        EmbedsyncError: it is no condition on this table, or more than one.
+    """
+    if request.where is None:
+        return
+    if ";" in request.where:
+        raise EmbedsyncError("--where holds a semicolon", fix="write one condition; in a text, chr(59) is a semicolon")
+    parameters = {"model": target.model, "limit": 1, "since": request.since}
+    true = sql.SQL("true")
+    filters = _filters(target, request)
+    query = queries.for_target("enumerate_keys", target, after_cursor=true, wanted_states=true, filters=filters)
+    whole = sql.SQL("EXPLAIN {}").format(query)
+    bare = sql.SQL("\n" + request.where.replace("%", "%%") + "\n")
+    again = queries.for_target("check_where", target, where=bare)
+    for query in (whole, again):
+        try:
+            with session.connection().cursor() as cursor:
+                _in_read_only(cursor, query, parameters)
+        except psycopg2.Error as error:
+            what = " ".join(str(error).split())
+            raise EmbedsyncError(
+                f"--where is no condition on {target.table} ({what})", fix="write what would follow WHERE in a SELECT"
+            ) from error
+
+
+def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
+    """Keys as the database writes them.
+
+    Raises:
+        PoisonEvent: one of them is no value of the key columns' types.
+    """
+    count = len(target.key)
+    texts = sql.SQL(", ").join(sql.SQL("embedsync_k{}::text").format(sql.SQL(str(i))) for i in range(count))
+    arrays = {f"k{i}": [key[i] for key in keys] for i in range(count)}
+    query = queries.for_target("plain_keys", target, key_texts=texts)
+    return [tuple(key) for (key,) in session.rows(query, arrays)]
+
+
+def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tuple[int, str]:
+    """Position of the first key that `plain_keys` refuses, and why; halves are tried until it stands alone."""
+    start = 0
+    while len(keys) > 1:
+        middle = len(keys) // 2
+        try:
+            plain_keys(session, target, keys[:middle])
+        except PoisonEvent:
+            keys = keys[:middle]
+        else:
+            start, keys = start + middle, keys[middle:]
+    try:
+        plain_keys(session, target, keys)
+    except PoisonEvent as reason:
+        return start, reason.message
+    raise EmbedsyncError(f"keys of {target.table} were refused together and taken one by one")
+
+
+def _filters(target: Target, request: Request) -> sql.Composable:
+    parts: list[sql.Composable] = []
+    if request.where is not None:
+        parts.append(sql.SQL("(\n" + request.where.replace("%", "%%") + "\n)"))
+    if request.since is not None:
+        parts.append(queries.for_target("written_before", target))
+    return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+
+def _read(session: Session, query: sql.Composable, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
+    with session.transaction() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        cursor.execute(query, parameters)
+        return cursor.fetchall()
+
+
+def _in_read_only(cursor: Any, query: sql.Composable, parameters: dict[str, object]) -> None:
+    cursor.execute("BEGIN READ ONLY")
+    try:
+        cursor.execute(query, parameters)
+    finally:
+        cursor.execute("ROLLBACK")

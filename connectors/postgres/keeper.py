@@ -1,0 +1,82 @@
+"""The keeper's side of the database: who is the keeper, when rows were last looked at, which rows are stale.
+
+Hazard: the lock belongs to the connection. Whoever asks for it again after a failure asks on another connection, and
+somebody else may hold it by then: so `is_mine` is asked before each duty, never remembered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.table import Key, TableName
+from schemas.target import Target
+
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('embedsync keeper', 0))"
+"""One keeper per database, over all hosts: a session-level lock, which the server gives back when the session ends."""
+
+Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
+"""State, hash of the text, stored hash and stored model of a row that is not true."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """An unfinished run over a table; `resumable` when a keeper made it and nobody paused it."""
+
+    run: UUID
+    resumable: bool
+    done: int
+
+
+class KeeperDesk:
+    """What the keeper asks and notes, over one connection."""
+
+    def __init__(self, session: Session) -> None:
+        """Use this connection, which nobody else may use: the lock is its own."""
+        self._session = session
+        self._held_in = -1
+
+    def is_mine(self) -> bool:
+        """Whether this process is the keeper of the database; takes the lock when it is free.
+
+        Raises:
+            TransientError: Postgres does not answer; the lock is then lost.
+        """
+        self._session.rows("SELECT 1")  # opens a new connection after a failure, in which nothing is held
+        if self._held_in != self._session.generation and self._session.rows(LOCK)[0][0]:
+            self._held_in = self._session.generation
+        return self._held_in == self._session.generation
+
+    def since_reconcile(self) -> float | None:
+        """Seconds since all rows were last looked at by any worker; None: never, or somebody wants it done at once."""
+        lines = self._session.rows(queries.text("last_reconcile"))
+        return lines[0][0] if lines else None
+
+    def note_reconcile(self, found: int) -> None:
+        """All rows were looked at; so many had stayed stale."""
+        self._session.rows(queries.text("note_reconcile"), {"found": found})
+
+    def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
+        """Rows that a replay would make true, at most `limit`. Reads every row once where few are stale."""
+        row_state = queries.for_target("row_state", target)
+        query = queries.for_target("stale_rows", target, row_state=row_state)
+        lines = self._session.rows(query, {"model": target.model, "limit": limit})
+        return {
+            tuple(key): (state, _bytes(text_hash), _bytes(stored_hash), model)
+            for key, state, text_hash, stored_hash, model in lines
+        }
+
+    def under_way(self, table: TableName) -> UnderWay | None:
+        """The oldest unfinished run over a table."""
+        lines = self._session.rows(queries.text("run_under_way"), {"table": str(table)})
+        return UnderWay(UUID(lines[0][0]), bool(lines[0][1]), int(lines[0][2])) if lines else None
+
+    def expected(self, run: UUID) -> int:
+        """Rows that a run set out to send."""
+        query = "SELECT coalesce(sum(expected), 0)::bigint FROM embedsync.replay_scopes WHERE run = %s"
+        return int(self._session.rows(query, (str(run),))[0][0])
+
+
+def _bytes(value: memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)

@@ -1,0 +1,4 @@
+-- What the database wants everywhere; a worker compares it with what it wanted when the worker started.
+SELECT table_name, column_name, model, dimensions, to_jsonb(target) ->> 'frozen'
+FROM embedsync.targets AS target
+ORDER BY table_name, column_name

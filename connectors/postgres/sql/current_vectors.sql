@@ -1,0 +1,22 @@
+-- Text and vector of rows that count as current, read in one statement. One line per key that still does.
+SELECT asked.embedsync_ord::integer, found.text, found.numbers, found.digest
+FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
+CROSS JOIN LATERAL (
+    SELECT doc.text, doc.numbers, doc.digest
+    FROM (
+        SELECT
+            ({text}
+            )::text AS text,
+            ARRAY[{keys_as_text}] AS key,
+            {column} IS NOT NULL AS vector,
+            {column}::real[] AS numbers,
+            sha256({vectors}.vector_send({column})) AS digest,
+            {hash_column} AS stored_hash,
+            {model_column} AS stored_model
+        FROM {table}
+        WHERE {key_match}
+        OFFSET 0 -- keeps the planner from evaluating the text once per column above
+    ) AS doc
+    CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
+    WHERE {row_state} = 'current'
+) AS found

@@ -1,0 +1,8 @@
+-- Takes a vector column away with its provenance and its indexes; the rows keep their bytes until they are rewritten.
+ALTER TABLE {table}
+    DROP COLUMN IF EXISTS {column},
+    DROP COLUMN IF EXISTS {hash_column},
+    DROP COLUMN IF EXISTS {model_column},
+    DROP COLUMN IF EXISTS {time_column};
+DELETE FROM embedsync.targets WHERE table_name = {table_literal} AND column_name = {column_literal};
+DELETE FROM embedsync.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}

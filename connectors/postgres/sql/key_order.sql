@@ -1,0 +1,2 @@
+-- In the order of the primary key, as a fragment.
+ORDER BY {keys}

@@ -1,0 +1,4 @@
+-- Something was done about these dead letters; their later outcome comes the same way.
+INSERT INTO embedsync.dead_letters (id, state, seen_at, outcome)
+VALUES %s
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = excluded.seen_at, outcome = excluded.outcome, at = now()

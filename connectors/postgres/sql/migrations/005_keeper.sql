@@ -1,0 +1,9 @@
+-- What the keeper of the replay workers remembers.
+
+CREATE TABLE embedsync.keeper (
+    id            integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    reconciled_at timestamptz,
+    found         bigint
+);
+COMMENT ON TABLE embedsync.keeper IS
+    'When all rows were last looked at, over all workers, and how many were found to stay stale. NULL: look at once.';

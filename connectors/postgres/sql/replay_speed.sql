@@ -1,0 +1,4 @@
+-- Rows per second of a run over the last two minutes, by the chunks that were finished in them.
+SELECT sum(total_keys) / greatest(1, extract(epoch FROM now() - greatest(now() - interval '2 minutes', min(sent_at))))::double precision
+FROM embedsync.replay_chunks
+WHERE run = %(run)s AND done_at > now() - interval '2 minutes'

@@ -1,0 +1,19 @@
+-- The state of rows by key; NULL for a key without a row.
+SELECT asked.embedsync_ord::integer, found.state
+FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
+LEFT JOIN LATERAL (
+    SELECT {row_state} AS state
+    FROM (
+        SELECT
+            ({text}
+            )::text AS text,
+            ARRAY[{keys_as_text}] AS key,
+            {column} IS NOT NULL AS vector,
+            {hash_column} AS stored_hash,
+            {model_column} AS stored_model
+        FROM {table}
+        WHERE {key_match}
+        OFFSET 0 -- keeps the planner from evaluating the text more than once
+    ) AS doc
+    CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
+) AS found ON true

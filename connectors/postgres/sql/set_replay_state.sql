@@ -1,0 +1,7 @@
+-- Pause, resume, cancel: the state of a run, if it is in one of the states that this may follow.
+UPDATE embedsync.replays
+SET state = %(state)s,
+    finished_at = CASE WHEN %(state)s = 'cancelled' THEN now() END,
+    waiting = NULL, waiting_since = NULL, waiting_at = NULL, next_slot = NULL
+WHERE run = %(run)s AND state = ANY (%(from)s)
+RETURNING run::text

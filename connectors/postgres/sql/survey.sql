@@ -1,0 +1,26 @@
+-- One pass over a column's rows: how many are in which state, and how large are the texts that need a vector.
+SELECT
+    count(*) AS rows,
+    count(*) FILTER (WHERE state = 'current') AS current,
+    count(*) FILTER (WHERE state = 'missing') AS missing,
+    count(*) FILTER (WHERE state = 'stale_text') AS stale_text,
+    count(*) FILTER (WHERE state = 'stale_model') AS stale_model,
+    count(*) FILTER (WHERE state = 'blank') AS blank,
+    count(*) FILTER (WHERE state = 'quarantined') AS quarantined,
+    avg(bytes) FILTER (WHERE state <> 'blank')::double precision AS mean_bytes,
+    max(bytes) FILTER (WHERE state <> 'blank') AS largest_bytes
+FROM (
+    SELECT octet_length(doc.text) AS bytes, {row_state} AS state
+    FROM (
+        SELECT
+            ({text}
+            )::text AS text,
+            ARRAY[{keys_as_text}] AS key,
+            {column} IS NOT NULL AS vector,
+            {hash_column} AS stored_hash,
+            {model_column} AS stored_model
+        FROM {table} {sample}
+        WHERE {filters}
+    ) AS doc
+    CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
+) AS seen

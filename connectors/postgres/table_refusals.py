@@ -1,0 +1,97 @@
+"""Rows whose write the table itself refuses: told apart within the transaction, so that their neighbours are written.
+
+A constraint, a trigger or a policy of the application may refuse one row of an UPDATE; a trigger may also want a lock
+that somebody holds. Halves are tried, each under a savepoint, until the guilty rows stand alone.
+
+Hazard: a trigger that is broken refuses everything, and must not fill the quarantine with a whole table. So eight or
+more rows of which none is taken are an error of the table, not of the rows.
+"""
+
+from collections.abc import Callable, Sequence
+
+import psycopg2
+from psycopg2 import errorcodes, errors
+from psycopg2.extensions import cursor as Cursor
+
+from schemas.errors import EmbedsyncError
+
+_ROW_CLASSES = {"21", "22", "23", "38", "39", "44", "54", "P0"}
+"""SQLSTATE classes about one row: cardinality, data, integrity, external routines, WITH CHECK, limits, RAISE."""
+
+_BROKEN_TABLE_ROWS = 8
+"""From this many rows on, a write of which none is taken says that the table's triggers or constraints are broken."""
+
+_HALF_LOCK_TIMEOUT = "10ms"
+"""Rows of one batch often want the same lock; the first wait was the long one."""
+
+Refused = dict[int, psycopg2.Error]
+
+
+def in_halves(
+    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused, *, table: str
+) -> list[int]:
+    """Do the work for all, or for as many as the table takes.
+
+    Args:
+        cursor: within a transaction.
+        work: writes the rows at these positions and returns those it wrote.
+        chosen: positions.
+        refused: takes the positions of rows that were refused, with the error of each.
+        table: its name, for the message.
+
+    Returns:
+        the positions written.
+
+    Raises:
+        psycopg2.Error: an error that is not about a row.
+        EmbedsyncError: eight or more rows, of which each was refused.
+    """
+    before = len(refused)
+    written = _halve(cursor, work, chosen, refused)
+    if len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS and not any(map(is_lock, refused.values())):
+        raise EmbedsyncError(
+            f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
+            fix="mend its triggers or constraints",
+        )
+    return written
+
+
+def is_lock(error: psycopg2.Error) -> bool:
+    """Whether a lock was not free that the row needs for one of its triggers or constraints."""
+    return error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)
+
+
+def reason(error: psycopg2.Error) -> str:
+    """Why, without the row's text: the kind of error and the constraint, never the message."""
+    kind = errors.lookup(error.pgcode).__name__ if error.pgcode else type(error).__name__
+    name = error.diag.constraint_name
+    return f"the table refuses the write ({kind}{f' by {name}' if name else ''})"
+
+
+def _halve(
+    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused
+) -> list[int]:
+    if not chosen:
+        return []
+    cursor.execute("SAVEPOINT embedsync_rows")
+    try:
+        written = work(chosen)
+    except psycopg2.Error as error:
+        if not _is_about_a_row(error):
+            raise
+        cursor.execute("ROLLBACK TO SAVEPOINT embedsync_rows; RELEASE SAVEPOINT embedsync_rows")
+        if len(chosen) == 1:
+            refused[chosen[0]] = error
+            return []
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", (_HALF_LOCK_TIMEOUT,))
+        middle = len(chosen) // 2
+        first = _halve(cursor, work, chosen[:middle], refused)
+        return first + _halve(cursor, work, chosen[middle:], refused)
+    cursor.execute("RELEASE SAVEPOINT embedsync_rows")
+    return written
+
+
+def _is_about_a_row(error: psycopg2.Error) -> bool:
+    # A vector of the wrong length is a DataException too, but about the column.
+    wrong_length = "dimensions" in str(error) and error.pgcode == errorcodes.DATA_EXCEPTION
+    return is_lock(error) or ((error.pgcode or "")[:2] in _ROW_CLASSES and not wrong_length)

@@ -1,0 +1,43 @@
+"""Key values as the connector writes them, in the words of Postgres.
+
+Nearly every value casts back as it stands. The exceptions were found by sending each type's outermost values through
+Debezium 3.x with `time.precision.mode=isostring` and `decimal.handling.mode=string` (tests/integration/test_keys.py):
+years before 1 and after 9999, and the infinite dates, timestamps and numbers, which Java has no words for.
+
+Hazard: only columns of these types may be read so; in a text key the same letters are just letters.
+"""
+
+import re
+from typing import Final
+
+from schemas.table import Key
+from schemas.target import KeyColumn
+
+_DATE_TIME: Final = "D"  # pg_type.typcategory, which a domain has from its base type
+_NUMERIC: Final = "N"
+_WORDS: Final = {
+    _DATE_TIME: {
+        "+294247-01-10T04:00:25.2Z": "infinity",  # timestamp: 2^63 - 1 and - 2^63, which the driver stands for them
+        "-290308-12-21T19:59:27.6Z": "-infinity",
+        "-5877611-06-21Z": "infinity",  # date: the same, wrapped around to days before any that Postgres has
+        "-5877611-06-22Z": "-infinity",
+    },
+    _NUMERIC: {"POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity", "NAN": "NaN"},
+}
+_ISO = re.compile(r"([+-]?\d{4,})(-\d\d-\d\d.*)", re.DOTALL)
+
+
+def for_postgres(key: Key, columns: tuple[KeyColumn, ...]) -> Key:
+    """The same key with each value as Postgres casts it to the column's type."""
+    return tuple(_value(value, column.category) for value, column in zip(key, columns, strict=True))
+
+
+def _value(value: str, category: str) -> str:
+    word = _WORDS.get(category, {}).get(value)
+    if word is not None:
+        return word
+    iso = _ISO.fullmatch(value) if category == _DATE_TIME else None
+    if iso is None:
+        return value
+    year = int(iso[1])  # ISO 8601 has a year 0, which is 1 BC
+    return f"{year:04}{iso[2]}" if year > 0 else f"{1 - year:04}{iso[2]} BC"

@@ -1,0 +1,150 @@
+"""A migration of vector columns to another model: its states, the names it uses, and which step may follow which.
+
+    none ── start ──► started ── swap ──► swapped ── finish ──► finished
+                       │   ▲                │
+                rollback   └── rollback ────┘
+                       ▼
+                  rolled_back
+
+Online, the new vectors grow in a second column beside the old one; the swap renames both. Offline, the column itself is
+emptied and changed, and `finish` follows on `started`.
+
+Hazard: every name here is derived from the served column's name, cut to what Postgres keeps of a name (63 bytes).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from schemas.errors import EmbedsyncError
+from schemas.table import TableName
+
+_LONGEST_NAME = 63  # bytes, NAMEDATALEN - 1
+_LONGEST_PROVENANCE = len("_model")
+
+
+class State(StrEnum):
+    """Where a migration of one column stands."""
+
+    STARTED = "started"
+    SWAPPED = "swapped"
+    FINISHED = "finished"
+    ROLLED_BACK = "rolled_back"
+
+
+OPEN = (State.STARTED, State.SWAPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexNames:
+    """One vector index through a migration: the name readers know, and those of its twin before and after the swap."""
+
+    served: str
+    growing: str
+    retired: str
+    definition: str
+    """`CREATE INDEX` of the served one, as pg_get_indexdef prints it; offline, all that is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMigration:
+    """One column on its way from one model to another.
+
+    Attributes:
+        table: which table.
+        column: the vector column that readers use, before and after.
+        state: how far it is.
+        offline: whether the column itself was emptied, instead of a second one growing beside it.
+        frozen: whether the old vectors are no longer kept true.
+        from_model: model id of the old vectors; None when the column had none.
+        from_dimensions: their length.
+        to_model: model id of the new ones.
+        to_dimensions: their length.
+        indexes: the vector indexes, as the steps `index`, `swap` and `rollback` name them.
+        from_settings: name, revision, dimensions and max_tokens by which the old model is opened.
+        to_settings: likewise, of the new one.
+    """
+
+    table: TableName
+    column: str
+    state: State
+    offline: bool
+    frozen: bool
+    from_model: str
+    from_dimensions: int
+    to_model: str
+    to_dimensions: int
+    indexes: tuple[IndexNames, ...] = ()
+    from_settings: Mapping[str, Any] = field(default_factory=dict)
+    to_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`schema.table.column`, for messages."""
+        return f"{self.table}.{self.column}"
+
+    @property
+    def beside(self) -> str | None:
+        """The column beside the served one: the growing one before the swap, the retired one after; None offline."""
+        if self.offline:
+            return None
+        return growing(self.column) if self.state is State.STARTED else retired(self.column)
+
+
+class Step(StrEnum):
+    """The commands that move a migration."""
+
+    INDEX = "index"
+    SWAP = "swap"
+    ROLLBACK = "rollback"
+    FINISH = "finish"
+
+
+_ALLOWED: dict[tuple[State, bool], tuple[Step, ...]] = {
+    (State.STARTED, False): (Step.INDEX, Step.SWAP, Step.ROLLBACK),
+    (State.SWAPPED, False): (Step.SWAP, Step.ROLLBACK, Step.FINISH),
+    (State.STARTED, True): (Step.INDEX, Step.FINISH),
+}
+_WHY_NOT = {
+    (State.STARTED, False): ("the columns are not swapped yet", "embedsync migrate swap"),
+    (State.SWAPPED, False): ("the columns are swapped already", "embedsync migrate finish, or rollback"),
+    (State.STARTED, True): ("an offline migration has no second column", "embedsync migrate finish"),
+}
+
+
+def growing(column: str) -> str:
+    """Name of the column in which the new vectors grow."""
+    return _suffixed(column, "_v2", room=_LONGEST_PROVENANCE)
+
+
+def retired(column: str) -> str:
+    """Name of the old vectors' column after the swap."""
+    return _suffixed(column, "_old", room=_LONGEST_PROVENANCE)
+
+
+def index_names(name: str, definition: str) -> IndexNames:
+    """The names of an index and its twin."""
+    return IndexNames(name, _suffixed(name, "_v2"), _suffixed(name, "_old"), definition)
+
+
+def require(step: Step, migrations: list[ColumnMigration]) -> None:
+    """Refuse a step that is not this migration's next one.
+
+    Raises:
+        EmbedsyncError: with the command that comes next.
+    """
+    if not migrations:
+        raise EmbedsyncError(
+            f"there is no migration to {step}", fix="embedsync migrate start --model NAME --dimensions N"
+        )
+    for migration in migrations:
+        case = (migration.state, migration.offline)
+        if step not in _ALLOWED[case]:
+            why, instead = _WHY_NOT[case]
+            raise EmbedsyncError(f"cannot {step} the migration of {migration.name}: {why}", fix=instead)
+
+
+def _suffixed(name: str, suffix: str, *, room: int = 0) -> str:
+    most = _LONGEST_NAME - len(suffix) - room
+    return name.encode()[:most].decode(errors="ignore") + suffix

@@ -1,0 +1,31 @@
+"""What is kept about a model in `embedsync.models`, under the id that is stored beside each of its vectors.
+
+Hazard: two records with one id describe one model. A field that could differ between machines, such as a path, does
+not belong here.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One model, as it says of itself without its weights in memory; None: it has no such thing."""
+
+    model: str
+    """The model id."""
+    name: str
+    """Repository, or base name of a folder."""
+    revision: str
+    """Whole commit, digest of a folder's files, or version of a package."""
+    dimensions: int
+    pooling: str | None
+    """How vectors of tokens become one: `cls`, `mean`."""
+    max_tokens: int | None
+    """Tokens after which a text is cut."""
+    fingerprint: str
+    """sha256, in hex, of everything that changes the numbers; the id ends in its first eight digits."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name, which are the columns of the table as well."""
+        return asdict(self)

@@ -1,0 +1,195 @@
+"""Replay runs as everybody talks of them: what is asked for, where a chunk stands, what a run has come to.
+
+Hazard: a figure that is not known is None. An estimate says that it is one (`exact`).
+"""
+
+import re
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Only = Literal["missing", "stale", "all"]
+Requester = Literal["operator", "keeper"]
+
+UNFINISHED = ("planned", "running", "paused")
+LEAST_RATE = 0.1
+"""Rows per second. A slower limit would let one row wait for longer than a rebalance may take."""
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*(s|m|h))?")
+_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked to do.
+
+    Attributes:
+        only: missing: no vector; stale: missing, or text or model differs; all: every row.
+        where: a condition in SQL that rows must meet besides; the operator's, put in as it stands.
+        since: only rows whose vector was written before this time.
+        force: embed rows that are current too, and try quarantined ones again.
+        keys: the rows are named one by one.
+        rate: most rows per second, over all workers.
+        max_live_lag: seconds that the live lane may be behind; the setting's when None.
+        chunk_size: keys in a message; the setting's when None.
+        requested_by: a person, or the keeper that looks after the tables.
+    """
+
+    only: Only = "stale"
+    where: str | None = None
+    since: datetime | None = None
+    force: bool = False
+    keys: bool = False
+    rate: float | None = None
+    max_live_lag: float | None = None
+    chunk_size: int | None = None
+    requested_by: Requester = "operator"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run is about every row of its columns."""
+        return self.where is None and self.since is None and not self.keys
+
+    def same_rows(self, other: "Request") -> bool:
+        """Whether going on with the other run does what this one asks for."""
+        names = ("only", "where", "since", "force", "keys")
+        return not self.keys and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    @property
+    def options(self) -> str:
+        """The rows asked for, as options of `replay run`."""
+        if self.keys:
+            return "--keys" + (" --force" if self.force else "")
+        parts = [f"--only {self.only}"]
+        parts += [f'--where "{self.where}"'] if self.where else []
+        parts += [f"--since {self.since.isoformat()}"] if self.since else []
+        parts += ["--force"] if self.force else []
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a chunk stands and what its run wants of the worker now."""
+
+    done: int
+    state: str = "running"
+    rate: float | None = None
+    max_live_lag: float | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the ledger has it."""
+
+    run: UUID
+    state: str
+    created_at: datetime
+    finished_at: datetime | None
+    waiting: str | None
+    waiting_seconds: float | None
+    columns: tuple[str, ...]
+    request: Request
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as plain data."""
+        asked = {field.name: getattr(self.request, field.name) for field in fields(self.request)}
+        asked["max_live_lag_seconds"] = asked.pop("max_live_lag")
+        asked["since"] = _rfc3339(self.request.since)
+        return {
+            "run": str(self.run),
+            "state": self.state,
+            "created_at": _rfc3339(self.created_at),
+            "finished_at": _rfc3339(self.finished_at),
+            "waiting": self.waiting,
+            "waiting_seconds": self.waiting_seconds if self.waiting else None,
+            **asked,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeProgress:
+    """One column of a run as the ledger has it; counts of rows. `waiting` is why its run stands still just now."""
+
+    table: str
+    column: str
+    state: str
+    expected: int
+    enumerated: bool
+    sent: int
+    done: int
+    embedded: int
+    cleared: int
+    current: int
+    blank: int
+    gone: int
+    changed: int
+    deferred: int
+    quarantined: int
+    failed: int
+    obsolete: int
+    waiting: str | None = None
+
+    @property
+    def total(self) -> int:
+        """Rows to be handled: as counted beforehand, and as enumerated once that is finished."""
+        return self.sent if self.enumerated else max(self.expected, self.sent)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Rows of one column within a run's scope, by state, and the texts behind them (bytes of UTF-8).
+
+    `exact` is false when the figures were scaled up from a sample; `largest_bytes` is then the largest seen.
+    """
+
+    rows: int
+    current: int
+    missing: int
+    stale_text: int
+    stale_model: int
+    blank: int
+    quarantined: int
+    mean_bytes: float | None
+    largest_bytes: int | None
+    exact: bool = True
+
+    def selected(self, request: Request) -> int:
+        """Rows that a run would send."""
+        lacking = self.missing + self.stale_text + self.stale_model
+        return {"missing": self.missing, "stale": lacking, "all": self.rows}[request.only]
+
+    def to_embed(self, request: Request) -> int:
+        """Rows of those that would go through the model."""
+        if request.force:
+            return {"all": self.rows - self.blank}.get(request.only, self.selected(request))
+        return min(self.selected(request), self.missing + self.stale_text + self.stale_model)
+
+
+def parse_rate(text: str) -> float | None:
+    """Read a rate: `200/s`, `200`, `30/m`; `none` lifts the limit.
+
+    Returns:
+        rows per second; None for no limit.
+
+    Raises:
+        ValueError: it is none, or below LEAST_RATE.
+    """
+    if text.strip().lower() == "none":
+        return None
+    found = _RATE.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(f"{text!r} is not a rate: write it as 200/s, 30/m or none")
+    rate = float(found[1]) / _SECONDS[found[2]]
+    if rate < LEAST_RATE:
+        raise ValueError(f"{text!r} is under the least rate of {LEAST_RATE:g}/s: pause the run instead")
+    return rate
+
+
+def _rfc3339(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,55 @@
+"""`embedsync doctor`: arguments and printing only; the looking is in streams/doctor.py."""
+
+import typer
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from schemas.errors import ConfigurationError
+from schemas.finding import Finding, Level, problem
+from streams import doctor as doctors
+from streams.cli.output import Format, OutputOption, out, print_json
+
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Level.UNKNOWN: "dim"}
+
+
+def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
+    """Look at every precondition: one line each, with the command that mends it. Changes nothing.
+
+    From the settings and the model through Postgres (rights, tables, publication, slot) and Kafka (topics, workers) to
+    the connector. It connects as the workers do (postgres.dsn) and needs no more rights than they have. `-` means that
+    it could not be looked at, because of a line above it.
+
+    Exit code: 0 without a problem (warnings do not count), 1 with one.
+
+    Examples: `embedsync doctor`, `embedsync doctor -o json`
+    """
+    try:
+        findings = doctors.examine(ctx.obj(), SystemClock())
+    except ConfigurationError as error:  # the settings themselves
+        findings = [problem("settings", error.message, error.fix)]
+    problems = sum(finding.level is Level.PROBLEM for finding in findings)
+    if output is Format.JSON:
+        print_json({"findings": [finding.to_json() for finding in findings], "problems": problems})
+    else:
+        _print(findings, problems)
+    raise typer.Exit(1 if problems else 0)
+
+
+def _print(findings: list[Finding], problems: int) -> None:
+    table = Table("STATUS", "CHECK", "FINDING", box=None)
+    for finding in findings:
+        said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
+        table.add_row(f"[{_STYLES[finding.level]}]{finding.level}[/]", finding.check, _plain(said))
+    out.print(table)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
+    style = "red" if problems else "yellow" if warnings else "green"
+    out.print(f"[{style}]{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}[/]")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _plain(text: str) -> str:
+    """Text that rich takes for no markup: a setting is written [model]."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,240 @@
+"""How `embedsync replay` shows things: the plan, the bars of a run that is followed, the verdict, the list of runs."""
+
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from schemas.replay import ScopeProgress
+from streams.cli.output import err, number, out, seconds
+from streams.replay import Outcome
+from streams.replay_control import RunStatus
+from streams.replay_plan import Plan, ScopePlan
+
+_LINE_SECONDS = 10.0
+_QUIET_SECONDS = 15.0
+_WINDOW_SECONDS = 30.0
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def short_name(table: str, column: str) -> str:
+    """`questions` for public.questions.embedding; what is not the usual is named."""
+    name = table.removeprefix("public.")
+    return name if column == "embedding" else f"{name}.{column}"
+
+
+def size(value: float | None) -> str:
+    """Bytes for people, in steps of 1,000; `-` when unknown."""
+    if value is None:
+        return "-"
+    step = 0
+    while value >= 999.5 and step < len(_UNITS) - 1:
+        value, step = value / 1000, step + 1
+    return f"{value:,.0f} {_UNITS[step]}" if step == 0 or value >= 99.5 else f"{value:.1f} {_UNITS[step]}"
+
+
+def eta(value: float) -> str:
+    """A duration without a space, for the bar: `4m57s`, `12s`."""
+    return f"{value:.0f}s" if value < 59.5 else seconds(value)
+
+
+def show_plan(plan: Plan) -> None:
+    """The plan on stderr: it is a notice of `run`, and `plan -o json` is there for scripts."""
+    heads = (
+        "TABLE",
+        "ROWS",
+        "CURRENT",
+        "BLANK",
+        "TO-SEND",
+        "TO-EMBED",
+        "CHUNKS",
+        "MEAN-TEXT",
+        "LARGEST",
+        "TIME",
+        "WAL",
+        "DISK",
+    )
+    table = Table(*heads, box=None)
+    for s in plan.scopes:
+        about = "" if s.exact else "~"
+        counts = (s.rows, s.current, s.blank, s.to_send, s.to_embed)
+        table.add_row(
+            short_name(s.table, s.column),
+            *(about + number(count) for count in counts),
+            number(s.chunks),
+            size(s.mean_text_bytes),
+            size(s.largest_text_bytes),
+            seconds(s.seconds),
+            size(s.wal_bytes),
+            size(s.disk_bytes),
+        )
+    err.print(table)
+    for line in (line for scope in plan.scopes for line in _remarks(scope)):
+        err.print(line, soft_wrap=True, markup=False)
+    err.print(_effect(plan), soft_wrap=True, markup=False)
+
+
+def _remarks(scope: ScopePlan) -> list[str]:
+    name = short_name(scope.table, scope.column)
+    lines = []
+    if not scope.exact:
+        lines.append(f"{name}: figures with ~ are scaled up from a sample; --exact counts")
+    if scope.rows_per_second is not None:
+        lines.append(f"{name}: {scope.rows_per_second:,.0f} rows/s by what run {scope.measured_in_run} measured")
+    elif scope.to_embed:
+        lines.append(f"{name}: no run has embedded rows of it with this model yet, so the time is not known")
+    if scope.vector_index and scope.to_embed:
+        lines.append(f"{name}: it has an index over vectors; its share of WAL, disk and time is not in these figures")
+    if scope.quarantined:
+        lines.append(f"{name}: {scope.quarantined:,} rows are in quarantine and stay there unless --force")
+    return lines
+
+
+def _effect(plan: Plan) -> str:
+    if plan.to_embed == 0:
+        return "live changes: no effect, nothing is embedded"
+    waits = f"live changes go first: the replay waits while one is older than {plan.max_live_lag_seconds:g} s"
+    limit = f", at most {plan.request.rate:g} rows/s" if plan.request.rate else ""
+    if plan.workers == 0:
+        return f"{waits}{limit}; no replay worker runs now: embedsync worker --role replay"
+    count = "an unknown number of" if plan.workers is None else f"{plan.workers:,}"
+    return f"{waits}{limit}; {count} replay worker(s), niced; old vectors stay readable until they are replaced"
+
+
+def announce(run: UUID, resumed: bool) -> None:
+    """Say which run is followed."""
+    err.print(f"run {run} {'goes on where it stopped' if resumed else 'started'}", soft_wrap=True)
+
+
+class Bars:
+    """Progress of a run on stderr: a bar per column on a terminal, a plain line every 10 s elsewhere."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._started = self._clock.monotonic()
+        self._printed = 0.0
+        self._moved = (0, self._started)
+        self._warned = False
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}"),
+            console=err,
+            disable=not err.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing; the last state stays on the screen."""
+        self._progress.stop()
+
+    def show(self, scopes: Sequence[ScopeProgress]) -> None:
+        """Draw the ledger's figures."""
+        now = self._clock.monotonic()
+        done = sum(scope.done for scope in scopes)
+        idle = any(scope.waiting or scope.state == "paused" for scope in scopes)
+        if done != self._moved[0] or idle:
+            self._moved = (done, now)
+        elif now - self._moved[1] > _QUIET_SECONDS and not self._warned:
+            self._warned = True
+            err.print("[yellow]nothing moves: is a replay worker running? (embedsync worker --role replay)[/]")
+        plain = not err.is_terminal and now - self._printed >= _LINE_SECONDS
+        for scope in scopes:
+            name = short_name(scope.table, scope.column)
+            line = figures(scope, self._rate(name, scope.done, now))
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task(name, total=scope.total, figures="")
+            self._progress.update(self._tasks[name], completed=scope.done, total=scope.total, figures=line)
+            if plain:
+                err.print(f"{name}  {line}", soft_wrap=True, markup=False)
+        if plain:
+            self._printed = now
+
+    def _rate(self, name: str, done: int, now: float) -> float | None:
+        """Rows per second over the last half minute that was watched; what was done before does not count."""
+        seen = self._seen.setdefault(name, deque())
+        seen.append((now, done))
+        while now - seen[0][0] > _WINDOW_SECONDS:
+            seen.popleft()
+        since, before = seen[0]
+        return (done - before) / (now - since) if now > since and done > before else None
+
+
+def figures(scope: ScopeProgress, rate: float | None) -> str:
+    """`431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3  waiting: live lag 41s > 30s`."""
+    parts = [f"{scope.done:,}/{scope.total:,}", f"{int(100 * scope.done / scope.total)}%" if scope.total else "100%"]
+    if rate:
+        parts.append(f"{rate:,.0f} rows/s")
+        if scope.done < scope.total:
+            parts.append(f"ETA {eta((scope.total - scope.done) / rate)}")
+    counts = (
+        ("current", scope.current),
+        ("deferred", scope.deferred),
+        ("quarantined", scope.quarantined),
+        ("failed", scope.failed),
+        ("obsolete", scope.obsolete),
+    )
+    parts += [f"{label} {value:,}" for label, value in counts if value]
+    if not scope.enumerated:
+        parts.append(f"enumerated {scope.sent:,}")
+    if scope.state not in ("running", "done"):
+        parts.append(scope.state)
+    if scope.waiting:
+        parts.append(f"waiting: {scope.waiting}")
+    return "  ".join(parts)
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """The verdict on stdout."""
+    heads = ("TABLE", "COLUMN", "SENT", "EMBEDDED", "CURRENT", "BLANK", "CHANGED", "DEFERRED", "QUARANTINED", "FAILED")
+    table = Table(*heads, box=None)
+    for s in outcome.progress:
+        counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.quarantined, s.failed)
+        table.add_row(s.table, s.column, *(number(count) for count in counts))
+    if outcome.progress:
+        out.print(table)
+    style = "green" if outcome.is_true else "red"
+    name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
+    out.print(f"[{style}]{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank[/]", soft_wrap=True)
+
+
+def show_statuses(statuses: Sequence[RunStatus]) -> None:
+    """Runs on stdout, a line per column; what is narrowed, limited or waiting in words below."""
+    table = Table("RUN", "STATE", "ASKED", "BY", "TABLE", "PROGRESS", box=None)
+    for status in statuses:
+        run = status.run
+        for i, scope in enumerate(status.progress):
+            heads = (str(run.run), run.state, run.request.options, run.request.requested_by) if i == 0 else ("",) * 4
+            table.add_row(*heads, short_name(scope.table, scope.column), figures(scope, status.speed))
+    out.print(table)
+    for status in statuses:
+        for line in _limits(status):
+            out.print(f"run {status.run.run}: {line}", soft_wrap=True, markup=False)
+
+
+def _limits(status: RunStatus) -> list[str]:
+    run, lines = status.run, []
+    if run.waiting:
+        lines.append(f"waiting for {eta(run.waiting_seconds or 0)}: {run.waiting}")
+    if run.request.rate is not None and run.finished_at is None:
+        lines.append(f"at most {run.request.rate:g} rows/s")
+    if run.request.max_live_lag is not None and run.finished_at is None:
+        lines.append(f"waits while a live change is older than {run.request.max_live_lag:g} s")
+    if run.state == "paused":
+        lines.append(f"paused: embedsync replay resume {run.run}")
+    if any(not scope.enumerated for scope in status.progress) and run.state == "running":
+        lines.append(f"not all keys are enumerated; if its command is gone: embedsync replay resume {run.run}")
+    return lines

@@ -1,0 +1,187 @@
+"""`embedsync verify`: arguments and printing only; the work is in streams/verify.py."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from connectors.kafka.outbox import KafkaOutbox
+from connectors.postgres.audit import Audit
+from connectors.postgres.session import Session
+from schemas.settings import Settings
+from schemas.truth import FINDINGS, STATES, Truth, verdict
+from streams import embedders
+from streams.cli.output import Format, OutputOption, err, number, out, print_json
+from streams.cli.replay_page import Bars, announce
+from streams.embedders import Embedders
+from streams.replay import Replay
+from streams.verify import Checked, Verify
+
+
+def verify(
+    ctx: typer.Context,
+    deep: Annotated[
+        str | None, typer.Option(metavar="N|all", help="embed N random current rows per table again, and compare")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="send what is untrue to replay, and check again")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="with --repair: say what would be done, do nothing")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Check that every vector is true, and exit 1 while one is not.
+
+    True is a row that is current, blank, or in quarantine with its reason. Beside the states of `embedsync status`,
+    vectors are counted that have the wrong dimension, are not finite or not of unit length, say no provenance, or name
+    a model that this database never wanted. Reads every vector once.
+
+    A vector that was overwritten by hand with another one of unit length looks right, since its text has not changed.
+    Only --deep finds it: it embeds texts again and reports every cosine under 0.999. A sample finds such a vector with
+    luck only; --deep all checks every row, which takes as long as embedding the table. The configured model must be
+    the one that the tables want. Nothing is known about changes on their way: rows that wait for the worker count as
+    stale.
+
+    --repair takes the hash from untrue vectors, which stay readable, replays all that is stale, and checks again. At
+    least one replay worker must run: `embedsync worker`.
+
+    Examples:
+      embedsync verify
+      embedsync verify --deep 1000 -t public.questions
+      embedsync verify --deep all --repair
+      embedsync verify -o json | jq .true
+    """
+    if dry_run and not repair:
+        raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
+    count = _count(deep)
+    settings: Settings = ctx.obj()
+    session = Session(settings.postgres.dsn, role="verify")
+    audit = Audit(settings.postgres)
+    checks = Verify(settings, audit, session, table or [])
+    models = embedders.for_targets(settings, session, checks.targets) if deep is not None else None
+    draw = secrets.randbits(31) if seed is None else seed
+    found = checks.scan()
+    if models is not None:
+        with _bars() as progress:
+            found = checks.deep(found, models, count, draw, progress)
+    report: dict[str, Any] = {"seed": draw} if models else {}
+    if repair and not all(truth.is_true for truth in found):
+        if output is Format.TABLE:
+            _print(found)
+        report["repair"] = _plan(found)
+        if dry_run:
+            _tell_plan(found)
+        else:
+            found, report["repair"] = _repair(settings, session, checks, found, models)
+    true = all(truth.is_true for truth in found)
+    if output is Format.JSON:
+        tables = [truth.to_json() for truth in found]
+        print_json({"tables": tables, "true": true, "verdict": verdict(found), **report})
+    elif not (repair and dry_run and not true):
+        _print(found)
+    raise typer.Exit(0 if true else 1)
+
+
+def _count(deep: str | None) -> int | None:
+    if deep is None or deep == "all":
+        return None
+    if not deep.isascii() or not deep.isdigit() or int(deep) == 0:
+        raise typer.BadParameter(f"{deep!r} is neither a number of rows nor all", param_hint="--deep")
+    return int(deep)
+
+
+def _repair(
+    settings: Settings, session: Session, checks: Verify, found: Sequence[Truth], models: Embedders | None
+) -> tuple[list[Truth], dict[str, Any]]:
+    replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
+    try:
+        with Bars() as bars:
+            disowned, outcome = checks.repair(found, replay, announce, bars.show)
+    except KeyboardInterrupt:
+        err.print("no longer watched: the workers go on; `embedsync replay run` takes it up again")
+        raise typer.Exit(130) from None
+    err.print(f"{disowned:,} vectors lost their hash; checking again", soft_wrap=True)
+    done = {**_plan(found), "hashes_removed": disowned, "run": str(outcome.run) if outcome.run else None}
+    return checks.again(found, models), done
+
+
+def _plan(found: Sequence[Truth]) -> dict[str, Any]:
+    return {
+        "to_remove": sum(truth.disowned for truth in found),
+        "to_replay": sum(truth.untrue - truth.disowned for truth in found),
+    }
+
+
+def _tell_plan(found: Sequence[Truth]) -> None:
+    for truth in found:
+        if truth.untrue:
+            name = f"{truth.table}.{truth.column}"
+            stale = truth.untrue - truth.disowned
+            err.print(
+                f"would take the hash from {truth.disowned:,} vectors of {name}, which stay readable, and replay them "
+                f"with {stale:,} rows that are missing or stale",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+@contextmanager
+def _bars() -> Iterator[Checked]:
+    """Progress of the comparison on stderr, on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, wanted: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=wanted)
+            progress.update(tasks[name], completed=done)
+
+        yield show
+
+
+def _print(found: Sequence[Truth]) -> None:
+    names = [name for name in FINDINGS if any(truth.count(name) for truth in found)]
+    table = Table("TABLE", "COLUMN", "ROWS", *(_title(name) for name in (*STATES, *names)), box=None)
+    for truth in found:
+        counts = (truth.rows, *(truth.count(name) for name in (*STATES, *names)))
+        table.add_row(truth.table, truth.column, *map(number, counts))
+    out.print(table)
+    for truth in found:
+        for name, keys in truth.samples.items():
+            shown = " ".join(",".join(key) for key in keys)
+            _line(f"{truth.table}.{truth.column}: {_title(name).lower()}: {shown}")
+        _print_deep(truth)
+    style = "green" if all(truth.is_true for truth in found) else "red"
+    out.print(f"[{style}]{verdict(found)}[/]", soft_wrap=True)
+
+
+def _print_deep(truth: Truth) -> None:
+    if truth.deep is None:
+        return
+    name = f"{truth.table}.{truth.column}"
+    lowest, mean = (_cosine(value) for value in (truth.deep.lowest_cosine, truth.deep.mean_cosine))
+    _line(f"{name}: {truth.deep.checked:,} compared, lowest cosine {lowest}, mean {mean}")
+    for row in truth.deep.untrue:
+        _line(f"{name}: row {','.join(row.key)} has another vector than its text makes: cosine {_cosine(row.cosine)}")
+    for count, what in ((truth.deep.skipped, "changed meanwhile"), (truth.deep.refused, "not taken by the model now")):
+        if count:
+            _line(f"{name}: {count:,} not compared: {what}")
+
+
+def _line(text: str) -> None:
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def _title(name: str) -> str:
+    return name.upper().replace("_", "-")
+
+
+def _cosine(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6f}"

@@ -1,0 +1,163 @@
+"""`embedsync doctor`: every precondition looked at, one line each, with the command that mends it.
+
+The rules stand where `init` has them; here it is decided who is asked, how long, and what depends on what.
+
+Hazards:
+- All services are asked at once and given up after ANSWER_SECONDS each: a doctor that hangs with the patient is none.
+- What could not be looked at is unknown, and never ok.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from connectors.debezium import Connect, connector_config, database_of
+from connectors.kafka import checkup as kafka
+from connectors.models import ModelFacts, describe_model
+from connectors.models.process_memory import available_bytes
+from connectors.ports import Clock
+from connectors.postgres import capture
+from connectors.postgres import checkup as postgres
+from connectors.postgres.server import ORIGIN_FILTER_FROM
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.settings import Settings
+from streams.inquiry import Inquiry
+
+ANSWER_SECONDS = 15.0
+INIT = "embedsync init"
+_WEIGHTS = (".safetensors", ".bin", ".onnx")
+_SECRET = {"database.user", "database.password", "database.sslmode"}
+"""Of the role that ran `init`, which need not be the one that asks."""
+
+T = TypeVar("T")
+
+
+def examine(settings: Settings, clock: Clock) -> list[Finding]:
+    """Look at everything.
+
+    Returns:
+        the findings, in the order in which a change meets the parts.
+    """
+    names = ", ".join(table.name for table in settings.tables)
+    findings = [ok("settings", f"valid, for {names}") if names else _no_tables()]
+    broker: Inquiry[list[Finding] | None] = Inquiry(lambda: kafka.run(settings, clock))
+    capturing: Inquiry[_Connector | None] = Inquiry(lambda: _connect(settings, clock))
+    model: Inquiry[ModelFacts | None] = Inquiry(lambda: describe_model(settings.model))
+    for question in (broker, capturing, model):
+        question.start()
+    facts, said = _answer("model", model, "reading the model's files takes too long")
+    findings += said or list(_model(facts))
+    made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
+    wanted = postgres.Wanted(settings.model.name, facts.record if facts else None, made)
+    database: Inquiry[postgres.Checkup | None] = Inquiry(lambda: _database(settings, wanted))
+    database.start()
+    seen, said = _answer("Postgres", database, "Postgres does not answer in time")
+    findings += said if seen is None else seen.findings
+    if seen is None:
+        checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat")
+        findings += [unknown(check, "Postgres does not answer") for check in checks]
+    topics, said = _answer("Kafka", broker, "Kafka does not answer in time")
+    findings += topics or [*said, unknown("topics", "Kafka does not answer"), unknown("workers", "likewise")]
+    connector, said = _answer("Kafka Connect", capturing, "Kafka Connect does not answer in time")
+    if connector is None:
+        return [*findings, *said, unknown("connector", "Kafka Connect does not answer")]
+    return [*findings, *connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
+
+
+class _Connector:
+    """What Kafka Connect says about the connector."""
+
+    def __init__(self, connect: Connect, settings: Settings) -> None:
+        name = settings.connector
+        connect.check()
+        self.status = connect.status(name)
+        self.config = connect.config(name)
+        self.offset = connect.offset(name)
+        self.findings = [ok("Kafka Connect", f"answers at {connect.shown}"), self._finding(f"connector {name}")]
+
+    def _finding(self, check: str) -> Finding:
+        if self.status is None:
+            return problem(check, "is not known to Kafka Connect: nothing is captured", INIT)
+        if self.status.error is not None:
+            return problem(check, f"failed: {self.status.error}", "mend that, then embedsync init")
+        if not self.status.is_running:
+            return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
+        return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
+
+
+def _no_tables() -> Finding:
+    return problem("settings", "no table is configured", "add [[tables]] with name and text to embedsync.toml")
+
+
+def _answer(check: str, question: Inquiry[T | None], late: str) -> tuple[T | None, list[Finding]]:
+    """The answer, or what there is to say in its place."""
+    try:
+        answer = question.answer(ANSWER_SECONDS)
+    except EmbedsyncError as error:
+        return None, [problem(check, error.message, error.fix)]
+    return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)")]
+
+
+def _model(facts: ModelFacts | None) -> Iterator[Finding]:
+    if facts is None:
+        return
+    if facts.problem is not None or not facts.present:
+        yield problem("model", facts.problem or f"the files of {facts.name} are not here", "embedsync model pull")
+        return
+    yield ok("model", f"{facts.model_id}, {facts.dimensions} dimensions; its files are here")
+    folder = facts.location
+    if folder is None or not folder.is_dir():
+        return
+    weights = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in _WEIGHTS)
+    free = available_bytes()
+    if free is None:
+        yield unknown("memory", "this system does not tell")
+        return
+    said = f"{free / 2**30:.1f} GiB available, the weights are {weights / 2**30:.1f} GiB"
+    if free < weights:
+        yield warning("memory", said, "free memory on this machine; a worker that runs already has its own")
+    else:
+        yield ok("memory", said)
+
+
+def _database(settings: Settings, wanted: postgres.Wanted) -> postgres.Checkup:
+    session = Session(settings.postgres.dsn, role="doctor")
+    try:
+        return postgres.run(session, settings, wanted)
+    finally:
+        session.close()
+
+
+def _connect(settings: Settings, clock: Clock) -> _Connector:
+    connect = Connect(settings.connect.url, clock)
+    try:
+        return _Connector(connect, settings)
+    finally:
+        connect.close()
+
+
+def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[Finding]:
+    """The connector against the database: its configuration, and the place where it stopped."""
+    check = f"configuration of {settings.connector}"
+    if connector.config is None or connector.status is None:
+        return
+    if seen is None or len(seen.tables) < len(settings.tables):
+        yield unknown(check, "the tables in Postgres are not known")
+        return
+    database = database_of(settings, seen.parameters, None)
+    wanted = connector_config(
+        settings, database, [examined.target for examined in seen.tables],
+        origin_filter=seen.server.major >= ORIGIN_FILTER_FROM, heartbeat_query=capture.HEARTBEAT_QUERY,
+    )  # fmt: skip
+    there = {key: value for key, value in connector.config.items() if key != "name"}
+    differing = sorted(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
+    differing = [key for key in differing if key not in _SECRET]
+    if differing:
+        yield problem(check, f"differs from the settings in {', '.join(differing)}", INIT)
+    else:
+        yield ok(check, "is what the settings ask for")
+    starts, read = seen.slot_position, connector.offset
+    if not connector.status.is_running and starts is not None and read is not None and read < starts:
+        gone = "starts after the place where the connector stopped: it was made anew, and changes were missed"
+        yield problem(f"slot {settings.slot}", gone, INIT)

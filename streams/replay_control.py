@@ -1,0 +1,108 @@
+"""Steering a run from any shell on any host: find it, pause, resume, cancel, limit it, and say how it is.
+
+Everything goes through the ledger; the workers look there between micro-batches.
+
+Hazard: a paused run's chunks leave the topic (the workers give them back), so a resume has to send them again and needs
+Kafka; a pause or a cancel does not.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.postgres.ledger import RunLedger
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.replay import UNFINISHED, Run, ScopeProgress
+from streams.replay import Replay
+
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run, how far each of its columns is, and rows per second just now (None: nothing was finished lately)."""
+
+    run: Run
+    progress: tuple[ScopeProgress, ...]
+    speed: float | None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Until all is handled at this speed; None when that is not known, or nobody works on it."""
+        left = sum(scope.total - scope.done for scope in self.progress)
+        if self.run.state != "running" or self.run.waiting or not self.speed:
+            return None
+        return left / self.speed
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return self.run.to_json() | {
+            "rows_per_second": self.speed,
+            "eta_seconds": self.eta_seconds,
+            "columns": [scope.to_json() for scope in self.progress],
+        }
+
+
+class Control:
+    """Steers runs by their id or the beginning of it."""
+
+    def __init__(self, session: Session) -> None:
+        """Use this connection."""
+        self._ledger = RunLedger(session)
+
+    def find(self, prefix: str | None, *, unfinished: bool = True) -> Run:
+        """The run whose id begins like this; with None the only unfinished one.
+
+        Raises:
+            EmbedsyncError: there is none, or more than one.
+        """
+        found = self._ledger.find((prefix or "").lower(), unfinished=unfinished or prefix is None)
+        if len(found) == 1:
+            return found[0]
+        kind = "unfinished run" if unfinished or prefix is None else "run"
+        if not found:
+            named = f" {prefix}" if prefix else ""
+            raise EmbedsyncError(f"there is no {kind}{named}", fix="see `embedsync replay status`")
+        ids = ", ".join(str(run.run) for run in found)
+        raise EmbedsyncError(f"{len(found)} runs fit ({ids})", fix="name one of them")
+
+    def pause(self, prefix: str | None) -> Run:
+        """Stop work on a run after the micro-batches in hand; rows done stay done."""
+        run = self.find(prefix)
+        if run.state != "paused" and not self._ledger.set_state(run.run, "paused", after=("running",)):
+            raise EmbedsyncError(f"run {run.run} is {run.state}", fix="see `embedsync replay status`")
+        return run
+
+    def resume(self, prefix: str | None, replay: Replay) -> Run:
+        """Go on with a paused run: what was given back or never sent is sent, what is not enumerated is enumerated."""
+        run = self.find(prefix)
+        if not self._ledger.set_state(run.run, "running", after=("paused", "running")):
+            raise EmbedsyncError(f"run {run.run} is {run.state}", fix="see `embedsync replay status`")
+        replay.feed(run.run)
+        return run
+
+    def cancel(self, prefix: str | None) -> Run:
+        """End a run: its remaining chunks are skipped, rows done stay done."""
+        run = self.find(prefix)
+        if not self._ledger.set_state(run.run, "cancelled", after=UNFINISHED):
+            raise EmbedsyncError(f"there is no unfinished run {run.run}", fix="see `embedsync replay status`")
+        return run
+
+    def limit(self, prefix: str | None, limits: dict[str, float | None]) -> Run:
+        """Change `rate` and `max_live_lag` of an unfinished run; None lifts the limit, or means the setting's."""
+        run = self.find(prefix)
+        if not self._ledger.set_limits(run.run, limits):
+            raise EmbedsyncError(f"there is no unfinished run {run.run}", fix="see `embedsync replay status`")
+        return run
+
+    def statuses(self, prefix: str | None) -> list[RunStatus]:
+        """The run named; or all that are unfinished, and the last few others."""
+        if prefix is not None:
+            return [self._status(self.find(prefix, unfinished=False))]
+        open_runs = self._ledger.find(unfinished=True)
+        others = [run for run in self._ledger.find(limit=_LISTED) if run.state not in UNFINISHED]
+        return [self._status(run) for run in (*open_runs, *others)]
+
+    def _status(self, run: Run) -> RunStatus:
+        speed = self._ledger.speed(run.run) if run.state == "running" else None
+        return RunStatus(run, tuple(self._ledger.progress(run.run)), speed)

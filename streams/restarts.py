@@ -1,0 +1,145 @@
+"""Restarts of a connector that failed: the first failure is often the last one of a database that went away.
+
+A failure that comes back for the same reason is left after `keeper.restart_attempts` restarts, and reported; another
+reason, or a connector that ran for a minute, starts afresh. A reason that says that a service is away is never left:
+it is tried for as long as it stays, at most once a minute.
+
+Hazard: a connector that somebody paused or stopped is left alone; one that is missing is reported, and made by
+`embedsync init` alone.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from connectors.debezium import ConnectorStatus
+from connectors.ports import Clock
+from schemas import metrics
+from schemas.settings import KeeperSettings
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE = 1.0  # seconds, doubled each time
+_LONGEST_PAUSE = 60.0
+_SOUND_SECONDS = 60.0
+"""A connector that has run for this long has recovered; failing after it is a new failure."""
+_MISSING_SECONDS = 30.0
+"""Connect does not know its connectors for a moment after it started."""
+_CHANGING = re.compile(r"\b[0-9A-F]+/[0-9A-F]+\b|0x[0-9a-fA-F]+|\d+")
+_AWAY = re.compile(
+    r"connection (to \S+ )?(refused|reset|attempt failed|has been closed|timed out)|could not connect|unknown ?host|"
+    r"starting up|shutting down|recovery mode|terminating connection|i/o error|timed? ?out|broken pipe|"
+    r"is active for pid|too many clients|failed to (start|create|obtain).* connection",
+    re.IGNORECASE,
+)
+
+
+class Connector(Protocol):
+    """The part of `connectors.debezium.Connect` that is needed here. May raise TransientError."""
+
+    def status(self, name: str) -> ConnectorStatus | None:
+        """State of a connector and its tasks; None when there is none of that name."""
+        ...
+
+    def restart(self, name: str) -> None:
+        """Restart a connector and its tasks."""
+        ...
+
+
+@dataclass(slots=True)
+class _Failure:
+    """A failure that is being dealt with. `restarted` is a monotonic time."""
+
+    kind: str
+    attempts: int = 0
+    restarted: float = float("-inf")
+    left: bool = False
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs each time: positions, process ids, transaction ids."""
+    return _CHANGING.sub("#", reason)
+
+
+def is_away(reason: str) -> bool:
+    """Whether a reason says that a service did not answer, rather than that something is wrong."""
+    return _AWAY.search(reason) is not None
+
+
+class Restarts:
+    """Watches one connector; driven from outside by `tick`."""
+
+    def __init__(self, settings: KeeperSettings, connect: Connector, name: str, clock: Clock) -> None:
+        """Join the parts; `name` is the connector's."""
+        self._settings = settings
+        self._connect = connect
+        self._name = name
+        self._clock = clock
+        self._failure: _Failure | None = None
+        self._missing_since: float | None = None
+        self._told_missing = False
+
+    def tick(self) -> None:
+        """Read the connector's state, and restart it if it failed and it is time to.
+
+        Raises:
+            TransientError: Kafka Connect does not answer.
+        """
+        status = self._connect.status(self._name)
+        now = self._clock.monotonic()
+        if status is None:
+            self._missing(now)
+            return
+        self._missing_since, self._told_missing = None, False
+        if status.error is not None:
+            self._failed(status.error, now)
+        elif status.is_running:
+            self._runs(now)
+
+    def forget(self) -> None:
+        """Somebody else is the keeper now."""
+        self._failure = None
+
+    def _missing(self, now: float) -> None:
+        if self._missing_since is None:
+            self._missing_since = now
+        elif now - self._missing_since >= _MISSING_SECONDS and not self._told_missing:
+            self._told_missing = True
+            log.critical("Kafka Connect does not know the connector: embedsync init", connector=self._name)
+
+    def _failed(self, reason: str, now: float) -> None:
+        kind = kind_of(reason)
+        if self._failure is None or self._failure.kind != kind:
+            self._failure = _Failure(kind)
+            metrics.CONNECTOR_LEFT.labels(self._name).set(0)
+        failure = self._failure
+        if failure.left or now < failure.restarted + _pause(failure.attempts):
+            return
+        if not self._settings.restart_connector or (
+            failure.attempts >= self._settings.restart_attempts and not is_away(reason)
+        ):
+            failure.left = True
+            metrics.CONNECTOR_LEFT.labels(self._name).set(1)
+            log.critical("the connector failed and is left: mend that, then run `embedsync init`",
+                         connector=self._name, reason=reason, restarts=failure.attempts)  # fmt: skip
+            return
+        self._connect.restart(self._name)
+        failure.attempts += 1
+        failure.restarted = now
+        metrics.CONNECTOR_RESTARTS.labels(self._name).inc()
+        log.warning("the connector failed and is restarted", connector=self._name, reason=reason,
+                    attempt=failure.attempts)  # fmt: skip
+
+    def _runs(self, now: float) -> None:
+        failure = self._failure
+        if failure is not None and (failure.left or now - failure.restarted >= _SOUND_SECONDS):
+            log.info("the connector runs again", connector=self._name, restarts=failure.attempts)
+            metrics.CONNECTOR_LEFT.labels(self._name).set(0)
+            self._failure = None
+
+
+def _pause(attempts: int) -> float:
+    """Seconds between the restart before and the next one; none before the first."""
+    return 0.0 if attempts == 0 else min(_FIRST_PAUSE * 2.0 ** (attempts - 1), _LONGEST_PAUSE)

@@ -1,0 +1,179 @@
+"""`embedsync verify`: is every vector what embedsync promises? And the repair of those that are not.
+
+A scan finds what the database can tell by itself. `deep` makes vectors of current rows again and compares: only that
+finds a vector that was overwritten by another of unit length.
+
+Repair takes the hash away from untrue vectors, so that they count as stale, and runs a replay over what is stale. The
+writes carry the worker's replication origin: through the live lane a large repair would hold up live changes.
+
+Hazard: nothing is known about changes that are on their way. On busy tables rows that wait for the worker are counted
+as untrue, as they are.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from connectors.ports import Embedder
+from connectors.postgres.audit import Audit
+from connectors.postgres.ledger import RunLedger
+from connectors.postgres.session import Session
+from schemas.document import Vector
+from schemas.errors import EmbedsyncError
+from schemas.settings import Settings
+from schemas.table import Key
+from schemas.target import Target
+from schemas.truth import Deep, Truth
+from streams import bisect
+from streams import targets as target_rules
+from streams.embedders import Embedders
+from streams.replay import Outcome, Replay, Started, Watch
+
+Checked = Callable[[str, int, int], None]
+"""Called with the column's name, the rows compared so far, and how many there are to compare."""
+
+
+class Verify:
+    """Checks and repairs the configured tables."""
+
+    def __init__(self, settings: Settings, audit: Audit, session: Session, tables: Sequence[str]) -> None:
+        """Find the targets.
+
+        Raises:
+            ConfigurationError: a table is not configured, or not known to the database yet.
+        """
+        self._batch = settings.model.batch_size
+        self._audit = audit
+        self._ledger = RunLedger(session)
+        self.targets = target_rules.choose(settings, session, tables)
+
+    def scan(self) -> list[Truth]:
+        """Judge every row by what the database can tell."""
+        return [
+            Truth(str(target.table), target.column, target.model, tuple(self._audit.scan(target)))
+            for target in self.targets
+        ]
+
+    def deep(
+        self, found: Sequence[Truth], models: Embedders, count: int | None, seed: int, watch: Checked
+    ) -> list[Truth]:
+        """Make vectors of current rows again and compare them with the stored ones.
+
+        Args:
+            found: what `scan` returned.
+            models: those that the columns want.
+            count: rows drawn at random from each table; None: every row.
+            seed: equal seeds draw equal rows of a table that did not change.
+            watch: told of the progress.
+
+        Raises:
+            TargetMismatch: a column wants another model.
+            EmbedsyncError: the model takes no text.
+        """
+        return [
+            replace(truth, deep=self._compare_drawn(target, truth, models.of(target.model), count, seed, watch))
+            for target, truth in zip(self.targets, found, strict=True)
+        ]
+
+    def again(self, before: Sequence[Truth], models: Embedders | None) -> list[Truth]:
+        """Check after a repair: every row by what the database can tell, and those compared before that were untrue."""
+        found = self.scan()
+        if models is None:
+            return found
+        return [
+            replace(
+                truth,
+                deep=self._compare(
+                    target, models.of(target.model), [[row.key for row in old.deep.untrue]], lambda _: None
+                ),
+            )
+            if old.deep
+            else truth
+            for target, truth, old in zip(self.targets, found, before, strict=True)
+        ]
+
+    def refuse_unfinished_replay(self) -> None:
+        """Let a repair begin only when no replay of these columns is unfinished.
+
+        That run has passed some keys already and would leave out the rows that a repair makes stale behind it.
+
+        Raises:
+            EmbedsyncError: with the run and what to do.
+        """
+        for run in self._ledger.find(columns=[target.name for target in self.targets], unfinished=True, limit=1):
+            raise EmbedsyncError(
+                f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} is not finished: nothing "
+                "was repaired",
+                fix=f"call `embedsync replay run {run.request.options}` or `embedsync replay cancel {run.run}`, then "
+                "repeat",
+            )
+
+    def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, Outcome]:
+        """Make every untrue row stale, and replay what is stale to the end.
+
+        Args:
+            found: what the check found.
+            replay: runs the replay.
+            started: told of the run.
+            watch: told of the ledger's progress.
+
+        Returns:
+            how many vectors lost their hash, and what the run came to.
+
+        Raises:
+            EmbedsyncError: a replay of these columns is not finished; nothing was changed.
+        """
+        self.refuse_unfinished_replay()
+        disowned = 0
+        for target, truth in zip(self.targets, found, strict=True):
+            if truth.disowned:
+                disowned += self._audit.disown_damaged(target)
+            if truth.deep and truth.deep.untrue:
+                disowned += self._audit.disown(target, [(row.key, row.digest) for row in truth.deep.untrue])
+        names = list(dict.fromkeys(str(target.table) for target in self.targets))
+        return disowned, replay.run("stale", names, started, watch)
+
+    def _compare_drawn(
+        self, target: Target, truth: Truth, embedder: Embedder, count: int | None, seed: int, watch: Checked
+    ) -> Deep:
+        current = truth.count("current")
+        wanted = current if count is None else min(count, current)
+        pages: Iterable[list[Key]]
+        if count is None or count >= current:
+            pages = self._audit.all_current(target)
+        else:
+            pages = [self._audit.draw(target, count, current, seed)]
+        return self._compare(target, embedder, pages, lambda done: watch(target.name, done, wanted))
+
+    def _compare(
+        self, target: Target, embedder: Embedder, pages: Iterable[Sequence[Key]], watch: Callable[[int], None]
+    ) -> Deep:
+        deep = Deep()
+        for keys in _batches(pages, self._batch):
+            rows = self._audit.vectors(target, keys)
+            deep.skipped += len(keys) - len(rows)
+            encoded = bisect.encode(embedder, [text for _, text, _, _ in rows], target.dimensions)
+            deep.refused += len(encoded.refused)
+            for position, vector in encoded.vectors.items():
+                key, _, numbers, digest = rows[position]
+                deep.add(key, cosine(np.array(numbers, np.float32), vector), digest)
+            watch(deep.checked + deep.skipped + deep.refused)
+        return deep
+
+
+def cosine(stored: Vector, made: Vector) -> float | None:
+    """Cosine of two vectors float32[n], -1 to 1; None when lengths differ or one has no direction."""
+    if stored.shape != made.shape:
+        return None
+    a, b = stored.astype(np.float64), made.astype(np.float64)
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if not np.isfinite(lengths) or lengths == 0:
+        return None
+    return float(np.dot(a, b)) / lengths
+
+
+def _batches(pages: Iterable[Sequence[Key]], size: int) -> Iterator[Sequence[Key]]:
+    for keys in pages:
+        for start in range(0, len(keys), size):
+            yield keys[start : start + size]

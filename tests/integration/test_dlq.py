@@ -1,0 +1,151 @@
+"""Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `embedsync dlq`."""
+
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from typer.testing import CliRunner
+
+from connectors.clock import SystemClock
+from connectors.kafka.offsets import KafkaOffsets
+from connectors.kafka.outbox import KafkaOutbox, client_config
+from schemas.dead_letter import Failure, row_id
+from schemas.errors import PoisonEvent
+from schemas.record import Record
+from streams.cli.main import app
+from tests.integration.test_malformed import good, letters, produce
+from tests.support.malformed import Event
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+BAD = Event("bad", b"k", b"\x00 not an event", [("a", b"1"), ("a", b"2")])
+
+
+def committed(place: Workplace) -> dict[int | None, int]:
+    """The live group's committed offset by partition of the change topic; 0 without a commit."""
+    topic = f"{place.settings.kafka.topic_prefix}.public.questions"
+    group = KafkaOffsets(place.settings, SystemClock()).read({place.settings.live_group: [topic]})
+    return {p.partition: p.current_offset or 0 for p in group[place.settings.live_group].partitions}
+
+
+def moved(place: Workplace) -> set[tuple[int, int]]:
+    """Partition and offset of every event that has a dead letter."""
+    return {(d.original.partition, d.original.offset) for d in letters(place) if d.original}
+
+
+def limit_dead_letters(place: Workplace, size: int) -> None:
+    """Let the broker refuse dead letters that are larger."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, place.settings.dead_letter_topic, incremental_configs=[entry])
+    admin = AdminClient(client_config(place.settings))
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()
+
+
+def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
+    """A wrong topic: exit 70 and one sentence; no offset passes an event that is not handled; mended, it goes on."""
+    ready.with_settings(dead_letters={"most_in_a_row": 20}, live={"batch_size": 10})
+    ready.execute("INSERT INTO questions (question) VALUES ('x')")
+    placed = produce(ready, [BAD] * 90)
+    worker = ready.start("worker", "--role", "live", log="live")
+    assert worker.wait(60) == 70
+    assert "events in a row of topic" in ready.log("live")
+    assert "embedsync dlq list" in ready.log("live")
+    assert "Traceback" not in ready.log("live")
+    there, dead = committed(ready), moved(ready)
+    assert len(dead) <= 20
+    bad = {(partition, offset) for _, partition, offset in placed}
+    assert all(place in dead for place in bad if place[1] < there[place[0]])
+    ready.with_settings(dead_letters={"most_in_a_row": 0, "most_share": 0})
+    ready.start_worker("live")
+    until(lambda: bad <= moved(ready), what="every bad event in the dead letters")
+    ready.wait_current()
+
+
+def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> None:
+    """While the broker refuses dead letters the worker tries again, leaves with 70, and the offset stays."""
+    limit_dead_letters(ready, 100)
+    ready.with_settings(live={"retry_seconds": 1})
+    ((_, partition, offset),) = produce(ready, [BAD])
+    assert ready.start("worker", "--role", "live", log="live").wait(60) == 70
+    assert "trying again" in ready.log("live")
+    assert committed(ready)[partition] <= offset
+    limit_dead_letters(ready, 1_048_588)
+    ready.start_worker("live")
+    until(lambda: (partition, offset) in moved(ready), what="the dead letter")
+
+
+def dlq(place: Workplace, *arguments: str, code: int = 0) -> Any:
+    """Run `embedsync dlq ... -o json`, in this process: a new one would spend seconds on its imports."""
+    done = CliRunner().invoke(app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"])
+    assert done.exit_code == code, f"{done.output}{done.exception!r}"
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def troubled(ready: Workplace) -> Workplace:
+    """One event that stays bad, one that is fine by now, one row in quarantine; both workers run."""
+    ready.start_worker("live")
+    ready.start_worker("replay")
+    ready.execute("INSERT INTO questions (question) VALUES ('one'), ('two')")
+    ready.wait_current()
+    produce(ready, [BAD])
+    until(lambda: moved(ready), what="the dead letter")
+    event = good(1)
+    topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
+    record = Record(topic, 1, 77, event.key, event.value, (("trace", b"7"),))
+    KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
+    ready.execute("SELECT pg_replication_origin_session_setup(%s)", ("embedsync_7",))  # no event tells of this write
+    ready.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " SELECT 'public.questions', 'embedding', '{2}', sha256('two'), embedding_model, 'too odd'"
+        " FROM questions WHERE id = 2"
+    )
+    ready.execute("UPDATE questions SET embedding = NULL, embedding_hash = NULL, embedding_model = NULL WHERE id = 2")
+    ready.execute("SELECT pg_replication_origin_session_reset()")
+    assert ready.coverage()["quarantined"] == 1
+    return ready
+
+
+def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
+    """Both kinds are listed, shown, sent again once with an outcome each, and given up."""
+    topic = f"{troubled.settings.kafka.topic_prefix}.public.questions"
+    row = row_id("public.questions", "embedding", ("2",))
+    fine = f"{topic}/1/77"
+    listed = dlq(troubled, "list")
+    bad = listed[0]["id"]
+    assert [(e["id"], e["kind"], e["table"]) for e in listed] == [
+        (bad, "event", "public.questions"), (fine, "event", "public.questions"), (row, "row", "public.questions"),
+    ]  # fmt: skip
+    assert [e["id"] for e in dlq(troubled, "list", "--reason", "TOO ODD")] == [row]
+    assert dlq(troubled, "list", "--older-than", "1h") == dlq(troubled, "list", "-t", "public.other") == []
+    shown = dlq(troubled, "show", bad)
+    assert shown["event_value"] == "hex:" + BAD.value.hex() if BAD.value else None
+    assert shown["headers"][:2] == [["a", "1"], ["a", "2"]]
+    assert {r["outcome"] for r in dlq(troubled, "redrive", "--all", "--dry-run")} == {"would be sent"}
+    results = {r["id"]: r for r in dlq(troubled, "redrive", "--all", code=1)}
+    assert {i: r["outcome"] for i, r in results.items()} == {
+        bad: "dead-lettered again", fine: "current", row: "current",
+    }  # fmt: skip
+    assert troubled.coverage()["current"] == 2
+    (again,) = dlq(troubled, "list")
+    assert results[bad]["detail"].startswith(again["id"] + ": ")
+    assert dlq(troubled, "redrive", bad)[0]["outcome"] == "already redriven"
+    assert dlq(troubled, "redrive", fine, "--again")[0]["outcome"] == "current"
+    refused = troubled.embedsync("dlq", "redrive", check=False)
+    assert (refused.returncode, "--all" in refused.stderr) == (2, True)
+    assert dlq(troubled, "purge", again["id"], "--yes") == {"deleted": 0, "hidden": 1, "rows": 0}
+    assert dlq(troubled, "list") == []
+    assert len(dlq(troubled, "list", "--handled")) == 3
+    assert dlq(troubled, "purge", "--all", "--yes")["deleted"] == 3
+    assert dlq(troubled, "list", "--handled") == []
+    assert "no dead letters" in troubled.embedsync("dlq", "list").stderr

@@ -1,0 +1,158 @@
+"""`embedsync doctor` on real parts: quiet when all is well, one line with its command for each thing that is not."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+
+from connectors.clock import SystemClock
+from connectors.debezium import Connect
+from schemas.finding import Finding, Level
+from streams import doctor
+from tests.conftest import MakeWorkplace
+from tests.support.init import as_role, setup
+from tests.support.waiting import until
+from tests.support.workplace import CREATE_QUESTIONS, Workplace
+
+pytestmark = pytest.mark.stack
+
+
+TRIGGER = """
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER touches BEFORE UPDATE ON questions FOR EACH ROW EXECUTE FUNCTION touch()
+"""
+BROKEN_INDEX = """
+    CREATE INDEX broken ON questions USING hnsw (embedding vector_cosine_ops);
+    UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass
+"""
+
+
+@pytest.fixture
+def role(stack: Any) -> Iterator[str]:
+    """A role that owns nothing; dropped after the test's database."""
+    name = f"worker_{secrets.token_hex(4)}"
+    owner = psycopg2.connect(stack.postgres_dsn)
+    owner.autocommit = True
+    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
+    yield name
+    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    owner.close()
+
+
+def troubles(place: Workplace) -> list[Finding]:
+    """What is a problem, a warning or unknown, workers apart."""
+    found = doctor.examine(place.settings, SystemClock())
+    return [f for f in found if f.level is not Level.OK and not f.check.endswith("workers")]
+
+
+def test_a_worker_role_finds_nothing_wrong(role: str, make_workplace: MakeWorkplace) -> None:
+    """After `init`, with a worker running, the least-privileged role sees no problem, without admin_dsn: exit 0."""
+    place = make_workplace()
+    place.execute(CREATE_QUESTIONS.format(dimensions=64))
+    setup(as_role(place, role))
+    place.with_settings(postgres={"admin_dsn": None})
+    assert troubles(place) == []
+    said = place.embedsync("doctor", "-o", "json", check=False)
+    report = json.loads(said.stdout)
+    assert said.returncode == 1
+    assert [line["check"] for line in report["findings"] if line["status"] == "problem"] == ["live workers"]
+    place.start_worker("live")
+
+    def well() -> bool:
+        return place.embedsync("doctor", check=False).returncode == 0
+
+    until(well, timeout=60, what="doctor to find no problem")
+
+
+def test_what_is_missing_is_named_with_its_command(ready: Workplace) -> None:
+    """Each thing that is taken away brings its own line, which names the command, and no other."""
+    place = ready
+    assert troubles(place) == []
+    breaks = [
+        ("ALTER TABLE questions REPLICA IDENTITY NOTHING", "ALTER TABLE questions REPLICA IDENTITY DEFAULT",
+         "table public.questions", Level.PROBLEM, "has REPLICA IDENTITY NOTHING", "REPLICA IDENTITY DEFAULT"),
+        ("ALTER TABLE questions RENAME embedded_at TO x", "ALTER TABLE questions RENAME x TO embedded_at",
+         "table public.questions", Level.PROBLEM, "lacks columns", "embedsync init"),
+        (TRIGGER, "DROP FUNCTION touch CASCADE",
+         "table public.questions", Level.WARNING, "touches", None),
+        ("ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat",
+         "ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, questions (id)",
+         "publication embedsync", Level.PROBLEM, "change the publication", "embedsync init"),
+        ("DELETE FROM embedsync.migrations WHERE version = 1",
+         "INSERT INTO embedsync.migrations (version, name) VALUES (1, 'schema')",
+         "schema embedsync", Level.PROBLEM, "apply migration 001", "embedsync init"),
+        (BROKEN_INDEX, "DROP INDEX broken",
+         "index on public.questions.embedding", Level.WARNING, "broken is INVALID", "DROP INDEX CONCURRENTLY broken"),
+    ]  # fmt: skip
+    for broken, mended, check, level, words, fix in breaks:
+        place.execute(broken)
+        found = [f for f in troubles(place) if f.level is not Level.UNKNOWN]
+        place.execute(mended)
+        assert [(f.check, f.level) for f in found] == [(check, level)], broken
+        assert words in found[0].sentence
+        assert (fix or "") in (found[0].fix or ""), found[0]
+    assert troubles(place) == []
+
+
+def test_a_mismatch_of_dimensions_is_diagnosed(ready: Workplace) -> None:
+    """Declared length, what rows hold, what the model makes, and the next command: with and without vectors."""
+    place = ready
+    place.with_settings(model={"dimensions": 128})
+    line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
+    assert line.sentence == "declared vector(64), rows hold no vector yet, lexical makes 128"
+    assert line.fix == 'ALTER TABLE public.questions ALTER COLUMN "embedding" TYPE vector(128); then embedsync init'
+    place.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0, ARRAY[64])::vector)")
+    line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
+    assert "rows hold 64," in line.sentence
+    assert "USING NULL, which drops all vectors at once" in str(line.fix)
+    wanted = next(f for f in troubles(place) if f.check == "model")
+    assert "another one than the database wants" in wanted.sentence
+
+
+def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
+    """A connector that is stopped, configured differently, failed or gone, and a slot that is gone."""
+    place, name, slot = ready, ready.settings.connector, f"slot {ready.settings.slot}"
+    connect = Connect(place.settings.connect.url, SystemClock())
+    config = connect.config(name)
+    assert config is not None
+    connect.stop(name)
+    found = {f.check: f for f in troubles(place)}
+    assert found[f"connector {name}"].sentence == "is STOPPED, tasks []"
+    assert "is read by nobody" in found[slot].sentence
+    connect.register(name, {**config, "poll.interval.ms": "77"})
+    connect.wait_running(name)
+    differs = next(f for f in troubles(place) if f.check == f"configuration of {name}")
+    assert (differs.sentence, differs.fix) == ("differs from the settings in poll.interval.ms", "embedsync init")
+    until(lambda: connect.offset(name), what="the connector to note its position")
+    connect.stop(name)
+    place.execute("SELECT pg_drop_replication_slot(%s)", (place.settings.slot,))
+    found = {f.check: f for f in troubles(place)}
+    assert found[slot] == Finding(slot, Level.PROBLEM, "is not there: nothing is captured", "embedsync init")
+    place.execute("UPDATE embedsync.heartbeat SET at = now() - interval '1 hour'")
+    place.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.settings.slot,))
+    said = [f.sentence for f in troubles(place)]
+    assert any("starts after the place where the connector stopped" in sentence for sentence in said)
+    assert any("the last one is 3,6" in sentence for sentence in said)
+    connect.delete(name)
+    assert any("is not known to Kafka Connect" in f.sentence for f in troubles(place))
+    connect.close()
+
+
+def test_a_service_that_is_away_hides_no_other(ready: Workplace) -> None:
+    """What depends on an absent service is unknown, never ok; the others are looked at all the same."""
+    place = ready
+    place.with_settings(kafka={"bootstrap_servers": "127.0.0.1:1"}, connect={"url": "http://127.0.0.1:1"})
+    found = {f.check: f.level for f in troubles(place)}
+    assert found == {
+        "Kafka": Level.PROBLEM, "topics": Level.UNKNOWN, "Kafka Connect": Level.PROBLEM, "connector": Level.UNKNOWN
+    }  # fmt: skip
+    place.with_settings(kafka=place.own.kafka.model_dump(), connect=place.own.connect.model_dump(),
+                        postgres={"dsn": "postgresql://nobody@127.0.0.1:1/x"})  # fmt: skip
+    found = {f.check: f.level for f in troubles(place)}
+    assert found["Postgres"] is Level.PROBLEM
+    assert found["table public.questions"] is found["slot"] is Level.UNKNOWN
+    assert found[f"configuration of {place.settings.connector}"] is Level.UNKNOWN
+    assert "Kafka" not in found

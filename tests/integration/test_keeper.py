@@ -1,0 +1,120 @@
+"""The keeper on real parts: what was missed heals with nobody calling replay; a failed connector runs again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.clock import SystemClock
+from connectors.debezium import Connect
+from connectors.postgres import statement
+from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+QUICK = {"reconcile_seconds": 2, "stale_seconds": 1, "poll_seconds": 0.5}
+
+
+@pytest.fixture
+def kept(ready: Workplace) -> Workplace:
+    """A workplace after `init` whose keeper looks every two seconds, at rows that are stale for longer than one."""
+    ready.with_settings(keeper=QUICK)
+    return ready
+
+
+@pytest.fixture
+def connect(ready: Workplace) -> Iterator[Connect]:
+    """A client of the stack's Kafka Connect."""
+    client = Connect(ready.settings.connect.url, SystemClock())
+    yield client
+    client.close()
+
+
+def in_secret(place: Workplace, change: str) -> None:
+    """Change rows so that no event comes: under the workers' replication origin."""
+    writer = Session(place.settings.postgres.dsn, role="test")
+    with writer.cursor() as cursor:
+        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+        cursor.execute(change)
+    writer.close()
+
+
+def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> None:
+    """Rows older than `init`, a vector set to NULL by hand, and a lost slot: all become true, nobody calls replay.
+
+    One run per finding, marked as the keeper's; rows in quarantine and blank ones ask for none.
+    """
+    place, name = kept, kept.settings.connector
+    place.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
+    connect.stop(name)
+    place.start_worker("replay")
+    place.wait_current()
+
+    in_secret(place, "UPDATE questions SET embedding = NULL WHERE id = 3")
+    in_secret(place, "UPDATE questions SET question = 'edited in secret' WHERE id = 4")
+    assert place.coverage()["missing"] == 1
+    place.wait_current()
+
+    drop = Statement("drop the slot", f"SELECT pg_drop_replication_slot('{place.settings.slot}')")
+    statement.run(place.session, drop, lock_seconds=2, clock=SystemClock())
+    place.execute("UPDATE questions SET question = 'while there was no slot' WHERE id = 5")
+    said = place.embedsync("init").stderr
+    assert "was gone and is made anew: changes made while there was no slot were not captured" in said
+    place.wait_current()
+    assert place.value("SELECT embedding_hash = sha256(convert_to(question, 'UTF8')) FROM questions WHERE id = 5")
+
+    runs = place.execute(
+        "SELECT requested_by, scope, expected FROM embedsync.replays JOIN embedsync.replay_scopes USING (run)"
+    )
+    assert {(maker, scope) for maker, scope, _ in runs} == {("keeper", "stale")}
+    assert 3 <= len(runs) <= 4
+    until(lambda: place.value("SELECT count(*) FROM embedsync.replays WHERE state <> 'done'") == 0, what="runs to end")
+    assert "rows stayed stale and are sent through replay" in place.log("replay")
+    looked = place.value("SELECT reconciled_at FROM embedsync.keeper")
+    until(lambda: place.value("SELECT reconciled_at FROM embedsync.keeper") > looked, what="another look")
+    assert place.value("SELECT count(*) FROM embedsync.replays") == len(runs)
+
+
+def test_one_keeper_per_database(kept: Workplace) -> None:
+    """The lock is free for one of two workers, and free again for the other when the first is gone."""
+    first, second = (Session(kept.settings.postgres.dsn, role="test") for _ in range(2))
+    mine, other = KeeperDesk(first), KeeperDesk(second)
+    assert mine.is_mine()
+    assert not other.is_mine()
+    assert mine.is_mine()
+    pid = first.connection().info.backend_pid
+    kept.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    until(other.is_mine, what="the other worker to become the keeper")
+    second.close()
+    first.close()
+
+
+def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> None:
+    """A task that failed is restarted; when the cause was mended meanwhile, changes are captured again."""
+    place, name = kept, kept.settings.connector
+    connect.stop(name)
+    place.execute("ALTER PUBLICATION embedsync RENAME TO elsewhere")
+    connect.resume(name)
+    until(lambda: (status := connect.status(name)) and status.error, what="the task to fail")
+    place.execute("ALTER PUBLICATION elsewhere RENAME TO embedsync")
+    place.start_worker("replay")
+    until(lambda: (status := connect.status(name)) and status.is_running, timeout=60, what="the connector to run")
+    assert "the connector failed and is restarted" in place.log("replay")
+    assert "the connector failed and is left" not in place.log("replay")
+
+
+def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect: Connect) -> None:
+    """The same reason after three restarts: said once, with the reason, and visible in `embedsync lag`."""
+    place, name = kept, kept.settings.connector
+    connect.stop(name)
+    place.execute("ALTER PUBLICATION embedsync RENAME TO elsewhere")
+    connect.resume(name)
+    place.start_worker("replay")
+    until(lambda: "the connector failed and is left" in place.log("replay"), timeout=90, what="the keeper to give up")
+    log = place.log("replay")
+    assert log.count("the connector failed and is restarted") == 3
+    assert "Publication autocreation is disabled" in log
+    assert f"task 0 of connector {name} failed" in place.embedsync("lag").stdout

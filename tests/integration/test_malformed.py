@@ -1,0 +1,125 @@
+"""20,000 events, half of them malformed, through one real worker."""
+
+import itertools
+import json
+import socket
+from collections import Counter
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from connectors.clock import SystemClock
+from connectors.kafka.dead_letters import DeadLetterTopic
+from connectors.kafka.outbox import client_config
+from schemas.dead_letter import DeadLetter
+from tests.integration.test_live import metric
+from tests.support import malformed
+from tests.support.malformed import Event
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+COUNT = 10_000
+SEED = 20260101
+
+
+def produce(place: Workplace, events: list[Event]) -> dict[tuple[str, int, int], Event]:
+    """Write events to the change topic of questions; returns them by the place they got."""
+    topic = f"{place.settings.kafka.topic_prefix}.public.questions"
+    options = {"queue.buffering.max.messages": 1_000_000, "message.max.bytes": 2_000_000, "linger.ms": 20}
+    producer = Producer(client_config(place.settings, **options))
+    placed: dict[tuple[str, int, int], Event] = {}
+    partitions = itertools.cycle(range(place.settings.kafka.partitions))
+
+    def note(event: Event) -> Any:
+        def delivered(error: Any, message: Any) -> None:
+            assert error is None, error
+            placed[message.topic(), message.partition(), message.offset()] = event
+
+        return delivered
+
+    for event in events:
+        number = next(partitions)
+        producer.produce(topic, event.value, event.key, number, on_delivery=note(event), headers=event.headers)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    return placed
+
+
+def letters(place: Workplace) -> list[DeadLetter]:
+    """What the dead-letter topic holds."""
+    return [DeadLetter.parse(record) for record in DeadLetterTopic(place.settings, SystemClock()).read()]
+
+
+def good(key: int) -> Event:
+    """An event that says that a row may have changed."""
+    return Event("good", b'{"id":%d}' % key, json.dumps(malformed.envelope(key)).encode(), [])
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_ten_thousand_malformed_events_among_ten_thousand_good_ones(ready: Workplace) -> None:
+    """Good ones are all handled; each bad one is a dead letter with its exact bytes, or a no-op that is counted."""
+    port = free_port()
+    limits = {"most_in_a_row": 0, "most_share": 0}
+    ready.with_settings(
+        metrics={"live_port": port}, dead_letters=limits, live={"batch_size": 500}, log={"level": "error"}
+    )
+    # The rows are written under a replication origin, which capture leaves out: their events are the ones made here.
+    ready.execute("SELECT pg_replication_origin_create('test_malformed_' || current_database())")
+    ready.execute("SELECT pg_replication_origin_session_setup('test_malformed_' || current_database())")
+    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, %s) AS i", (COUNT,))
+    ready.execute("SELECT pg_replication_origin_session_reset()")
+    ready.execute("SELECT pg_replication_origin_drop('test_malformed_' || current_database())")
+    bad = list(malformed.events(COUNT, seed_=SEED))
+    mixed = [event for pair in zip(bad, map(good, range(1, COUNT + 1)), strict=True) for event in pair]
+    placed = produce(ready, mixed)
+    assert len(placed) == 2 * COUNT
+    worker = start_silent(ready, port)
+    expected = {place: event for place, event in placed.items() if event.kind != "good"}
+    no_ops = sum(event.no_op for event in bad)
+
+    def moved() -> bool:
+        assert worker.poll() is None, ready.log("live")[-3000:]
+        dead = metric(port, "embedsync_dead_letters_total", lane="live")
+        return dead + metric(port, "embedsync_events_total", outcome="ignored") >= len(expected)
+
+    until(moved, timeout=120, what="every malformed event to be moved or ignored")
+    ready.wait_current(timeout=120)
+    assert ready.coverage() == {**ready.coverage(), "rows": COUNT, "current": COUNT, "quarantined": 0}
+    assert worker.poll() is None
+    found = {(d.original.topic, d.original.partition, d.original.offset): d for d in letters(ready) if d.original}
+    for place, letter in found.items():
+        event = expected[place]
+        original = letter.original
+        assert original is not None
+        assert (original.key, original.value, list(original.headers)) == (event.key, event.value, event.headers)
+    quiet = Counter(event.kind for place, event in expected.items() if place not in found)
+    counted = metric(port, "embedsync_events_total", outcome="ignored")
+    print(f"\n{COUNT} good current, {len(found)} dead letters, no-ops by kind {dict(quiet)}, counted {counted:.0f}")
+    print(f"dead letters by kind {dict(Counter(expected[place].kind for place in found))}")
+    assert set(quiet) <= {"tombstone", "hypothesis", "huge number", "wrong type"}
+    assert quiet["tombstone"] == no_ops
+
+
+def start_silent(place: Workplace, port: int) -> Any:
+    """Start a live worker that logs errors only, and wait until its metrics answer."""
+    worker = place.start("worker", "--role", "live", log="live")
+
+    def answers() -> bool:
+        assert worker.poll() is None, place.log("live")[-3000:]
+        try:
+            metric(port, "embedsync_events_total")
+        except OSError:
+            return False
+        return True
+
+    until(answers, timeout=60, what="the worker's metrics")
+    return worker

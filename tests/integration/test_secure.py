@@ -1,0 +1,321 @@
+"""Everything over TLS, with passwords, with the listed rights and not one more, on a secure stack of its own.
+
+`EMBEDSYNC_TEST_SECURE_STACK_DIR=DIR` uses, and leaves running, the secure stack in DIR.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are exported without saying so
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from connectors.kafka import rights, topics
+from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.kafka.rights import Right
+from connectors.local.stack import LocalStack
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.settings import load
+from tests.support import workplace as workplaces
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(
+        os.environ.get("EMBEDSYNC_TEST_STACK") == "containers" or shutil.which("openssl") is None,
+        reason="needs the local stack and the program openssl",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the secure stack answers, and how its superuser logs in."""
+
+    postgres_dsn: str
+    bootstrap_servers: str
+    connect_url: str
+    kafka_security: Mapping[str, str]
+    kafka_admin: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A secure stack, started once."""
+    kept = os.environ.get("EMBEDSYNC_TEST_SECURE_STACK_DIR")
+    stack = LocalStack(Path(kept) if kept else tmp_path_factory.mktemp("secure") / "stack")
+    stack.up(secure=True)
+    try:
+        yield stack
+    finally:
+        if not kept:
+            stack.reset()
+
+
+@pytest.fixture(scope="module")
+def secure(local: LocalStack) -> Endpoints:
+    """Its endpoints."""
+    ends = local.endpoints()
+    return Endpoints(
+        ends.postgres_dsn, ends.bootstrap_servers, ends.connect_url, ends.kafka_security, local.kafka_admin()
+    )
+
+
+@pytest.fixture(scope="module")
+def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A workplace after `init`: the worker is a role without rights of its own, Kafka allows the list and no more."""
+    role = f"worker_{secrets.token_hex(4)}"
+    password = f"pg-{secrets.token_hex(8)}"
+    with workplaces.workplace(secure, tmp_path_factory.mktemp("place")) as made:
+        admin_dsn = made.settings.postgres.dsn
+        made.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
+        dsn = f"postgresql://{role}:{password}@{admin_dsn.split('@', 1)[1]}"
+        made.with_settings(postgres={"dsn": dsn, "admin_dsn": admin_dsn})
+        allow(made, everything(made))
+        made.embedsync("init")
+        try:
+            yield made
+        finally:
+            for process in made.processes:
+                process.kill()
+                process.wait()
+            made.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def admin(place: Workplace) -> AdminClient:
+    """A client of the superuser."""
+    assert isinstance(place.endpoints, Endpoints)
+    return AdminClient(client_config(place.settings, **place.endpoints.kafka_admin))
+
+
+def everything(place: Workplace) -> dict[str, tuple[Right, ...]]:
+    """The list, by user."""
+    prefix = place.settings.kafka.topic_prefix
+    return {"embedsync": rights.of_embedsync(prefix), "connect": rights.of("connect", prefix)}
+
+
+def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
+    """Grant."""
+    rights.allow(admin(place), users)
+
+
+def take(place: Workplace, right: Right) -> None:
+    """Take one right of the user embedsync away; returns when the broker no longer has it."""
+    kind = ResourceType.TOPIC if right.resource == "topic" else ResourceType.GROUP
+    pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
+    operation = getattr(AclOperation, right.operation)
+    one = AclBindingFilter(kind, right.name, pattern, "User:embedsync", "*", operation, AclPermissionType.ALLOW)
+    client = admin(place)
+    for future in client.delete_acls([one]).values():
+        assert len(future.result(10)) == 1
+    until(lambda: not client.describe_acls(one).result(10), what="the right to be gone")
+
+
+def sent(place: Workplace, topic: str) -> list[Any]:
+    """Records of a topic, read as the superuser."""
+    assert isinstance(place.endpoints, Endpoints)
+    group = {"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}
+    consumer = Consumer(client_config(place.settings, **place.endpoints.kafka_admin, **group))
+    consumer.subscribe([topic])
+    try:
+        return until(lambda: [m for m in consumer.consume(10, timeout=0.2) if not m.error()], what="a record")
+    finally:
+        consumer.close()
+
+
+def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: LocalStack) -> None:
+    """Insert to vector, dead letter, replay, lag and search, over TLS as SCRAM users; no log or title has a secret."""
+    live, replay = place.start_worker("live"), place.start_worker("replay")
+    assert isinstance(place.endpoints, Endpoints)
+    producer = Producer(client_config(place.settings, **place.endpoints.kafka_admin))
+    producer.produce(f"{place.settings.kafka.topic_prefix}.public.questions", b"no event", key=b"k")
+    assert producer.flush(10) == 0
+    place.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 50) AS i")
+    place.wait_current()
+    assert sent(place, place.settings.dead_letter_topic)[0].value() == b"no event"
+    outputs = [
+        place.embedsync("replay", "run", "--only", "all"),
+        place.embedsync("lag", "-o", "json"),
+        place.embedsync("search", "question 7"),
+        place.embedsync("config", "show"),
+        place.embedsync("config", "show", "-o", "json"),
+        place.embedsync("init"),
+    ]
+    assert '"error": "' not in outputs[1].stdout
+    assert "question 7" in outputs[2].stdout
+
+    shown = "".join(done.stdout + done.stderr for done in outputs) + place.log("live") + place.log("replay")
+    shown += "".join(log.read_text(errors="replace") for log in (local.directory / "logs").iterdir())
+    titles = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    hidden = [place.settings.kafka.security["sasl.password"], place.endpoints.kafka_admin["sasl.password"]]
+    hidden += [dsn.split(":")[2].split("@")[0] for dsn in (place.settings.postgres.dsn, place.settings.postgres.admin)]
+    for password in hidden:
+        assert password not in shown
+        assert not [title for title in titles if password in title]
+    for worker in (live, replay):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+
+
+def test_each_right_is_needed(place: Workplace) -> None:
+    """With one right fewer, whoever needs it is told which one, and the command that grants it; nobody stalls."""
+    settings = place.settings
+    prefix = settings.kafka.topic_prefix
+    names = list(topics.wanted(settings, [table.table for table in settings.tables]))
+    needed = rights.of_embedsync(prefix)
+    for right in needed:
+        if right.operation == "CREATE":
+            continue  # asked for by `init`, which makes the topics
+        take(place, right)
+        try:
+            with pytest.raises(ConfigurationError, match="does not allow user embedsync") as refused:
+                topics.require_rights(settings, needed, names)
+            assert str(right) in str(refused.value)
+            assert right.command("embedsync", settings.kafka.bootstrap_servers) in (refused.value.fix or "")
+        finally:
+            allow(place, {"embedsync": (right,)})
+        until(lambda: granted(place, needed, names), what="the right to be back")
+
+
+def granted(place: Workplace, needed: tuple[Right, ...], names: list[str]) -> bool:
+    """Whether the broker knows that they are granted."""
+    return not rights.lacking(AdminClient(client_config(place.settings)), needed, names)
+
+
+def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
+    """The group's right above all: a consumer without it would wait in silence for ever; the worker exits 78."""
+    group = Right("group", place.settings.live_group, "READ")
+    take(place, group)
+    try:
+        done = place.embedsync("worker", "--role", "live", check=False, timeout=60)
+    finally:
+        allow(place, {"embedsync": (group,)})
+    assert done.returncode == 78
+    assert f"does not allow user embedsync READ on group {group.name}" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["group", "topic"])
+def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str) -> None:
+    """A running worker that loses a right does not stall: it ends, and the next start says what is missing."""
+    prefix = place.settings.kafka.topic_prefix
+    right = next(right for right in rights.of("live", prefix) if right.resource == kind and right.operation == "READ")
+    before = place.settings
+    place.with_settings(watchdog={"idle_seconds": 2})
+    worker = place.start_worker("live", log=f"taken-{kind}")
+    place.execute("INSERT INTO questions (question) VALUES ('before')")
+    place.wait_current()
+    take(place, right)
+    try:
+        place.execute("INSERT INTO questions (question) VALUES ('after')")
+        until(lambda: worker.poll() is not None, timeout=60, what="the worker to leave")
+        assert worker.returncode in (70, 78)
+        done = place.embedsync("worker", "--role", "live", check=False, timeout=60)
+        assert done.returncode == 78
+        assert str(right) in done.stderr
+    finally:
+        allow(place, {"embedsync": (right,)})
+        place.settings = before
+    place.start_worker("live", log=f"given-{kind}")
+    place.wait_current()
+    place.processes[-1].terminate()
+    place.processes[-1].wait(30)
+
+
+def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
+    """`replay run`, `init` and `lag`, each with a right fewer: one sentence with the command that grants it."""
+    prefix = place.settings.kafka.topic_prefix
+    send = Right("topic", place.settings.replay_topic, "WRITE")
+    take(place, send)
+    try:
+        done = place.embedsync("replay", "run", "--only", "all", check=False)
+        assert (done.returncode, str(send) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
+        with pytest.raises(ConfigurationError, match=r"WRITE on topic .*\.replay"):
+            KafkaOutbox(place.settings)._send([(place.settings.replay_topic, b"k", b"v", [])])
+    finally:
+        allow(place, {"embedsync": (send,)})
+    create = next(right for right in rights.of("init", prefix) if right.operation == "CREATE")
+    take(place, create)
+    before = place.settings
+    try:
+        place.execute("CREATE TABLE more (id int PRIMARY KEY, body text, embedding vector(64))")
+        place.with_settings(tables=[workplaces.QUESTIONS, {"name": "public.more", "text": "body"}])
+        done = place.embedsync("init", check=False)
+        assert (done.returncode, str(create) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
+        assert "done:" not in done.stderr, "nothing is changed before the rights are checked"
+    finally:
+        place.settings = before
+        allow(place, {"embedsync": (create,)})
+    group = Right("group", place.settings.live_group, "DESCRIBE")
+    reading = Right("group", place.settings.live_group, "READ")
+    take(place, reading)
+    try:
+        assert f"does not allow user embedsync {group}" in place.embedsync("lag", "-o", "json", check=False).stdout
+    finally:
+        allow(place, {"embedsync": (reading,)})
+
+
+def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path) -> None:
+    """A wrong password, a foreign authority and a client without TLS each get one sentence, without the password."""
+    ca = tmp_path / "ca.pem"
+    from connectors.local import certificates
+
+    certificates.make(tmp_path)
+    shutil.copy(certificates.authority(tmp_path), ca)
+    good = place.settings.kafka.security
+    cases: list[tuple[dict[str, str], type[EmbedsyncError], str]] = [
+        ({**good, "sasl.password": "wr0ng-secret"}, ConfigurationError, "uthentication failed"),
+        ({**good, "ssl.ca.location": str(ca)}, ConfigurationError, "certificate verify failed"),
+        ({}, TransientError, "kafka.security"),
+    ]
+    for options, kind, words in cases:
+        settings = load(
+            **{**place.settings.model_dump(), "kafka": {**place.settings.kafka.model_dump(), "security": options}}
+        )
+        with pytest.raises(kind, match=words) as refused:
+            topics.existing(settings)
+        assert "wr0ng-secret" not in str(refused.value)
+
+
+def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(place: Workplace, tmp_path: Path) -> None:
+    """The server takes nobody without TLS, and we take no server that the authority does not vouch for."""
+    from connectors.local import certificates
+
+    certificates.make(tmp_path)
+    plain, _, _ = place.settings.postgres.dsn.partition("?")
+    foreign = f"{plain}?sslmode=verify-full&sslrootcert={certificates.authority(tmp_path)}"
+    for dsn, words in ((f"{plain}?sslmode=disable", "no encryption"), (foreign, "certificate verify failed")):
+        with pytest.raises(ConfigurationError, match=words):
+            Session(dsn, role="test").rows("SELECT 1")
+    connection = psycopg2.connect(place.settings.postgres.dsn)
+    assert connection.info.ssl_in_use
+    connection.close()
+
+
+def test_a_stack_stays_what_it_is(local: LocalStack, tmp_path: Path) -> None:
+    """`up` keeps a secure stack secure; one that is not is never made secure under its data."""
+    before = local.endpoints()
+    assert local.up() == before
+    assert local.is_secure
+    plain = LocalStack(tmp_path)
+    plain._memory.write(plain._new(secure=False))
+    with pytest.raises(ConfigurationError, match=r"not secure.*embedsync local reset"):
+        plain.up(secure=True)
+    plain.reset()

@@ -1,0 +1,84 @@
+"""A change of model is a command, never a silent mix (I4): on real workers and a real database."""
+
+import json
+
+import pytest
+
+from connectors.models import open_model
+from tests.support.init import setup
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+
+def other_model(place: Workplace) -> str:
+    """Name another model of 64 dimensions in the settings; returns its id."""
+    from tests.support.models import build_xlm_roberta
+
+    folder = build_xlm_roberta(place.directory / "other", hidden=64, vocab=3000)
+    return open_model(place.with_settings(model={"name": str(folder)}).model).model_id
+
+
+def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
+    """Settings without `init`: 78, one sentence. `init`: explained; the old worker writes nothing and leaves with 78.
+
+    The vectors of the old model stay readable and are counted as stale, and a replay renews them.
+    """
+    place = ready
+    first = open_model(place.settings.model).model_id
+    old_settings = place.settings
+    worker = place.start_worker("live")
+    place.execute("INSERT INTO questions (question) VALUES ('one'), ('two')")
+    place.wait_current()
+    before = place.execute("SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id")
+
+    second = other_model(place)
+    for role in ("live", "replay"):
+        refused = place.embedsync("worker", "--role", role, check=False)
+        lines = [line for line in refused.stderr.splitlines() if "worker leaves" in line]
+        assert refused.returncode == 78
+        assert len(lines) == 1
+        assert first in lines[0]
+        assert second in lines[0]
+        assert "embedsync init" in lines[0]
+    assert place.coverage()["current"] == 2
+
+    told = place.embedsync("init").stderr
+    assert f"changes from {first} to {second}: 2 vectors become stale, stay readable" in " ".join(told.split())
+    assert "embedsync replay run" in told
+    assert place.coverage()["stale_model"] == 2
+
+    place.execute("UPDATE questions SET question = 'one, edited' WHERE id = 1")
+    until(lambda: worker.poll() is not None, what="the worker with the old model to leave")
+    assert worker.returncode == 78
+    assert first in place.log("live").splitlines()[-1]
+    assert place.execute("SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id") == before
+
+    place.start_worker("replay")
+    outcome = json.loads(place.embedsync("replay", "run", "-o", "json").stdout)
+    assert (outcome["ok"], outcome["columns"][0]["embedded"]) == (True, 2)
+    assert place.execute("SELECT DISTINCT embedding_model FROM questions") == [(second,)]
+
+    place.settings = old_settings
+    assert first in place.embedsync("worker", "--role", "live", check=False).stderr
+
+
+def test_the_database_knows_every_model(workplace: Workplace) -> None:
+    """Revision, dimensions, pooling, token limit and fingerprint stand under each id, also of a model known before."""
+    place = workplace
+    setup(place.settings)
+    first = open_model(place.settings.model).record
+    place.execute("UPDATE embedsync.models SET revision = NULL, fingerprint = NULL, name = 'an older name'")
+    assert setup(place.settings).changed == (f"record the model {first.model}",)
+    other_model(place)
+    setup(place.settings)
+    second = open_model(place.settings.model).record
+    found = json.loads(place.embedsync("model", "info", "--known", "-o", "json").stdout)["known"]
+    assert found == [
+        {**first.to_json(), "wanted_in": []},
+        {**second.to_json(), "wanted_in": ["public.questions.embedding"]},
+    ]
+    assert (second.pooling, second.max_tokens, len(second.fingerprint)) == ("cls", 512, 64)
+    assert second.model.endswith(f"+{second.fingerprint[:8]}")
+    assert first.model in place.embedsync("model", "info", "--known").stdout

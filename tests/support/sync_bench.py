@@ -1,0 +1,56 @@
+"""A live lane on twins, for unit tests."""
+
+import json
+from typing import Any
+
+from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from schemas.record import Record
+from schemas.settings import LiveSettings
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+from streams.embedders import Embedders
+from streams.retry import Patience
+from streams.settle import Settler
+from streams.sync import Sync
+
+
+class Bench:
+    """A live lane on twins."""
+
+    def __init__(self) -> None:
+        """One table, one model, a clock that is moved by hand."""
+        self.embedder = TwinEmbedder(dimensions=16)
+        key = (KeyColumn("id", "bigint"),)
+        name = TableName("public", "questions")
+        self.target = Target(name, "embedding", "question", key, self.embedder.model_id, 16)
+        self.store = MemoryStore(self.target)
+        self.outbox = MemoryOutbox()
+        self.clock = MemoryClock()
+        patience = Patience(self.clock, seconds=30, lane="live")
+        settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
+        settings = LiveSettings()
+        self.sync = Sync([self.target], self.store, settler, self.outbox, self.clock, patience, settings, "embedsync")
+        self.offset = 0
+
+    def event(self, key: Any, *, op: str = "u", txid: int | None = None, **source: Any) -> Record:
+        """A change event of a row, as Debezium writes it."""
+        self.offset += 1
+        origin = {"schema": "public", "table": "questions", "ts_ms": 1767225600000, "txId": txid, **source}
+        value = {"op": op, "after": {"id": key}, "source": origin}
+        return Record(
+            "t.public.questions", 0, self.offset, json.dumps({"id": key}).encode(), json.dumps(value).encode()
+        )
+
+    def put(self, key: int, text: str | None) -> None:
+        """Have a row."""
+        self.store.rows[str(key),] = MemoryRow(text)
+
+    def is_current(self, key: int) -> bool:
+        """Whether a row's vector is true."""
+        row = self.store.rows[str(key),]
+        return row.vector is not None and (row.hash, row.model) == (sha256(row.text), self.target.model)
+
+    def deferred_records(self) -> list[Record]:
+        """What was deferred, as it comes back."""
+        chunks, self.outbox.chunks = self.outbox.chunks, []
+        return [Record("t.deferred", 0, i, None, chunk.encode()) for i, chunk in enumerate(chunks)]

@@ -1,0 +1,57 @@
+"""`embedsync doctor` without services: what it prints and how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.errors import ConfigurationError
+from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from streams import doctor as doctors
+from streams.cli.main import app
+
+WARNED = [ok("a", "fine"), warning("b", "look at [model]", "do this"), unknown("c", "a is away")]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, findings: list[Finding], *arguments: str) -> tuple[int, str]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctors, "examine", lambda *_: findings)
+    done = CliRunner().invoke(app, ["doctor", *arguments])
+    return done.exit_code, done.stdout
+
+
+def test_warnings_do_not_fail_and_problems_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Exit 0 without a problem, 1 with one."""
+    assert run(monkeypatch, tmp_path, WARNED)[0] == 0
+    code, said = run(monkeypatch, tmp_path, [*WARNED, problem("d", "broken", "mend it")])
+    assert code == 1
+    assert "1 problem, 1 warning" in said
+
+
+def test_json_knows_the_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was not looked at has status null, which is neither ok nor a problem (I8)."""
+    report = json.loads(run(monkeypatch, tmp_path, WARNED, "-o", "json")[1])
+    assert report["problems"] == 0
+    assert report["findings"] == [
+        {"check": "a", "status": "ok", "sentence": "fine", "fix": None},
+        {"check": "b", "status": "warning", "sentence": "look at [model]", "fix": "do this"},
+        {"check": "c", "status": None, "sentence": "not checked: a is away", "fix": None},
+    ]
+
+
+def test_wrong_settings_are_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A settings file that cannot be read is the doctor's first line, and exit 1."""
+    (tmp_path / "embedsync.toml").write_text("[model]\ndimensions = 0\n", encoding="utf-8")
+    code, said = run(monkeypatch, tmp_path, [], "-o", "json")
+    assert code == 1
+    assert "model.dimensions" in json.loads(said)["findings"][0]["sentence"]
+
+
+def test_an_error_of_ours_is_a_problem_in_its_own_words() -> None:
+    """The sentence and the fix of the error stand in the line."""
+
+    def look() -> list[Finding]:
+        raise ConfigurationError("no table", fix="make one")
+
+    assert guarded("t", look) == [problem("t", "no table", "make one")]

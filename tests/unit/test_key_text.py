@@ -1,0 +1,26 @@
+"""Key values of the connector in the words of Postgres."""
+
+import pytest
+
+from schemas.key_text import for_postgres
+from schemas.target import KeyColumn
+
+
+@pytest.mark.parametrize(
+    ("category", "written", "read"),
+    [
+        ("D", "2026-01-31T10:00:00.000000Z", "2026-01-31T10:00:00.000000Z"),
+        ("D", "infinity", "infinity"),
+        ("D", "+12026-01-31Z", "12026-01-31Z"),
+        ("D", "0000-01-01Z", "0001-01-01Z BC"),
+        ("D", "-0043-03-15T12:00:00Z", "0044-03-15T12:00:00Z BC"),
+        ("D", "-5877611-06-22Z", "-infinity"),
+        ("N", "POSITIVE_INFINITY", "Infinity"),
+        ("S", "NAN", "NAN"),
+        ("S", "0000-01-01Z", "0000-01-01Z"),
+        ("", "+12026-01-31Z", "+12026-01-31Z"),
+    ],
+)
+def test_only_what_postgres_would_not_read_is_written_anew(category: str, written: str, read: str) -> None:
+    """Outermost dates and numbers become Postgres's words; ordinary values and texts stay as they are."""
+    assert for_postgres((written,), (KeyColumn("id", "x", category),)) == (read,)
