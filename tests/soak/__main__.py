@@ -5,8 +5,10 @@ logs of its workers and of the stack stay in .embedsync/soak/work until the next
 """
 
 import argparse
+import faulthandler
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -103,6 +105,7 @@ def run(faults: int, minutes: float, seed: int) -> Report:
 
 def main() -> None:
     """Read the arguments, run, report."""
+    faulthandler.register(signal.SIGUSR1)  # where every thread is, for a campaign that seems to stand still
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--faults", type=int, default=60, help="how many faults are injected")
     parser.add_argument("--seed", type=int, default=0, help="of all generators")

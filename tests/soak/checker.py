@@ -266,7 +266,7 @@ class Offsets:
             KafkaException: the broker is away.
         """
         admin = AdminClient(self._options)
-        return len(admin.describe_consumer_groups([group], request_timeout=5)[group].result().members)
+        return len(admin.describe_consumer_groups([group], request_timeout=5)[group].result(30).members)
 
 
 AWAY = (psycopg2.Error, KafkaException)
