@@ -47,6 +47,10 @@ class Desk(Protocol):
         """A reconcile has ended."""
         ...
 
+    def sweep(self, target: Target) -> int:
+        """Take out of quarantine what no row answers to any more; how many lines."""
+        ...
+
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that are not true now."""
         ...
@@ -171,6 +175,8 @@ class Reconcile:
         return Look(now, targets, stale, {target.table: self._desk.under_way(target.table) for target in targets})
 
     def _end(self, look: Look, found: int) -> None:
+        if swept := sum(self._desk.sweep(target) for target in look.targets):
+            log.info("quarantine was swept of rows that are gone or have another text", lines=swept)
         self._desk.note_reconcile(found)
         self._first = None
         self._pause = self._drawn()

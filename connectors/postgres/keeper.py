@@ -57,6 +57,12 @@ class KeeperDesk:
         """All rows were looked at; so many had stayed stale."""
         self._session.rows(queries.text("note_reconcile"), {"found": found})
 
+    def sweep(self, target: Target) -> int:
+        """Take lines out of quarantine that no row answers to any more; returns how many."""
+        if not self._session.rows("SELECT 1 FROM embedsync.quarantine LIMIT 1"):
+            return 0
+        return len(self._session.rows(queries.for_target("sweep_quarantine", target, bound=False)))
+
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that a replay would make true, at most `limit`. Reads every row once where few are stale."""
         row_state = queries.for_target("row_state", target)

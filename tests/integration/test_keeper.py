@@ -73,9 +73,16 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> N
     assert 3 <= len(runs) <= 4
     until(lambda: place.value("SELECT count(*) FROM embedsync.replays WHERE state <> 'done'") == 0, what="runs to end")
     assert "rows stayed stale and are sent through replay" in place.log("replay")
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason) "
+        "SELECT 'public.questions', 'embedding', ARRAY[id::text], "
+        "sha256(convert_to(CASE id WHEN 1 THEN question ELSE 'of before' END, 'UTF8')), 'any', 'refused' FROM questions"
+    )
     looked = place.value("SELECT reconciled_at FROM embedsync.keeper")
     until(lambda: place.value("SELECT reconciled_at FROM embedsync.keeper") > looked, what="another look")
     assert place.value("SELECT count(*) FROM embedsync.replays") == len(runs)
+    kept_lines = "SELECT array_agg(key) FROM embedsync.quarantine"
+    until(lambda: place.value(kept_lines) == [["1"]], what="quarantine to be swept of all but the text that is there")
 
 
 def test_one_keeper_per_database(kept: Workplace) -> None:
