@@ -126,4 +126,4 @@ def test_a_dead_letter_that_kafka_does_not_take_is_an_error(make_workplace: Make
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
     with pytest.raises(TransientError, match=r"dlq.*embedsync init"):
-        outbox.send_dead_letter(Record("t.public.questions", 0, 17, b"k", b"v"), PoisonEvent("no"), stage="decode")
+        outbox.send_dead_letters([Failure(Record("t", 0, 17, b"k", b"v"), PoisonEvent("no"), "decode")])

@@ -19,6 +19,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.record import Record
 from streams import targets
+from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
@@ -161,10 +162,11 @@ class Stage:
 
     def sync(self, store: PostgresStore) -> Sync:
         patience = Patience(self.clock, seconds=1, lane="live")
-        settler = Settler(store, EMBEDDER, self.clock, patience, lane="live")
         session = Session(self.place.settings.postgres.dsn, role="test")
         found = targets.resolve(self.place.settings, session)
         session.close()
+        embedders = Embedders({target.model: EMBEDDER for target in found})
+        settler = Settler(store, embedders, self.clock, patience, lane="live")
         settings = self.place.settings.live
         return Sync(found, store, settler, self.outbox, self.clock, patience, settings, "embedsync")
 
