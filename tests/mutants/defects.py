@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIVE = "tests/integration/test_live.py"
 STORE = "tests/contract/test_store.py"
 SYNC = "tests/unit/test_sync.py"
-STEPS = "tests/unit/test_interleavings.py"
+STEPS = "tests/unit/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
 PAUSED = "tests/integration/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 SQL = "connectors/postgres/sql"
@@ -43,7 +43,7 @@ _MODEL_CONDITION = """    AND EXISTS (
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
     )
 """
-_HANDLE = """            await self._guarded(self._batch(self._lane.sync.handle, events))
+_HANDLE = """            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
 """
 _ACKNOWLEDGE = """            for event in events:
                 await stream.ack(event)
@@ -73,10 +73,9 @@ _FIVE = (
     Defect(
         "the dead letter not awaited",
         "connectors/kafka/outbox.py",
-        "        self._send([(topic, record.key, record.value, dead_letter.headers(record, reason, stage=stage))])\n",
-        "        self._producer.produce(\n"
-        "            topic, record.value, record.key, headers=dead_letter.headers(record, reason, stage=stage)\n"
-        "        )\n",
+        "        self._send(records)\n",
+        "        for _, key, value, headers in records:\n"
+        "            self._producer.produce(topic, value, key, headers=list(headers))\n",
         ("tests/contract/test_outbox.py::test_a_dead_letter_that_kafka_does_not_take_is_an_error",),
     ),
     Defect(
@@ -84,7 +83,11 @@ _FIVE = (
         "streams/sync.py",
         "[k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]",
         "[]",
-        (STEPS, SYNC, f"{LIVE}::test_a_commit_that_waits_for_a_standby_is_not_lost"),
+        (
+            f"{STEPS}[there and back, current row]",
+            f"{SYNC}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
+            f"{LIVE}::test_a_commit_that_waits_for_a_standby_is_not_lost",
+        ),
     ),
 )
 _OF_THE_WORKER = (
@@ -106,14 +109,14 @@ _OF_THE_WORKER = (
     Defect(
         "a watchdog that is never started",
         "streams/worker.py",
-        "settings.watchdog, outside, leave).start()",
-        "settings.watchdog, outside, leave)",
+        "settings.watchdog, outside, application.leave).start()",
+        "settings.watchdog, outside, application.leave)",
         ("tests/integration/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
     ),
     Defect(
         "own writes not labelled with an origin",
         "connectors/postgres/store.py",
-        "            label_origin(cursor, self._settings.origin)\n",
+        "        label_origin(cursor, settings.origin)\n",
         "",
         (f"{LIVE}::test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event",),
     ),
@@ -136,7 +139,7 @@ _OF_THE_WRITE = (
     Defect(
         "a vector cleared although there is text again",
         f"{SQL}/clear_vectors.sql",
-        "    AND coalesce(({text}\n        )::text !~ '[^[:space:]]', true)\n",
+        "    AND coalesce(({text}\n        )::text !~ {not_blank}, true)\n",
         "",
         (f"{STORE}::test_a_cleared_row_has_no_vector_and_no_provenance[postgres]",),
     ),
@@ -166,16 +169,16 @@ _OF_THE_LANES = (
     Defect(
         "a dead letter swallowed",
         "streams/sync.py",
-        "        self._patience.call(self._outbox.send_dead_letter, record, reason, stage=stage)\n",
+        "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n",
         "",
-        (SYNC,),
+        (f"{SYNC}::test_one_bad_event_harms_no_neighbour",),
     ),
     Defect(
         "a locked or early row forgotten, not deferred",
         "streams/sync.py",
         "        self._patience.call(self._outbox.send_chunks, chunks)\n\n",
         "\n",
-        (STEPS, SYNC),
+        (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
     ),
     Defect(
         "transaction ids not extended to 64 bits",
@@ -196,7 +199,7 @@ _OF_THE_LANES = (
         "schemas/document.py",
         "if document.has_vector and stored == (document.hash, model):",
         "if document.has_vector:",
-        (STEPS, SYNC, f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it"),
+        (f"{STEPS}[an edit, current row]", f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it"),
     ),
     Defect(
         "init not waiting until the slot is read",
@@ -206,8 +209,49 @@ _OF_THE_LANES = (
         ("tests/integration/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
     ),
 )
+_JUDGE = "        self._flood.judge(reasons, self._clock.monotonic())\n"
+_MOVE = "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n"
+_LEAVE = """            cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+"""
+_OF_THE_REPAIRS = (
+    Defect(
+        "the flood guard judging after the dead letters were sent",
+        "streams/sync.py",
+        _JUDGE + _MOVE,
+        _MOVE + _JUDGE,
+        (f"{SYNC}::test_a_flood_stops_the_lane_before_a_bad_event_is_moved",),
+    ),
+    Defect(
+        "a redriven row that leaves quarantine without its run",
+        "connectors/postgres/quarantine.py",
+        _LEAVE,
+        _LEAVE + '            cursor.execute("COMMIT")\n            cursor.execute("BEGIN")\n',
+        ("tests/integration/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
+    ),
+    Defect(
+        "a replay that gives no way to a lagging live lane",
+        "streams/gate.py",
+        "reason = self._courtesy.reason(self.live(), standing.max_live_lag or self._limit)",
+        "reason = None",
+        ("tests/unit/test_replay_gate.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
+    ),
+    Defect(
+        "rows sent by reconcile that were stale in one look only",
+        "streams/reconcile.py",
+        "same = sum(before.get(key) == fingerprint for key, fingerprint in now.items())",
+        "same = len(now)",
+        ("tests/unit/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
+    ),
+    Defect(
+        "a vector's word taken for its length",
+        f"{SQL}/audited.sql",
+        "abs(facts.norm - 1) > %(tolerance)s",
+        "false",
+        ("tests/integration/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
+    ),
+)
 
-DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES)
+DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS)
 
 
 def misplaced(defects: Sequence[Defect]) -> list[str]:
