@@ -7,7 +7,7 @@ SEED   ?= 0
 FAULTS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test unit lint bench soak lock clean
+.PHONY: help env demo test unit lint bench soak mutants lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,11 +37,14 @@ bench: env ## latency and throughput, printed as ratios measured side by side
 soak: env ## random faults for a while, then an independent check (FAULTS=60 SEED=0)
 	$(BIN)/python -m tests.soak --faults $(FAULTS) --seed $(SEED)
 
+mutants: env ## break a copy of the code in known ways, one by one: the tests must notice each
+	$(BIN)/python -m tests.mutants
+
 lock: env ## resolve pyproject.toml into requirements.lock again
 	$(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
 	    --all-extras --group dev pyproject.toml -o requirements.lock
 
 clean: ## stop the local stack, remove it and the environment
 	@[ ! -x $(BIN)/embedsync ] || $(BIN)/embedsync local reset --yes
-	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak fault; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
+	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak fault mutants; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
 	rm -rf $(VENV) .embedsync .mypy_cache .ruff_cache .pytest_cache

@@ -118,3 +118,12 @@ def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(make_w
     outbox = KafkaOutbox(place.settings)
     with pytest.raises(TransientError, match=r"replay.*embedsync init"):
         outbox.send_chunks([Chunk(NAME, "embedding", "m", (("1",),), uuid4(), 1)])
+
+
+@pytest.mark.stack
+def test_a_dead_letter_that_kafka_does_not_take_is_an_error(make_workplace: MakeWorkplace) -> None:
+    """The call waits for the broker's answer: without the topic it raises, so the event is not acknowledged (I3)."""
+    place = make_workplace()
+    outbox = KafkaOutbox(place.settings)
+    with pytest.raises(TransientError, match=r"dlq.*embedsync init"):
+        outbox.send_dead_letters([Failure(Record("t", 0, 17, b"k", b"v"), PoisonEvent("no"), "decode")])

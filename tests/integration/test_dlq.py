@@ -16,10 +16,14 @@ from typer.testing import CliRunner
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.postgres import quarantine
+from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id
-from schemas.errors import PoisonEvent
+from schemas.errors import EmbedsyncError, PoisonEvent
 from schemas.record import Record
 from streams.cli.main import app
+from tests.conftest import MakeWorkplace
+from tests.contract.store_worlds import TARGET, PostgresWorld
 from tests.integration.test_malformed import good, letters, produce
 from tests.support.malformed import Event
 from tests.support.waiting import until
@@ -149,3 +153,25 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     assert dlq(troubled, "purge", "--all", "--yes")["deleted"] == 3
     assert dlq(troubled, "list", "--handled") == []
     assert "no dead letters" in troubled.embedsync("dlq", "list").stderr
+
+
+def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: MakeWorkplace) -> None:
+    """A redrive that fails half-way leaves the row in quarantine and no run: never a row that nobody looks at."""
+    place = make_workplace()
+    place.execute("CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
+    PostgresWorld(place)
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd');"
+        "ALTER TABLE embedsync.replay_chunks ADD CONSTRAINT no_chunk CHECK (false)"
+    )
+    session = Session(place.settings.postgres.dsn, role="test")
+    with pytest.raises(EmbedsyncError, match="no_chunk"):
+        quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
+    assert [entry.key for entry in quarantine.read(session)] == [("2",)]
+    assert place.value("SELECT count(*) FROM embedsync.replays") == 0
+    place.execute("ALTER TABLE embedsync.replay_chunks DROP CONSTRAINT no_chunk")
+    run, chunks = quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
+    assert [(chunk.run, chunk.keys) for chunk in chunks] == [(run, (("2",),))]
+    assert quarantine.read(session) == []
+    session.close()

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium import Connect
+from connectors.memory import MemoryClock
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from schemas.errors import EmbedsyncError
+from schemas.errors import EmbedsyncError, TransientError
+from streams import init
+from tests.support.connect import FakeConnect
 from tests.support.init import events, setup
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -139,3 +143,17 @@ def test_a_failing_task_is_explained(workplace: Workplace, connect: Connect) -> 
         connect.wait_running(workplace.settings.connector, also=lambda: False)
     assert "\tat " not in caught.value.message
     assert setup(workplace.settings).changed == (f"start the connector {workplace.settings.connector}",)
+
+
+def test_init_waits_until_the_slot_is_read(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connector that says RUNNING while nobody reads the slot is no capture: `init` does not report success."""
+    transport = httpx.MockTransport(FakeConnect().answer)
+    monkeypatch.setattr(init, "Connect", lambda url, _: Connect(url, MemoryClock(), transport=transport))
+    with pytest.raises(TransientError, match="does not stream"):
+        setup(workplace.settings)
+    assert (
+        workplace.value(
+            "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND NOT active", (workplace.settings.slot,)
+        )
+        == 1
+    )

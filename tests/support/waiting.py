@@ -7,13 +7,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str) -> T:
-    """Call `condition` every 50 ms until it returns something true, and return that.
+def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str, pause: float = 0.05) -> T:
+    """Call `condition` again and again until it returns something true, and return that.
 
     Args:
         condition: asked again and again; an exception it raises is the test's.
         timeout: seconds until the wait is given up.
         what: what was waited for, in words, for the failure message.
+        pause: seconds between two calls.
 
     Raises:
         AssertionError: the deadline passed; the message names `what` and the last value.
@@ -25,4 +26,4 @@ def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str) -> T:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {value!r}")
-        time.sleep(0.05)
+        time.sleep(pause)

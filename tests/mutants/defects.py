@@ -1,0 +1,264 @@
+"""The defects, each an exact change of one file, and the tests that must notice it.
+
+Hazard: the old text must stand in its file exactly once; a change of the code that moves it has to be followed here,
+and `make unit` says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+LIVE = "tests/integration/test_live.py"
+STORE = "tests/contract/test_store.py"
+SYNC = "tests/unit/test_sync.py"
+STEPS = "tests/unit/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
+PAUSED = "tests/integration/test_interleavings.py"
+ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
+SQL = "connectors/postgres/sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A change of the code that breaks a promise.
+
+    Attributes:
+        name: what is broken, in words.
+        file: path in the repository.
+        old: text that stands there exactly once.
+        new: what it becomes.
+        tests: pytest's ids; at least one of them must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_MODEL_CONDITION = """    AND EXISTS (
+        SELECT FROM embedsync.targets AS wanted
+        WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
+    )
+"""
+_HANDLE = """            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
+"""
+_ACKNOWLEDGE = """            for event in events:
+                await stream.ack(event)
+"""
+_FIVE = (
+    Defect(
+        "the hash condition out of the UPDATE",
+        f"{SQL}/write_vectors.sql",
+        "    AND sha256(convert_to(({text}\n        )::text, 'UTF8')) = asked.embedsync_hash\n",
+        "",
+        (PAUSED, f"{STORE}::test_a_vector_of_an_older_text_is_never_written[postgres]"),
+    ),
+    Defect(
+        "the acknowledgement before the write",
+        "streams/app.py",
+        _HANDLE + _ACKNOWLEDGE,
+        _ACKNOWLEDGE + _HANDLE,
+        (f"{ACKNOWLEDGED}::test_an_event_is_acknowledged_after_its_write_and_not_before",),
+    ),
+    Defect(
+        "take in place of noack_take",
+        "streams/app.py",
+        "stream.noack_take(size, within=linger_seconds)",
+        "stream.take(size, within=linger_seconds)",
+        (f"{LIVE}::test_insert_update_and_blank_text",),
+    ),
+    Defect(
+        "the dead letter not awaited",
+        "connectors/kafka/outbox.py",
+        "        self._send(records)\n",
+        "        for _, key, value, headers in records:\n"
+        "            self._producer.produce(topic, value, key, headers=list(headers))\n",
+        ("tests/contract/test_outbox.py::test_a_dead_letter_that_kafka_does_not_take_is_an_error",),
+    ),
+    Defect(
+        "the visibility check out",
+        "streams/sync.py",
+        "[k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]",
+        "[]",
+        (
+            f"{STEPS}[there and back, current row]",
+            f"{SYNC}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
+            f"{LIVE}::test_a_commit_that_waits_for_a_standby_is_not_lost",
+        ),
+    ),
+)
+_OF_THE_WORKER = (
+    Defect(
+        "an acknowledgement by Faust itself (take_events), and failures let out of the loop body",
+        "streams/app.py",
+        "stream.noack_take(size, within=linger_seconds):\n" + _HANDLE,
+        "stream.take_events(size, within=linger_seconds):\n"
+        + _HANDLE.replace("self._guarded(", "").replace("events))", "events)"),
+        (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
+    ),
+    Defect(
+        "a failed batch logged and passed over",
+        "streams/app.py",
+        "            leave(EXIT_RESTART, str(error) or type(error).__name__, error)\n",
+        "            log.critical(str(error))\n",
+        (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
+    ),
+    Defect(
+        "a watchdog that is never started",
+        "streams/worker.py",
+        "settings.watchdog, outside, application.leave).start()",
+        "settings.watchdog, outside, application.leave)",
+        ("tests/integration/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
+    ),
+    Defect(
+        "own writes not labelled with an origin",
+        "connectors/postgres/store.py",
+        "        label_origin(cursor, settings.origin)\n",
+        "",
+        (f"{LIVE}::test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event",),
+    ),
+)
+_OF_THE_WRITE = (
+    Defect(
+        "the model condition out of the UPDATE",
+        f"{SQL}/write_vectors.sql",
+        _MODEL_CONDITION,
+        "",
+        (f"{STORE}::test_a_worker_with_another_model_writes_nothing[postgres]",),
+    ),
+    Defect(
+        "a write that waits for locked rows",
+        f"{SQL}/lock_rows.sql",
+        " SKIP LOCKED",
+        "",
+        (f"{STORE}::test_a_locked_row_is_not_waited_for_and_its_neighbours_are_written[postgres]",),
+    ),
+    Defect(
+        "a vector cleared although there is text again",
+        f"{SQL}/clear_vectors.sql",
+        "    AND coalesce(({text}\n        )::text !~ {not_blank}, true)\n",
+        "",
+        (f"{STORE}::test_a_cleared_row_has_no_vector_and_no_provenance[postgres]",),
+    ),
+    Defect(
+        "the ledger's position out of advance_chunk",
+        f"{SQL}/advance_chunk.sql",
+        " AND done_keys = %(start)s",
+        "",
+        (f"{STORE}::test_a_chunk_that_moved_meanwhile_is_not_written[postgres]",),
+    ),
+    Defect(
+        "locked rows of a chunk counted before they are deferred",
+        "connectors/postgres/store.py",
+        "                        raise _RowsLocked\n",
+        "                        pass\n",
+        (f"{STORE}::test_locked_rows_are_deferred_before_the_ledger_counts_them[postgres]",),
+    ),
+    Defect(
+        "a written row left in quarantine",
+        "connectors/postgres/store.py",
+        "        if written:\n            done =",
+        "        if not mine:\n            done =",
+        (f"{STORE}::test_a_refused_text_is_quarantined_until_it_changes[postgres]",),
+    ),
+)
+_OF_THE_LANES = (
+    Defect(
+        "a dead letter swallowed",
+        "streams/sync.py",
+        "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n",
+        "",
+        (f"{SYNC}::test_one_bad_event_harms_no_neighbour",),
+    ),
+    Defect(
+        "a locked or early row forgotten, not deferred",
+        "streams/sync.py",
+        "        self._patience.call(self._outbox.send_chunks, chunks)\n\n",
+        "\n",
+        (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
+    ),
+    Defect(
+        "transaction ids not extended to 64 bits",
+        "schemas/snapshot.py",
+        "        full = self.extend(xid)\n",
+        "        full = xid\n",
+        ("tests/unit/test_snapshot.py",),
+    ),
+    Defect(
+        "a snapshot that takes running transactions for finished",
+        "schemas/snapshot.py",
+        "return full < self.xmax and full not in self.running",
+        "return full < self.xmax",
+        ("tests/unit/test_snapshot.py", f"{STORE}::test_an_open_transaction_is_not_seen_and_a_committed_one_is"),
+    ),
+    Defect(
+        "rows with a vector taken for current, whatever their hash",
+        "schemas/document.py",
+        "if document.has_vector and stored == (document.hash, model):",
+        "if document.has_vector:",
+        (f"{STEPS}[an edit, current row]", f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it"),
+    ),
+    Defect(
+        "init not waiting until the slot is read",
+        "streams/init.py",
+        "settings.connector, also=lambda: _is_read(session, settings.slot))",
+        "settings.connector)",
+        ("tests/integration/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
+    ),
+)
+_JUDGE = "        self._flood.judge(reasons, self._clock.monotonic())\n"
+_MOVE = "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n"
+_LEAVE = """            cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+"""
+_OF_THE_REPAIRS = (
+    Defect(
+        "the flood guard judging after the dead letters were sent",
+        "streams/sync.py",
+        _JUDGE + _MOVE,
+        _MOVE + _JUDGE,
+        (f"{SYNC}::test_a_flood_stops_the_lane_before_a_bad_event_is_moved",),
+    ),
+    Defect(
+        "a redriven row that leaves quarantine without its run",
+        "connectors/postgres/quarantine.py",
+        _LEAVE,
+        _LEAVE + '            cursor.execute("COMMIT")\n            cursor.execute("BEGIN")\n',
+        ("tests/integration/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
+    ),
+    Defect(
+        "a replay that gives no way to a lagging live lane",
+        "streams/gate.py",
+        "reason = self._courtesy.reason(self.live(), standing.max_live_lag or self._limit)",
+        "reason = None",
+        ("tests/unit/test_replay_gate.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
+    ),
+    Defect(
+        "rows sent by reconcile that were stale in one look only",
+        "streams/reconcile.py",
+        "same = sum(before.get(key) == fingerprint for key, fingerprint in now.items())",
+        "same = len(now)",
+        ("tests/unit/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
+    ),
+    Defect(
+        "a vector's word taken for its length",
+        f"{SQL}/audited.sql",
+        "abs(facts.norm - 1) > %(tolerance)s",
+        "false",
+        ("tests/integration/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
+    ),
+)
+
+DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS)
+
+
+def misplaced(defects: Sequence[Defect]) -> list[str]:
+    """A sentence for each defect whose old text does not stand exactly once in its file."""
+    counts = {defect: (ROOT / defect.file).read_text(encoding="utf-8").count(defect.old) for defect in defects}
+    return [
+        f"{defect.name}: its old text stands {count} times in {defect.file}, not once: correct tests/mutants/defects.py"
+        for defect, count in counts.items()
+        if count != 1
+    ]
