@@ -20,7 +20,8 @@ demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it r
 
 test: lint ## everything CI runs: lint, unit, contract, integration, fault, acceptance
 	$(PYTEST) tests/unit
-	$(PYTEST) tests/contract tests/integration tests/fault tests/acceptance
+	$(PYTEST) -n 3 --dist loadgroup tests/contract tests/integration tests/acceptance
+	$(PYTEST) tests/fault
 
 unit: env ## unit tests only: nothing outside the process, a few seconds
 	$(PYTEST) tests/unit

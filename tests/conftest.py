@@ -13,6 +13,7 @@ from tests.support import workplace as workplaces
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
+TEST_STACK = ROOT / ".embedsync" / "test"
 MakeWorkplace = Callable[..., Workplace]
 
 
@@ -35,13 +36,22 @@ def stack() -> Iterator[Endpoints]:
     from connectors.local.stack import LocalStack
 
     kept = os.environ.get("EMBEDSYNC_TEST_STACK_DIR")
-    local = LocalStack(Path(kept) if kept else ROOT / ".embedsync" / "test")
+    local = LocalStack(Path(kept) if kept else TEST_STACK)
     endpoints = local.up()
     try:
         yield endpoints
     finally:
-        if not kept:
+        if not kept and "PYTEST_XDIST_WORKER" not in os.environ:
             local.reset()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take away the stack that several processes shared, when the last of them is done."""
+    shared = session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput")
+    if shared and not os.environ.get("EMBEDSYNC_TEST_STACK_DIR") and TEST_STACK.exists():
+        from connectors.local.stack import LocalStack
+
+        LocalStack(TEST_STACK).reset()
 
 
 @pytest.fixture

@@ -108,7 +108,9 @@ def troubled(ready: Workplace) -> Workplace:
     topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
     record = Record(topic, 1, 77, event.key, event.value, (("trace", b"7"),))
     KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
-    ready.execute("SELECT pg_replication_origin_session_setup(%s)", ("embedsync_7",))  # no event tells of this write
+    ready.execute(
+        "SELECT pg_replication_origin_session_setup(%s)", (f"{ready.settings.postgres.origin}_7",)
+    )  # no event tells of this write
     ready.execute(
         "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
         " SELECT 'public.questions', 'embedding', '{2}', sha256('two'), embedding_model, 'too odd'"

@@ -107,23 +107,6 @@ TABLES: list[tuple[str, str, str]] = [
 ]
 
 
-def test_any_primary_key_works(make_workplace: MakeWorkplace) -> None:
-    """bigint, uuid, text, composite, numeric, boolean and char keys, quoted and non-ASCII names: all become current."""
-    tables = [{"name": name.replace('"', ""), "text": "body"} for name, _, _ in TABLES]
-    place = make_workplace(tables=tables)
-    for name, columns, _ in TABLES:
-        place.execute(f"CREATE TABLE {name} {columns[:-1]}, embedding vector(64))")
-    place.embedsync("init")
-    place.start_worker("live")
-    for name, _, insert in TABLES:
-        place.execute(f"INSERT INTO {name} {insert}")
-        place.execute(f"UPDATE {name} SET body = body || ' edited'")
-    place.execute("ALTER TABLE by_text ALTER body TYPE varchar(500)")  # the application's own DDL goes through
-    for name, _, _ in TABLES:
-        place.wait_current(name.replace('"', ""))
-        assert place.coverage(name.replace('"', ""))["current"] == 1
-
-
 def test_a_text_made_of_several_columns(make_workplace: MakeWorkplace) -> None:
     """The text may be any SQL expression, also one with a percent sign; each column it uses counts."""
     place = make_workplace(
@@ -183,60 +166,4 @@ def test_sigterm_ends_the_worker_with_zero(ready: Workplace) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     ready.start_worker("live")
-    ready.wait_current()
-
-
-def test_a_commit_that_waits_for_a_standby_is_not_lost(ready: Workplace) -> None:
-    """An event that arrives while its transaction is invisible to everybody is not taken for 'nothing changed'."""
-    import threading
-
-    import psycopg2
-
-    ready.execute("INSERT INTO questions (question) VALUES ('old')")
-    ready.start_worker("live")
-    ready.wait_current()
-    dsn = ready.settings.postgres.dsn
-    topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
-    writer = psycopg2.connect(dsn)
-
-    def commit() -> None:
-        with writer, writer.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = on")
-            cursor.execute("UPDATE questions SET question = 'new' WHERE id = 1")
-
-    # Only this test's own transaction is held: the worker's writes and everybody else's are made asynchronous first.
-    ready.execute("ALTER SYSTEM SET synchronous_commit = local")
-    ready.execute("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'")
-    thread = threading.Thread(target=commit)
-    try:
-        ready.execute("SELECT pg_reload_conf()")
-        until(lambda: ready.value("SHOW synchronous_standby_names") == "nosuch", what="the setting to be in force")
-        thread.start()
-        until(lambda: end_offsets(ready, topic) == 2, what="the event of the commit that nobody sees yet")
-        deferred = until(lambda: end_offsets(ready, ready.settings.deferred_topic), what="the row to be deferred")
-        assert deferred >= 1
-        assert ready.value("SELECT question FROM questions WHERE id = 1") == "old"
-    finally:
-        ready.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        ready.execute("ALTER SYSTEM RESET synchronous_commit")
-        ready.execute("SELECT pg_reload_conf()")
-        thread.join(30)
-        writer.close()
-    until(lambda: ready.value("SELECT question FROM questions WHERE id = 1") == "new", what="the commit to be seen")
-    ready.wait_current()
-
-
-def test_a_locked_row_is_current_after_the_lock_and_neighbours_at_once(ready: Workplace) -> None:
-    """Somebody's long transaction holds one row: the others are written meanwhile, it is written afterwards."""
-    import psycopg2
-
-    ready.execute("INSERT INTO questions (question) VALUES ('x'), ('y')")
-    holder = psycopg2.connect(ready.settings.postgres.dsn)
-    with holder.cursor() as cursor:
-        cursor.execute("SELECT FROM questions WHERE id = 1 FOR UPDATE")
-    ready.start_worker("live")
-    until(lambda: ready.coverage()["current"] == 1, what="the neighbour to be current")
-    until(lambda: end_offsets(ready, ready.settings.deferred_topic) >= 1, what="the row to be deferred")
-    holder.rollback()
-    holder.close()
     ready.wait_current()

@@ -38,6 +38,7 @@ from tests.support.workplace import Workplace
 
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.xdist_group("secure"),
     pytest.mark.skipif(
         os.environ.get("EMBEDSYNC_TEST_STACK") == "containers" or shutil.which("openssl") is None,
         reason="needs the local stack and the program openssl",

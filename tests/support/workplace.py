@@ -166,7 +166,8 @@ def workplace(
         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
-        "postgres": {"dsn": dsn},
+        # Origins belong to the whole server, so tests that run at once would take them from each other.
+        "postgres": {"dsn": dsn, "origin": name},
         "kafka": {
             "bootstrap_servers": endpoints.bootstrap_servers,
             "topic_prefix": name,
@@ -213,12 +214,22 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s", (name,)
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        until(lambda: _without_origins(cursor, name), what="the sessions to let go of their origins")
     owner.close()
     admin = AdminClient(client_config(place.own, **getattr(place.endpoints, "kafka_admin", {})))
     topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
     if topics:
         for deleted in admin.delete_topics(topics).values():
             deleted.result()
+
+
+def _without_origins(cursor: Any, name: str) -> bool:
+    try:
+        cursor.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE %s",
+                       (f"{name}\\_%",))  # fmt: skip
+    except psycopg2.errors.ObjectInUse:
+        return False
+    return True
 
 
 def _other_database(dsn: str, name: str) -> str:
