@@ -110,11 +110,12 @@ def replay(endpoints: Endpoints, rows: int) -> None:
         say(f"replay --only all over current rows: {again:.1f} s, {seconds / again:.1f} times faster than the first")
 
 
-def scale(endpoints: Endpoints, rows: int) -> None:
+def scale(endpoints: Endpoints, rows: int, dimensions: int) -> None:
     """Many rows through the whole path, with memory, Kafka, WAL and table size."""
     from tests.bench.scale import run
 
-    with prepared(endpoints) as place:
+    with prepared(endpoints, dimensions) as place:
+        say(f"{rows:,} rows, vectors of {dimensions:,} numbers")
         run(place, rows, say)
 
 
@@ -137,6 +138,7 @@ def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the live burst; the replay has twice as many")
+    parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale")
     parser.add_argument("sections", nargs="*", help="latency, burst, replay, writes; all of them when left out; scale")
     arguments = parser.parse_args()
     sections: dict[str, Callable[[Endpoints], None]] = {
@@ -146,7 +148,8 @@ def main() -> None:
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
     }
     chosen = arguments.sections or list(sections)
-    sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows)  # minutes: only when it is asked for
+    # Minutes: only when it is asked for.
+    sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows, arguments.dimensions)
     stack = LocalStack(ROOT / ".embedsync" / "bench")
     endpoints = stack.up()
     try:
