@@ -95,6 +95,16 @@ class Runner:
         """Start anew when the database wants other columns or models than at the start."""
         await self._guarded(self._restart_if_changed())
 
+    async def _leave_for(self, error: TargetMismatch) -> None:
+        """End the process over a mismatch: to start anew where that helps, else for good."""
+        try:
+            changed = await self._run(None, self._lane.anew.is_wanted)
+        except ConfigurationError as now:
+            leave(now.exit_code, str(now))
+        if changed:
+            leave(EXIT_RESTART, f"starting anew with what the database wants now ({error})")
+        leave(error.exit_code, str(error))
+
     async def _restart_if_changed(self) -> None:
         if await self._run(None, self._lane.anew.is_wanted):
             leave(EXIT_RESTART, "embedsync.targets has changed: starting anew with what it wants now")
@@ -168,8 +178,7 @@ class Runner:
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
         except TargetMismatch as error:
-            await self.look_at_targets()
-            leave(error.exit_code, str(error))
+            await self._leave_for(error)
         except (ConfigurationError, DeadLetterFlood) as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says

@@ -49,9 +49,10 @@ class Lane:
         self.store = PostgresStore(place.settings.postgres, role="test")
         clock = MemoryClock()
         patience = Patience(clock, seconds=1, lane="live")
-        settler = Settler(self.store, Embedders.single(embedder), clock, patience, lane="live")
         found = targets.resolve(place.settings, session)
         session.close()
+        models = Embedders({target.model: embedder for target in found})
+        settler = Settler(self.store, models, clock, patience, lane="live")
         self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, patience, place.settings.live, "embedsync")
 
     def look_at(self, count: int) -> None:
