@@ -28,6 +28,7 @@ _REQUEST_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _REBALANCE_PAUSE = 0.5  # seconds
 _REBALANCE_ATTEMPTS = 60
+_REBALANCE_WORDS = "a rebalance is expected"  # a GET meanwhile is answered with 500 instead of 409
 _SENTENCE = 500  # characters of a task's error that are shown
 _JSON: Final = "org.apache.kafka.connect.json.JsonConverter"
 _ALWAYS: Final[Mapping[str, str]] = {
@@ -307,7 +308,7 @@ class Connect:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             return self._unanswered(str(error) or type(error).__name__, error)
-        if answer.status_code == httpx.codes.CONFLICT:
+        if answer.status_code == httpx.codes.CONFLICT or (answer.is_error and _REBALANCE_WORDS in answer.text):
             raise _Rebalancing
         if answer.status_code == httpx.codes.NOT_FOUND and absent_is_none:
             return None

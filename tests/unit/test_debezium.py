@@ -176,6 +176,13 @@ def test_a_rebalance_is_waited_for(fake: FakeConnect, connect: Connect) -> None:
         connect.check()
 
 
+def test_a_rebalance_that_calls_itself_an_error_is_waited_for() -> None:
+    """Some requests meanwhile end with 500 and these words instead of 409."""
+    said = {"error_code": 500, "message": "Request cannot be completed because a rebalance is expected"}
+    answers = iter([httpx.Response(500, json=said), httpx.Response(200, json={"version": "4.3.1"})])
+    client(lambda _: next(answers)).check()
+
+
 def test_no_answer_names_the_setting_and_no_password() -> None:
     """A Connect that is not there is a matter of connect.url; its password stays out of the message."""
 
