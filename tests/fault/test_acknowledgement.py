@@ -27,7 +27,9 @@ HOLD = """
     CREATE TRIGGER hold BEFORE UPDATE OF embedding ON questions FOR EACH ROW EXECUTE FUNCTION hold()
 """
 REFUSE = """
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    -- No error about one row, which would send it to quarantine.
+    BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'internal_error'; END $$;
     CREATE TRIGGER refuse BEFORE UPDATE OF embedding ON questions FOR EACH ROW EXECUTE FUNCTION refuse()
 """
 IS_HELD = """
