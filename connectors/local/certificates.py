@@ -1,41 +1,32 @@
 """The certificates of a secure local stack: an authority of its own, and one certificate for every server on loopback.
 
-They are made by the program `openssl`, once, when the stack is made.
+They are made once, when the stack is made.
 
 Hazards:
-- The authority's key is deleted as soon as the one certificate is signed: nobody can sign another one with it.
+- The authority's key exists in memory only, until the one certificate is signed: nobody can sign another one with it.
 - Keys are never readable by others: the folder has mode 0700 before anything is written into it.
+- Kafka reads key and certificate from one PEM file, and takes no key but PKCS #8.
 """
 
+import ipaddress
 import shutil
-import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from schemas.errors import ConfigurationError, EmbedsyncError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from connectors.ports import Clock
 
 FOLDER: Final = "tls"
 NAME: Final = "127.0.0.1"
 """Common name of the certificate; Kafka's controller knows the broker by it."""
 
-_DAYS = "3650"
-_SECONDS = 60.0
-# openssl reads a configuration of the system, which may be missing, unless it is given one.
-_CONFIG: Final = f"""
-[req]
-distinguished_name = name
-[name]
-[authority]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
-subjectKeyIdentifier = hash
-[server]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth, clientAuth
-subjectAltName = IP:{NAME}, DNS:localhost
-"""
-_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+_LIFE: Final = timedelta(days=3650)
 
 
 def authority(directory: Path) -> Path:
@@ -48,50 +39,74 @@ def server(directory: Path) -> Path:
     return directory / FOLDER / "server.pem"
 
 
-def make(directory: Path) -> None:
-    """Make both files in DIR/tls; does nothing when they are there.
-
-    Raises:
-        ConfigurationError: there is no program `openssl`.
-        EmbedsyncError: it failed.
-    """
+def make(directory: Path, clock: Clock) -> None:
+    """Make both files in DIR/tls; does nothing when they are there."""
     if server(directory).exists() and authority(directory).exists():
         return
-    folder = directory / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    (folder / "openssl.cnf").write_text(_CONFIG, encoding="ascii")
-    request = ("req", "-config", "openssl.cnf")
-    subject = ("-subj", "/CN=embedsync local authority")
-    extensions = ("-extensions", "authority", "-days", _DAYS)
-    _openssl(folder, *request, "-x509", *_KEY, *subject, *extensions, "-keyout", "ca.key", "-out", "ca.pem")
-    _openssl(folder, *request, *_KEY, "-subj", f"/CN={NAME}", "-keyout", "server.key", "-out", "server.csr")
-    sign = ("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
-    _openssl(folder, *sign, "-days", _DAYS, "-extfile", "openssl.cnf", "-extensions", "server", "-out", "server.crt")
-    (folder / "ca.key").unlink()
+    shutil.rmtree(directory / FOLDER, ignore_errors=True)
+    (directory / FOLDER).mkdir(mode=0o700)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = _authority(ca_key, clock)
+    certificate = _server(key.public_key(), ca, ca_key, clock)
+    authority(directory).write_bytes(ca.public_bytes(Encoding.PEM))
     whole = server(directory).with_suffix(".new")
     whole.touch(mode=0o600)
-    whole.write_bytes((folder / "server.key").read_bytes() + (folder / "server.crt").read_bytes())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    whole.write_bytes(pem + certificate.public_bytes(Encoding.PEM))
     whole.replace(server(directory))
-    for left in ("server.key", "server.crt", "server.csr", "openssl.cnf", "ca.srl"):
-        (folder / left).unlink(missing_ok=True)
 
 
-def _openssl(folder: Path, *arguments: str) -> None:
-    program = shutil.which("openssl")
-    if program is None:
-        raise ConfigurationError(
-            "a secure stack needs the program openssl, which makes its certificates", fix="install openssl"
-        )
-    done = subprocess.run(
-        [program, *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
+def _authority(key: ec.EllipticCurvePrivateKey, clock: Clock) -> x509.Certificate:
+    name = _name("embedsync local authority")
+    public = key.public_key()
+    return (
+        _begun(name, name, public, clock)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
     )
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EmbedsyncError(f"openssl {arguments[0]} failed in {folder} ({said})", fix="check the program openssl")
+
+
+def _server(
+    public: ec.EllipticCurvePublicKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, clock: Clock
+) -> x509.Certificate:
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(NAME)), x509.DNSName("localhost")])
+    both_ends = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    return (
+        _begun(_name(NAME), ca.subject, public, clock)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(both_ends, critical=False)
+        .add_extension(names, critical=False)
+        .add_extension(issuer, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, clock: Clock
+) -> x509.CertificateBuilder:
+    now = clock.now()
+    begun = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
+    begun = begun.serial_number(x509.random_serial_number())
+    return begun.not_valid_before(now).not_valid_after(now + _LIFE)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

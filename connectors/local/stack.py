@@ -278,7 +278,7 @@ class LocalStack:
                 fix=f"choose another --dir, or delete its data with `embedsync local reset{option}`",
             )
         if state.secure:
-            certificates.make(self.directory)
+            certificates.make(self.directory, self._clock)
 
     def _new(self, secure: bool) -> State:
         # A stack whose folder was deleted while it ran would keep its data and its process.

@@ -25,9 +25,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
     ResourceType,
 )
 
+from connectors.clock import SystemClock
 from connectors.kafka import rights, topics
 from connectors.kafka.outbox import KafkaOutbox, client_config
 from connectors.kafka.rights import Right
+from connectors.local import certificates
 from connectors.local.stack import LocalStack
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
@@ -39,10 +41,7 @@ from tests.support.workplace import Workplace
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.xdist_group("secure"),
-    pytest.mark.skipif(
-        os.environ.get("EMBEDSYNC_TEST_STACK") == "containers" or shutil.which("openssl") is None,
-        reason="needs the local stack and the program openssl",
-    ),
+    pytest.mark.skipif(os.environ.get("EMBEDSYNC_TEST_STACK") == "containers", reason="needs the local stack"),
 ]
 
 
@@ -276,9 +275,7 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
 def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path) -> None:
     """A wrong password, a foreign authority and a client without TLS each get one sentence, without the password."""
     ca = tmp_path / "ca.pem"
-    from connectors.local import certificates
-
-    certificates.make(tmp_path)
+    certificates.make(tmp_path, SystemClock())
     shutil.copy(certificates.authority(tmp_path), ca)
     good = place.settings.kafka.security
     cases: list[tuple[dict[str, str], type[EmbedsyncError], str]] = [
@@ -297,9 +294,7 @@ def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path) -> None:
 
 def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(place: Workplace, tmp_path: Path) -> None:
     """The server takes nobody without TLS, and we take no server that the authority does not vouch for."""
-    from connectors.local import certificates
-
-    certificates.make(tmp_path)
+    certificates.make(tmp_path, SystemClock())
     plain, _, _ = place.settings.postgres.dsn.partition("?")
     foreign = f"{plain}?sslmode=verify-full&sslrootcert={certificates.authority(tmp_path)}"
     for dsn, words in ((f"{plain}?sslmode=disable", "no encryption"), (foreign, "certificate verify failed")):
