@@ -47,9 +47,6 @@ def _settings(name: str, folder: Path) -> ModelSettings:
     }[name]
 
 
-pytestmark = pytest.mark.xdist_group("models")  # weights are loaded once, in one process
-
-
 @pytest.fixture(scope="session")
 def xlm_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_xlm_roberta(tmp_path_factory.mktemp("models") / "small")

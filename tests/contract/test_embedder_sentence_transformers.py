@@ -20,8 +20,6 @@ from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, Po
 from schemas.settings import ModelSettings
 from tests.support.models import build_xlm_roberta
 
-pytestmark = pytest.mark.xdist_group("models")  # weights are loaded once, in one process
-
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:

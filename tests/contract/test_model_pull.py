@@ -72,9 +72,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
-pytestmark = pytest.mark.xdist_group("models")  # weights are loaded once, in one process
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = build_xlm_roberta(tmp_path_factory.mktemp("models") / "small", weights="bin")

@@ -40,7 +40,6 @@ from tests.support.workplace import Workplace
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.xdist_group("secure"),
     pytest.mark.skipif(os.environ.get("EMBEDSYNC_TEST_STACK") == "containers", reason="needs the local stack"),
 ]
 
