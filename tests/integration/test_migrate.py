@@ -28,12 +28,17 @@ TO = ("--model", "lexical", "--dimensions", "96")
 
 @pytest.fixture
 def served(workplace: Workplace) -> Workplace:
-    """200 rows with true vectors of 64 numbers, an index, and both workers under their supervisor."""
+    """200 rows with true vectors of 64 numbers, an index, and both workers under their supervisor.
+
+    The live worker has written already: one that is still starting has no session for `migrate start` to wait for.
+    """
     workplace.execute(FILL.format(200))
     workplace.execute(INDEX)
     workplace.embedsync("init")
     workplace.start("worker")
     workplace.embedsync("replay", "run")
+    workplace.execute("UPDATE questions SET question = 'edited before everything' WHERE id = 200")
+    until(lambda: is_true(workplace, 200, "embedding", 64), what="the live worker to follow an edit")
     return workplace
 
 
