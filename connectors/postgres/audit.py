@@ -78,9 +78,7 @@ class Audit:
 
     def vectors(self, target: Target, keys: Sequence[Key]) -> list[tuple[Key, str, Sequence[float], bytes]]:
         """Key, text, vector and the vector's digest of those rows that still count as current, in one statement."""
-        query = queries.for_target(
-            "current_vectors", target, vectors=self._vectors(), row_state=queries.for_target("row_state", target)
-        )
+        query = queries.for_target("current_vectors", target, vectors=self._vectors())
         lines = self._session.rows(query, {**key_arrays(keys), "model": target.model})
         return [(keys[ord_ - 1], text, numbers, bytes(digest)) for ord_, text, numbers, digest in lines]
 
@@ -150,16 +148,7 @@ class Audit:
         chosen: sql.Composable = _EVERY,
         order: sql.Composable = _NONE,
     ) -> sql.Composed:
-        row_state = queries.for_target("row_state", target)
-        return queries.for_target(
-            "audited",
-            target,
-            vectors=self._vectors(),
-            row_state=row_state,
-            sample=sample,
-            chosen=chosen,
-            order=order,
-        )
+        return queries.for_target("audited", target, vectors=self._vectors(), sample=sample, chosen=chosen, order=order)
 
     def _vectors(self) -> sql.Identifier:
         if self._schema is None:

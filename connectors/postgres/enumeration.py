@@ -66,8 +66,7 @@ def survey(session: Session, target: Target, request: Request, *, exact: bool) -
     sample: sql.Composable = sql.SQL("")
     if share < 1.0:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
-    state = queries.for_target("row_state", target)
-    query = queries.for_target("survey", target, sample=sample, filters=_filters(target, request), row_state=state)
+    query = queries.for_target("survey", target, sample=sample, filters=_filters(target, request))
     ((*counts, mean, largest),) = _read(session, query, {"model": target.model, "since": request.since})
     scale = 1 / share
     if share < 1.0 and facts.rows and request.is_whole and counts[0]:

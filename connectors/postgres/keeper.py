@@ -65,8 +65,7 @@ class KeeperDesk:
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that a replay would make true, at most `limit`. Reads every row once where few are stale."""
-        row_state = queries.for_target("row_state", target)
-        query = queries.for_target("stale_rows", target, row_state=row_state)
+        query = queries.for_target("stale_rows", target)
         lines = self._session.rows(query, {"model": target.model, "limit": limit})
         return {
             tuple(key): (state, _bytes(text_hash), _bytes(stored_hash), model)

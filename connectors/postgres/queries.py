@@ -13,6 +13,8 @@ from schemas.table import TableName
 from schemas.target import Target
 
 FOLDER = Path(__file__).parent / "sql"
+FRAGMENTS = ("doc", "row_state")
+"""What a query about a column may start from: the columns of a row, and the rule of its state."""
 
 
 @cache
@@ -75,4 +77,5 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "table_literal": sql.Literal(safe(str(target.table))),
         "column_literal": sql.Literal(safe(target.column)),
     }
+    parts |= {name: compose(name, **parts) for name in FRAGMENTS}
     return compose(name, **(parts | more))

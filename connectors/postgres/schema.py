@@ -128,12 +128,8 @@ def coverage(session: Session, targets: Sequence[Target]) -> list[Statement]:
 
 def _counting(session: Session, targets: Sequence[Target]) -> str:
     """The query under the view, over all these columns."""
-    parts = []
-    for target in targets:
-        state = queries.for_target("row_state", target, bound=False)
-        query = queries.for_target("coverage_of", target, bound=False, row_state=state)
-        parts.append(render(session, query))
-    return "\nUNION ALL\n".join(parts)
+    parts = (queries.for_target("coverage_of", target, bound=False) for target in targets)
+    return "\nUNION ALL\n".join(render(session, part) for part in parts)
 
 
 def _model(session: Session, record: ModelRecord) -> Statement:

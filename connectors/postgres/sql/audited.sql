@@ -30,14 +30,9 @@ FROM (
     FROM (
         SELECT
             {keys_as_asked},
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {column} IS NOT NULL AS vector,
             {vectors}.vector_dims({column}) AS dimensions,
             {vectors}.vector_norm({column}) AS norm,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model
+            {doc}
         FROM {table} {sample}
         WHERE {chosen}
         {order}

@@ -16,12 +16,7 @@ LEFT JOIN LATERAL (
     SELECT doc.key, {row_state} AS state
     FROM (
         SELECT
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {column} IS NOT NULL AS vector,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model
+            {doc}
         FROM {table}
     ) AS doc
 ) AS doc ON true

@@ -5,14 +5,9 @@ CROSS JOIN LATERAL (
     SELECT doc.text, doc.numbers, doc.digest
     FROM (
         SELECT
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {column} IS NOT NULL AS vector,
             {column}::real[] AS numbers,
             sha256({vectors}.vector_send({column})) AS digest,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model
+            {doc}
         FROM {table}
         WHERE {key_match}
         OFFSET 0 -- keeps the planner from evaluating the text once per column above

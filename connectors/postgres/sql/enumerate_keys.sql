@@ -2,12 +2,7 @@
 SELECT doc.key
 FROM (
     SELECT
-        ({text}
-        )::text AS text,
-        ARRAY[{keys_as_text}] AS key,
-        {column} IS NOT NULL AS vector,
-        {hash_column} AS stored_hash,
-        {model_column} AS stored_model
+        {doc}
     FROM {table}
     WHERE {after_cursor}
         AND {filters}

@@ -8,7 +8,7 @@ LEFT JOIN LATERAL (
         sha256(convert_to(doc.text, 'UTF8')) AS hash,
         doc.stored_hash,
         doc.stored_model,
-        doc.has_vector,
+        doc.vector,
         EXISTS (
             SELECT FROM embedsync.quarantine AS q
             WHERE q.table_name = {table_literal} AND q.column_name = {column_literal} AND q.key = doc.key
@@ -16,12 +16,7 @@ LEFT JOIN LATERAL (
         ) AS quarantined
     FROM (
         SELECT
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model,
-            {column} IS NOT NULL AS has_vector
+            {doc}
         FROM {table}
         WHERE {key_match}
         OFFSET 0 -- keeps the planner from evaluating the text once per column above

@@ -5,12 +5,7 @@ LEFT JOIN LATERAL (
     SELECT {row_state} AS state
     FROM (
         SELECT
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {column} IS NOT NULL AS vector,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model
+            {doc}
         FROM {table}
         WHERE {key_match}
         OFFSET 0 -- keeps the planner from evaluating the text more than once

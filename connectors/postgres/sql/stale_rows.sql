@@ -2,12 +2,7 @@
 SELECT doc.key, {row_state} AS state, sha256(convert_to(doc.text, 'UTF8')) AS hash, doc.stored_hash, doc.stored_model
 FROM (
     SELECT
-        ({text}
-        )::text AS text,
-        ARRAY[{keys_as_text}] AS key,
-        {column} IS NOT NULL AS vector,
-        {hash_column} AS stored_hash,
-        {model_column} AS stored_model
+        {doc}
     FROM {table}
 ) AS doc
 CROSS JOIN (SELECT %(model)s::text AS model) AS wanted

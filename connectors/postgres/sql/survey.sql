@@ -13,12 +13,7 @@ FROM (
     SELECT octet_length(doc.text) AS bytes, {row_state} AS state
     FROM (
         SELECT
-            ({text}
-            )::text AS text,
-            ARRAY[{keys_as_text}] AS key,
-            {column} IS NOT NULL AS vector,
-            {hash_column} AS stored_hash,
-            {model_column} AS stored_model
+            {doc}
         FROM {table} {sample}
         WHERE {filters}
     ) AS doc
