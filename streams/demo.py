@@ -27,7 +27,8 @@ from connectors.postgres.search import Hit
 from connectors.postgres.session import Session, connect
 from examples.interview import load as interview
 from schemas.errors import EmbedsyncError, ModelUnavailable
-from schemas.settings import ModelSettings, Settings, child_environment, load
+from schemas.sections import ModelSettings
+from schemas.settings import Settings, child_environment, load
 from streams.search import Search
 
 DIRECTORY = Path(".embedsync/demo")

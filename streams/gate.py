@@ -14,7 +14,7 @@ from connectors.ports import Clock, Ledger
 from schemas import metrics
 from schemas.chunk import Chunk
 from schemas.replay import Standing
-from schemas.settings import ReplaySettings
+from schemas.sections import ReplaySettings
 from streams.retry import Patience
 from streams.yielding import Courtesy, Pause, View
 

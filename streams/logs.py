@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-from schemas.settings import LogSettings
+from schemas.sections import LogSettings
 
 
 def configure(settings: LogSettings, **bound: str) -> None:

@@ -25,7 +25,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration, State, Step, index_names, require
-from schemas.settings import ModelSettings, Settings
+from schemas.sections import ModelSettings
+from schemas.settings import Settings
 from schemas.target import Target
 from streams import init, migrate_status
 from streams import targets as target_rules

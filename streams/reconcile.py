@@ -23,7 +23,7 @@ import structlog
 from connectors.ports import Clock
 from connectors.postgres.keeper import Fingerprint, UnderWay
 from schemas import metrics
-from schemas.settings import KeeperSettings
+from schemas.sections import KeeperSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 

@@ -17,7 +17,7 @@ import structlog
 from connectors.debezium import ConnectorStatus
 from connectors.ports import Clock
 from schemas import metrics
-from schemas.settings import KeeperSettings
+from schemas.sections import KeeperSettings
 
 log = structlog.get_logger()
 

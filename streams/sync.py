@@ -23,7 +23,7 @@ from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Vector, Written
 from schemas.errors import PoisonEvent, TableLocked, TargetMismatch
 from schemas.record import Record
-from schemas.settings import DeadLetterSettings, LiveSettings
+from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.flood import Flood

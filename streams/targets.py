@@ -12,7 +12,8 @@ from connectors.postgres import catalog, migration, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State
-from schemas.settings import Settings, TableSettings
+from schemas.sections import TableSettings
+from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 

@@ -24,7 +24,7 @@ import structlog
 
 from connectors.ports import Clock
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, Stopping
-from schemas.settings import WatchdogSettings
+from schemas.sections import WatchdogSettings
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from connectors.kafka.rights import Right
 from connectors.local import certificates
 from connectors.local.properties import CONNECT
 from connectors.local.state import State
-from schemas.settings import KafkaSettings
+from schemas.sections import KafkaSettings
 
 ADMIN: Final = "admin"
 CONNECT_USER: Final = "connect"

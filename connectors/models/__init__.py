@@ -23,7 +23,7 @@ from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 
 class LocalModel(Embedder, Protocol):

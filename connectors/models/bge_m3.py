@@ -26,7 +26,7 @@ from connectors.ports import Clock
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory
 from schemas.model import ModelRecord
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

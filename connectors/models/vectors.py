@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 UNIT_TOLERANCE = 1e-3
 """Largest distance of a vector's length from 1."""

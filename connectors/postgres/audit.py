@@ -17,7 +17,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.store import key_arrays, prepare_writer
 from schemas.errors import ConfigurationError
-from schemas.settings import PostgresSettings
+from schemas.sections import PostgresSettings
 from schemas.table import Key
 from schemas.target import Target
 from schemas.truth import SAMPLES, UNIT_TOLERANCE, Group

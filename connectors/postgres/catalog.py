@@ -9,7 +9,7 @@ from psycopg2 import errorcodes
 from connectors.postgres import queries
 from connectors.postgres.session import Session, translate
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError
-from schemas.settings import TableSettings
+from schemas.sections import TableSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 

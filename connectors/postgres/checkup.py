@@ -16,7 +16,8 @@ from connectors.postgres.statement import Statement
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.model import ModelRecord
-from schemas.settings import Settings, TableSettings
+from schemas.sections import TableSettings
+from schemas.settings import Settings
 from schemas.target import Target
 
 INIT = "embedsync init"

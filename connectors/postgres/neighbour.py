@@ -16,7 +16,7 @@ from connectors.postgres.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
 from schemas.errors import ConfigurationError, EmbedsyncError
-from schemas.settings import TableSettings
+from schemas.sections import TableSettings
 from schemas.target import Target
 
 # Types whose values come through the connector as JSON that casts back to the same value: tried with each, in

@@ -26,7 +26,7 @@ from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
 from schemas.errors import TargetMismatch, TransientError
 from schemas.replay import Standing
-from schemas.settings import PostgresSettings
+from schemas.sections import PostgresSettings
 from schemas.snapshot import Snapshot
 from schemas.table import Key
 from schemas.target import Target

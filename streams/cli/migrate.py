@@ -13,7 +13,8 @@ from connectors.ports import Embedder
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration, State, Step, require
-from schemas.settings import ModelSettings, Settings
+from schemas.sections import ModelSettings
+from schemas.settings import Settings
 from streams import migrate as migration
 from streams import migrate_plan, migrate_status
 from streams import targets as target_rules

@@ -14,7 +14,7 @@ from connectors.models import open_model
 from connectors.models.twin import TwinEmbedder
 from connectors.ports import Embedder
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta, minilm_folder
 
 TEXTS = [

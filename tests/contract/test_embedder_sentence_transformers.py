@@ -17,7 +17,7 @@ from connectors.clock import SystemClock
 from connectors.models import loading, open_model
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.models import describe_model, fetch_model, open_model
 from schemas.errors import ConfigurationError, EmbedsyncError
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

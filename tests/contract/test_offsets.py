@@ -16,7 +16,8 @@ from connectors.kafka.probe import Place
 from connectors.kafka.twin import MemoryOffsets
 from schemas.errors import ConfigurationError, TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
-from schemas.settings import KafkaSettings, Settings
+from schemas.sections import KafkaSettings
+from schemas.settings import Settings
 from tests.support.waiting import until
 
 TIMEOUT = 10.0  # seconds

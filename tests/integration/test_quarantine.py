@@ -14,7 +14,7 @@ from connectors.postgres.store import PostgresStore
 from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.record import Record
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 from streams import targets
 from streams.embedders import Embedders
 from streams.retry import Patience

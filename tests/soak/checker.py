@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 from tests.soak.tables import DIMENSIONS, POISON, PROVENANCE, VECTOR, Table, compose, is_blank, is_poison
 
 _COUNTS = (

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.settings import Settings, TableSettings
+from schemas.sections import TableSettings
+from schemas.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
@@ -18,7 +19,7 @@ _HEAD = """# Settings
 
 Every setting with its default. Each is set in `embedsync.toml`, by its variable (`EMBEDSYNC_POSTGRES__DSN` is
 `postgres.dsn`), or by a flag where a command has one; flags win over variables, variables over the file.
-Made from `schemas/settings.py` by `python -m tests.support.readme`; a test keeps it true.
+Made from `schemas/sections.py` by `python -m tests.support.readme`; a test keeps it true.
 
 """
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from schemas.record import Record
-from schemas.settings import LiveSettings
+from schemas.sections import LiveSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.embedders import Embedders

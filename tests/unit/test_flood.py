@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from schemas.errors import DeadLetterFlood
-from schemas.settings import DeadLetterSettings
+from schemas.sections import DeadLetterSettings
 from streams.flood import Flood
 
 GOOD = ("t", None)

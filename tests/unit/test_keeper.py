@@ -10,7 +10,7 @@ import pytest
 from connectors.memory import MemoryClock
 from connectors.postgres.keeper import Fingerprint, UnderWay
 from schemas.errors import TransientError
-from schemas.settings import KeeperSettings
+from schemas.sections import KeeperSettings
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
 from streams import reconcile

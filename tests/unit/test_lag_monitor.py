@@ -11,7 +11,8 @@ from connectors.kafka.twin import MemoryOffsets
 from connectors.memory import MemoryClock
 from schemas.errors import EmbedsyncError, TransientError
 from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
-from schemas.settings import Settings, TableSettings
+from schemas.sections import TableSettings
+from schemas.settings import Settings
 from streams.lag import LagMonitor, live_topics
 from tests.support.lag import TOPIC
 from tests.support.waiting import until

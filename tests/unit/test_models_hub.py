@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from connectors.models import describe_model, e5_small, hub, open_model
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
-from schemas.settings import ModelSettings, Settings
+from schemas.sections import ModelSettings
+from schemas.settings import Settings
 from streams.cli.model import app
 
 BGE = "5617a9f61b028005a4858fdac845db406aefb181"

@@ -6,7 +6,7 @@ import pytest
 from connectors.models.twin import TwinEmbedder
 from connectors.models.vectors import check_dimensions, unit_rows
 from schemas.errors import PoisonText, TargetMismatch
-from schemas.settings import ModelSettings
+from schemas.sections import ModelSettings
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 1.0, 1e6, 1e30])

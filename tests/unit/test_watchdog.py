@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from connectors.memory import MemoryClock
-from schemas.settings import WatchdogSettings
+from schemas.sections import WatchdogSettings
 from streams.watchdog import STOP_SECONDS, Farewell, Pulse, judge
 
 LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
@@ -89,7 +89,7 @@ def test_a_busy_stream_does_not_speak_for_a_dead_one(pulse: Pulse) -> None:
 HUNG = """
 import ctypes, sys
 from connectors.clock import SystemClock
-from schemas.settings import WatchdogSettings
+from schemas.sections import WatchdogSettings
 from streams.watchdog import Pulse, Watchdog
 
 class Broken:

@@ -1,0 +1,200 @@
+"""The sections of the settings: every value that can be set, with its default, its bounds and what it means.
+
+Hazard: `postgres.dsn`, `postgres.admin_dsn` and `kafka.security` may hold secrets: they are shown
+only through `Settings.masked()`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from schemas.errors import ConfigurationError
+from schemas.table import TableName
+
+
+def _sql_name(value: str) -> str:
+    if not value.replace("_", "").isalnum() or not value.isascii() or not value.islower() or len(value) > 63:
+        raise ValueError("use lower-case letters, digits and underscores")
+    return value
+
+
+SlotName = Annotated[str, AfterValidator(_sql_name)]
+
+
+class _Section(BaseModel):
+    # hide_input: pydantic's own messages quote the value, which may be a password; --debug shows them.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ModelSettings(_Section):
+    """Which model makes the vectors."""
+
+    name: str = Field("BAAI/bge-m3", description="sentence-transformers name or folder; multilingual-e5-small; lexical")
+    revision: str | None = Field(None, description="commit of the model's repository; pinned for known models")
+    dimensions: int = Field(1024, ge=1, le=16_000, description="length of a vector, equal to the column's vector(N)")
+    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    max_tokens: int | None = Field(
+        None, ge=8, description="longer texts are cut there; the model's own limit when unset"
+    )
+    batch_size: int = Field(32, ge=1, description="texts per forward pass")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; PyTorch decides when unset")
+
+
+class PostgresSettings(_Section):
+    """The database that holds the rows."""
+
+    dsn: str = Field("postgresql://embedsync@localhost/interview", description="what the worker connects with")
+    admin_dsn: str | None = Field(None, description="what `init` connects with (owner of the tables); dsn when unset")
+    publication: SlotName = Field("embedsync", description="publication that the connector reads")
+    slot: SlotName | None = Field(None, description="replication slot; made from kafka.topic_prefix when unset")
+    origin: str = Field("embedsync", description="replication origin that labels the worker's own writes")
+    fire_triggers: bool = Field(True, description="false: vector writes run under session_replication_role = replica")
+    lock_timeout_seconds: float = Field(2.0, gt=0, description="longest wait of a DDL statement or a write for a lock")
+
+    @property
+    def admin(self) -> str:
+        """DSN for everything that changes the schema."""
+        return self.admin_dsn or self.dsn
+
+
+class KafkaSettings(_Section):
+    """The broker and its topics."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
+    topic_prefix: str = Field(
+        "embedsync",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
+        description="first part of every topic and group",
+    )
+    partitions: int = Field(6, ge=1, description="partitions of each change topic and of the replay topic")
+    replication_factor: int = Field(1, ge=1, description="copies of each partition")
+    retention_hours: int = Field(168, ge=1, description="how long change and replay events are kept")
+    session_timeout_seconds: int = Field(
+        15, ge=6, le=90, description="a worker that died without a word gives its partitions up after this long"
+    )
+    security: dict[str, str] = Field(default_factory=dict, description="librdkafka security.*, sasl.*, ssl.* options")
+
+
+class ConnectSettings(_Section):
+    """Kafka Connect, where Debezium runs."""
+
+    url: str = Field("http://localhost:8083", description="REST address")
+    connector: str | None = Field(None, description="name of the connector; <topic_prefix>-postgres when unset")
+    database_host: str | None = Field(
+        None, description="Postgres as Connect reaches it; the host of the DSN when unset"
+    )
+    database_port: int | None = Field(None, description="likewise")
+    database_sslrootcert: str | None = Field(
+        None, description="CA file, on Kafka Connect's machine, for TLS to Postgres; sslrootcert of the DSN when unset"
+    )
+    poll_interval_ms: int = Field(
+        5, ge=1, description="Debezium's wait when nothing changed; most of the capture latency"
+    )
+    heartbeat_seconds: int = Field(10, ge=1, description="how often the slot is moved while the tables are quiet")
+
+
+class TableSettings(_Section):
+    """One table to keep in step."""
+
+    name: str = Field(description="schema.table")
+    text: str = Field(min_length=1, description="SQL expression over the table's columns: what is embedded")
+    column: str = Field("embedding", min_length=1, description="the pgvector column")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        try:
+            return str(TableName.parse(value))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def table(self) -> TableName:
+        """The name, parsed."""
+        return TableName.parse(self.name)
+
+
+class LiveSettings(_Section):
+    """The live lane: changes as they happen."""
+
+    batch_size: int = Field(64, ge=1, le=1000, description="most events in a micro-batch")
+    linger_ms: float = Field(5.0, ge=0, description="longest wait for a micro-batch to fill")
+    early_wait_ms: int = Field(
+        100,
+        ge=0,
+        description="wait for a transaction that is not visible yet, or a locked row, before it is deferred",
+    )
+    defer_seconds: float = Field(
+        1.0, gt=0, description="first not-before interval of a deferred row; doubles up to 30 s"
+    )
+    defer_limit_seconds: float = Field(
+        3600.0, gt=0, description="a transaction invisible for longer is taken as vanished"
+    )
+    retry_seconds: float = Field(120.0, gt=0, description="how long an absent service is retried before exit 70")
+
+
+class ReplaySettings(_Section):
+    """The replay lane: rows by command."""
+
+    chunk_size: int = Field(500, ge=1, le=10_000, description="keys in one replay message")
+    micro_batch: int = Field(64, ge=1, le=1000, description="rows embedded and written at a time")
+    nice: int = Field(10, ge=0, le=19, description="added to the nice value of the replay worker")
+    idle_unload_seconds: float = Field(300.0, gt=0, description="the model leaves memory after this long without work")
+    max_live_lag_seconds: float = Field(
+        5.0, gt=0, description="replay waits while the oldest unhandled live change is older; a run may have its own"
+    )
+
+
+class KeeperSettings(_Section):
+    """What heals by itself; the replay workers see to it, one at a time."""
+
+    reconcile_seconds: float = Field(
+        3600.0, ge=0, description="how often all rows are looked at for those that stayed stale; 0: never"
+    )
+    stale_seconds: float = Field(60.0, gt=0, description="a row that is not true for longer is sent through replay")
+    restart_connector: bool = Field(True, description="restart a connector or task that failed; false: only report it")
+    restart_attempts: int = Field(
+        3, ge=1, description="restarts after which a failure that comes back for the same reason is left and reported"
+    )
+    poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
+
+
+class DeadLetterSettings(_Section):
+    """Events that can never be handled, and how many of them are too many."""
+
+    most_in_a_row: int = Field(
+        100, ge=0, description="bad events of a topic in a row before a worker stops; 0: no limit"
+    )
+    most_share: float = Field(
+        0.5, ge=0, le=1, description="share of bad events in a topic above which a worker stops; 0: no limit"
+    )
+    window_seconds: float = Field(60.0, gt=0, description="time over which that share is taken")
+    least_events: int = Field(200, ge=1, description="events of a topic in that time before the share counts")
+    max_record_bytes: int = Field(
+        8_388_608,
+        ge=1_048_576,
+        le=100_000_000,
+        description="largest dead letter; must exceed the largest record of the change topics by 64 KiB for headers",
+    )
+
+
+class WatchdogSettings(_Section):
+    """When a worker that is alive but dead ends itself, to be started anew."""
+
+    idle_seconds: float = Field(60.0, gt=0, description="no assignment, or nothing handled although events wait")
+    batch_seconds: float = Field(900.0, gt=0, description="budget of one batch, retries and the model included")
+    loop_seconds: float = Field(60.0, gt=0, description="the event loop has not moved")
+
+
+class MetricsSettings(_Section):
+    """Prometheus endpoints of the workers, on loopback."""
+
+    live_port: int | None = Field(None, ge=1, le=65535, description="port of the live worker; off when unset")
+    replay_port: int | None = Field(None, ge=1, le=65535, description="port of the replay worker; off when unset")
+
+
+class LogSettings(_Section):
+    """Logs, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level shown")
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON")
