@@ -20,7 +20,7 @@ demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it r
 
 test: lint ## everything CI runs: lint, unit, contract, integration, fault, acceptance
 	$(PYTEST) tests/unit
-	$(PYTEST) -n 3 --dist loadfile tests/contract tests/integration tests/acceptance
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration tests/acceptance
 	$(PYTEST) tests/fault
 
 unit: env ## unit tests only: nothing outside the process, a few seconds
