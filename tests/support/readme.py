@@ -1,9 +1,5 @@
-"""The README's tested console session, and the generated table of settings.
+"""The generated table of settings: `python -m tests.support.readme` writes docs/settings.md anew."""
 
-`python -m tests.support.readme` writes docs/settings.md anew.
-"""
-
-import re
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +36,6 @@ def settings_document() -> str:
 
 def _shown(value: object) -> str:
     return "" if value in (None, {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def session(text: str) -> list[tuple[str, list[str]]]:
-    """Commands of the README's console block, each with the lines it is said to print."""
-    block = re.search(r"```console\n(.*?)```", text, re.DOTALL)
-    if block is None:
-        raise ValueError("README.md has no console block")
-    commands: list[tuple[str, list[str]]] = []
-    for line in block[1].splitlines():
-        if line.startswith("$ "):
-            commands.append((line[2:], []))
-        else:
-            commands[-1][1].append(line)
-    return commands
-
-
-def matches(expected: list[str], printed: str) -> bool:
-    """Whether the printed text is as shown: `...` alone stands for any lines, within a line for any characters.
-
-    Runs of spaces count as one, so that a table may be laid out anew.
-    """
-    pattern = ""
-    for line in expected:
-        if line.strip() == "...":
-            pattern += r"(?:[^\n]*\n)*?"
-            continue
-        words = [re.escape(" ".join(part.split())) for part in line.split("...")]
-        pattern += "[^\n]*".join(words) + r"[^\n]*\n"
-    squeezed = "".join(" ".join(line.split()) + "\n" for line in printed.splitlines())
-    return re.fullmatch(pattern, squeezed) is not None
 
 
 if __name__ == "__main__":
