@@ -30,7 +30,7 @@ def worker(
         raise typer.Exit(supervisor.Supervisor(commands, SystemClock()).run())
     match role:
         case "live" | "replay":
-            raise typer.Exit(workers.run(settings, role))
+            workers.run(settings, role)
         case _:
             raise typer.BadParameter(f"{role!r} is neither live nor replay", param_hint="--role")
 
