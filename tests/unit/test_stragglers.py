@@ -26,7 +26,7 @@ def test_rows_that_change_and_are_filled_again_and_again_are_on_their_way() -> N
 
 
 def test_rows_that_nobody_fills_are_counted() -> None:
-    """Rows that are as they were, while nothing else moves any more, are what the gate is about; the wait has an end."""
+    """Rows that are as they were while nothing moves any more are what a gate is about; the wait has an end."""
     seen: list[Mapping[Key, Fingerprint]] = [
         {("1",): STALE, ("2",): STALE, ("3",): STALE},
         {("1",): STALE, ("2",): STALE},
