@@ -159,7 +159,11 @@ def test_a_swap_waits_for_a_search_that_has_begun(workplace: Workplace, role: st
     program.run(program.hold)
     told = program.run(program.which)[0][0]
     swap = workplace.start("migrate", "swap", log="swap")
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+    # Of this database alone: other tests may share the server.
+    waits = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database AS here ON here.oid = database"
+        " WHERE datname = current_database() AND NOT granted AND mode = 'AccessExclusiveLock'"
+    )
     until(lambda: workplace.value(waits) or swap.poll() is not None, what="the swap to want its lock")
     assert program.run(program.search, model=told, query=program.query(told))[0] == (7, TEXT)
     program.run(program.commit)
