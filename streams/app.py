@@ -22,7 +22,7 @@ import faust
 import structlog
 
 from connectors.kafka import security
-from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping, TargetMismatch
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
@@ -95,8 +95,12 @@ class Runner:
         """Start anew when the database wants other columns or models than at the start."""
         await self._guarded(self._restart_if_changed())
 
-    async def _leave_for(self, error: TargetMismatch) -> None:
-        """End the process over a mismatch: to start anew where that helps, else for good."""
+    async def _leave_for(self, error: ConfigurationError) -> None:
+        """End the process over a mismatch: to start anew where that helps, else for good.
+
+        A step of a migration gives columns other names, so a lane may meet it as a column that does not exist, before
+        it meets another model and before the next look at the targets.
+        """
         try:
             changed = await self._run(None, self._lane.anew.is_wanted)
         except ConfigurationError as now:
@@ -177,9 +181,9 @@ class Runner:
             leave(EXIT_RESTART, "the stream was cancelled while a batch was in hand")
         except Stopping:
             leave(0, "stopped with a batch in hand; it will be handled again")
-        except TargetMismatch as error:
+        except ConfigurationError as error:
             await self._leave_for(error)
-        except (ConfigurationError, DeadLetterFlood) as error:
+        except DeadLetterFlood as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)

@@ -10,7 +10,7 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres import queries, schema
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.store import PostgresStore
-from schemas.errors import TransientError
+from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.target import Target
 from streams import embedders
@@ -54,13 +54,17 @@ class Anew:
             TransientError: Postgres does not answer.
         """
         try:
-            # First: a step that is taken during the start must be noticed afterwards.
-            self._seen = self._now()
-            targets = target_rules.resolve(self._settings, self._session)
-            models = embedders.for_targets(self._settings, self._session, targets)
+            while True:
+                # First: a step that is taken during the start must be noticed afterwards.
+                self._seen = self._now()
+                try:
+                    targets = target_rules.resolve(self._settings, self._session)
+                    return targets, embedders.for_targets(self._settings, self._session, targets)
+                except ConfigurationError:
+                    if self._now() == self._seen:
+                        raise
         finally:
             self._session.close()
-        return targets, models
 
     def is_wanted(self) -> bool:
         """Whether to start anew, with what is wanted now.

@@ -203,8 +203,7 @@ class Migrate:
 
     def _gate(self, found: Sequence[ColumnMigration]) -> None:
         self._refuse_during_replay(found)
-        standing = migrate_status.read(self._settings, self._session).columns
-        migrate_status.require_filled(standing)
+        standing = migrate_status.require_filled(self._settings, self._session, self._clock)
         migrate_status.require_indexes(standing)
 
     def _refuse_during_replay(self, found: Sequence[ColumnMigration]) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.ports import Clock
 from connectors.postgres import catalog, coverage, migration
+from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration, State
 from schemas.settings import Settings
+from streams import stragglers, targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +78,25 @@ def read(settings: Settings, session: Session) -> Report:
     return Report([_column(session, made, counted) for made in found])
 
 
-def require_filled(found: Sequence[ColumnStatus]) -> None:
-    """Refuse to go on while rows lack their new vectors.
+def require_filled(settings: Settings, session: Session, clock: Clock) -> Sequence[ColumnStatus]:
+    """Refuse to go on while rows lack their new vectors; rows that are on their way to one may.
+
+    Returns:
+        the columns.
 
     Raises:
         EmbedsyncError: with the number of rows and the command that fills them.
     """
+    found = read(settings, session).columns
     for line in found:
-        if line.lacking is None or line.lacking:
-            what = "the rows" if line.lacking is None else f"{line.lacking:,} rows"
+        lacking = _stragglers(settings, session, clock, line)
+        if lacking is None or lacking:
+            what = "the rows" if lacking is None else f"{lacking:,} rows"
             raise EmbedsyncError(
                 f"{what} of {line.migration.table} lack a vector of {line.migration.to_model}",
                 fix="embedsync replay run",
             )
+    return found
 
 
 def require_indexes(found: Sequence[ColumnStatus]) -> None:
@@ -102,6 +111,17 @@ def require_indexes(found: Sequence[ColumnStatus]) -> None:
                 f"{missing} of {len(line.migration.indexes)} indexes of {line.migration.name} are not built again",
                 fix="embedsync migrate index",
             )
+
+
+def _stragglers(settings: Settings, session: Session, clock: Clock, line: ColumnStatus) -> int | None:
+    if line.lacking is None or not 0 < line.lacking <= stragglers.MOST:
+        return line.lacking
+    place = (line.migration.table, new_column(line.migration))
+    target = next((t for t in targets.resolve(settings, session) if (t.table, t.column) == place), None)
+    if target is None:
+        return line.lacking
+    desk = KeeperDesk(session)
+    return stragglers.count(lambda: desk.stale(target, stragglers.MOST), clock)
 
 
 def _column(session: Session, made: ColumnMigration, counted: dict[tuple[str, str], Coverage]) -> ColumnStatus:

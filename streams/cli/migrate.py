@@ -131,7 +131,7 @@ def index(
     steps = _steps(settings)
     found = steps.open()
     require(Step.INDEX, found)
-    migrate_status.require_filled(migrate_status.read(settings, _admin(settings)).columns)
+    migrate_status.require_filled(settings, _admin(settings), SystemClock())
     with IndexBar() as bar:
         builder = Builder(_admin(settings), Session(settings.postgres.admin, role="migrate progress"), SystemClock())
         built = builder.build(found, bar.show, memory=memory)

@@ -18,7 +18,10 @@ from pathlib import Path
 import psycopg2
 
 from connectors.local.stack import LocalStack
+from tests.bench import interview, live_first
+from tests.support import figures
 from tests.support import workplace as workplaces
+from tests.support.models import build_xlm_roberta
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
@@ -31,18 +34,13 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def prepared(endpoints: Endpoints, dimensions: int = 1024) -> Iterator[Workplace]:
+def prepared(endpoints: Endpoints, dimensions: int = 1024, name: str = "lexical") -> Iterator[Workplace]:
     """A workplace with an empty `questions` table of real width; `init` was not run."""
     with tempfile.TemporaryDirectory() as directory:
-        model = {"name": "lexical", "dimensions": dimensions}
+        model = {"name": name, "dimensions": dimensions}
         with workplaces.workplace(endpoints, Path(directory), model=model) as place:
             place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=dimensions))
             yield place
-
-
-def quantile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def resident_mb(process: "subprocess.Popen[bytes]") -> float:
@@ -55,22 +53,11 @@ def latency(endpoints: Endpoints) -> None:
     with prepared(endpoints) as place:
         place.embedsync("init")
         place.start_worker("live")
-        place.execute("CREATE TABLE made (id bigint PRIMARY KEY, at timestamptz)")
-        insert = (
-            "WITH q AS (INSERT INTO questions (question) VALUES ('question ' || random()) RETURNING id)"
-            " INSERT INTO made SELECT id, clock_timestamp() FROM q"
-        )
-        place.execute(insert)
-        place.wait_current()
-        for _ in range(100):
-            place.execute(insert)
-            time.sleep(0.03)  # paces the load, one commit at a time; nothing is waited for
-        place.wait_current()
-        lines = place.execute(
-            "SELECT extract(epoch FROM embedded_at - at) * 1000 FROM made JOIN questions USING (id) WHERE id > 1"
-        )
-        ms = [float(value) for (value,) in lines]
-        p50, p95 = statistics.median(ms), quantile(ms, 0.95)
+        live_first.prepare(place)
+        texts = interview.Texts(interview.TABLES[0], seed=5)
+        live_first.insert(place, texts, seconds=1, per_second=30)
+        ms = live_first.insert(place, texts, seconds=4, per_second=30)
+        p50, p95 = statistics.median(ms), live_first.quantile(ms, 0.95)
         say(f"commit -> visible, {len(ms)} single inserts: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
 
 
@@ -134,30 +121,80 @@ def writes(endpoints: Endpoints) -> None:
         connection.close()
 
 
+def live(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
+    """Live changes with and without a full replay beside them, with the stand-in or a network that takes real work."""
+    name, rows, per_second = "live-first", 6 * arguments.rows, 20.0
+    with tempfile.TemporaryDirectory() as folder:
+        model = "lexical"
+        if arguments.compute:
+            name, rows, per_second = "live-first-compute", arguments.rows, 4.0
+            model = str(build_xlm_roberta(Path(folder) / "xlm-roberta-1024", layers=4, hidden=1024))
+        with prepared(endpoints, name=model) as place:
+            report = live_first.run(place, rows, say, seconds=arguments.seconds, per_second=per_second)
+    report.print()
+    if arguments.json:
+        figures.dump(arguments.json, report.to_json())
+    if arguments.markdown:
+        command = f".venv/bin/python -m tests.bench live-first{' --compute' if arguments.compute else ''}"
+        figures.put(arguments.markdown, name, report.markdown(command))
+
+
+def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
+    """The guide's move from 768 to 1024 numbers and back, while clients search and edit; whether all was kept."""
+    from tests.bench.migration import run
+
+    report = run(endpoints, arguments.rows, say)
+    report.print()
+    if arguments.json:
+        figures.dump(arguments.json, report.to_json())
+    if arguments.markdown:
+        command = f".venv/bin/python -m tests.bench migrate --rows {arguments.rows}"
+        figures.put(arguments.markdown, "migrate", report.markdown(command))
+    return report.is_clean
+
+
 def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=50_000, help="rows of the live burst; the replay has twice as many")
+    parser.add_argument(
+        "--rows", type=int, default=50_000,
+        help="rows of the live burst and of each table of migrate; the replay has twice as many, that of live-first six"
+        " times (with --compute: so many)",
+    )  # fmt: skip
     parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale")
-    parser.add_argument("sections", nargs="*", help="latency, burst, replay, writes; all of them when left out; scale")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first")
+    parser.add_argument("--compute", action="store_true", help="live-first with a network that takes real work")
+    parser.add_argument("--json", metavar="FILE", help="write the figures of migrate or live-first there, too")
+    parser.add_argument("--markdown", metavar="FILE", help="and as a table, into its place in docs/migration.md")
+    parser.add_argument("--stack", metavar="DIR", help="use the local stack in DIR, and leave it running")
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        help="latency, writes, burst, replay, live-first; all of them when left out; scale, migrate",
+    )
     arguments = parser.parse_args()
-    sections: dict[str, Callable[[Endpoints], None]] = {
+    sections: dict[str, Callable[[Endpoints], bool | None]] = {
         "latency": latency,
         "writes": writes,
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
+        "live-first": lambda endpoints: live(endpoints, arguments),
     }
     chosen = arguments.sections or list(sections)
     # Minutes: only when it is asked for.
     sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows, arguments.dimensions)
-    stack = LocalStack(ROOT / ".embedsync" / "bench")
+    sections["migrate"] = lambda endpoints: migrate(endpoints, arguments)
+    stack = LocalStack(Path(arguments.stack) if arguments.stack else ROOT / ".embedsync" / "bench")
     endpoints = stack.up()
+    kept = True
     try:
         for name in chosen:
             say(f"-- {name} (load average {os.getloadavg()[0]:.1f})")
-            sections[name](endpoints)
+            kept = sections[name](endpoints) is not False and kept
     finally:
-        stack.reset()
+        if not arguments.stack:
+            stack.reset()
+    raise SystemExit(0 if kept else 1)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,22 @@ def test_rows_that_were_there_before_are_filled_once(filled: Workplace) -> None:
     assert verdict(filled)["run"] is None
 
 
+def test_a_replay_says_when_a_table_wants_a_vacuum(filled: Workplace) -> None:
+    """Many dead row versions beside the live ones: the run's last words are the figures and the VACUUM to run."""
+    filled.execute("ALTER TABLE questions SET (autovacuum_enabled = false)")
+    with filled.session.transaction() as cursor:
+        for _ in range(4):
+            cursor.execute("UPDATE questions SET views = views + 1")
+    dead = "SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'questions'::regclass"
+    until(lambda: filled.value(dead) > 10_000, what="the statistics to know of the dead rows")
+    filled.start_worker("replay")
+    said = filled.embedsync("replay", "run").stderr
+    assert "dead row versions beside 3,000 live ones" in said
+    assert 'VACUUM (ANALYZE) "public"."questions"' in said
+    filled.execute("VACUUM (ANALYZE) questions")
+    assert "VACUUM" not in filled.embedsync("replay", "run", "--only", "all").stderr
+
+
 def test_all_over_current_rows_encodes_nothing(filled: Workplace) -> None:
     """`--only all` sends every key and finds every row current (I7)."""
     filled.start_worker("replay")

@@ -1,13 +1,13 @@
 """What a campaign came to: figures as data, as JSON, and as a table."""
 
-import json
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from tests.support import figures
 
 _SHOWN = 10
 
@@ -105,17 +105,13 @@ class Report:
 
     def write(self, file: str) -> None:
         """Write the JSON."""
-        with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
-            json.dump(self.to_json(), out, ensure_ascii=False, indent=2)
-            out.write("\n")
+        figures.dump(file, self.to_json())
 
     def write_markdown(self, file: str) -> None:
         """Write the figures as a table for docs/reliability.md."""
         verdict = "kept" if self.is_clean else "BROKEN"
-        lines = [f"| seed {self.seed} | every promise {verdict} |", "|---|---|"]
-        lines += [f"| {name.strip()} | {value} |" for name, value in self._figures()]
         with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
-            out.write("\n".join(lines) + "\n")
+            out.write(figures.markdown((f"seed {self.seed}", f"every promise {verdict}"), self._figures()))
 
     def _figures(self) -> list[tuple[str, object]]:
         return [
@@ -146,11 +142,8 @@ class Report:
 
     def print(self) -> None:
         """Print the table, and what is wrong."""
-        table = Table("FIGURE", "VALUE", box=None, title=f"soak campaign, seed {self.seed}", title_justify="left")
-        for name, value in self._figures():
-            table.add_row(name, str(value))
         console = Console()
-        console.print(table)
+        figures.show(console, f"soak campaign, seed {self.seed}", self._figures())
         problems = (*self.violations[:_SHOWN], *self.unexplained_exits[:_SHOWN], *self.slow_stops[:_SHOWN])
         for problem in problems:
             console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
