@@ -11,6 +11,7 @@ Hazards:
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
@@ -21,10 +22,21 @@ from schemas.settings import Settings
 
 PATIENCE_SECONDS = 180.0
 """Connect confirms to the slot every 60 s by default (offset.flush.interval.ms), and heartbeats move it."""
+_LONELY_SECONDS = 15.0
+"""A live worker that has just started, or is in a rebalance, is not in its group for some seconds."""
 _POLL_SECONDS = 0.5
 
 ReadSlot = Callable[[], int | None]
 """Where the slot stands in the log, in bytes; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why not everything is handled, one clause; what mends it, and after how many seconds it is not waited for."""
+
+    why: str
+    fix: str = "see `embedsync lag`, then repeat"
+    seconds: float = PATIENCE_SECONDS
 
 
 class Handled:
@@ -48,18 +60,18 @@ class Handled:
         Raises:
             EmbedsyncError: it is not handled in time, or nobody is there who could.
         """
-        deadline = self._clock.monotonic() + PATIENCE_SECONDS
+        began = self._clock.monotonic()
         told = None
-        while (why := self.missing(horizon, topics)) is not None:
-            if self._clock.monotonic() >= deadline:
-                raise EmbedsyncError(f"{why}, for {PATIENCE_SECONDS:g} s", fix="see `embedsync lag`, then repeat")
-            if why != told:
-                tell(why)
-                told = why
+        while (missing := self.missing(horizon, topics)) is not None:
+            if self._clock.monotonic() - began >= missing.seconds:
+                raise EmbedsyncError(f"{missing.why}, for {missing.seconds:g} s", fix=missing.fix)
+            if missing.why != told:
+                tell(missing.why)
+                told = missing.why
             self._clock.wait(_POLL_SECONDS)
 
-    def missing(self, horizon: Horizon, topics: Sequence[str]) -> str | None:
-        """Why not everything before the horizon is handled, one clause; None when it is.
+    def missing(self, horizon: Horizon, topics: Sequence[str]) -> Missing | None:
+        """Why not everything before the horizon is handled; None when it is.
 
         Raises:
             EmbedsyncError: waiting will not help.
@@ -70,20 +82,19 @@ class Handled:
                 f"there is no slot {self._settings.slot}: no edit would be noticed", fix="embedsync init"
             )
         if position < horizon.position:
-            return "capture has not confirmed the changes before this command yet"
+            return Missing("capture has not confirmed the changes before this command yet")
         group = self._offsets.read({self._settings.live_group: topics})[self._settings.live_group]
         _refuse_losses(group)
         if group.waiting is None:
             reasons = [row.error for row in group.partitions if row.error]
-            return f"it is not known whether changes wait for the live worker ({'; '.join(reasons[:1]) or 'no topic'})"
+            why = reasons[0] if reasons else "there is no topic"
+            return Missing(f"it is not known whether changes wait for the live worker ({why})")
         if group.waiting == 0:
             return None
         if group.members == 0:
-            raise EmbedsyncError(
-                f"{group.waiting:,} changes wait for a live worker, and none runs",
-                fix="start `embedsync worker --role live`, then repeat",
-            )
-        return f"{group.waiting:,} changes wait for the live worker"
+            fix = "start `embedsync worker --role live`, then repeat"
+            return Missing(f"{group.waiting:,} changes wait for a live worker, and none runs", fix, _LONELY_SECONDS)
+        return Missing(f"{group.waiting:,} changes wait for the live worker")
 
 
 def _refuse_losses(group: GroupLag) -> None:
