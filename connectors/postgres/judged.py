@@ -2,8 +2,8 @@
 
 What `verify` and `adopt` have in common. Reads only.
 
-Hazard: a page is a statement of its own, so a row may have another state by the time the next one is read; whoever
-changes rows asks for the state again in the statement that changes them.
+Hazard: pages are fetched from what one scan found, so a row may have another state by then; whoever uses it asks for
+the state again, in the statement that reads or changes the row.
 """
 
 import math
@@ -38,6 +38,7 @@ class JudgedRows:
         """Remember the session; nothing is asked yet."""
         self._session = session
         self._schema: str | None = None
+        self._cursors = 0
 
     def rows(
         self,
@@ -72,31 +73,25 @@ class JudgedRows:
     ) -> Iterator[list[Key]]:
         """The keys that a query returns, in pages, in the order of the primary key.
 
+        One scan, whose keys the server keeps until they are fetched, so that no snapshot is held meanwhile. A query per
+        page, each beginning behind the last, read the whole table for every page: new columns have no statistics, the
+        planner takes the rows for few, and sorts what an index has in order (50,000 rows in 77 s).
+
         Args:
             target: the column.
-            query: has the parameter `limit`, and returns the first keys of the rows it is given.
+            query: has the parameter `limit`, which is NULL here, and returns keys of the rows it is given.
             chosen: as `rows` takes it.
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
-        after: Key | None = None
-        bounds = sql.SQL(", ").join(
-            sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type.replace("%", "%%")))
-            for i, column in enumerate(target.key)
-        )
-        while True:
-            behind = queries.for_target("after_cursor", target, bounds=bounds) if after else EVERY
-            rows = self.rows(
-                target,
-                chosen=sql.SQL("{} AND {}").format(chosen, behind),
-                order=queries.for_target("key_order", target),
-            )
-            cursor = {f"c{i}": part for i, part in enumerate(after or ())}
-            lines = self._session.rows(query(rows), {**wanted(target), **parameters, "limit": PAGE, **cursor})
-            if lines:
-                yield [tuple(key) for (key,) in lines]
-            if len(lines) < PAGE:
-                return
-            after = tuple(lines[-1][0])
+        self._cursors += 1
+        cursor = sql.Identifier(f"embedsync_keys_{self._cursors}")
+        rows = self.rows(target, chosen=chosen, order=queries.for_target("key_order", target))
+        declared = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(cursor, query(rows))
+        self._session.rows(declared, {**wanted(target), **parameters, "limit": None})
+        fetch = sql.SQL("FETCH {} FROM {}").format(sql.Literal(PAGE), cursor)
+        while lines := self._session.rows(fetch):
+            yield [tuple(key) for (key,) in lines]
+        self._session.rows(sql.SQL("CLOSE {}").format(cursor))
 
     def draw(
         self,
