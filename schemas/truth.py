@@ -89,6 +89,10 @@ class Deep:
         """Mean over all rows that could be compared."""
         return self.cosine_sum / self.compared if self.compared else None
 
+    def worst(self, count: int) -> list[Untrue]:
+        """The untrue rows that are furthest off, those without a comparison first."""
+        return sorted(self.untrue, key=lambda row: -2.0 if row.cosine is None else row.cosine)[:count]
+
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
         return {

@@ -12,6 +12,7 @@ as untrue, as they are.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from streams.replay import Outcome, Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
 """Called with the column's name, the rows compared so far, and how many there are to compare."""
+
+ReadVectors = Callable[[Sequence[Key]], Sequence[tuple[Key, str, Sequence[float], bytes]]]
+"""Key, text, vector and the vector's digest of rows; those that are no longer in question are left out."""
 
 
 class Verify:
@@ -149,17 +153,40 @@ class Verify:
     def _compare(
         self, target: Target, embedder: Embedder, pages: Iterable[Sequence[Key]], watch: Callable[[int], None]
     ) -> Deep:
-        deep = Deep()
-        for keys in _batches(pages, self._batch):
-            rows = self._audit.vectors(target, keys)
-            deep.skipped += len(keys) - len(rows)
-            encoded = bisect.encode(embedder, [text for _, text, _, _ in rows], target.dimensions)
-            deep.refused += len(encoded.refused)
-            for position, vector in encoded.vectors.items():
-                key, _, numbers, digest = rows[position]
-                deep.add(key, cosine(np.array(numbers, np.float32), vector), digest)
-            watch(deep.checked + deep.skipped + deep.refused)
-        return deep
+        batches = in_batches(pages, self._batch)
+        return compare(partial(self._audit.vectors, target), embedder, target.dimensions, batches, watch)
+
+
+def compare(
+    read: ReadVectors,
+    embedder: Embedder,
+    dimensions: int,
+    batches: Iterable[Sequence[Key]],
+    watch: Callable[[int], None],
+) -> Deep:
+    """Make vectors again and compare them with the stored ones.
+
+    Args:
+        read: key, text, vector and digest of those of the rows that are still to be compared.
+        embedder: the model that is said to have made them.
+        dimensions: length of a vector.
+        batches: keys, as many at a time as the model takes.
+        watch: told how many rows are done.
+
+    Raises:
+        EmbedsyncError: the model takes no text.
+    """
+    deep = Deep()
+    for keys in batches:
+        rows = read(keys)
+        deep.skipped += len(keys) - len(rows)
+        encoded = bisect.encode(embedder, [text for _, text, _, _ in rows], dimensions)
+        deep.refused += len(encoded.refused)
+        for position, vector in encoded.vectors.items():
+            key, _, numbers, digest = rows[position]
+            deep.add(key, cosine(np.array(numbers, np.float32), vector), digest)
+        watch(deep.checked + deep.skipped + deep.refused)
+    return deep
 
 
 def cosine(stored: Vector, made: Vector) -> float | None:
@@ -173,7 +200,8 @@ def cosine(stored: Vector, made: Vector) -> float | None:
     return float(np.dot(a, b)) / lengths
 
 
-def _batches(pages: Iterable[Sequence[Key]], size: int) -> Iterator[Sequence[Key]]:
+def in_batches(pages: Iterable[Sequence[Key]], size: int) -> Iterator[Sequence[Key]]:
+    """Pages of keys in parts of at most `size`."""
     for keys in pages:
         for start in range(0, len(keys), size):
             yield keys[start : start + size]

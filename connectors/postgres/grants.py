@@ -1,7 +1,7 @@
 """The rights of the worker's role: what its statements need on exactly the columns they touch, and nothing else.
 
-It owns nothing and cannot delete a row, read a column that is neither key nor text, or write one that is not a vector
-or its provenance. Only what is missing is granted.
+It owns nothing and cannot delete a row, read a column of the application that is neither key nor text, or write one
+that is not a vector or its provenance. Only what is missing is granted.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,10 @@ from connectors.postgres.statement import Statement, render
 
 _TRIGGERS_OFF = "session_replication_role"
 _COSTS = "the worker's own writes come back as events, which costs one key look-up each"
+
+
+ROW_VERSION = "xmin"
+"""System column with the transaction that wrote a row; `adopt` leaves out what was written since a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,12 @@ def _table(grantee: Grantee, examined: Examined) -> list[Statement]:
     written = [target.column, target.hash_column, target.model_column, target.time_column]
     text = examined.text_columns.get(info.oid)
     read = [*(column.name for column in target.key), *(text or ([] if text is None else info.columns)), *written]
+    read.append(ROW_VERSION)
     rights = []
     for right, columns in (("SELECT", read), ("UPDATE", written)):
         # A column that is only planned yet is one that nobody has a right on.
-        lacking = grantee.lacking(info.oid, columns, right) | (set(columns) - set(info.columns))
+        planned = set(columns) - {*info.columns, ROW_VERSION}
+        lacking = grantee.lacking(info.oid, columns, right) | planned
         if lacking:
             names = [sql.Identifier(column) for column in dict.fromkeys(columns) if column in lacking]
             rights.append(sql.SQL(right + " ({})").format(sql.SQL(", ").join(names)))

@@ -18,6 +18,7 @@ from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
 from streams.cli import (
+    adopt,
     config,
     demo,
     dlq,
@@ -83,6 +84,7 @@ app.command(cls=lag.LagCommand)(lag.lag)
 app.add_typer(replay.app, name="replay")
 app.add_typer(migrate.app, name="migrate")
 app.command()(verify.verify)
+app.command()(adopt.adopt)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
 app.add_typer(model.app, name="model")

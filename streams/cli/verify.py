@@ -1,12 +1,10 @@
 """`embedsync verify`: arguments and printing only; the work is in streams/verify.py."""
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from connectors.clock import SystemClock
@@ -16,11 +14,11 @@ from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict
 from streams import embedders
-from streams.cli.output import Format, OutputOption, err, number, out, print_json
+from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.replay_page import Bars, announce
 from streams.embedders import Embedders
 from streams.replay import Replay
-from streams.verify import Checked, Verify
+from streams.verify import Verify
 
 
 def verify(
@@ -59,7 +57,7 @@ def verify(
     """
     if dry_run and not repair:
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
-    count = _count(deep)
+    count = None if deep is None else count_or_all(deep, "--deep")
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="verify")
     audit = Audit(settings.postgres)
@@ -68,7 +66,7 @@ def verify(
     draw = secrets.randbits(31) if seed is None else seed
     found = checks.scan()
     if models is not None:
-        with _bars() as progress:
+        with counting_bars() as progress:
             found = checks.deep(found, models, count, draw, progress)
     report: dict[str, Any] = {"seed": draw} if models else {}
     if repair and not all(truth.is_true for truth in found):
@@ -86,14 +84,6 @@ def verify(
     elif not (repair and dry_run and not true):
         _print(found)
     raise typer.Exit(0 if true else 1)
-
-
-def _count(deep: str | None) -> int | None:
-    if deep is None or deep == "all":
-        return None
-    if not deep.isascii() or not deep.isdigit() or int(deep) == 0:
-        raise typer.BadParameter(f"{deep!r} is neither a number of rows nor all", param_hint="--deep")
-    return int(deep)
 
 
 def _repair(
@@ -129,21 +119,6 @@ def _tell_plan(found: Sequence[Truth]) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-
-
-@contextmanager
-def _bars() -> Iterator[Checked]:
-    """Progress of the comparison on stderr, on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def show(name: str, done: int, wanted: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=wanted)
-            progress.update(tasks[name], completed=done)
-
-        yield show
 
 
 def _print(found: Sequence[Truth]) -> None:

@@ -1,16 +1,14 @@
 """`embedsync verify` on a real database with damage of every kind made by hand: found, repaired, and then true."""
 
 import json
-import secrets
 import struct
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.init import as_role, setup
+from tests.support.init import as_role, setup, worker_role
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -22,13 +20,8 @@ TRUE = {"rows": ROWS, "current": ROWS - 2, "blank": 1, "quarantined": 1}
 @pytest.fixture
 def role(stack: Any) -> Iterator[str]:
     """A role that owns nothing; dropped after the test's database."""
-    name = f"worker_{secrets.token_hex(4)}"
-    owner = psycopg2.connect(stack.postgres_dsn)
-    owner.autocommit = True
-    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
-    yield name
-    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-    owner.close()
+    with worker_role(stack.postgres_dsn) as name:
+        yield name
 
 
 @pytest.fixture

@@ -249,6 +249,20 @@ _OF_THE_REPAIRS = (
         "false",
         ("tests/integration/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
     ),
+    Defect(
+        "an edit after the sample that is adopted with it",
+        f"{SQL}/recent.sql",
+        "& 4294967295)",
+        "& 4294967295) + 4294967296",
+        ("tests/integration/test_adopt.py::test_an_edit_is_never_adopted",),
+    ),
+    Defect(
+        "an edit on its way that is adopted instead of embedded",
+        "streams/adopt.py",
+        "handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)",
+        "",
+        ("tests/integration/test_adopt.py::test_an_edit_is_never_adopted",),
+    ),
 )
 
 DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS)

@@ -2,8 +2,11 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from confluent_kafka import Consumer
 
 from connectors.clock import SystemClock
@@ -60,3 +63,15 @@ def as_role(place: Workplace, role: str, **postgres: Any) -> Settings:
     admin = place.settings.postgres.dsn
     dsn = f"postgresql://{role}:pw@{admin.split('@', 1)[1]}"
     return place.with_settings(postgres={"dsn": dsn, "admin_dsn": admin, **postgres})
+
+
+@contextmanager
+def worker_role(dsn: str) -> Iterator[str]:
+    """A role of the server that owns nothing; to be dropped after the test's database."""
+    name = f"worker_{secrets.token_hex(4)}"
+    owner = psycopg2.connect(dsn)
+    owner.autocommit = True
+    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
+    yield name
+    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    owner.close()

@@ -32,6 +32,7 @@ FROM (
             {keys_as_asked},
             {vectors}.vector_dims({column}) AS dimensions,
             {vectors}.vector_norm({column}) AS norm,
+            {recent} AS recent, -- as the caller defines it
             {doc}
         FROM {table} {sample}
         WHERE {chosen}

@@ -1,4 +1,4 @@
--- The next keys of rows that a replay would pass by, although what stands beside their vector is untrue.
+-- Keys of rows that a replay would pass by, although what stands beside their vector is untrue.
 SELECT audited.key
 FROM ({audited}) AS audited
 WHERE audited.state IN ('current', 'quarantined') AND cardinality(audited.findings) > 0

@@ -1,4 +1,4 @@
--- Text and vector of rows that count as current, read in one statement. One line per key that still does.
+-- Text and vector of rows that have a state, read in one statement. One line per key whose row still has it.
 SELECT asked.embedsync_ord::integer, found.text, found.numbers, found.digest
 FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
 CROSS JOIN LATERAL (
@@ -9,9 +9,9 @@ CROSS JOIN LATERAL (
             sha256({vectors}.vector_send({column})) AS digest,
             {doc}
         FROM {table}
-        WHERE {key_match}
+        WHERE {key_match} AND {chosen}
         OFFSET 0 -- keeps the planner from evaluating the text once per column above
     ) AS doc
     CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
-    WHERE {row_state} = 'current'
+    WHERE {row_state} = %(state)s
 ) AS found

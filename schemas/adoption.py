@@ -1,0 +1,137 @@
+"""Adoption: vectors that the application made itself, and what was found out about them before they are believed.
+
+Hazard: the sample is all the evidence there is. A row outside of it whose vector is of another text stays wrong until
+its text changes, or until `embedsync verify --deep all` finds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.table import Key
+from schemas.truth import LEAST_COSINE, SAMPLES, Deep
+
+ADOPTABLE = "adoptable"
+
+OBSTACLES = ("blank", "quarantined", "wrong_dimension", "not_finite", "not_unit_length", "recent")
+"""What keeps a vector without provenance from being adopted (sql/adoptable.sql): no text; a text that the model was
+found unable to take; nothing that the model makes, by length or norm; written by a transaction that was not over when
+the rows were counted, or came later."""
+
+DOUBT = 0.05
+"""Chance of finding no fault in a sample when `Candidates.may_differ` of the rows are wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What is known of one column's vectors without provenance.
+
+    Attributes:
+        table, column, model: the target.
+        counts: rows by `ADOPTABLE` and `OBSTACLES`; what is not named is 0.
+        sample: the comparison; None where there was nothing to compare.
+        adopted: rows whose provenance was written; None as long as none was to be.
+        locked: rows left out because other transactions held them.
+        refused: rows whose write the table refused, with the reason.
+    """
+
+    table: str
+    column: str
+    model: str
+    counts: Mapping[str, int]
+    sample: Deep | None = None
+    adopted: int | None = None
+    locked: int = 0
+    refused: Mapping[Key, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`schema.table.column`, for messages."""
+        return f"{self.table}.{self.column}"
+
+    @property
+    def adoptable(self) -> int:
+        """Vectors that can be adopted if the sample agrees."""
+        return self.counts.get(ADOPTABLE, 0)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the sample speaks for the model: something was compared, and nothing differed or was refused."""
+        if self.adoptable == 0:
+            return True
+        return (
+            self.sample is not None and self.sample.checked > 0 and not self.sample.untrue and not self.sample.refused
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every vector that can be adopted is, but for those that changed meanwhile."""
+        return self.locked == 0 and not self.refused
+
+    @property
+    def may_differ(self) -> float | None:
+        """Largest share of wrong vectors that a sample like this one misses with a chance of `DOUBT`, 0 to 1.
+
+        0 when every row was compared, None when none was. Of n rows drawn, a share p is missed with (1 - p)^n.
+        """
+        if self.sample is None or self.sample.checked == 0:
+            return None
+        if self.sample.checked >= self.adoptable:
+            return 0.0
+        return float(1 - DOUBT ** (1 / self.sample.checked))
+
+    @property
+    def complaint(self) -> str | None:
+        """Why the sample does not speak for the model, one clause; None when it does."""
+        if self.is_proven:
+            return None
+        sample = self.sample or Deep()
+        if sample.untrue:
+            (worst,) = sample.worst(1)
+            shown = "none" if worst.cosine is None else f"{worst.cosine:.6f}"
+            return (
+                f"{len(sample.untrue):,} of {sample.checked:,} sampled vectors of {self.name} are not what "
+                f"{self.model} makes of their text (worst cosine {shown}, of row {','.join(worst.key)}; "
+                f"{LEAST_COSINE} is asked for)"
+            )
+        if sample.refused:
+            return f"{self.model} does not take the texts of {sample.refused:,} sampled rows of {self.name}"
+        return f"every row drawn from {self.name} changed before it could be compared"
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures under the names of the command line's contract."""
+        sample = None
+        if self.sample is not None:
+            worst = [{"key": list(row.key), "cosine": row.cosine} for row in self.sample.worst(SAMPLES)]
+            counted = {"untrue": len(self.sample.untrue), "worst": worst, "may_differ": self.may_differ}
+            sample = self.sample.to_json() | counted
+        return {
+            "table": self.table,
+            "column": self.column,
+            "model": self.model,
+            "adoptable": self.adoptable,
+            "not_adoptable": {name: self.counts.get(name, 0) for name in OBSTACLES},
+            "sample": sample,
+            "adopted": self.adopted,
+            "locked": self.locked,
+            "refused": [{"key": list(key), "reason": reason} for key, reason in sorted(self.refused.items())],
+        }
+
+
+def verdict(columns: Sequence[Candidates]) -> str:
+    """One line that says what was done, and what is left to do."""
+    complaints = [found.complaint for found in columns if found.complaint]
+    if complaints:
+        return f"nothing adopted: {'; '.join(complaints)}"
+    adoptable = sum(found.adoptable for found in columns)
+    others = sum(rows for found in columns for name, rows in found.counts.items() if name != ADOPTABLE)
+    aside = f"; {others:,} others are left to embedsync replay run" if others else ""
+    if any(found.adopted is None for found in columns):
+        return f"{adoptable:,} vectors can be adopted{aside}"
+    adopted = sum(found.adopted or 0 for found in columns)
+    held = sum(found.locked for found in columns)
+    refused = sum(len(found.refused) for found in columns)
+    lines = [f"{adopted:,} vectors adopted{aside}"]
+    lines += [f"{held:,} rows are held by other transactions: call it again"] if held else []
+    lines += [f"the table refused {refused:,} rows"] if refused else []
+    return "; ".join(lines)

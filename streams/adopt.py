@@ -1,0 +1,190 @@
+"""`embedsync adopt`: vectors that the application made with the wanted model are believed, not made again.
+
+A sample is embedded again and compared; if all of it agrees, the provenance of all of them is written.
+
+Hazard: that somebody edited a text and left its vector cannot be seen in a row. So only what was written before a
+horizon is adopted, and only once the live worker has handled every change before it: an edit since `embedsync init` has
+then been embedded, and an edit since the horizon will be. For edits before `embedsync init` the sample is the only
+evidence: the application must have renewed the vector with each of them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from connectors.kafka.offsets import Offsets
+from connectors.ports import Clock
+from connectors.postgres import slot
+from connectors.postgres.adoption import Adoption, Horizon, Page
+from connectors.postgres.session import Session
+from schemas.adoption import Candidates
+from schemas.errors import EmbedsyncError, TargetMismatch
+from schemas.settings import Settings
+from schemas.table import Key
+from schemas.target import Target
+from streams import targets as target_rules
+from streams.embedders import Embedders
+from streams.handled import Handled
+from streams.retry import Patience
+from streams.verify import Checked, compare, in_batches
+
+_PASSES = 5
+_PASS_PAUSE_SECONDS = 1.0
+"""Rows that others hold are tried again, after a pause each time."""
+
+
+class Adopt:
+    """Adopts vectors of the named tables. The steps in order: `look`, `sample`, `stamp`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        adoption: Adoption,
+        session: Session,
+        clock: Clock,
+        *,
+        tables: Sequence[str],
+        model: str,
+    ) -> None:
+        """Find the targets.
+
+        Args:
+            settings: name the tables.
+            adoption: the rows.
+            session: another connection to them.
+            clock: waits.
+            tables: names of configured tables.
+            model: id or name of the model that is said to have made the vectors.
+
+        Raises:
+            ConfigurationError: a table is not configured, or not known to the database yet.
+            TargetMismatch: a table wants no vectors of this model.
+        """
+        self._settings = settings
+        self._adoption = adoption
+        self._session = session
+        self._clock = clock
+        self._patience = Patience(clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True)
+        self.targets = of_model(target_rules.choose(settings, session, tables), model)
+        self._horizon = Horizon(0, 0)
+
+    def look(self, offsets: Offsets, tell: Callable[[str], None]) -> list[Candidates]:
+        """Wait until the changes before this moment are handled, then count what can be adopted.
+
+        Raises:
+            EmbedsyncError: they are not handled.
+        """
+        self._horizon = self._adoption.horizon()
+        handled = Handled(
+            self._settings, offsets, lambda: slot.position(self._session, self._settings.slot), self._clock
+        )
+        prefix = self._settings.kafka.topic_prefix
+        topics = dict.fromkeys(target.table.topic(prefix) for target in self.targets)
+        handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)
+        return [
+            Candidates(str(target.table), target.column, target.model, self._adoption.count(target, self._horizon))
+            for target in self.targets
+        ]
+
+    def sample(
+        self, found: Sequence[Candidates], models: Embedders, count: int | None, seed: int, watch: Checked
+    ) -> list[Candidates]:
+        """Make vectors of drawn rows again and compare.
+
+        Args:
+            found: what `look` returned.
+            models: those that the columns want.
+            count: rows drawn from each table; None: all of them.
+            seed: equal seeds draw equal rows of a table that did not change.
+            watch: told of the progress.
+
+        Raises:
+            EmbedsyncError: the model takes no text.
+        """
+        return [
+            self._sample(target, candidates, models, count, seed, watch) if candidates.adoptable else candidates
+            for target, candidates in zip(self.targets, found, strict=True)
+        ]
+
+    def stamp(self, found: Sequence[Candidates], watch: Checked) -> list[Candidates]:
+        """Write the provenance, page by page. Killed anywhere, it is called again and goes on: nothing is done twice.
+
+        Args:
+            found: what `sample` returned.
+            watch: told of the progress.
+
+        Raises:
+            EmbedsyncError: a sample does not speak for the model; nothing was written.
+            TargetMismatch: another model is wanted meanwhile.
+        """
+        require_proof(found)
+        return [self._stamp(target, candidates, watch) for target, candidates in zip(self.targets, found, strict=True)]
+
+    def _sample(
+        self, target: Target, found: Candidates, models: Embedders, count: int | None, seed: int, watch: Checked
+    ) -> Candidates:
+        among = found.adoptable
+        wanted = among if count is None else min(count, among)
+        pages: Iterable[Sequence[Key]] = (
+            self._adoption.keys(target, self._horizon)
+            if wanted == among
+            else [self._adoption.draw(target, self._horizon, wanted, among, seed)]
+        )
+        deep = compare(
+            partial(self._adoption.vectors, target, self._horizon),
+            models.of(target.model),
+            target.dimensions,
+            in_batches(pages, self._settings.model.batch_size),
+            lambda done: watch(target.name, done, wanted),
+        )
+        return replace(found, sample=deep)
+
+    def _stamp(self, target: Target, found: Candidates, watch: Checked) -> Candidates:
+        adopted, locked = 0, 0
+        refused: dict[Key, str] = {}
+        for attempt in range(_PASSES):
+            if attempt:
+                self._clock.wait(_PASS_PAUSE_SECONDS)
+            locked = 0
+            for page in self._pages(target):
+                adopted += page.adopted
+                locked += page.locked
+                refused |= page.refused
+                watch(target.name, adopted, found.adoptable)
+            if locked == 0:
+                break
+        return replace(found, adopted=adopted, locked=locked, refused=refused)
+
+    def _pages(self, target: Target) -> Iterator[Page]:
+        for keys in self._adoption.keys(target, self._horizon):
+            yield self._patience.call(self._adoption.adopt, target, self._horizon, keys)
+
+
+def require_proof(found: Sequence[Candidates]) -> None:
+    """Go on only if every sample speaks for its model.
+
+    Raises:
+        EmbedsyncError: with the first that does not, and what to do instead.
+    """
+    for candidates in found:
+        if candidates.complaint:
+            raise EmbedsyncError(
+                f"{candidates.complaint}: nothing was adopted",
+                fix=f"embed them instead: `embedsync replay run --only stale -t {candidates.table}`",
+            )
+
+
+def of_model(targets: Sequence[Target], model: str) -> list[Target]:
+    """Those of the targets that want the model, given by its id or by the name in it.
+
+    Raises:
+        TargetMismatch: a table is left without any.
+    """
+    found = [target for target in targets if model in (target.model, target.model.rpartition("@")[0])]
+    for target in targets:
+        if target.table not in {one.table for one in found}:
+            raise TargetMismatch(
+                f"{target.name} wants vectors of {target.model}, not of {model}",
+                fix=f"if that model made them, --model {target.model.rpartition('@')[0]}; else `embedsync replay run`",
+            )
+    return found
