@@ -18,6 +18,7 @@ from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
 from streams.cli import (
+    compare,
     config,
     demo,
     dlq,
@@ -85,6 +86,7 @@ app.add_typer(migrate.app, name="migrate")
 app.command()(verify.verify)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
+app.command()(compare.compare)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 
