@@ -7,6 +7,7 @@
     bge_m3.py              BAAI/bge-m3 and every other sentence-transformers model
     e5_small.py            multilingual-e5-small, whole in a package
     lexical.py             the lexical stand-in
+    choice.py              a model by name, with the dimensions it has
     vectors.py             the checks that every vector passes, and the settings
     process_memory.py      resident memory, and giving it back
     twin.py                in-memory twin for tests

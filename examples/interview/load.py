@@ -47,7 +47,10 @@ def read_answers() -> list[dict[str, object]]:
 
 
 def read_queries() -> list[dict[str, object]]:
-    """Return the paraphrased searches: ``query``, ``relevant`` (question ids), ``note``."""
+    """Return the judged searches: ``query``, ``relevant`` (question ids), ``kind``, ``note``.
+
+    The first 27 also have ``selected``: they were kept because a model finds them, so they measure no model.
+    """
     return _read("queries.jsonl")
 
 

@@ -1,7 +1,7 @@
 """Decide whether two Korean sentences share a content word.
 
-``queries.jsonl`` promises searches that no keyword match can answer.  This module is the yardstick
-for that promise: it strips particles and compares beginnings, so that it rather reports a shared word
+The paraphrases of ``queries.jsonl`` are searches that no keyword match can answer.  This module is
+the yardstick for that promise: it strips particles and compares beginnings, so that it rather reports a shared word
 too often than too seldom.  It is no morphological analyser: it does not see a word at the end of a
 compound ("스레드" in "멀티스레드"), so a reader should look at new queries as well.
 """

@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from streams import logs
 from streams.cli import (
     adopt,
+    compare,
     config,
     demo,
     dlq,
@@ -87,6 +88,7 @@ app.command()(verify.verify)
 app.command()(adopt.adopt)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
+app.command()(compare.compare)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 

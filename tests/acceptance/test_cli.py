@@ -25,6 +25,7 @@ COMMANDS = [
     "verify",
     "adopt",
     "search",
+    "compare",
     "model",
     "config",
 ]

@@ -1,0 +1,148 @@
+"""`embedsync compare`: arguments and printing only; the work is in streams/compare.py."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from connectors.models import choice
+from schemas.comparison import Comparison
+from schemas.settings import Settings
+from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
+from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.compare import Options, Progress
+
+
+def compare(
+    ctx: typer.Context,
+    queries: Annotated[Path, typer.Option("--queries", "-q", metavar="FILE", help="judged queries, JSON Lines")],
+    a: Annotated[str | None, typer.Argument(metavar="A", help="a model: the old one")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="B", help="a model: the new one")] = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="instead of two models: the two columns of a running migration")
+    ] = False,
+    table: Annotated[str | None, typer.Option("--table", "-t", help="the table that the queries are judged on")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="texts from a file instead of a table, JSON Lines")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="with --corpus: the field that holds the text")] = "text",
+    k: Annotated[int, typer.Option("-k", min=1, max=measures.DEPTH, help="of recall@k")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the resampling behind the intervals")] = 0,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="also write one self-contained page")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Compare two models on judged queries: does B find more than A, and what does it cost?
+
+    A and B are names as in model.name: lexical, multilingual-e5-small, BAAI/bge-m3, a folder; NAME:N says the number of
+    dimensions where the model leaves it open (lexical:256). Device, threads and batch size are those of [model].
+    --columns compares the old and the new column of a migration instead, as they are in the database. Nothing is
+    written to it.
+
+    FILE has a line for each query: {"query": "...", "relevant": [17, 42], "kind": "typo"}. The ids are keys of the
+    table, or of --corpus ({"id": 17, "text": "..."}); figures are also split by kind, which may be left out. A query
+    with "selected": true was kept because a model finds it, so it is not asked.
+
+    Quality is that of exact search: recall@k, MRR and nDCG@10 with 95 % bootstrap intervals, and B - A paired by query.
+    Cost is measured with each model in a process of its own, in turns: latency, texts per second, memory, bytes.
+
+    Examples:
+      embedsync compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
+      embedsync compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
+      embedsync compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
+    """
+    _check(a, b, columns=columns, corpus=corpus, table=table)
+    measures.require("ir_measures")
+    if html is not None:
+        compare_report.require(html)
+    settings: Settings = ctx.obj()
+    asked = judged.read_queries(queries)
+    options, clock = Options(k, seed), SystemClock()
+    with _bars() as tell:
+        if columns:
+            found = compare_columns.run(settings, table, asked, clock, options, tell)
+        else:
+            models = (choice.named(a or "", settings.model), choice.named(b or "", settings.model))
+            read = (
+                compare_models.Corpus(judged.read_corpus(corpus, text_field), str(corpus))
+                if corpus
+                else compare_models.from_table(settings, table)
+            )
+            found = compare_models.run(settings, models, asked, read, clock, options, tell)
+    if html is not None:
+        compare_report.write(found, html)
+        err.print(f"the report is in {html}", markup=False, soft_wrap=True)
+    if output is Format.JSON:
+        print_json(found.to_json())
+    else:
+        _print(found)
+
+
+def _check(a: str | None, b: str | None, *, columns: bool, corpus: Path | None, table: str | None) -> None:
+    if columns and (a or corpus):
+        raise typer.BadParameter("the columns are those of the migration: leave A, B and --corpus out", param_hint="A")
+    if not columns and not b:
+        raise typer.BadParameter("name two models, or give --columns", param_hint="A B")
+    if corpus and table:
+        raise typer.BadParameter("the texts come from a file or from a table", param_hint="--corpus")
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """How far it is, on stderr, on a terminal only."""
+    shown = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Bars(*shown, console=err, disable=not err.is_terminal, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        yield tell
+
+
+def _print(found: Comparison) -> None:
+    out.print(f"A  {found.a.name}\nB  {found.b.name}", markup=False, soft_wrap=True)
+    left_out = f"; {found.left_out} left out as selected" if found.left_out else ""
+    out.print(f"{found.queries} judged queries on {found.corpus}{left_out}\n", markup=False, soft_wrap=True)
+    for way in found.ways:
+        _print_quality(found, way)
+    cost = Table("COST", "A", "B", box=None)
+    for row in compare_words.system_rows(found):
+        cost.add_row(*map(escape, row))
+    out.print(cost)
+    _print_differing(found)
+    for line in (compare_words.METHOD, *(f"note: {note}" for note in found.notes)):
+        out.print(line, markup=False, soft_wrap=True)
+    style = "green" if found.line().difference.sign else "yellow"
+    out.print(f"[{style}]{escape(found.verdict)}[/]", soft_wrap=True)
+
+
+def _print_quality(found: Comparison, way: str) -> None:
+    quality = Table(f"{way.upper()} SEARCH", "QUERIES", "MEASURE", "A", "B", "B - A", box=None)
+    for line in found.quality[way]:
+        shown = compare_words.estimate(line.difference, signed=True)
+        estimates = (compare_words.estimate(line.a), compare_words.estimate(line.b), shown)
+        quality.add_row(line.group, str(line.queries), line.measure, *map(escape, estimates))
+    out.print(quality)
+    out.print()
+
+
+def _print_differing(found: Comparison) -> None:
+    if not found.differing:
+        return
+    most = Table("THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B", box=None)
+    for one in found.differing:
+        firsts = (" ".join((text or "-").split())[:24] for text in (one.a_first, one.b_first))
+        ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))
+        most.add_row(*map(escape, (one.query.text, one.query.kind or "-", *ranks, *firsts)))
+    out.print()
+    out.print(most)
+    out.print()

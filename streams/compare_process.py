@@ -1,0 +1,203 @@
+"""One model in a process of its own, measured there: memory is its alone, and the two sides of a comparison take turns.
+
+The parent asks over a pipe, one question at a time; the child answers with what it measured, so the pipe's own time is
+in no figure.
+
+Hazards: the child has a session of its own, so that Ctrl-C reaches the parent only, which ends it; when the parent is
+killed, the pipe's end tells the child. Libraries print to stdout, which is the report's: the child's is stderr.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from connectors.clock import SystemClock
+from connectors.models import open_model
+from connectors.models.process_memory import peak_bytes, resident_bytes
+from schemas.document import Vector
+from schemas.errors import EmbedsyncError
+from schemas.sections import LogSettings, ModelSettings
+from schemas.settings import child_environment
+from streams import logs
+
+_END_SECONDS = 5.0
+_CHILD = "from streams.compare_process import main; main()"
+"""Not `-m`: what it answers must be of this module's classes, and not of `__main__`'s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a model says of itself once it is loaded; `memory_start` is its process's before that, in bytes."""
+
+    model_id: str
+    dimensions: int
+    load_seconds: float
+    memory_start: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query embedded: seconds and float32[dimensions]."""
+
+    seconds: float
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A query embedded and searched for: seconds of both parts, and the nearest texts by index, best first."""
+
+    embed_seconds: float
+    search_seconds: float
+    nearest: Sequence[int]
+
+
+class ModelProcess:
+    """The parent's end. One question at a time; use it in a `with`."""
+
+    def __init__(self, model: ModelSettings, log: LogSettings) -> None:
+        """Start the process; nothing is loaded yet."""
+        self.name = model.name
+        self._pipe, theirs = Pipe()
+        line = [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())]
+        self._process = subprocess.Popen(
+            line, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            start_new_session=True, env=child_environment(),
+        )  # fmt: skip
+        theirs.close()
+        self._pipe.send((model, log))
+
+    def open(self) -> Opened:
+        """Load the model and embed one text, so that nothing is done for the first time later."""
+        opened: Opened = self._ask("open")
+        return opened
+
+    def hold(self, texts: int) -> None:
+        """Make room for the vectors of a corpus of this many texts."""
+        self._ask("hold", texts)
+
+    def encode(self, start: int, texts: Sequence[str]) -> float:
+        """Embed texts and hold their vectors from `start` on; returns seconds."""
+        seconds: float = self._ask("encode", start, list(texts))
+        return seconds
+
+    def embed(self, text: str) -> Answer:
+        """Embed a query."""
+        answer: Answer = self._ask("embed", text)
+        return answer
+
+    def rank(self, text: str, most: int) -> Ranked:
+        """Embed a query and search all vectors that are held, exactly; ties in the order of the corpus."""
+        ranked: Ranked = self._ask("rank", text, most)
+        return ranked
+
+    def memory_peak(self) -> int | None:
+        """Most bytes that the process was ever resident; None where the system does not tell."""
+        peak: int | None = self._ask("memory_peak")
+        return peak
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the process, whatever it is doing."""
+        self._pipe.close()
+        if kind is not None:
+            self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, what: str, *arguments: object) -> Any:
+        try:
+            self._pipe.send((what, arguments))
+            answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            code = self._process.wait()
+            raise EmbedsyncError(
+                f"the process that measures {self.name} ended with exit code {code}",
+                fix="read what it printed above; -9 means that the system had no memory left for it",
+            ) from error
+        if isinstance(answer, EmbedsyncError):
+            raise answer
+        return answer
+
+
+class _Measured:
+    """The child's end: the same questions, answered."""
+
+    def __init__(self, model: ModelSettings) -> None:
+        self._clock = SystemClock()
+        self._start = resident_bytes()
+        self._model = open_model(model, self._clock)
+        self._vectors: Vector = np.empty((0, 0), np.float32)
+
+    def open(self) -> Opened:
+        begun = self._clock.monotonic()
+        self._model.load()
+        self._model.encode_query("text")
+        seconds = self._clock.monotonic() - begun
+        return Opened(self._model.model_id, self._model.dimensions, seconds, self._start)
+
+    def hold(self, texts: int) -> None:
+        self._vectors = np.empty((texts, self._model.dimensions), np.float32)
+
+    def encode(self, start: int, texts: Sequence[str]) -> float:
+        begun = self._clock.monotonic()
+        vectors = self._model.encode_documents(texts)
+        seconds = self._clock.monotonic() - begun
+        if len(self._vectors):
+            self._vectors[start : start + len(texts)] = vectors
+        return seconds
+
+    def embed(self, text: str) -> Answer:
+        begun = self._clock.monotonic()
+        vector = self._model.encode_query(text)
+        return Answer(self._clock.monotonic() - begun, vector)
+
+    def rank(self, text: str, most: int) -> Ranked:
+        embedded = self.embed(text)
+        begun = self._clock.monotonic()
+        nearest = _nearest(self._vectors @ embedded.vector, most)
+        return Ranked(embedded.seconds, self._clock.monotonic() - begun, nearest)
+
+    def memory_peak(self) -> int | None:
+        return peak_bytes()
+
+
+def _nearest(similarity: Vector, most: int) -> list[int]:
+    """Indexes of the largest values, best first, the first of equals first."""
+    rows = np.arange(len(similarity))
+    if len(rows) > most:
+        # All rows as good as the last one that counts, since a partition keeps any of the equal ones.
+        rows = np.flatnonzero(similarity >= np.partition(similarity, -most)[-most])
+    order: list[int] = rows[np.argsort(-similarity[rows], kind="stable")][:most].tolist()
+    return order
+
+
+def main() -> None:
+    """Answer until the parent hangs up."""
+    os.dup2(2, 1)
+    pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    try:
+        model, log = pipe.recv()
+        logs.configure(log)
+        measured = _Measured(model)
+        while True:
+            what, arguments = pipe.recv()
+            try:
+                pipe.send(getattr(measured, what)(*arguments))
+            except EmbedsyncError as error:
+                pipe.send(error)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
