@@ -123,7 +123,7 @@ def writes(endpoints: Endpoints) -> None:
 
 def live(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
     """Live changes with and without a full replay beside them, with the stand-in or a network that takes real work."""
-    name, rows, per_second = "live-first", 6 * arguments.rows, 20.0
+    name, rows, per_second = "live-first", 8 * arguments.rows, 20.0
     with tempfile.TemporaryDirectory() as folder:
         model = "lexical"
         if arguments.compute:
@@ -158,8 +158,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
         "--rows", type=int, default=50_000,
-        help="rows of the live burst and of each table of migrate; the replay has twice as many, that of live-first six"
-        " times (with --compute: so many)",
+        help="rows of the live burst and of each table of migrate; the replay has twice as many,"
+        " that of live-first eight times as many (with --compute: so many)",
     )  # fmt: skip
     parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first")
