@@ -35,6 +35,14 @@ RECONCILED = Counter("embedsync_reconciled_rows", "Rows that stayed stale and we
 LAST_RECONCILE = Gauge(
     "embedsync_last_reconcile_timestamp_seconds", "When this worker last looked at all rows of a table", ["table"]
 )
+API_REQUESTS = Counter("embedsync_api_requests", "Requests to the HTTP server, by their answer", ["path", "status"])
+API_IN_HAND = Gauge("embedsync_api_requests_in_hand", "Requests that the HTTP server works on now")
+API_BATCH_TEXTS = Histogram(
+    "embedsync_api_batch_texts",
+    "Texts that shared a pass through the model",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
 CONNECTOR_RESTARTS = Counter("embedsync_connector_restarts", "Restarts of a failed connector", ["connector"])
 CONNECTOR_LEFT = Gauge(
     "embedsync_connector_left",

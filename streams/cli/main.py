@@ -29,6 +29,7 @@ from streams.cli import (
     model,
     replay,
     search,
+    serve,
     status,
     verify,
     worker,
@@ -85,6 +86,7 @@ app.add_typer(migrate.app, name="migrate")
 app.command()(verify.verify)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
+app.command()(serve.serve)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 
