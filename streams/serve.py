@@ -8,6 +8,7 @@ Hazard: uvicorn sends itself the signal again once it is done, for whoever start
 import asyncio
 import signal
 import socket
+from contextlib import ExitStack
 
 import structlog
 import uvicorn
@@ -57,10 +58,12 @@ def bind(settings: ServeSettings) -> socket.socket:
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        return bound
+        with ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            unless_bound.pop_all()
+            return bound
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host} port {port} ({error.strerror})", fix="choose another serve.host or serve.port"

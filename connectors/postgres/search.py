@@ -15,13 +15,17 @@ from schemas.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A row found: its key, its text now, the cosine similarity to the query (-1 to 1), when it was embedded."""
+    """A row found: its key, its text now, the cosine similarity to the query (-1 to 1), when it was embedded.
+
+    `is_current` is false where the text has changed since, and its new vector is still on the way.
+    """
 
     table: str
     key: tuple[str, ...]
     text: str
     similarity: float
     embedded_at: datetime | None
+    is_current: bool
 
     def to_json(self) -> dict[str, Any]:
         """The hit by field name."""
@@ -56,4 +60,4 @@ def nearest(session: Session, target: Target, query: Vector, limit: int) -> list
             raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
         cursor.execute(queries.for_target("search_rows", target), parameters)
         lines = cursor.fetchall()
-    return [Hit(str(target.table), tuple(key), text or "", float(sim), at) for key, text, sim, at in lines]
+    return [Hit(str(target.table), tuple(key), text or "", float(sim), at, now) for key, text, sim, at, now in lines]

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -11,6 +12,9 @@ from pydantic_core import PydanticCustomError
 from schemas.document import Vector
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S", description="not blank")]
+TableText = Annotated[
+    str, Field(pattern=r"^[^\x00]+$", description="schema.table, or table", examples=["public.questions"])
+]
 
 
 class _Body(BaseModel):
@@ -50,6 +54,42 @@ class EmbeddingsRequest(_Body):
     def texts(self) -> list[str]:
         """The input as a list."""
         return [self.input] if isinstance(self.input, str) else self.input
+
+
+class SearchBody(_Body):
+    """What is looked for."""
+
+    query: Text = Field(description="what is looked for", examples=["파이썬 멀티스레딩"])
+    tables: list[TableText] = Field([], description="only these of the configured tables; all when empty")
+    limit: int = Field(5, ge=1, le=1000, description="most rows, over all tables")
+    min_similarity: float | None = Field(None, ge=-1, le=1, description="only rows at least this similar")
+
+
+class FoundRow(BaseModel):
+    """A row: its key as text, its text now, and whether its vector is of that text (`is_current`)."""
+
+    table: str
+    key: list[str]
+    text: str
+    similarity: float
+    embedded_at: datetime | None
+    is_current: bool
+
+
+class Timings(BaseModel):
+    """Where the time went; that of `embed` includes the wait for a batch."""
+
+    embed_seconds: float
+    database_seconds: float
+    total_seconds: float
+
+
+class SearchAnswer(BaseModel):
+    """The nearest rows, most similar first; `models` embedded the query and the rows."""
+
+    models: list[str]
+    hits: list[FoundRow]
+    timings: Timings
 
 
 class Usage(BaseModel):

@@ -1,33 +1,40 @@
 """What the paths ask for, done: models in their thread, Postgres in a few, the event loop never waiting for either.
 
-The database says which model each column wants, as for every search; the models that it wants stay loaded, and one that
-it no longer wants gives its memory back.
+The database says which model each column wants, as for every search.
 
-Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds.
+Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds;
+the one before it stays in memory, for queries that are under way and for a rollback, until the server ends.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
+from connectors.postgres.search import Hit, ModelMoved, nearest
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, TransientError
+from schemas import metrics
+from schemas.document import Vector
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
 from streams import embedders
 from streams import targets as target_rules
 from streams.api.batcher import Batcher
-from streams.api.bodies import EmbeddingsRequest, render_embeddings
+from streams.api.bodies import EmbeddingsRequest, FoundRow, SearchAnswer, SearchBody, Timings, render_embeddings
 from streams.api.database import Database
 from streams.api.problems import Problem
 
 log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 5.0
+_ATTEMPTS = 5
+"""A migration swaps once or twice in its life."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Engine:
         """
         serve = settings.serve
         self._settings = settings
+        self._clock = clock
         self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
         self._database = Database(
             settings.postgres.dsn, role="serve", threads=serve.database_connections, seconds=serve.request_seconds
@@ -86,10 +94,6 @@ class Engine:
         async with self._refreshing:
             if self._served is None or self._served is stale:
                 self._served = await self._database.run(self._look)
-                for model in [m for i, m in self._opened.items() if i not in self._served.models]:
-                    if model is not self._own:
-                        del self._opened[model.model_id]
-                        await self.batcher.call(model.unload)
             return self._served
 
     async def ready(self) -> list[str]:
@@ -128,6 +132,34 @@ class Engine:
         tokens = sum(await self.batcher.call(model.count_tokens, texts))
         return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)
 
+    async def search(self, body: SearchBody) -> SearchAnswer:
+        """The nearest rows, in a transaction that has looked which model the column holds.
+
+        Raises:
+            Problem: a table is not served, or the columns change their model again and again.
+        """
+        started, stale = self._clock.monotonic(), None
+        for _ in range(_ATTEMPTS):
+            stale = served = await self.served(stale)
+            targets = _chosen(served.targets, body.tables)
+            queries = await self._queries(served, {target.model for target in targets}, body.query)
+            embedded = self._clock.monotonic()
+            try:
+                hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, limit=body.limit))
+            except ModelMoved:
+                continue
+            done = self._clock.monotonic()
+            timings = Timings(
+                embed_seconds=embedded - started, database_seconds=done - embedded, total_seconds=done - started
+            )
+            least = -1.0 if body.min_similarity is None else body.min_similarity
+            return _answer(targets, [hit for hit in hits if hit.similarity >= least], timings)
+        raise Problem(503, "the columns changed their model again and again", "try again")
+
+    async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
+        vectors = [self.batcher.encode(served.models[model], [text], query=True) for model in models]
+        return {model: vector[0] for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)}
+
     async def _named(self, name: str) -> Embedder:
         """The model with this name or id; the settings' own is there without the database, too."""
         if name in (self._settings.model.name, self._own.model_id):
@@ -148,3 +180,39 @@ class Engine:
         # Instances are kept, or each look would load the weights again.
         models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
         return Served(tuple(targets), models)
+
+
+def _chosen(targets: Sequence[Target], tables: Sequence[str]) -> list[Target]:
+    """The columns of the named tables; all when none is named.
+
+    Raises:
+        Problem: a table is not served.
+    """
+    known = sorted({str(target.table) for target in targets})
+    try:
+        wanted = {TableName.parse(name) for name in tables}
+    except ConfigurationError as error:
+        raise Problem(404, error.message, f"ask for one of: {', '.join(known)}") from error
+    if unknown := wanted - {target.table for target in targets}:
+        raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {', '.join(known)}")
+    return [target for target in targets if not wanted or target.table in wanted]
+
+
+def _nearest(session: Session, *, targets: list[Target], queries: Mapping[str, Vector], limit: int) -> list[Hit]:
+    hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], limit)]
+    return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[:limit]
+
+
+def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchAnswer:
+    """The answer to a search; notes in the metrics how it went."""
+    models = {str(target.table): target.model for target in targets}
+    for stage, seconds in timings.model_dump().items():
+        metrics.SEARCH_SECONDS.labels(stage.removesuffix("_seconds")).observe(seconds)
+    if hits:
+        metrics.SEARCH_TOP_SIMILARITY.labels(models[hits[0].table]).observe(hits[0].similarity)
+    else:
+        metrics.SEARCH_EMPTY.inc()
+    for hit in hits:
+        metrics.SEARCH_ROWS.labels(hit.table, "current" if hit.is_current else "stale").inc()
+    rows = [FoundRow.model_validate(hit.to_json()) for hit in hits]
+    return SearchAnswer(models=sorted(set(models.values())), hits=rows, timings=timings)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from schemas.errors import EmbedsyncError
 from schemas.sections import ServeSettings
 from streams.api import problems
-from streams.api.bodies import EmbeddingsRequest, EmbeddingsResponse, Health
+from streams.api.bodies import EmbeddingsRequest, EmbeddingsResponse, Health, SearchAnswer, SearchBody
 from streams.api.engine import Engine
 from streams.api.problems import Problem
 
@@ -31,6 +31,7 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     health.get("/livez", summary="Is the process alive?")(paths.livez)
     health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(paths.readyz)
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
+    work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
     work.post(
         problems.OPENAI_PATH,
         summary="Vectors of texts, in OpenAI's form",
@@ -66,6 +67,10 @@ class Paths:
     async def metrics(self) -> Response:
         """Requests, batches, time by stage and similarity, in Prometheus's text format."""
         return _Metrics(generate_latest())
+
+    async def search(self, body: SearchBody) -> SearchAnswer:
+        """Rows whose text is nearest in meaning, by cosine similarity, among those that the wanted model embedded."""
+        return await self._engine.search(body)
 
     async def embeddings(self, request: EmbeddingsRequest) -> Response:
         """Texts that arrive together share a pass through the model.
