@@ -134,18 +134,34 @@ def writes(endpoints: Endpoints) -> None:
         connection.close()
 
 
+def serve(endpoints: Endpoints) -> None:
+    """50 clients at once, with two real models: how much sharing a pass of the model gives."""
+    from tests.bench.serve import compare
+    from tests.support.models import minilm_folder
+
+    for name in (str(minilm_folder()), "multilingual-e5-small"):
+        with prepared(endpoints, 384) as place:
+            place.with_settings(model={"name": name, "dimensions": 384})
+            place.execute(FILL, (500,))
+            place.embedsync("init")
+            compare(place, say)
+
+
 def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the live burst; the replay has twice as many")
     parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale")
-    parser.add_argument("sections", nargs="*", help="latency, burst, replay, writes; all of them when left out; scale")
+    parser.add_argument(
+        "sections", nargs="*", help="latency, burst, replay, writes, serve; all of them when left out; scale"
+    )
     arguments = parser.parse_args()
     sections: dict[str, Callable[[Endpoints], None]] = {
         "latency": latency,
         "writes": writes,
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
+        "serve": serve,
     }
     chosen = arguments.sections or list(sections)
     # Minutes: only when it is asked for.

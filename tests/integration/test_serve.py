@@ -6,12 +6,17 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import httpx
 import numpy as np
 import openai
 import psycopg2
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
 
 from connectors.models import open_model
 from tests.support import workplace as workplaces
@@ -165,6 +170,34 @@ def test_the_openapi_page_is_there(server: Server) -> None:
     assert server.client.get("/docs").status_code == 200
     paths = server.client.get("/openapi.json").json()["paths"]
     assert {"/v1/search", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMode) -> None:
+    """Requests made from its OpenAPI description: every answer is one that it describes, and none is 500.
+
+    Right ones are taken, wrong ones are refused, and errors have their form.
+    """
+    description = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    asked = []
+    for result in description.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        strategy = operation.as_strategy(generation_mode=mode)
+        if mode is GenerationMode.NEGATIVE and operation.method == "get":
+            continue  # nothing in these requests could be wrong
+
+        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=strategy)
+        def ask(case: Case[Any]) -> None:
+            if isinstance(case.body, dict) and case.path == "/v1/embeddings" and mode is GenerationMode.POSITIVE:
+                case.body["model"] = "lexical"  # the description cannot say which ones are served
+                case.body.pop("dimensions", None)
+            case.call_and_validate()
+
+        ask()
+        asked.append(operation.path)
+    assert {"/v1/search", "/v1/embeddings"} <= set(asked)
 
 
 def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
