@@ -28,23 +28,24 @@ def compare(place: Workplace, say: Callable[[str], None]) -> None:
         }
         for server in servers.values():
             asyncio.run(_load(server, 1.0))
-        seen: dict[str, list[list[float]]] = {name: [] for name in servers}
+        seen: dict[str, list[tuple[list[float], float]]] = {name: [] for name in servers}
         for _ in range(ROUNDS):
             for name, server in servers.items():
                 seen[name].append(asyncio.run(_load(server, SECONDS)))
-        rates = {name: statistics.median(len(times) / SECONDS for times in rounds) for name, rounds in seen.items()}
+        rates = {name: statistics.median(len(times) / took for times, took in rounds) for name, rounds in seen.items()}
         for name, rounds in seen.items():
-            times = sorted(one * 1000 for round_ in rounds for one in round_)
+            times = sorted(one * 1000 for round_, _ in rounds for one in round_)
             p50, p95 = times[len(times) // 2], times[int(0.95 * len(times))]
             say(f"{place.settings.model.name}, {CLIENTS} clients, queries {name}: {rates[name]:.0f} requests/s, "
                 f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, {_per_pass(servers[name]):.1f} queries a pass")  # fmt: skip
         say(f"together / alone: {rates['together'] / rates['alone']:.1f}")
 
 
-async def _load(server: Server, seconds: float) -> list[float]:
-    """Seconds that each search took, by clients that ask one after the other until the time is over."""
+async def _load(server: Server, seconds: float) -> tuple[list[float], float]:
+    """Seconds that each search took, by clients that ask one after the other until the time is over; and all of them."""
     times: list[float] = []
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
+    until = begun + seconds
 
     async def client(number: int, http: httpx.AsyncClient) -> None:
         asked = 0
@@ -57,7 +58,7 @@ async def _load(server: Server, seconds: float) -> list[float]:
     limits = httpx.Limits(max_connections=CLIENTS)
     async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=300) as http:
         await asyncio.gather(*(client(number, http) for number in range(CLIENTS)))
-    return times
+    return times, time.monotonic() - begun
 
 
 def _per_pass(server: Server) -> float:

@@ -4,8 +4,9 @@ import base64
 import http.client
 import json
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
@@ -291,3 +292,47 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
     finally:
         proxy.stop()
         place.settings = before
+
+
+def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
+    """Searches go on through start, index, swap and rollback: each is answered by one model, and finds its row."""
+    place = workplace
+    place.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
+    place.embedsync("init")
+    fill_vectors(place)
+    old = open_model(place.settings.model).model_id
+    new = open_model(place.settings.model.model_copy(update={"dimensions": 96})).model_id
+    with running_server(place) as server, searching(server) as seen:
+        place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+        fill_vectors(place)
+        place.embedsync("migrate", "index")
+        for step, model in (("swap", new), ("rollback", old), ("swap", new)):
+            place.embedsync("migrate", step)
+            so_far = len(seen)
+            until(lambda so_far=so_far, model=model: [model] in seen[so_far:], what=f"searches after the {step}")
+    assert [one for one in seen if one not in ([old], [new])] == []
+
+
+@contextmanager
+def searching(server: Server) -> Iterator[list[Any]]:
+    """Somebody who searches without a pause; yields the models of each answer, or what was wrong with it."""
+    seen: list[Any] = []
+    over = threading.Event()
+
+    def search() -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            while not over.is_set():
+                answer = client.post("/v1/search", json={"query": ROWS[1], "limit": 1})
+                found = answer.json()
+                is_right = answer.status_code == 200 and found["hits"][0]["similarity"] > 0.99
+                seen.append(found["models"] if is_right else answer.text)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()

@@ -60,13 +60,13 @@ def running_server(place: Workplace, *, log: str = "serve", **serve: Any) -> Ite
 
 
 def fill_vectors(place: Workplace) -> None:
-    """Write the vectors of all rows of the configured tables, as a worker would."""
+    """Write the vectors of all rows of the configured tables, as a worker would; also those that a migration grows."""
     session, store = (
         Session(place.settings.postgres.dsn, role="test"),
         PostgresStore(place.settings.postgres, role="test"),
     )
-    model = open_model(place.settings.model)
     for target in targets.resolve(place.settings, session):
+        model = open_model(place.settings.model.model_copy(update={"dimensions": target.dimensions}))
         keys = [(str(key),) for (key,) in session.rows(f"SELECT {target.key[0].name} FROM {target.table} ORDER BY 1")]
         for start in range(0, len(keys), 500):
             documents = store.read(target, keys[start : start + 500]).documents
