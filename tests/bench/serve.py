@@ -42,7 +42,7 @@ def compare(place: Workplace, say: Callable[[str], None]) -> None:
 
 
 async def _load(server: Server, seconds: float) -> tuple[list[float], float]:
-    """Seconds that each search took, by clients that ask one after the other until the time is over; and all of them."""
+    """Seconds that each search took, by clients that ask one after the other; and until the last was done."""
     times: list[float] = []
     begun = time.monotonic()
     until = begun + seconds

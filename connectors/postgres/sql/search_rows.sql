@@ -1,13 +1,21 @@
--- The nearest rows by cosine distance, among those whose vector the wanted model made; whether the vector is of the row's
--- text as it is now is asked of the rows found, not of all that were compared.
-SELECT nearest.key, nearest.text, nearest.similarity, nearest.embedded_at,
-    coalesce(nearest.hash = sha256(convert_to(nearest.text, 'UTF8')), false) AS is_current
-FROM (
-    SELECT ARRAY[{keys_as_text}] AS key, ({text}
-        )::text AS text, 1 - ({column} <=> %(query)s::vector) AS similarity, {time_column} AS embedded_at,
-        {hash_column} AS hash
+-- The nearest rows by cosine distance, among those whose vector the wanted model made. Found first, read afterwards: in one
+-- step, a search without an index would make and hash the text of every row before it sorts them.
+WITH asked AS MATERIALIZED (
+    SELECT {keys_as_asked}, {distance} AS embedsync_distance
     FROM {table}
-    WHERE {model_column} = %(model)s
-    ORDER BY {column} <=> %(query)s::vector
+    WHERE {model_column} = %(model)s AND {column} IS NOT NULL AND {condition}
+    ORDER BY {order}
     LIMIT %(limit)s
-) AS nearest
+)
+SELECT
+    ARRAY[{keys_as_text}] AS key,
+    ({text}
+    )::text AS text,
+    1 - asked.embedsync_distance AS similarity,
+    {time_column} AS embedded_at,
+    extract(epoch FROM now() - {time_column}) AS age_seconds,
+    {hash_column} = sha256(convert_to(({text}
+    )::text, 'UTF8')) AS is_current
+FROM asked
+JOIN {table} ON {key_match}
+ORDER BY asked.embedsync_distance
