@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
+from schemas.search import MOST_HITS, SearchRequest
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S", description="not blank")]
 TableText = Annotated[
@@ -61,8 +62,19 @@ class SearchBody(_Body):
 
     query: Text = Field(description="what is looked for", examples=["파이썬 멀티스레딩"])
     tables: list[TableText] = Field([], description="only these of the configured tables; all when empty")
-    limit: int = Field(5, ge=1, le=1000, description="most rows, over all tables")
+    limit: int = Field(5, ge=1, le=MOST_HITS, description="most rows, over all tables")
     min_similarity: float | None = Field(None, ge=-1, le=1, description="only rows at least this similar")
+    exact: bool = Field(False, description="compare every row; use no index")
+    ef_search: int | None = Field(
+        None, ge=1, le=MOST_HITS, description="candidates that an HNSW index keeps; of no effect with `exact`"
+    )
+
+    def request(self) -> SearchRequest:
+        """The same as the rest of embedsync asks it; without a condition in SQL, which is never a stranger's."""
+        ef_search = None if self.exact else self.ef_search
+        return SearchRequest(
+            self.query, tuple(self.tables), self.limit, self.min_similarity, None, self.exact, ef_search
+        )
 
 
 class FoundRow(BaseModel):
@@ -73,10 +85,11 @@ class FoundRow(BaseModel):
     text: str
     similarity: float
     embedded_at: datetime | None
+    age_seconds: float | None
     is_current: bool
 
 
-class Timings(BaseModel):
+class TimingsBody(BaseModel):
     """Where the time went; that of `embed` includes the wait for a batch."""
 
     embed_seconds: float
@@ -89,7 +102,7 @@ class SearchAnswer(BaseModel):
 
     models: list[str]
     hits: list[FoundRow]
-    timings: Timings
+    timings: TimingsBody
 
 
 class Usage(BaseModel):

@@ -8,25 +8,26 @@ the one before it stays in memory, for queries that are under way and for a roll
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import structlog
 
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres.search import Hit, ModelMoved, nearest
+from connectors.postgres.search import ModelMoved, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.search import Hit, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams import embedders
 from streams import targets as target_rules
 from streams.api.batcher import Batcher
-from streams.api.bodies import EmbeddingsRequest, FoundRow, SearchAnswer, SearchBody, Timings, render_embeddings
+from streams.api.bodies import EmbeddingsRequest, FoundRow, SearchAnswer, SearchBody, TimingsBody, render_embeddings
 from streams.api.database import Database
 from streams.api.problems import Problem
 
@@ -138,22 +139,19 @@ class Engine:
         Raises:
             Problem: a table is not served, or the columns change their model again and again.
         """
-        started, stale = self._clock.monotonic(), None
+        started, stale, request = self._clock.monotonic(), None, body.request()
         for _ in range(_ATTEMPTS):
             stale = served = await self.served(stale)
-            targets = _chosen(served.targets, body.tables)
-            queries = await self._queries(served, {target.model for target in targets}, body.query)
+            targets = _chosen(served.targets, request.tables)
+            queries = await self._queries(served, {target.model for target in targets}, request.text)
             embedded = self._clock.monotonic()
             try:
-                hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, limit=body.limit))
+                hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
             except ModelMoved:
                 continue
             done = self._clock.monotonic()
-            timings = Timings(
-                embed_seconds=embedded - started, database_seconds=done - embedded, total_seconds=done - started
-            )
-            least = -1.0 if body.min_similarity is None else body.min_similarity
-            return _answer(targets, [hit for hit in hits if hit.similarity >= least], timings)
+            timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
+            return _answer(targets, hits, timings)
         raise Problem(503, "the columns changed their model again and again", "try again")
 
     async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
@@ -198,16 +196,18 @@ def _chosen(targets: Sequence[Target], tables: Sequence[str]) -> list[Target]:
     return [target for target in targets if not wanted or target.table in wanted]
 
 
-def _nearest(session: Session, *, targets: list[Target], queries: Mapping[str, Vector], limit: int) -> list[Hit]:
-    hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], limit)]
-    return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[:limit]
+def _nearest(
+    session: Session, *, targets: Sequence[Target], queries: Mapping[str, Vector], request: SearchRequest
+) -> list[Hit]:
+    hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], request)]
+    return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
 
 
 def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchAnswer:
     """The answer to a search; notes in the metrics how it went."""
     models = {str(target.table): target.model for target in targets}
-    for stage, seconds in timings.model_dump().items():
-        metrics.SEARCH_SECONDS.labels(stage.removesuffix("_seconds")).observe(seconds)
+    for stage, seconds in asdict(timings).items():
+        metrics.SEARCH_SECONDS.labels(stage).observe(seconds)
     if hits:
         metrics.SEARCH_TOP_SIMILARITY.labels(models[hits[0].table]).observe(hits[0].similarity)
     else:
@@ -215,4 +215,4 @@ def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchA
     for hit in hits:
         metrics.SEARCH_ROWS.labels(hit.table, "current" if hit.is_current else "stale").inc()
     rows = [FoundRow.model_validate(hit.to_json()) for hit in hits]
-    return SearchAnswer(models=sorted(set(models.values())), hits=rows, timings=timings)
+    return SearchAnswer(models=sorted(set(models.values())), hits=rows, timings=TimingsBody(**timings.to_json()))

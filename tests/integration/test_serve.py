@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -308,9 +309,12 @@ def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
         place.embedsync("migrate", "index")
         for step, model in (("swap", new), ("rollback", old), ("swap", new)):
             place.embedsync("migrate", step)
-            so_far = len(seen)
-            until(lambda so_far=so_far, model=model: [model] in seen[so_far:], what=f"searches after the {step}")
+            until(partial(answered, seen, len(seen), model), what=f"searches after the {step}")
     assert [one for one in seen if one not in ([old], [new])] == []
+
+
+def answered(seen: list[Any], so_far: int, model: str) -> bool:
+    return [model] in seen[so_far:]
 
 
 @contextmanager
