@@ -76,6 +76,17 @@ class Embedder(Protocol):
         """Embed a search query: float32[dimensions], unit length."""
         ...
 
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Embed search queries together: as `encode_documents`, each row what `encode_query` makes of its text."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text that the model reads, its own markers counted, what is cut off not.
+
+        A model without a tokenizer counts words.
+        """
+        ...
+
 
 class Store(Protocol):
     """The rows: text out, vectors in. One connection, one thread."""

@@ -35,6 +35,32 @@ RECONCILED = Counter("embedsync_reconciled_rows", "Rows that stayed stale and we
 LAST_RECONCILE = Gauge(
     "embedsync_last_reconcile_timestamp_seconds", "When this worker last looked at all rows of a table", ["table"]
 )
+API_REQUESTS = Counter("embedsync_api_requests", "Requests to the HTTP server, by their answer", ["path", "status"])
+API_IN_HAND = Gauge("embedsync_api_requests_in_hand", "Requests that the HTTP server works on now")
+API_BATCH_TEXTS = Histogram(
+    "embedsync_api_batch_texts",
+    "Texts that shared a pass through the model",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+SEARCH_SECONDS = Histogram(
+    "embedsync_search_duration_seconds",
+    "Time of a search: `embed` the query, its wait for a batch included; `database`; `total`",
+    ["stage"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+SEARCH_TOP_SIMILARITY = Histogram(
+    "embedsync_search_top_similarity",
+    "Cosine similarity of the best row of a search; models do not share a scale",
+    ["model"],
+    buckets=(0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1),
+)
+SEARCH_EMPTY = Counter("embedsync_search_empty", "Searches that found nothing")
+SEARCH_ROWS = Counter(
+    "embedsync_search_rows",
+    "Rows that searches found, by whether the vector is of the row's text as it is (`current`) or was (`stale`)",
+    ["table", "state"],
+)
 CONNECTOR_RESTARTS = Counter("embedsync_connector_restarts", "Restarts of a failed connector", ["connector"])
 CONNECTOR_LEFT = Gauge(
     "embedsync_connector_left",

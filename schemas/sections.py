@@ -1,12 +1,12 @@
 """The sections of the settings: every value that can be set, with its default, its bounds and what it means.
 
-Hazard: `postgres.dsn`, `postgres.admin_dsn` and `kafka.security` may hold secrets: they are shown
+Hazard: `postgres.dsn`, `postgres.admin_dsn`, `kafka.security` and `serve.token` may hold secrets: they are shown
 only through `Settings.masked()`.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.errors import ConfigurationError
 from schemas.table import TableName
@@ -191,6 +191,34 @@ class MetricsSettings(_Section):
 
     live_port: int | None = Field(None, ge=1, le=65535, description="port of the live worker; off when unset")
     replay_port: int | None = Field(None, ge=1, le=65535, description="port of the replay worker; off when unset")
+
+
+class ServeSettings(_Section):
+    """The HTTP server."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; beyond loopback a token is needed")
+    port: int = Field(8000, ge=1, le=65535, description="port to listen on")
+    token: SecretStr | None = Field(
+        None,
+        description="what clients send as `Authorization: Bearer`: 16 printable characters or more; set it by variable",
+    )
+    linger_ms: float = Field(5.0, ge=0, description="longest wait of a text for others to share its model batch")
+    batch_size: int = Field(32, ge=1, description="most texts in a model batch; 1: each by itself")
+    queue: int = Field(256, ge=1, description="most requests in hand; the next one is answered 503 with Retry-After")
+    request_seconds: float = Field(30.0, gt=0, description="a request that takes longer is answered 504")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="a larger request is answered 413")
+    max_inputs: int = Field(2048, ge=1, description="most texts in a request for embeddings")
+    database_connections: int = Field(4, ge=1, le=64, description="connections to Postgres, a thread each")
+
+    @field_validator("token")
+    @classmethod
+    def _token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        secret = value.get_secret_value()
+        if len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ValueError("use 16 or more printable ASCII characters without spaces, as of `openssl rand -hex 32`")
+        return value
 
 
 class LogSettings(_Section):

@@ -33,6 +33,7 @@ from schemas.sections import (
     ModelSettings,
     PostgresSettings,
     ReplaySettings,
+    ServeSettings,
     TableSettings,
     WatchdogSettings,
 )
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    serve: ServeSettings = ServeSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -129,6 +131,7 @@ class Settings(BaseSettings):
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
         shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
         shown["kafka"]["security"] = mask_options(self.kafka.security)
+        shown["serve"]["token"] = "***" if self.serve.token else None
         return shown
 
 

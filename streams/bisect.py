@@ -11,10 +11,10 @@ there are; without its quarantine it would stop the partition for ever.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from connectors.ports import Embedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, PoisonText, Stopping, TransientError
 
@@ -24,6 +24,14 @@ _BROKEN_MODEL_TEXTS = 8
 """From this many texts on, a batch of which none is taken says that the model is broken, unless it was for memory."""
 _PROBE = "a"
 """A text that every working model takes."""
+
+
+class Encodes(Protocol):
+    """What is halved: a model, or one side of it."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """As `connectors.ports.Embedder` says."""
+        ...
 
 
 @dataclass
@@ -40,7 +48,7 @@ class Encoded:
     """How often a refused text was tried alone."""
 
 
-def encode(embedder: Embedder, texts: Sequence[str], dimensions: int) -> Encoded:
+def encode(embedder: Encodes, texts: Sequence[str], dimensions: int) -> Encoded:
     """Embed texts; those that the model cannot take are told apart from the others.
 
     Args:
@@ -83,7 +91,7 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
         raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
 
 
-def _probe(embedder: Embedder, count: int, dimensions: int, result: Encoded) -> None:
+def _probe(embedder: Encodes, count: int, dimensions: int, result: Encoded) -> None:
     """Raise if it is the model that refuses, and not the texts that are guilty."""
     probe = Encoded()
     reason = _attempt(embedder, [_PROBE], range(1), dimensions, probe)
@@ -95,7 +103,7 @@ def _probe(embedder: Embedder, count: int, dimensions: int, result: Encoded) -> 
         raise EmbedsyncError(f"the model took none of {count} texts ({first})", fix="check the model and its device")
 
 
-def _halve(embedder: Embedder, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:
+def _halve(embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:
     reason = _attempt(embedder, texts, positions, dimensions, result)
     if reason is None:
         return
@@ -113,7 +121,7 @@ def _halve(embedder: Embedder, texts: Sequence[str], positions: range, dimension
 
 
 def _attempt(
-    embedder: Embedder, texts: Sequence[str], positions: range, dimensions: int, result: Encoded
+    embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded
 ) -> PoisonText | None:
     """One call of the model; None when it took the texts, else why not."""
     result.calls += 1

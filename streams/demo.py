@@ -23,10 +23,10 @@ from connectors.local.stack import Endpoints, LocalStack
 from connectors.models import open_model
 from connectors.ports import Embedder
 from connectors.postgres import coverage
-from connectors.postgres.search import Hit
 from connectors.postgres.session import Session, connect
 from examples.interview import load as interview
 from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.search import Hit, SearchRequest
 from schemas.sections import ModelSettings
 from schemas.settings import Settings, child_environment, load
 from streams.search import Search
@@ -227,9 +227,9 @@ text = "answer"
         self._report(Line("all vectors taken away behind capture's back, as a schema migration does"))
         self._command("replay", "run", "--only", "all")
 
-    def _search(self, text: str) -> list[Hit]:
+    def _search(self, text: str) -> Sequence[Hit]:
         searching = Search(self._settings, self._session, self._embedder)
-        return searching.find(text, tables=["public.questions"], limit=3)
+        return searching.find(SearchRequest(text, ("public.questions",), limit=3)).hits
 
     def _metric(self, name: str) -> float:
         url = f"http://127.0.0.1:{self._settings.metrics.live_port}/metrics"

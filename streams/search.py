@@ -3,16 +3,22 @@
 The database says which model that is, so that a migration changes both sides at one instant: the target row is read in
 the same transaction as the rows, and a query that comes out between two models is embedded again.
 
-Hazard: with another model for the query than for the rows, similarities mean nothing.
+Hazards:
+- With another model for the query than for the rows, similarities mean nothing.
+- The coverage is looked at once a minute at most, and sampled in a large table: a warning may be late, and a few
+  rows that lack a vector among millions may go unseen.
 """
 
 from collections.abc import Sequence
 
-from connectors.ports import Embedder
-from connectors.postgres import search
-from connectors.postgres.search import Hit, ModelMoved
+from connectors.clock import SystemClock
+from connectors.ports import Clock, Embedder
+from connectors.postgres import enumeration, search
+from connectors.postgres.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
+from schemas.replay import Request
+from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
@@ -23,45 +29,55 @@ from streams.embedders import Embedders
 _ATTEMPTS = 5
 """A migration swaps once or twice in its life."""
 
+_COVERAGE_BYTES = 4 * 2**20
+"""A larger table is sampled for its coverage. It is seen by whoever waits for the hits."""
+_COVERAGE_SECONDS = 60.0
+"""How long what was seen of the coverage holds."""
+
 
 class Search:
     """Searches the configured tables; keeps its models between calls. One thread."""
 
-    def __init__(self, settings: Settings, session: Session, opened: Embedder | None = None) -> None:
-        """Remember where to look; models are opened when they are first needed, but for one that is open already."""
+    def __init__(
+        self, settings: Settings, session: Session, opened: Embedder | None = None, *, clock: Clock | None = None
+    ) -> None:
+        """Remember where to look.
+
+        Args:
+            settings: tables and model.
+            session: any connection that may read them; this object's own.
+            opened: a model that is open already, used where it is the wanted one; others are opened when needed.
+            clock: the system's when left out.
+        """
         self._opened = opened
         self._settings = settings
         self._session = session
+        self._clock = clock or SystemClock()
         self._targets: list[Target] = []
         self._models = Embedders({})
+        self._searched: dict[Target, tuple[float, Searched]] = {}
 
-    @property
-    def models(self) -> list[str]:
-        """Ids of the models that the last search used."""
-        return self._models.ids
-
-    def find(self, text: str, *, tables: Sequence[str] = (), limit: int) -> list[Hit]:
-        """The nearest rows.
-
-        Args:
-            text: what is looked for.
-            tables: names of configured tables; all when empty.
-            limit: most rows returned over all tables.
+    def find(self, request: SearchRequest) -> Found:
+        """The nearest rows, and what there is to know about the answer.
 
         Raises:
             TargetMismatch: the database wants another model than the settings name.
-            EmbedsyncError: the text is blank, or a table is not configured.
+            ModelUnavailable: its weights are not here.
+            EmbedsyncError: a table is not configured, or `where` is no condition on it.
         """
-        if not text.strip():
-            raise EmbedsyncError("there is nothing to search for", fix="give a text")
         for _ in range(_ATTEMPTS):
             try:
-                return self._find(text, tables, limit)
+                return self._find(request)
             except ModelMoved:
                 self._targets = []
         raise EmbedsyncError("the columns changed their model again and again", fix="try again")
 
-    def _find(self, text: str, tables: Sequence[str], limit: int) -> list[Hit]:
+    def targets(self, tables: Sequence[str]) -> list[Target]:
+        """The columns that are searched, for these tables or all.
+
+        Raises:
+            EmbedsyncError: a table is not configured.
+        """
         if not self._targets:
             self._targets = target_rules.served(self._settings, self._session)
             self._models = embedders.for_targets(self._settings, self._session, self._targets, self._opened)
@@ -69,6 +85,49 @@ class Search:
         targets = [target for target in self._targets if not wanted or target.table in wanted]
         if unknown := wanted - {target.table for target in targets}:
             raise EmbedsyncError(f"table {min(unknown)} is not among [[tables]]", fix="correct --table")
-        queries = {model: self._models.of(model).encode_query(text) for model in {t.model for t in targets}}
-        hits = [hit for t in targets for hit in search.nearest(self._session, t, queries[t.model], limit)]
-        return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[:limit]
+        return targets
+
+    def _find(self, request: SearchRequest) -> Found:
+        now = self._clock.monotonic
+        started = now()
+        targets = self.targets(request.tables)
+        models = sorted({target.model for target in targets})
+        for model in models:
+            self._models.of(model).load()
+        before = now()
+        queries = {model: self._models.of(model).encode_query(request.text) for model in models}
+        embedded = now()
+        hits: list[Hit] = []
+        for target in targets:
+            search.check_where(self._session, target, request)
+            hits += search.nearest(self._session, target, queries[target.model], request)
+        answered = now()
+        hits = sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
+        searched, warnings = self._coverage(targets)
+        timings = Timings(embed=embedded - before, database=answered - embedded, total=answered - started)
+        return Found(tuple(hits), tuple(models), timings, tuple(searched), tuple(warnings))
+
+    def _coverage(self, targets: Sequence[Target]) -> tuple[list[Searched], list[str]]:
+        searched, warnings = [], []
+        for target in targets:
+            try:
+                seen = self._seen(target)
+            except EmbedsyncError as error:  # the hits are there, whatever else goes wrong
+                warnings.append(f"how much of {target.table} is covered is not known ({error.message})")
+                continue
+            searched.append(seen)
+            warnings += [] if seen.is_whole else [seen.warning]
+        return searched, warnings
+
+    def _seen(self, target: Target) -> Searched:
+        now = self._clock.monotonic()
+        looked_at, seen = self._searched.get(target, (-_COVERAGE_SECONDS, None))
+        if seen is None or now - looked_at >= _COVERAGE_SECONDS:
+            counts = enumeration.survey(
+                self._session, target, Request(), exact=False, sample_bytes=_COVERAGE_BYTES
+            )  # fmt: skip
+            rows = counts.rows - counts.blank
+            unsearched = counts.missing + counts.stale_model
+            seen = Searched(str(target.table), rows, counts.current, unsearched, counts.quarantined, counts.exact)
+            self._searched[target] = (now, seen)
+        return seen

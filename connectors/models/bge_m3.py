@@ -121,8 +121,22 @@ class SentenceTransformerEmbedder:
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query."""
-        query: Vector = unit_rows(self._encode([text], query=True), [text], self.dimensions)[0]
+        query: Vector = self.encode_queries([text])[0]
         return query
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Embed search queries; raises as `encode_documents`."""
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
+        return unit_rows(self._encode(list(texts), query=True), texts, self.dimensions)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As the port says; loads the model, since the tokenizer comes with it."""
+        if not texts:
+            return []
+        tokenizer = self._loaded().tokenizer
+        cut = {"truncation": True, "max_length": self.max_tokens} if self.max_tokens else {}
+        return [len(ids) for ids in tokenizer(list(texts), **cut)["input_ids"]]
 
     @cached_property
     def _source(self) -> hub.Source:

@@ -104,9 +104,20 @@ class E5SmallEmbedder:
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query: float32[384], unit length."""
-        engine = self._loaded()
-        query: Vector = self._checked(engine.query([self._cut(engine, text, query=True)]), [text])[0]
+        query: Vector = self.encode_queries([text])[0]
         return query
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Embed search queries: float32[n, 384], unit length."""
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
+        engine = self._loaded()
+        return self._checked(engine.query([self._cut(engine, text, query=True) for text in texts]), texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As the port says, the prompt of a document included, which the engine puts before each text."""
+        engine = self._loaded()
+        return [engine.token_count(self._cut(engine, text, query=False), False) for text in texts]
 
     def _cut(self, engine: "E5", text: str, *, query: bool) -> str:
         """The longest start of the text that has no more tokens than allowed."""

@@ -82,6 +82,14 @@ class LexicalEmbedder:
         query: Vector = self.encode_documents([text])[0]
         return query
 
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Embed search queries, as documents."""
+        return self.encode_documents(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words: there is no tokenizer."""
+        return [len(text.split()) for text in texts]
+
 
 def _slot(text: str, dimensions: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % dimensions

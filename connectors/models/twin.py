@@ -72,6 +72,14 @@ class TwinEmbedder:
         query: Vector = self.encode_documents([text])[0]
         return query
 
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """Embed search queries, as documents; one call."""
+        return self.encode_documents(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words: there is no tokenizer."""
+        return [len(text.split()) for text in texts]
+
     def _vector(self, text: str) -> Vector:
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
         row = np.random.default_rng(seed).standard_normal(self.dimensions)

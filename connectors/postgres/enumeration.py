@@ -59,10 +59,12 @@ def next_keys(session: Session, target: Target, request: Request, after: Key | N
     return [tuple(key) for (key,) in _read(session, query, parameters)]
 
 
-def survey(session: Session, target: Target, request: Request, *, exact: bool) -> Survey:
-    """Count a column's rows by state, in one pass; a large table is only sampled unless `exact`."""
+def survey(
+    session: Session, target: Target, request: Request, *, exact: bool, sample_bytes: int = _SAMPLE_BYTES
+) -> Survey:
+    """Count a column's rows by state, in one pass; a table of more than `sample_bytes` is sampled unless `exact`."""
     facts = relation_facts(session, target)
-    share = 1.0 if exact else min(1.0, _SAMPLE_BYTES / max(1, facts.heap_bytes))
+    share = 1.0 if exact else min(1.0, sample_bytes / max(1, facts.heap_bytes))
     sample: sql.Composable = sql.SQL("")
     if share < 1.0:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
@@ -141,10 +143,15 @@ def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tupl
     raise EmbedsyncError(f"keys of {target.table} were refused together and taken one by one")
 
 
+def condition(where: str) -> sql.Composable:
+    """The operator's condition as part of a query that is run with parameters; `check_where` comes first."""
+    return sql.SQL("(\n" + where.replace("%", "%%") + "\n)")
+
+
 def _filters(target: Target, request: Request) -> sql.Composable:
     parts: list[sql.Composable] = []
     if request.where is not None:
-        parts.append(sql.SQL("(\n" + request.where.replace("%", "%%") + "\n)"))
+        parts.append(condition(request.where))
     if request.since is not None:
         parts.append(queries.for_target("written_before", target))
     return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")

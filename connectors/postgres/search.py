@@ -1,45 +1,54 @@
-"""Nearest rows by cosine distance, among those that the wanted model embedded."""
+"""Nearest rows by cosine distance, among those that the wanted model embedded.
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
+Hazard: an approximate index looks at a bounded number of rows, so with a condition, or with many vectors of another
+model beside, it may end before it has found enough. Then every row is looked at, in the same transaction.
+"""
+
+import math
 from typing import Any
 
 from pgvector import Vector as PgVector
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import queries
+from connectors.postgres import enumeration, queries
 from connectors.postgres.session import Session
 from schemas.document import Vector
 from schemas.errors import TransientError
+from schemas.replay import Request
+from schemas.search import Hit, SearchRequest
 from schemas.target import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A row found: its key, its text now, the cosine similarity to the query (-1 to 1), when it was embedded."""
-
-    table: str
-    key: tuple[str, ...]
-    text: str
-    similarity: float
-    embedded_at: datetime | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The hit by field name."""
-        return asdict(self)
 
 
 class ModelMoved(TransientError):
     """The column has changed its model since the query was embedded: embed it again."""
 
 
-def nearest(session: Session, target: Target, query: Vector, limit: int) -> list[Hit]:
-    """The rows nearest to a query vector, in one transaction with a look at what the column holds.
+def check_where(session: Session, target: Target, request: SearchRequest) -> None:
+    """Have Postgres parse the request's condition, as that of a replay is.
+
+    Raises:
+        EmbedsyncError: it is no condition on this table, or more than one.
+    """
+    enumeration.check_where(session, target, Request(where=request.where))
+
+
+def nearest(
+    session: Session,
+    target: Target,
+    query: Vector,
+    request: SearchRequest,
+    *,
+    only: sql.Composable | None = None,
+) -> list[Hit]:
+    """The rows nearest to a query vector, in one read-only transaction with a look at what the column holds.
 
     Args:
         session: any connection that may read the table.
         target: the column; only rows of its model are searched.
         query: float32[dimensions], unit length.
-        limit: most rows returned.
+        request: its limits and condition count here; `check_where` must have passed.
+        only: a condition of ours that rows must meet besides.
 
     Returns:
         hits, most similar first.
@@ -47,13 +56,65 @@ def nearest(session: Session, target: Target, query: Vector, limit: int) -> list
     Raises:
         ModelMoved: a migration has given the column's name to vectors of another model.
     """
-    parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": limit}
+    conditions = [only] if only else []
+    conditions += [enumeration.condition(request.where)] if request.where else []
+    condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+    parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
     with session.transaction() as cursor:
-        cursor.execute(queries.for_target("hold_table", target, bound=False))
-        cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
-        found = cursor.fetchone()
-        if found is None or found[:2] != (target.model, target.dimensions):
-            raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
-        cursor.execute(queries.for_target("search_rows", target), parameters)
-        lines = cursor.fetchall()
-    return [Hit(str(target.table), tuple(key), text or "", float(sim), at) for key, text, sim, at in lines]
+        cursor.execute("SET TRANSACTION READ ONLY")
+        hold(cursor, target)
+        cursor.execute(queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit})
+        ((schema, *_),) = cursor.fetchall()
+        distance = _distance(target, schema)
+        lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
+        if len(lines) < request.limit and not request.exact and _has_index(session, target):
+            lines = _search(cursor, target, condition, distance, parameters, exact=True)
+    hits = [_hit(target, line) for line in lines]
+    least = -math.inf if request.min_similarity is None else request.min_similarity
+    return [hit for hit in hits if hit.similarity >= least]  # which NaN, the similarity to a zero vector, is not
+
+
+def hold(cursor: Cursor, target: Target) -> None:
+    """Keep the column's name with its vectors until the transaction ends.
+
+    Raises:
+        ModelMoved: they are another model's already.
+    """
+    cursor.execute(queries.for_target("hold_table", target, bound=False))
+    cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+    found = cursor.fetchone()
+    if found is None or found[:2] != (target.model, target.dimensions):
+        raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
+
+
+def _distance(target: Target, schema: str) -> sql.Composed:
+    """Cosine distance to the query, wherever pgvector is installed."""
+    names = {"column": target.column, "schema": schema}
+    identifiers = {name: sql.Identifier(value.replace("%", "%%")) for name, value in names.items()}
+    return sql.SQL("{column} OPERATOR({schema}.<=>) %(query)s::{schema}.vector").format(**identifiers)
+
+
+def _search(
+    cursor: Cursor,
+    target: Target,
+    condition: sql.Composable,
+    distance: sql.Composable,
+    parameters: dict[str, object],
+    *,
+    exact: bool,
+) -> list[tuple[Any, ...]]:
+    # An index serves the bare distance only; the sum is computed for every row.
+    order = sql.SQL("({}) + 0").format(distance) if exact else distance
+    query = queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
+    cursor.execute(query, parameters)
+    return cursor.fetchall()
+
+
+def _has_index(session: Session, target: Target) -> bool:
+    return enumeration.relation_facts(session, target).vector_index
+
+
+def _hit(target: Target, line: tuple[Any, ...]) -> Hit:
+    key, text, similarity, embedded_at, age, is_current = line
+    age_seconds = None if age is None else float(age)
+    return Hit(str(target.table), tuple(key), text or "", float(similarity), embedded_at, age_seconds, bool(is_current))

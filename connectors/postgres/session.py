@@ -187,6 +187,16 @@ def limit_waits(connection: Connection) -> None:
         cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
 
 
+def limit_statements(seconds: float) -> Callable[[Connection], None]:
+    """Setup of a session on which somebody waits: a statement that runs for longer ends as a TransientError."""
+
+    def setup(connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
+
+    return setup
+
+
 def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
     """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
     code = error.pgcode or ""

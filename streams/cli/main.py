@@ -31,6 +31,7 @@ from streams.cli import (
     model,
     replay,
     search,
+    serve,
     status,
     verify,
     worker,
@@ -89,6 +90,7 @@ app.command()(adopt.adopt)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
 app.command()(compare.compare)
+app.command()(serve.serve)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 

@@ -3,10 +3,12 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from connectors.postgres.session import Session
-from streams.cli.output import Format, OutputOption, err, out, print_json
+from schemas.search import MOST_HITS, Found, SearchRequest
+from streams.cli.output import Format, OutputOption, err, out, print_json, seconds
 from streams.search import Search
 
 
@@ -14,24 +16,51 @@ def search(
     ctx: typer.Context,
     text: Annotated[str, typer.Argument(help="what to look for")],
     table: Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="most rows shown")] = 5,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST_HITS, help="most rows shown")] = 5,
+    min_similarity: Annotated[
+        float | None, typer.Option("--min-similarity", min=-1, max=1, help="leave out rows less similar than this")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", help="only rows that meet this SQL condition; cannot write")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="compare every row; use no index")] = False,
+    ef_search: Annotated[
+        int | None,
+        typer.Option("--ef-search", min=1, max=MOST_HITS, help="candidates HNSW keeps: more finds more, slower"),
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Find the rows whose text is nearest to TEXT, by cosine similarity of their vectors.
 
-    The query is embedded by the model that made the vectors; rows without a vector of that model are not searched.
+    The query is embedded by the model that made the vectors; rows without a vector of that model are not searched, and
+    stderr says so. AGE is that of the vector; `*` marks one made from an older text, to be replaced.
 
-    Example: embedsync search "파이썬 멀티스레딩"
+    Where a condition leaves an index too little, the scan goes on, and in the end every row is compared.
+
+    Examples: `embedsync search "파이썬 멀티스레딩"`,
+    `embedsync search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"`,
+    `embedsync search "GIL" --min-similarity 0.8 -o json`
     """
+    request = SearchRequest(text, tuple(table or ()), limit, min_similarity, where, exact, ef_search)
     settings = ctx.obj()
-    searching = Search(settings, Session(settings.postgres.dsn, role="search"))
-    hits = searching.find(text, tables=table or [], limit=limit)
-    if output is Format.JSON:
-        print_json({"model": ", ".join(searching.models), "query": text, "hits": [hit.to_json() for hit in hits]})
-        return
-    if any(model.startswith("lexical@") for model in searching.models):
+    found = Search(settings, Session(settings.postgres.dsn, role="search")).find(request)
+    if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
-    shown = Table("SIMILARITY", "TABLE", "KEY", "TEXT", box=None)
-    for hit in hits:
-        shown.add_row(f"{hit.similarity:.4f}", hit.table, ",".join(hit.key), " ".join(hit.text.split())[:100])
+    for warning in found.warnings:
+        err.print(f"warning: {warning}: embedsync status", markup=False)
+    if output is Format.JSON:
+        print_json({"query": text, **found.to_json()})
+    else:
+        _print(found)
+
+
+def _print(found: Found) -> None:
+    if not found.hits:
+        err.print("nothing was found")
+        return
+    shown = Table("SIMILARITY", "TABLE", "KEY", "AGE", "TEXT", box=None)
+    for hit in found.hits:
+        age = seconds(hit.age_seconds) + ("" if hit.is_current else " *")
+        row = hit.table, ",".join(hit.key), age, " ".join(hit.text.split())[:100]
+        shown.add_row(f"{hit.similarity:.4f}", *(escape(cell) for cell in row))
     out.print(shown)

@@ -10,6 +10,7 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from examples.interview import load as interview
 from examples.interview.overlap import shared
+from schemas.search import SearchRequest
 from streams.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
@@ -47,8 +48,8 @@ def top(place: Workplace, query: str, count: int = 3) -> list[int]:
 
 def best(place: Workplace, embedder: Embedder, query: str, count: int = 1) -> list[int]:
     """The same in this process, for many queries of one model: loading it takes seconds."""
-    hits = Search(place.settings, place.session, embedder).find(query, tables=["public.questions"], limit=count)
-    return [int(hit.key[0]) for hit in hits]
+    found = Search(place.settings, place.session, embedder).find(SearchRequest(query, ("public.questions",), count))
+    return [int(hit.key[0]) for hit in found.hits]
 
 
 def stored(place: Workplace) -> dict[int, np.ndarray]:

@@ -153,6 +153,19 @@ def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
     return report.is_clean
 
 
+def serve(endpoints: Endpoints) -> None:
+    """50 clients at once, with two real models: how much sharing a pass of the model gives."""
+    from tests.bench.serve import compare
+    from tests.support.models import minilm_folder
+
+    for name in (str(minilm_folder()), "multilingual-e5-small"):
+        with prepared(endpoints, 384) as place:
+            place.with_settings(model={"name": name, "dimensions": 384})
+            place.execute(FILL, (500,))
+            place.embedsync("init")
+            compare(place, say)
+
+
 def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -170,7 +183,7 @@ def main() -> None:
     parser.add_argument(
         "sections",
         nargs="*",
-        help="latency, writes, burst, replay, live-first; all of them when left out; scale, migrate",
+        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate",
     )
     arguments = parser.parse_args()
     sections: dict[str, Callable[[Endpoints], bool | None]] = {
@@ -179,6 +192,7 @@ def main() -> None:
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
         "live-first": lambda endpoints: live(endpoints, arguments),
+        "serve": serve,
     }
     chosen = arguments.sections or list(sections)
     # Minutes: only when it is asked for.

@@ -122,6 +122,27 @@ def test_query_is_one_unit_vector(case: Case) -> None:
     assert int(np.argmax(case.shared.encode_documents(TEXTS[:2]) @ query)) == 0
 
 
+def test_queries_together_are_the_queries_alone(case: Case) -> None:
+    """A batch of queries has one row each, in order, the same (cosine > 0.999) as each query alone; none make none."""
+    together = case.shared.encode_queries(TEXTS)
+    assert together.shape == (len(TEXTS), case.dimensions)
+    assert together.dtype == np.float32
+    alone = np.stack([case.shared.encode_query(text) for text in TEXTS])
+    assert (np.einsum("ij,ij->i", together, alone) > 0.999).all()
+    assert case.make().encode_queries([]).shape == (0, case.dimensions)
+
+
+def test_tokens_are_counted_per_text(case: Case) -> None:
+    """Longer texts have more tokens, company does not matter, and what is cut off is not counted."""
+    short, longer = case.shared.count_tokens(["짧은 글", "짧은 글 " * 20])
+    assert 0 < short < longer
+    assert case.shared.count_tokens(["짧은 글 " * 20, "짧은 글"]) == [longer, short]
+    assert case.shared.count_tokens([]) == []
+    limit = getattr(case.shared, "max_tokens", None)
+    if limit:
+        assert case.shared.count_tokens(["가나다라마바사아 " * 889]) <= [limit]
+
+
 def test_a_very_long_text_is_not_an_error(case: Case) -> None:
     """A text far beyond the model's limit has a vector too, and so has a query."""
     long = "가나다라마바사아 " * 889

@@ -14,6 +14,7 @@ from connectors.models import open_model
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
+from schemas.search import SearchRequest
 from streams.migrate import Migrate
 from streams.search import Search
 from tests.support.waiting import until
@@ -54,7 +55,7 @@ def readers(place: Workplace) -> Iterator[list[str]]:
         searching = Search(place.settings, session)
         while not over.is_set():
             try:
-                hits = searching.find("question 7 of 8f14e45fceea167a5a36dedd4bea2543", limit=3)
+                hits = searching.find(SearchRequest("question 7 of 8f14e45fceea167a5a36dedd4bea2543", limit=3)).hits
                 if len(hits) != 3 or hits[0].text.split()[1] != "7" or hits[0].similarity < 0.99:
                     wrong.append(f"found {hits}")
             except EmbedsyncError as error:

@@ -67,6 +67,22 @@ def test_options_of_kafka_are_masked() -> None:
     assert shown["kafka"]["security"]["sasl.username"] == "u"
 
 
+def test_the_token_of_the_server_is_masked() -> None:
+    """Neither `config show` nor a repr holds it."""
+    settings = Settings(serve={"token": "s3cr3t-0123456789"})
+    assert settings.masked()["serve"]["token"] == "***"
+    assert "s3cr3t" not in repr(settings)
+    assert Settings().masked()["serve"]["token"] is None
+
+
+@pytest.mark.parametrize("token", ["s3cr3t", "s3cr3t 0123456789", "s3cr3t-0123456789-비밀", ""])
+def test_a_weak_token_is_refused_and_not_quoted(token: str) -> None:
+    """A token that is short, or no header could carry, is refused by the setting's name."""
+    with pytest.raises(EmbedsyncError, match=r"serve\.token") as refused:
+        load(serve={"token": token})
+    assert "s3cr3t" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

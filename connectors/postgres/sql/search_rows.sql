@@ -1,7 +1,21 @@
--- The nearest rows by cosine distance, among those whose vector the wanted model made.
-SELECT ARRAY[{keys_as_text}] AS key, ({text}
-    )::text AS text, 1 - ({column} <=> %(query)s::vector) AS similarity, {time_column} AS embedded_at
-FROM {table}
-WHERE {model_column} = %(model)s
-ORDER BY {column} <=> %(query)s::vector
-LIMIT %(limit)s
+-- The nearest rows by cosine distance, among those whose vector the wanted model made. Found first, read afterwards: in one
+-- step, a search without an index would make and hash the text of every row before it sorts them.
+WITH asked AS MATERIALIZED (
+    SELECT {keys_as_asked}, {distance} AS embedsync_distance
+    FROM {table}
+    WHERE {model_column} = %(model)s AND {column} IS NOT NULL AND {condition}
+    ORDER BY {order}
+    LIMIT %(limit)s
+)
+SELECT
+    ARRAY[{keys_as_text}] AS key,
+    ({text}
+    )::text AS text,
+    1 - asked.embedsync_distance AS similarity,
+    {time_column} AS embedded_at,
+    extract(epoch FROM now() - {time_column}) AS age_seconds,
+    {hash_column} = sha256(convert_to(({text}
+    )::text, 'UTF8')) AS is_current
+FROM asked
+JOIN {table} ON {key_match}
+ORDER BY asked.embedsync_distance

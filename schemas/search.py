@@ -1,0 +1,174 @@
+"""A search as it is asked for and answered: the request, the rows found, how long it took, how much was searched.
+
+Hazard: a row whose text has changed since it was embedded is found by its old text until its new vector is there;
+`Hit.is_current` says so.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from schemas.errors import EmbedsyncError
+
+MOST_HITS = 1000
+"""Also the most candidates that HNSW can keep (the upper bound of pgvector's hnsw.ef_search)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What is looked for, and where.
+
+    Attributes:
+        text: the query.
+        tables: names of configured tables; all when empty.
+        limit: most rows returned, over all tables.
+        min_similarity: rows less similar than this are left out; -1 to 1.
+        where: a condition in SQL that rows must meet besides; put in as it stands, so never a stranger's.
+        exact: every row is compared, no approximate index is used.
+        ef_search: candidates that an HNSW index keeps (`hnsw.ef_search`); the server's setting, but at least `limit`,
+            when None.
+    """
+
+    text: str
+    tables: tuple[str, ...] = ()
+    limit: int = 5
+    min_similarity: float | None = None
+    where: str | None = None
+    exact: bool = False
+    ef_search: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked.
+
+        Raises:
+            EmbedsyncError: the text is blank, or a number is out of its range.
+        """
+        if not self.text.strip():
+            raise EmbedsyncError("there is nothing to search for", fix="give a text")
+        for name, value in (("limit", self.limit), ("ef_search", self.ef_search)):
+            if value is not None and not 1 <= value <= MOST_HITS:
+                raise EmbedsyncError(f"{name} is {value}", fix=f"choose from 1 to {MOST_HITS}")
+        if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
+            raise EmbedsyncError(f"min_similarity is {self.min_similarity:g}", fix="choose from -1 to 1")
+        if self.exact and self.ef_search is not None:
+            raise EmbedsyncError(
+                "ef_search steers an index, and an exact search uses none", fix="leave one of them out"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row found.
+
+    Attributes:
+        table: schema.table.
+        key: the primary key.
+        text: the row's text as it stands now.
+        similarity: cosine of the vector and the query's, -1 to 1.
+        embedded_at: when the vector was written.
+        age_seconds: the same as seconds before the search.
+        is_current: whether the vector was made from this very text.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    text: str
+    similarity: float
+    embedded_at: datetime | None
+    age_seconds: float | None
+    is_current: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit by field name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds: embedding the query, asking the database, and everything from the request to the rows.
+
+    `total` also holds opening the model, by far the most of a first search; not the look at the coverage.
+    """
+
+    embed: float
+    database: float
+    total: float
+
+    def to_json(self) -> dict[str, float]:
+        """By the names of the command line's contract."""
+        return {f"{name}_seconds": round(seconds, 6) for name, seconds in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How much of a table a search can find by what its rows say now.
+
+    Attributes:
+        table: schema.table.
+        rows: rows with a text.
+        current: those whose vector was made from it by the wanted model.
+        unsearched: those without a vector of that model.
+        quarantined: those whose text the model cannot take.
+        exact: whether all rows were counted; else the figures are scaled up from a sample.
+    """
+
+    table: str
+    rows: int
+    current: int
+    unsearched: int
+    quarantined: int
+    exact: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was seen to be left out."""
+        return self.current >= self.rows
+
+    @property
+    def share(self) -> float | None:
+        """Coverage, 0 to 1; None for a table without rows."""
+        return self.current / self.rows if self.rows else None
+
+    @property
+    def warning(self) -> str:
+        """What a reader of the results ought to know."""
+        percent = int(1000 * self.current / max(1, self.rows)) / 10  # cut, not rounded: 99.99 % is not 100 %
+        about = "" if self.exact else "about "
+        outdated = self.rows - self.current - self.unsearched - self.quarantined
+        parts = [f"{about}{self.unsearched:,} are not searched"] if self.unsearched else []
+        parts += [f"{about}{outdated:,} are found by an older text"] if outdated else []
+        parts += [f"{about}{self.quarantined:,} are in quarantine"] if self.quarantined else []
+        return f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table} are covered: {', '.join(parts)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures by name, and the share."""
+        return {**asdict(self), "coverage": self.share}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a request.
+
+    Attributes:
+        hits: most similar first.
+        models: ids of the models that embedded the query and these rows.
+        timings: how long it took.
+        searched: how much of each table can be found; a table of which that is not known is left out.
+        warnings: what a reader of the hits ought to know, in sentences.
+    """
+
+    hits: tuple[Hit, ...]
+    models: tuple[str, ...]
+    timings: Timings
+    searched: tuple[Searched, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer under the names of the command line's contract."""
+        return {
+            "model": ", ".join(self.models),
+            "hits": [hit.to_json() for hit in self.hits],
+            "timings": self.timings.to_json(),
+            "coverage": [searched.to_json() for searched in self.searched],
+            "warnings": list(self.warnings),
+        }

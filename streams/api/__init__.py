@@ -1,0 +1,12 @@
+"""The HTTP interface of `embedsync serve`. In the order of a request.
+
+    guard.py       token, limits on size, time and number: before anything is read
+    routes.py      the paths, and what stands in the OpenAPI page
+    bodies.py      requests and answers
+    engine.py      models and database, off the event loop
+    batcher.py     texts that arrive together share a pass through the model
+    database.py    a few threads with a session each
+    problems.py    errors as JSON: RFC 9457, and OpenAI's form for its endpoint
+
+Hazard: no text of a request goes into a log or an error.
+"""

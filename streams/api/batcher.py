@@ -1,0 +1,154 @@
+"""Texts that arrive together share a pass through the model, in the one thread that may use it.
+
+A pass takes what waits for the same model in the same role (query or document), the oldest first; roles and models
+take turns, so that a query waits for one pass of documents at most, not for all of a long list. A text that comes to
+an idle model waits `linger` for others; one that waited that long while the model was busy goes at once.
+
+Hazard: the methods are the event loop's; only what is passed to `call` and the models run in the thread.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from connectors.ports import Clock, Embedder
+from schemas import metrics
+from schemas.document import Vector
+from schemas.errors import PoisonText
+from streams import bisect
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What may share a pass."""
+
+    model: Embedder
+    query: bool
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    text: str
+    since: float
+    vector: "asyncio.Future[Vector]"
+
+
+class Batcher:
+    """The models' thread, and the texts that wait for it."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        linger: float,
+        most: int,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Start with an idle thread.
+
+        Args:
+            clock: says how long a text has waited.
+            linger: seconds that a text waits for others.
+            most: texts in a pass; 1 turns sharing and waiting off.
+            pause: lets time pass in the event loop.
+        """
+        self._clock = clock
+        self._linger = linger if most > 1 else 0.0
+        self._most = most
+        self._pause = pause
+        self._lanes: dict[_Lane, deque[_Waiting]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._running: asyncio.Task[None] | None = None
+
+    async def encode(self, model: Embedder, texts: Sequence[str], *, query: bool) -> Vector:
+        """Embed texts, with whatever else waits for the same model.
+
+        Args:
+            model: used in the thread only.
+            texts: one or more, none blank.
+            query: as search queries, not as stored texts.
+
+        Returns:
+            float32[n, dimensions], in the order of the texts.
+
+        Raises:
+            PoisonText: the model does not take one of the texts; neighbours of other callers are not harmed.
+            EmbedsyncError: as the model raised it.
+        """
+        loop, now = asyncio.get_running_loop(), self._clock.monotonic()
+        waiting = [_Waiting(text, now, loop.create_future()) for text in texts]
+        self._lanes.setdefault(_Lane(model, query), deque()).extend(waiting)
+        if self._running is None or self._running.done():
+            self._running = loop.create_task(self._run())
+        return np.stack(await asyncio.gather(*(one.vector for one in waiting)))
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run something else that uses a model, between two passes."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    def close(self) -> None:
+        """End the thread after what it has in hand."""
+        self._thread.shutdown(wait=True)
+
+    async def _run(self) -> None:
+        """Pass after pass until nothing waits."""
+        while self._lanes:
+            lane = next(iter(self._lanes))
+            left = self._linger - (self._clock.monotonic() - self._lanes[lane][0].since)
+            if left > 0:
+                await self._pause(left)
+            batch = self._take(lane)
+            if not batch:
+                continue
+            metrics.API_BATCH_TEXTS.labels("query" if lane.query else "document").observe(len(batch))
+            passing = self.call(_encode, lane, [one.text for one in batch])
+            # The exception is each caller's, whatever it is; it must not end this loop.
+            (result,) = await asyncio.gather(passing, return_exceptions=True)
+            _deliver(batch, result)
+
+    def _take(self, lane: _Lane) -> list[_Waiting]:
+        """The next texts of a lane, which goes to the end of the line; those that nobody waits for are dropped."""
+        waiting = self._lanes.pop(lane)
+        batch: list[_Waiting] = []
+        while waiting and len(batch) < self._most:
+            one = waiting.popleft()
+            if not one.vector.done():
+                batch.append(one)
+        if waiting:
+            self._lanes[lane] = waiting
+        return batch
+
+
+class _AsQueries:
+    """A model seen from its queries' side, so that a batch of them can be halved."""
+
+    def __init__(self, model: Embedder) -> None:
+        self._model = model
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        return self._model.encode_queries(texts)
+
+
+def _encode(lane: _Lane, texts: Sequence[str]) -> bisect.Encoded:
+    """One pass, in the model's thread; halved when the model refuses a text, so that it fails alone."""
+    seen: bisect.Encodes = _AsQueries(lane.model) if lane.query else lane.model
+    return bisect.encode(seen, texts, lane.model.dimensions)
+
+
+def _deliver(batch: Sequence[_Waiting], result: "bisect.Encoded | BaseException") -> None:
+    for index, one in enumerate(batch):
+        if one.vector.done():
+            continue  # its request was given up meanwhile
+        if isinstance(result, BaseException):
+            one.vector.set_exception(result)
+        elif index in result.refused:
+            one.vector.set_exception(PoisonText(f"the model does not take this text ({result.refused[index]})"))
+        else:
+            one.vector.set_result(result.vectors[index])

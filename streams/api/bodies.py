@@ -1,0 +1,160 @@
+"""Requests and answers of the HTTP interface, as the OpenAPI page shows them."""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.document import Vector
+from schemas.search import MOST_HITS, SearchRequest
+
+Text = Annotated[str, Field(min_length=1, pattern=r"\S", description="not blank")]
+TableText = Annotated[
+    str, Field(pattern=r"^[^\x00]+$", description="schema.table, or table", examples=["public.questions"])
+]
+
+
+class _Body(BaseModel):
+    # python-re: its \S is what str.strip leaves, and what OpenAPI tools test with.
+    model_config = ConfigDict(extra="forbid", regex_engine="python-re", hide_input_in_errors=True)
+
+
+class EmbeddingsRequest(_Body):
+    """A request of OpenAI's embeddings endpoint, and `input_type`."""
+
+    input: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="a text or a list of texts; token arrays are refused", examples=["파이썬의 GIL은 무엇인가요?"]
+    )
+    model: str = Field(description="name or id of a model that is served", examples=["BAAI/bge-m3"])
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="base64: the bytes of little-endian float32 numbers"
+    )
+    dimensions: int | None = Field(None, description="only the model's own number")
+    user: str | None = Field(None, description="ignored")
+    input_type: Literal["document", "query"] = Field(
+        "document", description="query: as a search query, which some models embed differently"
+    )
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _no_tokens(cls, value: Any) -> Any:
+        inner = value[0] if isinstance(value, list) and value else None
+        if isinstance(inner, int | list) and not isinstance(inner, bool):
+            raise PydanticCustomError(
+                "tokens",
+                "token arrays are not understood, since each model has tokens of its own; send texts (in LangChain: "
+                "check_embedding_ctx_length=False)",
+            )
+        return value
+
+    @property
+    def texts(self) -> list[str]:
+        """The input as a list."""
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+class SearchBody(_Body):
+    """What is looked for."""
+
+    query: Text = Field(description="what is looked for", examples=["파이썬 멀티스레딩"])
+    tables: list[TableText] = Field([], description="only these of the configured tables; all when empty")
+    limit: int = Field(5, ge=1, le=MOST_HITS, description="most rows, over all tables")
+    min_similarity: float | None = Field(None, ge=-1, le=1, description="only rows at least this similar")
+    exact: bool = Field(False, description="compare every row; use no index")
+    ef_search: int | None = Field(
+        None, ge=1, le=MOST_HITS, description="candidates that an HNSW index keeps; of no effect with `exact`"
+    )
+
+    def request(self) -> SearchRequest:
+        """The same as the rest of embedsync asks it; without a condition in SQL, which is never a stranger's."""
+        ef_search = None if self.exact else self.ef_search
+        return SearchRequest(
+            self.query, tuple(self.tables), self.limit, self.min_similarity, None, self.exact, ef_search
+        )
+
+
+class FoundRow(BaseModel):
+    """A row: its key as text, its text now, and whether its vector is of that text (`is_current`)."""
+
+    table: str
+    key: list[str]
+    text: str
+    similarity: float
+    embedded_at: datetime | None
+    age_seconds: float | None
+    is_current: bool
+
+
+class TimingsBody(BaseModel):
+    """Where the time went; that of `embed` includes the wait for a batch."""
+
+    embed_seconds: float
+    database_seconds: float
+    total_seconds: float
+
+
+class SearchAnswer(BaseModel):
+    """The nearest rows, most similar first; `models` embedded the query and the rows."""
+
+    models: list[str]
+    hits: list[FoundRow]
+    timings: TimingsBody
+
+
+class Usage(BaseModel):
+    """Tokens as the model counts them; the lexical stand-in counts words."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embedding(BaseModel):
+    """One text's vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsResponse(BaseModel):
+    """What OpenAI's embeddings endpoint answers; `model` is the id that embedsync stores beside vectors."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class Health(BaseModel):
+    """The answer of the probes."""
+
+    status: Literal["live", "ready"]
+
+
+def render_embeddings(vectors: Vector, model: str, tokens: int, encoding: str) -> bytes:
+    """An EmbeddingsResponse as JSON.
+
+    Made of pieces, since one call of the encoder for all of them would hold up every other thread.
+
+    Args:
+        vectors: float32[n, dimensions].
+        model: id of the model.
+        tokens: of all texts.
+        encoding: `float` or `base64`.
+    """
+    usage = json.dumps({"prompt_tokens": tokens, "total_tokens": tokens})
+    head, tail = b'{"object":"list","data":[', f'],"model":{json.dumps(model)},"usage":{usage}}}'.encode()
+    return head + b",".join(_embeddings(vectors, encoding)) + tail
+
+
+def _embeddings(vectors: Sequence[Vector] | Vector, encoding: str) -> Iterator[bytes]:
+    for index, vector in enumerate(vectors):
+        if encoding == "base64":
+            numbers = f'"{base64.b64encode(vector.astype("<f4").tobytes()).decode()}"'
+        else:
+            numbers = json.dumps(vector.tolist())
+        yield f'{{"object":"embedding","index":{index},"embedding":{numbers}}}'.encode()

@@ -1,0 +1,48 @@
+"""A few threads with a session each, for an event loop that must not wait.
+
+Hazard: a statement that runs cannot be called back when its request is given up; `statement_timeout` ends it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from connectors.postgres.session import Session, limit_statements
+
+T = TypeVar("T")
+
+
+class Database:
+    """Sessions, one per thread, opened when needed and kept."""
+
+    def __init__(self, dsn: str, *, role: str, threads: int, seconds: float) -> None:
+        """Remember how to connect.
+
+        Args:
+            dsn: libpq connection string.
+            role: as of `Session`.
+            threads: most connections.
+            seconds: longest that a statement may run.
+        """
+        self._make: Callable[[], Session] = lambda: Session(dsn, role=role, setup=limit_statements(seconds))
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=role)
+        self._own = threading.local()
+        self._sessions: list[Session] = []
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """What `work` makes of a session, in a thread of the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_session, work)
+
+    def close(self) -> None:
+        """Wait for what is in hand and close the sessions."""
+        self._pool.shutdown(wait=True)
+        for session in self._sessions:
+            session.close()
+
+    def _with_session(self, work: Callable[[Session], T]) -> T:
+        if not hasattr(self._own, "session"):
+            self._own.session = self._make()
+            self._sessions.append(self._own.session)
+        return work(self._own.session)

@@ -1,0 +1,218 @@
+"""What the paths ask for, done: models in their thread, Postgres in a few, the event loop never waiting for either.
+
+The database says which model each column wants, as for every search.
+
+Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds;
+the one before it stays in memory, for queries that are under way and for a rollback, until the server ends.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import structlog
+
+from connectors.models import open_model
+from connectors.ports import Clock, Embedder
+from connectors.postgres.search import ModelMoved, nearest
+from connectors.postgres.session import Session
+from schemas import metrics
+from schemas.document import Vector
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.search import Hit, SearchRequest, Timings
+from schemas.settings import Settings
+from schemas.table import TableName
+from schemas.target import Target
+from streams import embedders
+from streams import targets as target_rules
+from streams.api.batcher import Batcher
+from streams.api.bodies import EmbeddingsRequest, FoundRow, SearchAnswer, SearchBody, TimingsBody, render_embeddings
+from streams.api.database import Database
+from streams.api.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS = 5.0
+_ATTEMPTS = 5
+"""A migration swaps once or twice in its life."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The columns that are searched and the models of their vectors, by id."""
+
+    targets: tuple[Target, ...]
+    models: Mapping[str, Embedder]
+
+
+class Engine:
+    """The parts of the server that work."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Open the settings' model, without loading it, and nothing else yet.
+
+        Raises:
+            ModelUnavailable: its weights are not on this machine.
+        """
+        serve = settings.serve
+        self._settings = settings
+        self._clock = clock
+        self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
+        self._database = Database(
+            settings.postgres.dsn, role="serve", threads=serve.database_connections, seconds=serve.request_seconds
+        )
+        # Apart from the others, so that a locked table does not make the whole server look dead.
+        self._probe = Database(settings.postgres.dsn, role="serve probe", threads=1, seconds=_PROBE_SECONDS)
+        self._own = open_model(settings.model)
+        self._opened: dict[str, Embedder] = {self._own.model_id: self._own}
+        self._served: Served | None = None
+        self._refreshing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Ask the database what is served and load those models; Postgres may be away, the settings may not be wrong.
+
+        Raises:
+            ConfigurationError: as `streams.search` would meet it.
+        """
+        try:
+            models = (await self.served()).models
+        except TransientError as error:
+            log.warning("Postgres is away; not ready until it answers", reason=str(error))
+            models = {self._own.model_id: self._own}
+        for model in models.values():
+            await self.batcher.call(model.load)
+        log.info("models loaded", models=sorted(models))
+
+    def close(self) -> None:
+        """Wait for the threads and close the sessions."""
+        self.batcher.close()
+        self._database.close()
+        self._probe.close()
+
+    async def served(self, stale: Served | None = None) -> Served:
+        """What is served, asked once; anew when it is still what the caller found to be out of date."""
+        async with self._refreshing:
+            if self._served is None or self._served is stale:
+                self._served = await self._database.run(self._look)
+            return self._served
+
+    async def ready(self) -> list[str]:
+        """Ids of the models that are served, if Postgres answers.
+
+        Raises:
+            Problem: it does not, or the database does not fit the settings.
+        """
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await self._probe.run(lambda session: session.rows("SELECT 1"))
+                return sorted((await self.served()).models)
+        except TimeoutError:
+            raise Problem(503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server") from None
+        except EmbedsyncError as error:
+            # Probes need no token, so the answer does not say where Postgres is.
+            log.warning("not ready", reason=str(error))
+            what = "Postgres does not answer" if isinstance(error, TransientError) else "the database does not fit"
+            raise Problem(503, what, "see the server's log, or run `embedsync doctor` beside it") from error
+
+    async def embeddings(self, request: EmbeddingsRequest) -> bytes:
+        """An EmbeddingsResponse as JSON.
+
+        Raises:
+            Problem: the model is not served, or cannot do what is asked.
+        """
+        texts, most = request.texts, self._settings.serve.max_inputs
+        if len(texts) > most:
+            raise Problem(400, f"{len(texts)} texts are more than serve.max_inputs ({most})", "send fewer at a time",
+                          param="input")  # fmt: skip
+        model = await self._named(request.model)
+        if request.dimensions not in (None, model.dimensions):
+            raise Problem(400, f"{model.model_id} makes vectors of {model.dimensions} dimensions and no others",
+                          "leave `dimensions` out", param="dimensions")  # fmt: skip
+        vectors = await self.batcher.encode(model, texts, query=request.input_type == "query")
+        tokens = sum(await self.batcher.call(model.count_tokens, texts))
+        return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)
+
+    async def search(self, body: SearchBody) -> SearchAnswer:
+        """The nearest rows, in a transaction that has looked which model the column holds.
+
+        Raises:
+            Problem: a table is not served, or the columns change their model again and again.
+        """
+        started, stale, request = self._clock.monotonic(), None, body.request()
+        for _ in range(_ATTEMPTS):
+            stale = served = await self.served(stale)
+            targets = _chosen(served.targets, request.tables)
+            queries = await self._queries(served, {target.model for target in targets}, request.text)
+            embedded = self._clock.monotonic()
+            try:
+                hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
+            except ModelMoved:
+                continue
+            done = self._clock.monotonic()
+            timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
+            return _answer(targets, hits, timings)
+        raise Problem(503, "the columns changed their model again and again", "try again")
+
+    async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
+        vectors = [self.batcher.encode(served.models[model], [text], query=True) for model in models]
+        return {model: vector[0] for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)}
+
+    async def _named(self, name: str) -> Embedder:
+        """The model with this name or id; the settings' own is there without the database, too."""
+        if name in (self._settings.model.name, self._own.model_id):
+            return self._own
+        try:
+            models = (await self.served()).models
+        except TransientError:
+            models = {}
+        for identity, model in models.items():
+            if name in (identity, identity.rpartition("@")[0]):
+                return model
+        known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
+        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
+
+    def _look(self, session: Session) -> Served:
+        targets = target_rules.served(self._settings, session)
+        found = embedders.for_targets(self._settings, session, targets, self._own)
+        # Instances are kept, or each look would load the weights again.
+        models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
+        return Served(tuple(targets), models)
+
+
+def _chosen(targets: Sequence[Target], tables: Sequence[str]) -> list[Target]:
+    """The columns of the named tables; all when none is named.
+
+    Raises:
+        Problem: a table is not served.
+    """
+    known = sorted({str(target.table) for target in targets})
+    try:
+        wanted = {TableName.parse(name) for name in tables}
+    except ConfigurationError as error:
+        raise Problem(404, error.message, f"ask for one of: {', '.join(known)}") from error
+    if unknown := wanted - {target.table for target in targets}:
+        raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {', '.join(known)}")
+    return [target for target in targets if not wanted or target.table in wanted]
+
+
+def _nearest(
+    session: Session, *, targets: Sequence[Target], queries: Mapping[str, Vector], request: SearchRequest
+) -> list[Hit]:
+    hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], request)]
+    return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
+
+
+def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchAnswer:
+    """The answer to a search; notes in the metrics how it went."""
+    models = {str(target.table): target.model for target in targets}
+    for stage, seconds in asdict(timings).items():
+        metrics.SEARCH_SECONDS.labels(stage).observe(seconds)
+    if hits:
+        metrics.SEARCH_TOP_SIMILARITY.labels(models[hits[0].table]).observe(hits[0].similarity)
+    else:
+        metrics.SEARCH_EMPTY.inc()
+    for hit in hits:
+        metrics.SEARCH_ROWS.labels(hit.table, "current" if hit.is_current else "stale").inc()
+    rows = [FoundRow.model_validate(hit.to_json()) for hit in hits]
+    return SearchAnswer(models=sorted(set(models.values())), hits=rows, timings=TimingsBody(**timings.to_json()))

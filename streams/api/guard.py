@@ -1,0 +1,154 @@
+"""The door of the HTTP server: who may come in, how much they may bring, how long they may stay, how many at once.
+
+It stands around the whole application. A request's body is read here, up to the limit, before anything else sees it.
+
+Hazards: probes come in when the queue is full, or a busy server would be restarted. Without a token anybody on this
+machine may ask, but not a web page that gave its own name the address 127.0.0.1: the Host header must be loopback's.
+"""
+
+import asyncio
+import ipaddress
+import secrets
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schemas import metrics
+from schemas.sections import ServeSettings
+from streams.api import problems
+from streams.api.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+OPEN = ("/livez", "/readyz", "/openapi.json", "/docs")
+"""Paths that need no token: probes send none, and the description of the interface is no secret."""
+WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
+"""Paths that count as requests in hand."""
+_KNOWN = (*OPEN, *WORK, "/metrics")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine and no other's to reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        """Stand around `app`."""
+        self._app = app
+        self._settings = settings
+        self._token = None if settings.token is None else settings.token.get_secret_value().encode()
+        self._in_hand = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        counted = _Counted(send, path)
+        try:
+            self._admit(path, Headers(scope=scope))
+            await self._work(scope, receive, counted)
+        except Problem as problem:
+            if counted.started:
+                raise
+            await problems.answer(path, problem, {"Connection": "close"})(scope, receive, counted)
+
+    def _admit(self, path: str, headers: Headers) -> None:
+        """Raises Problem for who may not come in."""
+        if self._token is None:
+            host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            if not is_loopback(host) and host != self._settings.host:
+                raise Problem(421, "this server answers to the names of loopback only", "ask for 127.0.0.1")
+        elif path not in OPEN:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            # Both sides as bytes: compare_digest takes no other text than ASCII.
+            same = secrets.compare_digest(given.strip().encode(), self._token)
+            if not same or scheme.lower() != "bearer":
+                raise Problem(
+                    401, "the token is missing or wrong", "send `Authorization: Bearer <token>`", "invalid_api_key"
+                )
+
+    async def _work(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
+        if scope["path"] not in WORK:
+            await self._in_time(scope, receive, send)
+            return
+        if self._in_hand >= self._settings.queue:
+            raise Problem(503, f"{self._in_hand} requests are in hand, which is serve.queue", "try again later")
+        self._in_hand += 1
+        metrics.API_IN_HAND.set(self._in_hand)
+        try:
+            await self._in_time(scope, receive, send)
+        finally:
+            self._in_hand -= 1
+            metrics.API_IN_HAND.set(self._in_hand)
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
+        seconds, body_read = self._settings.request_seconds, False
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                body = await self._read(Headers(scope=scope), receive)
+                body_read = True
+                await self._app(scope, _replay(body, receive), send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not body_read:
+                raise Problem(408, f"the request did not arrive within {seconds:g} s", "send it again") from None
+            log.warning("request gave up", path=scope["path"], seconds=seconds)
+            raise Problem(504, f"there was no answer within serve.request_seconds ({seconds:g} s)",
+                          "try again, with fewer or shorter texts") from None  # fmt: skip
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        most = self._settings.max_body_bytes
+        too_large = Problem(413, f"the request is larger than serve.max_body_bytes ({most})", "send fewer texts")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > most:
+            raise too_large
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Problem(408, "the client went away")
+            body += message.get("body", b"")
+            if len(body) > most:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+class _Counted:
+    """`send` that remembers whether the answer has begun, and counts it."""
+
+    def __init__(self, send: Send, path: str) -> None:
+        self._send = send
+        self._path = path if path in _KNOWN else "other"
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            metrics.API_REQUESTS.labels(self._path, str(message["status"])).inc()
+        await self._send(message)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body that was read, as the application expects it; afterwards whatever comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,122 @@
+"""The paths of the HTTP server and their description (`/openapi.json`, `/docs`)."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from schemas.errors import EmbedsyncError
+from schemas.sections import ServeSettings
+from streams.api import problems
+from streams.api.bodies import EmbeddingsRequest, EmbeddingsResponse, Health, SearchAnswer, SearchBody
+from streams.api.engine import Engine
+from streams.api.problems import Problem
+
+_ABOUT = """Search by meaning over the tables that embedsync keeps in step, and the vectors of texts.
+
+Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` they
+have OpenAI's form. 503 comes with `Retry-After`."""
+
+
+def build(engine: Engine, settings: ServeSettings) -> FastAPI:
+    """The application, without its guard."""
+    app = FastAPI(title="embedsync", version=version("embedsync"), description=_ABOUT, redoc_url=None)
+    paths = Paths(engine)
+    guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
+    health, work = APIRouter(tags=["health"]), APIRouter(tags=["vectors"], dependencies=guarded)
+    health.get("/livez", summary="Is the process alive?")(paths.livez)
+    health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(paths.readyz)
+    health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
+    work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
+    work.post(
+        problems.OPENAI_PATH,
+        summary="Vectors of texts, in OpenAI's form",
+        response_model=EmbeddingsResponse,
+        responses=problems.documented(problems.OPENAI_PATH),
+    )(paths.embeddings)
+    app.include_router(work)
+    app.include_router(health)
+    _answer_errors(app)
+    return app
+
+
+class _Metrics(Response):
+    media_type = CONTENT_TYPE_LATEST
+
+
+class Paths:
+    """One method a path."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take the parts that work."""
+        self._engine = engine
+
+    async def livez(self) -> Health:
+        """Answers while the event loop moves. Does not look at Postgres, which no restart of this process mends."""
+        return Health(status="live")
+
+    async def readyz(self) -> Health:
+        """Answers 200 while Postgres answers and its columns want models that are here; else 503 with the reason."""
+        await self._engine.ready()
+        return Health(status="ready")
+
+    async def metrics(self) -> Response:
+        """Requests, batches, time by stage and similarity, in Prometheus's text format."""
+        return _Metrics(generate_latest())
+
+    async def search(self, body: SearchBody) -> SearchAnswer:
+        """Rows whose text is nearest in meaning, by cosine similarity, among those that the wanted model embedded."""
+        return await self._engine.search(body)
+
+    async def embeddings(self, request: EmbeddingsRequest) -> Response:
+        """Texts that arrive together share a pass through the model.
+
+        A text longer than the model takes is cut there. Vectors have unit length.
+        """
+        return Response(await self._engine.embeddings(request), media_type="application/json")
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error that leaves a path becomes JSON of one form."""
+
+    async def told(request: Request, problem: Problem) -> Response:
+        return problems.answer(request.url.path, problem)
+
+    async def ours(request: Request, error: EmbedsyncError) -> Response:
+        return problems.answer(request.url.path, problems.of_error(error))
+
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return problems.answer(request.url.path, _invalid(error))
+
+    async def plain(request: Request, error: HTTPException) -> Response:
+        fix = "see /docs" if error.status_code in (404, 405) else None
+        problem = Problem(error.status_code, str(error.detail).lower(), fix)
+        return problems.answer(request.url.path, problem, dict(error.headers or {}))
+
+    async def bug(request: Request, _: Exception) -> Response:
+        return problems.answer(request.url.path, Problem(500, "the server failed; its log says why"))
+
+    handlers: dict[type[Exception], Any] = {
+        Problem: told,
+        EmbedsyncError: ours,
+        RequestValidationError: invalid,
+        HTTPException: plain,
+        Exception: bug,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """The first thing that is wrong with a request; never what stood there, which is somebody's text."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part != "body"]
+    param = next((part for part in place if not part.isdigit()), None)
+    if first["type"] == "json_invalid":
+        return Problem(400, "the body is not JSON", "correct it")
+    where = ".".join(part for part in place if part.isidentifier() or part.isdigit()) or "the body"
+    return Problem(422, f"{where}: {first['msg']}", "see /docs", param=param)

@@ -1,0 +1,27 @@
+"""`embedsync serve`: arguments only; the work is in streams/serve.py."""
+
+from typing import Annotated
+
+import typer
+
+from schemas.sections import ServeSettings
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="address; beyond loopback serve.token must be set")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="port")] = None,
+) -> None:
+    """Answer search, scores and embeddings over HTTP, until SIGTERM or Ctrl-C.
+
+    POST /v1/search, /v1/score, /v1/embeddings (in OpenAI's form, for clients that exist), GET /livez, /readyz,
+    /metrics; /docs describes them. Requests that arrive together share a pass through the model.
+
+    Example: EMBEDSYNC_SERVE__TOKEN=$(openssl rand -hex 32) embedsync serve --host 0.0.0.0
+    """
+    from streams import serve as server  # FastAPI takes half a second, which no other command needs
+
+    settings = ctx.obj()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    chosen = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+    raise typer.Exit(server.run(settings.model_copy(update={"serve": chosen})))

@@ -1,0 +1,342 @@
+"""`embedsync serve` as its clients meet it: a real process on loopback over a real database."""
+
+import base64
+import http.client
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import psycopg2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
+
+from connectors.models import open_model
+from tests.support import workplace as workplaces
+from tests.support.proxy import Proxy
+from tests.support.server import Server, fill_vectors, running_server
+from tests.support.waiting import until
+from tests.support.workplace import Endpoints, Workplace
+
+pytestmark = pytest.mark.stack
+
+TOKEN = "a-token-of-this-test-0123456789"
+ROWS = ("파이썬의 GIL은 무엇인가요?", "트랜잭션 격리 수준을 설명해 주세요.", "좋은 단위 테스트의 조건은 무엇인가요?")
+
+
+@pytest.fixture(scope="module")
+def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """Three questions with true vectors; no worker runs."""
+    with workplaces.workplace(stack, tmp_path_factory.mktemp("serve")) as made:
+        made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
+        made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
+        made.embedsync("init")
+        fill_vectors(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(place: Workplace) -> Iterator[Server]:
+    """A server without a token."""
+    with running_server(place) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def stored(place: Workplace, texts: list[str]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    """What the model's `encode_documents` makes of texts."""
+    return np.asarray(open_model(place.settings.model).encode_documents(texts))
+
+
+def test_openais_client_gets_the_vectors_of_encode(server: Server, client: openai.OpenAI) -> None:
+    """Base64 (its default) and floats, a text and a list, equal the model's own vectors to the last bit."""
+    expected = stored(server.place, list(ROWS))
+    answer = client.embeddings.create(model="lexical", input=list(ROWS))
+    np.testing.assert_array_equal(np.array([one.embedding for one in answer.data], np.float32), expected)
+    assert [one.index for one in answer.data] == [0, 1, 2]
+    assert answer.model == open_model(server.place.settings.model).model_id
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens == sum(len(text.split()) for text in ROWS)
+    floats = client.embeddings.create(model=answer.model, input=ROWS[0], encoding_format="float", dimensions=64)
+    np.testing.assert_array_equal(np.array(floats.data[0].embedding, np.float32), expected[0])
+    raw = server.client.post(
+        "/v1/embeddings", json={"model": "lexical", "input": ROWS[0], "encoding_format": "base64"}
+    ).json()["data"][0]["embedding"]
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(raw), "<f4"), expected[0])
+
+
+def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
+    """Tokens, another length, an unknown model, a blank text: OpenAI's error classes, one sentence, the parameter."""
+    create = client.embeddings.create
+    for tokens in ([1, 2, 3], [[1, 2], [3]]):
+        with pytest.raises(openai.BadRequestError, match=r"token arrays are not understood.*send texts") as refused:
+            create(model="lexical", input=tokens)
+        assert refused.value.param == "input"
+    with pytest.raises(openai.BadRequestError, match="64 dimensions and no others"):
+        create(model="lexical", input="a", dimensions=65)
+    with pytest.raises(openai.NotFoundError, match="ask for one of: lexical") as unknown:
+        create(model="text-embedding-3-small", input="a")
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError, match="input"):
+        create(model="lexical", input=["a", "  "])
+
+
+def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> None:
+    """The nearest row first, with key, text and age; filters and limits hold; no text of a query is in the log."""
+    answer = server.client.post("/v1/search", json={"query": "파이썬 GIL 은밀한질문", "limit": 2}).json()
+    assert answer["hits"][0]["text"] == ROWS[0]
+    assert len(answer["hits"]) == 2
+    assert answer["hits"][0]["key"] == ["1"]
+    assert answer["hits"][0]["is_current"] is True
+    times = answer["timings"]
+    assert times["total_seconds"] >= times["embed_seconds"] + times["database_seconds"] - 1e-6 > 0
+    none = server.client.post("/v1/search", json={"query": "zzz", "tables": ["questions"], "min_similarity": 1}).json()
+    assert none["hits"] == []
+    assert "은밀한질문" not in server.log()
+    assert "Uvicorn" not in server.log()
+
+
+def test_metrics_tell_time_by_stage_similarity_empty_and_stale(server: Server) -> None:
+    """After a search that found a stale row and one that found nothing, the figures of both are there."""
+    place = server.place
+    place.execute("UPDATE questions SET question = question || ' ' WHERE id = 2")
+    server.client.post("/v1/search", json={"query": ROWS[1], "limit": 1})
+    server.client.post("/v1/search", json={"query": "zzz", "min_similarity": 1})
+    place.execute("UPDATE questions SET question = trim(question) WHERE id = 2")
+    shown = server.client.get("/metrics").text
+    for line in (
+        'embedsync_search_duration_seconds_count{stage="embed"}',
+        'embedsync_search_duration_seconds_count{stage="database"}',
+        'embedsync_search_duration_seconds_count{stage="total"}',
+        f'embedsync_search_top_similarity_count{{model="{open_model(place.settings.model).model_id}"}}',
+        "embedsync_search_empty_total",
+        'embedsync_search_rows_total{state="stale",table="public.questions"}',
+        'embedsync_api_requests_total{path="/v1/search",status="200"}',
+        'embedsync_api_batch_texts_count{kind="query"}',
+    ):
+        found = [float(one.rsplit(" ", 1)[1]) for one in shown.splitlines() if one.startswith(line)]
+        assert found, line
+        assert found[0] >= 1, line
+
+
+def test_errors_are_problems_with_a_fix(server: Server) -> None:
+    """RFC 9457, one sentence each, and never the text that was sent."""
+    secret = "은밀한질문"
+    asked: list[tuple[int, httpx.Response]] = [
+        (404, server.client.post("/v1/search", json={"query": secret, "tables": ["public.nowhere"]})),
+        (422, server.client.post("/v1/search", json={"query": secret, "limit": 0})),
+        (422, server.client.post("/v1/search", json={"query": [secret]})),
+        (422, server.client.post("/v1/search", json={"query": "  "})),
+        (400, server.client.post("/v1/search", content=f'{{"query": "{secret}"', headers=JSON)),
+        (422, server.client.post("/v1/search", content='{"query": "\\ud800"}', headers=JSON)),
+        (413, server.client.post("/v1/search", json={"query": secret * 200_000})),
+        (404, server.client.get("/nowhere")),
+        (405, server.client.get("/v1/search")),
+        (421, server.client.get("/livez", headers={"Host": "rebound.example"})),
+    ]
+    for status, answer in asked:
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        body = answer.json()
+        assert body["status"] == status
+        assert body["detail"]
+        assert body["fix"]
+        assert secret not in answer.text
+    assert secret not in server.log()
+
+
+JSON = {"content-type": "application/json"}
+
+
+def test_a_web_page_cannot_ask(server: Server) -> None:
+    """A form of another site may send text/plain without asking; it is not read as JSON."""
+    answer = server.client.post("/v1/search", content='{"query": "a"}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+
+
+def test_the_openapi_page_is_there(server: Server) -> None:
+    """`/docs` and `/openapi.json` describe every path."""
+    assert server.client.get("/docs").status_code == 200
+    paths = server.client.get("/openapi.json").json()["paths"]
+    assert {"/v1/search", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMode) -> None:
+    """Requests made from its OpenAPI description: every answer is one that it describes, and none is 500.
+
+    Right ones are taken, wrong ones are refused, and errors have their form.
+    """
+    description = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    asked = []
+    for result in description.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        strategy = operation.as_strategy(generation_mode=mode)
+        if mode is GenerationMode.NEGATIVE and operation.method == "get":
+            continue  # nothing in these requests could be wrong
+
+        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=strategy)
+        def ask(case: Case[Any]) -> None:
+            if isinstance(case.body, dict) and case.path == "/v1/embeddings" and mode is GenerationMode.POSITIVE:
+                case.body["model"] = "lexical"  # the description cannot say which ones are served
+                case.body.pop("dimensions", None)
+            case.call_and_validate()
+
+        ask()
+        asked.append(operation.path)
+    assert {"/v1/search", "/v1/embeddings"} <= set(asked)
+
+
+def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
+    """A request in hand: all of it has arrived but the last byte."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.putrequest("POST", "/v1/embeddings")
+    connection.putheader("content-type", "application/json")
+    connection.putheader("content-length", str(len(body)))
+    connection.endheaders()
+    connection.send(body[:-1])
+    in_hand = "embedsync_api_requests_in_hand 1.0"
+    until(lambda: in_hand in server.client.get("/metrics").text, what="the server to have the request in hand")
+    return connection
+
+
+def test_a_full_queue_says_come_again_and_a_stop_finishes_what_is_in_hand(place: Workplace) -> None:
+    """With serve.queue of 1: the second request gets 503 with Retry-After in its endpoint's form, probes go on.
+
+    Then SIGTERM while the first is in hand: new connections are refused, the first is answered, the exit code is 0.
+    """
+    body = json.dumps({"model": "lexical", "input": ROWS[0]}).encode()
+    with running_server(place, log="full", queue=1) as server, closing(half_sent(server, body)) as first:
+        for path, request in (("/v1/embeddings", {"model": "lexical", "input": "b"}), ("/v1/search", {"query": "b"})):
+            refused = server.client.post(path, json=request)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert "serve.queue" in refused.text
+            assert ("error" in refused.json()) == (path == "/v1/embeddings")
+        assert server.client.get("/readyz").status_code == 200
+
+        server.client.close()
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: is_refused(server), what="new connections to be refused")
+        assert server.process.poll() is None
+        first.send(body[-1:])
+        answer = first.getresponse()
+        assert answer.status == 200
+        assert len(json.loads(answer.read())["data"][0]["embedding"]) == 64
+        assert server.process.wait(30) == 0
+        assert "server stopped" in server.log()
+
+
+def is_refused(server: Server) -> bool:
+    try:
+        httpx.get(f"{server.url}/livez", timeout=5)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a token: only probes and the description come in without it. Without Postgres: live, not ready, 503.
+
+    Behind a proxy that is cut while the server starts, and mended: it becomes ready by itself, and searches.
+    """
+    monkeypatch.setenv("EMBEDSYNC_SERVE__TOKEN", TOKEN)
+    before = place.settings
+    address = psycopg2.extensions.parse_dsn(before.postgres.dsn)
+    proxy = Proxy(int(address["port"]))
+    proxy.start()
+    proxy.cut()
+    try:
+        dsn = before.postgres.dsn.replace(f":{address['port']}/", f":{proxy.port}/")
+        place.with_settings(postgres={"dsn": dsn})
+        with running_server(place, log="token") as server:
+            refused = server.client.get("/readyz")
+            assert (refused.status_code, server.client.get("/livez").status_code) == (503, 200)
+            assert str(proxy.port) not in refused.text
+            ask = {"query": ROWS[0], "limit": 1}
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            assert server.client.post("/v1/search", json=ask, headers=bearer).status_code == 503
+
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+                for path in ("/v1/search", "/metrics"):
+                    answer = server.client.request("POST" if "v1" in path else "GET", path, headers=headers)
+                    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+            assert server.client.get("/openapi.json").status_code == 200
+            assert server.client.get("/metrics", headers=bearer).status_code == 200
+            with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong") as stranger:
+                with pytest.raises(openai.AuthenticationError):
+                    stranger.embeddings.create(model="lexical", input="a")
+                mine = stranger.with_options(api_key=TOKEN)
+                assert len(mine.embeddings.create(model="lexical", input="a").data) == 1
+
+            proxy.mend()
+            until(lambda: server.client.get("/readyz").status_code == 200, what="the server to be ready")
+            found = server.client.post("/v1/search", json=ask, headers=bearer).json()
+            assert found["hits"][0]["text"] == ROWS[0]
+            assert TOKEN not in server.log()
+            assert TOKEN not in place.embedsync("config", "show").stdout
+    finally:
+        proxy.stop()
+        place.settings = before
+
+
+def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
+    """Searches go on through start, index, swap and rollback: each is answered by one model, and finds its row."""
+    place = workplace
+    place.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
+    place.embedsync("init")
+    fill_vectors(place)
+    old = open_model(place.settings.model).model_id
+    new = open_model(place.settings.model.model_copy(update={"dimensions": 96})).model_id
+    with running_server(place) as server, searching(server) as seen:
+        place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+        fill_vectors(place)
+        place.embedsync("migrate", "index")
+        for step, model in (("swap", new), ("rollback", old), ("swap", new)):
+            place.embedsync("migrate", step)
+            until(partial(answered, seen, len(seen), model), what=f"searches after the {step}")
+    assert [one for one in seen if one not in ([old], [new])] == []
+
+
+def answered(seen: list[Any], so_far: int, model: str) -> bool:
+    return [model] in seen[so_far:]
+
+
+@contextmanager
+def searching(server: Server) -> Iterator[list[Any]]:
+    """Somebody who searches without a pause; yields the models of each answer, or what was wrong with it."""
+    seen: list[Any] = []
+    over = threading.Event()
+
+    def search() -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            while not over.is_set():
+                answer = client.post("/v1/search", json={"query": ROWS[1], "limit": 1})
+                found = answer.json()
+                is_right = answer.status_code == 200 and found["hits"][0]["similarity"] > 0.99
+                seen.append(found["models"] if is_right else answer.text)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,83 @@
+"""`embedsync serve` as a process on a free port of loopback, and a table whose vectors are true without any worker."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from connectors.local import free_ports
+from connectors.models import open_model
+from connectors.postgres.session import Session
+from connectors.postgres.store import PostgresStore
+from schemas.document import Update
+from streams import targets
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+
+@dataclass
+class Server:
+    """The process, and a client of it."""
+
+    place: Workplace
+    process: "subprocess.Popen[bytes]"
+    client: httpx.Client
+    port: int
+    log_name: str
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def log(self) -> str:
+        """What it wrote."""
+        return self.place.log(self.log_name)
+
+
+@contextmanager
+def running_server(place: Workplace, *, log: str = "serve", **serve: Any) -> Iterator[Server]:
+    """Start it and wait until it is ready; it is killed at the end, where it has not ended by itself."""
+    (port,) = free_ports.choose(1)
+    place.with_settings(serve={"port": port, **serve})
+    process = place.start("serve", log=log)
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(f"the server exited {process.returncode}:\n{place.log(log)[-3000:]}")
+        return "server ready" in place.log(log)
+
+    until(ready, timeout=120, what="the server to be ready")
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+    with client:
+        until(lambda: _listens(client), what="the server to listen")
+        yield Server(place, process, client, port, log)
+    process.kill()
+    process.wait()
+
+
+def fill_vectors(place: Workplace) -> None:
+    """Write the vectors of all rows of the configured tables, as a worker would; also those that a migration grows."""
+    session, store = (
+        Session(place.settings.postgres.dsn, role="test"),
+        PostgresStore(place.settings.postgres, role="test"),
+    )
+    for target in targets.resolve(place.settings, session):
+        model = open_model(place.settings.model.model_copy(update={"dimensions": target.dimensions}))
+        keys = [(str(key),) for (key,) in session.rows(f"SELECT {target.key[0].name} FROM {target.table} ORDER BY 1")]
+        for start in range(0, len(keys), 500):
+            documents = store.read(target, keys[start : start + 500]).documents
+            vectors = model.encode_documents([str(document.text) for document in documents])
+            store.write(target, [Update(d.key, d.hash, v) for d, v in zip(documents, vectors, strict=True)])
+    store.close()
+    session.close()
+
+
+def _listens(client: httpx.Client) -> bool:
+    try:
+        return client.get("/livez").status_code == 200
+    except httpx.ConnectError:
+        return False

@@ -1,0 +1,21 @@
+"""Tables with true vectors at once, without a worker."""
+
+from connectors.models import open_model
+from connectors.postgres.store import PostgresStore
+from schemas.document import Update
+from streams import targets
+from tests.support.workplace import Workplace
+
+
+def embed_all(place: Workplace) -> None:
+    """Write the vectors of all rows of all tables, as a worker would; `init` was run."""
+    store = PostgresStore(place.settings.postgres, role="test")
+    model = open_model(place.settings.model)
+    for target in targets.resolve(place.settings, place.session):
+        columns = ", ".join(f'"{column.name}"::text' for column in target.key)
+        reading = store.read(target, place.execute(f"SELECT {columns} FROM {target.table}"))
+        documents = [document for document in reading.documents if not document.blank]
+        vectors = model.encode_documents([document.text for document in documents])
+        pairs = zip(documents, vectors, strict=True)
+        store.write(target, [Update(document.key, document.hash, vector) for document, vector in pairs])
+    store.close()
