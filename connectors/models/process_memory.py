@@ -1,4 +1,4 @@
-"""Resident memory of this process, and giving freed memory back to the operating system."""
+"""Memory of this process, now and at its largest, and giving freed memory back to the operating system."""
 
 import ctypes
 import gc
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
+_STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -15,6 +16,22 @@ def resident_bytes() -> int | None:
     if not _STATM.is_file():
         return None
     return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def peak_bytes() -> int | None:
+    """Largest resident set size that this process has had, in bytes; None where the system has no /proc."""
+    if not _STATUS.is_file():
+        return None
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
+def device_peak_bytes() -> int | None:
+    """Most memory that PyTorch has held on a CUDA device in this process; None where it uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated())
 
 
 def available_bytes() -> int | None:
