@@ -15,6 +15,7 @@
     e5_small.py            multilingual-e5-small, whole in a package
     lexical.py             the lexical stand-in
     vectors.py             the checks that every vector passes, and the settings
+    singleton.py           the model of a program: loaded once, safe for threads
     process_memory.py      resident memory, and giving it back
     twin.py                in-memory twin for tests
 
@@ -25,14 +26,17 @@ functions only, when a model is loaded.
 from connectors.models.choice import choose
 from connectors.models.facts import ModelFacts, describe_model, named, place_model
 from connectors.models.fetching import Fetched, fetch_model, store_half_copy
+from connectors.models.singleton import EmbeddingModel, get_embedding_model
 from connectors.ports import Clock, Embedder
 from schemas.sections import ModelSettings
 
 __all__ = [
+    "EmbeddingModel",
     "Fetched",
     "ModelFacts",
     "describe_model",
     "fetch_model",
+    "get_embedding_model",
     "named",
     "open_model",
     "place_model",
