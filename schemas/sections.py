@@ -6,7 +6,7 @@ only through `Settings.masked()`.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from schemas.errors import ConfigurationError
 from schemas.table import TableName
@@ -26,18 +26,52 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+LOW_MEMORY_TEXTS = 8
+LOW_MEMORY_TOKENS = 512
+"""What `model.low_memory` sets: 8 texts of 512 tokens take 0.2 GB beside bge-m3's weights, 32 of 8,192 take 13 GB."""
+
+
 class ModelSettings(_Section):
-    """Which model makes the vectors."""
+    """Which model makes the vectors.
+
+    Hazard: `low_memory` sets `max_tokens` where it is unset, which is another model id for a model that takes more:
+    all vectors are then stale, and a worker with the other setting writes nothing. Precision and batch size change
+    no id.
+    """
 
     name: str = Field("BAAI/bge-m3", description="sentence-transformers name or folder; multilingual-e5-small; lexical")
     revision: str | None = Field(None, description="commit of the model's repository; pinned for known models")
     dimensions: int = Field(1024, ge=1, le=16_000, description="length of a vector, equal to the column's vector(N)")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
-    max_tokens: int | None = Field(
-        None, ge=8, description="longer texts are cut there; the model's own limit when unset"
+    low_memory: bool = Field(
+        False,
+        description="at most 8 texts per forward pass, dtype bfloat16 and max_tokens 512, the last two where they are "
+        "unset; another max_tokens is another model id",
     )
-    batch_size: int = Field(32, ge=1, description="texts per forward pass")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", validate_default=True, description="precision of the network; auto: bfloat16 on a GPU that has it"
+    )
+    max_tokens: int | None = Field(
+        None, ge=8, validate_default=True, description="longer texts are cut there; the model's own limit when unset"
+    )
+    batch_size: int = Field(32, ge=1, validate_default=True, description="texts per forward pass")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; PyTorch decides when unset")
+
+    # low_memory stands above the three fields, so that it is known when they are looked at.
+    @field_validator("dtype")
+    @classmethod
+    def _little_dtype(cls, value: str, info: ValidationInfo) -> str:
+        return "bfloat16" if value == "auto" and info.data.get("low_memory") else value
+
+    @field_validator("max_tokens")
+    @classmethod
+    def _little_max_tokens(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return LOW_MEMORY_TOKENS if value is None and info.data.get("low_memory") else value
+
+    @field_validator("batch_size")
+    @classmethod
+    def _little_batch_size(cls, value: int, info: ValidationInfo) -> int:
+        return min(value, LOW_MEMORY_TEXTS) if info.data.get("low_memory") else value
 
 
 class PostgresSettings(_Section):

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.models import choice
+from connectors.models import by_name
 from connectors.ports import Clock
 from connectors.postgres import catalog, migration, ranking
 from connectors.postgres.ranking import EXACT, INDEX, Searchable
@@ -130,7 +130,7 @@ def _columns(settings: Settings, session: Session, made: ColumnMigration, table:
         )
         catalog.check_text(session, target)
         named = ModelSettings(**{**settings.model.model_dump(), **opening})
-        choice.require(named)
+        by_name.require(named)
         found = migration.indexes(session, info.oid, column)
         usable = {index.name: index.bytes for index in found if index.valid and index.method in ("hnsw", "ivfflat")}
         return _Column(target, named, ranking.searchable(session, target), usable)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from connectors.models import choice
+from connectors.models import by_name
 from connectors.ports import Clock
 from connectors.postgres import catalog, ranking
 from schemas.comparison import Comparison, Side
@@ -82,7 +82,7 @@ def run(
 
     Args:
         settings: for the log, and the size of a batch (replay.micro_batch).
-        models: A and B, as `connectors.models.choice.named` makes them.
+        models: A and B, as `connectors.models.by_name.named` makes them.
         judged: the queries.
         corpus: what they are judged on.
         clock: says when enough has been measured.
@@ -94,7 +94,7 @@ def run(
     """
     compare.require_rows(judged, [key for key in compare.judged_keys(judged) if key not in corpus.texts], corpus.where)
     for model in models:
-        choice.require(model)
+        by_name.require(model)
     with ExitStack() as running:
         pair = [running.enter_context(ModelProcess(model, settings.log)) for model in models]
         opened = []

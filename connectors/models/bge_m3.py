@@ -7,7 +7,7 @@ tokens takes 90 s on two CPU cores; `model.max_tokens` is the cure.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from connectors.models import hub
+from connectors.models import half_copy, hub
 from connectors.models.fingerprint import folder_digest, record
-from connectors.models.layout import Layout, read_layout
-from connectors.models.loading import choose_device, load_network
+from connectors.models.layout import Layout, main_folder, read_json, read_layout
+from connectors.models.loading import load_network, no_room
+from connectors.models.placement import Placement, place
 from connectors.models.process_memory import release_memory, resident_bytes
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
+from connectors.models.weights import ITEM_BYTES, Footprint, Weights, disk_bytes, footprint, read_weights
 from connectors.ports import Clock
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory
@@ -80,7 +82,7 @@ class SentenceTransformerEmbedder:
     @cached_property
     def record(self) -> ModelRecord:
         """As the port says."""
-        revision = self._source.commit or self._digest
+        revision = self._revision
         numbers = {**asdict(self._layout), "dimensions": self.dimensions, "max_tokens": self.max_tokens}
         return record(
             self._source.name,
@@ -94,6 +96,28 @@ class SentenceTransformerEmbedder:
     def location(self) -> Path:
         """Folder with the weights."""
         return self._source.required()
+
+    def placement(self) -> Placement:
+        """Device and precision, and why; imports torch."""
+        return place(self._settings)
+
+    def own_dimensions(self) -> int | None:
+        """What the files say; None where they do not."""
+        return self._layout.dimensions
+
+    def footprint(self, placement: Placement) -> Footprint:
+        """Sizes where it is placed; those of a known model are known without its files."""
+        source, limit = self._source, self.max_tokens
+        known = hub.KNOWN.get(source.name) if source.from_hub else None
+        tokens = None if limit is None else limit * self._settings.batch_size
+        if source.folder is None and known is not None and known.commit == source.commit:
+            weights = Weights((), known.parameters, "float32")
+            sizes = footprint(weights, placement, tokens=tokens, width=self.dimensions)
+            return replace(sizes, size_bytes=known.parameters * ITEM_BYTES["float32"])
+        folder = source.required()
+        width = read_json(main_folder(folder) / "config.json").get("hidden_size")
+        sizes = footprint(read_weights(self._half_copy(placement) or folder), placement, tokens=tokens, width=width)
+        return replace(sizes, size_bytes=disk_bytes(folder))
 
     def load(self) -> None:
         """Bring the weights into memory: seconds, and up to ten more for the libraries the first time."""
@@ -147,13 +171,22 @@ class SentenceTransformerEmbedder:
         """What the files of a folder were when the id was made."""
         return folder_digest(self._source.required())
 
+    @property
+    def _revision(self) -> str:
+        """What the weights are known by: a commit, or the digest of a folder."""
+        return self._source.commit or self._digest
+
     @cached_property
     def _layout(self) -> Layout:
         source = self._source
-        commit, layout = hub.KNOWN.get(source.name, (None, None)) if source.from_hub else (None, None)
-        if layout is not None and source.commit == commit:
-            return layout
+        known = hub.KNOWN.get(source.name) if source.from_hub else None
+        if known is not None and source.commit == known.commit:
+            return known.layout
         return read_layout(source.required())
+
+    def _half_copy(self, placement: Placement) -> Path | None:
+        """Folder of the weights in bfloat16, where that is wanted and was stored."""
+        return half_copy.find(self._source.name, self._revision) if placement.dtype == "bfloat16" else None
 
     def _loaded(self) -> "SentenceTransformer":
         if self._network is None:
@@ -166,9 +199,17 @@ class SentenceTransformerEmbedder:
                 )
             max_tokens = self.max_tokens
             started = self._clock.monotonic()
-            device = choose_device(self._settings.device)
-            log.info("loading model", model=self._settings.name, device=device)
-            self._network = load_network(folder, device, max_tokens, self._settings.threads)
+            placement = self.placement()
+            copy = self._half_copy(placement)
+            log.info(
+                "loading model",
+                model=self._settings.name,
+                device=placement.device,
+                dtype=placement.dtype,
+                bf16_copy=copy is not None,
+            )
+            folder = half_copy.checked(copy) if copy else folder
+            self._network = load_network(folder, placement, max_tokens, self._settings.threads)
             seconds = round(self._clock.monotonic() - started, 1)
             log.info("model loaded", model=self._settings.name, seconds=seconds, rss=resident_bytes())
         return self._network
@@ -179,8 +220,6 @@ class SentenceTransformerEmbedder:
         What does not fit by itself is no matter of the batch size, which is then what it was: one huge text must not
         slow down all that come after it.
         """
-        import torch
-
         network = self._loaded()
         encode = network.encode_query if query else network.encode_document
         before = self._batch_size
@@ -188,7 +227,9 @@ class SentenceTransformerEmbedder:
             try:
                 raw: NDArray[np.floating[Any]] = encode(texts, batch_size=self._batch_size, show_progress_bar=False)
                 return raw
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not no_room(error):
+                    raise
                 if self._batch_size == 1 or len(texts) == 1:
                     self._batch_size = before
                     raise OutOfMemory(

@@ -1,70 +1,73 @@
-"""A model by its name alone, beside the one that is configured: `embedsync compare` takes any two.
+"""Which kind of model the settings name, and what every kind can say of itself beside embedding.
 
-`NAME` or `NAME:DIMENSIONS`, where NAME is what `model.name` may be. A model has its dimensions in its files; only the
-lexical stand-in takes any, and `model.dimensions` when none is given.
-
-Hazard: device, batch size and threads are those of [model], so that two models run alike; revision and token limit
-belong to one model, and are left out for another.
+Hazard: nothing is loaded by choosing, and nothing heavy is imported: commands that only compare ids stay fast.
 """
 
 from pathlib import Path
+from typing import Protocol
 
-from connectors.models import hub
-from connectors.models.e5_small import DIMENSIONS as E5_DIMENSIONS
-from connectors.models.e5_small import E5SmallEmbedder
-from connectors.models.layout import read_layout
-from schemas.errors import ConfigurationError, ModelUnavailable
+from connectors.clock import SystemClock
+from connectors.models.placement import Placement
+from connectors.models.weights import Footprint
+from connectors.ports import Clock, Embedder
 from schemas.sections import ModelSettings
 
 
-def named(name: str, base: ModelSettings) -> ModelSettings:
-    """The settings by which the named model is opened.
+class LocalModel(Embedder, Protocol):
+    """An embedder that can also say what it is, for `embedsync model info`."""
+
+    kind: str
+    """`sentence-transformers`, `bundled` or `lexical stand-in`."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens after which a text is cut; None where there is no such limit."""
+        ...
+
+    def own_dimensions(self) -> int | None:
+        """Length of the vectors it makes, whatever the settings say; None: not known before it is loaded, or any."""
+        ...
+
+    def location(self) -> Path | None:
+        """Where the weights are; None when the model has none.
+
+        Raises:
+            ModelUnavailable: the weights are not on this machine.
+        """
+        ...
+
+    def placement(self) -> Placement:
+        """Device and precision that it runs with, and why; may import torch.
+
+        Raises:
+            ConfigurationError: `model.device` is not there.
+        """
+        ...
+
+    def footprint(self, placement: Placement) -> Footprint:
+        """Its sizes on disk and, where it is placed, in memory.
+
+        Raises:
+            ModelUnavailable: the weights are not on this machine, and are needed for it.
+        """
+        ...
+
+
+def choose(settings: ModelSettings, clock: Clock | None = None) -> LocalModel:
+    """The model that the settings name.
 
     Args:
-        name: as above.
-        base: the `[model]` section.
-
-    Raises:
-        ModelUnavailable: it is not on this machine, with the command that brings it there.
-        ConfigurationError: the name can be no model, or its files do not say the dimensions.
-    """
-    before, _, last = name.rpartition(":")
-    given = int(last) if before and last.isdecimal() and not Path(name).is_dir() else None
-    bare = name if given is None else before
-    own = {} if bare == base.name else {"revision": None, "max_tokens": None}
-    chosen = base.model_copy(update={"name": bare, **own})
-    dimensions = _dimensions(chosen) if given is None else given
-    if given is not None:
-        require(chosen)
-    return ModelSettings(**{**chosen.model_dump(), "dimensions": dimensions})  # a copy would not be validated
-
-
-def require(settings: ModelSettings) -> Path | None:
-    """The folder of the model's weights; None for the lexical stand-in, which has none.
-
-    Raises:
-        ModelUnavailable: with a command that fetches this model, which need not be the configured one.
+        settings: the `[model]` section.
+        clock: times the loading for the log; the system's when None.
     """
     if settings.name == "lexical":
-        return None
-    if settings.name == "multilingual-e5-small":
-        return E5SmallEmbedder(settings).location()
-    try:
-        return hub.locate(settings).required()
-    except ModelUnavailable as error:
-        if error.fix != hub.PULL:
-            raise
-        fix = f"run `EMBEDSYNC_MODEL__NAME={settings.name} embedsync model pull`"
-        raise ModelUnavailable(error.message, fix=fix) from error
+        from connectors.models.lexical import LexicalEmbedder
 
-
-def _dimensions(settings: ModelSettings) -> int:
-    folder = require(settings)
+        return LexicalEmbedder(settings)
     if settings.name == "multilingual-e5-small":
-        return E5_DIMENSIONS
-    dimensions = settings.dimensions if folder is None else read_layout(folder).dimensions
-    if dimensions is None:
-        raise ConfigurationError(
-            f"the files of {settings.name} do not say how many dimensions it has", fix=f"write {settings.name}:N"
-        )
-    return dimensions
+        from connectors.models.e5_small import E5SmallEmbedder
+
+        return E5SmallEmbedder(settings)
+    from connectors.models.bge_m3 import SentenceTransformerEmbedder
+
+    return SentenceTransformerEmbedder(settings, clock or SystemClock())

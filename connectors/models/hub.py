@@ -5,21 +5,35 @@ but `pull` uses the network, and a name is always resolved to one commit.
 """
 
 import re
-from collections.abc import Sequence
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.models import disk_room
 from connectors.models.layout import Layout, needed_files, weights_present
 from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
 from schemas.sections import ModelSettings
 
 PULL = "run `embedsync model pull`"
+_AGAIN = "run it again with a network: it goes on where it stopped; or set model.name to a copy of the model's folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a model without its files: the commit that is used, its layout, how many numbers it has."""
+
+    commit: str
+    layout: Layout
+    parameters: int
+
 
 KNOWN = {
-    # As the files of the repository at this commit say.
-    "BAAI/bge-m3": (
+    # As the files of the repository at this commit say. The numbers are those of XLM-RoBERTa-large with 8,194
+    # positions, all in float32.
+    "BAAI/bge-m3": Known(
         "5617a9f61b028005a4858fdac845db406aefb181",
         Layout(dimensions=1024, max_tokens=8192, modules=("Transformer", "Pooling:cls", "Normalize")),
+        567_754_752,
     ),
 }
 """Models whose identity is known without their files, so that `init` and `status` need no weights."""
@@ -81,48 +95,85 @@ def locate(settings: ModelSettings) -> Source:
     return Source(repository, cached.name, cached if weights_present(cached) else None, from_hub=True)
 
 
-def pull(settings: ModelSettings) -> tuple[Path, bool]:
+def pull(settings: ModelSettings) -> tuple[Source, bool]:
     """Fetch the configured model into the local cache; the files that loading needs, and no others.
 
-    Progress bars go to stderr. An interrupted download goes on where it stopped.
+    Progress bars go to stderr, if that is a terminal. An interrupted download goes on where it stopped. HF_HOME,
+    HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxy variables are honoured by the hub's library.
 
     Returns:
-        the folder, and whether anything was fetched.
+        where the model is, and whether anything was fetched.
 
     Raises:
         ConfigurationError: the hub has no such name or revision, or asks for access.
-        EmbedsyncError: the hub did not answer.
+        EmbedsyncError: the hub did not answer, or the disk has no room.
     """
     source = locate(settings)
     if source.folder is not None:
-        return source.folder, False
-    return _fetch(source.name, _revision(settings)), True
+        return source, False
+    folder = _fetch(source.name, _revision(settings))
+    return Source(source.name, folder.name, folder, from_hub=True), True
 
 
 def _fetch(repository: str, revision: str | None) -> Path:
     import httpx
-    from huggingface_hub import HfApi, errors, snapshot_download
+    from huggingface_hub import errors
 
     at = f"{repository} at {revision or 'main'}"
     try:
-        files: Sequence[str] = needed_files(HfApi().list_repo_files(repository, revision=revision))
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
+        folder, commit = _download(repository, revision)
     except errors.GatedRepoError as error:
         raise ConfigurationError(f"the model hub asks for access to {repository}", fix="run `hf auth login`") from error
     except errors.RepositoryNotFoundError as error:
         raise ConfigurationError(f"the model hub has no public model {repository}", fix="correct model.name") from error
     except errors.RevisionNotFoundError as error:
         raise ConfigurationError(f"the model hub has no revision {at}", fix="correct model.revision") from error
-    except (httpx.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+    except errors.OfflineModeIsEnabled as error:
         raise EmbedsyncError(
-            f"the model hub could not be reached for {at} ({type(error).__name__})",
-            fix="try again with a network, or copy the model's folder here and set model.name to its path",
+            f"{at} is not here, and HF_HUB_OFFLINE forbids to fetch it",
+            fix="unset HF_HUB_OFFLINE, or set model.name to a copy of the model's folder",
+        ) from error
+    except (httpx.HTTPError, errors.LocalEntryNotFoundError) as error:
+        raise EmbedsyncError(
+            f"the model hub could not be reached for {at} ({type(error).__name__})", fix=_AGAIN
         ) from error
     except OSError as error:
         raise EmbedsyncError(f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME") from error
+    if folder.name != commit:
+        raise EmbedsyncError(f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again")
     if not weights_present(folder):
         raise ConfigurationError(f"{at} holds no PyTorch weights", fix="choose another model.name")
     return folder
+
+
+def _download(repository: str, revision: str | None) -> tuple[Path, str]:
+    """The folder, named after its commit, and the commit whose files were asked for."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    info = HfApi().model_info(repository, revision=revision or constants.DEFAULT_REVISION, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    files = needed_files(list(sizes))
+    commit = str(info.sha)
+    cache = Path(constants.HF_HUB_CACHE)
+    needed = sum(sizes[name] for name in files if not _is_cached(repository, name, commit))
+    fix = "make room there, or set HF_HOME to a folder on a larger disk"
+    disk_room.require(cache, needed - _begun(cache, repository), repository, fix=fix)
+    with warnings.catch_warnings():
+        # The library counts a file that is almost here as a whole one; the disk was asked above.
+        warnings.filterwarnings("ignore", message="Not enough free disk space")
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=files)), commit
+
+
+def _is_cached(repository: str, name: str, commit: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repository, name, revision=commit), str)
+
+
+def _begun(cache: Path, repository: str) -> int:
+    """Bytes of interrupted downloads, which need no second room."""
+    blobs = cache / f"models--{repository.replace('/', '--')}" / "blobs"
+    return sum(file.stat().st_size for file in blobs.glob("*.incomplete"))
 
 
 def _repository(settings: ModelSettings) -> str:
@@ -132,7 +183,7 @@ def _repository(settings: ModelSettings) -> str:
 def _revision(settings: ModelSettings) -> str | None:
     """Commit, branch or tag that is wanted; None means whatever the cache has for `main`."""
     known = KNOWN.get(_repository(settings))
-    return settings.revision or (known[0] if known else None)
+    return settings.revision or (known.commit if known else None)
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:

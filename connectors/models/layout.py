@@ -72,15 +72,20 @@ def needed_files(names: Sequence[str]) -> list[str]:
     return [name for name in names if needed(name)]
 
 
+def main_folder(folder: Path) -> Path:
+    """Where the network itself is: the folder of the first module, which is mostly the model's own."""
+    modules = _modules(folder)
+    return folder / (modules[0]["path"] if modules else "")
+
+
 def weights_present(folder: Path) -> bool:
     """Whether the network's weights are all in the folder: one file, or every file that an index lists.
 
     A download that was interrupted leaves the folder without them, or with links that lead nowhere.
     """
-    modules = _modules(folder)
-    home = folder / (modules[0]["path"] if modules else "")
+    home = main_folder(folder)
     for index in [*home.glob("*.safetensors.index.json"), *home.glob("*.bin.index.json")]:
-        return all((home / shard).is_file() for shard in set(_read(index).get("weight_map", {}).values()))
+        return all((home / shard).is_file() for shard in set(read_json(index).get("weight_map", {}).values()))
     return any(file.is_file() for file in [*home.glob("*.safetensors"), *home.glob("pytorch_model*.bin")])
 
 
@@ -90,12 +95,11 @@ def read_layout(folder: Path) -> Layout:
     Raises:
         ModelUnavailable: a file is not the JSON it should be.
     """
-    extra = _read(folder / "config_sentence_transformers.json")
+    extra = read_json(folder / "config_sentence_transformers.json")
     prompts = {name: text for name, text in (extra.get("prompts") or {}).items() if text}
     if extra.get("default_prompt_name"):
         prompts["default"] = extra["default_prompt_name"]
     listed = _modules(folder)
-    home = folder / (listed[0]["path"] if listed else "")
     dimensions: int | None = None
     names = []
     # Without modules.json sentence-transformers adds mean pooling to the bare network.
@@ -104,16 +108,16 @@ def read_layout(folder: Path) -> Layout:
         names.append(name)
     if extra.get("truncate_dim") and dimensions is not None:
         dimensions = min(dimensions, int(extra["truncate_dim"]))
-    return Layout(dimensions, _max_tokens(home), tuple(names), prompts)
+    return Layout(dimensions, _max_tokens(main_folder(folder)), tuple(names), prompts)
 
 
 def _step(kind: str, folder: Path, before: int | None) -> tuple[str, int | None]:
     """Name of a module and the dimensions behind it."""
     if kind == "Transformer":
-        config = _read(folder / "config.json")
+        config = read_json(folder / "config.json")
         size = config.get("hidden_size") or config.get("d_model") or config.get("dim")
         return kind, size
-    config = _read(folder / "config.json")
+    config = read_json(folder / "config.json")
     if kind == "Pooling":
         modes = _pooling(config)
         width = config.get("embedding_dimension") or config.get("word_embedding_dimension") or before
@@ -131,11 +135,11 @@ def _pooling(config: dict[str, Any]) -> list[str]:
 
 
 def _max_tokens(home: Path) -> int | None:
-    stated = _read(home / "sentence_bert_config.json").get("max_seq_length")
+    stated = read_json(home / "sentence_bert_config.json").get("max_seq_length")
     if stated:
         return int(stated)
-    tokenizer = _read(home / "tokenizer_config.json").get("model_max_length")
-    positions = _read(home / "config.json").get("max_position_embeddings")
+    tokenizer = read_json(home / "tokenizer_config.json").get("model_max_length")
+    positions = read_json(home / "config.json").get("max_position_embeddings")
     # Tokenizers without a limit carry 1e30 there.
     limits = [int(n) for n in (tokenizer, positions) if n and n < 1_000_000]
     return min(limits) if limits else None
@@ -146,7 +150,12 @@ def _modules(folder: Path) -> list[dict[str, str]]:
     return modules
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A file of the model that is a JSON object; empty where there is no such file.
+
+    Raises:
+        ModelUnavailable: the file is not JSON.
+    """
     content: dict[str, Any] = _load(file) or {}
     return content
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from connectors.models.fingerprint import record
+from connectors.models.placement import Placement
 from connectors.models.vectors import unit_rows
+from connectors.models.weights import Footprint
 from schemas.document import Vector
 from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
@@ -48,8 +50,19 @@ class LexicalEmbedder:
         numbers = {**_SETTINGS, "dimensions": self.dimensions}
         return record("lexical", _VERSION, numbers, dimensions=self.dimensions)
 
+    def own_dimensions(self) -> None:
+        """Any: it makes what `model.dimensions` says."""
+
     def location(self) -> None:
         """There are no weights."""
+
+    def placement(self) -> Placement:
+        """The CPU, whatever is asked for."""
+        return Placement("cpu", "it hashes, there is no network", "float32", "the kind of its counts")
+
+    def footprint(self, _placement: Placement) -> Footprint:
+        """It takes next to nothing."""
+        return Footprint()
 
     def load(self) -> None:
         """Import scikit-learn (about 2 s, once per process)."""

@@ -1,4 +1,4 @@
-"""A sentence-transformers folder into memory: device, precision, and the check that no weight is missing.
+"""A sentence-transformers folder into memory, and the check that no weight is missing.
 
 Hazards: transformers fills a weight that the files lack with random numbers and only logs it, so the vectors would
 be nonsense, and other nonsense in each process: here that is an error. It loads the precision stated in
@@ -10,61 +10,37 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from schemas.errors import ConfigurationError, ModelUnavailable, TransientError
+from connectors.models.placement import Placement
+from schemas.errors import ModelUnavailable, TransientError
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
 _MISSING = re.compile(r"^(\S+)\s*\|\s*MISSING", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")
+"""What PyTorch's RuntimeError says when it is for want of memory on the CPU (Linux, Windows), or on Apple's GPU."""
 
 
-def choose_device(wanted: str) -> str:
-    """Name the device to run on.
-
-    Args:
-        wanted: `auto` (CUDA where there is one, else Apple's GPU, else the CPU) or a device as PyTorch names it.
-
-    Raises:
-        ConfigurationError: PyTorch does not know the device, or it is not there.
-    """
+def no_room(error: BaseException) -> bool:
+    """Whether an exception of PyTorch is for want of memory. On a CPU it has no class of its own."""
     import torch
 
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if wanted == "auto":
-        return "cuda" if cuda else "mps" if mps else "cpu"
-    try:
-        kind = torch.device(wanted).type
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"model.device is {wanted}, which is no device", fix="set model.device = auto"
-        ) from error
-    if not {"cuda": cuda, "mps": mps}.get(kind, kind == "cpu"):
-        raise ConfigurationError(f"model.device is {wanted}, and this machine has none", fix="set model.device = auto")
-    return wanted
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
 
 
-def choose_dtype(device: str) -> "torch.dtype":
-    """Precision of the network: bfloat16 on a CUDA device that has it, float32 elsewhere.
-
-    bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for some texts. On a CPU without matrix
-    units half precision is up to 100 times slower.
-    """
-    import torch
-
-    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if native else torch.float32
-
-
-def load_network(folder: Path, device: str, max_tokens: int | None, threads: int | None) -> "SentenceTransformer":
+def load_network(
+    folder: Path, placement: Placement, max_tokens: int | None, threads: int | None
+) -> "SentenceTransformer":
     """Load a folder; never uses the network.
 
     Args:
         folder: a sentence-transformers model, or a bare transformers one.
-        device: as `choose_device` names it.
+        placement: device and precision.
         max_tokens: texts are cut there; the model's own limit when None.
         threads: CPU threads of PyTorch in this process; unchanged when None.
 
@@ -80,14 +56,14 @@ def load_network(folder: Path, device: str, max_tokens: int | None, threads: int
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it without annotations
     if threads is not None:
         torch.set_num_threads(threads)
-    options: dict[str, Any] = {"dtype": choose_dtype(device)}
+    device, options = placement.device, {"dtype": getattr(torch, placement.dtype)}
     missing: set[str] = set()
     try:
         with _load_report(missing):
             network = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
-    except torch.OutOfMemoryError as error:
-        raise TransientError(f"device {device} has no room for the model", fix="free memory there") from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except (MemoryError, OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if no_room(error):
+            raise TransientError(f"device {device} has no room for the model", fix="free memory there") from error
         reason = str(error).split("\n", 1)[0]
         raise ModelUnavailable(f"the model in {folder} cannot be loaded ({reason})", fix="fetch it again") from error
     if missing:

@@ -1,4 +1,4 @@
-"""Resident memory of this process, and giving freed memory back to the operating system."""
+"""Memory of this process, now and at its largest, and giving freed memory back to the operating system."""
 
 import ctypes
 import gc
@@ -27,6 +27,14 @@ def peak_bytes() -> int | None:
         return None
     lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
     return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
+
+
+def device_peak_bytes() -> int | None:
+    """Most memory that PyTorch has held on a CUDA device in this process; None where it uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated())
 
 
 def available_bytes() -> int | None:

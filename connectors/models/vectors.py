@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
-from schemas.sections import ModelSettings
+from schemas.sections import LOW_MEMORY_TOKENS, ModelSettings
 
 UNIT_TOLERANCE = 1e-3
 """Largest distance of a vector's length from 1."""
@@ -73,6 +73,9 @@ def check_max_tokens(settings: ModelSettings, limit: int | None) -> int | None:
         ConfigurationError: the setting is more than the model takes.
     """
     wanted = settings.max_tokens
+    if settings.low_memory and wanted == LOW_MEMORY_TOKENS and limit is not None:
+        # That a model takes less is no fault of a setting that nobody made.
+        wanted = min(wanted, limit)
     if wanted is not None and limit is not None and wanted > limit:
         raise ConfigurationError(
             f"model.max_tokens is {wanted}, but {settings.name} takes at most {limit}",

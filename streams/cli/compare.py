@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from connectors.clock import SystemClock
-from connectors.models import choice
+from connectors.models import by_name
 from schemas.comparison import Comparison
 from schemas.settings import Settings
 from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
@@ -68,7 +68,7 @@ def compare(
         if columns:
             found = compare_columns.run(settings, table, asked, clock, options, tell)
         else:
-            models = (choice.named(a or "", settings.model), choice.named(b or "", settings.model))
+            models = (by_name.named(a or "", settings.model), by_name.named(b or "", settings.model))
             read = (
                 compare_models.Corpus(judged.read_corpus(corpus, text_field), str(corpus))
                 if corpus

@@ -1,62 +1,178 @@
-"""`embedsync model pull` and `embedsync model info`: the weights that make the vectors.
+"""`embedsync model pull`, `info` and `check`: the weights that make the vectors.
 
 Hazard: `pull` is the only command that downloads weights (2.3 GB for bge-m3); a worker never does.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from connectors.models import describe_model, fetch_model
+from connectors.clock import SystemClock
+from connectors.models import describe_model, fetch_model, named, open_model, place_model, store_half_copy
+from connectors.models.placement import Placement
 from connectors.postgres import schema
 from connectors.postgres.session import Session
 from schemas.model import ModelRecord
+from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams.cli.output import Format, OutputOption, out, print_json
+from streams import model_check
+from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.cli.replay_page import size
+from streams.model_check import Checked
 
 app = typer.Typer(help="The model that makes the vectors.", no_args_is_help=True)
 
+_WIDTH = 14
+_LABELS = {"load_peak": "while loading", "batch": "largest batch"}
+NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help="another model than model.name")]
+RevisionOption = Annotated[
+    str | None, typer.Option("--revision", help="commit, tag or branch of its repository; model.revision when left out")
+]
+
 
 @app.command()
-def pull(ctx: typer.Context) -> None:
-    """Fetch the model into the local cache, if it is not there; prints its folder."""
+def pull(
+    ctx: typer.Context,
+    name: NameArgument = None,
+    revision: RevisionOption = None,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="store the weights in bfloat16 as well: half the memory to load them")
+    ] = False,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Fetch the model into the local cache, if it is not there; prints its folder.
+
+    The disk is asked first, an interrupted download goes on where it stopped, and only what loading needs is fetched.
+    HF_HOME (where to), HF_ENDPOINT (from where), HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
+
+    --bf16 helps where model.dtype is bfloat16 (on a GPU that is the default) or model.low_memory is set.
+
+    Examples: embedsync model pull; embedsync model pull intfloat/multilingual-e5-large --revision main
+    """
     settings = _settings(ctx).model
-    location, fetched = fetch_model(settings)
-    if location is None:
-        typer.echo(f"nothing to fetch: {settings.name} has no weights", err=True)
+    wanted = named(settings, name or settings.name, revision)
+    got = fetch_model(wanted)
+    copy, made = store_half_copy(wanted) if bf16 else (None, False)
+    _tell_pulled(wanted, got.fetched, got.location is not None, bf16=bf16, made=made)
+    if got.fetched and wanted.revision is None and got.commit is not None and name:
+        err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"', markup=False, soft_wrap=True)
+    if output is Format.JSON:
+        fields = {**asdict(got), "bf16_copy": copy, "bf16_made": made}
+        print_json(fields)
         return
-    typer.echo(f"{settings.name} was fetched" if fetched else f"nothing to fetch: {settings.name} is here", err=True)
-    typer.echo(str(location))
+    for folder in (got.location, copy):
+        if folder is not None:
+            typer.echo(str(folder))
 
 
 @app.command()
 def info(
     ctx: typer.Context,
+    name: NameArgument = None,
+    revision: RevisionOption = None,
     known: Annotated[
         bool, typer.Option("--known", help="also list the models that the database knows; asks Postgres")
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show the model: its id, dimensions, token limit, and where its weights are.
+    """Show the model: its id, dimensions, token limit, sizes, where its weights are, and how it would run here.
 
     With --known also every model that was ever wanted in this database, by the id that stands beside each vector, and
     the vector columns that want it now.
+
+    Examples: embedsync model info; embedsync model info multilingual-e5-small -o json
     """
     settings = _settings(ctx)
-    described = asdict(describe_model(settings.model))
+    wanted = named(settings.model, name or settings.model.name, revision)
+    facts = describe_model(wanted)
+    placement, sizes = place_model(wanted)
+    described: dict[str, Any] = {**asdict(facts), **asdict(placement), **asdict(sizes)}
     del described["record"]  # what the database keeps says --known
+    described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
     models = schema.known_models(Session(settings.postgres.dsn, role="model")) if known else []
     if output is Format.JSON:
         listed = [{**record.to_json(), "wanted_in": wanted_in} for record, wanted_in in models]
         print_json({**described, **({"known": listed} if known else {})})
         return
-    for name, value in described.items():
-        typer.echo(f"{name.replace('_', ' '):<12}{_shown(value)}")
+    _print_info(described)
     if known:
         _print_known(models)
+
+
+@app.command()
+def check(
+    ctx: typer.Context, name: NameArgument = None, revision: RevisionOption = None, output: OutputOption = Format.TABLE
+) -> None:
+    """Load the model, embed three texts, search them, and judge the vectors. Exit 1 when they cannot be trusted.
+
+    Wrong are: another number of dimensions, a length that is not 1, numbers that are not finite, one vector for
+    different texts, another vector for a text alone than among others. Peak memory is measured, libraries included.
+
+    Examples: embedsync model check; EMBEDSYNC_MODEL__LOW_MEMORY=true embedsync model check
+    """
+    settings = _settings(ctx).model
+    wanted = named(settings, name or settings.name, revision)
+    clock = SystemClock()
+    checked = model_check.check(open_model(wanted, clock), clock)
+    placement, _ = place_model(wanted)
+    if output is Format.JSON:
+        print_json({**checked.to_json(), **asdict(placement)})
+    else:
+        _print_checked(wanted, checked, placement)
+    if not checked.ok:
+        raise typer.Exit(1)
+
+
+def _tell_pulled(wanted: ModelSettings, fetched: bool, present: bool, *, bf16: bool, made: bool) -> None:
+    if fetched:
+        told = f"{wanted.name} was fetched"
+    else:
+        told = f"nothing to fetch: {wanted.name} {'is here' if present else 'has no weights'}"
+    typer.echo(told, err=True)
+    if bf16:
+        typer.echo(
+            "its weights were stored in bfloat16" if made else "its weights are stored in bfloat16 already", err=True
+        )
+
+
+def _print_info(described: dict[str, Any]) -> None:
+    shown = dict(described)
+    for key in ("device", "dtype"):
+        shown[key] = f"{shown[key]} ({shown.pop(f'{key}_why')})"
+    for name, value in shown.items():
+        key = name.removesuffix("_bytes")
+        typer.echo(
+            f"{_LABELS.get(key, key.replace('_', ' ')):<{_WIDTH}}{size(value) if key != name else _shown(value)}"
+        )
+
+
+def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement) -> None:
+    if wanted.name == "lexical":
+        err.print("lexical stand-in: finds texts that share words, not meanings")
+    lines: dict[str, object] = {
+        "model": checked.model_id,
+        "loaded": f"in {checked.load_seconds:.2f} s on {placement.device} in {placement.dtype}",
+        "dimensions": checked.dimensions,
+        "shape": _shown(checked.shape),
+    }
+    if checked.encode_seconds is not None:
+        lines["embedded"] = f"{len(model_check.TEXTS)} texts and a query in {checked.encode_seconds:.2f} s"
+    if checked.shortest is not None:
+        lines["length"] = f"{checked.shortest:.6f} to {checked.longest:.6f}"
+    device = "" if checked.device_peak_bytes is None else f", and {size(checked.device_peak_bytes)} on the device"
+    lines["peak memory"] = f"{size(checked.peak_bytes)}{device}"
+    for key, value in lines.items():
+        typer.echo(f"{key:<{_WIDTH}}{value}")
+    if checked.hits:
+        typer.echo(f"{'query':<{_WIDTH}}{checked.query}")
+    for similarity, text in checked.hits:
+        typer.echo(f"  {similarity:.4f}  {text}")
+    for problem in checked.problems:
+        typer.echo(f"{'problem':<{_WIDTH}}{problem}")
+    typer.echo(f"{'verdict':<{_WIDTH}}{'ok' if checked.ok else 'these vectors cannot be trusted'}")
 
 
 def _print_known(models: Sequence[tuple[ModelRecord, list[str]]]) -> None:

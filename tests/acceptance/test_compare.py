@@ -74,7 +74,7 @@ def two(pid: int) -> list[psutil.Process]:
     [
         (["lexical"], 2, "name two models"),
         (["--columns", "lexical", "lexical:64"], 2, "the columns are those of the migration"),
-        (["lexical", "no/such-model"], 78, "EMBEDSYNC_MODEL__NAME=no/such-model embedsync model pull"),
+        (["lexical", "no/such-model"], 78, "embedsync model pull no/such-model"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import psycopg2
 
-from connectors.postgres.search import Hit
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
+from schemas.search import Hit, SearchRequest
 from schemas.settings import Settings
 from streams.search import Search
 from tests.bench.interview import TABLES, Table, Texts
@@ -133,15 +133,15 @@ class Searcher(_Client):
         session = Session(self._settings.postgres.dsn, role="bench reader")
         self._search = Search(self._settings, session)
         self._texts = {table.name: _even(session, table) for table in TABLES}
-        self._search.find("the models are opened before the clock runs", limit=1)
+        self._search.find(SearchRequest("the models are opened before the clock runs", limit=1))
 
     def once(self) -> None:
         table = self._draw.choice(TABLES)
         text = self._draw.choice(self._texts[table.name])
         step, began = self._step.name, time.time()
         try:
-            hits = self._search.find(text, tables=[f"public.{table.name}"], limit=LIMIT)
-            self.asked.append(Asked(step, began, time.time(), table.name, text, hits))
+            found = self._search.find(SearchRequest(text, tables=(f"public.{table.name}",), limit=LIMIT))
+            self.asked.append(Asked(step, began, time.time(), table.name, text, list(found.hits)))
         except EmbedsyncError as error:
             self.asked.append(Asked(step, began, time.time(), table.name, text, error=str(error)))
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from connectors.clock import SystemClock
-from connectors.models import loading, open_model
+from connectors.models import open_model
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
 from schemas.sections import ModelSettings
@@ -247,11 +247,11 @@ def test_lower_precision_is_normalised_in_float32(pristine: Path) -> None:
     np.testing.assert_allclose(lengths, 1.0, atol=1e-6)
 
 
-def test_a_network_in_half_precision(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_in_half_precision(pristine: Path) -> None:
     """What a GPU does, on the CPU: bfloat16 weights give float32 unit vectors close to those of float32 weights."""
     exact = _open(pristine).encode_documents(["인덱스", "트랜잭션 격리 수준"])
-    monkeypatch.setattr(loading, "choose_dtype", lambda _: torch.bfloat16)
-    model = _open(pristine)
+    model = _open(pristine, dtype="bfloat16")
+    assert model.model_id == _open(pristine).model_id
     half = model.encode_documents(["인덱스", "트랜잭션 격리 수준"])
     assert model._network is not None
     assert next(model._network.parameters()).dtype == torch.bfloat16

@@ -1,75 +1,18 @@
 """Fetching a model from a hub that speaks the real one's protocol, on loopback; and a hub that does not answer."""
 
-import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from connectors.models import describe_model, fetch_model, open_model
+from connectors.models import describe_model, disk_room, fetch_model, open_model
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.sections import ModelSettings
+from tests.support import hub as hubs
+from tests.support.hub import COMMIT, Hub
 from tests.support.models import build_xlm_roberta
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SETTINGS = ModelSettings(name="org/small", dimensions=128)
-
-
-class Hub(ThreadingHTTPServer):
-    """One public repository, `org/small`, with one commit on `main`."""
-
-    daemon_threads = True
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
-        self.sent: list[str] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Hub
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        kind, _, rest = path.removeprefix("/api/models/org/small/").partition("/")
-        if path.startswith("/org/small/resolve/"):
-            self._file()
-        elif not path.startswith("/api/models/org/small/"):
-            self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-        elif rest not in ("main", COMMIT):
-            self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-        elif kind == "tree":
-            tree = [
-                {"type": "file", "path": n, "size": f.stat().st_size, "oid": "0"} for n, f in self.server.files.items()
-            ]
-            self._answer(200, json.dumps(tree).encode())
-        else:
-            siblings = [{"rfilename": name} for name in self.server.files]
-            self._answer(200, json.dumps({"id": "org/small", "sha": COMMIT, "siblings": siblings}).encode())
-
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
-
-    def _file(self) -> None:
-        name = self.path.split("/", 5)[5]
-        content = self.server.files[name].read_bytes()
-        if self.command == "GET":
-            self.server.sent.append(name)
-        self._answer(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'})
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +29,13 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """The hub, and an empty cache."""
     import huggingface_hub.constants
 
-    server = Hub(folder)
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    huggingface_hub.close_session()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with hubs.serve(folder) as server:
+        resolve = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", resolve)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield server
+        huggingface_hub.close_session()
 
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT])
@@ -107,14 +43,16 @@ def test_a_pulled_model_is_used_at_its_commit(hub: Hub, folder: Path, revision: 
     """Only the files that loading needs are fetched, once; the model then loads, and its id names the commit."""
     settings = SETTINGS.model_copy(update={"revision": revision})
     assert not describe_model(settings).present
-    location, fetched = fetch_model(settings)
-    assert fetched
+    got = fetch_model(settings)
+    location = got.location
+    assert (got.fetched, got.commit) == (True, COMMIT)
     assert location is not None
     assert "pytorch_model.bin" in hub.sent
     assert not {"onnx/model.onnx", "README.md"} & set(hub.sent)
     facts = describe_model(settings)
     assert (facts.present, facts.location) == (True, location)
-    assert fetch_model(settings) == (location, False)
+    again = fetch_model(settings)
+    assert (again.location, again.commit, again.fetched) == (location, COMMIT, False)
     model = open_model(settings)
     assert model.model_id.startswith("org/small@0123456+")
     by_folder = open_model(SETTINGS.model_copy(update={"name": str(folder)}))
@@ -145,7 +83,7 @@ def test_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(EmbedsyncError, match=r"could not be reached.*set model\.name to its path") as caught:
+    with pytest.raises(EmbedsyncError, match=r"could not be reached.*set model\.name to a copy") as caught:
         fetch_model(SETTINGS)
     assert caught.value.exit_code == 1
 
@@ -155,6 +93,44 @@ def test_offline_mode(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EmbedsyncError, match="could not be reached"):
+    with pytest.raises(EmbedsyncError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"):
         fetch_model(SETTINGS)
     assert hub.sent == []
+
+
+def test_a_disk_without_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What will not fit is not begun: the sentence has the bytes needed, those free, and the folder."""
+    needed = sum(
+        file.stat().st_size for name, file in hub.files.items() if name not in ("onnx/model.onnx", "README.md")
+    )
+    monkeypatch.setattr(disk_room, "free_bytes", lambda _: needed - 1)
+    with pytest.raises(EmbedsyncError) as caught:
+        fetch_model(SETTINGS)
+    assert str(caught.value) == (
+        f"org/small needs {needed:,} bytes in {tmp_path / 'cache'}, and {needed - 1:,} are free: "
+        "make room there, or set HF_HOME to a folder on a larger disk"
+    )
+    assert hub.sent == []
+    monkeypatch.setattr(disk_room, "free_bytes", lambda _: needed)
+    assert fetch_model(SETTINGS).fetched
+
+
+def test_what_is_there_already_needs_no_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files in the cache, and the beginning of one, are not counted again: an almost full disk can be filled."""
+    got = fetch_model(SETTINGS)
+    assert got.location is not None
+    weights = got.location / "pytorch_model.bin"
+    blob = weights.resolve()
+    size = blob.stat().st_size
+    weights.unlink()
+    blob.rename(blob.with_name(f"{blob.name}.incomplete"))
+    with blob.with_name(f"{blob.name}.incomplete").open("r+b") as begun:
+        begun.truncate(size - 1000)
+    for free, enough in ((999, False), (1000, True)):
+        monkeypatch.setattr(disk_room, "free_bytes", lambda _, free=free: free)
+        if enough:
+            assert fetch_model(SETTINGS).fetched
+        else:
+            with pytest.raises(EmbedsyncError, match="needs 1,000 bytes"):
+                fetch_model(SETTINGS)
+    assert hub.ranges == [f"bytes={size - 1000}-"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from connectors.models.lexical import LexicalEmbedder
-from connectors.postgres.search import Hit
+from schemas.search import Hit
 from schemas.sections import ModelSettings
 from tests.bench import judge
 from tests.bench.clients import Asked
@@ -18,7 +18,7 @@ MODELS = {str(n): LexicalEmbedder(ModelSettings(name="lexical", dimensions=n)) f
 def asked(similarities: list[float]) -> Asked:
     """A search for the first text that found all of them, as near as this."""
     found = enumerate(zip(TEXTS, similarities, strict=True))
-    hits = [Hit("public.questions", (str(2 * number),), text, near, None) for number, (text, near) in found]
+    hits = [Hit("public.questions", (str(2 * number),), text, near, None, None, True) for number, (text, near) in found]
     return Asked("swap", 0.0, 0.1, "questions", TEXTS[0], hits)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from connectors.memory import MemoryClock
-from connectors.models import choice
+from connectors.models import by_name
 from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.errors import EmbedsyncError, ModelUnavailable
 from schemas.sections import ModelSettings
@@ -149,20 +149,20 @@ def test_the_nearest_are_exact_and_the_first_of_equals_comes_first() -> None:
 def test_a_models_name_may_say_its_dimensions(tmp_path: Path) -> None:
     """Only the stand-in takes any; e5's own are known; what belongs to the configured model stays with it."""
     base = ModelSettings(name="lexical", dimensions=64, threads=2, revision="abc")
-    assert choice.named("lexical", base).dimensions == 64
-    assert choice.named("lexical:256", base) == base.model_copy(update={"dimensions": 256})
-    e5 = choice.named("multilingual-e5-small", base)
+    assert by_name.named("lexical", base).dimensions == 64
+    assert by_name.named("lexical:256", base) == base.model_copy(update={"dimensions": 256})
+    e5 = by_name.named("multilingual-e5-small", base)
     assert (e5.dimensions, e5.threads, e5.revision) == (384, 2, None)
     with pytest.raises(ModelUnavailable, match="there is no folder"):
-        choice.named(str(tmp_path / "none"), base)
+        by_name.named(str(tmp_path / "none"), base)
 
 
 def test_a_model_that_is_not_here_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The command fetches the model that was named, which need not be the configured one."""
     monkeypatch.setattr("connectors.models.hub._cached", lambda *_: None)
     for name in ("BAAI/bge-m3", "BAAI/bge-m3:1024"):
-        with pytest.raises(ModelUnavailable, match="EMBEDSYNC_MODEL__NAME=BAAI/bge-m3 embedsync model pull"):
-            choice.named(name, ModelSettings())
+        with pytest.raises(ModelUnavailable, match="embedsync model pull BAAI/bge-m3"):
+            by_name.named(name, ModelSettings())
 
 
 class Canned:

@@ -1,6 +1,7 @@
 """Finding a model on this machine: folder, cache, pinned commit; and what `model info` says of it."""
 
 import json
+import struct
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,8 @@ def _put(cache: Path, name: str, commit: str, *, main: bool = True, weights: boo
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"hidden_size": 1024, "max_position_embeddings": 512}))
     if weights:
-        (folder / "model.safetensors").touch()
+        header = json.dumps({"x": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}).encode()
+        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(12))
     if main:
         (home / "refs").mkdir(exist_ok=True)
         (home / "refs" / "main").write_text(commit)
@@ -48,7 +50,7 @@ def test_bge_m3_is_pinned_and_known_without_its_files(cache: Path) -> None:
     assert model.model_id == "BAAI/bge-m3@5617a9f+bc09a4c5"
     _put(cache, "BAAI/bge-m3", BGE)
     assert open_model(ModelSettings()).model_id == model.model_id
-    assert hub.KNOWN["BAAI/bge-m3"][0] == BGE
+    assert hub.KNOWN["BAAI/bge-m3"].commit == BGE
 
 
 def test_bge_m3_at_another_commit_is_another_model(cache: Path) -> None:
@@ -150,7 +152,7 @@ def command(cache: Path) -> Callable[..., tuple[str, str]]:
 def test_info_of_a_model_that_is_not_there(command: Callable[..., tuple[str, str]]) -> None:
     """The report says what is known, that the weights are missing, and the command; as JSON with null for unknown."""
     out, _ = command("info")
-    assert "present     no" in out
+    assert "present       no" in out
     assert "embedsync model pull" in out
     report = json.loads(command("info", "-o", "json", name="org/unknown")[0])
     assert report["model_id"] is None
@@ -160,17 +162,30 @@ def test_info_of_a_model_that_is_not_there(command: Callable[..., tuple[str, str
 def test_info_of_a_model_that_is_there(command: Callable[..., tuple[str, str]], cache: Path) -> None:
     """JSON keys are part of the contract of the command line."""
     folder = _put(cache, "BAAI/bge-m3", BGE)
-    report = json.loads(command("info", "-o", "json")[0])
+    report = json.loads(command("info", "-o", "json", device="cpu", low_memory=True)[0])
     assert report == {
         "name": "BAAI/bge-m3",
         "kind": "sentence-transformers",
-        "model_id": open_model(ModelSettings()).model_id,
+        "model_id": open_model(ModelSettings(max_tokens=512)).model_id,
         "dimensions": 1024,
-        "max_tokens": 8192,
+        "max_tokens": 512,
         "location": str(folder),
         "present": True,
+        "bf16_copy": None,
         "problem": None,
+        "device": "cpu",
+        "device_why": "model.device is cpu",
+        "dtype": "bfloat16",
+        "dtype_why": report["dtype_why"],
+        "parameters": 3,
+        "size_bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "memory_bytes": 850_000_006,
+        "load_peak_bytes": 850_000_006 + 12,
+        "batch_bytes": 8 * 512 * 50_000,
+        "batch_size": 8,
+        "low_memory": True,
     }
+    assert "model.low_memory" in report["dtype_why"]
 
 
 def test_the_stand_in_says_what_it_is(command: Callable[..., tuple[str, str]]) -> None:
