@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 
@@ -33,10 +34,12 @@ def compare(place: Workplace, say: Callable[[str], None]) -> None:
             for name, server in servers.items():
                 seen[name].append(asyncio.run(_load(server, SECONDS)))
         rates = {name: statistics.median(len(times) / took for times, took in rounds) for name, rounds in seen.items()}
+        model = Path(place.settings.model.name)
+        called = model.parent.name if model.is_absolute() else model.name
         for name, rounds in seen.items():
             times = sorted(one * 1000 for round_, _ in rounds for one in round_)
             p50, p95 = times[len(times) // 2], times[int(0.95 * len(times))]
-            say(f"{place.settings.model.name}, {CLIENTS} clients, queries {name}: {rates[name]:.0f} requests/s, "
+            say(f"{called}, {CLIENTS} clients, queries {name}: {rates[name]:.0f} requests/s, "
                 f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, {_per_pass(servers[name]):.1f} queries a pass")  # fmt: skip
         say(f"together / alone: {rates['together'] / rates['alone']:.1f}")
 
