@@ -33,6 +33,7 @@ from schemas.sections import (
     ModelSettings,
     PostgresSettings,
     ReplaySettings,
+    ScoreSettings,
     TableSettings,
     WatchdogSettings,
 )
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     keeper: KeeperSettings = KeeperSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
+    score: ScoreSettings = ScoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
