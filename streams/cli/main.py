@@ -30,6 +30,7 @@ from streams.cli import (
     migrate,
     model,
     replay,
+    score,
     search,
     serve,
     status,
@@ -91,6 +92,7 @@ app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
 app.command()(compare.compare)
 app.command()(serve.serve)
+app.add_typer(score.app, name="score")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 

@@ -25,7 +25,9 @@ COMMANDS = [
     "verify",
     "adopt",
     "search",
+    "score",
     "compare",
+    "serve",
     "model",
     "config",
 ]
