@@ -1,5 +1,6 @@
 """`embedsync compare` as a person types it: the stand-in against a pretrained model on the Korean judged queries."""
 
+import functools
 import json
 import os
 import signal
@@ -53,8 +54,15 @@ def test_meaning_beats_letters_where_no_word_is_shared(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_both_models_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Interrupted while the models work: exit 130, no report, no traceback, and no process is left."""
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests may run in one.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(
-        [*COMPARE, str(QUERIES)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMPARE, str(QUERIES)],
+        preexec_fn=listening,  # noqa: PLW1509 - no thread of ours runs here
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     children = until(lambda: two(running.pid), timeout=120, what="both models' processes")
     os.kill(running.pid, signal.SIGINT)

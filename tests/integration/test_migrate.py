@@ -204,16 +204,21 @@ def test_every_step_may_be_killed_between_any_two_statements(
         left[0] -= 1
         run(*arguments, **more)
 
+    def is_gone() -> bool:
+        return not workplace.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'embedsync killed' "
+                                     "AND datname = current_database()")  # fmt: skip
+
     def killed_everywhere(step: str, *arguments: Any) -> None:
         for allowed in range(50):
             left[0] = min(allowed, 1)  # each life gets one statement further than the last
-            session = Session(workplace.settings.postgres.dsn, role="test")
+            session = Session(workplace.settings.postgres.dsn, role="killed")
             try:
                 getattr(Migrate(workplace.settings, session, SystemClock(), print), step)(*arguments)
             except Killed:
                 continue
             finally:
                 session.close()
+                until(is_gone, what="the server to notice that the session has ended")
             assert allowed > 0
             return
         raise AssertionError(f"{step} came to no end")

@@ -30,6 +30,8 @@ def unseen(place: Workplace, statement: str) -> None:
     origin = f"{place.settings.postgres.origin}_7"
     with transaction(place, f"SELECT pg_replication_origin_session_setup('{origin}')", statement) as cursor:
         cursor.connection.commit()
+        # Given back here: the server may still hold it for a while after the connection is closed.
+        cursor.execute("SELECT pg_replication_origin_session_reset()")
 
 
 def hint(place: Workplace, table: str, key: int, txid: int | None = None) -> None:
