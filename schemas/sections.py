@@ -4,9 +4,9 @@ Hazard: `postgres.dsn`, `postgres.admin_dsn`, `kafka.security` and `serve.token`
 only through `Settings.masked()`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.errors import ConfigurationError
 from schemas.table import TableName
@@ -184,6 +184,32 @@ class WatchdogSettings(_Section):
     idle_seconds: float = Field(60.0, gt=0, description="no assignment, or nothing handled although events wait")
     batch_seconds: float = Field(900.0, gt=0, description="budget of one batch, retries and the model included")
     loop_seconds: float = Field(60.0, gt=0, description="the event loop has not moved")
+
+
+class GradeSettings(_Section):
+    """Similarities above which an answer is good, or excellent. The defaults are meant for bge-m3."""
+
+    good: float = Field(0.70, ge=-1, le=1)
+    excellent: float = Field(0.85, ge=-1, le=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.good > self.excellent:
+            raise ValueError("good must not be above excellent")
+        return self
+
+
+class ScoreSettings(_Section):
+    """Answers compared with reference answers."""
+
+    table: str = Field("public.answer_bank", description="table of the stored answers, one of [[tables]]")
+    question: str = Field("question_id", min_length=1, description="its column with the key of the question")
+    where: str | None = Field(None, description="SQL condition: which stored answers are references; all when unset")
+    grades: dict[str, GradeSettings] = Field(
+        default_factory=dict,
+        description="by name of the model, similarities above which an answer is `good` (0.70 for a model without an "
+        "entry) and `excellent` (0.85); `embedsync score calibrate` proposes them",
+    )
 
 
 class MetricsSettings(_Section):

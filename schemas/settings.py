@@ -33,6 +33,7 @@ from schemas.sections import (
     ModelSettings,
     PostgresSettings,
     ReplaySettings,
+    ScoreSettings,
     ServeSettings,
     TableSettings,
     WatchdogSettings,
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     keeper: KeeperSettings = KeeperSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
+    score: ScoreSettings = ScoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     serve: ServeSettings = ServeSettings()
     log: LogSettings = LogSettings()

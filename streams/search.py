@@ -9,7 +9,10 @@ Hazards:
   rows that lack a vector among millions may go unseen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from psycopg2 import sql
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
@@ -25,6 +28,8 @@ from schemas.target import Target
 from streams import embedders
 from streams import targets as target_rules
 from streams.embedders import Embedders
+
+T = TypeVar("T")
 
 _ATTEMPTS = 5
 """A migration swaps once or twice in its life."""
@@ -65,9 +70,36 @@ class Search:
             ModelUnavailable: its weights are not here.
             EmbedsyncError: a table is not configured, or `where` is no condition on it.
         """
+        return self._steady(lambda: self._find(request))
+
+    def like(self, request: SearchRequest, only: sql.Composable) -> tuple[list[Hit], Embedder]:
+        """Rows of one table whose text is like a text, both embedded as documents.
+
+        Args:
+            request: of one table; where two of its columns are configured, the first is meant.
+            only: a condition of ours besides.
+
+        Returns:
+            hits, most similar first, and the model that embedded both.
+
+        Raises:
+            TargetMismatch, ModelUnavailable, EmbedsyncError: as `find`.
+        """
+
+        def look() -> tuple[list[Hit], Embedder]:
+            target = self.targets(request.tables)[0]
+            model = self._models.of(target.model)
+            search.check_where(self._session, target, request)
+            (vector,) = model.encode_documents([request.text])
+            return search.nearest(self._session, target, vector, request, only=only), model
+
+        return self._steady(look)
+
+    def _steady(self, look: Callable[[], T]) -> T:
+        """What a look finds, once no migration comes in between."""
         for _ in range(_ATTEMPTS):
             try:
-                return self._find(request)
+                return look()
             except ModelMoved:
                 self._targets = []
         raise EmbedsyncError("the columns changed their model again and again", fix="try again")

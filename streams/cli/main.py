@@ -28,6 +28,7 @@ from streams.cli import (
     migrate,
     model,
     replay,
+    score,
     search,
     serve,
     status,
@@ -86,6 +87,7 @@ app.add_typer(migrate.app, name="migrate")
 app.command()(verify.verify)
 app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
+app.add_typer(score.app, name="score")
 app.command()(serve.serve)
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")

@@ -14,7 +14,20 @@ from tests.conftest import MakeWorkplace
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 EMBEDSYNC = str(Path(sys.executable).with_name("embedsync"))
-COMMANDS = ["demo", "local", "init", "worker", "status", "lag", "replay", "verify", "search", "model", "config"]
+COMMANDS = [
+    "demo",
+    "local",
+    "init",
+    "worker",
+    "status",
+    "lag",
+    "replay",
+    "verify",
+    "search",
+    "score",
+    "model",
+    "config",
+]
 
 
 def call(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

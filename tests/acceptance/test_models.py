@@ -10,7 +10,10 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from examples.interview import load as interview
 from examples.interview.overlap import shared
+from schemas.score import read_pairs
 from schemas.search import SearchRequest
+from schemas.settings import load
+from streams import calibrate, score
 from streams.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
@@ -28,6 +31,12 @@ ENGLISH = [
     "What happens when two people edit the same file in git?",
     "Why should passwords be salted before they are stored?",
 ]
+
+REFERENCE = (
+    "GIL(Global Interpreter Lock)은 Python 인터프리터가 한 번에 하나의 스레드만 "
+    "Python 바이트코드를 실행할 수 있도록 제한하는 뮤텍스입니다. "
+    "이는 멀티코어 CPU에서도 CPU-bound 작업의 병렬 처리를 제한합니다."
+)
 
 
 def synced(place: Workplace, texts: list[str]) -> Workplace:
@@ -101,3 +110,21 @@ def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: M
         assert not any(shared(query, questions[key]) for key in relevant)
         found += bool(set(best(place, embedder, query, 3)) & set(relevant))
     assert found >= 8
+
+
+def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
+    """multilingual-e5-small: the guide's thresholds fail it; the proposed ones tell the example's grades apart."""
+    settings = load(model={"name": "multilingual-e5-small", "dimensions": 384})
+    model = open_model(settings.model)
+    file = Path(interview.__file__).parent / "graded.jsonl"
+    pairs = read_pairs(file.read_text(encoding="utf-8").splitlines(), name=file.name)
+    found = calibrate.calibrate(pairs, model, score.thresholds(settings, model.record.name))
+    assert found.current < 0.5
+    assert found.accuracy > 0.55
+    assert found.verdict.startswith("the two thresholds are apart")
+    (tmp_path / "embedsync.toml").write_text(f"{found.settings}\n", encoding="utf-8")
+    pasted = load(tmp_path / "embedsync.toml")
+    wrong = "컴퓨터의 휴지통을 비우는 것입니다."
+    right = "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, 멀티코어에서도 계산이 나란히 못 돕니다."
+    assert score.against_text(pasted, wrong, REFERENCE, model).grade == "to be improved"
+    assert score.against_text(pasted, right, REFERENCE, model).grade != "to be improved"

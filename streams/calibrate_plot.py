@@ -1,0 +1,62 @@
+"""The plot of a calibration: similarities by grade, the proposed thresholds and their intervals, in a file.
+
+Hazard: its words are English, since the fonts that matplotlib brings have no Korean.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from schemas.errors import EmbedsyncError
+from schemas.score import GRADES
+from streams.calibrate import Calibration
+
+INSTALL = "pip install matplotlib"
+_COLOURS = ("tab:red", "tab:orange", "tab:green")
+
+
+def check(file: Path) -> None:
+    """Refuse early, before the model is loaded, what could not be written at the end.
+
+    Raises:
+        EmbedsyncError: matplotlib is not installed, the folder is not there, or the ending is no picture format.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise EmbedsyncError("--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`") from error
+    endings = Figure().canvas.get_supported_filetypes()
+    if file.suffix.lstrip(".").lower() not in endings:
+        raise EmbedsyncError(f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}")
+    if not file.parent.is_dir():
+        raise EmbedsyncError(f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere")
+
+
+def write(calibration: Calibration, file: Path) -> None:
+    """Draw it. `check` has passed.
+
+    Raises:
+        EmbedsyncError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no display, nothing kept between calls
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    values = calibration.similarities
+    bins = np.linspace(values.min(), values.max(), 24).tolist()
+    for label, (grade, colour) in enumerate(zip(GRADES, _COLOURS, strict=True)):
+        chosen = values[calibration.labels == label]
+        axes.hist(chosen, bins=bins, alpha=0.5, color=colour, label=f"graded {grade} ({len(chosen)})")
+    lines = (
+        ("good", calibration.thresholds.good, calibration.good),
+        ("excellent", calibration.thresholds.excellent, calibration.excellent),
+    )
+    for (name, threshold, interval), style in zip(lines, ("--", "-"), strict=True):
+        axes.axvline(threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}")
+        axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)
+    axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs", title=calibration.model)
+    figure.legend(loc="outside lower center", ncols=3)
+    try:
+        figure.savefig(file)
+    except OSError as error:
+        raise EmbedsyncError(f"the plot {file} cannot be written ({error})", fix="correct --plot") from error

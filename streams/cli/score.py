@@ -1,0 +1,156 @@
+"""`embedsync score`: arguments and printing only; the work is in streams/score.py and streams/calibrate.py."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from connectors.models import open_model
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.score import GRADES, Score, read_pairs
+from streams import calibrate as calibrations
+from streams import calibrate_plot
+from streams import score as scoring
+from streams.calibrate import Calibration
+from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.search import Search
+
+
+class ScoreGroup(TyperGroup):
+    """`embedsync score ANSWER ...` is `embedsync score answer ANSWER ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in that is meant where none is named."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["answer", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=ScoreGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Score an answer by a reference answer, or by the stored answers of a question.
+
+    `embedsync score ANSWER --reference TEXT` and `embedsync score ANSWER --question 17` grade an answer (the command
+    `answer`, which may be left out); `embedsync score calibrate FILE` proposes thresholds for your model.
+
+    Above 0.85 an answer is excellent (우수한 답변입니다), above 0.70 good (좋은 답변입니다), else to be improved
+    (답변을 보완해주세요). These are for bge-m3: two models do not share a scale, so the settings have thresholds by
+    model.
+    """,
+)
+
+
+@app.command()
+def answer(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="ANSWER", help="the answer; `-` reads it from stdin")],
+    reference: Annotated[str | None, typer.Option("--reference", "-r", help="a reference answer")] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="compare with the nearest stored answer of this question")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", help="SQL condition on stored answers; score.where when left out")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Score ANSWER: similarity to the reference, score (similarity × 100), grade.
+
+    Where the stored answers are, and which of them are good enough to be references, is in the section [score].
+
+    Examples: `embedsync score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."`,
+    `embedsync score "GIL은 락입니다." --question 1 --where "score >= 85" -o json`
+    """
+    if (reference is None) == (question is None):
+        raise typer.BadParameter("give either --reference or --question")
+    settings = ctx.obj()
+    given = sys.stdin.read() if text == "-" else text
+    if reference is not None:
+        score = scoring.against_text(settings, given, reference)
+    else:
+        if where is not None:
+            settings = settings.model_copy(update={"score": settings.score.model_copy(update={"where": where})})
+        searching = Search(settings, Session(settings.postgres.dsn, role="score"))
+        score = scoring.against_stored(settings, searching, given, str(question))
+    if output is Format.JSON:
+        print_json({"question": question, **score.to_json()})
+    else:
+        _print(score)
+
+
+@app.command()
+def calibrate(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="graded pairs, JSON Lines", exists=False)],
+    plot: Annotated[Path | None, typer.Option("--plot", help="draw it into this file: .png, .svg, .pdf")] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Propose thresholds for the settings' model, from pairs that a person has graded.
+
+    A line of FILE is `{"answer": "...", "reference": "...", "grade": "excellent"}`, or "good", or "to be improved";
+    other fields are ignored. At least 10 pairs of each grade and 10 different references; 100 are better.
+    Changes nothing: it prints the block for embedsync.toml, and how sure it is. No database is asked.
+
+    Example: `embedsync score calibrate examples/interview/graded.jsonl --plot scores.png`
+    """
+    settings = ctx.obj()
+    if plot is not None:
+        calibrate_plot.check(plot)
+    pairs = read_pairs(_lines(file), name=str(file))
+    calibrations.check(pairs)
+    model = open_model(settings.model)
+    found = calibrations.calibrate(pairs, model, scoring.thresholds(settings, model.record.name))
+    if plot is not None:
+        calibrate_plot.write(found, plot)
+        err.print(f"plot: {plot}", markup=False)
+    if output is Format.JSON:
+        print_json({"file": str(file), **found.to_json()})
+    else:
+        _print_calibration(found)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise EmbedsyncError(f"{file} cannot be read ({error.strerror})", fix="correct FILE") from error
+    except UnicodeDecodeError as error:
+        raise EmbedsyncError(f"{file} is not UTF-8", fix="write it in UTF-8") from error
+
+
+def _print(score: Score) -> None:
+    marks = score.thresholds
+    out.print(f"similarity  {score.similarity:.4f}")
+    out.print(f"score       {score.score:.1f}/100")
+    out.print(f"grade       {score.grade} ({score.grade.message})")
+    if score.reference is not None:
+        hit = score.reference
+        out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}", markup=False)
+    err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}", markup=False)
+
+
+def _print_calibration(found: Calibration) -> None:
+    shown = Table("THRESHOLD", "ABOVE", "95 % INTERVAL", box=None)
+    for name, value, interval in (
+        ("excellent", found.thresholds.excellent, found.excellent),
+        ("good", found.thresholds.good, found.good),
+    ):
+        shown.add_row(name, f"{value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
+    out.print(shown)
+    out.print()
+    confusion = Table("GRADED BY HAND", *(str(grade).upper() for grade in GRADES), box=None)
+    for grade, row in zip(GRADES, found.confusion, strict=True):
+        confusion.add_row(str(grade), *map(str, row))
+    out.print(confusion)
+    out.print("(columns: by thresholds that were set without the pair's reference)")
+    out.print()
+    out.print(f"{len(found.labels)} pairs; the thresholds in force grade {found.current:.0%} of them as the person did")
+    out.print(found.verdict)
+    out.print()
+    out.print(escape(found.settings))

@@ -1,0 +1,77 @@
+"""Scoring: how near an answer is to a reference answer, or to the nearest of a question's stored answers.
+
+Both sides are embedded as documents: an answer is no query, and some models embed the two differently.
+
+Hazard: a stored answer that is wrong is a reference too, unless `score.where` leaves it out.
+"""
+
+from psycopg2 import sql
+
+from connectors.models import open_model
+from connectors.ports import Embedder
+from schemas.errors import EmbedsyncError
+from schemas.score import Score, Thresholds
+from schemas.search import SearchRequest
+from schemas.sections import GradeSettings
+from schemas.settings import Settings
+from streams.search import Search
+
+
+def against_text(settings: Settings, answer: str, reference: str, opened: Embedder | None = None) -> Score:
+    """Score an answer by a reference answer; no database is asked.
+
+    Args:
+        settings: the model, and thresholds by model.
+        answer: what is scored.
+        reference: a good answer.
+        opened: a model to use instead of opening the settings' one.
+
+    Raises:
+        EmbedsyncError: a text is blank.
+        ModelUnavailable: the weights are not here.
+    """
+    for what, text in (("answer", answer), ("reference", reference)):
+        _refuse_blank(what, text)
+    model = opened or open_model(settings.model)
+    first, second = model.encode_documents([answer, reference])
+    return Score(float(first @ second), model.model_id, thresholds(settings, model.record.name))
+
+
+def against_stored(settings: Settings, searching: Search, answer: str, question: str) -> Score:
+    """Score an answer by the nearest of the stored answers of a question.
+
+    Args:
+        settings: `[score]` says where the answers are and how they name their question.
+        searching: over these settings; its models are used.
+        answer: what is scored.
+        question: value of the column `score.question`, as text.
+
+    Raises:
+        EmbedsyncError: the answer is blank; `score.table` is not configured; the question has no answer with a vector.
+        ConfigurationError: the table has no such column.
+    """
+    _refuse_blank("answer", answer)
+    wanted = settings.score
+    # The value goes in as a literal without a type, so that Postgres reads it as the column's.
+    column = sql.Identifier(wanted.question.replace("%", "%%"))
+    only = sql.SQL("{} = {}").format(column, sql.Literal(question.replace("%", "%%")))
+    request = SearchRequest(answer, (wanted.table,), limit=1, where=wanted.where, exact=True)
+    hits, model = searching.like(request, only)
+    if not hits:
+        among = f" with {wanted.where}" if wanted.where else ""
+        raise EmbedsyncError(
+            f"{wanted.table} has no answer{among} to question {question} that has a vector",
+            fix="check the question and [score], or give --reference",
+        )
+    return Score(hits[0].similarity, model.model_id, thresholds(settings, model.record.name), hits[0])
+
+
+def thresholds(settings: Settings, name: str) -> Thresholds:
+    """Those of a model by its name; the guide's, which were meant for bge-m3, where the settings have none."""
+    grades = settings.score.grades.get(name, GradeSettings())
+    return Thresholds(grades.good, grades.excellent)
+
+
+def _refuse_blank(what: str, text: str) -> None:
+    if not text.strip():
+        raise EmbedsyncError(f"the {what} is blank", fix="give a text")
