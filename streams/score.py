@@ -5,13 +5,15 @@ Both sides are embedded as documents: an answer is no query, and some models emb
 Hazard: a stored answer that is wrong is a reference too, unless `score.where` leaves it out.
 """
 
+from collections.abc import Sequence
+
 from psycopg2 import sql
 
 from connectors.models import open_model
 from connectors.ports import Embedder
 from schemas.errors import EmbedsyncError
 from schemas.score import Score, Thresholds
-from schemas.search import SearchRequest
+from schemas.search import Hit, SearchRequest
 from schemas.sections import GradeSettings
 from schemas.settings import Settings
 from streams.search import Search
@@ -50,17 +52,35 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
         EmbedsyncError: the answer is blank; `score.table` is not configured; the question has no answer with a vector.
         ConfigurationError: the table has no such column.
     """
+    request, only = stored_request(settings, answer, question)
+    hits, model = searching.like(request, only)
+    return by_hits(settings, hits, model, question)
+
+
+def stored_request(settings: Settings, answer: str, question: str) -> tuple[SearchRequest, sql.Composable]:
+    """What `against_stored` asks the database for: the nearest stored answer, and that it is of this question.
+
+    Raises:
+        EmbedsyncError: the answer is blank.
+    """
     _refuse_blank("answer", answer)
     wanted = settings.score
     # The value goes in as a literal without a type, so that Postgres reads it as the column's.
     column = sql.Identifier(wanted.question.replace("%", "%%"))
     only = sql.SQL("{} = {}").format(column, sql.Literal(question.replace("%", "%%")))
-    request = SearchRequest(answer, (wanted.table,), limit=1, where=wanted.where, exact=True)
-    hits, model = searching.like(request, only)
+    return SearchRequest(answer, (wanted.table,), limit=1, where=wanted.where, exact=True), only
+
+
+def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: str) -> Score:
+    """The score by the nearest stored answer, which this model embedded.
+
+    Raises:
+        EmbedsyncError: there is none.
+    """
     if not hits:
-        among = f" with {wanted.where}" if wanted.where else ""
+        among = f" with {settings.score.where}" if settings.score.where else ""
         raise EmbedsyncError(
-            f"{wanted.table} has no answer{among} to question {question} that has a vector",
+            f"{settings.score.table} has no answer{among} to question {question} that has a vector",
             fix="check the question and [score], or give --reference",
         )
     return Score(hits[0].similarity, model.model_id, thresholds(settings, model.record.name), hits[0])

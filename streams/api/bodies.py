@@ -6,21 +6,32 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
 from schemas.search import MOST_HITS, SearchRequest
 
-Text = Annotated[str, Field(min_length=1, pattern=r"\S", description="not blank")]
+# Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.
+_NOT_BLANK = r"[^\s\u001c-\u001f\u0085\ufeff]"
+Text = Annotated[str, Field(min_length=1, pattern=_NOT_BLANK, description="not blank")]
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is an integer. Strict validation refuses what is none, as `true`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1, le=MOST_HITS), BeforeValidator(_whole)]
 TableText = Annotated[
     str, Field(pattern=r"^[^\x00]+$", description="schema.table, or table", examples=["public.questions"])
 ]
 
 
 class _Body(BaseModel):
-    # python-re: its \S is what str.strip leaves, and what OpenAPI tools test with.
-    model_config = ConfigDict(extra="forbid", regex_engine="python-re", hide_input_in_errors=True)
+    # strict: `true` is no number, and "5" is none either. python-re: patterns that a test can run as well.
+    model_config = ConfigDict(extra="forbid", strict=True, regex_engine="python-re", hide_input_in_errors=True)
 
 
 class EmbeddingsRequest(_Body):
@@ -33,7 +44,7 @@ class EmbeddingsRequest(_Body):
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="base64: the bytes of little-endian float32 numbers"
     )
-    dimensions: int | None = Field(None, description="only the model's own number")
+    dimensions: Whole | None = Field(None, description="only the model's own number")
     user: str | None = Field(None, description="ignored")
     input_type: Literal["document", "query"] = Field(
         "document", description="query: as a search query, which some models embed differently"
@@ -62,12 +73,10 @@ class SearchBody(_Body):
 
     query: Text = Field(description="what is looked for", examples=["파이썬 멀티스레딩"])
     tables: list[TableText] = Field([], description="only these of the configured tables; all when empty")
-    limit: int = Field(5, ge=1, le=MOST_HITS, description="most rows, over all tables")
+    limit: Count = Field(5, description="most rows, over all tables")
     min_similarity: float | None = Field(None, ge=-1, le=1, description="only rows at least this similar")
     exact: bool = Field(False, description="compare every row; use no index")
-    ef_search: int | None = Field(
-        None, ge=1, le=MOST_HITS, description="candidates that an HNSW index keeps; of no effect with `exact`"
-    )
+    ef_search: Count | None = Field(None, description="candidates that an HNSW index keeps; of no effect with `exact`")
 
     def request(self) -> SearchRequest:
         """The same as the rest of embedsync asks it; without a condition in SQL, which is never a stranger's."""
@@ -103,6 +112,34 @@ class SearchAnswer(BaseModel):
     models: list[str]
     hits: list[FoundRow]
     timings: TimingsBody
+
+
+class ScoreByReference(_Body):
+    """An answer, and a good one."""
+
+    answer: Text = Field(description="what is scored")
+    reference: Text = Field(description="a good answer")
+
+
+class ScoreByQuestion(_Body):
+    """An answer, and the question whose stored answers are its references."""
+
+    answer: Text = Field(description="what is scored")
+    question: Whole | Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] = Field(
+        description="the question's key, as the column score.question has it", examples=[1]
+    )
+
+
+class ScoreAnswer(BaseModel):
+    """Cosine similarity, the same times 100, and the grade by the model's thresholds."""
+
+    similarity: float
+    score: float
+    grade: str
+    message: str
+    model: str
+    thresholds: dict[str, float]
+    reference: FoundRow | None
 
 
 class Usage(BaseModel):

@@ -7,31 +7,46 @@ the one before it stays in memory, for queries that are under way and for a roll
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TypeVar
 
 import structlog
+from psycopg2 import sql
 
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres.search import ModelMoved, nearest
+from connectors.postgres.search import ModelMoved, check_where, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.score import Score
 from schemas.search import Hit, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams import embedders
+from streams import score as scoring
 from streams import targets as target_rules
 from streams.api.batcher import Batcher
-from streams.api.bodies import EmbeddingsRequest, FoundRow, SearchAnswer, SearchBody, TimingsBody, render_embeddings
+from streams.api.bodies import (
+    EmbeddingsRequest,
+    FoundRow,
+    ScoreByQuestion,
+    ScoreByReference,
+    SearchAnswer,
+    SearchBody,
+    TimingsBody,
+    render_embeddings,
+)
 from streams.api.database import Database
 from streams.api.problems import Problem
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _PROBE_SECONDS = 5.0
 _ATTEMPTS = 5
@@ -137,21 +152,60 @@ class Engine:
         """The nearest rows, in a transaction that has looked which model the column holds.
 
         Raises:
-            Problem: a table is not served, or the columns change their model again and again.
+            Problem: a table is not served.
         """
-        started, stale, request = self._clock.monotonic(), None, body.request()
-        for _ in range(_ATTEMPTS):
-            stale = served = await self.served(stale)
+        started, request = self._clock.monotonic(), body.request()
+
+        async def look(served: Served) -> SearchAnswer:
             targets = _chosen(served.targets, request.tables)
             queries = await self._queries(served, {target.model for target in targets}, request.text)
             embedded = self._clock.monotonic()
-            try:
-                hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
-            except ModelMoved:
-                continue
+            hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
             done = self._clock.monotonic()
             timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
             return _answer(targets, hits, timings)
+
+        return await self._steady(look)
+
+    async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
+        """What an answer is worth; both sides are embedded as documents (streams/score.py).
+
+        Raises:
+            Problem: the question has no stored answer with a vector, or the answers' table is not served.
+        """
+        if isinstance(body, ScoreByReference):
+            first, second = await self.batcher.encode(self._own, [body.answer, body.reference], query=False)
+            graded = scoring.thresholds(self._settings, self._own.record.name)
+            return Score(float(first @ second), self._own.model_id, graded)
+        question = str(body.question)
+        request, only = scoring.stored_request(self._settings, body.answer, question)
+
+        async def look(served: Served) -> Score:
+            target = _chosen(served.targets, request.tables)[0]
+            model = served.models[target.model]
+            (vector,) = await self.batcher.encode(model, [request.text], query=False)
+            try:
+                hits = await self._database.run(
+                    partial(_like, target=target, vector=vector, request=request, only=only)
+                )
+            except PoisonEvent as error:
+                raise Problem(404, "no question can have this key", "check the question") from error
+            try:
+                return scoring.by_hits(self._settings, hits, model, question)
+            except EmbedsyncError as error:  # there is none
+                raise Problem(404, error.message, error.fix) from error
+
+        return await self._steady(look)
+
+    async def _steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
+        """What a look finds, once no migration comes in between."""
+        stale = None
+        for _ in range(_ATTEMPTS):
+            stale = served = await self.served(stale)
+            try:
+                return await look(served)
+            except ModelMoved:
+                continue
         raise Problem(503, "the columns changed their model again and again", "try again")
 
     async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
@@ -201,6 +255,13 @@ def _nearest(
 ) -> list[Hit]:
     hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], request)]
     return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
+
+
+def _like(
+    session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: sql.Composable
+) -> list[Hit]:
+    check_where(session, target, request)
+    return nearest(session, target, vector, request, only=only)
 
 
 def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchAnswer:

@@ -12,7 +12,16 @@ from starlette.exceptions import HTTPException
 from schemas.errors import EmbedsyncError
 from schemas.sections import ServeSettings
 from streams.api import problems
-from streams.api.bodies import EmbeddingsRequest, EmbeddingsResponse, Health, SearchAnswer, SearchBody
+from streams.api.bodies import (
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    Health,
+    ScoreAnswer,
+    ScoreByQuestion,
+    ScoreByReference,
+    SearchAnswer,
+    SearchBody,
+)
 from streams.api.engine import Engine
 from streams.api.problems import Problem
 
@@ -32,6 +41,7 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(paths.readyz)
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
     work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
+    work.post("/v1/score", summary="What an answer is worth", responses=problems.documented("/v1/score"))(paths.score)
     work.post(
         problems.OPENAI_PATH,
         summary="Vectors of texts, in OpenAI's form",
@@ -71,6 +81,10 @@ class Paths:
     async def search(self, body: SearchBody) -> SearchAnswer:
         """Rows whose text is nearest in meaning, by cosine similarity, among those that the wanted model embedded."""
         return await self._engine.search(body)
+
+    async def score(self, body: ScoreByReference | ScoreByQuestion) -> ScoreAnswer:
+        """By a reference answer, or by the nearest stored answer of a question (settings `[score]`)."""
+        return ScoreAnswer.model_validate((await self._engine.score(body)).to_json())
 
     async def embeddings(self, request: EmbeddingsRequest) -> Response:
         """Texts that arrive together share a pass through the model.

@@ -36,7 +36,8 @@ ROWS = ("파이썬의 GIL은 무엇인가요?", "트랜잭션 격리 수준을 �
 @pytest.fixture(scope="module")
 def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """Three questions with true vectors; no worker runs."""
-    with workplaces.workplace(stack, tmp_path_factory.mktemp("serve")) as made:
+    score = {"table": "public.questions", "question": "id"}  # each question is its own stored answer
+    with workplaces.workplace(stack, tmp_path_factory.mktemp("serve"), score=score) as made:
         made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
         made.embedsync("init")
@@ -110,6 +111,27 @@ def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> No
     assert "Uvicorn" not in server.log()
 
 
+def test_an_answer_is_scored_by_a_reference_or_by_what_is_stored(server: Server) -> None:
+    """The similarity is that of the two texts' vectors; a question's answers are found by its key, and only they."""
+    answer, reference = "GIL은 파이썬의 락입니다", ROWS[0]
+    first, second = stored(server.place, [answer, reference])
+    expected = pytest.approx(float(first @ second), abs=1e-5)
+    given = server.client.post("/v1/score", json={"answer": answer, "reference": reference}).json()
+    assert given["similarity"] == expected
+    assert given["score"] == pytest.approx(100 * given["similarity"])
+    assert given["reference"] is None
+    for question in (1, "1"):
+        found = server.client.post("/v1/score", json={"answer": answer, "question": question}).json()
+        assert found["similarity"] == expected
+        assert (found["grade"], found["message"]) == (given["grade"], given["message"])
+        assert found["reference"]["text"] == reference
+    assert server.client.post("/v1/score", json={"answer": ROWS[0], "question": 2}).json()["score"] < 90
+    for status, wrong in ((404, {"question": 99}), (404, {"question": "x"}), (404, {"question": 10**30}), (422, {})):
+        refused = server.client.post("/v1/score", json={"answer": answer, **wrong})
+        assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
+        assert answer not in refused.text
+
+
 def test_metrics_tell_time_by_stage_similarity_empty_and_stale(server: Server) -> None:
     """After a search that found a stale row and one that found nothing, the figures of both are there."""
     place = server.place
@@ -171,7 +193,7 @@ def test_the_openapi_page_is_there(server: Server) -> None:
     """`/docs` and `/openapi.json` describe every path."""
     assert server.client.get("/docs").status_code == 200
     paths = server.client.get("/openapi.json").json()["paths"]
-    assert {"/v1/search", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
@@ -199,7 +221,7 @@ def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMo
 
         ask()
         asked.append(operation.path)
-    assert {"/v1/search", "/v1/embeddings"} <= set(asked)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings"} <= set(asked)
 
 
 def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
