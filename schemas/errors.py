@@ -3,6 +3,7 @@
     EmbedsyncError                  exit 1
     ├── ConfigurationError          stop: restarting will not help                       exit 78
     │   ├── TargetMismatch          column, settings, model and target row disagree
+    │   │   └── WrongLength         ... in the number of dimensions
     │   └── ModelUnavailable        the weights are not here
     ├── TransientError              retry in place with back-off; a worker then exits 70
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
@@ -63,6 +64,10 @@ class ConfigurationError(EmbedsyncError):
 
 class TargetMismatch(ConfigurationError):
     """The vector column, the settings, the model and the target row do not agree."""
+
+
+class WrongLength(TargetMismatch):
+    """A vector has another number of dimensions than its column or its like."""
 
 
 class ModelUnavailable(ConfigurationError):

@@ -35,7 +35,8 @@ _ATTEMPTS = 5
 """A migration swaps once or twice in its life."""
 
 _COVERAGE_BYTES = 4 * 2**20
-"""A larger table is sampled for its coverage. It is seen by whoever waits for the hits."""
+"""A larger table is sampled for its coverage, while somebody waits for the hits. Of 500,000 rows (277 MiB) this took
+0.12 s on two busy cores, counting them all 2 to 6 s."""
 _COVERAGE_SECONDS = 60.0
 """How long what was seen of the coverage holds."""
 

@@ -11,7 +11,7 @@ from pgvector import Vector as PgVector
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import enumeration, queries
+from connectors.postgres import enumeration, lengths, queries
 from connectors.postgres.session import Session
 from schemas.document import Vector
 from schemas.errors import TransientError
@@ -55,12 +55,13 @@ def nearest(
 
     Raises:
         ModelMoved: a migration has given the column's name to vectors of another model.
+        WrongLength: the column holds vectors of another length.
     """
     conditions = [only] if only else []
     conditions += [enumeration.condition(request.where)] if request.where else []
     condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
     parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
-    with session.transaction() as cursor:
+    with lengths.explained(session, target), session.transaction() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         hold(cursor, target)
         cursor.execute(queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit})

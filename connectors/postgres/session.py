@@ -21,8 +21,8 @@ from schemas.errors import (
     EmbedsyncError,
     PoisonEvent,
     TableLocked,
-    TargetMismatch,
     TransientError,
+    WrongLength,
 )
 from schemas.masking import mask_dsn
 
@@ -205,8 +205,10 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
-    if "dimensions" in what and code in ("22000", errorcodes.DATA_EXCEPTION):
-        return TargetMismatch(f"the vector column has another length ({what})", fix="embedsync init")
+    if is_wrong_length(error):
+        return WrongLength(
+            f"a vector has another length than it should ({what})", fix="embedsync doctor names the column"
+        )
     if code == errorcodes.LOCK_NOT_AVAILABLE:
         return TableLocked(f"Postgres did not get a lock in time ({what})")
     if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
@@ -218,6 +220,11 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     if isinstance(error, psycopg2.DataError):
         return PoisonEvent(f"a value does not fit its column ({what})")
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def is_wrong_length(error: psycopg2.Error) -> bool:
+    """Whether pgvector refuses a vector for its length: the column's or the other vector's is another."""
+    return error.pgcode == errorcodes.DATA_EXCEPTION and "dimensions" in str(error)
 
 
 def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:

@@ -20,7 +20,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, queries, table_refusals
+from connectors.postgres import copy, lengths, queries, table_refusals
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
@@ -84,7 +84,7 @@ class PostgresStore:
             left = [update for update in updates if update.key not in deferred]
             outcome = dict.fromkeys(deferred, Written.LOCKED)
             try:
-                with self._session.transaction() as cursor:
+                with lengths.explained(self._session, target), self._session.transaction() as cursor:
                     written, also_refused = self._write(cursor, target, left) if left else ({}, [])
                     outcome |= written
                     locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred

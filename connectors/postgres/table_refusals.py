@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2 import errorcodes, errors
 from psycopg2.extensions import cursor as Cursor
 
+from connectors.postgres.session import is_wrong_length
 from schemas.errors import EmbedsyncError
 
 _ROW_CLASSES = {"21", "22", "23", "38", "39", "44", "54", "P0"}
@@ -93,5 +94,4 @@ def _halve(
 
 def _is_about_a_row(error: psycopg2.Error) -> bool:
     # A vector of the wrong length is a DataException too, but about the column.
-    wrong_length = "dimensions" in str(error) and error.pgcode == errorcodes.DATA_EXCEPTION
-    return is_lock(error) or ((error.pgcode or "")[:2] in _ROW_CLASSES and not wrong_length)
+    return is_lock(error) or ((error.pgcode or "")[:2] in _ROW_CLASSES and not is_wrong_length(error))

@@ -5,15 +5,21 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium import Connect
+from connectors.postgres.session import Session
+from connectors.postgres.store import PostgresStore
+from schemas.document import Update
+from schemas.errors import WrongLength
 from schemas.finding import Finding, Level
-from streams import doctor
+from streams import doctor, targets
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup
+from tests.support.vectors import embed_all
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
@@ -102,12 +108,15 @@ def test_a_mismatch_of_dimensions_is_diagnosed(ready: Workplace) -> None:
     place = ready
     place.with_settings(model={"dimensions": 128})
     line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
-    assert line.sentence == "declared vector(64), rows hold no vector yet, lexical makes 128"
-    assert line.fix == 'ALTER TABLE public.questions ALTER COLUMN "embedding" TYPE vector(128); then embedsync init'
+    assert line.sentence == (
+        "declared vector(64), rows hold no vector yet, the database wants 64 (lexical), lexical makes 128"
+    )
+    assert line.fix == (
+        "set [model] to lexical with 64 dimensions again, then embedsync migrate start --model lexical --dimensions 128"
+    )
     place.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0, ARRAY[64])::vector)")
     line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
     assert "rows hold 64," in line.sentence
-    assert "USING NULL, which drops all vectors at once" in str(line.fix)
     wanted = next(f for f in troubles(place) if f.check == "model")
     assert "another one than the database wants" in wanted.sentence
 
@@ -156,3 +165,56 @@ def test_a_service_that_is_away_hides_no_other(ready: Workplace) -> None:
     assert found["table public.questions"] is found["slot"] is Level.UNKNOWN
     assert found[f"configuration of {place.settings.connector}"] is Level.UNKNOWN
     assert "Kafka" not in found
+
+
+def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
+    """Valid; not by cosine distance, with the command that makes one; being built, while CREATE INDEX runs."""
+    place = ready
+    check = "index on public.questions.embedding"
+
+    def seen() -> Finding:
+        return next(f for f in doctor.examine(place.settings, SystemClock()) if f.check == check)
+
+    assert seen().sentence.startswith("missing, which does for so few rows")
+    place.execute("CREATE INDEX far ON questions USING hnsw (embedding vector_l2_ops)")
+    assert seen().sentence.startswith("far is not by cosine distance")
+    assert seen().fix == 'CREATE INDEX CONCURRENTLY ON public.questions USING hnsw ("embedding" vector_cosine_ops)'
+    place.execute("DROP INDEX far")
+    place.execute("CREATE INDEX near ON questions USING hnsw (embedding vector_cosine_ops)")
+    assert (seen().level, seen().sentence) == (Level.OK, "near is valid")
+    place.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'near'::regclass")
+    session = Session(place.settings.postgres.dsn, role="builder")
+    with session.transaction() as cursor:
+        cursor.execute("LOCK TABLE questions IN SHARE UPDATE EXCLUSIVE MODE")  # as CREATE INDEX CONCURRENTLY does
+        assert seen().sentence == "near is being built: no search uses it yet"
+    session.close()
+    assert "near is INVALID" in seen().sentence
+
+
+def test_every_error_about_lengths_is_that_sentence(ready: Workplace) -> None:
+    """A search, a worker's write and a vector typed by hand, met in a column that somebody altered."""
+    place = ready
+    place.execute("INSERT INTO questions (question) VALUES ('a'), ('b')")
+    embed_all(place)
+    place.execute("ALTER TABLE questions ALTER embedding TYPE vector")
+    place.execute("UPDATE questions SET embedding = array_fill(1, ARRAY[32])::vector WHERE id = 1")
+    said = place.embedsync("search", "a", "--exact", check=False)
+    assert said.returncode == 78
+    assert "public.questions.embedding is declared vector, rows hold 32 and 64, the database wants 64" in said.stderr
+    assert "embedsync replay run --only stale, then embedsync verify --repair" in " ".join(said.stderr.split())
+    line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
+    assert line.sentence == "declared vector, rows hold 32 and 64, lexical makes 64"
+    (target,) = targets.resolve(place.settings, place.session)
+    place.execute("ALTER TABLE questions ALTER embedding TYPE vector(32) USING NULL")
+    store = PostgresStore(place.settings.postgres, role="test")
+    (document,) = store.read(target, [("1",)]).documents
+    vector = np.full(64, 0.125, np.float32)
+    with pytest.raises(WrongLength, match=r"declared vector\(32\), rows hold no vector yet, the database wants 64"):
+        store.write(target, [Update(document.key, document.hash, vector)])
+    store.close()
+    for statement in (
+        "UPDATE questions SET embedding = '[1,2]'",
+        "SELECT '[1,2]'::vector <=> '[1]'::vector",
+    ):
+        with pytest.raises(WrongLength, match="embedsync doctor names the column"):
+            place.execute(statement)

@@ -47,7 +47,7 @@ WRONG: list[tuple[str, tuple[str, ...], str]] = [
     ),
     (
         f"ALTER TABLE questions ALTER embedding TYPE vector(32) USING NULL; {EDIT}",
-        ("another length", "32", "64"),
+        ("public.questions.embedding is declared vector(32)", "wants 64 (lexical)", "TYPE vector(64)"),
         "ALTER TABLE questions ALTER embedding TYPE vector(64) USING NULL",
     ),
     (

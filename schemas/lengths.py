@@ -1,0 +1,88 @@
+"""Lengths of vectors: what a column is declared to hold, what it holds, what is wanted and made; and what comes next.
+
+Hazard: a command that is proposed here may drop vectors. It says so, and never stands alone where a migration would
+keep them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """The numbers of dimensions that meet in one vector column.
+
+    Attributes:
+        table: schema.table.
+        column: its vector column.
+        declared: N of vector(N); None where it is declared without.
+        held: different lengths among a thousand of its vectors.
+        wanted: what the database wants; None before `embedsync init`.
+        wanted_model: name of the model that it wants.
+        made: what the settings' model makes; None where that is not known or does not matter.
+        made_model: its name.
+        migrating: whether a migration of this column is under way; the database alone says then what is wanted.
+    """
+
+    table: str
+    column: str
+    declared: int | None
+    held: tuple[int, ...]
+    wanted: int | None
+    wanted_model: str | None
+    made: int | None
+    made_model: str | None
+    migrating: bool = False
+
+    @property
+    def due(self) -> int | None:
+        """The length that the column should have now."""
+        return self.made if self.wanted is None else self.wanted
+
+    @property
+    def sentence(self) -> str:
+        """What is what."""
+        parts = [
+            "declared vector" if self.declared is None else f"declared vector({self.declared})",
+            f"rows hold {' and '.join(f'{length:,}' for length in self.held) or 'no vector yet'}",
+        ]
+        if self.wanted is not None and (self.wanted != self.made or self.migrating):
+            parts.append(f"the database wants {self.wanted} ({self.wanted_model})")
+        if self.made is not None and not self.migrating:
+            parts.append(f"{self.made_model} makes {self.made}")
+        return ", ".join(parts)
+
+    @property
+    def fix(self) -> str | None:
+        """The command that comes next; None where all agree."""
+        if self.due is None or (self._fits and all(length == self.due for length in self.held) and not self._moves):
+            return None
+        if self.migrating:
+            return "embedsync migrate status, which names the next step"
+        if not self._fits:
+            return self._alter(self.due)
+        if self._moves:
+            return (
+                f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then "
+                f"embedsync migrate start --model {self.made_model} --dimensions {self.made}"
+            )
+        if self.wanted is None:
+            return "embedsync init, then embedsync replay run"
+        return "embedsync replay run --only stale, then embedsync verify --repair"
+
+    @property
+    def _fits(self) -> bool:
+        return self.declared in (None, self.due)
+
+    @property
+    def _moves(self) -> bool:
+        """Whether the settings name a model of another length than the database wants."""
+        return not self.migrating and None not in (self.wanted, self.made) and self.wanted != self.made
+
+    def _alter(self, length: int) -> str:
+        change = f'ALTER TABLE {self.table} ALTER COLUMN "{self.column}" TYPE vector({length})'
+        if not self.held:
+            return f"{change}; then embedsync {'init' if self.wanted is None else 'replay run'}"
+        change += " USING NULL, which drops all vectors at once"
+        if self.wanted is None:
+            return f"name a model that fits in [model]; or {change}, then embedsync init and embedsync replay run"
+        return f"{change}, then embedsync replay run"
