@@ -110,6 +110,8 @@ def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: M
         assert not any(shared(query, questions[key]) for key in relevant)
         found += bool(set(best(place, embedder, query, 3)) & set(relevant))
     assert found >= 8
+    # The guide's own search, as a person types it.
+    assert 1 in top(place, "파이썬 멀티스레딩 제약사항")
 
 
 def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
