@@ -214,7 +214,9 @@ def test_the_command(shared: Workplace) -> None:
     assert shown.stderr.startswith("lexical stand-in")
     shared.execute("UPDATE questions SET embedding_hash = NULL WHERE id = 7")
     try:
-        said = shared.embedsync("search", QUERY, "-n", "1", "-t", "questions", "--where", "views = 7", "-o", "json")
+        said = shared.embedsync(
+            "search", QUERY, "-n", "1", "-t", "questions", "--where", "views = 7", "--exact", "-o", "json"
+        )
     finally:
         shared.execute("UPDATE questions SET embedding_hash = sha256(convert_to(question, 'UTF8'))")
     report = json.loads(said.stdout)
