@@ -146,7 +146,10 @@ def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
     assert any("starts after the place where the connector stopped" in sentence for sentence in said)
     assert any("the last one is 3,6" in sentence for sentence in said)
     connect.delete(name)
-    assert any("is not known to Kafka Connect" in f.sentence for f in troubles(place))
+    until(
+        lambda: any("is not known to Kafka Connect" in f.sentence for f in troubles(place)),
+        what="Connect to forget the connector",
+    )
     connect.close()
 
 
