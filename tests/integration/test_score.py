@@ -28,7 +28,7 @@ ANSWERS = """
         ('50% x', 'percent', 90),
         ('19', NULL, 90)
 """
-FOUND_BY = {"table": "answers", "question": "of%"}
+FOUND_BY = {"table": "answers", "question": "of%", "where": "true"}
 
 
 @pytest.fixture

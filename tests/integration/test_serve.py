@@ -36,7 +36,7 @@ ROWS = ("파이썬의 GIL은 무엇인가요?", "트랜잭션 격리 수준을 �
 @pytest.fixture(scope="module")
 def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """Three questions with true vectors; no worker runs."""
-    score = {"table": "public.questions", "question": "id"}  # each question is its own stored answer
+    score = {"table": "public.questions", "question": "id", "where": "true"}  # each question is its own stored answer
     with workplaces.workplace(stack, tmp_path_factory.mktemp("serve"), score=score) as made:
         made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
