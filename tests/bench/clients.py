@@ -84,7 +84,7 @@ class _Client(threading.Thread, ABC):
                     continue
                 self.once()
                 due = max(due + 1 / PER_SECOND, time.monotonic())
-                time.sleep(due - time.monotonic() if due > time.monotonic() else 0)  # the pace of the load
+                self._over.wait(max(0.0, due - time.monotonic()))  # the pace of the load
         except BaseException as error:
             self.failure = error
             raise
