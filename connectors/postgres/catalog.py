@@ -91,7 +91,7 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     if declared not in (dimensions, -1):
         raise TargetMismatch(
             f"column {table.name}.{table.column} is vector({declared}), the model makes {dimensions} dimensions",
-            fix="embedsync doctor, which names the next command",
+            fix="embedsync doctor, which names the next command; or set model.dimensions to what the column holds",
         )
     return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
 
