@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from streams import logs
 from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
+from streams.niceness import step_back
 from streams.watchdog import Farewell, Pulse, Watchdog
 
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ def _start(settings: Settings, role: Role) -> Lane:
     if role == "live":
         lane.embedders.load()
     else:
-        os.nice(settings.replay.nice)
+        step_back(settings.replay.nice)
     log.info("worker ready", model=", ".join(lane.embedders.ids), tables=[target.name for target in lane.targets])
     return lane
 

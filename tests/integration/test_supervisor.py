@@ -28,11 +28,15 @@ def ready_times(place: Workplace, times: int) -> bool:
 
 
 def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace) -> None:
-    """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all, exit 0, no process left."""
+    """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all, exit 0, no process left.
+
+    Meanwhile the replay worker stands back: its nice value is the higher one.
+    """
     place = ready
     supervisor = place.start("worker", log="supervisor")
     until(lambda: ready_times(place, 2), timeout=60, what="both roles")
     first = pids(place)
+    assert psutil.Process(first["replay"]).nice() > psutil.Process(first["live"]).nice()
     psutil.Process(first["live"]).send_signal(signal.SIGKILL)
     until(lambda: pids(place)["live"] != first["live"], what="a new live worker")
     until(lambda: ready_times(place, 3), timeout=60, what="the new worker to be ready")

@@ -111,11 +111,15 @@ class Workplace:
         return done
 
     def start(self, *arguments: str, log: str = "worker") -> "subprocess.Popen[bytes]":
-        """Start the command line in the background; it is killed when the test ends. Output goes to `<log>.log`."""
+        """Start the command line in the background; it is killed when the test ends. Output goes to `<log>.log`.
+
+        In a session of its own, as the supervisor and systemd start a worker: the kernel shares cores among sessions.
+        """
         with (self.directory / f"{log}.log").open("ab") as output:
             process = subprocess.Popen(
-                self.command(*arguments), cwd=self.directory, env=self.environment(), stdout=output, stderr=output
-            )
+                self.command(*arguments), cwd=self.directory, env=self.environment(), stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
         self.processes.append(process)
         return process
 
