@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from connectors.models import open_model
+from connectors.models import describe_model, open_model
 from connectors.ports import Clock, Embedder
 from connectors.postgres import catalog, migration, queries, schema, server, statement
 from connectors.postgres.session import Session
@@ -63,16 +63,18 @@ class Migrate:
             freeze_old: leave the old vectors as they are from now on.
 
         Raises:
-            EmbedsyncError: another migration is under way, or the model is the one that is wanted already.
+            EmbedsyncError: another migration is under way, the model is the one that is wanted already, or the settings
+                do not name the one to move from.
         """
-        embedder = open_model(model)
+        embedder, present = open_model(model), describe_model(self._settings.model).model_id
         with self._alone():
             for step in schema.migrations(self._session):
                 self._run(step)
             served = target_rules.served(self._settings, self._session)
             under_way = {(m.table, m.column): m for m in self.open()}
             for target in served:
-                self._check_start(target, under_way.get((target.table, target.column)), embedder, offline=offline)
+                made = under_way.get((target.table, target.column))
+                self._check_start(target, made, embedder, present, offline=offline)
             for step in schema.model_record(self._session, embedder.record):
                 self._run(step)
             for target in served:
@@ -141,12 +143,20 @@ class Migrate:
         mine = {(table.table, table.column) for table in self._settings.tables}
         return [made for made in migration.read(self._session) if (made.table, made.column) in mine]
 
-    def _check_start(self, target: Target, made: ColumnMigration | None, embedder: Embedder, *, offline: bool) -> None:
+    def _check_start(
+        self, target: Target, made: ColumnMigration | None, embedder: Embedder, present: str | None, *, offline: bool
+    ) -> None:
         if made is None:
             if target.model == embedder.model_id:
                 raise EmbedsyncError(
                     f"{target.name} wants {target.model} already",
                     fix="name another model, or run `embedsync replay run`",
+                )
+            # What [model] says is kept for those who open the old model from now on; None: its files are not here.
+            if present not in (None, target.model):
+                raise EmbedsyncError(
+                    f"{target.name} holds vectors of {target.model}, but [model] names {present}",
+                    fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one",
                 )
             return
         if (made.to_model, made.offline) != (embedder.model_id, offline) or made.state is not State.STARTED:

@@ -99,6 +99,15 @@ def refused(place: Workplace, *arguments: str) -> str:
     return done.stderr
 
 
+@contextmanager
+def settings_of_the_new_model(place: Workplace) -> Iterator[None]:
+    """Settings that name the new model too early."""
+    before = place.settings.model.dimensions
+    place.with_settings(model={"dimensions": 96})
+    yield
+    place.with_settings(model={"dimensions": before})
+
+
 def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
     """From start to finish, with a way back: searches find the right row at every moment, edits reach both columns."""
     with readers(served) as wrong:
@@ -106,6 +115,8 @@ def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
         assert [t["indexes"] for t in planned["tables"]] == [["nearest"]]
         assert "there is no migration to swap" in refused(served, "swap")
 
+        with settings_of_the_new_model(served):
+            assert "set [model] back" in refused(served, "start", "-m", "lexical", "-d", "128")
         served.embedsync("migrate", "start", *TO)
         served.embedsync("migrate", "start", *TO)  # again: nothing to do
         assert "200 rows" in refused(served, "swap")
