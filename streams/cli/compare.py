@@ -52,10 +52,11 @@ def compare(
     Quality is that of exact search: recall@k, MRR and nDCG@10 with 95 % bootstrap intervals, and B - A paired by query.
     Cost is measured with each model in a process of its own, in turns: latency, texts per second, memory, bytes.
 
-    Examples:
-      embedsync compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
-      embedsync compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
-      embedsync compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
+    For example:
+
+        embedsync compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
+        embedsync compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
+        embedsync compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
     measures.require("ir_measures")

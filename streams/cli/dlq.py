@@ -54,10 +54,11 @@ def list_(
     With -o json one array of objects: id, kind (event, row), table, column, key (array of strings, rows only), reason,
     error, stage, attempts, first_at, last_at, size_bytes (events only), state (open, redriven, purged), outcome.
 
-    Examples:
-      embedsync dlq list
-      embedsync dlq list --kind event --reason "not JSON" --newer-than 2h
-      embedsync dlq list -o json | jq -r '.[].id'
+    For example:
+
+        embedsync dlq list
+        embedsync dlq list --kind event --reason "not JSON" --newer-than 2h
+        embedsync dlq list -o json | jq -r '.[].id'
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
     entries = _letters(ctx.obj()).entries(selection, handled=handled)
@@ -119,10 +120,11 @@ def redrive(
     dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven.
     With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again.
 
-    Examples:
-      embedsync dlq redrive embedsync.public.questions/3/1234
-      embedsync dlq redrive --table public.questions --dry-run
-      embedsync dlq redrive --all --wait 5m
+    For example:
+
+        embedsync dlq redrive embedsync.public.questions/3/1234
+        embedsync dlq redrive --table public.questions --dry-run
+        embedsync dlq redrive --all --wait 5m
     """
     settings = ctx.obj()
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)

@@ -21,7 +21,10 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     Exit code: 0 without a problem (warnings do not count), 1 with one.
 
-    Examples: `embedsync doctor`, `embedsync doctor -o json`
+    For example:
+
+        embedsync doctor
+        embedsync doctor -o json
     """
     try:
         findings = doctors.examine(ctx.obj(), SystemClock())

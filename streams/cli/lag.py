@@ -105,7 +105,11 @@ def lag(
     Exit code: 0 when Kafka answered, 1 when not (slot and connector are shown all the same). With --check: 0 OK,
     1 WARNING, 2 CRITICAL (also when Kafka, Postgres or Connect does not answer), 3 UNKNOWN.
 
-    Examples: `embedsync lag -w`, `embedsync lag -o json`, `embedsync lag --check --warn 30s --crit 5m`
+    For example:
+
+        embedsync lag -w
+        embedsync lag -o json
+        embedsync lag --check --warn 30s --crit 5m
     """
     if check and watch is not None:
         raise typer.BadParameter("--check looks once: leave --watch out")

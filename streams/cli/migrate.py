@@ -54,7 +54,9 @@ def plan(
 ) -> None:
     """Say what a migration would take: locks, time, disk. Changes nothing.
 
-    Example: embedsync migrate plan --model BAAI/bge-m3 --dimensions 1024
+    For example:
+
+        embedsync migrate plan --model BAAI/bge-m3 --dimensions 1024
     """
     settings: Settings = ctx.obj()
     embedder = open_model(_model(settings, model, dimensions, revision))

@@ -50,7 +50,10 @@ def pull(
 
     --bf16 helps where model.dtype is bfloat16 (on a GPU that is the default) or model.low_memory is set.
 
-    Examples: embedsync model pull; embedsync model pull intfloat/multilingual-e5-large --revision main
+    For example:
+
+        embedsync model pull
+        embedsync model pull intfloat/multilingual-e5-large --revision main
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
@@ -83,7 +86,10 @@ def info(
     With --known also every model that was ever wanted in this database, by the id that stands beside each vector, and
     the vector columns that want it now.
 
-    Examples: embedsync model info; embedsync model info multilingual-e5-small -o json
+    For example:
+
+        embedsync model info
+        embedsync model info multilingual-e5-small -o json
     """
     settings = _settings(ctx)
     wanted = named(settings.model, name or settings.model.name, revision)
@@ -111,7 +117,10 @@ def check(
     Wrong are: another number of dimensions, a length that is not 1, numbers that are not finite, one vector for
     different texts, another vector for a text alone than among others. Peak memory is measured, libraries included.
 
-    Examples: embedsync model check; EMBEDSYNC_MODEL__LOW_MEMORY=true embedsync model check
+    For example:
+
+        embedsync model check
+        EMBEDSYNC_MODEL__LOW_MEMORY=true embedsync model check
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)

@@ -68,10 +68,11 @@ def plan(
     Rows, those that are current already, those to embed, their texts, messages, time by the rate last measured, WAL and
     disk, and the effect on live changes. What is not known is `-`.
 
-    Examples:
-      embedsync replay plan
-      embedsync replay plan --only all --force -t public.questions --exact
-      embedsync replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
+    For example:
+
+        embedsync replay plan
+        embedsync replay plan --only all --force -t public.questions --exact
+        embedsync replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
     """
     settings = ctx.obj()
     request = Request(_only(only), where, _time(since), force, rate=_rate(rate), chunk_size=chunk)
@@ -113,12 +114,13 @@ def run(
 
     Exit code 0 only if afterwards every row of the run is current or blank.
 
-    Examples:
-      embedsync replay run                       fill what is missing or stale
-      embedsync replay run --only all --force -t public.questions --rate 200/s --detach
-      embedsync replay run --where "lang = 'ko'" --max-live-lag 30s
-      psql -Atc "SELECT id FROM questions WHERE ..." | embedsync replay run -t questions --keys -
-      embedsync replay run -o json | jq .ok
+    For example:
+
+        embedsync replay run                       fill what is missing or stale
+        embedsync replay run --only all --force -t public.questions --rate 200/s --detach
+        embedsync replay run --where "lang = 'ko'" --max-live-lag 30s
+        psql -Atc "SELECT id FROM questions WHERE ..." | embedsync replay run -t questions --keys -
+        embedsync replay run -o json | jq .ok
     """
     settings = ctx.obj()
     request = Request(
@@ -169,9 +171,10 @@ def status(
 
     A run that stands still says why: `waiting: live lag 41s > 30s`.
 
-    Examples:
-      embedsync replay status
-      embedsync replay status 3f2a -o json | jq '.[0].columns[0].done'
+    For example:
+
+        embedsync replay status
+        embedsync replay status 3f2a -o json | jq '.[0].columns[0].done'
     """
     statuses = _control(ctx).statuses(run_id)
     if output is Format.JSON:
@@ -186,9 +189,10 @@ def status(
 def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
     """Stop work on a run after the micro-batches in hand. Other runs go on; rows done stay done.
 
-    Examples:
-      embedsync replay pause
-      embedsync replay pause 3f2a
+    For example:
+
+        embedsync replay pause
+        embedsync replay pause 3f2a
     """
     found = _control(ctx).pause(run_id)
     err.print(f"run {found.run} is paused: embedsync replay resume {found.run}", soft_wrap=True)
@@ -198,9 +202,10 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
 def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
     """Go on with a paused run, or enumerate and send the rest of one whose command is gone. Does not follow it.
 
-    Examples:
-      embedsync replay resume
-      embedsync replay resume 3f2a && embedsync replay status 3f2a
+    For example:
+
+        embedsync replay resume
+        embedsync replay resume 3f2a && embedsync replay status 3f2a
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="replay")
@@ -212,8 +217,9 @@ def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
 def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
     """End a run: its remaining chunks are skipped, rows already done stay done.
 
-    Examples:
-      embedsync replay cancel 3f2a
+    For example:
+
+        embedsync replay cancel 3f2a
     """
     err.print(f"run {_control(ctx).cancel(run_id).run} is cancelled", soft_wrap=True)
 
@@ -225,9 +231,10 @@ def set_(
 ) -> None:
     """Change the limits of a run while it runs; `none` lifts one.
 
-    Examples:
-      embedsync replay set rate=200/s
-      embedsync replay set 3f2a rate=none max-live-lag=30s
+    For example:
+
+        embedsync replay set rate=200/s
+        embedsync replay set 3f2a rate=none max-live-lag=30s
     """
     run_id = None if "=" in values[0] else values[0]
     limits: dict[str, float | None] = {}

@@ -64,8 +64,10 @@ def answer(
 
     Where the stored answers are, and which of them are good enough to be references, is in the section [score].
 
-    Examples: `embedsync score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."`,
-    `embedsync score "GIL은 락입니다." --question 1 --where "score >= 85" -o json`
+    For example:
+
+        embedsync score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."
+        embedsync score "GIL은 락입니다." --question 1 --where "score >= 85" -o json
     """
     if (reference is None) == (question is None):
         raise typer.BadParameter("give either --reference or --question")
@@ -97,7 +99,9 @@ def calibrate(
     other fields are ignored. At least 10 pairs of each grade and 10 different references; 100 are better.
     Changes nothing: it prints the block for embedsync.toml, and how sure it is. No database is asked.
 
-    Example: `embedsync score calibrate examples/interview/graded.jsonl --plot scores.png`
+    For example:
+
+        embedsync score calibrate examples/interview/graded.jsonl --plot scores.png
     """
     settings = ctx.obj()
     if plot is not None:

@@ -37,9 +37,11 @@ def search(
 
     Where a condition leaves an index too little, the scan goes on, and in the end every row is compared.
 
-    Examples: `embedsync search "파이썬 멀티스레딩"`,
-    `embedsync search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"`,
-    `embedsync search "GIL" --min-similarity 0.8 -o json`
+    For example:
+
+        embedsync search "파이썬 멀티스레딩"
+        embedsync search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
+        embedsync search "GIL" --min-similarity 0.8 -o json
     """
     request = SearchRequest(text, tuple(table or ()), limit, min_similarity, where, exact, ef_search)
     settings = ctx.obj()

@@ -17,7 +17,10 @@ def serve(
     POST /v1/search, /v1/score, /v1/embeddings (in OpenAI's form, for clients that exist), GET /livez, /readyz,
     /metrics; /docs describes them. Requests that arrive together share a pass through the model.
 
-    Example: EMBEDSYNC_SERVE__TOKEN=$(openssl rand -hex 32) embedsync serve --host 0.0.0.0
+    For example:
+
+        embedsync serve
+        EMBEDSYNC_SERVE__TOKEN=$(openssl rand -hex 32) embedsync serve --host 0.0.0.0
     """
     from streams import serve as server  # FastAPI takes half a second, which no other command needs
 

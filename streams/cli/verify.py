@@ -49,11 +49,12 @@ def verify(
     --repair takes the hash from untrue vectors, which stay readable, replays all that is stale, and checks again. At
     least one replay worker must run: `embedsync worker`.
 
-    Examples:
-      embedsync verify
-      embedsync verify --deep 1000 -t public.questions
-      embedsync verify --deep all --repair
-      embedsync verify -o json | jq .true
+    For example:
+
+        embedsync verify
+        embedsync verify --deep 1000 -t public.questions
+        embedsync verify --deep all --repair
+        embedsync verify -o json | jq .true
     """
     if dry_run and not repair:
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
