@@ -94,6 +94,12 @@ def freeze(session: Session, target: Target, *, frozen: bool) -> Statement:
     return Statement(f"{'freeze' if frozen else 'unfreeze'} {target.name}", render(session, body))
 
 
+def analyze(session: Session, target: Target) -> Statement:
+    """Have the planner know the new columns: it takes a column that it last saw empty for one that matches no row."""
+    table = queries.table(target.table)
+    return Statement(f"analyze {target.table}", render(session, sql.SQL("ANALYZE {}").format(table)))
+
+
 def exchange(
     session: Session,
     targets: Sequence[Target],
