@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Embedder
+from schemas.search import Hit
 from tests.bench.clients import Asked, Row
 from tests.bench.interview import TABLES
 from tests.support.workplace import Workplace
@@ -25,7 +26,10 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One search that was answered, and by which model: its name, or `either` or `neither`."""
+    """One search that was answered, and by which model: its name, or `either`, `neither` or `unknown`.
+
+    It is `unknown` when all rows found were edited meanwhile, perhaps, and so say nothing.
+    """
 
     asked: Asked
     model: str
@@ -47,18 +51,21 @@ def served(asked: Sequence[Asked], models: Mapping[str, Embedder]) -> list[Serve
         place = {text: number for number, text in enumerate(texts)}
         vectors = {name: model.encode_documents(texts) for name, model in models.items()}
         for one in block:
-            fits = [name for name in models if _fits(one, vectors[name], place)]
-            model = fits[0] if len(fits) == 1 else "either" if fits else "neither"
             hits = one.hits
+            fits = [name for name in models if _fits(one, vectors[name], place)]
+            model = fits[0] if len(fits) == 1 else "either" if fits else "neither" if _known(one) else "unknown"
             first = bool(hits) and hits[0].text == one.text and hits[0].similarity > 1 - _SAME
             found.append(Served(one, model, first))
     return found
 
 
+def _known(one: Asked) -> list[Hit]:
+    """Hits that say which model made them: a row with an odd key may have had another text when its vector was made."""
+    return [hit for hit in one.hits if int(hit.key[0]) % 2 == 0]
+
+
 def _fits(one: Asked, vectors: Vectors, place: Mapping[str, int]) -> bool:
-    # A row with an odd key may have been given another text since its vector was made.
-    known = [hit for hit in one.hits if int(hit.key[0]) % 2 == 0]
-    query = vectors[place[one.text]]
+    known, query = _known(one), vectors[place[one.text]]
     return bool(known) and all(abs(float(query @ vectors[place[hit.text]]) - hit.similarity) < _SAME for hit in known)
 
 

@@ -124,6 +124,7 @@ class Report:
             ("rows", f"{self.rows:,} questions and {self.rows:,} answers, HNSW on both"),
             ("searches that failed", f"{len(self.failed)} of {self.searches:,}"),
             ("searches with mixed models", self.models["neither"]),
+            ("searches that found edited rows alone, not judged", self.models["unknown"]),
             ("searches by a model out of turn", self.out_of_turn),
             ("searches whose own row came first", f"{self.searches - len(self.failed) - self.not_first:,}"),
             ("last answer from old vectors", _after(self.last_old, self.swapped)),

@@ -15,10 +15,13 @@ TEXTS = ["what does an index cost", "an index on a column costs writes", "what a
 MODELS = {str(n): LexicalEmbedder(ModelSettings(name="lexical", dimensions=n)) for n in (768, 1024)}
 
 
-def asked(similarities: list[float]) -> Asked:
-    """A search for the first text that found all of them, as near as this."""
+def asked(similarities: list[float], *, edited: bool = False) -> Asked:
+    """A search for the first text that found all of them, as near as this; rows with an odd key are edited."""
     found = enumerate(zip(TEXTS, similarities, strict=True))
-    hits = [Hit("public.questions", (str(2 * number),), text, near, None, None, True) for number, (text, near) in found]
+    hits = [
+        Hit("public.questions", (str(2 * number + edited),), text, near, None, None, True)
+        for number, (text, near) in found
+    ]
     return Asked("swap", 0.0, 0.1, "questions", TEXTS[0], hits)
 
 
@@ -33,6 +36,8 @@ def test_a_search_is_known_by_the_model_that_answered_it() -> None:
     old, mixed = judge.served([asked(similarities("768", "768")), asked(similarities("1024", "768"))], MODELS)
     assert (old.model, old.first) == ("768", True)
     assert (mixed.model, mixed.first) == ("neither", False)
+    (untold,) = judge.served([asked(similarities("1024", "768"), edited=True)], MODELS)
+    assert untold.model == "unknown"
 
 
 def test_figures_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
