@@ -38,7 +38,7 @@ def prepared(endpoints: Endpoints, dimensions: int = 1024, name: str = "lexical"
     """A workplace with an empty `questions` table of real width; `init` was not run."""
     with tempfile.TemporaryDirectory() as directory:
         model = {"name": name, "dimensions": dimensions}
-        with workplaces.workplace(endpoints, Path(directory), model=model) as place:
+        with workplaces.workplace(endpoints, Path(directory), model=model, replay=interview.NICE) as place:
             place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=dimensions))
             yield place
 

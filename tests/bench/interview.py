@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from schemas.sections import ReplaySettings
 from tests.support.workplace import Workplace
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "interview"
@@ -34,6 +35,8 @@ TABLES = (
     Table("questions", "question", "questions.jsonl", "category, difficulty", "파이썬\t3", (8, 16)),
     Table("answer_bank", "answer", "answers.jsonl", "question_id, score", "1\t80", (20, 40)),
 )
+NICE = {"nice": ReplaySettings().nice}
+"""The replay lane as it is by default, standing back; tests have it stand level."""
 SETTINGS = [{"name": f"public.{table.name}", "text": table.text} for table in TABLES]
 
 

@@ -40,8 +40,9 @@ def run(endpoints: Endpoints, rows: int, say: Say) -> Report:
     with TemporaryDirectory() as directory:
         # The keeper would send what it takes for missing through replay by itself, at a time of its own.
         place_of = workplaces.workplace(
-            endpoints, Path(directory), interview.SETTINGS, model=model, keeper={"reconcile_seconds": 0}
-        )
+            endpoints, Path(directory), interview.SETTINGS, model=model, keeper={"reconcile_seconds": 0},
+            replay=interview.NICE,
+        )  # fmt: skip
         with place_of as place:
             return Story(place, rows, say).tell()
 

@@ -33,6 +33,7 @@ def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace
     Meanwhile the replay worker stands back: its nice value is the higher one.
     """
     place = ready
+    place.with_settings(replay={"nice": 5})
     supervisor = place.start("worker", log="supervisor")
     until(lambda: ready_times(place, 2), timeout=60, what="both roles")
     first = pids(place)
