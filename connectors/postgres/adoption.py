@@ -19,13 +19,17 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries, table_refusals
-from connectors.postgres.judged import JudgedRows, wanted
+from connectors.postgres.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.session import Session
 from connectors.postgres.store import key_arrays, prepare_writer
+from schemas.chunk import deal
 from schemas.errors import TargetMismatch
 from schemas.sections import PostgresSettings
 from schemas.table import Key
 from schemas.target import Target
+
+_DEALT_PAGES = 20
+"""Pages that are dealt out together, as many as the chunks of a replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,15 @@ class Adoption:
         chosen = _settled(target)
         return self._judged.draw(target, _keys, count, among, seed, chosen=chosen, horizon=horizon.xid)
 
-    def keys(self, target: Target, horizon: Horizon) -> Iterator[list[Key]]:
-        """Keys of all vectors that can be adopted, in pages, in the order of the primary key."""
-        yield from self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid)
+    def keys(self, target: Target, horizon: Horizon) -> Iterator[Sequence[Key]]:
+        """Keys of all vectors that can be adopted, in pages of rows that are no neighbours (schemas.chunk.deal)."""
+        keys: list[Key] = []
+        for page in self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid):
+            keys += page
+            if len(keys) >= _DEALT_PAGES * PAGE:
+                yield from deal(keys, PAGE)
+                keys = []
+        yield from deal(keys, PAGE)
 
     def vectors(
         self, target: Target, horizon: Horizon, keys: Sequence[Key]

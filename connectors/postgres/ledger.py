@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values
 
 from connectors.postgres import enumeration, queries
 from connectors.postgres.session import Session
-from schemas.chunk import Chunk
+from schemas.chunk import Chunk, deal
 from schemas.replay import Only, Request, Run, ScopeProgress
 from schemas.table import Key, TableName
 from schemas.target import Target
@@ -211,21 +211,6 @@ def _enter(cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size:
     lines = [(str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys)) for c in chunks]
     execute_values(cursor, queries.text("add_chunk"), lines)
     return chunks
-
-
-def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
-    """Keys dealt out like cards, one to each chunk in turn, so that neighbours in the table are in different chunks.
-
-    An update whose new version fits into its row's page enters nothing into the table's indexes (HOT), and what leaves
-    room there is the old version of another row of that page, once its transaction has ended. Neighbours in one
-    transaction leave each other none. Measured on a column beside one with an HNSW index: docs/migration.md.
-
-    Args:
-        keys: a page of them, in the order of the primary key.
-        size: most keys in a chunk.
-    """
-    count = -(-len(keys) // size)
-    return [tuple(keys[number::count]) for number in range(count)]
 
 
 def _array(key: Key | None) -> list[str] | None:
