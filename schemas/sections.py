@@ -278,6 +278,9 @@ class ServeSettings(_Section):
     max_body_bytes: int = Field(1_048_576, ge=1024, description="a larger request is answered 413")
     max_inputs: int = Field(2048, ge=1, description="most texts in a request for embeddings")
     database_connections: int = Field(4, ge=1, le=64, description="connections to Postgres, a thread each")
+    coverage_seconds: float = Field(
+        60.0, gt=0, description="between two looks at how much of a table a search can find; beside the requests"
+    )
 
     @field_validator("token")
     @classmethod

@@ -5,8 +5,7 @@ the same transaction as the rows, and a query that comes out between two models 
 
 Hazards:
 - With another model for the query than for the rows, similarities mean nothing.
-- The coverage is looked at once a minute at most, and sampled in a large table: a warning may be late, and a few
-  rows that lack a vector among millions may go unseen.
+- The coverage is looked at once a minute at most (streams/search_coverage.py): a warning may be late.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +15,15 @@ from psycopg2 import sql
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
-from connectors.postgres import enumeration, search
+from connectors.postgres import search
 from connectors.postgres.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
-from schemas.replay import Request
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders
+from streams import embedders, search_coverage
 from streams import targets as target_rules
 from streams.embedders import Embedders
 
@@ -34,9 +32,6 @@ T = TypeVar("T")
 _ATTEMPTS = 5
 """A migration swaps once or twice in its life."""
 
-_COVERAGE_BYTES = 4 * 2**20
-"""A larger table is sampled for its coverage, while somebody waits for the hits. Of 500,000 rows (277 MiB) this took
-0.12 s on two busy cores, counting them all 2 to 6 s."""
 _COVERAGE_SECONDS = 60.0
 """How long what was seen of the coverage holds."""
 
@@ -146,7 +141,7 @@ class Search:
             try:
                 seen = self._seen(target)
             except EmbedsyncError as error:  # the hits are there, whatever else goes wrong
-                warnings.append(f"how much of {target.table} is covered is not known ({error.message})")
+                warnings.append(search_coverage.unknown(target, error))
                 continue
             searched.append(seen)
             warnings += [] if seen.is_whole else [seen.warning]
@@ -156,11 +151,6 @@ class Search:
         now = self._clock.monotonic()
         looked_at, seen = self._searched.get(target, (-_COVERAGE_SECONDS, None))
         if seen is None or now - looked_at >= _COVERAGE_SECONDS:
-            counts = enumeration.survey(
-                self._session, target, Request(), exact=False, sample_bytes=_COVERAGE_BYTES
-            )  # fmt: skip
-            rows = counts.rows - counts.blank
-            unsearched = counts.missing + counts.stale_model
-            seen = Searched(str(target.table), rows, counts.current, unsearched, counts.quarantined, counts.exact)
+            seen = search_coverage.look(self._session, target)
             self._searched[target] = (now, seen)
         return seen

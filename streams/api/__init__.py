@@ -6,6 +6,8 @@
     engine.py      models and database, off the event loop
     batcher.py     texts that arrive together share a pass through the model
     database.py    a few threads with a session each
+    coverage.py    how much of what is searched can be found, looked at beside the requests
+    page.py        the description as a page
     problems.py    errors as JSON: RFC 9457, and OpenAI's form for its endpoint
 
 Hazard: no text of a request goes into a log or an error.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
@@ -27,6 +27,26 @@ Count = Annotated[int, Field(ge=1, le=MOST_HITS), BeforeValidator(_whole)]
 TableText = Annotated[
     str, Field(pattern=r"^[^\x00]+$", description="schema.table, or table", examples=["public.questions"])
 ]
+
+
+_ROW: dict[str, JsonValue] = {
+    "table": "public.questions", "key": ["1"], "text": "파이썬의 GIL은 무엇인가요?", "similarity": 0.8712,
+    "embedded_at": "2026-01-05T09:00:00Z", "age_seconds": 86400.0, "is_current": True,
+}  # fmt: skip
+_FOUND: JsonValue = {
+    "models": ["BAAI/bge-m3@5617a9f+1a2b3c4d"],
+    "hits": [_ROW],
+    "timings": {"embed_seconds": 0.031, "database_seconds": 0.004, "total_seconds": 0.035},
+    "coverage": [{
+        "table": "public.questions", "rows": 459, "current": 457, "unsearched": 2, "quarantined": 0, "exact": True,
+        "coverage": 0.9956, "age_seconds": 12.5,
+    }],
+    "warnings": ["99.5 % of 459 rows of public.questions are covered: 2 are not searched"],
+}  # fmt: skip
+_SCORED: JsonValue = {
+    "similarity": 0.8712, "score": 87.12, "grade": "excellent", "message": "우수한 답변입니다",
+    "model": "BAAI/bge-m3@5617a9f+1a2b3c4d", "thresholds": {"excellent": 0.85, "good": 0.7}, "reference": _ROW,
+}  # fmt: skip
 
 
 class _Body(BaseModel):
@@ -106,25 +126,47 @@ class TimingsBody(BaseModel):
     total_seconds: float
 
 
+class CoverageBody(BaseModel):
+    """How many rows with a text have a vector of it (`current`), and the same as a share of them (`coverage`).
+
+    Rows that are `unsearched` have no vector of the model. Not `exact`: scaled up from a sample.
+    """
+
+    table: str
+    rows: int
+    current: int
+    unsearched: int
+    quarantined: int
+    exact: bool
+    coverage: float | None
+    age_seconds: float = Field(description="since this was looked at; not each search looks")
+
+
 class SearchAnswer(BaseModel):
     """The nearest rows, most similar first; `models` embedded the query and the rows."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_FOUND]})
 
     models: list[str]
     hits: list[FoundRow]
     timings: TimingsBody
+    coverage: list[CoverageBody] | None = Field(description="null while it is not known")
+    warnings: list[str] = Field(description="what a reader of the hits ought to know")
 
 
 class ScoreByReference(_Body):
     """An answer, and a good one."""
 
-    answer: Text = Field(description="what is scored")
-    reference: Text = Field(description="a good answer")
+    answer: Text = Field(description="what is scored", examples=["한 번에 한 스레드만 바이트코드를 실행합니다."])
+    reference: Text = Field(
+        description="a good answer", examples=["GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락입니다."]
+    )
 
 
 class ScoreByQuestion(_Body):
     """An answer, and the question whose stored answers are its references."""
 
-    answer: Text = Field(description="what is scored")
+    answer: Text = Field(description="what is scored", examples=["한 번에 한 스레드만 바이트코드를 실행합니다."])
     question: Whole | Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] = Field(
         description="the question's key, as the column score.question has it", examples=[1]
     )
@@ -132,6 +174,8 @@ class ScoreByQuestion(_Body):
 
 class ScoreAnswer(BaseModel):
     """Cosine similarity, the same times 100, and the grade by the model's thresholds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SCORED]})
 
     similarity: float
     score: float

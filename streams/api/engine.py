@@ -23,11 +23,11 @@ from schemas import metrics
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
 from schemas.score import Score
-from schemas.search import Hit, SearchRequest, Timings
+from schemas.search import Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders
+from streams import embedders, search_coverage
 from streams import score as scoring
 from streams import targets as target_rules
 from streams.api.batcher import Batcher
@@ -41,6 +41,7 @@ from streams.api.bodies import (
     TimingsBody,
     render_embeddings,
 )
+from streams.api.coverage import Coverage
 from streams.api.database import Database
 from streams.api.problems import Problem
 
@@ -49,6 +50,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _PROBE_SECONDS = 5.0
+_COVERAGE_SECONDS = 10.0
+"""Longest look at the coverage of a column."""
 _ATTEMPTS = 5
 """A migration swaps once or twice in its life."""
 
@@ -79,6 +82,9 @@ class Engine:
         )
         # Apart from the others, so that a locked table does not make the whole server look dead.
         self._probe = Database(settings.postgres.dsn, role="serve probe", threads=1, seconds=_PROBE_SECONDS)
+        # Apart as well: a search never waits for a count.
+        self._survey = Database(settings.postgres.dsn, role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
+        self._coverage = Coverage(clock, self._look_at, seconds=serve.coverage_seconds)
         self._own = open_model(settings.model)
         self._opened: dict[str, Embedder] = {self._own.model_id: self._own}
         self._served: Served | None = None
@@ -91,7 +97,9 @@ class Engine:
             ConfigurationError: as `streams.search` would meet it.
         """
         try:
-            models = (await self.served()).models
+            served = await self.served()
+            models = served.models
+            self._coverage.of(served.targets)
         except TransientError as error:
             log.warning("Postgres is away; not ready until it answers", reason=str(error))
             models = {self._own.model_id: self._own}
@@ -104,6 +112,7 @@ class Engine:
         self.batcher.close()
         self._database.close()
         self._probe.close()
+        self._survey.close()
 
     async def served(self, stale: Served | None = None) -> Served:
         """What is served, asked once; anew when it is still what the caller found to be out of date."""
@@ -163,7 +172,7 @@ class Engine:
             hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
             done = self._clock.monotonic()
             timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
-            return _answer(targets, hits, timings)
+            return _answer(targets, hits, timings, self._coverage)
 
         return await self._steady(look)
 
@@ -226,6 +235,9 @@ class Engine:
         known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
         raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
 
+    async def _look_at(self, target: Target) -> Searched:
+        return await self._survey.run(partial(search_coverage.look, target=target))
+
     def _look(self, session: Session) -> Served:
         targets = target_rules.served(self._settings, session)
         found = embedders.for_targets(self._settings, session, targets, self._own)
@@ -264,7 +276,7 @@ def _like(
     return nearest(session, target, vector, request, only=only)
 
 
-def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchAnswer:
+def _answer(targets: list[Target], hits: list[Hit], timings: Timings, coverage: Coverage) -> SearchAnswer:
     """The answer to a search; notes in the metrics how it went."""
     models = {str(target.table): target.model for target in targets}
     for stage, seconds in asdict(timings).items():
@@ -276,4 +288,8 @@ def _answer(targets: list[Target], hits: list[Hit], timings: Timings) -> SearchA
     for hit in hits:
         metrics.SEARCH_ROWS.labels(hit.table, "current" if hit.is_current else "stale").inc()
     rows = [FoundRow.model_validate(hit.to_json()) for hit in hits]
-    return SearchAnswer(models=sorted(set(models.values())), hits=rows, timings=TimingsBody(**timings.to_json()))
+    times = TimingsBody(**timings.to_json())
+    known, warnings = coverage.of(targets)
+    return SearchAnswer(
+        models=sorted(set(models.values())), hits=rows, timings=times, coverage=known, warnings=warnings
+    )

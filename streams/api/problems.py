@@ -6,7 +6,7 @@ RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings`, whose 
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.responses import JSONResponse
 
 from schemas.errors import EmbedsyncError, PoisonEvent, PoisonText, TransientError
@@ -22,8 +22,22 @@ _TITLES = {
 }  # fmt: skip
 
 
+_PROBLEM: JsonValue = {
+    "type": "about:blank", "title": "Not Found", "status": 404, "detail": "table public.answers is not served",
+    "fix": "ask for one of: public.answer_bank, public.questions",
+}  # fmt: skip
+_OPENAI: JsonValue = {
+    "error": {
+        "message": "the model is not served here: ask for one of: BAAI/bge-m3", "type": "invalid_request_error",
+        "param": "model", "code": "model_not_found",
+    }
+}  # fmt: skip
+
+
 class ProblemBody(BaseModel):
     """An error as RFC 9457 has it, and `fix`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
 
     type: str
     title: str
@@ -43,6 +57,8 @@ class OpenAIErrorDetail(BaseModel):
 
 class OpenAIErrorBody(BaseModel):
     """An error as OpenAI's endpoints answer it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OPENAI]})
 
     error: OpenAIErrorDetail
 

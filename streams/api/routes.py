@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from schemas.errors import EmbedsyncError
 from schemas.sections import ServeSettings
-from streams.api import problems
+from streams.api import page, problems
 from streams.api.bodies import (
     EmbeddingsRequest,
     EmbeddingsResponse,
@@ -33,7 +33,8 @@ have OpenAI's form. 503 comes with `Retry-After`."""
 
 def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     """The application, without its guard."""
-    app = FastAPI(title="embedsync", version=version("embedsync"), description=_ABOUT, redoc_url=None)
+    app = FastAPI(title="embedsync", version=version("embedsync"), description=_ABOUT, docs_url=None, redoc_url=None)
+    page.add(app)
     paths = Paths(engine)
     guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
     health, work = APIRouter(tags=["health"]), APIRouter(tags=["vectors"], dependencies=guarded)

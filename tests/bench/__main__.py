@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import psycopg2
 
@@ -26,6 +27,7 @@ from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent.parent
+SERVED_ROWS = 500
 FILL = "INSERT INTO questions (question) SELECT 'question number ' || i FROM generate_series(1, %s) i"
 
 
@@ -131,12 +133,7 @@ def live(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
             model = str(build_xlm_roberta(Path(folder) / "xlm-roberta-1024", layers=4, hidden=1024))
         with prepared(endpoints, name=model) as place:
             report = live_first.run(place, rows, say, seconds=arguments.seconds, per_second=per_second)
-    report.print()
-    if arguments.json:
-        figures.dump(arguments.json, report.to_json())
-    if arguments.markdown:
-        command = f".venv/bin/python -m tests.bench live-first{' --compute' if arguments.compute else ''}"
-        figures.put(arguments.markdown, name, report.markdown(command))
+    _show(report, arguments, name, f"live-first{' --compute' if arguments.compute else ''}")
 
 
 def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
@@ -144,26 +141,53 @@ def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
     from tests.bench.migration import run
 
     report = run(endpoints, arguments.rows, say)
+    _show(report, arguments, "migrate", f"migrate --rows {arguments.rows}")
+    return report.is_clean
+
+
+def serve(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
+    """50 clients at once, with two real models: how much sharing a pass of the model gives."""
+    from tests.bench.serve import Report, compare
+    from tests.support.models import minilm_folder
+
+    report = Report(SERVED_ROWS, arguments.seconds)
+    for name in (str(minilm_folder()), "multilingual-e5-small"):
+        with prepared(endpoints, 384, name) as place:
+            place.execute(FILL, (SERVED_ROWS,))
+            place.embedsync("init")
+            compare(place, report, say)
+    _show(report, arguments, "serve", "serve")
+
+
+def search(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
+    """Searches of many rows, exact and through HNSW."""
+    from tests.bench.search import run
+
+    with prepared(endpoints, arguments.dimensions) as place:
+        report = run(place, arguments.rows, say)
+    _show(report, arguments, "search", f"search --rows {arguments.rows}")
+
+
+class Report(Protocol):
+    """Figures of a section that can be kept."""
+
+    def print(self) -> None:
+        """To the terminal."""
+
+    def to_json(self) -> dict[str, Any]:
+        """By name."""
+
+    def markdown(self, command: str) -> str:
+        """As a table, below the command that repeats it."""
+
+
+def _show(report: Report, arguments: argparse.Namespace, name: str, command: str) -> None:
+    """Print the figures, and write them where it was asked for."""
     report.print()
     if arguments.json:
         figures.dump(arguments.json, report.to_json())
     if arguments.markdown:
-        command = f".venv/bin/python -m tests.bench migrate --rows {arguments.rows}"
-        figures.put(arguments.markdown, "migrate", report.markdown(command))
-    return report.is_clean
-
-
-def serve(endpoints: Endpoints) -> None:
-    """50 clients at once, with two real models: how much sharing a pass of the model gives."""
-    from tests.bench.serve import compare
-    from tests.support.models import minilm_folder
-
-    for name in (str(minilm_folder()), "multilingual-e5-small"):
-        with prepared(endpoints, 384) as place:
-            place.with_settings(model={"name": name, "dimensions": 384})
-            place.execute(FILL, (500,))
-            place.embedsync("init")
-            compare(place, say)
+        figures.put(arguments.markdown, name, report.markdown(f".venv/bin/python -m tests.bench {command}"))
 
 
 def main() -> None:
@@ -171,19 +195,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
         "--rows", type=int, default=50_000,
-        help="rows of the live burst and of each table of migrate; the replay has twice as many,"
+        help="rows of the live burst, of search and of each table of migrate; the replay has twice as many,"
         " that of live-first eight times as many (with --compute: so many)",
     )  # fmt: skip
-    parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale")
-    parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first")
+    parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale and search")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first and serve")
     parser.add_argument("--compute", action="store_true", help="live-first with a network that takes real work")
-    parser.add_argument("--json", metavar="FILE", help="write the figures of migrate or live-first there, too")
-    parser.add_argument("--markdown", metavar="FILE", help="and as a table, into its place in docs/migration.md")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there, too: migrate, live-first, search, serve"
+    )
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="and as a table, into its place in docs/migration.md or docs/search.md"
+    )
     parser.add_argument("--stack", metavar="DIR", help="use the local stack in DIR, and leave it running")
     parser.add_argument(
         "sections",
         nargs="*",
-        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate",
+        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate, search",
     )
     arguments = parser.parse_args()
     sections: dict[str, Callable[[Endpoints], bool | None]] = {
@@ -192,11 +220,12 @@ def main() -> None:
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
         "replay": lambda endpoints: replay(endpoints, 2 * arguments.rows),
         "live-first": lambda endpoints: live(endpoints, arguments),
-        "serve": serve,
+        "serve": lambda endpoints: serve(endpoints, arguments),
     }
     chosen = arguments.sections or list(sections)
     # Minutes: only when it is asked for.
     sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows, arguments.dimensions)
+    sections["search"] = lambda endpoints: search(endpoints, arguments)
     sections["migrate"] = lambda endpoints: migrate(endpoints, arguments)
     stack = LocalStack(Path(arguments.stack) if arguments.stack else ROOT / ".embedsync" / "bench")
     endpoints = stack.up()

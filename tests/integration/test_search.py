@@ -12,7 +12,7 @@ from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.search import Found, SearchRequest
-from streams import search as searches
+from streams import search_coverage
 from streams.search import Search
 from tests.support import workplace as workplaces
 from tests.support.init import setup
@@ -140,7 +140,7 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
         assert warning == (
             "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are found by an older text"
         )
-        monkeypatch.setattr(searches, "_COVERAGE_BYTES", 8192 * 32)
+        monkeypatch.setattr(search_coverage, "_SAMPLE_BYTES", 8192 * 32)
         shared.execute("UPDATE questions SET embedding_model = 'other@1'")
         (sampled,) = find(shared).searched
         assert not sampled.exact

@@ -47,8 +47,8 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def server(place: Workplace) -> Iterator[Server]:
-    """A server without a token."""
-    with running_server(place) as running:
+    """A server without a token, which looks at the coverage as often as it is asked."""
+    with running_server(place, coverage_seconds=0.001) as running:
         yield running
 
 
@@ -109,6 +109,30 @@ def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> No
     assert none["hits"] == []
     assert "은밀한질문" not in server.log()
     assert "Uvicorn" not in server.log()
+
+
+def test_search_says_how_much_could_be_found(server: Server) -> None:
+    """The command's `coverage` and `warnings`: nothing to warn of while all rows are current, and what is missing."""
+    place = server.place
+
+    def told() -> tuple[Any, list[str]]:
+        answer = server.client.post("/v1/search", json={"query": ROWS[0]}).json()
+        return answer["coverage"], answer["warnings"]
+
+    def becomes(warnings: list[str]) -> None:
+        until(lambda: told()[0] is not None and told()[1] == warnings, what=f"the warnings {warnings}")
+
+    becomes([])
+    ((seen,), _) = told()
+    command = json.loads(place.embedsync("search", ROWS[0], "-o", "json").stdout)
+    assert {**seen, "age_seconds": None} == {**command["coverage"][0], "age_seconds": None}
+    assert (seen["rows"], seen["current"], seen["coverage"]) == (3, 3, 1.0)
+    place.execute("INSERT INTO questions (id, question) VALUES (99, 'not embedded')")
+    try:
+        becomes(["75.0 % of 4 rows of public.questions are covered: 1 are not searched"])
+    finally:
+        place.execute("DELETE FROM questions WHERE id = 99")
+    becomes([])
 
 
 def test_an_answer_is_scored_by_a_reference_or_by_what_is_stored(server: Server) -> None:
@@ -190,10 +214,13 @@ def test_a_web_page_cannot_ask(server: Server) -> None:
 
 
 def test_the_openapi_page_is_there(server: Server) -> None:
-    """`/docs` and `/openapi.json` describe every path."""
-    assert server.client.get("/docs").status_code == 200
+    """`/docs` and `/openapi.json` describe every path; the page may load nothing; curl lines name the server."""
+    shown = server.client.get("/docs")
+    assert shown.status_code == 200
+    assert shown.headers["content-security-policy"].startswith("default-src 'none';")
     paths = server.client.get("/openapi.json").json()["paths"]
     assert {"/v1/search", "/v1/score", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert all(f"{server.url}{path}" in shown.text for path in paths)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
