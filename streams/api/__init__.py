@@ -6,7 +6,9 @@
     engine.py      models and database, off the event loop
     batcher.py     texts that arrive together share a pass through the model
     database.py    a few threads with a session each
+    judging.py     judged queries on a schedule
+    query_log.py   searches kept for later, in nobody's way
     problems.py    errors as JSON: RFC 9457, and OpenAI's form for its endpoint
 
-Hazard: no text of a request goes into a log or an error.
+Hazard: no text of a request goes into a log line or an error.
 """

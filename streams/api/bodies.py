@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -107,11 +108,33 @@ class TimingsBody(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """The nearest rows, most similar first; `models` embedded the query and the rows."""
+    """The nearest rows, most similar first; `models` embedded the query and the rows.
 
+    `query_id` is for `/feedback`; null while no query log is kept, or when it could not take this search.
+    """
+
+    query_id: UUID | None
     models: list[str]
     hits: list[FoundRow]
     timings: TimingsBody
+
+
+class FeedbackBody(_Body):
+    """A row that a search found, and whether it was of use."""
+
+    # No UUID: strict validation takes none that is text.
+    query_id: str = Field(
+        min_length=36,
+        max_length=36,
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="as the answer to the search has it",
+        examples=["7b0c4d0e-6d0f-4b55-9a53-0d0f2f1c8a11"],
+    )
+    table: TableText = Field(description="as the hit has it", examples=["public.questions"])
+    key: list[Annotated[str, Field(pattern=r"^[^\x00]*$")]] = Field(
+        min_length=1, max_length=32, description="as the hit has it", examples=[["17"]]
+    )
+    useful: bool = Field(description="the last word on a row of a search counts")
 
 
 class ScoreByReference(_Body):

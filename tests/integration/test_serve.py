@@ -47,8 +47,8 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def server(place: Workplace) -> Iterator[Server]:
-    """A server without a token."""
-    with running_server(place) as running:
+    """A server without a token, which logs hashes of its queries."""
+    with running_server(place, query_log="hashed") as running:
         yield running
 
 
@@ -193,7 +193,7 @@ def test_the_openapi_page_is_there(server: Server) -> None:
     """`/docs` and `/openapi.json` describe every path."""
     assert server.client.get("/docs").status_code == 200
     paths = server.client.get("/openapi.json").json()["paths"]
-    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/feedback", "/livez", "/readyz", "/metrics"} <= set(paths)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
@@ -221,7 +221,7 @@ def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMo
 
         ask()
         asked.append(operation.path)
-    assert {"/v1/search", "/v1/score", "/v1/embeddings"} <= set(asked)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/feedback"} <= set(asked)
 
 
 def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
