@@ -61,6 +61,24 @@ SEARCH_ROWS = Counter(
     "Rows that searches found, by whether the vector is of the row's text as it is (`current`) or was (`stale`)",
     ["table", "state"],
 )
+JUDGED_QUALITY = Gauge(
+    "embedsync_judged_quality",
+    "What judged queries found when they were last asked, by any server: `nDCG@10`, `recall@10`, `MRR@10`",
+    ["table", "model", "measure"],
+)
+JUDGED_SECONDS = Gauge(
+    "embedsync_judged_duration_seconds",
+    "Time of a judged query when they were last asked; quantile 0.5 and 0.95",
+    ["table", "model", "quantile"],
+)
+LAST_JUDGED = Gauge("embedsync_last_judged_timestamp_seconds", "When judged queries were last asked", ["table"])
+JUDGED_FAILURES = Counter("embedsync_judged_failures", "Times that judged queries could not be asked", ["table"])
+QUERY_LOG = Counter(
+    "embedsync_query_log",
+    "Searches for the query log: `written`, or dropped since it was `full`, the `database` away, the server `stopped`",
+    ["outcome"],
+)
+FEEDBACK = Counter("embedsync_feedback", "Opinions on rows that a search found", ["useful"])
 CONNECTOR_RESTARTS = Counter("embedsync_connector_restarts", "Restarts of a failed connector", ["connector"])
 CONNECTOR_LEFT = Gauge(
     "embedsync_connector_left",

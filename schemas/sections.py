@@ -1,7 +1,7 @@
 """The sections of the settings: every value that can be set, with its default, its bounds and what it means.
 
-Hazard: `postgres.dsn`, `postgres.admin_dsn`, `kafka.security` and `serve.token` may hold secrets: they are shown
-only through `Settings.masked()`.
+Hazard: `postgres.dsn`, `postgres.admin_dsn`, `kafka.security`, `serve.token` and `serve.query_log_secret` may hold
+secrets: they are shown only through `Settings.masked()`.
 """
 
 from typing import Annotated, Literal, Self
@@ -281,16 +281,44 @@ class ServeSettings(_Section):
     coverage_seconds: float = Field(
         60.0, gt=0, description="between two looks at how much of a table a search can find; beside the requests"
     )
+    query_log: Literal["off", "hashed", "text"] = Field(
+        "off", description="keep searches in `embedsync.queries`: what was found, and the query's HMAC or its text"
+    )
+    query_log_days: float = Field(30.0, gt=0, description="a logged search is deleted after so long")
+    query_log_secret: SecretStr | None = Field(
+        None,
+        description="key of the HMAC, written as `token` is; unset: made anew at each start, so that equal queries are "
+        "known as such only until the server ends",
+    )
 
-    @field_validator("token")
+    @field_validator("token", "query_log_secret")
     @classmethod
-    def _token(cls, value: SecretStr | None) -> SecretStr | None:
+    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
         secret = value.get_secret_value()
         if len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ValueError("use 16 or more printable ASCII characters without spaces, as of `openssl rand -hex 32`")
         return value
+
+
+class QualitySettings(_Section):
+    """Judged queries that `serve` asks again and again, as a user would."""
+
+    queries: dict[str, str] = Field(
+        default_factory=dict,
+        description="file of judged queries by the table that their keys are of, as in "
+        '`"public.questions" = "queries.jsonl"`; off when empty',
+    )
+    every_seconds: float = Field(3600.0, gt=0, description="how often; also at once where another model is served")
+
+    @field_validator("queries")
+    @classmethod
+    def _tables(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            return {str(TableName.parse(name)): file for name, file in value.items()}
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
 
 
 class LogSettings(_Section):

@@ -32,6 +32,7 @@ from schemas.sections import (
     MetricsSettings,
     ModelSettings,
     PostgresSettings,
+    QualitySettings,
     ReplaySettings,
     ScoreSettings,
     ServeSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     score: ScoreSettings = ScoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     serve: ServeSettings = ServeSettings()
+    quality: QualitySettings = QualitySettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -75,6 +77,12 @@ class Settings(BaseSettings):
         twice = {f"{table}.{column}" for table, column in names if names.count((table, column)) > 1}
         if twice:
             raise ValueError(f"tables: {', '.join(sorted(twice))} is listed twice")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_tables(self) -> Self:
+        if unknown := set(self.quality.queries) - {table.name for table in self.tables}:
+            raise ValueError(f"quality.queries: table {min(unknown)} is not among [[tables]]")
         return self
 
     @classmethod
@@ -133,7 +141,9 @@ class Settings(BaseSettings):
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
         shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
         shown["kafka"]["security"] = mask_options(self.kafka.security)
-        shown["serve"]["token"] = "***" if self.serve.token else None
+        for name in ("token", "query_log_secret"):
+            if shown["serve"][name]:
+                shown["serve"][name] = "***"
         return shown
 
 

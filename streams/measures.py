@@ -26,15 +26,19 @@ _RESAMPLES = 9_999
 Values = NDArray[np.float64]
 
 
-def require(*packages: str) -> None:
+def require(*packages: str, what: str = "the report") -> None:
     """Refuse to begin long work whose end needs a package of the extra `report` that is not there.
+
+    Args:
+        packages: by the names that they are imported by.
+        what: needs them, for the error.
 
     Raises:
         EmbedsyncError: with the command that installs it.
     """
     for name in packages:
         if find_spec(name) is None:
-            raise EmbedsyncError(f"the report needs the package {name}, which is not installed", fix=INSTALL)
+            raise EmbedsyncError(f"{what} needs the package {name}, which is not installed", fix=INSTALL)
 
 
 def per_query(relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str]], k: int) -> dict[str, Values]:

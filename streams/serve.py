@@ -91,4 +91,4 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
         log.info("server ready", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await server.serve(sockets=[bound])
     finally:
-        engine.close()
+        await engine.close()

@@ -3,8 +3,8 @@
 In the order a change meets them: session (connections and errors), queries (the .sql files), catalog (what a table is),
 store (read and write), copy (the binary image), table_refusals (rows whose write the table refuses), enumeration (rows
 of a replay), ledger (replay runs), quarantine (from the operator's side), coverage, judged and audit (every vector),
-adoption (vectors of the application), search, ranking (for comparisons), slot, lengths (of vectors: what differs, and
-the error about it), migration (columns on their way to another model), keeper (who it is, which rows are stale),
-checkup (what `doctor` asks). For `init`: server and neighbour (checks), statement (planned, then run or printed),
-schema, capture, grants.
+adoption (vectors of the application), search, ranking (for comparisons), quality (figures of judged queries, feedback),
+query_log (searches and feedback, written), slot, lengths (of vectors: what differs, and the error about it), migration
+(columns on their way to another model), keeper (who it is, which rows are stale), checkup (what `doctor` asks). For
+`init`: server and neighbour (checks), statement (planned, then run or printed), schema, capture, grants.
 """

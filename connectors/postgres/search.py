@@ -4,6 +4,7 @@ Hazard: an approximate index looks at a bounded number of rows, so with a condit
 model beside, it may end before it has found enough. Then every row is looked at, in the same transaction.
 """
 
+import json
 import math
 from typing import Any
 
@@ -75,6 +76,25 @@ def nearest(
     return [hit for hit in hits if hit.similarity >= least]  # which NaN, the similarity to a zero vector, is not
 
 
+def uses_index(session: Session, target: Target, limit: int) -> bool:
+    """Whether the planner now finds the nearest rows of a column through a vector index.
+
+    Args:
+        session: any connection that may read the table.
+        target: the column.
+        limit: most rows, as of the searches that are meant.
+    """
+    anything = PgVector([1.0] + [0.0] * (target.dimensions - 1)).to_text()
+    parameters = {"query": anything, "model": target.model, "limit": limit}
+    with session.transaction() as cursor:
+        cursor.execute(queries.text("tune_search"), {"ef_search": None, "limit": limit})
+        ((schema, *_),) = cursor.fetchall()
+        query = _query(target, sql.SQL("true"), _distance(target, schema), exact=False)
+        cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(query), parameters)
+        # Only a scan in the order of a distance says so: a sort has a key.
+        return '"Order By":' in json.dumps(cursor.fetchall())
+
+
 def hold(cursor: Cursor, target: Target) -> None:
     """Keep the column's name with its vectors until the transaction ends.
 
@@ -104,11 +124,14 @@ def _search(
     *,
     exact: bool,
 ) -> list[tuple[Any, ...]]:
+    cursor.execute(_query(target, condition, distance, exact=exact), parameters)
+    return cursor.fetchall()
+
+
+def _query(target: Target, condition: sql.Composable, distance: sql.Composable, *, exact: bool) -> sql.Composed:
     # An index serves the bare distance only; the sum is computed for every row.
     order = sql.SQL("({}) + 0").format(distance) if exact else distance
-    query = queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
-    cursor.execute(query, parameters)
-    return cursor.fetchall()
+    return queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
 
 
 def _has_index(session: Session, target: Target) -> bool:

@@ -8,7 +8,9 @@
     database.py    a few threads with a session each
     coverage.py    how much of what is searched can be found, looked at beside the requests
     page.py        the description as a page
+    judging.py     judged queries on a schedule
+    query_log.py   searches kept for later, in nobody's way
     problems.py    errors as JSON: RFC 9457, and OpenAI's form for its endpoint
 
-Hazard: no text of a request goes into a log or an error.
+Hazard: no text of a request goes into a log line or an error.
 """

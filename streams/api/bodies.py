@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
@@ -34,6 +35,7 @@ _ROW: dict[str, JsonValue] = {
     "embedded_at": "2026-01-05T09:00:00Z", "age_seconds": 86400.0, "is_current": True,
 }  # fmt: skip
 _FOUND: JsonValue = {
+    "query_id": "7b0c4d0e-6d0f-4b55-9a53-0d0f2f1c8a11",
     "models": ["BAAI/bge-m3@5617a9f+1a2b3c4d"],
     "hits": [_ROW],
     "timings": {"embed_seconds": 0.031, "database_seconds": 0.004, "total_seconds": 0.035},
@@ -143,15 +145,37 @@ class CoverageBody(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """The nearest rows, most similar first; `models` embedded the query and the rows."""
+    """The nearest rows, most similar first; `models` embedded the query and the rows.
+
+    `query_id` is for `/feedback`; null while no query log is kept, or when it could not take this search.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_FOUND]})
 
+    query_id: UUID | None
     models: list[str]
     hits: list[FoundRow]
     timings: TimingsBody
     coverage: list[CoverageBody] | None = Field(description="null while it is not known")
     warnings: list[str] = Field(description="what a reader of the hits ought to know")
+
+
+class FeedbackBody(_Body):
+    """A row that a search found, and whether it was of use."""
+
+    # No UUID: strict validation takes none that is text.
+    query_id: str = Field(
+        min_length=36,
+        max_length=36,
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="as the answer to the search has it",
+        examples=["7b0c4d0e-6d0f-4b55-9a53-0d0f2f1c8a11"],
+    )
+    table: TableText = Field(description="as the hit has it", examples=["public.questions"])
+    key: list[Annotated[str, Field(pattern=r"^[^\x00]*$")]] = Field(
+        min_length=1, max_length=32, description="as the hit has it", examples=[["17"]]
+    )
+    useful: bool = Field(description="the last word on a row of a search counts")
 
 
 class ScoreByReference(_Body):

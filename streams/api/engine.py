@@ -7,32 +7,36 @@ the one before it stays in memory, for queries that are under way and for a roll
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 import structlog
 from psycopg2 import sql
 
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
+from connectors.postgres.quality import require
 from connectors.postgres.search import ModelMoved, check_where, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.quality import Feedback
 from schemas.score import Score
-from schemas.search import Hit, Searched, SearchRequest, Timings
+from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders, search_coverage
+from streams import embedders, quality, search_coverage
 from streams import score as scoring
 from streams import targets as target_rules
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,
+    FeedbackBody,
     FoundRow,
     ScoreByQuestion,
     ScoreByReference,
@@ -43,7 +47,9 @@ from streams.api.bodies import (
 )
 from streams.api.coverage import Coverage
 from streams.api.database import Database
+from streams.api.judging import Judging
 from streams.api.problems import Problem
+from streams.api.query_log import QueryLog
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +91,12 @@ class Engine:
         # Apart as well: a search never waits for a count.
         self._survey = Database(settings.postgres.dsn, role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
         self._coverage = Coverage(clock, self._look_at, seconds=serve.coverage_seconds)
+        own_thread = partial(Database, settings.postgres.dsn, threads=1, seconds=serve.request_seconds)
+        self._log_database = own_thread(role="serve log")
+        self._log = QueryLog(serve, self._log_database) if serve.query_log != "off" else None
+        self._judge_database = own_thread(role="serve quality")
+        self._judging = Judging(settings, self.find, self._judge_database, clock)
+        self._tasks: list[asyncio.Task[None]] = []
         self._own = open_model(settings.model)
         self._opened: dict[str, Embedder] = {self._own.model_id: self._own}
         self._served: Served | None = None
@@ -94,25 +106,35 @@ class Engine:
         """Ask the database what is served and load those models; Postgres may be away, the settings may not be wrong.
 
         Raises:
-            ConfigurationError: as `streams.search` would meet it.
+            ConfigurationError: as `streams.search` would meet it, or what shall be kept has no table to be kept in.
         """
+        quality.check(self._settings)
         try:
             served = await self.served()
             models = served.models
             self._coverage.of(served.targets)
+            await self._probe.run(self._require_tables)
         except TransientError as error:
             log.warning("Postgres is away; not ready until it answers", reason=str(error))
             models = {self._own.model_id: self._own}
         for model in models.values():
             await self.batcher.call(model.load)
         log.info("models loaded", models=sorted(models))
+        if self._log:
+            self._start(self._log.sweep())
+        if self._settings.quality.queries:
+            self._start(self._judging.run())
 
-    def close(self) -> None:
-        """Wait for the threads and close the sessions."""
+    async def close(self) -> None:
+        """End what runs beside the requests, wait for the threads and close the sessions."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._log:
+            await self._log.close()
         self.batcher.close()
-        self._database.close()
-        self._probe.close()
-        self._survey.close()
+        for database in (self._database, self._probe, self._survey, self._log_database, self._judge_database):
+            database.close()
 
     async def served(self, stale: Served | None = None) -> Served:
         """What is served, asked once; anew when it is still what the caller found to be out of date."""
@@ -158,21 +180,66 @@ class Engine:
         return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)
 
     async def search(self, body: SearchBody) -> SearchAnswer:
-        """The nearest rows, in a transaction that has looked which model the column holds.
+        """The nearest rows; noted in the metrics and, if there is one, in the query log.
 
         Raises:
             Problem: a table is not served.
         """
-        started, request = self._clock.monotonic(), body.request()
+        targets, found = await self._find(body.request())
+        _note(targets, found)
+        tables = sorted({str(target.table) for target in targets})
+        query_id = self._log.note(body.query, tables, found) if self._log else None
+        rows = [FoundRow.model_validate(hit.to_json()) for hit in found.hits]
+        timings = TimingsBody(**found.timings.to_json())
+        coverage, warnings = self._coverage.of(targets)
+        return SearchAnswer(
+            query_id=query_id,
+            models=list(found.models),
+            hits=rows,
+            timings=timings,
+            coverage=coverage,
+            warnings=warnings,
+        )
 
-        async def look(served: Served) -> SearchAnswer:
+    async def find(self, request: SearchRequest) -> Found:
+        """The same without any note.
+
+        Raises:
+            Problem: a table is not served.
+        """
+        return (await self._find(request))[1]
+
+    async def feedback(self, body: FeedbackBody) -> None:
+        """Keep whether a row was of use.
+
+        Raises:
+            Problem: no query log is kept, or the search or its row is not known.
+        """
+        if self._log is None:
+            raise Problem(409, "no search is kept here, since serve.query_log is off", "set serve.query_log = hashed")
+        wrong = "send query_id, table and key as the answer to the search has them"
+        try:
+            table = str(TableName.parse(body.table))
+        except ConfigurationError as error:
+            raise Problem(404, error.message, wrong) from error
+        found = await self._log.give(Feedback(UUID(body.query_id), table, tuple(body.key), body.useful))
+        if found is None:
+            raise Problem(404, f"no search {body.query_id} is known", wrong)
+        if not found:
+            raise Problem(404, f"search {body.query_id} did not find this row", wrong)
+
+    async def _find(self, request: SearchRequest) -> tuple[list[Target], Found]:
+        """The nearest rows, in a transaction that has looked which model the column holds; and where that was."""
+        started = self._clock.monotonic()
+
+        async def look(served: Served) -> tuple[list[Target], Found]:
             targets = _chosen(served.targets, request.tables)
             queries = await self._queries(served, {target.model for target in targets}, request.text)
             embedded = self._clock.monotonic()
             hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
             done = self._clock.monotonic()
             timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
-            return _answer(targets, hits, timings, self._coverage)
+            return targets, Found(tuple(hits), tuple(sorted(queries)), timings)
 
         return await self._steady(look)
 
@@ -238,6 +305,23 @@ class Engine:
     async def _look_at(self, target: Target) -> Searched:
         return await self._survey.run(partial(search_coverage.look, target=target))
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the requests."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                log.critical("a bug has ended what ran beside the requests", exc_info=task.exception())
+
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(ended)
+        self._tasks.append(task)
+
+    def _require_tables(self, session: Session) -> None:
+        needed = {"queries": self._log is not None, "feedback": self._log is not None}
+        needed["quality_runs"] = bool(self._settings.quality.queries)
+        for table in (name for name, is_needed in needed.items() if is_needed):
+            require(session, table)
+
     def _look(self, session: Session) -> Served:
         targets = target_rules.served(self._settings, session)
         found = embedders.for_targets(self._settings, session, targets, self._own)
@@ -276,20 +360,15 @@ def _like(
     return nearest(session, target, vector, request, only=only)
 
 
-def _answer(targets: list[Target], hits: list[Hit], timings: Timings, coverage: Coverage) -> SearchAnswer:
-    """The answer to a search; notes in the metrics how it went."""
-    models = {str(target.table): target.model for target in targets}
-    for stage, seconds in asdict(timings).items():
+def _note(targets: Sequence[Target], found: Found) -> None:
+    """Put into the metrics how a search went."""
+    for stage, seconds in asdict(found.timings).items():
         metrics.SEARCH_SECONDS.labels(stage).observe(seconds)
-    if hits:
-        metrics.SEARCH_TOP_SIMILARITY.labels(models[hits[0].table]).observe(hits[0].similarity)
+    if found.hits:
+        best = found.hits[0]
+        model = {str(target.table): target.model for target in targets}[best.table]
+        metrics.SEARCH_TOP_SIMILARITY.labels(model).observe(best.similarity)
     else:
         metrics.SEARCH_EMPTY.inc()
-    for hit in hits:
+    for hit in found.hits:
         metrics.SEARCH_ROWS.labels(hit.table, "current" if hit.is_current else "stale").inc()
-    rows = [FoundRow.model_validate(hit.to_json()) for hit in hits]
-    times = TimingsBody(**timings.to_json())
-    known, warnings = coverage.of(targets)
-    return SearchAnswer(
-        models=sorted(set(models.values())), hits=rows, timings=times, coverage=known, warnings=warnings
-    )

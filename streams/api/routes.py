@@ -15,6 +15,7 @@ from streams.api import page, problems
 from streams.api.bodies import (
     EmbeddingsRequest,
     EmbeddingsResponse,
+    FeedbackBody,
     Health,
     ScoreAnswer,
     ScoreByQuestion,
@@ -43,6 +44,9 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
     work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
     work.post("/v1/score", summary="What an answer is worth", responses=problems.documented("/v1/score"))(paths.score)
+    work.post("/feedback", summary="Was a row of use?", status_code=204, responses=problems.documented("/feedback"))(
+        paths.feedback
+    )
     work.post(
         problems.OPENAI_PATH,
         summary="Vectors of texts, in OpenAI's form",
@@ -86,6 +90,13 @@ class Paths:
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> ScoreAnswer:
         """By a reference answer, or by the nearest stored answer of a question (settings `[score]`)."""
         return ScoreAnswer.model_validate((await self._engine.score(body)).to_json())
+
+    async def feedback(self, body: FeedbackBody) -> None:
+        """Keep whether a row that a search found was of use; said again, the last word counts.
+
+        Answers 409 where no query log is kept (`serve.query_log`), 404 where the search or its row is not known.
+        """
+        await self._engine.feedback(body)
 
     async def embeddings(self, request: EmbeddingsRequest) -> Response:
         """Texts that arrive together share a pass through the model.

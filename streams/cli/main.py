@@ -29,6 +29,7 @@ from streams.cli import (
     local,
     migrate,
     model,
+    quality,
     replay,
     score,
     search,
@@ -92,6 +93,7 @@ app.add_typer(dlq.app, name="dlq")
 app.command()(search.search)
 app.command()(compare.compare)
 app.command()(serve.serve)
+app.add_typer(quality.app, name="quality")
 app.add_typer(score.app, name="score")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")

@@ -27,6 +27,7 @@ COMMANDS = [
     "search",
     "score",
     "compare",
+    "quality",
     "serve",
     "model",
     "config",

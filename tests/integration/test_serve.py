@@ -47,8 +47,8 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def server(place: Workplace) -> Iterator[Server]:
-    """A server without a token, which looks at the coverage as often as it is asked."""
-    with running_server(place, coverage_seconds=0.001) as running:
+    """A server without a token, which looks at the coverage as often as it is asked, and logs hashes of its queries."""
+    with running_server(place, coverage_seconds=0.001, query_log="hashed") as running:
         yield running
 
 
@@ -219,7 +219,7 @@ def test_the_openapi_page_is_there(server: Server) -> None:
     assert shown.status_code == 200
     assert shown.headers["content-security-policy"].startswith("default-src 'none';")
     paths = server.client.get("/openapi.json").json()["paths"]
-    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/feedback", "/livez", "/readyz", "/metrics"} <= set(paths)
     assert all(f"{server.url}{path}" in shown.text for path in paths)
 
 
@@ -248,7 +248,7 @@ def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMo
 
         ask()
         asked.append(operation.path)
-    assert {"/v1/search", "/v1/score", "/v1/embeddings"} <= set(asked)
+    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/feedback"} <= set(asked)
 
 
 def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:

@@ -1,4 +1,5 @@
 GRANT SELECT ON ALL TABLES IN SCHEMA embedsync TO {role};
 GRANT INSERT, UPDATE ON embedsync.replays, embedsync.replay_scopes, embedsync.replay_chunks, embedsync.quarantine,
-    embedsync.keeper, embedsync.dead_letters TO {role};
-GRANT DELETE ON embedsync.quarantine, embedsync.dead_letters TO {role}
+    embedsync.keeper, embedsync.dead_letters, embedsync.feedback TO {role};
+GRANT INSERT ON embedsync.queries, embedsync.quality_runs TO {role};
+GRANT DELETE ON embedsync.quarantine, embedsync.dead_letters, embedsync.queries, embedsync.quality_runs TO {role}

@@ -8,10 +8,16 @@ SELECT
      WHERE namespace.oid IS NULL OR NOT has_schema_privilege(%(role)s, namespace.oid, 'USAGE')) AS schemas,
     (SELECT coalesce(bool_or(NOT has_table_privilege(%(role)s, class.oid, 'SELECT')), true) FROM pg_class AS class
      WHERE class.relnamespace = to_regnamespace('embedsync') AND class.relkind IN ('r', 'v')) AS reading,
-    (SELECT count(*) <> 6
-         OR NOT bool_and(has_table_privilege(%(role)s, class.oid, 'INSERT')
-                         AND has_table_privilege(%(role)s, class.oid, 'UPDATE'))
-         OR NOT bool_and(class.relname NOT IN ('quarantine', 'dead_letters') OR has_table_privilege(%(role)s, class.oid, 'DELETE'))
-     FROM pg_class AS class
-     WHERE class.relnamespace = to_regnamespace('embedsync')
-         AND class.relname IN ('replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters')) AS writing
+    -- One line per right: a list of rights in one call means any of them. A table that is not there has none.
+    (SELECT bool_or(NOT coalesce(has_table_privilege(%(role)s, class.oid, wanted.privilege), false))
+     FROM (
+         SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
+                             'queries', 'quality_runs']), 'INSERT'
+         UNION ALL
+         SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback']),
+                'UPDATE'
+         UNION ALL
+         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs']), 'DELETE'
+     ) AS wanted (name, privilege)
+     LEFT JOIN pg_class AS class
+         ON class.relnamespace = to_regnamespace('embedsync') AND class.relname = wanted.name) AS writing

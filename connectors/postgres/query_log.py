@@ -1,0 +1,53 @@
+"""Searches and what people thought of them, written.
+
+Hazard: a text may hold a NUL, which Postgres cannot; it is kept as U+FFFD.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg2.extras import execute_values
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.quality import Feedback, LoggedSearch
+
+_SWEPT = 1_000
+"""Searches deleted in one statement, so that none takes long."""
+
+
+def write(session: Session, searches: Sequence[LoggedSearch]) -> None:
+    """Keep searches, all or none."""
+    with session.transaction() as cursor:
+        execute_values(cursor, queries.text("add_queries"), [_line(one) for one in searches])
+
+
+def give(session: Session, feedback: Feedback) -> tuple[bool, bool] | None:
+    """Keep an opinion; the last word on a row of a search counts.
+
+    Returns:
+        whether the search found that row, and whether the opinion is new; None when there is no such search.
+    """
+    parameters = {
+        "query": str(feedback.query), "table": feedback.table, "key": list(feedback.key), "useful": feedback.useful,
+    }  # fmt: skip
+    lines = session.rows(queries.text("give_feedback"), parameters)
+    return (bool(lines[0][0]), bool(lines[0][1])) if lines else None
+
+
+def sweep(session: Session, seconds: float) -> bool:
+    """Delete some of the searches that are older than so many seconds; whether there may be more of them."""
+    with session.cursor() as cursor:
+        cursor.execute(queries.text("forget_queries"), {"seconds": seconds, "limit": _SWEPT})
+        return bool(cursor.rowcount >= _SWEPT)
+
+
+def _line(one: LoggedSearch) -> tuple[Any, ...]:
+    hits = [{"table": hit.table, "key": hit.key, "similarity": hit.similarity} for hit in one.hits]
+    text = None if one.text is None else one.text.replace("\x00", "\ufffd")
+    kept = json.dumps(hits, ensure_ascii=False)
+    times = one.timings
+    return (
+        str(one.id), text, one.hmac, list(one.models), list(one.tables), kept, times.embed, times.database, times.total,
+    )  # fmt: skip

@@ -1,0 +1,6 @@
+-- Searches that were kept long enough, with their feedback; some of them, so that nothing is held up.
+DELETE FROM embedsync.queries
+WHERE id IN (
+    SELECT id FROM embedsync.queries
+    WHERE at < clock_timestamp() - make_interval(secs => %(seconds)s) ORDER BY at LIMIT %(limit)s
+)

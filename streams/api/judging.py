@@ -1,0 +1,123 @@
+"""Judged queries on a schedule: asked by the server one at a time, on the path of a user's query, into neither its
+metrics nor its log.
+
+The last figures stand in the database, so that servers share them: whoever finds them too old asks, and all show them.
+
+Hazard: whatever goes wrong here is logged, counted and tried again; the server goes on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from connectors.ports import Clock
+from connectors.postgres import quality as store
+from connectors.postgres.session import Session
+from schemas import metrics
+from schemas.errors import EmbedsyncError
+from schemas.quality import Quality
+from schemas.search import Found, SearchRequest
+from schemas.settings import Settings
+from streams import quality
+from streams.api.database import Database
+from streams.api.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 60.0
+"""How often it is asked whether the last figures are too old, or a migration has swapped in another model."""
+
+Find = Callable[[SearchRequest], Awaitable[Found]]
+
+
+class Judging:
+    """Asks, keeps and shows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        find: Find,
+        database: Database,
+        clock: Clock,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            settings: of `quality` and the tables.
+            find: searches as a user's query does.
+            database: a thread of its own.
+            clock: says what time it is.
+            pause: lets time pass in the event loop.
+        """
+        self._settings = settings
+        self._find = find
+        self._database = database
+        self._clock = clock
+        self._pause = pause
+        self._reasons: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Round after round, until cancelled."""
+        while True:
+            await self.round()
+            await self._pause(min(_LOOK_SECONDS, self._settings.quality.every_seconds))
+
+    async def round(self) -> None:
+        """Each table once: ask if the last figures are too old, then show the last ones."""
+        for table, file in self._settings.quality.queries.items():
+            try:
+                await self._table(table, Path(file))
+                self._reasons.pop(table, None)
+            except (EmbedsyncError, Problem) as error:
+                self._failed(table, error.detail if isinstance(error, Problem) else str(error))
+
+    async def _table(self, table: str, file: Path) -> None:
+        last = await self._database.run(partial(self._last, table=table))
+        if last is None:
+            exam = await self._database.run(partial(self._prepare, table=table, file=file))
+            answers = [await self._find(request) for request in exam.requests]
+            # Apart: the first import of the measures takes a second.
+            run = await asyncio.to_thread(quality.conclude, exam, answers, self._clock.now())
+            await self._database.run(partial(store.keep, run=run))
+            log.info("judged queries asked", table=table, model=run.model, queries=run.queries, gone=run.gone,
+                     **{name: round(value, 4) for name, value in run.measures.items()})  # fmt: skip
+            last = (await self._database.run(store.last))[table]
+        self._show(last)
+
+    def _last(self, session: Session, *, table: str) -> Quality | None:
+        """The last figures, unless they are too old or of another model."""
+        last = store.last(session).get(table)
+        if last is None or last.age_seconds >= self._settings.quality.every_seconds:
+            return None
+        is_served = last.last.model == quality.wanted_model(self._settings, session, table)
+        return last if is_served else None
+
+    def _prepare(self, session: Session, *, table: str, file: Path) -> quality.Exam:
+        return quality.prepare(self._settings, session, table, file)
+
+    def _failed(self, table: str, reason: str) -> None:
+        metrics.JUDGED_FAILURES.labels(table).inc()
+        if self._reasons.get(table) != reason:  # once, not every minute
+            log.warning("judged queries could not be asked", table=table, reason=reason)
+        self._reasons[table] = reason
+
+    def _show(self, quality: Quality) -> None:
+        """Set the gauges; those of the model before are taken away."""
+        run, quantiles = quality.last, {"0.5": quality.last.p50_seconds, "0.95": quality.last.p95_seconds}
+        before = self._shown.get(run.table, run.model)
+        for measure, value in run.measures.items():
+            if before != run.model:
+                metrics.JUDGED_QUALITY.remove(run.table, before, measure)
+            metrics.JUDGED_QUALITY.labels(run.table, run.model, measure).set(value)
+        for quantile, seconds in quantiles.items():
+            if before != run.model:
+                metrics.JUDGED_SECONDS.remove(run.table, before, quantile)
+            metrics.JUDGED_SECONDS.labels(run.table, run.model, quantile).set(seconds)
+        metrics.LAST_JUDGED.labels(run.table).set(run.at.timestamp())
+        self._shown[run.table] = run.model

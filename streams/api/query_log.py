@@ -1,0 +1,146 @@
+"""The query log: searches kept for later, off the event loop and never in anybody's way.
+
+A search that is answered is put into a short line in memory; a thread of its own writes the line, many at a time. What
+finds the line full, or the database away, is dropped and counted. Feedback waits for the search that it is about.
+
+Hazards:
+- An HMAC hides a text only from who has not got its key: with the key, or with a plain hash, whoever guesses a text can
+  tell whether it was asked. Without `serve.query_log_secret` the key is made anew at each start and never stored.
+- Keys of the rows that were found, with their similarities, tell much about a query whose text is not there.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from uuid import UUID, uuid4
+
+import structlog
+
+from connectors.postgres import query_log
+from schemas import metrics
+from schemas.errors import EmbedsyncError
+from schemas.quality import Feedback, LoggedSearch
+from schemas.search import Found
+from schemas.sections import ServeSettings
+from streams.api.database import Database
+
+log = structlog.get_logger(__name__)
+
+_MOST_WAITING = 1_000
+"""Searches in the line; a database that answers takes them within moments."""
+_TOGETHER = 100
+_SWEEP_SECONDS = 600.0
+_STOP_SECONDS = 5.0
+_DAY = 86_400.0
+
+
+class QueryLog:
+    """Searches on their way into the database. The event loop's."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        database: Database,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Begin with an empty line.
+
+        Args:
+            settings: what is kept, how long, and the key of the HMAC.
+            database: of one thread, nobody else's.
+            pause: lets time pass in the event loop.
+        """
+        secret = settings.query_log_secret
+        self._key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        self._keeps_text = settings.query_log == "text"
+        self._seconds = settings.query_log_days * _DAY
+        self._database = database
+        self._pause = pause
+        self._waiting: deque[LoggedSearch] = deque()
+        self._pending: dict[UUID, asyncio.Future[None]] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._is_failing = False
+
+    def note(self, text: str, tables: Sequence[str], found: Found) -> UUID | None:
+        """Put a search into the line.
+
+        Args:
+            text: what was asked.
+            tables: that were searched.
+            found: the answer.
+
+        Returns:
+            its id; None when the line is full.
+        """
+        if len(self._waiting) >= _MOST_WAITING:
+            metrics.QUERY_LOG.labels("full").inc()
+            return None
+        digest = None if self._keeps_text else hmac.digest(self._key, text.encode(), "sha256")
+        kept = text if self._keeps_text else None
+        search = LoggedSearch(uuid4(), kept, digest, found.models, tables, found.hits, found.timings)
+        loop = asyncio.get_running_loop()
+        self._waiting.append(search)
+        self._pending[search.id] = loop.create_future()
+        if self._writing is None or self._writing.done():
+            self._writing = loop.create_task(self._write())
+        return search.id
+
+    async def give(self, feedback: Feedback) -> bool | None:
+        """Keep what somebody thinks of a row, once its search is written.
+
+        Returns:
+            whether the search found that row; None when it is not known.
+
+        Raises:
+            TransientError: Postgres does not answer.
+        """
+        pending = self._pending.get(feedback.query)
+        if pending is not None:
+            await asyncio.shield(pending)
+        given = await self._database.run(partial(query_log.give, feedback=feedback))
+        if given is None:
+            return None
+        found, is_new = given
+        if is_new:
+            metrics.FEEDBACK.labels(str(feedback.useful).lower()).inc()
+        return found
+
+    async def sweep(self) -> None:
+        """Delete what was kept long enough, again and again, until cancelled."""
+        while True:
+            is_more = False
+            try:
+                is_more = await self._database.run(partial(query_log.sweep, seconds=self._seconds))
+            except EmbedsyncError as error:
+                log.warning("old searches could not be deleted from the query log", reason=str(error))
+            await self._pause(0 if is_more else _SWEEP_SECONDS)
+
+    async def close(self) -> None:
+        """Write what is in the line, for some seconds at most."""
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing}, timeout=_STOP_SECONDS)
+            self._writing.cancel()
+        if self._waiting:
+            log.warning("searches were not written to the query log", number=len(self._waiting))
+            metrics.QUERY_LOG.labels("stopped").inc(len(self._waiting))
+
+    async def _write(self) -> None:
+        """The line, batch after batch, until it is empty."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            try:
+                await self._database.run(partial(query_log.write, searches=batch))
+                metrics.QUERY_LOG.labels("written").inc(len(batch))
+                self._is_failing = False
+            except EmbedsyncError as error:
+                metrics.QUERY_LOG.labels("database").inc(len(batch))
+                if not self._is_failing:  # once, not for each batch
+                    log.warning("searches are dropped from the query log", reason=str(error))
+                self._is_failing = True
+            finally:
+                for one in batch:
+                    self._pending.pop(one.id).set_result(None)

@@ -1,0 +1,146 @@
+"""`embedsync quality`: arguments and printing only; the work is in streams/quality.py."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from connectors.clock import SystemClock
+from connectors.postgres import quality as store
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.quality import K, Opinions, QualityRun
+from schemas.settings import Settings
+from schemas.table import TableName
+from streams import measures
+from streams import quality as judging
+from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_json
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+_TABLE = typer.Option("--table", "-t", help="only this table")
+
+
+@app.callback(invoke_without_command=True)
+def quality(
+    ctx: typer.Context,
+    table: Annotated[str | None, _TABLE] = None,
+    queries: Annotated[
+        Path | None, typer.Option("--queries", "-q", help="judged queries instead of those of the settings")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="compare every row; use no index")] = False,
+    min_ndcg: Annotated[
+        float | None, typer.Option("--min-ndcg", min=0, max=1, help="exit 1 where nDCG@10 is below this")
+    ] = None,
+    output: OutputOption = Format.TABLE,
+) -> None:
+    """Ask judged queries now, as a user would, and say how good the answers are.
+
+    The settings name a file by table: `[quality.queries]`, `"public.questions" = "queries.jsonl"`. A line of it is
+    `{"query": "...", "relevant": [17, 42]}`. `embedsync serve` asks them every `quality.every_seconds`; the figures go
+    to its metrics and to `embedsync status`, as do those of this command, but not with `--queries` or `--exact`.
+
+    WAY is how the rows were found: through an index, or by comparing every row.
+
+    Examples: `embedsync quality`, `embedsync quality --min-ndcg 0.7` (exit 1 when searches have become worse),
+    `embedsync quality -t public.questions -q examples/interview/queries.jsonl -o json`
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    settings = ctx.obj()
+    measures.require("ir_measures", what="`embedsync quality`")
+    session = Session(settings.postgres.dsn, role="quality")
+    exams = [
+        judging.prepare(settings, session, name, file, exact=exact)
+        for name, file in _files(settings, table, queries).items()
+    ]
+    is_kept = queries is None and not exact
+    if is_kept:
+        store.require(session, "quality_runs")
+    with counting_bars("asking") as tell:
+        runs = judging.run(settings, session, exams, SystemClock(), tell)
+    for run in runs:
+        if is_kept:
+            store.keep(session, run)
+        if run.gone:
+            err.print(f"warning: {run.gone:,} judged rows are not in {run.table} any more", markup=False)
+    _print(runs, store.opinions(session), output)
+    below = [run for run in runs if min_ndcg is not None and run.ndcg < min_ndcg]
+    for run in below:
+        err.print(f"nDCG@{K} of {run.table} is {run.ndcg:.4f}, below {min_ndcg:g}", markup=False)
+    if below:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="where they are written; `-` is stdout")],
+    table: Annotated[str | None, _TABLE] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the file")] = False,
+) -> None:
+    """Write judged queries made of feedback: searches whose texts were logged, and the rows that people found useful.
+
+    They know only rows that a search found: good for watching one model, unfair to another one in `embedsync compare`.
+
+    Example: `embedsync quality export judged.jsonl`, with `serve.query_log = "text"` and clients that send
+    `POST /feedback`.
+    """
+    settings = ctx.obj()
+    if str(file) != "-" and file.exists() and not force:
+        raise EmbedsyncError(f"{file} is there already", fix="choose another name, or --force")
+    name = _one_table(settings, table)
+    lines, left_out = judging.judged_from_feedback(Session(settings.postgres.dsn, role="quality"), name)
+    text = "".join(f"{line}\n" for line in lines)
+    if left_out:
+        err.print(f"{left_out:,} searches are left out: only HMACs of their texts are kept", markup=False)
+    if str(file) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EmbedsyncError(f"{file} cannot be written ({error.strerror})", fix="choose another path") from error
+    err.print(f"{len(lines):,} judged queries of {name} are in {file}", markup=False)
+
+
+def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[str, Path]:
+    """What is asked, by table."""
+    if queries is not None:
+        return {_one_table(settings, table): queries}
+    files = {name: Path(file) for name, file in settings.quality.queries.items()}
+    wanted = None if table is None else str(TableName.parse(table))
+    found = {name: file for name, file in files.items() if wanted in (None, name)}
+    if not found:
+        where = "any table" if wanted is None else f"table {wanted}"
+        raise EmbedsyncError(
+            f"quality.queries names no judged queries for {where}",
+            fix="set it, or give --queries FILE and --table TABLE",
+        )
+    return found
+
+
+def _one_table(settings: Settings, table: str | None) -> str:
+    names = list(dict.fromkeys(one.name for one in settings.tables))
+    if table is not None:
+        return str(TableName.parse(table))
+    if len(names) != 1:
+        raise EmbedsyncError(f"{len(names)} tables are configured", fix="choose one: --table TABLE")
+    return names[0]
+
+
+def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> None:
+    if output is Format.JSON:
+        print_json({"tables": [run.to_json() for run in runs], "feedback": [one.to_json() for one in opinions]})
+        return
+    shown = Table("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY", box=None)
+    for run in runs:
+        figures = (f"{value:.4f}" for value in run.measures.values())
+        times = (f"{1000 * seconds:.0f} ms" for seconds in (run.p50_seconds, run.p95_seconds))
+        shown.add_row(escape(run.table), escape(run.model), f"{run.queries:,}", *figures, *times, run.way)
+    out.print(shown)
+    for one in opinions:
+        words = f"feedback on {one.table}: {100 * one.share:.0f} % of {one.given:,} rows were useful"
+        out.print(words, markup=False)

@@ -1,0 +1,223 @@
+"""Judged queries and their figures; the query log's line; what the settings refuse. Nothing is asked of a database."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from connectors.memory import MemoryClock
+from schemas.comparison import JudgedQuery
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun
+from schemas.search import Found, Hit, SearchRequest, Timings
+from schemas.sections import ServeSettings
+from schemas.settings import load
+from streams import quality
+from streams.api.judging import Judging
+from streams.api.query_log import QueryLog
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+TABLES = [{"name": "public.questions", "text": "question"}, {"name": "public.other", "text": "t"}]
+
+
+def found(*keys: str, seconds: float = 0.1) -> Found:
+    """An answer with these rows, best first."""
+    hits = [Hit("public.questions", (key,), f"text {key}", 1 - n / 10, None, None, True) for n, key in enumerate(keys)]
+    return Found(tuple(hits), ("m@1",), Timings(seconds, 0.0, seconds))
+
+
+def exam(*relevant: tuple[str, ...]) -> quality.Exam:
+    """One query for each tuple of relevant keys."""
+    queries = tuple(
+        JudgedQuery(n, f"query {n}", tuple((key,) for key in keys)) for n, keys in enumerate(relevant, 1)
+    )  # fmt: skip
+    requests = tuple(SearchRequest(query.text, ("public.questions",), 10) for query in queries)
+    return quality.Exam("public.questions", queries, requests, 2, "exact")
+
+
+def test_the_figures_are_means_over_the_queries() -> None:
+    """One found first, one found second beside a row twice, one not at all: known nDCG, recall and MRR; percentiles."""
+    answers = [found("1", seconds=0.1), found("9", "9", "2", seconds=0.2), found(seconds=0.3)]
+    run = quality.conclude(exam(("1",), ("2",), ("3",)), answers, NOW)
+    assert run.mrr == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert run.recall == pytest.approx(2 / 3)
+    assert run.ndcg == pytest.approx((1 + 0.63093 + 0) / 3, abs=1e-4)
+    assert (run.queries, run.gone, run.model, run.at) == (3, 2, "m@1", NOW)
+    assert [run.p50_seconds, run.p95_seconds] == pytest.approx([0.2, 0.29])
+
+
+def test_settings_name_what_is_wrong() -> None:
+    """A table that is not configured, a short secret, a log of an unknown kind; a secret is never shown."""
+    for flags, words in (
+        ({"quality": {"queries": {"nowhere": "q.jsonl"}}}, "quality.queries: table public.nowhere"),
+        ({"serve": {"query_log_secret": "short"}}, "16 or more"),
+        ({"serve": {"query_log": "plain"}}, "serve.query_log"),
+        ({"serve": {"query_log_days": 0}}, "serve.query_log_days"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            load(tables=TABLES, **flags)
+    settings = load(tables=TABLES, serve={"query_log_secret": "s3cret-s3cret-s3cret"})
+    assert "s3cret" not in f"{settings.masked()} {settings!r}"
+    assert load(tables=TABLES, quality={"queries": {"questions": "q"}}).quality.queries == {"public.questions": "q"}
+
+
+def test_a_bad_file_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Missing, or with a line that judges nothing: setting, file and line are named."""
+    file = tmp_path / "q.jsonl"
+    settings = load(tables=TABLES, quality={"queries": {"public.questions": str(file)}})
+    with pytest.raises(ConfigurationError, match=r"quality\.queries: .*q\.jsonl cannot be read"):
+        quality.check(settings)
+    file.write_text('{"query": "a", "relevant": []}\n')
+    with pytest.raises(ConfigurationError, match=r"quality\.queries: line 1 of .*q\.jsonl judges no row"):
+        quality.check(settings)
+    file.write_text('{"query": "a", "relevant": [1]}\n')
+    quality.check(settings)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"embedsync_{name}_total", labels) or 0.0
+
+
+class Slow:
+    """A database that writes when the test lets it, and remembers what; or is away."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.written: list[LoggedSearch] = []
+        self.given: list[Feedback] = []
+        self.is_away = False
+
+    async def run(self, work: Any) -> Any:
+        if "feedback" in work.keywords:
+            self.given.append(work.keywords["feedback"])
+            return True, True
+        await self.free.wait()
+        if self.is_away:
+            raise TransientError("Postgres is away")
+        self.written += work.keywords["searches"]
+        return None
+
+
+def query_log(database: Slow, **settings: Any) -> QueryLog:
+    kept: Any = database
+    return QueryLog(ServeSettings(**{"query_log": "hashed", **settings}), kept)
+
+
+def test_a_full_line_drops_and_counts_and_nobody_waits() -> None:
+    """While the database stands still 1,000 searches wait, besides those in its hands; the next one has no id."""
+
+    async def play() -> None:
+        database = Slow()
+        log, before = query_log(database), counted("query_log", outcome="full")
+        taken = [log.note("a", ["t"], found("1")) for _ in range(1_000)]
+        assert all(taken)
+        assert len(set(taken)) == 1_000
+        assert log.note("a", ["t"], found("1")) is None
+        assert counted("query_log", outcome="full") == before + 1
+        database.free.set()
+        await log.close()
+        assert [one.id for one in database.written] == taken
+
+    asyncio.run(play())
+
+
+def test_a_database_that_is_away_costs_the_searches_and_nothing_else() -> None:
+    """They are dropped and counted; the next ones are written."""
+
+    async def play() -> None:
+        database = Slow()
+        database.free.set()
+        database.is_away = True
+        log, before = query_log(database), counted("query_log", outcome="database")
+        log.note("a", ["t"], found("1"))
+        await log.close()
+        assert counted("query_log", outcome="database") == before + 1
+        database.is_away = False
+        second = log.note("b", ["t"], found("1"))
+        await log.close()
+        assert [one.id for one in database.written] == [second]
+
+    asyncio.run(play())
+
+
+def test_feedback_waits_for_its_search() -> None:
+    """Given before the search is written, it is stored after it; about another search, at once."""
+
+    async def play() -> None:
+        database = Slow()
+        log = query_log(database)
+        first = log.note("a", ["t"], found("1"))
+        assert first is not None
+        early = asyncio.create_task(log.give(Feedback(first, "t", ("1",), useful=True)))
+        assert await log.give(Feedback(uuid4(), "t", ("1",), useful=True))
+        assert [one.query == first for one in database.given] == [False]
+        database.free.set()
+        assert await early
+        assert [one.query == first for one in database.given] == [False, True]
+        assert [one.id for one in database.written] == [first]
+
+    asyncio.run(play())
+
+
+def test_a_hash_says_no_more_than_that_two_queries_are_equal() -> None:
+    """With a secret equal texts have one HMAC on every server; without, each start has its own; no text is kept."""
+
+    async def kept(**settings: Any) -> list[LoggedSearch]:
+        database = Slow()
+        database.free.set()
+        log = query_log(database, **settings)
+        for text in ("a", "a", "b"):
+            log.note(text, ["t"], found("1"))
+        await log.close()
+        return database.written
+
+    def play(**settings: Any) -> list[LoggedSearch]:
+        return asyncio.run(kept(**settings))
+
+    with_secret, again = (play(query_log_secret="x" * 16) for _ in range(2))
+    assert [one.hmac for one in with_secret] == [one.hmac for one in again]
+    without, other = play(), play()
+    assert without[0].hmac == without[1].hmac != without[2].hmac
+    assert len({with_secret[0].hmac, without[0].hmac, other[0].hmac}) == 3
+    assert all(one.text is None for one in (*with_secret, *without))
+    assert [(one.text, one.hmac) for one in play(query_log="text")] == [("a", None), ("a", None), ("b", None)]
+
+
+def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> None:
+    """The first table's file is gone, round after round; the second one's figures are asked for each time."""
+    reasons: Iterator[str] = iter(("gone", "gone", "away"))
+    asked: list[str] = []
+
+    class Database:
+        async def run(self, work: Callable[..., Any]) -> Any:
+            table = work.keywords["table"]  # type: ignore[attr-defined]  # a partial
+            asked.append(table)
+            if table == "public.questions":
+                raise EmbedsyncError(next(reasons))
+            run = QualityRun(table, "m@1", NOW, 3, 0, "exact", 0.5, 0.6, 0.7, 0.1, 0.2)
+            return Quality(run, 1.0, None)
+
+    async def never(_: SearchRequest) -> Found:
+        raise AssertionError
+
+    async def play() -> None:
+        settings = load(tables=TABLES, quality={"queries": {"public.questions": "q", "public.other": "r"}})
+        database: Any = Database()
+        judging = Judging(settings, never, database, MemoryClock())
+        for _ in range(3):
+            await judging.round()
+
+    before = counted("judged_failures", table="public.questions")
+    with capture_logs() as said:
+        asyncio.run(play())
+    assert counted("judged_failures", table="public.questions") == before + 3
+    assert asked == ["public.questions", "public.other"] * 3
+    assert [one["reason"] for one in said] == ["gone", "away"]
+    labels = {"table": "public.other", "model": "m@1", "measure": "nDCG@10"}
+    assert REGISTRY.get_sample_value("embedsync_judged_quality", labels) == 0.5
