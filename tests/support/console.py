@@ -71,6 +71,7 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
     finally:
         embedsync = str(Path(sys.executable).with_name("embedsync"))
         subprocess.run([embedsync, "local", "reset", "--yes"], cwd=folder, check=True)
+    assert "\x1b" not in done.stdout, f"what no terminal shows has escape sequences:\n{done.stdout}"
     blocks = done.stdout.split(_MARKER)
     assert len(blocks) == len(commands) + 1, done.stdout
     for number, ((command, expected), block) in enumerate(zip(commands, blocks, strict=False)):
