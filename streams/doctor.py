@@ -103,7 +103,9 @@ def _model(facts: ModelFacts | None) -> Iterator[Finding]:
     if facts is None:
         return
     if facts.problem is not None or not facts.present:
-        yield problem("model", facts.problem or f"the files of {facts.name} are not here", "embedsync model pull")
+        said = facts.problem or f"the files of {facts.name} are not here"
+        fix = facts.fix or "embedsync model pull"
+        yield problem("model", said.removesuffix(f": {fix}"), fix)
         return
     yield ok("model", f"{facts.model_id}, {facts.dimensions} dimensions; its files are here")
     folder = facts.location

@@ -106,6 +106,7 @@ def _consume(settings: Settings, lane: Lane, role: Role) -> int:
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)
+    worker.spinner = None  # at the start it would write a terminal's escape sequence to stdout, whatever that is
 
     def part(reason: str) -> None:
         application.leave(EXIT_RESTART if app.crashed or worker.crashed else 0, reason)

@@ -14,7 +14,15 @@ from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
 TEST_STACK = ROOT / ".embedsync" / "test"
-LONGEST_FIRST = ("test_migrate", "test_replay", "test_demo", "test_secure", "test_models", "test_interleavings")
+LONGEST_FIRST = (
+    "test_migrate",
+    "test_replay",
+    "test_guide",
+    "test_demo",
+    "test_secure",
+    "test_models",
+    "test_interleavings",
+)
 """Files of minutes: begun last, one of them would keep one process busy while the others have nothing left."""
 MakeWorkplace = Callable[..., Workplace]
 

@@ -33,6 +33,8 @@ class ModelFacts:
     """What `embedsync.models` keeps about it."""
     problem: str | None = None
     """Why the weights cannot be used, and what mends it."""
+    fix: str | None = None
+    """The second half of `problem`."""
 
 
 def describe_model(settings: ModelSettings) -> ModelFacts:
@@ -55,7 +57,7 @@ def describe_model(settings: ModelSettings) -> ModelFacts:
         )
         return replace(facts, location=model.location(), present=True)
     except ModelUnavailable as missing:
-        return replace(facts, problem=str(missing))
+        return replace(facts, problem=str(missing), fix=missing.fix)
 
 
 def place_model(settings: ModelSettings) -> tuple[Placement, Footprint]:

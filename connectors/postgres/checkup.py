@@ -165,12 +165,20 @@ def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -
         if wanted.record is not None:
             statements, notices = schema.registrations(session, targets, wanted.record)
             pending += [statement for statement in statements if not notices]
-            for notice in notices:
-                said = f"the settings name another one than the database wants ({notice})"
-                yield problem("model", said, "correct [model], or embedsync init to want that one")
+            yield from _another_model(targets, wanted, notices)
         if wanted.model_id is not None and tables:
             pending += schema.coverage(session, targets)
     yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
+
+
+def _another_model(targets: Sequence[Target], wanted: Wanted, notices: Sequence[str]) -> Iterator[Finding]:
+    """Where the settings name another model than the database wants; `init` would take one of the same length only."""
+    said = "the settings name another one than the database wants"
+    if notices and any(target.dimensions != wanted.dimensions for target in targets):
+        yield problem("model", f"{said}, of another length", "do what the lines about dimensions say")
+        return
+    for notice in notices:
+        yield problem("model", f"{said} ({notice})", "correct [model], or embedsync init to want that one")
 
 
 def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[Finding]:

@@ -97,6 +97,7 @@ def info(
     placement, sizes = place_model(wanted)
     described: dict[str, Any] = {**asdict(facts), **asdict(placement), **asdict(sizes)}
     del described["record"]  # what the database keeps says --known
+    del described["fix"]  # stands in `problem`
     described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
     models = schema.known_models(Session(settings.postgres.dsn, role="model")) if known else []
     if output is Format.JSON:

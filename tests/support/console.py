@@ -29,6 +29,12 @@ def session(text: str) -> list[tuple[str, list[str]]]:
     return commands
 
 
+def programs(text: str) -> dict[str, str]:
+    """The Python blocks of a document whose first line is `# NAME.py`, by that name: a reader saves them as such."""
+    blocks = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", text, re.DOTALL)
+    return {name: program for program, name in blocks}
+
+
 def matches(expected: list[str], printed: str) -> bool:
     """Whether the printed text is as shown: `...` alone stands for any lines, within a line for any characters.
 
@@ -48,6 +54,8 @@ def matches(expected: list[str], printed: str) -> bool:
 def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], str] = str) -> None:
     """Type every command of a document into one shell in a fresh folder with the examples and embedsync.toml.
 
+    The document's own programs are there too.
+
     Args:
         document: Markdown with console blocks.
         folder: an empty folder.
@@ -59,7 +67,10 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copy(ROOT / "embedsync.toml", folder)
-    commands = session(document.read_text(encoding="utf-8"))
+    text = document.read_text(encoding="utf-8")
+    for name, program in programs(text).items():
+        (folder / name).write_text(program, encoding="utf-8")
+    commands = session(text)
     script = edit("".join(f"{command}\necho '{_MARKER}' $?\n" for command, _ in commands))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
     shell = ["bash", "-c", f"set -m\n{script}"]
@@ -71,6 +82,7 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
     finally:
         embedsync = str(Path(sys.executable).with_name("embedsync"))
         subprocess.run([embedsync, "local", "reset", "--yes"], cwd=folder, check=True)
+    assert "\x1b" not in done.stdout, f"what no terminal shows has escape sequences:\n{done.stdout}"
     blocks = done.stdout.split(_MARKER)
     assert len(blocks) == len(commands) + 1, done.stdout
     for number, ((command, expected), block) in enumerate(zip(commands, blocks, strict=False)):

@@ -1,4 +1,4 @@
-"""A model hub on loopback that speaks the real one's protocol: one repository, `org/small`, one commit on `main`.
+"""A model hub on loopback that speaks the real one's protocol: one repository, one commit on `main`.
 
 It also answers as an HTTP proxy does, for any host. A download can be held in its middle, for interruptions.
 """
@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+REPOSITORY = "org/small"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-_API = "/api/models/org/small/"
 
 
 class Hub(ThreadingHTTPServer):
@@ -21,8 +21,10 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, repository: str, commit: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.repository = repository
+        self.commit = commit
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
         self.sent: list[str] = []
@@ -46,12 +48,14 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         if address.netloc:
             self.server.hosts.append(address.netloc)
-        kind, _, rest = address.path.removeprefix(_API).partition("/")
-        if address.path.startswith("/org/small/resolve/"):
+        name, commit = self.server.repository, self.server.commit
+        api = f"/api/models/{name}/"
+        kind, _, rest = address.path.removeprefix(api).partition("/")
+        if address.path.startswith(f"/{name}/resolve/"):
             self._file(address.path.split("/", 5)[5])
-        elif not address.path.startswith(_API):
+        elif not address.path.startswith(api):
             self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-        elif rest not in ("main", COMMIT):
+        elif rest not in ("main", commit):
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif kind == "tree":
             tree = [
@@ -59,14 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             self._answer(200, json.dumps(tree).encode())
         else:
-            siblings = [{"rfilename": name, "size": f.stat().st_size} for name, f in self.server.files.items()]
-            self._answer(200, json.dumps({"id": "org/small", "sha": COMMIT, "siblings": siblings}).encode())
+            siblings = [{"rfilename": path, "size": f.stat().st_size} for path, f in self.server.files.items()]
+            self._answer(200, json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode())
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def _file(self, name: str) -> None:
         content = self.server.files[name].read_bytes()
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
+        headers = {"X-Repo-Commit": self.server.commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
         asked = self.headers.get("Range", "")
         if self.command == "HEAD":
             self._answer(200, content, headers)
@@ -101,9 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Hub]:
+def serve(folder: Path, repository: str = REPOSITORY, commit: str = COMMIT) -> Iterator[Hub]:
     """Run a hub whose repository is this folder."""
-    server = Hub(folder)
+    server = Hub(folder, repository, commit)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

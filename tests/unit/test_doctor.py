@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from connectors.models import describe_model
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.sections import ModelSettings
 from streams import doctor as doctors
 from streams.cli.main import app
 
@@ -55,3 +57,10 @@ def test_an_error_of_ours_is_a_problem_in_its_own_words() -> None:
         raise ConfigurationError("no table", fix="make one")
 
     assert guarded("t", look) == [problem("t", "no table", "make one")]
+
+
+def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
+    """Its own command, beside a sentence that does not repeat it."""
+    there = tmp_path / "none"
+    found = list(doctors._model(describe_model(ModelSettings(name=str(there)))))
+    assert found == [problem("model", f"there is no folder {there} (model.name)", "correct model.name")]
