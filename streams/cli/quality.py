@@ -44,8 +44,11 @@ def quality(
 
     WAY is how the rows were found: through an index, or by comparing every row.
 
-    Examples: `embedsync quality`, `embedsync quality --min-ndcg 0.7` (exit 1 when searches have become worse),
-    `embedsync quality -t public.questions -q examples/interview/queries.jsonl -o json`
+    For example:
+
+        embedsync quality
+        embedsync quality --min-ndcg 0.7      exit 1 when searches have become worse
+        embedsync quality -t public.questions -q examples/interview/queries.jsonl -o json
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -15,6 +15,7 @@ from schemas.sections import ServeSettings
 from streams.api import page
 from streams.api.bodies import (
     EmbeddingsRequest,
+    FeedbackBody,
     ScoreAnswer,
     ScoreByQuestion,
     ScoreByReference,
@@ -96,11 +97,12 @@ def test_curl_lines_are_requests_that_fit(text: str) -> None:
         "/v1/search": TypeAdapter(SearchBody),
         "/v1/score": TypeAdapter(ScoreByReference | ScoreByQuestion),
         "/v1/embeddings": TypeAdapter(EmbeddingsRequest),
+        "/feedback": TypeAdapter(FeedbackBody),
     }
     lines = [shlex.split(line) for line in Reader(text).blocks["pre"] if line.startswith("curl ")]
     bodies = [(line[2].removeprefix(BASE), line[line.index("-d") + 1]) for line in lines if "-d" in line]
     taken = [type(kinds[path].validate_json(body)) for path, body in bodies]
-    assert taken == [SearchBody, ScoreByReference, ScoreByQuestion, EmbeddingsRequest]
+    assert taken == [SearchBody, ScoreByReference, ScoreByQuestion, FeedbackBody, EmbeddingsRequest]
     assert "Bearer" not in text
     guarded = page.render(served(token="a-token-of-this-test-0123456789").openapi(), BASE)
     assert guarded.count("Authorization: Bearer $TOKEN") == len(bodies) + 1  # and /metrics
