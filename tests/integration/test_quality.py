@@ -1,5 +1,6 @@
 """Judged queries on a schedule, the query log and feedback, on a real server over a real database."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,12 +11,17 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
+from connectors.clock import SystemClock
 from connectors.postgres import quality as store
 from connectors.postgres import search
 from connectors.postgres.session import Session
 from schemas.quality import QualityRun
+from schemas.search import Found, SearchRequest
 from streams import targets
+from streams.api.database import Database
+from streams.api.judging import Judging
 from streams.judged import read_queries
+from streams.search import Search
 from tests.support import workplace as workplaces
 from tests.support.server import Server, fill_vectors, running_server
 from tests.support.waiting import until
@@ -150,6 +156,33 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
     assert "; 0.200 with old" in place.embedsync("status").stdout
 
 
+def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: Workplace) -> None:
+    """Not while the last figures hold, whoever asked; but at once where those are of the model before a migration."""
+    clear(place)
+    judge(place)
+    asked: list[str] = []
+    with closing(Session(place.settings.postgres.dsn, role="test")) as session:
+        searching = Search(place.settings, session)
+        database = Database(place.settings.postgres.dsn, role="test", threads=1, seconds=30)
+
+        async def find(request: SearchRequest) -> Found:
+            asked.append(request.text)
+            return searching.find(request)
+
+        def rounds(**quality: Any) -> int:
+            before = len(asked)
+            settings = place.with_settings(quality=quality)
+            asyncio.run(Judging(settings, find, database, SystemClock()).round())
+            return len(asked) - before
+
+        assert (rounds(), rounds()) == (3, 0)
+        place.execute("UPDATE embedsync.quality_runs SET model = 'before'")
+        assert (rounds(), rounds()) == (3, 0)
+        place.execute("UPDATE embedsync.quality_runs SET at = at - interval '2 hours'")
+        assert (rounds(every_seconds=7300.0), rounds(every_seconds=7100.0)) == (0, 3)
+        database.close()
+
+
 def test_it_is_known_whether_an_index_was_used(place: Workplace) -> None:
     """The planner's own word: an index that it takes, and none where it compares every row."""
     target = targets.served(place.settings, place.session)[0]
@@ -182,16 +215,13 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
     judge(place)
     with running_server(place, log="text", **{**KEEP_EVERYTHING, "query_log": "text"}) as server:
         first, second, third = ask(server), ask(server, "NUL \x00 " + ROWS[1]), ask(server, ROWS[2])
+        assert opine(server, ask(server, ROWS[2]), useful=True)[0] == 204  # of the same text, and said again below
         assert opine(server, first, useful=False) == (204, "")
         assert opine(server, first, useful=True) == opine(server, first, useful=True) == (204, "")
         assert opine(server, second, useful=True)[0] == opine(server, third, useful=False)[0] == 204
         assert opine(server, first, useful=False, hit=1, table="questions")[0] == 204
-        assert place.execute("SELECT useful FROM embedsync.feedback ORDER BY at") == [
-            (True,),
-            (True,),
-            (False,),
-            (False,),
-        ]
+        said = place.value("SELECT array_agg(useful ORDER BY at) FROM embedsync.feedback")
+        assert said == [True, True, True, False, False]
         for status, words, instead in (
             (404, "no search", {"query_id": str(uuid4())}),
             (404, "did not find this row", {"key": ["3", "4"]}),
@@ -203,8 +233,8 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
             answered = opine(server, first, **{"useful": True, **instead})
             assert (answered[0], words in answered[1]) == (status, True), answered
         shown = samples(server, "embedsync_feedback_total")
-        assert shown == {'{useful="true"}': 2.0, '{useful="false"}': 3.0}, "each change, no repetition"
-        assert samples(server, "embedsync_query_log_total")['{outcome="written"}'] == 3
+        assert shown == {'{useful="true"}': 3.0, '{useful="false"}': 3.0}, "each change, no repetition"
+        assert samples(server, "embedsync_query_log_total")['{outcome="written"}'] == 4
         assert ROWS[0] not in server.log()
     line = place.execute(
         """SELECT query_text, query_hmac, tables, jsonb_array_length(hits), hits -> 0 ->> 'key', total_seconds > 0
@@ -224,8 +254,8 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
     again = place.embedsync("quality", "export", str(file), check=False)
     assert (again.returncode, "--force" in again.stderr) == (1, True)
     shown = json.loads(place.embedsync("quality", "-q", str(file), "-o", "json").stdout)
-    assert shown["feedback"] == [{"table": TABLE, "useful": 2, "given": 4, "share": 0.5}]
-    assert "50 % of 4 rows were useful" in place.embedsync("quality", "-q", str(file)).stdout
+    assert shown["feedback"] == [{"table": TABLE, "useful": 3, "given": 5, "share": 0.6}]
+    assert "60 % of 5 rows were useful" in place.embedsync("quality", "-q", str(file)).stdout
 
 
 def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) -> None:

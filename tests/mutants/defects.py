@@ -265,7 +265,31 @@ _OF_THE_REPAIRS = (
     ),
 )
 
-DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS)
+_OF_THE_QUERY_LOG = (
+    Defect(
+        "feedback that does not wait for its search",
+        "streams/api/query_log.py",
+        "await asyncio.shield(pending)",
+        "pass",
+        ("tests/unit/test_quality.py::test_feedback_waits_for_its_search",),
+    ),
+    Defect(
+        "a query log with plain hashes, which can be guessed",
+        "streams/api/query_log.py",
+        'hmac.digest(self._key, text.encode(), "sha256")',
+        'hmac.digest(b"", text.encode(), "sha256")',
+        ("tests/unit/test_quality.py::test_a_hash_says_no_more_than_that_two_queries_are_equal",),
+    ),
+    Defect(
+        "judged queries that count as searches of users",
+        "streams/api/engine.py",
+        "return (await self._find(request))[1]",
+        "targets, found = await self._find(request); _note(targets, found); return found",
+        ("tests/integration/test_quality.py::test_a_server_asks_judged_queries_again_and_again",),
+    ),
+)
+
+DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS, *_OF_THE_QUERY_LOG)
 
 
 def misplaced(defects: Sequence[Defect]) -> list[str]:
