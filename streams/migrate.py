@@ -227,12 +227,14 @@ class Migrate:
 
     def _analyze(self, found: Sequence[ColumnMigration]) -> None:
         """Searches go by the index from the swap on: seen without, an exact scan of 50,000 rows for each of them."""
-        tables = {made.table for made in found}
-        for target in {t.table: t for t in target_rules.served(self._settings, self._session)}.values():
-            if target.table not in tables:
+        besides = {(made.table, made.beside) for made in found}
+        for target in target_rules.resolve(self._settings, self._session):
+            if (target.table, target.column) not in besides:
                 continue
+            step = migration.analyze(self._session, target)
             try:
-                self._run(migration.analyze(self._session, target))
+                if step is not None:
+                    self._run(step)
             except TransientError as error:  # a long VACUUM holds the lock; the swap needs it less than its readers
                 self._tell(
                     f"{error.message}: ANALYZE {target.table} yourself, or searches are slow until autovacuum does"

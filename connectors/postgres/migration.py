@@ -20,6 +20,8 @@ from schemas.migration import ColumnMigration, IndexNames, State, growing, retir
 from schemas.table import TableName
 from schemas.target import Target
 
+_MOSTLY_NULL = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
@@ -94,8 +96,16 @@ def freeze(session: Session, target: Target, *, frozen: bool) -> Statement:
     return Statement(f"{'freeze' if frozen else 'unfreeze'} {target.name}", render(session, body))
 
 
-def analyze(session: Session, target: Target) -> Statement:
-    """Have the planner know the new columns: it takes a column that it last saw empty for one that matches no row."""
+def analyze(session: Session, target: Target) -> Statement | None:
+    """Have the planner know a column's vectors: one that it last saw empty it takes for one that matches no row.
+
+    Returns:
+        None where it knows that most rows have a model.
+    """
+    asked = {"schema": target.table.schema, "table": target.table.name, "column": target.model_column}
+    share = session.rows(queries.text("null_share"), asked)[0][0]
+    if share is not None and share < _MOSTLY_NULL:
+        return None
     table = queries.table(target.table)
     return Statement(f"analyze {target.table}", render(session, sql.SQL("ANALYZE {}").format(table)))
 
