@@ -3,7 +3,8 @@
     guard.py       token, limits on size, time and number: before anything is read
     routes.py      the paths, and what stands in the OpenAPI page
     bodies.py      requests and answers
-    engine.py      models and database, off the event loop
+    engine.py      what the paths ask for, done off the event loop
+    served.py      which columns, with which models; anew after a migration's swap
     batcher.py     texts that arrive together share a pass through the model
     database.py    a few threads with a session each
     coverage.py    how much of what is searched can be found, looked at beside the requests

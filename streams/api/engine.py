@@ -1,25 +1,21 @@
 """What the paths ask for, done: models in their thread, Postgres in a few, the event loop never waiting for either.
 
-The database says which model each column wants, as for every search.
-
-Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds;
-the one before it stays in memory, for queries that are under way and for a rollback, until the server ends.
+The database says which model each column wants, as for every search (served.py).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import structlog
 from psycopg2 import sql
 
-from connectors.models import open_model
-from connectors.ports import Clock, Embedder
+from connectors.ports import Clock
 from connectors.postgres.quality import require
-from connectors.postgres.search import ModelMoved, check_where, nearest
+from connectors.postgres.search import check_where, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector
@@ -30,9 +26,8 @@ from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders, quality, search_coverage
+from streams import quality, search_coverage
 from streams import score as scoring
-from streams import targets as target_rules
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,
@@ -50,24 +45,13 @@ from streams.api.database import Database
 from streams.api.judging import Judging
 from streams.api.problems import Problem
 from streams.api.query_log import QueryLog
+from streams.api.served import Catalog, Served
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 _PROBE_SECONDS = 5.0
 _COVERAGE_SECONDS = 10.0
 """Longest look at the coverage of a column."""
-_ATTEMPTS = 5
-"""A migration swaps once or twice in its life."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """The columns that are searched and the models of their vectors, by id."""
-
-    targets: tuple[Target, ...]
-    models: Mapping[str, Embedder]
 
 
 class Engine:
@@ -97,10 +81,7 @@ class Engine:
         self._judge_database = own_thread(role="serve quality")
         self._judging = Judging(settings, self.find, self._judge_database, clock)
         self._tasks: list[asyncio.Task[None]] = []
-        self._own = open_model(settings.model)
-        self._opened: dict[str, Embedder] = {self._own.model_id: self._own}
-        self._served: Served | None = None
-        self._refreshing = asyncio.Lock()
+        self._catalog = Catalog(settings, self._database)
 
     async def start(self) -> None:
         """Ask the database what is served and load those models; Postgres may be away, the settings may not be wrong.
@@ -110,13 +91,13 @@ class Engine:
         """
         quality.check(self._settings)
         try:
-            served = await self.served()
+            served = await self._catalog.served()
             models = served.models
             self._coverage.of(served.targets)
             await self._probe.run(self._require_tables)
         except TransientError as error:
             log.warning("Postgres is away; not ready until it answers", reason=str(error))
-            models = {self._own.model_id: self._own}
+            models = {self._catalog.own.model_id: self._catalog.own}
         for model in models.values():
             await self.batcher.call(model.load)
         log.info("models loaded", models=sorted(models))
@@ -136,13 +117,6 @@ class Engine:
         for database in (self._database, self._probe, self._survey, self._log_database, self._judge_database):
             database.close()
 
-    async def served(self, stale: Served | None = None) -> Served:
-        """What is served, asked once; anew when it is still what the caller found to be out of date."""
-        async with self._refreshing:
-            if self._served is None or self._served is stale:
-                self._served = await self._database.run(self._look)
-            return self._served
-
     async def ready(self) -> list[str]:
         """Ids of the models that are served, if Postgres answers.
 
@@ -152,7 +126,7 @@ class Engine:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._probe.run(lambda session: session.rows("SELECT 1"))
-                return sorted((await self.served()).models)
+                return sorted((await self._catalog.served()).models)
         except TimeoutError:
             raise Problem(503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server") from None
         except EmbedsyncError as error:
@@ -171,7 +145,7 @@ class Engine:
         if len(texts) > most:
             raise Problem(400, f"{len(texts)} texts are more than serve.max_inputs ({most})", "send fewer at a time",
                           param="input")  # fmt: skip
-        model = await self._named(request.model)
+        model = await self._catalog.named(request.model)
         if request.dimensions not in (None, model.dimensions):
             raise Problem(400, f"{model.model_id} makes vectors of {model.dimensions} dimensions and no others",
                           "leave `dimensions` out", param="dimensions")  # fmt: skip
@@ -233,7 +207,7 @@ class Engine:
         started = self._clock.monotonic()
 
         async def look(served: Served) -> tuple[list[Target], Found]:
-            targets = _chosen(served.targets, request.tables)
+            targets = served.columns(request.tables)
             queries = await self._queries(served, {target.model for target in targets}, request.text)
             embedded = self._clock.monotonic()
             hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
@@ -241,7 +215,7 @@ class Engine:
             timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
             return targets, Found(tuple(hits), tuple(sorted(queries)), timings)
 
-        return await self._steady(look)
+        return await self._catalog.steady(look)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
         """What an answer is worth; both sides are embedded as documents (streams/score.py).
@@ -250,14 +224,14 @@ class Engine:
             Problem: the question has no stored answer with a vector, or the answers' table is not served.
         """
         if isinstance(body, ScoreByReference):
-            first, second = await self.batcher.encode(self._own, [body.answer, body.reference], query=False)
-            graded = scoring.thresholds(self._settings, self._own.record.name)
-            return Score(float(first @ second), self._own.model_id, graded)
+            first, second = await self.batcher.encode(self._catalog.own, [body.answer, body.reference], query=False)
+            graded = scoring.thresholds(self._settings, self._catalog.own.record.name)
+            return Score(float(first @ second), self._catalog.own.model_id, graded)
         question = str(body.question)
         request, only = scoring.stored_request(self._settings, body.answer, question)
 
         async def look(served: Served) -> Score:
-            target = _chosen(served.targets, request.tables)[0]
+            target = served.columns(request.tables)[0]
             model = served.models[target.model]
             (vector,) = await self.batcher.encode(model, [request.text], query=False)
             try:
@@ -271,36 +245,11 @@ class Engine:
             except EmbedsyncError as error:  # there is none
                 raise Problem(404, error.message, error.fix) from error
 
-        return await self._steady(look)
-
-    async def _steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
-        """What a look finds, once no migration comes in between."""
-        stale = None
-        for _ in range(_ATTEMPTS):
-            stale = served = await self.served(stale)
-            try:
-                return await look(served)
-            except ModelMoved:
-                continue
-        raise Problem(503, "the columns changed their model again and again", "try again")
+        return await self._catalog.steady(look)
 
     async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
         vectors = [self.batcher.encode(served.models[model], [text], query=True) for model in models]
         return {model: vector[0] for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)}
-
-    async def _named(self, name: str) -> Embedder:
-        """The model with this name or id; the settings' own is there without the database, too."""
-        if name in (self._settings.model.name, self._own.model_id):
-            return self._own
-        try:
-            models = (await self.served()).models
-        except TransientError:
-            models = {}
-        for identity, model in models.items():
-            if name in (identity, identity.rpartition("@")[0]):
-                return model
-        known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
-        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
 
     async def _look_at(self, target: Target) -> Searched:
         return await self._survey.run(partial(search_coverage.look, target=target))
@@ -321,29 +270,6 @@ class Engine:
         needed["quality_runs"] = bool(self._settings.quality.queries)
         for table in (name for name, is_needed in needed.items() if is_needed):
             require(session, table)
-
-    def _look(self, session: Session) -> Served:
-        targets = target_rules.served(self._settings, session)
-        found = embedders.for_targets(self._settings, session, targets, self._own)
-        # Instances are kept, or each look would load the weights again.
-        models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
-        return Served(tuple(targets), models)
-
-
-def _chosen(targets: Sequence[Target], tables: Sequence[str]) -> list[Target]:
-    """The columns of the named tables; all when none is named.
-
-    Raises:
-        Problem: a table is not served.
-    """
-    known = sorted({str(target.table) for target in targets})
-    try:
-        wanted = {TableName.parse(name) for name in tables}
-    except ConfigurationError as error:
-        raise Problem(404, error.message, f"ask for one of: {', '.join(known)}") from error
-    if unknown := wanted - {target.table for target in targets}:
-        raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {', '.join(known)}")
-    return [target for target in targets if not wanted or target.table in wanted]
 
 
 def _nearest(

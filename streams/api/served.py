@@ -1,0 +1,120 @@
+"""What is served: the columns that the database names, with their models; asked again once a migration has swapped.
+
+Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds;
+the one before it stays in memory, for queries that are under way and for a rollback, until the server ends.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from connectors.models import open_model
+from connectors.ports import Embedder
+from connectors.postgres.search import ModelMoved
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError, TransientError
+from schemas.settings import Settings
+from schemas.table import TableName
+from schemas.target import Target
+from streams import embedders, targets
+from streams.api.database import Database
+from streams.api.problems import Problem
+
+T = TypeVar("T")
+
+_ATTEMPTS = 5
+"""A migration swaps once or twice in its life."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The columns that are searched and the models of their vectors, by id."""
+
+    targets: tuple[Target, ...]
+    models: Mapping[str, Embedder]
+
+    def columns(self, tables: Sequence[str]) -> list[Target]:
+        """The columns of the named tables; all when none is named.
+
+        Raises:
+            Problem: a table is not served.
+        """
+        known = ", ".join(sorted({str(target.table) for target in self.targets}))
+        try:
+            wanted = {TableName.parse(name) for name in tables}
+        except ConfigurationError as error:
+            raise Problem(404, error.message, f"ask for one of: {known}") from error
+        if unknown := wanted - {target.table for target in self.targets}:
+            raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {known}")
+        return [target for target in self.targets if not wanted or target.table in wanted]
+
+
+class Catalog:
+    """Asks what is served and opens the models; an instance of a model is kept for good."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Open the settings' model, without loading it, and ask nothing yet.
+
+        Raises:
+            ModelUnavailable: its weights are not on this machine.
+        """
+        self._settings = settings
+        self._database = database
+        self.own: Embedder = open_model(settings.model)
+        self._opened: dict[str, Embedder] = {self.own.model_id: self.own}
+        self._served: Served | None = None
+        self._refreshing = asyncio.Lock()
+
+    async def served(self, stale: Served | None = None) -> Served:
+        """What is served, asked once; anew when it is still what the caller found to be out of date.
+
+        Raises:
+            ConfigurationError: the database does not fit the settings.
+            ModelUnavailable: the weights of a model that a column wants are not on this machine.
+            TransientError: Postgres is away.
+        """
+        async with self._refreshing:
+            if self._served is None or self._served is stale:
+                self._served = await self._database.run(self._look)
+            return self._served
+
+    async def steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
+        """What a look finds, once no migration comes in between.
+
+        Raises:
+            Problem: one always does.
+        """
+        stale = None
+        for _ in range(_ATTEMPTS):
+            stale = served = await self.served(stale)
+            try:
+                return await look(served)
+            except ModelMoved:
+                continue
+        raise Problem(503, "the columns changed their model again and again", "try again")
+
+    async def named(self, name: str) -> Embedder:
+        """The model with this name or id; the settings' own is there without the database, too.
+
+        Raises:
+            Problem: it is not served.
+        """
+        if name in (self._settings.model.name, self.own.model_id):
+            return self.own
+        try:
+            models = (await self.served()).models
+        except TransientError:
+            models = {}
+        for identity, model in models.items():
+            if name in (identity, identity.rpartition("@")[0]):
+                return model
+        known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
+        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
+
+    def _look(self, session: Session) -> Served:
+        wanted = targets.served(self._settings, session)
+        found = embedders.for_targets(self._settings, session, wanted, self.own)
+        # Instances are kept, or each look would load the weights again.
+        models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
+        return Served(tuple(wanted), models)
