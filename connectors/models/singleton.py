@@ -13,6 +13,7 @@ under gunicorn without `--preload`). Embed what a person searches for by `encode
 differently from what is stored.
 """
 
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -48,6 +49,7 @@ def get_embedding_model(settings: ModelSettings | None = None) -> "EmbeddingMode
     global _model  # noqa: PLW0603 - one per process is what this function is for
     with _lock:
         if _model is None:
+            _log_to_stderr()
             chosen = settings or settings_module.load().model
             loaded = EmbeddingModel(chosen, choose(chosen))
             loaded.load()
@@ -147,6 +149,12 @@ class EmbeddingModel:
         middle = len(batch) // 2
         self._fill(rows, texts, batch[:middle], progress, task)
         self._fill(rows, texts, batch[middle:], progress, task)
+
+
+def _log_to_stderr() -> None:
+    """Keep log lines out of what the program prints; structlog's default, where nobody chose another, is stdout."""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _named(error: PoisonText | MemoryError, index: int, texts: Sequence[str]) -> PoisonText:

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +58,12 @@ app = typer.Typer(
 _debug = False
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"embedsync {version('embedsync')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     ctx: typer.Context,
@@ -64,6 +71,9 @@ def options(
         Path | None, typer.Option(help="settings file; embedsync.toml of the working directory when left out")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version and end")
+    ] = False,
 ) -> None:
     """Options of every command."""
     global _debug  # noqa: PLW0603 - the error handler below runs outside of any context

@@ -175,6 +175,21 @@ def test_a_bar_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert "100%" in err
 
 
+def test_a_program_that_chose_no_logs_has_none_of_them_on_stdout(folder: Path) -> None:
+    """What it prints is its own: the line that the model is being loaded goes to stderr."""
+    program = (
+        "import sys\n"
+        "from connectors.models import get_embedding_model\n"
+        "from schemas.sections import ModelSettings\n"
+        "print(get_embedding_model(ModelSettings(name=sys.argv[1], dimensions=128, threads=1)).dimensions)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True, timeout=200
+    )
+    assert done.stdout == "128\n"
+    assert "loading model" in done.stderr
+
+
 def test_memory_that_really_runs_out(folder: Path) -> None:
     """A process that may have 60 MB beyond its model halves its batches and embeds all of its long texts."""
     program = (
