@@ -162,7 +162,7 @@ _OF_THE_WRITE = (
         "connectors/postgres/store.py",
         "        if written:\n            done =",
         "        if not mine:\n            done =",
-        (f"{STORE}::test_a_refused_text_is_quarantined_until_it_changes[postgres]",),
+        (f"{STORE}::test_a_success_ends_the_quarantine[postgres]",),
     ),
 )
 _OF_THE_LANES = (
