@@ -6,7 +6,8 @@ and the text once more alone.
 Hazard: a model that is broken, or whose device somebody else has filled, refuses everything, and must not fill the
 quarantine with a whole table, one edit at a time. So where none of the texts is taken, a short probe is tried: when
 that is refused too, it is the model's fault. A text that does not fit while the probe does is guilty, however many
-there are; without its quarantine it would stop the partition for ever.
+there are; without its quarantine it would stop the partition for ever. A device may also be filled between two calls:
+so where a text did not fit beside others that were taken, the longest of these is the probe.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8
 """From this many texts on, a batch of which none is taken says that the model is broken, unless it was for memory."""
 _PROBE = "a"
-"""A text that every working model takes."""
+"""A text that every working model takes, where it has taken none of its own."""
 
 
 class Encodes(Protocol):
@@ -61,13 +62,13 @@ def encode(embedder: Encodes, texts: Sequence[str], dimensions: int) -> Encoded:
 
     Raises:
         EmbedsyncError: none was taken, nor a probe, or there were eight or more: the model is broken.
-        TransientError: none was taken, and the device has no room even for the probe.
+        TransientError: the device has no room even for the probe.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
     """
     result = Encoded()
     _halve(embedder, texts, range(len(texts)), dimensions, result)
-    if result.refused and not result.vectors:
-        _probe(embedder, len(texts), dimensions, result)
+    if result.no_room or (result.refused and not result.vectors):
+        _probe(embedder, texts, dimensions, result)
     return result
 
 
@@ -91,16 +92,20 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
         raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
 
 
-def _probe(embedder: Encodes, count: int, dimensions: int, result: Encoded) -> None:
+def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded) -> None:
     """Raise if it is the model that refuses, and not the texts that are guilty."""
+    taken, count = len(result.vectors), len(texts)
+    text = max((texts[i] for i in result.vectors), key=len, default=_PROBE)
     probe = Encoded()
-    reason = _attempt(embedder, [_PROBE], range(1), dimensions, probe)
+    reason = _attempt(embedder, [text], range(1), dimensions, probe)
     result.calls += probe.calls
     if isinstance(reason, OutOfMemory):
-        raise TransientError(f"the model has no room even for a short text ({reason.message})", fix="free memory there")
-    if reason is not None or (count >= _BROKEN_MODEL_TEXTS and len(result.no_room) < count):
+        what = "for what it took a moment ago" if taken else "for a short text"
+        raise TransientError(f"the model has no room even {what} ({reason.message})", fix="free memory there")
+    if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and len(result.no_room) < count):
         first = result.refused[min(result.refused)]
-        raise EmbedsyncError(f"the model took none of {count} texts ({first})", fix="check the model and its device")
+        took = f"took {taken or 'none'} of {count} texts"
+        raise EmbedsyncError(f"the model {took} ({first})", fix="check the model and its device")
 
 
 def _halve(embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:

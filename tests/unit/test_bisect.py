@@ -100,6 +100,28 @@ def test_texts_too_large_for_the_device_are_guilty_however_many(count: int) -> N
     assert encoded.refused == dict.fromkeys(range(count), "no room for one text")
 
 
+@pytest.mark.parametrize("taken", [1, 40])
+def test_a_device_that_fills_up_halfway_is_no_texts_fault(taken: int) -> None:
+    """What fitted a moment ago does not fit now: the rest is not quarantined, the batch is tried again."""
+
+    class Filling(Full):
+        def encode_documents(self, texts: Sequence[str]) -> Vector:
+            if len(texts) > taken or self.calls >= 1:
+                raise OutOfMemory("no room for one text")
+            return super().encode_documents(texts)
+
+    with pytest.raises(TransientError, match="what it took a moment ago"):
+        encode(Filling(longest=1000), [f"a healthy text {i}" for i in range(64)], 8)
+
+
+def test_a_text_too_large_for_the_device_is_guilty_among_others() -> None:
+    """The longest of those that fitted fits still, so it is the text: one call more than without the question."""
+    texts = [f"text {i}" for i in range(63)]
+    encoded = encode(Full(longest=10), [*texts, "a very long text"], 8)
+    assert encoded.refused == {63: "no room for one text"}
+    assert encoded.calls <= 1 + 13 + 1
+
+
 def test_a_full_device_is_no_texts_fault() -> None:
     """A device without room even for a short text is to be tried again; nothing goes to quarantine."""
     with pytest.raises(TransientError, match="even for a short text"):
