@@ -115,6 +115,7 @@ class Sync:
         """
         self._failures.clear()
         due: dict[Target, Hints] = {}
+        not_due: list[Chunk] = []
         for record in records:
             try:
                 chunk, deferral, targets = self._deferred(record)
@@ -122,12 +123,14 @@ class Sync:
                 self._fail(record, reason, "decode")
                 continue
             if deferral.not_before > self._clock.now():
-                self._patience.call(self._outbox.send_chunks, [chunk])
+                not_due.append(chunk)
                 continue
             for target in targets:
                 hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
                 hint.records.append(record)
                 hint.txids.update(self._still_awaited(deferral))
+        if not_due:  # all with one wait: live changes share this thread
+            self._patience.call(self._outbox.send_chunks, not_due)
         for target, hints in due.items():
             self._settle(target, hints)
         self._dead_letter(records)

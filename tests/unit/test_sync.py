@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.memory import MemoryRow
+from schemas.chunk import Chunk
 from schemas.document import Reading, Written
 from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
 from schemas.record import Record
@@ -149,6 +150,25 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
     assert not bench.outbox.chunks
+
+
+def test_rows_that_are_not_due_go_round_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wait for Kafka for all of them: live changes share the thread, and there may be thousands."""
+    bench.store.locked |= {(str(key),) for key in range(20)}
+    for key in range(20):
+        bench.put(key, "x")
+    bench.sync.handle([bench.event(key) for key in range(20)])
+    sends: list[int] = []
+    send = bench.outbox.send_chunks
+
+    def counted(chunks: Sequence[Chunk]) -> None:
+        sends.append(len(chunks))
+        send(chunks)
+
+    monkeypatch.setattr(bench.outbox, "send_chunks", counted)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert sends == [20]
+    assert len(bench.outbox.chunks) == 20
 
 
 def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
