@@ -1,15 +1,17 @@
 """Restarts of a connector that failed: the first failure is often the last one of a database that went away.
 
 A failure that comes back for the same reason is left after `keeper.restart_attempts` restarts, and reported; another
-reason, or a connector that ran for a minute, starts afresh. A reason that says that a service is away is never left:
-it is tried for as long as it stays, at most once a minute.
+reason has restarts of its own, and a connector that ran for a minute starts afresh. Pauses grow with all restarts, so
+that two reasons in turn are no endless loop. A reason that says that a service is away is never left: it is tried for
+as long as it stays, at most once a minute.
 
 Hazard: a connector that somebody paused or stopped is left alone; one that is missing is reported, and made by
 `embedsync init` alone.
 """
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -50,12 +52,13 @@ class Connector(Protocol):
 
 @dataclass(slots=True)
 class _Failure:
-    """A failure that is being dealt with. `restarted` is a monotonic time."""
+    """What is being dealt with since the connector last ran for a minute. `restarted` is a monotonic time."""
 
-    kind: str
-    attempts: int = 0
+    restarts: Counter[str] = field(default_factory=Counter)
+    """By kind of reason."""
     restarted: float = float("-inf")
-    left: bool = False
+    left: str | None = None
+    """The kind that was given up."""
 
 
 def kind_of(reason: str) -> str:
@@ -111,35 +114,33 @@ class Restarts:
 
     def _failed(self, reason: str, now: float) -> None:
         kind = kind_of(reason)
-        if self._failure is None or self._failure.kind != kind:
-            self._failure = _Failure(kind)
-            metrics.CONNECTOR_LEFT.labels(self._name).set(0)
-        failure = self._failure
-        if failure.left or now < failure.restarted + _pause(failure.attempts):
+        failure = self._failure = self._failure or _Failure()
+        if failure.left == kind or now < failure.restarted + _pause(failure.restarts.total()):
             return
-        if not self._settings.restart_connector or (
-            failure.attempts >= self._settings.restart_attempts and not is_away(reason)
-        ):
-            failure.left = True
-            metrics.CONNECTOR_LEFT.labels(self._name).set(1)
+        attempts = failure.restarts[kind]
+        is_hopeless = attempts >= self._settings.restart_attempts and not is_away(reason)
+        failure.left = kind if is_hopeless or not self._settings.restart_connector else None
+        metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
+        if failure.left is not None:
             log.critical("the connector failed and is left: mend that, then run `embedsync init`",
-                         connector=self._name, reason=reason, restarts=failure.attempts)  # fmt: skip
+                         connector=self._name, reason=reason, restarts=attempts)  # fmt: skip
             return
         self._connect.restart(self._name)
-        failure.attempts += 1
+        failure.restarts[kind] += 1
         failure.restarted = now
         metrics.CONNECTOR_RESTARTS.labels(self._name).inc()
         log.warning("the connector failed and is restarted", connector=self._name, reason=reason,
-                    attempt=failure.attempts)  # fmt: skip
+                    attempt=attempts + 1)  # fmt: skip
 
     def _runs(self, now: float) -> None:
         failure = self._failure
-        if failure is not None and (failure.left or now - failure.restarted >= _SOUND_SECONDS):
-            log.info("the connector runs again", connector=self._name, restarts=failure.attempts)
+        if failure is not None and (failure.left is not None or now - failure.restarted >= _SOUND_SECONDS):
+            log.info("the connector runs again", connector=self._name, restarts=failure.restarts.total())
             metrics.CONNECTOR_LEFT.labels(self._name).set(0)
             self._failure = None
 
 
-def _pause(attempts: int) -> float:
+def _pause(restarts: int) -> float:
     """Seconds between the restart before and the next one; none before the first."""
-    return 0.0 if attempts == 0 else min(_FIRST_PAUSE * 2.0 ** (attempts - 1), _LONGEST_PAUSE)
+    # The exponent has a limit too: a database that is away for a day would raise OverflowError.
+    return 0.0 if restarts == 0 else min(_FIRST_PAUSE * 2.0 ** min(restarts - 1, 32), _LONGEST_PAUSE)

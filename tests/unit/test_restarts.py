@@ -98,12 +98,24 @@ def test_another_reason_starts_afresh(bench: Bench) -> None:
     assert len(bench.restarted) == 6
 
 
+def test_two_reasons_in_turn_are_no_endless_loop(bench: Bench) -> None:
+    """Each restart brings the other reason: both are left after their own restarts, with pauses that grow."""
+    restarts = bench.make()
+    told = []
+    for _ in range(600):
+        bench.state = failed(("one", "another")[len(bench.restarted) % 2])
+        told += bench.passes(restarts, 1)
+    assert bench.restarted == [0, 1, 3, 7, 15, 31]
+    assert len(told) == 1
+
+
 def test_a_service_that_is_away_is_waited_for(bench: Bench) -> None:
     """While the database is down the connector is restarted for as long as that takes, at most once a minute."""
     restarts = bench.make()
     bench.state = failed("FATAL: the database system is starting up")
     assert bench.passes(restarts, 600) == []
     assert 10 <= len(bench.restarted) <= 16
+    assert bench.passes(restarts, 86_400) == []
     assert bench.restarted[-1] - bench.restarted[-2] == 60
 
 
