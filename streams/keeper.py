@@ -20,7 +20,7 @@ from connectors.debezium import Connect
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres.keeper import KeeperDesk
-from connectors.postgres.session import Session
+from connectors.postgres.session import Session, limit_locks
 from schemas import metrics
 from schemas.errors import EmbedsyncError, Stopping
 from schemas.replay import Request
@@ -126,7 +126,7 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
     Raises:
         ConfigurationError: connect.url is no URL.
     """
-    session = Session(settings.postgres.dsn, role="keeper")
+    session = Session(settings.postgres.dsn, role="keeper", setup=limit_locks)
     desk = KeeperDesk(session)
 
     def send(targets: Sequence[Target]) -> UUID | None:

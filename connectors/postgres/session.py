@@ -181,6 +181,12 @@ def connect(dsn: str, *, role: str) -> Connection:
     return opened
 
 
+def limit_locks(connection: Connection) -> None:
+    """Setup of a session that counts whole tables: a lock that somebody holds is an error, a long query is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'")
+
+
 def limit_waits(connection: Connection) -> None:
     """Setup of a session that asks only: a table that somebody locks, or a query that does not end, is an error."""
     with connection.cursor() as cursor:

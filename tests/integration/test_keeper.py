@@ -125,3 +125,15 @@ def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect
     assert log.count("the connector failed and is restarted") == 3
     assert "Publication autocreation is disabled" in log
     assert f"task 0 of connector {name} failed" in place.embedsync("lag").stdout
+
+
+def test_a_locked_table_does_not_hold_the_keeper_up(kept: Workplace) -> None:
+    """It says that it could not look and tries again, in place of a wait in which no connector is watched either."""
+    kept.start_worker("replay")
+    until(lambda: "this worker is the keeper" in kept.log("replay"), what="a keeper")
+    holder = Session(kept.settings.postgres.dsn, role="test")
+    with holder.transaction() as cursor:
+        cursor.execute("LOCK TABLE questions IN ACCESS EXCLUSIVE MODE")
+        until(lambda: "the keeper tries again later" in kept.log("replay"), what="the keeper to give way")
+    holder.close()
+    assert "did not get a lock in time" in kept.log("replay")
