@@ -129,6 +129,8 @@ class PostgresStore:
     def _write(
         self, cursor: Cursor, target: Target, updates: Sequence[Update]
     ) -> tuple[dict[Key, Written], list[Refusal]]:
+        # A deferred constraint or trigger would refuse at COMMIT, where no row can be told from its neighbours.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
         outcome = {update.key: Written.LOCKED for update in updates}

@@ -183,15 +183,23 @@ TOUCH = """
         RETURN NEW;
     END $$;
     CREATE TRIGGER touched AFTER UPDATE ON questions FOR EACH ROW EXECUTE FUNCTION touch();
+    CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.question = 'frozen late' THEN RAISE EXCEPTION 'too late'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON questions DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION refuse_late();
 """
 
 
 def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
-    """The worker gives way in a deadlock, retries a rollback, and quarantines the one row that a trigger refuses."""
+    """The worker gives way in a deadlock, retries a rollback, and quarantines what a trigger refuses, even late."""
     place.execute(TOUCH)
     place.execute(
         "INSERT INTO questions (id, question, views) VALUES"
-        " (1, 'about 1', 1), (2, 'about 2', 2), (3, 'frozen', 2), (4, 'deadlock', 2), (5, ' ', 2)"
+        " (1, 'about 1', 1), (2, 'about 2', 2), (3, 'frozen', 2), (4, 'deadlock', 2), (5, ' ', 2),"
+        " (6, 'frozen late', 2)"
     )
     # What a role may have set for itself must not make each write fail, or give one row two texts.
     database = place.value("SELECT current_database()")
@@ -213,13 +221,13 @@ def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
         # The opposite order: the worker locks the question first, then the topic.
         application.execute("UPDATE questions SET question = 'edited' WHERE id = 1")
         application.connection.commit()
-    until(lambda: place.coverage()["current"] == 3, what="all but the refused row")
+    until(lambda: place.coverage()["current"] == 3, what="all but the refused rows")
     seen = place.coverage()
-    assert (seen["blank"], seen["quarantined"]) == (1, 1)
-    (line,) = place.execute("SELECT key, reason FROM embedsync.quarantine")
-    assert line == (["3"], "the table refuses the write (RaiseException)")
+    assert (seen["blank"], seen["quarantined"]) == (1, 2)
+    lines = place.execute("SELECT key, reason FROM embedsync.quarantine ORDER BY key")
+    assert lines == [([key], "the table refuses the write (RaiseException)") for key in ("3", "6")]
     assert "this row is frozen" not in place.log("live")
-    place.execute("UPDATE questions SET question = 'thawed' WHERE id = 3")
+    place.execute("UPDATE questions SET question = 'thawed' WHERE id IN (3, 6)")
     place.wait_current()
     assert place.value("SELECT count(*) FROM embedsync.quarantine") == 0
 

@@ -1,7 +1,7 @@
 """Two workers and an application on one row of a real database, in every order of their steps (I1, I4, I5).
 
 A worker is stopped by advisory locks at four gates: before its read, before its write, within its UPDATE (a trigger: it
-holds the row's lock then) and within its COMMIT (a deferred trigger). The application's transaction may have to wait
+holds the row's lock then) and after it, before its COMMIT. The application's transaction may have to wait
 for a worker's row lock; it then ends when that worker has committed. The second worker has the event of the new text,
 so it begins after the application's commit.
 """
@@ -41,7 +41,7 @@ GATES = """
     END $$;
     CREATE TRIGGER within_update BEFORE UPDATE OF embedding ON questions
         FOR EACH ROW EXECUTE FUNCTION gate(3);
-    CREATE CONSTRAINT TRIGGER within_commit AFTER UPDATE OF embedding ON questions
+    CREATE CONSTRAINT TRIGGER before_commit AFTER UPDATE OF embedding ON questions
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gate(4);
 """
 SOURCE = b'{"op":"u","source":{"schema":"public","table":"questions"},"after":{}}'
