@@ -105,6 +105,8 @@ class Runner:
             changed = await self._run(None, self._lane.anew.is_wanted)
         except ConfigurationError as now:
             leave(now.exit_code, str(now))
+        except BaseException as now:  # noqa: BLE001 - not swallowed: the process ends, as the module says
+            leave(EXIT_RESTART, str(now) or type(now).__name__, now)
         if changed:
             leave(EXIT_RESTART, f"starting anew with what the database wants now ({error})")
         leave(error.exit_code, str(error))

@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 from connectors.clock import SystemClock
 from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
-from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError
 from schemas.settings import Settings
 from streams import logs
 from streams.keeper import open_keeper
@@ -43,16 +43,17 @@ def _work(settings: Settings, role: Role) -> int:
     logs.configure(settings.log, role=role)
     try:
         lane = _start(settings, role)
-    except TransientError as error:
-        log.critical("worker leaves", exit_code=EXIT_RESTART, reason=str(error))
-        return EXIT_RESTART
-    except EmbedsyncError as error:
+        try:
+            return _consume(settings, lane, role)
+        finally:
+            lane.store.close()
+    except ConfigurationError as error:
         log.critical("worker leaves", exit_code=error.exit_code, reason=str(error))
         return error.exit_code
-    try:
-        return _consume(settings, lane, role)
-    finally:
-        lane.store.close()
+    except Exception as error:
+        bug = None if isinstance(error, EmbedsyncError) else error
+        log.critical("worker leaves", exit_code=EXIT_RESTART, reason=str(error) or repr(error), exc_info=bug)
+        return EXIT_RESTART
 
 
 def _start(settings: Settings, role: Role) -> Lane:

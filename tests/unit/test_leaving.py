@@ -22,12 +22,16 @@ class Left(BaseException):
         (TargetMismatch("the column wants another model"), True, 70),
         (ConfigurationError('column "embedding_v2" does not exist'), True, 70),
         (ConfigurationError('column "question" does not exist'), False, 78),
+        (ConfigurationError('column "question" does not exist'), OSError("a disk that is gone"), 70),
     ],
 )
 def test_a_step_of_a_migration_ends_no_worker_for_good(
-    monkeypatch: pytest.MonkeyPatch, error: ConfigurationError, changed: bool, code: int
+    monkeypatch: pytest.MonkeyPatch, error: ConfigurationError, changed: bool | Exception, code: int
 ) -> None:
-    """A swap renames columns: a lane that meets it as a missing column starts anew; a real mistake stays one."""
+    """A swap renames columns: a lane that meets it as a missing column starts anew; a real mistake stays one.
+
+    A look at what is wanted now that fails is no way out of the loop's body either.
+    """
     left: list[int] = []
 
     def leave(exit_code: int, reason: str, error: BaseException | None = None) -> None:
@@ -39,7 +43,12 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
     async def work() -> None:
         raise error
 
-    lane = SimpleNamespace(clock=MemoryClock(), anew=SimpleNamespace(is_wanted=lambda: changed))
+    def is_wanted() -> bool:
+        if isinstance(changed, Exception):
+            raise changed
+        return changed
+
+    lane = SimpleNamespace(clock=MemoryClock(), anew=SimpleNamespace(is_wanted=is_wanted))
     runner = app.Runner(cast("Any", SimpleNamespace(should_stop=False)), cast("Any", lane), Pulse(0.0, ["sync"]))
     with pytest.raises(Left):
         asyncio.run(runner._guarded(work()))

@@ -1,0 +1,44 @@
+"""With which code a worker ends that cannot begin."""
+
+from typing import Any
+
+import pytest
+
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.settings import Settings
+from streams import logs, worker
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError("wrong"), 78),
+        (TransientError("away"), 70),
+        (EmbedsyncError("the database refuses the statement"), 70),
+        (PoisonEvent("a value does not fit"), 70),
+        (RuntimeError("a bug"), 70),
+    ],
+)
+@pytest.mark.parametrize("stage", ["_start", "_consume"])
+def test_only_a_wrong_configuration_is_for_good(
+    stage: str, error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else it is, a bug among them, the worker says "restart me", so that a supervisor's rules hold."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    closed: list[bool] = []
+
+    class Store:
+        def close(self) -> None:
+            closed.append(True)
+
+    class Lane:
+        store = Store()
+
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
+    monkeypatch.setattr(worker, "_start", lambda *_: Lane())
+    monkeypatch.setattr(worker, stage, fail)
+    assert worker._work(Settings(), "live") == code
+    assert closed == ([True] if stage == "_consume" else [])
