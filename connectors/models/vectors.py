@@ -30,14 +30,15 @@ def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: 
         float32[n, dimensions], finite, unit length within `UNIT_TOLERANCE`.
 
     Raises:
-        PoisonText: a row is not finite or has no direction; names the first one's index and its text's length.
+        PoisonText: not one row for each text; or a row is not finite or has no direction, named by its index and its
+            text's length.
         TargetMismatch: the rows have another length than the model's files say.
     """
     if raw.shape != (len(texts), dimensions):
-        raise TargetMismatch(
-            f"the model returned an array of shape {raw.shape} instead of {(len(texts), dimensions)}",
-            fix="correct model.dimensions, or the model's folder",
-        )
+        said = f"the model returned an array of shape {raw.shape} instead of {(len(texts), dimensions)}"
+        if raw.shape[1:] != (dimensions,):
+            raise TargetMismatch(said, fix="correct model.dimensions, or the model's folder")
+        raise PoisonText(said)  # some texts may be the reason: they are told apart from the others
     rows: Vector = raw.astype(np.float32)
     # In float64, because the square of a large float32 is not finite.
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))

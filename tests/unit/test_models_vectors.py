@@ -41,6 +41,12 @@ def test_rows_of_another_length_are_refused() -> None:
         unit_rows(np.ones((1, 3), np.float32), ["a"], 2)
 
 
+def test_a_row_for_each_text_or_some_texts_are_to_blame() -> None:
+    """A network that returns too few rows is bisected like one that raises; it is not the configuration's fault."""
+    with pytest.raises(PoisonText, match=r"shape \(1, 2\) instead of \(2, 2\)"):
+        unit_rows(np.ones((1, 2), np.float32), ["a", "b"], 2)
+
+
 def test_dimensions_message() -> None:
     """The sentence names the setting, both numbers and the fix."""
     check_dimensions(ModelSettings(name="m", dimensions=384), 384)
