@@ -105,6 +105,7 @@ def run(faults: int, minutes: float, seed: int) -> Report:
 
 def main() -> None:
     """Read the arguments, run, report."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C: nothing is left running
     faulthandler.register(signal.SIGUSR1)  # where every thread is, for a campaign that seems to stand still
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--faults", type=int, default=60, help="how many faults are injected")
