@@ -1,7 +1,7 @@
 """Bisection: when a batch fails in the model, halves are tried until the guilty texts stand alone.
 
 One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch without one: two halves on each level,
-and the text once more alone.
+and the text once more alone. Where it was for want of memory, the batch costs one call more.
 
 Hazard: a model that is broken, or whose device somebody else has filled, refuses everything, and must not fill the
 quarantine with a whole table, one edit at a time. So where none of the texts is taken, a short probe is tried: when

@@ -87,9 +87,9 @@ def test_one_poison_text_among_64(filled: Workplace, lanes: list[Lane]) -> None:
     (line,) = filled.execute("SELECT key, hash = sha256('poison'), reason, attempts FROM embedsync.quarantine")
     assert line == (["23"], True, "the model raised MemoryError", 2)
     print(f"1 poison text among 64: {embedder.asked} model calls")
-    assert embedder.asked == 1 + 13
+    assert embedder.asked == 1 + 13 + 1  # the last one because memory may have been short for all
     lanes[0].look_at(64)
-    assert embedder.asked == 1 + 13
+    assert embedder.asked == 1 + 13 + 1
     filled.execute("UPDATE questions SET question = 'good now' WHERE id = 23")
     lanes[0].look_at(23)
     assert filled.coverage()["current"] == 64
