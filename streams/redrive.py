@@ -2,34 +2,39 @@
 
 An event goes back to its partition as it was, without the error headers; a row leaves quarantine and goes through the
 replay lane. Sending one twice costs a look-up, so the order is: send, wait for the broker, mark, follow. A command
-killed between the first two sends again; nothing is ever marked that was not sent.
+killed between the first two sends again; nothing is ever marked that was not sent. Rows are in a replay run before
+anything of them is sent, and a command killed there is finished by `embedsync replay resume`.
 
 Hazard: `handled` is only said of an event whose offset the group has committed. The commit comes after the event's new
 dead letter, if there is one, so looking there afterwards tells the whole truth.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from uuid import UUID
 
 from connectors.kafka.offsets import Offsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres import quarantine
-from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.dead_letter import Entry, State
-from schemas.errors import PoisonEvent
+from schemas.errors import PoisonEvent, TransientError
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.dead_letters import DeadLetters
+from streams.replay import Replay
 
 _BATCH_RECORDS = 500
 _BATCH_BYTES = 8_388_608
 _POLL_SECONDS = 0.25
 _UNSETTLED = ("missing", "stale_text", "stale_model")
+
+
+Started = Callable[[UUID], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,18 @@ class Redrive:
         self._targets = targets
         self._letters = letters
         self._outbox = outbox
+        self._replay = Replay(settings, session, outbox, clock)
         self._offsets = offsets
         self._clock = clock
 
-    def run(self, entries: Sequence[Entry], *, again: bool = False, wait: float = 30.0) -> list[Result]:
+    def run(
+        self, entries: Sequence[Entry], started: Started, *, again: bool = False, wait: float = 30.0
+    ) -> list[Result]:
         """Send entries and follow them.
 
         Args:
             entries: what `DeadLetters.entries` returned.
+            started: told of the run that rows go through, before anything of it is sent.
             again: also those that were sent before.
             wait: seconds for which they are followed.
 
@@ -93,7 +102,8 @@ class Redrive:
             one result per entry, in their order.
 
         Raises:
-            TransientError: a service is away; what was sent until then is marked, the rest is open.
+            TransientError: a service stayed away for `live.retry_seconds`; what was sent until then is marked, the rest
+                is open, or in a run that is named.
         """
         results: dict[str, Result] = {}
         for entry in entries:
@@ -102,7 +112,7 @@ class Redrive:
         chosen = [entry for entry in entries if entry.id not in results]
         ends = self._letters.ends()
         sent = self._send_events([e for e in chosen if e.kind == "event"], results)
-        rows = self._send_rows([e for e in chosen if e.kind == "row"], results)
+        rows = self._send_rows([e for e in chosen if e.kind == "row"], started, results)
         deadline = self._clock.monotonic() + wait
         self._follow_events(sent, ends, deadline, results)
         self._follow_rows(rows, deadline, results)
@@ -150,7 +160,9 @@ class Redrive:
             pass
         return None, None
 
-    def _send_rows(self, entries: Sequence[Entry], results: dict[str, Result]) -> list[tuple[Entry, Target, Key]]:
+    def _send_rows(
+        self, entries: Sequence[Entry], started: Started, results: dict[str, Result]
+    ) -> list[tuple[Entry, Target, Key]]:
         known = {(str(target.table), target.column): target for target in self._targets}
         rows: list[tuple[Entry, Target, Key]] = []
         for entry in entries:
@@ -164,10 +176,20 @@ class Redrive:
         for _, target, key in rows:
             by_target.setdefault(target, []).append(key)
         if by_target:
-            run, chunks = quarantine.enter_replay(self._session, by_target, self._settings.replay.chunk_size)
-            self._outbox.send_chunks(chunks)
-            RunLedger(self._session).mark_sent(run, chunks)
+            run, _ = quarantine.enter_replay(self._session, by_target, self._settings.replay.chunk_size)
+            started(run)
+            self._feed(run, len(rows))
         return rows
+
+    def _feed(self, run: UUID, rows: int) -> None:
+        """Send a run. Its rows are in quarantine no more, so an error has to name the command that goes on with it."""
+        try:
+            self._replay.feed(run)
+        except TransientError as error:
+            raise TransientError(
+                f"{rows} rows are out of quarantine and in run {run}, which is not sent ({error.message})",
+                fix=f"`embedsync replay resume {run}`",
+            ) from error
 
     def _follow_events(
         self, sent: Sequence[_Sent], ends: Mapping[int, int], deadline: float, results: dict[str, Result]

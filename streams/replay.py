@@ -1,7 +1,8 @@
 """`embedsync replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
 
 The command only enumerates, sends, steers and watches; the vectors are made by the replay workers. It may be killed at
-any point and called again: it goes on with the unfinished run, sending again what was not handled.
+any point and called again: it goes on with the unfinished run, sending again what was not handled. A run by keys goes
+on by `replay resume` instead: calling the command again would not name it, since keys are not compared.
 
 Hazards:
 - Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run stays in
@@ -195,7 +196,7 @@ class Replay:
         if not request.same_rows(run.request) or not set(run.columns) <= set(names):
             raise EmbedsyncError(
                 f"{over} is not finished",
-                fix=f"`embedsync replay run {run.request.options}` goes on with it"
+                fix=f"`{run.go_on}` goes on with it"
                 f" (`replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
             )
         if run.state == "paused":

@@ -3,8 +3,8 @@
 The worker's side, putting rows in and taking them out with their vectors, is in `store`.
 
 Hazard: a row leaves quarantine in the transaction that enters it into the replay ledger. So a command killed
-afterwards leaves a run that `embedsync replay run` finishes, and a row that counts as missing or stale: never one that
-nobody looks at.
+afterwards leaves a run that `embedsync replay resume` finishes, and a row that counts as missing or stale: never one
+that nobody looks at. Until then the run holds the column, and `embedsync replay run` and the keeper leave it alone.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.table import Table
@@ -133,7 +134,8 @@ def redrive(
     if dry_run:
         results = [Result(entry.id, "would be sent", entry.reason) for entry in entries]
     else:
-        results = _redrive(settings, letters).run(entries, again=again, wait=0.0 if no_wait else _seconds(wait))
+        seconds = 0.0 if no_wait else _seconds(wait)
+        results = _redrive(settings, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
     bad = ("not sent", "dead-lettered again", "quarantined")
     raise typer.Exit(1 if any(result.outcome in bad for result in results) else 0)
@@ -190,6 +192,10 @@ def _redrive(settings: Settings, letters: DeadLetters) -> Redrive:
     targets = target_rules.resolve(settings, session)
     outbox = KafkaOutbox(settings, targets)
     return Redrive(settings, session, targets, letters, outbox, KafkaOffsets(settings, clock), clock)
+
+
+def _announce(run: UUID) -> None:
+    err.print(f"rows go through run {run}; interrupted, it goes on with: embedsync replay resume {run}", soft_wrap=True)
 
 
 def _selection(

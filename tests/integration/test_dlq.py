@@ -1,6 +1,7 @@
 """Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `embedsync dlq`."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -46,10 +47,10 @@ def moved(place: Workplace) -> set[tuple[int, int]]:
     return {(d.original.partition, d.original.offset) for d in letters(place) if d.original}
 
 
-def limit_dead_letters(place: Workplace, size: int) -> None:
-    """Let the broker refuse dead letters that are larger."""
+def limit_records(place: Workplace, topic: str, size: int) -> None:
+    """Let the broker refuse records of a topic that are larger."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, place.settings.dead_letter_topic, incremental_configs=[entry])
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient(client_config(place.settings))
     for future in admin.incremental_alter_configs([resource]).values():
         future.result()
@@ -77,13 +78,13 @@ def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
 
 def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> None:
     """While the broker refuses dead letters the worker tries again, leaves with 70, and the offset stays."""
-    limit_dead_letters(ready, 100)
+    limit_records(ready, ready.settings.dead_letter_topic, 100)
     ready.with_settings(live={"retry_seconds": 1})
     ((_, partition, offset),) = produce(ready, [BAD])
     assert ready.start("worker", "--role", "live", log="live").wait(60) == 70
     assert "trying again" in ready.log("live")
     assert committed(ready)[partition] <= offset
-    limit_dead_letters(ready, 1_048_588)
+    limit_records(ready, ready.settings.dead_letter_topic, 1_048_588)
     ready.start_worker("live")
     until(lambda: (partition, offset) in moved(ready), what="the dead letter")
 
@@ -177,3 +178,60 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
     assert [(chunk.run, chunk.keys) for chunk in chunks] == [(run, (("2",),))]
     assert quarantine.read(session) == []
     session.close()
+
+
+def named_command(said: str, run: str) -> list[str]:
+    """The command that a refusal names."""
+    (found,) = set[str](re.findall(r"`embedsync (replay resume [0-9a-f-]+)`", " ".join(said.split())))
+    assert found == f"replay resume {run}"
+    return found.split()
+
+
+def finish(place: Workplace, run: str, said: str) -> None:
+    """Mend Kafka and call the command that a refusal names, until the run is done."""
+    limit_records(place, place.settings.replay_topic, 1_048_588)
+    place.embedsync(*named_command(said, run))
+    state = "SELECT state FROM embedsync.replays WHERE run = %s"
+    until(lambda: place.value(state, (run,)) == "done", timeout=60, what="the run to be done")
+
+
+def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workplace) -> None:
+    """Kafka away, then SIGKILL, between the run and its sending: every row is handled, once, by `replay resume`.
+
+    Until then the run is in nobody's way without saying so: `replay run` and `verify --repair` name that command too.
+    """
+    ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})
+    ready.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 8) AS i")
+    ready.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " SELECT table_name, column_name, ARRAY[id::text], sha256(convert_to(question, 'UTF8')), model, 'too odd'"
+        " FROM questions, embedsync.targets"
+    )
+    ids = [row_id("public.questions", "embedding", (str(i),)) for i in range(1, 9)]
+    ready.start_worker("replay")
+    newest = "SELECT run::text FROM embedsync.replays ORDER BY created_at DESC LIMIT 1"
+    limit_records(ready, ready.settings.replay_topic, 10)
+
+    ready.with_settings(live={"retry_seconds": 1})
+    failed = ready.embedsync("dlq", "redrive", *ids[:3], check=False)
+    assert "trying again" in failed.stderr
+    finish(ready, ready.value(newest), failed.stderr)
+
+    ready.with_settings(live={"retry_seconds": 120})
+    limit_records(ready, ready.settings.replay_topic, 10)
+    killed = ready.start("dlq", "redrive", *ids[3:], log="redrive")
+    until(lambda: ready.value("SELECT count(*) FROM embedsync.replays") == 2, what="the run")
+    killed.kill()
+    killed.wait()
+    # The broker that lost what it had acknowledged: no chunk counts as unsent, and none will come.
+    ready.execute("UPDATE embedsync.replay_chunks SET sent_at = now() WHERE sent_at IS NULL")
+    run = ready.value(newest)
+    for refused in (("replay", "run"), ("replay", "run", "--keys", "/dev/null"), ("verify", "--repair")):
+        said = ready.embedsync(*refused, check=False)
+        assert said.returncode == 1
+        named_command(said.stderr, run)
+    finish(ready, run, said.stderr)
+    assert ready.execute(
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM embedsync.replay_chunks GROUP BY run ORDER BY 1"
+    ) == [(3, 3, 3), (5, 5, 5)]
+    assert ready.coverage()["current"] == 8
