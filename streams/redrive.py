@@ -20,7 +20,7 @@ from connectors.postgres import quarantine
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.dead_letter import Entry, State
-from schemas.errors import PoisonEvent, TransientError
+from schemas.errors import Action, EmbedsyncError, PoisonEvent, TransientError
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.table import Key
@@ -164,22 +164,34 @@ class Redrive:
         self, entries: Sequence[Entry], started: Started, results: dict[str, Result]
     ) -> list[tuple[Entry, Target, Key]]:
         known = {(str(target.table), target.column): target for target in self._targets}
-        rows: list[tuple[Entry, Target, Key]] = []
+        by_target: dict[Target, list[tuple[Entry, Key]]] = {}
         for entry in entries:
             target = known.get((entry.table or "", entry.column or ""))
             if target is None or entry.key is None or len(entry.key) != len(target.key):
                 sentence = f"{entry.table}.{entry.column} is not among [[tables]], or has another key now"
                 results[entry.id] = Result(entry.id, "not sent", sentence)
             else:
-                rows.append((entry, target, entry.key))
-        by_target: dict[Target, list[Key]] = {}
-        for _, target, key in rows:
-            by_target.setdefault(target, []).append(key)
-        if by_target:
-            run, _ = quarantine.enter_replay(self._session, by_target, self._settings.replay.chunk_size)
-            started(run)
-            self._feed(run, len(rows))
-        return rows
+                by_target.setdefault(target, []).append((entry, entry.key))
+        sent: list[tuple[Entry, Target, Key]] = []
+        for target, rows in by_target.items():
+            refusal = self._send_run(target, [key for _, key in rows], started)
+            if refusal is None:
+                sent += [(entry, target, key) for entry, key in rows]
+            else:
+                results.update({entry.id: Result(entry.id, "not sent", refusal) for entry, _ in rows})
+        return sent
+
+    def _send_run(self, target: Target, keys: Sequence[Key], started: Started) -> str | None:
+        """Send rows of a column through replay, or say why not: a run holds it. They are in quarantine then."""
+        try:
+            run = self._replay.begin_quarantined(target, keys)
+        except EmbedsyncError as error:
+            if error.action is not Action.REPORT:
+                raise
+            return str(error)
+        started(run)
+        self._feed(run, len(keys))
+        return None
 
     def _feed(self, run: UUID, rows: int) -> None:
         """Send a run. Its rows are in quarantine no more, so an error has to name the command that goes on with it."""

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
-from connectors.postgres import coverage, enumeration
+from connectors.postgres import coverage, enumeration, quarantine
 from connectors.postgres.ledger import RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
@@ -245,6 +245,15 @@ class Replay:
             return None
         return run
 
+    def begin_quarantined(self, target: Target, keys: Sequence[Key]) -> UUID:
+        """Take rows out of quarantine and enter them as a run, in one transaction; nothing is sent yet.
+
+        Raises:
+            EmbedsyncError: an unfinished run holds the column; the rows stay in quarantine.
+        """
+        run = quarantine.enter_replay(self._session, target, keys, self._settings.replay.chunk_size)
+        return self._entered(run, Request("all", keys=True), [target])
+
     def feed(self, run: UUID, watch: Watch | None = None, *, everything: bool = False) -> None:
         """Enumerate what is left of a run and send what was not sent; with `everything` also what is not handled."""
         (found,) = self._ledger.find(str(run))
@@ -313,8 +322,11 @@ class Replay:
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
         run = self._ledger.create(scopes, request)
+        return self._entered(run, request, [scope.target for scope in scopes])
+
+    def _entered(self, run: UUID | None, request: Request, targets: Sequence[Target]) -> UUID:
         if run is None:
-            self.unfinished(request, [scope.target for scope in scopes])
+            self.unfinished(request, targets)
             raise EmbedsyncError("another run over these columns began just now", fix="see `embedsync replay status`")
         return run
 

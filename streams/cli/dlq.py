@@ -114,8 +114,9 @@ def redrive(
 ) -> None:
     """Send entries through once more, after what was wrong is mended, and say what became of each.
 
-    Events go back to their topic as they were; rows leave quarantine and go through the replay lane. An event is sent
-    once: a second call skips it, unless --again. What fails again is a new entry.
+    Events go back to their topic as they were; rows leave quarantine and go through the replay lane, unless an
+    unfinished replay holds their column. An event is sent once: a second call skips it, unless --again. What fails
+    again is a new entry.
 
     Outcomes: current, blank, gone, quarantined (the row is so now), handled (there was no row to look at),
     dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven.

@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox, client_config
 from connectors.postgres import quarantine
+from connectors.postgres.ledger import RunLedger, create_keys
 from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id
 from schemas.errors import EmbedsyncError, PoisonEvent
@@ -170,14 +172,42 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
     )
     session = Session(place.settings.postgres.dsn, role="test")
     with pytest.raises(EmbedsyncError, match="no_chunk"):
-        quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
+        quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert [entry.key for entry in quarantine.read(session)] == [("2",)]
     assert place.value("SELECT count(*) FROM embedsync.replays") == 0
     place.execute("ALTER TABLE embedsync.replay_chunks DROP CONSTRAINT no_chunk")
-    run, chunks = quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
-    assert [(chunk.run, chunk.keys) for chunk in chunks] == [(run, (("2",),))]
+    run = quarantine.enter_replay(session, TARGET, [("2",)], 100)
+    assert run is not None
+    assert [(c.run, c.keys) for page in RunLedger(session).unsent(run, everything=False) for c in page] == [
+        (run, (("2",),))
+    ]
     assert quarantine.read(session) == []
     session.close()
+
+
+def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -> None:
+    """A run that is being entered is waited for, and then in the way: the rows stay in quarantine, the run is named."""
+    place = ready
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd')"
+    )
+    first, second = (Session(place.settings.postgres.dsn, role="test") for _ in range(2))
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s"
+    with ThreadPoolExecutor() as pool:
+        pid = second.connection().info.backend_pid
+        with first.transaction() as cursor:
+            run = create_keys(cursor, TARGET, [("1",)], 100)
+            asked = pool.submit(quarantine.enter_replay, second, TARGET, [("2",)], 100)
+            until(lambda: asked.done() or place.value(waiting, (pid,)), what="the other one to wait")
+        assert asked.result() is None
+    assert [entry.key for entry in quarantine.read(first)] == [("2",)]
+    (result,) = dlq(place, "redrive", "--kind", "row", code=1)
+    assert result["outcome"] == "not sent"
+    assert f"`embedsync replay resume {run}` goes on with it" in result["detail"]
+    assert [entry.key for entry in quarantine.read(first)] == [("2",)]
+    first.close()
+    second.close()
 
 
 def named_command(said: str, run: str) -> list[str]:
