@@ -20,7 +20,8 @@ from schemas.table import TableName
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, err, number, out, print_json
 from streams.dead_letters import DeadLetters
-from streams.redrive import Redrive, Result
+from streams.redrive import Redrive
+from streams.redriven import Result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -119,14 +120,17 @@ def redrive(
     again is a new entry.
 
     Outcomes: current, blank, gone, quarantined (the row is so now), handled (there was no row to look at),
-    dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven.
-    With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again.
+    dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven. While a table has two
+    columns (embedsync migrate), the outcome is that of the column which is furthest from done.
+    With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again; waiting is
+    no failure, since it is on its way: a script tells it by the outcome.
 
     For example:
 
         embedsync dlq redrive embedsync.public.questions/3/1234
         embedsync dlq redrive --table public.questions --dry-run
         embedsync dlq redrive --all --wait 5m
+        embedsync dlq redrive --all -o json | jq -e 'all(.outcome != "waiting")'
     """
     settings = ctx.obj()
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
@@ -138,6 +142,8 @@ def redrive(
         seconds = 0.0 if no_wait else _seconds(wait)
         results = _redrive(settings, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
+    if waiting := sum(result.outcome == "waiting" for result in results):
+        err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: embedsync lag", soft_wrap=True)
     bad = ("not sent", "dead-lettered again", "quarantined")
     raise typer.Exit(1 if any(result.outcome in bad for result in results) else 0)
 

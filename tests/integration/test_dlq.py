@@ -111,16 +111,7 @@ def troubled(ready: Workplace) -> Workplace:
     topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
     record = Record(topic, 1, 77, event.key, event.value, (("trace", b"7"),))
     KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
-    ready.execute(
-        "SELECT pg_replication_origin_session_setup(%s)", (f"{ready.settings.postgres.origin}_7",)
-    )  # no event tells of this write
-    ready.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT 'public.questions', 'embedding', '{2}', sha256('two'), embedding_model, 'too odd'"
-        " FROM questions WHERE id = 2"
-    )
-    ready.execute("UPDATE questions SET embedding = NULL, embedding_hash = NULL, embedding_model = NULL WHERE id = 2")
-    ready.execute("SELECT pg_replication_origin_session_reset()")
+    hide_in_quarantine(ready, "questions", "embedding", "id = 2")
     assert ready.coverage()["quarantined"] == 1
     return ready
 
@@ -158,6 +149,45 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     assert dlq(troubled, "purge", "--all", "--yes")["deleted"] == 3
     assert dlq(troubled, "list", "--handled") == []
     assert "no dead letters" in troubled.embedsync("dlq", "list").stderr
+
+
+def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_workplace: MakeWorkplace) -> None:
+    """Keys that Java writes in other words are found, and during a migration both columns of a row have to be settled.
+
+    What no worker has handled is `waiting`, which a script tells by the outcome: the exit code is 0.
+    """
+    place = make_workplace(tables=[{"name": "public.days", "text": "body"}])
+    place.execute("CREATE TABLE days (id date PRIMARY KEY, body text, embedding vector(64))")
+    place.embedsync("init")
+    place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+    place.execute("INSERT INTO days VALUES ('infinity', 'one'), ('0044-03-15 BC', 'two')")
+    outbox = KafkaOutbox(place.settings)
+    for offset, day in enumerate(("-5877611-06-21Z", "-0043-03-15Z")):
+        value = {"op": "u", "source": {"schema": "public", "table": "days"}, "after": {"id": day}}
+        topic = f"{place.settings.kafka.topic_prefix}.public.days"
+        record = Record(topic, 0, 1000 + offset, json.dumps({"id": day}).encode(), json.dumps(value).encode())
+        outbox.send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
+    assert [r["outcome"] for r in dlq(place, "redrive", "--all", "--no-wait")] == ["waiting", "waiting"]
+    place.start_worker("live")
+    results = dlq(place, "redrive", "--all", "--again")
+    assert [(r["outcome"], r["detail"]) for r in results] == [("current", None)] * 2
+    hide_in_quarantine(place, "days", "embedding_v2", "id = '0044-03-15 BC'")
+    results = dlq(place, "redrive", "--kind", "event", "--again", code=1)
+    assert [(r["outcome"], r["detail"]) for r in results] == [
+        ("current", None), ("quarantined", "embedding: current, embedding_v2: quarantined; too odd"),
+    ]  # fmt: skip
+
+
+def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) -> None:
+    """Put rows with a vector into quarantine instead; no event tells of it."""
+    place.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        f" SELECT 'public.{table}', '{column}', ARRAY[id::text], {column}_hash, {column}_model, 'too odd'"
+        f" FROM {table} WHERE {where}"
+    )
+    place.execute(f"UPDATE {table} SET {column} = NULL, {column}_hash = NULL, {column}_model = NULL WHERE {where}")
+    place.execute("SELECT pg_replication_origin_session_reset()")
 
 
 def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: MakeWorkplace) -> None:
