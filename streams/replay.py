@@ -21,10 +21,10 @@ from connectors.postgres.ledger import RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import EmbedsyncError, PoisonEvent
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
-from schemas.table import Key, TableName
+from schemas.table import Key
 from schemas.target import Target
 from streams import key_lines
 from streams import targets as target_rules
@@ -105,19 +105,6 @@ class Replay:
         self._clock = clock
         self._patience = Patience(clock, seconds=settings.live.retry_seconds, lane="command")
 
-    def targets(self, tables: Sequence[str]) -> list[Target]:
-        """The targets a run is about: those of the named tables, or all.
-
-        Raises:
-            ConfigurationError: a table is not configured, or not known to the database yet.
-        """
-        targets = target_rules.resolve(self._settings, self._session)
-        wanted = [TableName.parse(name) for name in tables]
-        for name in wanted:
-            if name not in {target.table for target in targets}:
-                raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
-        return [target for target in targets if not wanted or target.table in wanted]
-
     def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> Outcome:
         """Start a run, or go on with the one that was interrupted, and follow it to its end.
 
@@ -163,9 +150,10 @@ class Replay:
             exact: whether a large table is counted rather than sampled.
 
         Raises:
+            ConfigurationError: a table is not configured, or not known to the database yet.
             EmbedsyncError: the condition is none, or another unfinished run holds one of the columns.
         """
-        targets = self.targets(tables)
+        targets = target_rules.choose(self._settings, self._session, tables)
         if request.keys and len(targets) != 1:
             raise EmbedsyncError("--keys is about one table", fix="name it with --table")
         for target in targets:
@@ -261,7 +249,7 @@ class Replay:
             self._send_again(run, everything=True)
         size = found.request.chunk_size or self._settings.replay.chunk_size
         shown, state = 0.0, found.state
-        for scope in self._ledger.scopes(run, self.targets([])):
+        for scope in self._ledger.scopes(run, target_rules.resolve(self._settings, self._session)):
             if scope.enumerated:
                 continue
             try:

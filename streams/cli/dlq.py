@@ -14,7 +14,6 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.session import Session
 from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
-from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import targets as target_rules
@@ -63,7 +62,8 @@ def list_(
         embedsync dlq list -o json | jq -r '.[].id'
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
-    entries = _letters(ctx.obj()).entries(selection, handled=handled)
+    settings = ctx.obj()
+    entries = _letters(settings, _session(settings)).entries(selection, handled=handled)
     if output is Format.JSON:
         print_json([entry.to_json() for entry in entries])
         return
@@ -82,7 +82,8 @@ def show(
     Bytes that are text are shown as text, others as hex digits after `hex:`. With -o json the object of `dlq list`, and
     for an event event_key, event_value (null where the event has none) and headers (array of name and value).
     """
-    letters = _letters(ctx.obj())
+    settings = ctx.obj()
+    letters = _letters(settings, _session(settings))
     (entry,) = letters.entries(Selection(ids=(id_,)), handled=True)
     shown = entry.to_json()
     for _, letter in letters.letters([entry]):
@@ -134,13 +135,14 @@ def redrive(
     """
     settings = ctx.obj()
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
-    letters = _letters(settings)
+    session = _session(settings)
+    letters = _letters(settings, session)
     entries = letters.entries(selection, handled=again or bool(ids))
     if dry_run:
         results = [Result(entry.id, "would be sent", entry.reason) for entry in entries]
     else:
         seconds = 0.0 if no_wait else _seconds(wait)
-        results = _redrive(settings, letters).run(entries, _announce, again=again, wait=seconds)
+        results = _redrive(settings, session, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
     if waiting := sum(result.outcome == "waiting" for result in results):
         err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: embedsync lag", soft_wrap=True)
@@ -169,7 +171,8 @@ def purge(
     the others are hidden until they are the oldest, or retention takes them. Rows leave quarantine: they count as
     missing or stale, and the next `embedsync replay run` tries them again. With -o json: deleted, hidden, rows.
     """
-    letters = _letters(ctx.obj())
+    settings = ctx.obj()
+    letters = _letters(settings, _session(settings))
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
     entries = letters.entries(selection, handled=True)
     if dry_run:
@@ -185,20 +188,20 @@ def purge(
     out.print(f"{events}, {number(done.rows)} rows out of quarantine", soft_wrap=True)
 
 
-def _letters(settings: Settings) -> DeadLetters:
+def _letters(settings: Settings, session: Session) -> DeadLetters:
     clock = SystemClock()
-    session = Session(settings.postgres.dsn, role="dlq")
-    if not session.rows("SELECT to_regclass('embedsync.dead_letters') IS NOT NULL")[0][0]:
-        raise ConfigurationError("this database does not know embedsync's dead letters yet", fix="run `embedsync init`")
     return DeadLetters(settings, session, DeadLetterTopic(settings, clock), clock)
 
 
-def _redrive(settings: Settings, letters: DeadLetters) -> Redrive:
+def _redrive(settings: Settings, session: Session, letters: DeadLetters) -> Redrive:
     clock = SystemClock()
-    session = Session(settings.postgres.dsn, role="dlq")
     targets = target_rules.resolve(settings, session)
     outbox = KafkaOutbox(settings, targets)
     return Redrive(settings, session, targets, letters, outbox, KafkaOffsets(settings, clock), clock)
+
+
+def _session(settings: Settings) -> Session:
+    return Session(settings.postgres.dsn, role="dlq")
 
 
 def _announce(run: UUID) -> None:

@@ -22,7 +22,7 @@ from connectors.postgres import quarantine
 from connectors.postgres.ledger import RunLedger, create_keys
 from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
 from schemas.record import Record
 from streams.cli.main import app
 from tests.conftest import MakeWorkplace
@@ -96,6 +96,15 @@ def dlq(place: Workplace, *arguments: str, code: int = 0) -> Any:
     done = CliRunner().invoke(app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"])
     assert done.exit_code == code, f"{done.output}{done.exception!r}"
     return json.loads(done.stdout)
+
+
+def test_a_database_without_init_is_told_what_is_missing(make_workplace: MakeWorkplace) -> None:
+    """Every command names `embedsync init`, before it asks anything else of Postgres or Kafka."""
+    config = str(make_workplace().write_config())
+    for arguments in (["list"], ["show", "x"], ["redrive", "--all"], ["purge", "--all", "--yes"]):
+        done = CliRunner().invoke(app, ["--config", config, "dlq", *arguments])
+        assert isinstance(done.exception, ConfigurationError), done.output
+        assert done.exception.fix == "run `embedsync init`"
 
 
 @pytest.fixture
