@@ -92,6 +92,12 @@ class Run:
     columns: tuple[str, ...]
     request: Request
 
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with it. A run by keys is named: they stand in the ledger alone by then."""
+        command = f"resume {self.run}" if self.request.keys else f"run {self.request.options}"
+        return f"embedsync replay {command}"
+
     def to_json(self) -> dict[str, Any]:
         """The run as plain data."""
         asked = {field.name: getattr(self.request, field.name) for field in fields(self.request)}

@@ -23,7 +23,7 @@ FINDINGS = ("wrong_dimension", "not_finite", "not_unit_length", "unknown_model",
 TRUE_STATES = frozenset({"current", "blank", "quarantined"})
 
 UNIT_TOLERANCE = 1e-3
-"""Largest distance of a vector's length from 1; what every model is held to (connectors/models/vectors.py)."""
+"""Largest distance of a vector's length from 1: what a model makes, what a lane writes, and what is found stored."""
 
 LEAST_COSINE = 0.999
 """Lowest cosine of a stored vector to the one that its model makes of its text now. Equal ids make equal numbers but

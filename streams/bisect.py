@@ -18,8 +18,8 @@ import numpy as np
 
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, PoisonText, Stopping, TransientError
+from schemas.truth import UNIT_TOLERANCE
 
-_UNIT_TOLERANCE = 1e-3
 _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8
 """From this many texts on, a batch of which none is taken says that the model is broken, unless it was for memory."""
@@ -88,7 +88,7 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
     if not np.isfinite(vectors).all():
         raise PoisonText("the model returned numbers that are not finite")
     norms = np.linalg.norm(vectors, axis=1)
-    if (np.abs(norms - 1) > _UNIT_TOLERANCE).any():
+    if (np.abs(norms - 1) > UNIT_TOLERANCE).any():
         raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
 
 

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.ports import Clock
-from connectors.postgres import quarantine
+from connectors.postgres import quarantine, schema
 from connectors.postgres.quarantine import NO_TIME, Mark
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
 from schemas.record import Record
 from schemas.settings import Settings
 
@@ -51,8 +51,13 @@ class DeadLetters:
             handled: also events that were sent again or purged.
 
         Raises:
+            ConfigurationError: `embedsync init` was not run in this database.
             EmbedsyncError: an id is given that is not there.
         """
+        if not schema.exists(self._session, "embedsync.dead_letters"):
+            raise ConfigurationError(
+                "this database does not know embedsync's dead letters yet", fix="run `embedsync init`"
+            )
         rows = [] if selection.kind == "event" else quarantine.read(self._session)
         found = [*([] if selection.kind == "row" else self._events().values()), *rows]
         if unknown := set(selection.ids) - {entry.id for entry in found}:

@@ -161,13 +161,23 @@ class Reconcile:
         table = targets[0].table
         before, under_way = first.runs.get(table), second.runs[table]
         if under_way is not None and not (under_way.resumable and under_way == before):
-            log.info("rows stayed stale, and a replay run is on its way", table=str(table), rows=rows,
-                     run=str(under_way.run))  # fmt: skip
+            self._stand_back(table, rows, under_way, moves=under_way != before)
             return
         run = self._send(targets)
         if run is not None:
             log.warning("rows stayed stale and are sent through replay", table=str(table), rows=rows, run=str(run),
                         again=under_way is not None)  # fmt: skip
+
+    @staticmethod
+    def _stand_back(table: TableName, rows: str, run: UnderWay, *, moves: bool) -> None:
+        """Leave a table to somebody else's run, and say so aloud where that one heals nothing."""
+        told = {"table": str(table), "rows": rows, "run": str(run.run)}
+        if moves:
+            log.info("rows stayed stale, and a replay run is on its way", **told)
+        else:
+            # Its command may be gone: then nobody sends the rest, and no run beside it may heal the table.
+            log.warning("rows stayed stale, and a replay run that does not move holds their table: "
+                        "embedsync replay resume, or cancel it", **told)  # fmt: skip
 
     def _look(self, now: float) -> Look:
         targets = sorted(self._targets(), key=lambda target: target.table)

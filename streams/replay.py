@@ -1,7 +1,8 @@
 """`embedsync replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
 
 The command only enumerates, sends, steers and watches; the vectors are made by the replay workers. It may be killed at
-any point and called again: it goes on with the unfinished run, sending again what was not handled.
+any point and called again: it goes on with the unfinished run, sending again what was not handled. A run by keys goes
+on by `replay resume` instead: calling the command again would not name it, since keys are not compared.
 
 Hazards:
 - Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run stays in
@@ -15,15 +16,15 @@ from typing import Any
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
-from connectors.postgres import coverage, enumeration
+from connectors.postgres import coverage, enumeration, quarantine
 from connectors.postgres.ledger import RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import EmbedsyncError, PoisonEvent
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
-from schemas.table import Key, TableName
+from schemas.table import Key
 from schemas.target import Target
 from streams import key_lines
 from streams import targets as target_rules
@@ -104,19 +105,6 @@ class Replay:
         self._clock = clock
         self._patience = Patience(clock, seconds=settings.live.retry_seconds, lane="command")
 
-    def targets(self, tables: Sequence[str]) -> list[Target]:
-        """The targets a run is about: those of the named tables, or all.
-
-        Raises:
-            ConfigurationError: a table is not configured, or not known to the database yet.
-        """
-        targets = target_rules.resolve(self._settings, self._session)
-        wanted = [TableName.parse(name) for name in tables]
-        for name in wanted:
-            if name not in {target.table for target in targets}:
-                raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
-        return [target for target in targets if not wanted or target.table in wanted]
-
     def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> Outcome:
         """Start a run, or go on with the one that was interrupted, and follow it to its end.
 
@@ -162,9 +150,10 @@ class Replay:
             exact: whether a large table is counted rather than sampled.
 
         Raises:
+            ConfigurationError: a table is not configured, or not known to the database yet.
             EmbedsyncError: the condition is none, or another unfinished run holds one of the columns.
         """
-        targets = self.targets(tables)
+        targets = target_rules.choose(self._settings, self._session, tables)
         if request.keys and len(targets) != 1:
             raise EmbedsyncError("--keys is about one table", fix="name it with --table")
         for target in targets:
@@ -195,7 +184,7 @@ class Replay:
         if not request.same_rows(run.request) or not set(run.columns) <= set(names):
             raise EmbedsyncError(
                 f"{over} is not finished",
-                fix=f"`embedsync replay run {run.request.options}` goes on with it"
+                fix=f"`{run.go_on}` goes on with it"
                 f" (`replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
             )
         if run.state == "paused":
@@ -244,6 +233,15 @@ class Replay:
             return None
         return run
 
+    def begin_quarantined(self, target: Target, keys: Sequence[Key]) -> UUID:
+        """Take rows out of quarantine and enter them as a run, in one transaction; nothing is sent yet.
+
+        Raises:
+            EmbedsyncError: an unfinished run holds the column; the rows stay in quarantine.
+        """
+        run = quarantine.enter_replay(self._session, target, keys, self._settings.replay.chunk_size)
+        return self._entered(run, Request("all", keys=True), [target])
+
     def feed(self, run: UUID, watch: Watch | None = None, *, everything: bool = False) -> None:
         """Enumerate what is left of a run and send what was not sent; with `everything` also what is not handled."""
         (found,) = self._ledger.find(str(run))
@@ -251,7 +249,7 @@ class Replay:
             self._send_again(run, everything=True)
         size = found.request.chunk_size or self._settings.replay.chunk_size
         shown, state = 0.0, found.state
-        for scope in self._ledger.scopes(run, self.targets([])):
+        for scope in self._ledger.scopes(run, target_rules.resolve(self._settings, self._session)):
             if scope.enumerated:
                 continue
             try:
@@ -312,8 +310,11 @@ class Replay:
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
         run = self._ledger.create(scopes, request)
+        return self._entered(run, request, [scope.target for scope in scopes])
+
+    def _entered(self, run: UUID | None, request: Request, targets: Sequence[Target]) -> UUID:
         if run is None:
-            self.unfinished(request, [scope.target for scope in scopes])
+            self.unfinished(request, targets)
             raise EmbedsyncError("another run over these columns began just now", fix="see `embedsync replay status`")
         return run
 

@@ -74,11 +74,14 @@ class Control:
         return run
 
     def resume(self, prefix: str | None, replay: Replay) -> Run:
-        """Go on with a paused run: what was given back or never sent is sent, what is not enumerated is enumerated."""
+        """Go on with a run: what was given back or never sent is sent, what is not enumerated is enumerated.
+
+        Of a run that is not paused every chunk that is not handled is sent: its messages may be lost with their topic.
+        """
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "running", after=("paused", "running")):
             raise EmbedsyncError(f"run {run.run} is {run.state}", fix="see `embedsync replay status`")
-        replay.feed(run.run)
+        replay.feed(run.run, everything=run.state == "running")
         return run
 
     def cancel(self, prefix: str | None) -> Run:

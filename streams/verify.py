@@ -109,8 +109,7 @@ class Verify:
             raise EmbedsyncError(
                 f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} is not finished: nothing "
                 "was repaired",
-                fix=f"call `embedsync replay run {run.request.options}` or `embedsync replay cancel {run.run}`, then "
-                "repeat",
+                fix=f"call `{run.go_on}` or `embedsync replay cancel {run.run}`, then repeat",
             )
 
     def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, Outcome]:

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
 from schemas.sections import LOW_MEMORY_TOKENS, ModelSettings
-
-UNIT_TOLERANCE = 1e-3
-"""Largest distance of a vector's length from 1."""
+from schemas.truth import UNIT_TOLERANCE
 
 
 def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: int) -> Vector:

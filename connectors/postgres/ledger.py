@@ -71,19 +71,8 @@ class RunLedger:
 
     def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
         """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns."""
-        run = uuid4()
-        columns = [scope.target.name for scope in scopes]
         with self._session.transaction() as cursor:
-            cursor.execute(queries.text("enter_replay"))
-            asked = {"prefix": "", "columns": columns, "unfinished": True, "limit": 1}
-            cursor.execute(queries.text("replays"), asked)
-            if cursor.fetchall():
-                return None
-            cursor.execute(queries.text("create_replay"), request_parameters(run, request))
-            for scope in scopes:
-                parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
-                cursor.execute(queries.text("create_scope"), parameters)
-        return run
+            return _create(cursor, scopes, request)
 
     def scopes(self, run: UUID, targets: Sequence[Target]) -> list[Scope]:
         """The columns of a run, with the targets they belong to; a column that is no longer configured is left out."""
@@ -199,6 +188,33 @@ class RunLedger:
         return int(live), int(dead), int(size), bool(vacuumed)
 
 
+def create_keys(cursor: Cursor, target: Target, keys: Sequence[Key], chunk_size: int) -> UUID | None:
+    """Enter a whole run over these rows, chunks and all, in a transaction of the caller's; to be sent once it commits.
+
+    Returns:
+        the run; None if an unfinished one has the column: nothing was entered.
+    """
+    run = _create(cursor, [Scope(target, len(keys))], Request("all", keys=True))
+    if run is not None:
+        _enter(cursor, run, target, keys, chunk_size)
+        cursor.execute(queries.text("end_of_keys"), {"run": str(run)})
+    return run
+
+
+def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID | None:
+    run = uuid4()
+    columns = [scope.target.name for scope in scopes]
+    cursor.execute(queries.text("enter_replay"))
+    cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": 1})
+    if cursor.fetchall():
+        return None
+    cursor.execute(queries.text("create_replay"), _request(run, request))
+    for scope in scopes:
+        parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
+        cursor.execute(queries.text("create_scope"), parameters)
+    return run
+
+
 def _enter(cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int) -> list[Chunk]:
     if not keys:
         return []
@@ -221,8 +237,7 @@ def _numbers(run: UUID, chunks: Sequence[Chunk]) -> dict[str, object]:
     return {"run": str(run), "chunks": [chunk.number for chunk in chunks]}
 
 
-def request_parameters(run: UUID, request: Request) -> dict[str, Any]:
-    """Parameters of sql/create_replay.sql."""
+def _request(run: UUID, request: Request) -> dict[str, Any]:
     names = ("only", "where", "since", "force", "keys", "requested_by", "chunk_size", "rate", "max_live_lag")
     return {name: getattr(request, name) for name in names} | {"run": str(run)}
 

@@ -3,25 +3,22 @@
 The worker's side, putting rows in and taking them out with their vectors, is in `store`.
 
 Hazard: a row leaves quarantine in the transaction that enters it into the replay ledger. So a command killed
-afterwards leaves a run that `embedsync replay run` finishes, and a row that counts as missing or stale: never one that
-nobody looks at.
+afterwards leaves a run that `embedsync replay resume` finishes, and a row that counts as missing or stale: never one
+that nobody looks at. Until then the run holds the column, and `embedsync replay run` and the keeper leave it alone.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg2.extras import execute_values
 
-from connectors.postgres import queries
-from connectors.postgres.ledger import request_parameters
+from connectors.postgres import ledger, queries
 from connectors.postgres.session import Session
-from schemas.chunk import Chunk
 from schemas.dead_letter import Entry, State, row_id
 from schemas.errors import PoisonEvent
-from schemas.replay import Request
 from schemas.table import Key
 from schemas.target import Target
 
@@ -48,28 +45,17 @@ def leave(session: Session, table: str, column: str, keys: Sequence[Key]) -> Non
     session.rows(queries.text("leave_quarantine"), _rows(table, column, keys))
 
 
-def enter_replay(session: Session, rows: Mapping[Target, Sequence[Key]], chunk_size: int) -> tuple[UUID, list[Chunk]]:
+def enter_replay(session: Session, target: Target, keys: Sequence[Key], chunk_size: int) -> UUID | None:
     """Take rows out of quarantine and enter them as a run, in one transaction.
 
     Returns:
-        the run, and its chunks to be sent.
+        the run, to be sent; None if an unfinished one has the column: the rows are in quarantine still.
     """
-    run, chunks = uuid4(), list[Chunk]()
     with session.transaction() as cursor:
-        cursor.execute(queries.text("create_replay"), request_parameters(run, Request("all", keys=True)))
-        for target, keys in rows.items():
-            scope = {"run": str(run), "table": str(target.table), "column": target.column}
-            cursor.execute(queries.text("create_scope"), scope | {"model": target.model, "expected": len(keys)})
+        run = ledger.create_keys(cursor, target, keys, chunk_size)
+        if run is not None:
             cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
-            parts = [tuple(keys[start : start + chunk_size]) for start in range(0, len(keys), chunk_size)]
-            chunks += [
-                Chunk(target.table, target.column, target.model, part, run, len(chunks) + i)
-                for i, part in enumerate(parts, 1)
-            ]
-        lines = [(str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys)) for c in chunks]
-        execute_values(cursor, queries.text("add_chunk"), lines)
-        cursor.execute(queries.text("end_of_keys"), {"run": str(run)})
-    return run, chunks
+    return run
 
 
 def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, str]:

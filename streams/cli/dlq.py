@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.table import Table
@@ -13,13 +14,13 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.session import Session
 from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
-from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, err, number, out, print_json
 from streams.dead_letters import DeadLetters
-from streams.redrive import Redrive, Result
+from streams.redrive import Redrive
+from streams.redriven import Result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +62,8 @@ def list_(
         embedsync dlq list -o json | jq -r '.[].id'
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
-    entries = _letters(ctx.obj()).entries(selection, handled=handled)
+    settings = ctx.obj()
+    entries = _letters(settings, _session(settings)).entries(selection, handled=handled)
     if output is Format.JSON:
         print_json([entry.to_json() for entry in entries])
         return
@@ -80,7 +82,8 @@ def show(
     Bytes that are text are shown as text, others as hex digits after `hex:`. With -o json the object of `dlq list`, and
     for an event event_key, event_value (null where the event has none) and headers (array of name and value).
     """
-    letters = _letters(ctx.obj())
+    settings = ctx.obj()
+    letters = _letters(settings, _session(settings))
     (entry,) = letters.entries(Selection(ids=(id_,)), handled=True)
     shown = entry.to_json()
     for _, letter in letters.letters([entry]):
@@ -113,28 +116,36 @@ def redrive(
 ) -> None:
     """Send entries through once more, after what was wrong is mended, and say what became of each.
 
-    Events go back to their topic as they were; rows leave quarantine and go through the replay lane. An event is sent
-    once: a second call skips it, unless --again. What fails again is a new entry.
+    Events go back to their topic as they were; rows leave quarantine and go through the replay lane, unless an
+    unfinished replay holds their column. An event is sent once: a second call skips it, unless --again. What fails
+    again is a new entry.
 
     Outcomes: current, blank, gone, quarantined (the row is so now), handled (there was no row to look at),
-    dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven.
-    With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again.
+    dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven. While a table has two
+    columns (embedsync migrate), the outcome is that of the column which is furthest from done.
+    With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again; waiting is
+    no failure, since it is on its way: a script tells it by the outcome.
 
     For example:
 
         embedsync dlq redrive embedsync.public.questions/3/1234
         embedsync dlq redrive --table public.questions --dry-run
         embedsync dlq redrive --all --wait 5m
+        embedsync dlq redrive --all -o json | jq -e 'all(.outcome != "waiting")'
     """
     settings = ctx.obj()
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
-    letters = _letters(settings)
+    session = _session(settings)
+    letters = _letters(settings, session)
     entries = letters.entries(selection, handled=again or bool(ids))
     if dry_run:
         results = [Result(entry.id, "would be sent", entry.reason) for entry in entries]
     else:
-        results = _redrive(settings, letters).run(entries, again=again, wait=0.0 if no_wait else _seconds(wait))
+        seconds = 0.0 if no_wait else _seconds(wait)
+        results = _redrive(settings, session, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
+    if waiting := sum(result.outcome == "waiting" for result in results):
+        err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: embedsync lag", soft_wrap=True)
     bad = ("not sent", "dead-lettered again", "quarantined")
     raise typer.Exit(1 if any(result.outcome in bad for result in results) else 0)
 
@@ -160,7 +171,8 @@ def purge(
     the others are hidden until they are the oldest, or retention takes them. Rows leave quarantine: they count as
     missing or stale, and the next `embedsync replay run` tries them again. With -o json: deleted, hidden, rows.
     """
-    letters = _letters(ctx.obj())
+    settings = ctx.obj()
+    letters = _letters(settings, _session(settings))
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
     entries = letters.entries(selection, handled=True)
     if dry_run:
@@ -176,20 +188,24 @@ def purge(
     out.print(f"{events}, {number(done.rows)} rows out of quarantine", soft_wrap=True)
 
 
-def _letters(settings: Settings) -> DeadLetters:
+def _letters(settings: Settings, session: Session) -> DeadLetters:
     clock = SystemClock()
-    session = Session(settings.postgres.dsn, role="dlq")
-    if not session.rows("SELECT to_regclass('embedsync.dead_letters') IS NOT NULL")[0][0]:
-        raise ConfigurationError("this database does not know embedsync's dead letters yet", fix="run `embedsync init`")
     return DeadLetters(settings, session, DeadLetterTopic(settings, clock), clock)
 
 
-def _redrive(settings: Settings, letters: DeadLetters) -> Redrive:
+def _redrive(settings: Settings, session: Session, letters: DeadLetters) -> Redrive:
     clock = SystemClock()
-    session = Session(settings.postgres.dsn, role="dlq")
     targets = target_rules.resolve(settings, session)
     outbox = KafkaOutbox(settings, targets)
     return Redrive(settings, session, targets, letters, outbox, KafkaOffsets(settings, clock), clock)
+
+
+def _session(settings: Settings) -> Session:
+    return Session(settings.postgres.dsn, role="dlq")
+
+
+def _announce(run: UUID) -> None:
+    err.print(f"rows go through run {run}; interrupted, it goes on with: embedsync replay resume {run}", soft_wrap=True)
 
 
 def _selection(

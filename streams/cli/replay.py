@@ -107,7 +107,8 @@ def run(
 
     Prints its plan first. Rows whose vector is already right cost no model time (unless --force), so a replay may be
     repeated at will. A replay that was interrupted (this command, a worker, a machine) is finished by calling the
-    command again. At least one replay worker must run: `embedsync worker`, or `embedsync worker --role replay`.
+    command again; one over --keys, once they are read, by `embedsync replay resume`. At least one replay worker must
+    run: `embedsync worker`, or `embedsync worker --role replay`.
 
     Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
     another vector column. A line of --keys is a key, or a JSON array for a key of several columns.
@@ -150,7 +151,7 @@ def run(
                 replay.follow(run_id, bars.show)
         outcome = replay.outcome(run_id, prepared)
     except KeyboardInterrupt:
-        _leave(run_id)
+        _leave(run_id, keys)
         raise typer.Exit(130) from None
     for advice in replay_advice.after(session, prepared.targets) if run_id else ():
         err.print(advice, soft_wrap=True, markup=False)
@@ -200,7 +201,9 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
 @app.command()
 def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
-    """Go on with a paused run, or enumerate and send the rest of one whose command is gone. Does not follow it.
+    """Go on with a paused run, or with one whose command is gone: enumerate and send its rest. Does not follow it.
+
+    The only way to go on with a run over --keys, or over rows that `embedsync dlq redrive` took out of quarantine.
 
     For example:
 
@@ -281,13 +284,14 @@ def _detached(run_id: UUID, output: Format) -> None:
         print_json({"run": str(run_id), "state": "running"})
 
 
-def _leave(run_id: UUID | None) -> None:
+def _leave(run_id: UUID | None, keys: str | None) -> None:
     if run_id is None:
         err.print("stopped before anything was sent")
         return
     told = f"no longer watched: the workers go on with what was sent; stop them: embedsync replay pause {run_id}"
     err.print(told, soft_wrap=True)
-    err.print("`embedsync replay run` with the same options takes it up again", soft_wrap=True)
+    again = f"`embedsync replay resume {run_id}`" if keys else "`embedsync replay run` with the same options"
+    err.print(f"{again} takes it up again", soft_wrap=True)
 
 
 def _lines(keys: str | None) -> AbstractContextManager[TextIO]:

@@ -1,6 +1,8 @@
 """Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `embedsync dlq`."""
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,9 +19,10 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox, client_config
 from connectors.postgres import quarantine
+from connectors.postgres.ledger import RunLedger, create_keys
 from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
 from schemas.record import Record
 from streams.cli.main import app
 from tests.conftest import MakeWorkplace
@@ -46,10 +49,10 @@ def moved(place: Workplace) -> set[tuple[int, int]]:
     return {(d.original.partition, d.original.offset) for d in letters(place) if d.original}
 
 
-def limit_dead_letters(place: Workplace, size: int) -> None:
-    """Let the broker refuse dead letters that are larger."""
+def limit_records(place: Workplace, topic: str, size: int) -> None:
+    """Let the broker refuse records of a topic that are larger."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, place.settings.dead_letter_topic, incremental_configs=[entry])
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient(client_config(place.settings))
     for future in admin.incremental_alter_configs([resource]).values():
         future.result()
@@ -77,13 +80,13 @@ def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
 
 def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> None:
     """While the broker refuses dead letters the worker tries again, leaves with 70, and the offset stays."""
-    limit_dead_letters(ready, 100)
+    limit_records(ready, ready.settings.dead_letter_topic, 100)
     ready.with_settings(live={"retry_seconds": 1})
     ((_, partition, offset),) = produce(ready, [BAD])
     assert ready.start("worker", "--role", "live", log="live").wait(60) == 70
     assert "trying again" in ready.log("live")
     assert committed(ready)[partition] <= offset
-    limit_dead_letters(ready, 1_048_588)
+    limit_records(ready, ready.settings.dead_letter_topic, 1_048_588)
     ready.start_worker("live")
     until(lambda: (partition, offset) in moved(ready), what="the dead letter")
 
@@ -93,6 +96,15 @@ def dlq(place: Workplace, *arguments: str, code: int = 0) -> Any:
     done = CliRunner().invoke(app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"])
     assert done.exit_code == code, f"{done.output}{done.exception!r}"
     return json.loads(done.stdout)
+
+
+def test_a_database_without_init_is_told_what_is_missing(make_workplace: MakeWorkplace) -> None:
+    """Every command names `embedsync init`, before it asks anything else of Postgres or Kafka."""
+    config = str(make_workplace().write_config())
+    for arguments in (["list"], ["show", "x"], ["redrive", "--all"], ["purge", "--all", "--yes"]):
+        done = CliRunner().invoke(app, ["--config", config, "dlq", *arguments])
+        assert isinstance(done.exception, ConfigurationError), done.output
+        assert done.exception.fix == "run `embedsync init`"
 
 
 @pytest.fixture
@@ -108,16 +120,7 @@ def troubled(ready: Workplace) -> Workplace:
     topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
     record = Record(topic, 1, 77, event.key, event.value, (("trace", b"7"),))
     KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
-    ready.execute(
-        "SELECT pg_replication_origin_session_setup(%s)", (f"{ready.settings.postgres.origin}_7",)
-    )  # no event tells of this write
-    ready.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT 'public.questions', 'embedding', '{2}', sha256('two'), embedding_model, 'too odd'"
-        " FROM questions WHERE id = 2"
-    )
-    ready.execute("UPDATE questions SET embedding = NULL, embedding_hash = NULL, embedding_model = NULL WHERE id = 2")
-    ready.execute("SELECT pg_replication_origin_session_reset()")
+    hide_in_quarantine(ready, "questions", "embedding", "id = 2")
     assert ready.coverage()["quarantined"] == 1
     return ready
 
@@ -157,6 +160,45 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     assert "no dead letters" in troubled.embedsync("dlq", "list").stderr
 
 
+def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_workplace: MakeWorkplace) -> None:
+    """Keys that Java writes in other words are found, and during a migration both columns of a row have to be settled.
+
+    What no worker has handled is `waiting`, which a script tells by the outcome: the exit code is 0.
+    """
+    place = make_workplace(tables=[{"name": "public.days", "text": "body"}])
+    place.execute("CREATE TABLE days (id date PRIMARY KEY, body text, embedding vector(64))")
+    place.embedsync("init")
+    place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+    place.execute("INSERT INTO days VALUES ('infinity', 'one'), ('0044-03-15 BC', 'two')")
+    outbox = KafkaOutbox(place.settings)
+    for offset, day in enumerate(("-5877611-06-21Z", "-0043-03-15Z")):
+        value = {"op": "u", "source": {"schema": "public", "table": "days"}, "after": {"id": day}}
+        topic = f"{place.settings.kafka.topic_prefix}.public.days"
+        record = Record(topic, 0, 1000 + offset, json.dumps({"id": day}).encode(), json.dumps(value).encode())
+        outbox.send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
+    assert [r["outcome"] for r in dlq(place, "redrive", "--all", "--no-wait")] == ["waiting", "waiting"]
+    place.start_worker("live")
+    results = dlq(place, "redrive", "--all", "--again")
+    assert [(r["outcome"], r["detail"]) for r in results] == [("current", None)] * 2
+    hide_in_quarantine(place, "days", "embedding_v2", "id = '0044-03-15 BC'")
+    results = dlq(place, "redrive", "--kind", "event", "--again", code=1)
+    assert [(r["outcome"], r["detail"]) for r in results] == [
+        ("current", None), ("quarantined", "embedding: current, embedding_v2: quarantined; too odd"),
+    ]  # fmt: skip
+
+
+def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) -> None:
+    """Put rows with a vector into quarantine instead; no event tells of it."""
+    place.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        f" SELECT 'public.{table}', '{column}', ARRAY[id::text], {column}_hash, {column}_model, 'too odd'"
+        f" FROM {table} WHERE {where}"
+    )
+    place.execute(f"UPDATE {table} SET {column} = NULL, {column}_hash = NULL, {column}_model = NULL WHERE {where}")
+    place.execute("SELECT pg_replication_origin_session_reset()")
+
+
 def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: MakeWorkplace) -> None:
     """A redrive that fails half-way leaves the row in quarantine and no run: never a row that nobody looks at."""
     place = make_workplace()
@@ -169,11 +211,96 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
     )
     session = Session(place.settings.postgres.dsn, role="test")
     with pytest.raises(EmbedsyncError, match="no_chunk"):
-        quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
+        quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert [entry.key for entry in quarantine.read(session)] == [("2",)]
     assert place.value("SELECT count(*) FROM embedsync.replays") == 0
     place.execute("ALTER TABLE embedsync.replay_chunks DROP CONSTRAINT no_chunk")
-    run, chunks = quarantine.enter_replay(session, {TARGET: [("2",)]}, 100)
-    assert [(chunk.run, chunk.keys) for chunk in chunks] == [(run, (("2",),))]
+    run = quarantine.enter_replay(session, TARGET, [("2",)], 100)
+    assert run is not None
+    assert [(c.run, c.keys) for page in RunLedger(session).unsent(run, everything=False) for c in page] == [
+        (run, (("2",),))
+    ]
     assert quarantine.read(session) == []
     session.close()
+
+
+def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -> None:
+    """A run that is being entered is waited for, and then in the way: the rows stay in quarantine, the run is named."""
+    place = ready
+    place.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd')"
+    )
+    first, second = (Session(place.settings.postgres.dsn, role="test") for _ in range(2))
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s"
+    with ThreadPoolExecutor() as pool:
+        pid = second.connection().info.backend_pid
+        with first.transaction() as cursor:
+            run = create_keys(cursor, TARGET, [("1",)], 100)
+            asked = pool.submit(quarantine.enter_replay, second, TARGET, [("2",)], 100)
+            until(lambda: asked.done() or place.value(waiting, (pid,)), what="the other one to wait")
+        assert asked.result() is None
+    assert [entry.key for entry in quarantine.read(first)] == [("2",)]
+    (result,) = dlq(place, "redrive", "--kind", "row", code=1)
+    assert result["outcome"] == "not sent"
+    assert f"`embedsync replay resume {run}` goes on with it" in result["detail"]
+    assert [entry.key for entry in quarantine.read(first)] == [("2",)]
+    first.close()
+    second.close()
+
+
+def named_command(said: str, run: str) -> list[str]:
+    """The command that a refusal names."""
+    (found,) = set[str](re.findall(r"`embedsync (replay resume [0-9a-f-]+)`", " ".join(said.split())))
+    assert found == f"replay resume {run}"
+    return found.split()
+
+
+def finish(place: Workplace, run: str, said: str) -> None:
+    """Mend Kafka and call the command that a refusal names, until the run is done."""
+    limit_records(place, place.settings.replay_topic, 1_048_588)
+    place.embedsync(*named_command(said, run))
+    state = "SELECT state FROM embedsync.replays WHERE run = %s"
+    until(lambda: place.value(state, (run,)) == "done", timeout=60, what="the run to be done")
+
+
+def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workplace) -> None:
+    """Kafka away, then SIGKILL, between the run and its sending: every row is handled, once, by `replay resume`.
+
+    Until then the run is in nobody's way without saying so: `replay run` and `verify --repair` name that command too.
+    """
+    ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})
+    ready.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 8) AS i")
+    ready.execute(
+        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        " SELECT table_name, column_name, ARRAY[id::text], sha256(convert_to(question, 'UTF8')), model, 'too odd'"
+        " FROM questions, embedsync.targets"
+    )
+    ids = [row_id("public.questions", "embedding", (str(i),)) for i in range(1, 9)]
+    ready.start_worker("replay")
+    newest = "SELECT run::text FROM embedsync.replays ORDER BY created_at DESC LIMIT 1"
+    limit_records(ready, ready.settings.replay_topic, 10)
+
+    ready.with_settings(live={"retry_seconds": 1})
+    failed = ready.embedsync("dlq", "redrive", *ids[:3], check=False)
+    assert "trying again" in failed.stderr
+    finish(ready, ready.value(newest), failed.stderr)
+
+    ready.with_settings(live={"retry_seconds": 120})
+    limit_records(ready, ready.settings.replay_topic, 10)
+    killed = ready.start("dlq", "redrive", *ids[3:], log="redrive")
+    until(lambda: ready.value("SELECT count(*) FROM embedsync.replays") == 2, what="the run")
+    killed.kill()
+    killed.wait()
+    # The broker that lost what it had acknowledged: no chunk counts as unsent, and none will come.
+    ready.execute("UPDATE embedsync.replay_chunks SET sent_at = now() WHERE sent_at IS NULL")
+    run = ready.value(newest)
+    for refused in (("replay", "run"), ("replay", "run", "--keys", "/dev/null"), ("verify", "--repair")):
+        said = ready.embedsync(*refused, check=False)
+        assert said.returncode == 1
+        named_command(said.stderr, run)
+    finish(ready, run, said.stderr)
+    assert ready.execute(
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM embedsync.replay_chunks GROUP BY run ORDER BY 1"
+    ) == [(3, 3, 3), (5, 5, 5)]
+    assert ready.coverage()["current"] == 8

@@ -211,7 +211,10 @@ _OF_THE_LANES = (
 )
 _JUDGE = "        self._flood.judge(reasons, self._clock.monotonic())\n"
 _MOVE = "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n"
-_LEAVE = """            cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+_ENTER = "        run = ledger.create_keys(cursor, target, keys, chunk_size)\n"
+_LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+        cursor.execute("COMMIT")
+        cursor.execute("BEGIN")
 """
 _OF_THE_REPAIRS = (
     Defect(
@@ -224,8 +227,8 @@ _OF_THE_REPAIRS = (
     Defect(
         "a redriven row that leaves quarantine without its run",
         "connectors/postgres/quarantine.py",
-        _LEAVE,
-        _LEAVE + '            cursor.execute("COMMIT")\n            cursor.execute("BEGIN")\n',
+        _ENTER,
+        _LEAVE + _ENTER,
         ("tests/integration/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
     ),
     Defect(

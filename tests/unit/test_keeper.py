@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.memory import MemoryClock
 from connectors.postgres.keeper import Fingerprint, UnderWay
@@ -149,6 +150,20 @@ def test_nothing_is_sent_beside_a_run(bench: Bench) -> None:
     bench.rows, bench.run = {("1",): STALE}, UnderWay(uuid4(), resumable=False, done=5)
     bench.passes(bench.make(), 300)
     assert (bench.sent, bench.noted) == ([], [1])
+
+
+@pytest.mark.parametrize(("later", "level"), [(5, "warning"), (6, "info")])
+def test_a_run_that_holds_a_table_and_does_not_move_is_a_warning(bench: Bench, later: int, level: str) -> None:
+    """Rows that stay stale beside a run that stands still wait for somebody: said aloud, with what mends it (I9)."""
+    bench.rows, bench.run = {("1",): STALE}, UnderWay(uuid4(), resumable=False, done=5)
+    keeper = bench.make()
+    bench.passes(keeper, 60)
+    bench.run = UnderWay(bench.run.run, resumable=False, done=later)
+    with capture_logs() as lines:
+        bench.passes(keeper, 60)
+    (line,) = [line for line in lines if line.get("run") == str(bench.run.run)]
+    assert line["log_level"] == level
+    assert ("embedsync replay resume" in line["event"]) == (level == "warning")
 
 
 def test_an_own_run_that_stands_still_is_sent_again(bench: Bench) -> None:
