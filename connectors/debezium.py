@@ -130,6 +130,20 @@ def _escape(character: str) -> str:
     return character if character.isalnum() or character == "_" else f"\\x{{{ord(character):x}}}"
 
 
+def _parsed(url: str) -> httpx.URL:
+    """The address, or an error without any part of it: an @ or / in a password makes a host or path of the rest."""
+    try:
+        parsed = httpx.URL(url.rstrip("/"))
+    except httpx.InvalidURL:
+        parsed = None
+    if parsed is None or "@" in parsed.path:
+        raise ConfigurationError(
+            "connect.url is no URL",
+            fix="write it as http://host:8083, with @ of a password as %40 and / as %2F",
+        )
+    return parsed
+
+
 class Connect:
     """One Kafka Connect cluster."""
 
@@ -145,10 +159,7 @@ class Connect:
             ConfigurationError: it is no URL.
         """
         self._clock = clock
-        try:
-            base = httpx.URL(url.rstrip("/"))
-        except httpx.InvalidURL as error:
-            raise ConfigurationError(f"connect.url is no URL ({error})", fix="write it as http://host:8083") from error
+        base = _parsed(url)
         self.shown = str(base.copy_with(userinfo=b"")).rstrip("/")
         """Its address, without user and password."""
         # trust_env=False: settings are read in one place, and a proxy of the environment is none of them.

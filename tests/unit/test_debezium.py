@@ -198,3 +198,11 @@ def test_something_else_that_answers_is_not_taken_for_connect() -> None:
     """A web page behind connect.url is an error that names it."""
     with pytest.raises(TransientError, match=r"speak JSON"):
         client(lambda _: httpx.Response(200, text="<html>")).check()
+
+
+@pytest.mark.parametrize("password", ["pa/ss-w0rd", "pa:ss/w0rd", "p[a/ss-w0rd", "p@ss/w0rd"])
+def test_an_address_that_is_none_is_told_without_its_password(password: str) -> None:
+    """What stands before a / in a password is taken for a host or port, and the client quotes that."""
+    with pytest.raises(ConfigurationError, match=r"connect\.url is no URL") as refused:
+        Connect(f"http://user:{password}@connect:8083", MemoryClock())
+    assert "pa" not in str(refused.value).replace("password", "")
