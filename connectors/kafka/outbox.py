@@ -89,7 +89,7 @@ class KafkaOutbox:
 
         def note(i: int) -> Callable[[KafkaError | None, Message], None]:
             def delivered(error: KafkaError | None, message: Message) -> None:
-                answers[i] = error.str() if error is not None else int(message.offset() or 0)
+                answers[i] = self._why(records[i].topic, error) if error is not None else int(message.offset() or 0)
 
             return delivered
 
@@ -101,6 +101,12 @@ class KafkaOutbox:
                 answers[i] = str(error)
         self._producer.flush(_DELIVERY_SECONDS + 5)
         return answers
+
+    def _why(self, topic: str, error: KafkaError) -> str:
+        """What the broker says about a record; for a right that is missing, which one and how it is granted."""
+        if error.code() in _DENIED:
+            return str(rights.refusal(self._settings, [Right("topic", topic, "WRITE")]))
+        return error.str()
 
     def _chunk_record(self, chunk: Chunk) -> _Outgoing:
         topic = self._settings.deferred_topic if chunk.run is None else self._settings.replay_topic
@@ -120,8 +126,11 @@ class KafkaOutbox:
             for topic, key, value, headers in records:
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
             left = self._producer.flush(_DELIVERY_SECONDS + 5)
-        except (KafkaException, BufferError) as error:
-            raise TransientError(f"Kafka took no record for topic {topic} ({error})", fix=_FIX) from error
+        except (KafkaException, BufferError, SystemError) as error:
+            fatal = _fatal(error)
+            if fatal is None:
+                raise TransientError(f"Kafka took no record for topic {topic} ({error})", fix=_FIX) from error
+            failures, left = [fatal], 0
         if any(failure.code() in _DENIED for failure in failures):
             raise rights.refusal(self._settings, [Right("topic", topic, "WRITE")])
         if failures or left:
@@ -130,3 +139,16 @@ class KafkaOutbox:
                 f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic} ({why})",
                 fix=_FIX,
             )
+
+
+def _fatal(error: BaseException) -> KafkaError | None:
+    """The error after which a producer is of no more use, for one: its user may write nowhere.
+
+    The client raises it out of whichever callback comes next, so that it arrives as the cause of a SystemError.
+    """
+    if isinstance(error, SystemError):
+        if not isinstance(error.__cause__, KafkaException):
+            raise error
+        error = error.__cause__
+    reason = error.args[0] if isinstance(error, KafkaException) else None
+    return reason if isinstance(reason, KafkaError) and reason.fatal() else None
