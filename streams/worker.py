@@ -77,7 +77,8 @@ def _start(settings: Settings, role: Role) -> Lane:
 
 def _require_rights(settings: Settings, role: Role) -> None:
     """Ask before consuming, and again when nothing moves: without its group's right a consumer waits in silence."""
-    topics.require_rights(settings, rights.of(role, settings.kafka.topic_prefix), topics_of(settings, role))
+    names = {*topics_of(settings, "live"), *topics_of(settings, "replay")}  # replay looks at those of live as well
+    topics.require_rights(settings, rights.of(role, settings.kafka.topic_prefix), sorted(names))
 
 
 def _serve_metrics(port: int | None) -> None:

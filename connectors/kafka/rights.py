@@ -24,13 +24,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 
-Role = Literal["live", "replay", "commands", "init", "connect"]
-ROLES: Final[tuple[Role, ...]] = ("live", "replay", "commands", "init", "connect")
+Role = Literal["live", "replay", "commands", "dlq", "init", "connect"]
+ROLES: Final[tuple[Role, ...]] = ("live", "replay", "commands", "dlq", "init", "connect")
 
 TITLES: Final[Mapping[Role, str]] = {
     "live": "the live worker",
     "replay": "the replay worker",
     "commands": "the commands lag and replay",
+    "dlq": "the command dlq",
     "init": "embedsync init",
     "connect": "the connector, as the user of Kafka Connect",
 }
@@ -45,7 +46,7 @@ class Right:
 
     resource: Literal["topic", "group"]
     name: str
-    operation: Literal["READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"]
+    operation: Literal["READ", "WRITE", "CREATE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"]
     why: str = ""
     prefixed: bool = False
 
@@ -64,10 +65,10 @@ class Right:
 
 
 def of(role: Role, prefix: str) -> tuple[Right, ...]:
-    """What a role needs; READ and WRITE contain DESCRIBE.
+    """What a role needs; READ, WRITE and DELETE contain DESCRIBE.
 
     Args:
-        role: the two workers, the commands `lag` and `replay`, `init`, or the connector in Kafka Connect.
+        role: the two workers, the commands `lag` and `replay`, `dlq`, `init`, or the connector in Kafka Connect.
         prefix: kafka.topic_prefix.
     """
     return _ROLES[role](prefix)
@@ -85,7 +86,7 @@ def of_embedsync(prefix: str) -> tuple[Right, ...]:
 def _contains(one: Right, other: Right) -> bool:
     same = (one.name, one.prefixed) == (other.name, other.prefixed)
     names = same or (one.prefixed and other.name.startswith(one.name))
-    describes = other.operation == "DESCRIBE" and one.operation in ("READ", "WRITE")
+    describes = other.operation == "DESCRIBE" and one.operation in ("READ", "WRITE", "DELETE")
     return one.resource == other.resource and names and (one.operation == other.operation or describes)
 
 
@@ -107,9 +108,11 @@ def _live(prefix: str) -> tuple[Right, ...]:
 
 def _replay(prefix: str) -> tuple[Right, ...]:
     return (
-        Right("topic", f"{prefix}.replay", "READ", "chunks of a replay"),
+        Right("topic", f"{prefix}.", "READ", "chunks of a replay; the age of changes that wait", prefixed=True),
+        Right("topic", f"{prefix}.replay", "WRITE", "chunks handed back; runs of the keeper"),
         *_outgoing(prefix),
         Right("group", f"{prefix}-replay", "READ", "join the group, commit offsets"),
+        Right("group", f"{prefix}-live", "DESCRIBE", "how far live is behind, since live goes first"),
     )
 
 
@@ -126,6 +129,14 @@ def _commands(prefix: str) -> tuple[Right, ...]:
         Right("topic", f"{prefix}.", "READ", "`lag` reads the age of the first waiting event", prefixed=True),
         Right("group", f"{prefix}-live", "DESCRIBE", "`lag`: who reads, committed offsets"),
         Right("group", f"{prefix}-replay", "DESCRIBE", "`lag`: who reads, committed offsets"),
+    )
+
+
+def _dlq(prefix: str) -> tuple[Right, ...]:
+    return (
+        Right("topic", f"{prefix}.", "READ", "read the dead letters", prefixed=True),
+        Right("topic", f"{prefix}.", "WRITE", "`dlq redrive`: events go back, rows into replay", prefixed=True),
+        Right("topic", f"{prefix}.dlq", "DELETE", "`dlq purge`"),
     )
 
 
@@ -146,7 +157,14 @@ def _connect(prefix: str) -> tuple[Right, ...]:
     )
 
 
-_ROLES: Final = {"live": _live, "replay": _replay, "commands": _commands, "init": _init, "connect": _connect}
+_ROLES: Final = {
+    "live": _live,
+    "replay": _replay,
+    "commands": _commands,
+    "dlq": _dlq,
+    "init": _init,
+    "connect": _connect,
+}
 
 
 def lacking(admin: AdminClient, rights: Sequence[Right], topics: Sequence[str]) -> list[Right]:

@@ -6,28 +6,17 @@
 import os
 import secrets
 import shutil
-import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg2
 import pytest
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are exported without saying so
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
 
 from connectors.clock import SystemClock
 from connectors.kafka import rights, topics
-from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.kafka.offsets import KafkaOffsets
+from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.local import certificates
 from connectors.local.stack import LocalStack
@@ -35,6 +24,18 @@ from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import load
 from tests.support import workplace as workplaces
+from tests.support.secure import (
+    Endpoints,
+    allow,
+    everything,
+    exactly,
+    granted,
+    names_of,
+    send_nonsense,
+    sent,
+    stop,
+    take,
+)
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -42,17 +43,6 @@ pytestmark = [
     pytest.mark.stack,
     pytest.mark.skipif(os.environ.get("EMBEDSYNC_TEST_STACK") == "containers", reason="needs the local stack"),
 ]
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """Where the secure stack answers, and how its superuser logs in."""
-
-    postgres_dsn: str
-    bootstrap_servers: str
-    connect_url: str
-    kafka_security: Mapping[str, str]
-    kafka_admin: Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -99,57 +89,14 @@ def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             made.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def admin(place: Workplace) -> AdminClient:
-    """A client of the superuser."""
-    assert isinstance(place.endpoints, Endpoints)
-    return AdminClient(client_config(place.settings, **place.endpoints.kafka_admin))
-
-
-def everything(place: Workplace) -> dict[str, tuple[Right, ...]]:
-    """The list, by user."""
-    prefix = place.settings.kafka.topic_prefix
-    return {"embedsync": rights.of_embedsync(prefix), "connect": rights.of("connect", prefix)}
-
-
-def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
-    """Grant."""
-    rights.allow(admin(place), users)
-
-
-def take(place: Workplace, right: Right) -> None:
-    """Take one right of the user embedsync away; returns when the broker no longer has it."""
-    kind = ResourceType.TOPIC if right.resource == "topic" else ResourceType.GROUP
-    pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
-    operation = getattr(AclOperation, right.operation)
-    one = AclBindingFilter(kind, right.name, pattern, "User:embedsync", "*", operation, AclPermissionType.ALLOW)
-    client = admin(place)
-    for future in client.delete_acls([one]).values():
-        assert len(future.result(10)) == 1
-    until(lambda: not client.describe_acls(one).result(10), what="the right to be gone")
-
-
-def sent(place: Workplace, topic: str) -> list[Any]:
-    """Records of a topic, read as the superuser."""
-    assert isinstance(place.endpoints, Endpoints)
-    group = {"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}
-    consumer = Consumer(client_config(place.settings, **place.endpoints.kafka_admin, **group))
-    consumer.subscribe([topic])
-    try:
-        return until(lambda: [m for m in consumer.consume(10, timeout=0.2) if not m.error()], what="a record")
-    finally:
-        consumer.close()
-
-
 def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: LocalStack) -> None:
     """Insert to vector, dead letter, replay, lag and search, over TLS as SCRAM users; no log or title has a secret."""
     live, replay = place.start_worker("live"), place.start_worker("replay")
     assert isinstance(place.endpoints, Endpoints)
-    producer = Producer(client_config(place.settings, **place.endpoints.kafka_admin))
-    producer.produce(f"{place.settings.kafka.topic_prefix}.public.questions", b"no event", key=b"k")
-    assert producer.flush(10) == 0
+    send_nonsense(place, b"no event")
     place.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 50) AS i")
     place.wait_current()
-    assert sent(place, place.settings.dead_letter_topic)[0].value() == b"no event"
+    until(lambda: b"no event" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
     outputs = [
         place.embedsync("replay", "run", "--only", "all"),
         place.embedsync("lag", "-o", "json"),
@@ -170,16 +117,13 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
         assert password not in shown
         assert not [title for title in titles if password in title]
     for worker in (live, replay):
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        stop(worker)
 
 
 def test_each_right_is_needed(place: Workplace) -> None:
     """With one right fewer, whoever needs it is told which one, and the command that grants it; nobody stalls."""
-    settings = place.settings
-    prefix = settings.kafka.topic_prefix
-    names = list(topics.wanted(settings, [table.table for table in settings.tables]))
-    needed = rights.of_embedsync(prefix)
+    settings, names = place.settings, names_of(place)
+    needed = rights.of_embedsync(settings.kafka.topic_prefix)
     for right in needed:
         if right.operation == "CREATE":
             continue  # asked for by `init`, which makes the topics
@@ -194,9 +138,61 @@ def test_each_right_is_needed(place: Workplace) -> None:
         until(lambda: granted(place, needed, names), what="the right to be back")
 
 
-def granted(place: Workplace, needed: tuple[Right, ...], names: list[str]) -> bool:
-    """Whether the broker knows that they are granted."""
-    return not rights.lacking(AdminClient(client_config(place.settings)), needed, names)
+def test_the_live_worker_needs_its_rights_only(place: Workplace) -> None:
+    """A row, one that is locked and so deferred, and an event that nobody can read."""
+    with exactly(place, "live"):
+        worker = place.start_worker("live", log="live-alone")
+        holder = Session(place.settings.postgres.admin, role="test")
+        with holder.transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO questions (question) VALUES ('free'), ('held'); COMMIT; BEGIN;"
+                "SELECT FROM questions WHERE question = 'held' FOR NO KEY UPDATE"
+            )
+            send_nonsense(place, b"of the live worker")
+            until(lambda: b"of the live worker" in sent(place, place.settings.dead_letter_topic), what="the letter")
+            assert sent(place, place.settings.deferred_topic)
+        place.wait_current()
+        holder.close()
+        stop(worker)
+
+
+def test_the_replay_worker_needs_its_rights_only(place: Workplace) -> None:
+    """The keeper starts a run for a row that nobody else embeds, and the lane sees how far live is behind."""
+    before = place.settings
+    place.with_settings(keeper={"reconcile_seconds": 2, "stale_seconds": 1, "poll_seconds": 0.5})
+    place.execute("INSERT INTO questions (question) VALUES ('found by the keeper')")
+    try:
+        with exactly(place, "replay"):
+            worker = place.start_worker("replay", log="replay-alone")
+            place.wait_current()
+            stop(worker)
+            offsets = KafkaOffsets(place.settings, SystemClock())
+            live = offsets.read({place.settings.live_group: names_of(place)[:1]})[place.settings.live_group]
+            offsets.close()
+            assert live.error is None
+    finally:
+        place.settings = before
+    assert "rows stayed stale and are sent through replay" in place.log("replay-alone")
+
+
+def test_commands_need_their_rights_only(place: Workplace) -> None:
+    """`replay run` and `lag`; `dlq` with those of its own, and told which one it lacks with the others'."""
+    send_nonsense(place, b"of the commands")
+    worker = place.start_worker("live", log="live-before-commands")
+    until(lambda: b"of the commands" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
+    stop(worker)
+    with exactly(place, "commands"):
+        place.embedsync("replay", "run", "--only", "all", "--detach")
+        assert '"error": "' not in place.embedsync("lag", "-o", "json", check=False).stdout
+        refused = place.embedsync("dlq", "redrive", "--kind", "event", "--all", "--no-wait", "-o", "json", check=False)
+        assert refused.returncode == 1
+        assert "does not allow user embedsync WRITE on topic" in refused.stdout
+        refused = place.embedsync("dlq", "purge", "--all", "--yes", check=False)
+        assert refused.returncode == 78
+        assert f"DELETE on topic {place.settings.dead_letter_topic}" in refused.stderr
+    with exactly(place, "dlq"):
+        place.embedsync("dlq", "redrive", "--kind", "event", "--all", "--no-wait")
+        place.embedsync("dlq", "purge", "--all", "--yes")
 
 
 def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
@@ -242,14 +238,12 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
     """`replay run`, `init` and `lag`, each with a right fewer: one sentence with the command that grants it."""
     prefix = place.settings.kafka.topic_prefix
     send = Right("topic", place.settings.replay_topic, "WRITE")
-    take(place, send)
-    try:
+    with exactly(place, "commands"):
+        take(place, send)
         done = place.embedsync("replay", "run", "--only", "all", check=False)
         assert (done.returncode, str(send) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
         with pytest.raises(ConfigurationError, match=r"WRITE on topic .*\.replay"):
             KafkaOutbox(place.settings)._send([(place.settings.replay_topic, b"k", b"v", [])])
-    finally:
-        allow(place, {"embedsync": (send,)})
     create = next(right for right in rights.of("init", prefix) if right.operation == "CREATE")
     take(place, create)
     before = place.settings
