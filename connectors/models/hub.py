@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.models import disk_room
-from connectors.models.layout import Layout, needed_files, weights_present
+from connectors.models.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
 from schemas.sections import ModelSettings
 
@@ -92,7 +92,7 @@ def locate(settings: ModelSettings) -> Source:
     if cached is None:
         commit = revision if revision and _COMMIT.fullmatch(revision) else None
         return Source(repository, commit, None, from_hub=True)
-    return Source(repository, cached.name, cached if weights_present(cached) else None, from_hub=True)
+    return Source(repository, cached.name, cached if _is_whole(repository, cached) else None, from_hub=True)
 
 
 def pull(settings: ModelSettings) -> tuple[Source, bool]:
@@ -174,6 +174,18 @@ def _begun(cache: Path, repository: str) -> int:
     """Bytes of interrupted downloads, which need no second room."""
     blobs = cache / f"models--{repository.replace('/', '--')}" / "blobs"
     return sum(file.stat().st_size for file in blobs.glob("*.incomplete"))
+
+
+def _is_whole(repository: str, folder: Path) -> bool:
+    """Whether a folder of the cache has the weights, and for a known model what makes vectors of them.
+
+    Other programs fetch the network alone: without its modules bge-m3 would be loaded with mean pooling, and its other
+    vectors would stand under the same id.
+    """
+    known = KNOWN.get(repository)
+    if not weights_present(folder):
+        return False
+    return known is None or known.commit != folder.name or read_layout(folder).modules == known.layout.modules
 
 
 def _repository(settings: ModelSettings) -> str:

@@ -34,6 +34,12 @@ def _put(cache: Path, name: str, commit: str, *, main: bool = True, weights: boo
     folder = home / "snapshots" / commit
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"hidden_size": 1024, "max_position_embeddings": 512}))
+    if commit == BGE:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+        steps = {"": "models.Transformer", "1_Pooling": "models.Pooling", "2_Normalize": "models.Normalize"}
+        lines = [{"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in steps.items()]
+        (folder / "modules.json").write_text(json.dumps(lines))
     if weights:
         header = json.dumps({"x": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}).encode()
         (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(12))
@@ -76,6 +82,17 @@ def test_missing_weights_name_the_command(cache: Path) -> None:
 def test_an_interrupted_download_is_missing(cache: Path) -> None:
     """A snapshot without its weights is as good as none."""
     _put(cache, "BAAI/bge-m3", BGE, weights=False)
+    with pytest.raises(ModelUnavailable, match="embedsync model pull"):
+        open_model(ModelSettings()).load()
+
+
+@pytest.mark.parametrize("lost", ["modules.json", "1_Pooling/config.json"])
+def test_a_network_that_another_program_fetched_is_not_the_model(cache: Path, lost: str) -> None:
+    """Weights without the modules around them would make other vectors under the same id: `pull` fetches the rest."""
+    folder = _put(cache, "BAAI/bge-m3", BGE)
+    assert hub.locate(ModelSettings()).folder == folder
+    (folder / lost).unlink()
+    assert hub.locate(ModelSettings()).folder is None
     with pytest.raises(ModelUnavailable, match="embedsync model pull"):
         open_model(ModelSettings()).load()
 
@@ -178,7 +195,7 @@ def test_info_of_a_model_that_is_there(command: Callable[..., tuple[str, str]], 
         "dtype": "bfloat16",
         "dtype_why": report["dtype_why"],
         "parameters": 3,
-        "size_bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "size_bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         "memory_bytes": 850_000_006,
         "load_peak_bytes": 850_000_006 + 12,
         "batch_bytes": 8 * 512 * 50_000,
