@@ -125,8 +125,11 @@ class Engine:
         """
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                await self._probe.run(lambda session: session.rows("SELECT 1"))
-                return sorted((await self._catalog.served()).models)
+                wanted = await self._probe.run(self._catalog.wanted)
+                served = await self._catalog.served()
+                if served.targets != wanted:  # a migration took a step, and no search has met it yet
+                    served = await self._catalog.served(served)
+                return sorted(served.models)
         except TimeoutError:
             raise Problem(503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server") from None
         except EmbedsyncError as error:

@@ -75,7 +75,9 @@ class Catalog:
             TransientError: Postgres is away.
         """
         async with self._refreshing:
-            if self._served is None or self._served is stale:
+            if self._served is stale:
+                self._served = None  # also when the look fails: what is out of date must not pass for an answer
+            if self._served is None:
                 self._served = await self._database.run(self._look)
             return self._served
 
@@ -112,9 +114,17 @@ class Catalog:
         known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
         raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
 
+    def wanted(self, session: Session) -> tuple[Target, ...]:
+        """The columns as they are now; for a session of the caller's.
+
+        Raises:
+            ConfigurationError, TransientError: as `served`.
+        """
+        return tuple(targets.served(self._settings, session))
+
     def _look(self, session: Session) -> Served:
-        wanted = targets.served(self._settings, session)
+        wanted = self.wanted(session)
         found = embedders.for_targets(self._settings, session, wanted, self.own)
         # Instances are kept, or each look would load the weights again.
         models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
-        return Served(tuple(wanted), models)
+        return Served(wanted, models)
