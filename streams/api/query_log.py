@@ -14,6 +14,7 @@ import hmac
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -81,7 +82,9 @@ class QueryLog:
             return None
         digest = None if self._keeps_text else hmac.digest(self._key, text.encode(), "sha256")
         kept = text if self._keeps_text else None
-        search = LoggedSearch(uuid4(), kept, digest, found.models, tables, found.hits, found.timings)
+        # Without the rows' texts, which are not kept either: a thousand searches may have to wait for the database.
+        hits = [replace(hit, text="") for hit in found.hits]
+        search = LoggedSearch(uuid4(), kept, digest, found.models, tables, hits, found.timings)
         loop = asyncio.get_running_loop()
         self._waiting.append(search)
         self._pending[search.id] = loop.create_future()
