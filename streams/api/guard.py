@@ -26,6 +26,8 @@ OPEN = ("/livez", "/readyz", "/openapi.json", "/docs")
 """Paths that need no token: probes send none, and the description of the interface is no secret."""
 WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
 """Paths that count as requests in hand."""
+_ELSEWHERE_BYTES = 4096
+"""Most of a body where none is wanted: these paths do not count as work, so nothing bounds their number."""
 _KNOWN = (*OPEN, *WORK, "/metrics")
 
 
@@ -95,7 +97,7 @@ class Guard:
         seconds, body_read = self._settings.request_seconds, False
         try:
             async with asyncio.timeout(seconds) as limit:
-                body = await self._read(Headers(scope=scope), receive)
+                body = await self._read(Headers(scope=scope), receive, works=scope["path"] in WORK)
                 body_read = True
                 await self._app(scope, _replay(body, receive), send)
         except TimeoutError:
@@ -107,9 +109,10 @@ class Guard:
             raise Problem(504, f"there was no answer within serve.request_seconds ({seconds:g} s)",
                           "try again, with fewer or shorter texts") from None  # fmt: skip
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        most = self._settings.max_body_bytes
-        too_large = Problem(413, f"the request is larger than serve.max_body_bytes ({most})", "send fewer texts")
+    async def _read(self, headers: Headers, receive: Receive, *, works: bool) -> bytes:
+        most = self._settings.max_body_bytes if works else _ELSEWHERE_BYTES
+        limit, fix = (f"serve.max_body_bytes ({most})", "send fewer texts") if works else (f"{most} bytes", "send none")
+        too_large = Problem(413, f"the request is larger than {limit}", fix)
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > most:
             raise too_large

@@ -109,6 +109,13 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_or_when_it_is() -> No
     assert ask(body=[b"x" * 600, b"x" * 424], max_body_bytes=1024)[0] == 200
 
 
+def test_a_body_where_none_is_wanted_is_small() -> None:
+    """Such a path needs no token and no place in the queue, so it must not hold memory."""
+    for path in ("/livez", "/readyz", "/metrics", "/nowhere"):
+        assert ask(path=path, body=[b"x" * 4097], max_body_bytes=1_000_000)[0] == 413
+        assert ask(path=path, body=[b"x" * 4096], max_body_bytes=1_000_000)[0] == 200
+
+
 def test_whoever_takes_too_long_is_told_so() -> None:
     """A body that does not come: 408. An answer that does not come: 504. In both cases the place is free again."""
 
