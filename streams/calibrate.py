@@ -211,6 +211,11 @@ def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tup
     given = np.empty_like(labels)
     folds = StratifiedGroupKFold(n_splits=_FOLDS, shuffle=True, random_state=_SEED)
     for rest, held in folds.split(similarities, labels, groups):
+        if lost := set(labels) - set(labels[rest]):
+            raise EmbedsyncError(
+                f"the pairs of the grade {GRADES[min(lost)]} share so few references that none is left to test with",
+                fix=f"give each grade at least {LEAST_PAIRS} pairs of several references",
+            )
         thresholds = separate(similarities[rest], labels[rest])
         given[held] = [GRADES.index(thresholds.grade(value)) for value in similarities[held]]
     table = confusion_matrix(labels, given, labels=range(len(GRADES)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.comparison import JudgedQuery
+from schemas.comparison import ALL, JudgedQuery
 from schemas.document import is_blank
 from schemas.errors import EmbedsyncError
 from schemas.table import Key
@@ -46,6 +46,8 @@ def read_queries(file: Path) -> Judged:
             raise EmbedsyncError(f"{where} judges no row as relevant", fix=_SHAPE)
         if not isinstance(kind, str | None):
             raise EmbedsyncError(f"{where} has a kind that is no text", fix="write a word, or leave it out")
+        if kind == ALL:
+            raise EmbedsyncError(f"{where} has the kind {ALL}, which stands for all of them", fix="write another word")
         if line.get("selected"):
             left_out += 1
             continue
@@ -102,4 +104,7 @@ def _key(value: object, where: str) -> Key:
     parts = value if isinstance(value, list) and value else [value]
     if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
         raise EmbedsyncError(f"{where} has an id that is neither text nor a whole number", fix="correct the line")
-    return tuple(str(part) for part in parts)
+    key = tuple(str(part) for part in parts)
+    if any("\0" in part for part in key):
+        raise EmbedsyncError(f"{where} has an id that no row can have: it holds a NUL", fix="correct the line")
+    return key

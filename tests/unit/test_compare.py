@@ -84,7 +84,9 @@ def test_a_small_steady_gain_shows_only_when_paired() -> None:
         ('{"query": "q", "relevant": []}', "line 2 of .* judges no row"),
         ('{"query": "q", "relevant": [1.5]}', "line 2 of .* neither text nor a whole number"),
         ('{"query": "q", "relevant": [true]}', "line 2 of .* neither text nor a whole number"),
+        ('{"query": "q", "relevant": ["\\u0000"]}', "line 2 of .* no row can have"),
         ('{"query": "q", "relevant": [1], "kind": 3}', "line 2 of .* kind that is no text"),
+        ('{"query": "q", "relevant": [1], "kind": "all"}', "line 2 of .* stands for all"),
     ],
 )
 def test_a_line_that_is_no_judged_query_is_named(tmp_path: Path, line: str, said: str) -> None:

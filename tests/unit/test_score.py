@@ -126,6 +126,10 @@ def test_it_says_when_it_is_not_sure() -> None:
         (APART[:12], "all 12 pairs are of the grade excellent"),
         (APART[:-4], "too few pairs (8 to be improved, 12 good, 12 excellent)"),
         ([Pair(pair.answer, "0", pair.grade) for pair in APART], "only 1 different references"),
+        (
+            [*pairs((Grade.EXCELLENT, 0, 20), each=1) * 12, *APART[12:]],
+            "of the grade excellent share so few references",
+        ),
     ],
 )
 def test_pairs_that_say_nothing_are_refused(given: list[Pair], words: str) -> None:
