@@ -30,6 +30,7 @@ from tests.soak.moments import Moments
 from tests.soak.network import Network
 from tests.soak.report import Report
 from tests.soak.tables import CHANGING, TABLES
+from tests.soak.trace import Trace
 from tests.soak.watch import Watch
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -40,6 +41,8 @@ CONVERGE_SECONDS = 300.0
 _COMMAND_SECONDS = 300.0
 _BATCH = 64
 _SAMPLE = 8
+_TRACED = 3
+"""Rows that are traced when they are wrong."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Campaign:
         dsn = ends.postgres_dsn
         self._rows = Rows(dsn, TABLES, seed)
         self._offsets = Offsets(ends.bootstrap_servers)
+        self._trace = Trace(self._rows, self._offsets, settings)
         self._load = Load(dsn, seed)
         self._fleet = Fleet(config, directory)
         prefix = settings.kafka.topic_prefix
@@ -210,8 +214,11 @@ class Campaign:
         self.report.rows_poisoned += found.poisoned
         self.report.rows_lost += len(found.lost)
         self.report.vectors_untrue += len(found.untrue)
-        wrong = [*found.lost, *found.untrue]
+        wrong = [*map(str, found.lost), *found.untrue]
         self.report.violations += [f"I1, I2, I3, I10: lag is 0, but {problem}" for problem in wrong]
+        for row in found.lost[:_TRACED]:
+            for line in self._trace.of(row, self._stage.let_pass):
+                self._say(f"{row.table.name} {row.key}: {line}")
         return len(wrong)
 
     def _judge_letters(self) -> None:

@@ -70,6 +70,18 @@ def audit_trigger(table: Table) -> str:
 
 
 @dataclass(frozen=True)
+class Wrong:
+    """A row that was not handled, and how that shows."""
+
+    table: Table
+    key: tuple[Any, ...]
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.table.name} {self.key} {self.problem}"
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the rows came to at a moment when everything was said to be handled.
 
@@ -82,7 +94,7 @@ class Judgement:
 
     checked: int
     poisoned: int
-    lost: list[str]
+    lost: list[Wrong]
     untrue: list[str]
 
 
@@ -130,7 +142,7 @@ class Rows:
     def check(self, sample: int) -> "Judgement":
         """Judge every row, and embed a sample of each table again (I1, I2, I10)."""
         checked = poisoned = 0
-        lost: list[str] = []
+        lost: list[Wrong] = []
         untrue: list[str] = []
         quarantine = self._quarantine()
         for table in self._tables:
@@ -144,8 +156,8 @@ class Rows:
                     poisoned += 1
                     problem = self._isolated(table, row[:split], str(text), quarantine)
                 else:
-                    problem = self._judge(table, row[:split], row[split:])
-                lost += [problem] if problem else []
+                    problem = self._judge(table, row[split:])
+                lost += [Wrong(table, tuple(row[:split]), problem)] if problem else []
             untrue += self._compare(table, rows, sample)
         return Judgement(checked, poisoned, lost, untrue)
 
@@ -156,31 +168,27 @@ class Rows:
     def _isolated(
         self, table: Table, key: Sequence[Any], text: str, quarantine: Mapping[Any, tuple[bytes, str, str]]
     ) -> str | None:
-        name = f"{table.name} {tuple(key)}"
         listed = quarantine.get((f"public.{table.name}", tuple(map(str, key))))
         if listed is None:
-            return f"{name} has a text that the model refuses, and is not in quarantine"
+            return "has a text that the model refuses, and is not in quarantine"
         if listed[0] != hashlib.sha256(text.encode()).digest() or listed[1] != self._model.model_id:
-            return f"{name} is in quarantine with another text or model"
-        return None if listed[2] else f"{name} is in quarantine without a reason"
+            return "is in quarantine with another text or model"
+        return None if listed[2] else "is in quarantine without a reason"
 
-    def _judge(self, table: Table, key: Sequence[Any], row: Sequence[Any]) -> str | None:
+    def _judge(self, table: Table, row: Sequence[Any]) -> str | None:
         text = compose(row[: len(table.texts)])
         stored, hash_, model, at = row[len(table.texts) :]
-        name = f"{table.name} {tuple(key)}"
         if is_blank(text) or text is None:
-            return (
-                None if (stored, hash_, model, at) == (None,) * 4 else f"{name} is blank and has a vector or its parts"
-            )
+            return None if (stored, hash_, model, at) == (None,) * 4 else "is blank and has a vector or its parts"
         if stored is None or hash_ is None:
-            return f"{name} has no vector"
+            return "has no vector"
         if bytes(hash_) != hashlib.sha256(text.encode()).digest():
-            return f"{name} has the vector of another text (embedded at {at})"
+            return f"has the vector of another text (embedded at {at})"
         if model != self._model.model_id or at is None:
-            return f"{name} has a vector of model {model} of {at}"
+            return f"has a vector of model {model} of {at}"
         vector = np.array(json.loads(stored))
         if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all() or abs(np.linalg.norm(vector) - 1) > 1e-3:
-            return f"{name} has no unit vector of {DIMENSIONS} finite numbers"
+            return f"has no unit vector of {DIMENSIONS} finite numbers"
         return None
 
     def _compare(self, table: Table, rows: Sequence[Sequence[Any]], sample: int) -> list[str]:
