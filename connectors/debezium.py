@@ -173,6 +173,11 @@ class Connect:
         """
         self._call("GET", "/")
 
+    def version(self) -> str | None:
+        """Release of the Postgres connector that is installed; None when there is none."""
+        plugins = self._call("GET", "/connector-plugins")
+        return next((str(p["version"]) for p in plugins if p["class"] == _ALWAYS["connector.class"]), None)
+
     def config(self, name: str) -> dict[str, str] | None:
         """A connector's configuration; None when there is none of that name."""
         answer = self._call("GET", f"{_path(name)}/config", absent_is_none=True)

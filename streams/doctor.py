@@ -10,6 +10,7 @@ Hazards:
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from connectors import debezium_releases as releases
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
@@ -74,7 +75,11 @@ class _Connector:
         self.status = connect.status(name)
         self.config = connect.config(name)
         self.offset = connect.offset(name)
-        self.findings = [ok("Kafka Connect", f"answers at {connect.shown}"), self._finding(f"connector {name}")]
+        self.findings = [
+            ok("Kafka Connect", f"answers at {connect.shown}"),
+            _release(connect.version()),
+            self._finding(f"connector {name}"),
+        ]
 
     def _finding(self, check: str) -> Finding:
         if self.status is None:
@@ -84,6 +89,13 @@ class _Connector:
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
+
+
+def _release(version: str | None) -> Finding:
+    if version is None:
+        return problem("Debezium", "Kafka Connect has no Postgres connector of Debezium", releases.FIX)
+    lost = releases.hazard(version)
+    return ok("Debezium", f"release {version}") if lost is None else warning("Debezium", lost, releases.FIX)
 
 
 def _no_tables() -> Finding:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from psycopg2.extensions import parse_dsn
 
+from connectors import debezium_releases as releases
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import topics
 from connectors.models import open_model
@@ -234,6 +235,8 @@ def _run(
         done(f"start the connector {settings.connector}")
     connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
     notices = [*planned.notices, *topics.differing(settings, planned.names)]
+    if lost := releases.hazard(connect.version() or ""):
+        notices.append(f"{lost}: {releases.FIX}")
     if gap:
         statement.run(session, capture.ASK, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
         done(capture.ASK.description)

@@ -19,6 +19,7 @@ import structlog
 from connectors.debezium import Connect
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
+from connectors.postgres import slot
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session, limit_locks
 from schemas import metrics
@@ -138,7 +139,13 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
             metrics.RECONCILED.labels(str(table)).inc(desk.expected(run))
         return run
 
-    reconcile = Reconcile(settings.keeper, desk, lambda: target_rules.resolve(settings, session), send, clock)
+    def targets() -> Sequence[Target]:
+        return target_rules.resolve(settings, session)
+
+    def reader() -> int | None:
+        return slot.reader(session, settings.slot)
+
+    reconcile = Reconcile(settings.keeper, desk, targets, send, reader, clock)
     connect = Connect(settings.connect.url, clock)
     restarts = Restarts(settings.keeper, connect, settings.connector, clock)
     return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds)

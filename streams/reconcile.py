@@ -9,6 +9,8 @@ Hazards:
   business, and which rows they are does not matter.
 - What is sent is a run over all rows of the table that are stale by then. Rows that have become true meanwhile cost
   one look-up each.
+- Capture that starts again is when events get lost, whatever the reason, so the next look is brought forward then. A
+  start that no keeper saw waits for the next look.
 """
 
 import random
@@ -60,6 +62,12 @@ class Desk(Protocol):
         ...
 
 
+_UNKNOWN = -1
+"""No process has this number."""
+
+Reader = Callable[[], int | None]
+"""The server's process that capture reads the slot through; None when nobody reads. May raise TransientError."""
+
 Send = Callable[[Sequence[Target]], UUID | None]
 """Send the stale rows of these columns of one table through replay; None when there are none any more."""
 
@@ -89,6 +97,7 @@ class Reconcile:
         desk: Desk,
         targets: Callable[[], Sequence[Target]],
         send: Send,
+        reader: Reader,
         clock: Clock,
         *,
         spread: Callable[[float, float], float] = random.uniform,
@@ -100,6 +109,7 @@ class Reconcile:
             desk: what the database says.
             targets: the columns as the database wants them now.
             send: starts a run over a table.
+            reader: tells when capture starts again: another process serves it.
             clock: tells the time.
             spread: a number between two, by chance.
         """
@@ -107,12 +117,15 @@ class Reconcile:
         self._desk = desk
         self._targets = targets
         self._send = send
+        self._reader = reader
         self._clock = clock
         self._spread = spread
         soon = min(_SOON_SECONDS, settings.reconcile_seconds)
         self._not_before = clock.monotonic() + spread(0.0, soon)
         self._pause = self._drawn()
         self._first: Look | None = None
+        self._read_by: int | None = _UNKNOWN
+        self._brought_forward = False
 
     def tick(self) -> None:
         """Look, if it is time to.
@@ -121,11 +134,15 @@ class Reconcile:
             EmbedsyncError: the look could not be finished; the next call begins where it stopped.
         """
         now = self._clock.monotonic()
-        if not self._settings.reconcile_seconds or now < self._not_before:
+        if not self._settings.reconcile_seconds:
+            return
+        self._watch_capture()
+        if now < self._not_before:
             return
         if self._first is None:
             since = self._desk.since_reconcile()
-            if since is None or since >= self._pause:
+            pause = min(self._pause, self._settings.stale_seconds) if self._brought_forward else self._pause
+            if since is None or since >= pause:
                 self._begin(now)
         elif now >= self._first.at + self._settings.stale_seconds:
             self._finish(self._first, now)
@@ -134,8 +151,16 @@ class Reconcile:
         """Somebody else is the keeper now: a look that was begun is theirs to begin again."""
         self._first = None
 
+    def _watch_capture(self) -> None:
+        reader = self._reader()
+        if reader not in (self._read_by, None) and self._read_by != _UNKNOWN:
+            log.info("capture started again: all rows are looked at")
+            self._brought_forward = True
+        self._read_by = reader
+
     def _begin(self, now: float) -> None:
         seen = self._look(now)
+        self._brought_forward = False
         if any(seen.stale.values()) or any(seen.runs.values()):
             self._first = seen
         else:

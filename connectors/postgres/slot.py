@@ -36,6 +36,14 @@ def position(session: Session, slot: str) -> int | None:
     return None if not lines or lines[0][0] is None else int(lines[0][0])
 
 
+def reader(session: Session, slot: str) -> int | None:
+    """The server's process that a slot is read through, which is another one after each start of the reader; None when
+    nobody reads it, or there is none of that name. Raises as `read`.
+    """
+    lines = session.rows("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (slot,))
+    return None if not lines or lines[0][0] is None else int(lines[0][0])
+
+
 def _size(distance: int | None) -> int | None:
     """Never negative: the slot may have moved on between the two positions."""
     return None if distance is None else max(0, int(distance))

@@ -85,6 +85,20 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> N
     until(lambda: place.value(kept_lines) == [["1"]], what="quarantine to be swept of all but the text that is there")
 
 
+def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, connect: Connect) -> None:
+    """An hour is between two looks, but capture that starts again brings the next one forward."""
+    ready.with_settings(keeper={**QUICK, "reconcile_seconds": 3600, "stale_seconds": 2})
+    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
+    ready.start_worker("replay")
+    ready.wait_current(timeout=90)
+    looked = ready.value("SELECT reconciled_at FROM embedsync.keeper")
+    in_secret(ready, "UPDATE questions SET question = 'edited in secret' WHERE id = 4")
+    connect.restart(ready.settings.connector)
+    ready.wait_current()
+    assert "capture started again: all rows are looked at" in ready.log("replay")
+    assert ready.value("SELECT reconciled_at FROM embedsync.keeper") > looked
+
+
 def test_one_keeper_per_database(kept: Workplace) -> None:
     """The lock is free for one of two workers, and free again for the other when the first is gone."""
     first, second = (Session(kept.settings.postgres.dsn, role="test") for _ in range(2))

@@ -16,6 +16,7 @@ class FakeConnect:
         self.rebalances = 0
         self.calls: list[str] = []
         self.offsets: list[dict[str, object]] = []
+        self.plugins: list[dict[str, str]] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         call = f"{request.method} {request.url.raw_path.decode()}"
@@ -29,6 +30,8 @@ class FakeConnect:
         parts = request.url.path.strip("/").split("/")
         if parts == [""]:
             return httpx.Response(200, json={"version": "4.3.1"})
+        if parts == ["connector-plugins"]:
+            return httpx.Response(200, json=self.plugins)
         name, what = parts[1], parts[2] if len(parts) > 2 else ""
         if name not in self.connectors:
             return httpx.Response(404, json={"message": "none"})

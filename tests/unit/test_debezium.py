@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors import debezium_releases
 from connectors.debezium import Connect, Database, connector_config, database_of, pattern, reason
 from connectors.memory import MemoryClock
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
@@ -206,3 +207,22 @@ def test_an_address_that_is_none_is_told_without_its_password(password: str) -> 
     with pytest.raises(ConfigurationError, match=r"connect\.url is no URL") as refused:
         Connect(f"http://user:{password}@connect:8083", MemoryClock())
     assert "pa" not in str(refused.value).replace("password", "")
+
+
+def test_the_release_of_debezium(fake: FakeConnect, connect: Connect) -> None:
+    """As Kafka Connect tells it; None where the connector is not installed."""
+    fake.plugins = [{"class": "org.apache.kafka.connect.mirror.MirrorSourceConnector", "version": "4.3.1"}]
+    assert connect.version() is None
+    fake.plugins += [{"class": "io.debezium.connector.postgresql.PostgresConnector", "version": "3.6.3.Final"}]
+    assert connect.version() == "3.6.3.Final"
+
+
+@pytest.mark.parametrize(
+    ("version", "loses"),
+    [("3.6.3.Final", True), ("2.7.0.Final", True), ("3.7.0.Final", False), ("3.10.1.CR1", False), ("unknown", False)],
+)
+def test_releases_that_lose_events_are_known(version: str, loses: bool) -> None:
+    """Those before 3.7; nothing is said about a version that cannot be read."""
+    said = debezium_releases.hazard(version)
+    assert (said is not None) is loses
+    assert said is None or version in said

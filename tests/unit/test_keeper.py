@@ -33,6 +33,7 @@ class Bench:
     sent: list[Sequence[Target]] = field(default_factory=list)
     noted: list[int] = field(default_factory=list)
     looks: int = 0
+    reader: int | None = 77
 
     def since_reconcile(self) -> float | None:
         return self.last
@@ -60,7 +61,8 @@ class Bench:
 
     def make(self, **settings: float) -> Reconcile:
         made = KeeperSettings(**settings)
-        return Reconcile(made, self, lambda: [TARGET], self.send, self.clock, spread=lambda _, high: high)
+        parts = (self, lambda: [TARGET], self.send, lambda: self.reader, self.clock)
+        return Reconcile(made, *parts, spread=lambda _, high: high)
 
     def passes(self, keeper: Reconcile, seconds: float) -> None:
         """Tick every 5 s for so long."""
@@ -126,6 +128,35 @@ def test_workers_share_their_looks(bench: Bench) -> None:
     bench.last = None
     bench.passes(keeper, 5)
     assert bench.looks == 1
+
+
+def test_a_start_of_capture_brings_the_next_look_forward(bench: Bench) -> None:
+    """Another reader of the slot: one look, a minute after the last one at the earliest; a pause without one: none."""
+    bench.last = 10.0
+    keeper = bench.make()
+    bench.reader = None
+    bench.passes(keeper, 300)
+    assert bench.looks == 0
+    bench.reader = 78
+    bench.passes(keeper, 5)
+    assert bench.looks == 1
+    bench.reader = 79
+    bench.passes(keeper, 55)
+    assert bench.looks == 1
+    bench.passes(keeper, 300)
+    assert bench.looks == 2
+
+
+def test_what_a_start_of_capture_lost_is_sent(bench: Bench) -> None:
+    """Also when capture starts between the two looks: the rows that it lost are found by two looks of their own."""
+    keeper = bench.make()
+    bench.passes(keeper, 60)
+    assert bench.looks == 1
+    bench.reader, bench.rows = 78, {("1",): STALE}
+    bench.passes(keeper, 60)
+    assert (bench.looks, bench.sent) == (2, [])
+    bench.passes(keeper, 60)
+    assert bench.sent == [[TARGET]]
 
 
 def test_it_can_be_switched_off(bench: Bench) -> None:

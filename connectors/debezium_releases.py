@@ -1,0 +1,27 @@
+"""What is known of Debezium's releases: those that may leave events out."""
+
+import re
+from typing import Final
+
+SAFE_FROM: Final = (3, 7)
+"""The first release that finds the place where it stopped among changes of interleaved transactions (the end of one
+transaction and the next change of another may be at one position of the log) and inside a COPY, whose rows share a
+position."""
+
+_NUMBERS = re.compile(r"(\d+)\.(\d+)\.")
+
+
+def hazard(version: str) -> str | None:
+    """What a release may lose, one clause with the version; None for one that is known to lose nothing, or not known.
+
+    Args:
+        version: as Kafka Connect tells it, for example 3.6.3.Final.
+    """
+    found = _NUMBERS.match(version)
+    if found is None or (int(found[1]), int(found[2])) >= SAFE_FROM:
+        return None
+    return f"Debezium {version} may lose changes of transactions that are open when it starts again"
+
+
+FIX: Final = "install Debezium 3.7 or newer in Kafka Connect"
+"""What mends it. Until then a keeper finds the rows, at its next look after each start."""
