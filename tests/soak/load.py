@@ -6,6 +6,8 @@ Hazard: the generators are seeded, the interleaving of connections and faults is
 campaign, not its every moment. A commit whose answer is lost with the server counts as aborted, made or not.
 """
 
+import csv
+import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,23 +18,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from tests.soak.tables import ARTICLES, CHANGING, NOTES, POISON, PROBE, Key, Table
+from tests.soak.texts import long_words, words
 
-_WORDS = (
-    "index",
-    "join",
-    "lock",
-    "vacuum",
-    "트랜잭션",
-    "격리",
-    "수준",
-    "queue",
-    "offset",
-    "partition",
-    "질문",
-    "답변",
-    "백필",
-)
-_LONG = 200_000
 _MOST_ROWS = 900
 _FEWEST_ROWS = 150
 _HOT = 8
@@ -48,6 +35,7 @@ _BLANKS = (None, "", " ", "\n\t \r\n")
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
 TEXT_KINDS = (
     "inserted",
+    "inserted by COPY",
     "text edited",
     "long text",
     "key and text changed",
@@ -57,18 +45,6 @@ TEXT_KINDS = (
     "poison cured",
 )
 """Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
-
-
-def words(random: Random) -> str:
-    """A text; one in twenty is the same as many others."""
-    if random.random() < 0.05:
-        return "the same text again"
-    return f"{' '.join(random.choices(_WORDS, k=random.randrange(3, 25)))} {random.getrandbits(40):x}"
-
-
-def long_words(random: Random) -> str:
-    """A text of 200,000 characters."""
-    return (words(random) + " ") * (_LONG // 60)
 
 
 class Hand(threading.Thread):
@@ -217,6 +193,19 @@ class Hand(threading.Thread):
         for _ in range(self._random.randrange(1, 4)):
             self._insert_row(cursor, table, table.new_key(self._random), "inserted")
 
+    def copy(self, cursor: Cursor, table: Table) -> None:
+        """Many new rows by COPY: many changes at one position of the log."""
+        if table.small:
+            return
+        lines = io.StringIO(newline="")
+        for number in range(rows := self._random.randrange(2, 60)):
+            key = table.new_key(self._random)
+            csv.writer(lines).writerow([*key, *(f"{words(self._random)} {number}" for _ in table.texts)])
+        lines.seek(0)
+        columns = ", ".join((*table.key, *table.texts))
+        cursor.copy_expert(f"COPY {table.name} ({columns}) FROM STDIN WITH (FORMAT csv)", lines)
+        self._count("inserted by COPY", rows)
+
     def edit(self, cursor: Cursor, table: Table) -> None:
         """Other text."""
         for key in self._keys(cursor, table, self._random.randrange(1, 4)):
@@ -289,13 +278,18 @@ class Hand(threading.Thread):
         cursor.execute("ROLLBACK TO SAVEPOINT undone")
 
     def hold(self, cursor: Cursor, table: Table) -> None:
-        """Rows held by FOR UPDATE for a second or two, one of them edited."""
+        """Rows held by FOR UPDATE for a second or two, one of them edited; half of the time held again after the
+        commit, so that its event comes while nobody can write.
+        """
         columns = ", ".join(table.key)
         statement = f"SELECT {columns} FROM {table.name} ORDER BY {columns} LIMIT 2 FOR UPDATE SKIP LOCKED"
         cursor.execute(statement)
         held = cursor.fetchall()
         if held:
             self._set_text(cursor, table, held[0], "text edited")
+            if self._random.random() < 0.5:
+                self._commit(cursor.connection)
+                cursor.execute(statement)
             self._ended.wait(self._random.uniform(0.5, 2.0))
             self._count("rows held", len(held))
 
@@ -318,7 +312,8 @@ class Hand(threading.Thread):
 
 _Change = Callable[[Hand, Cursor, Table], None]
 _MIX: tuple[tuple[_Change, float], ...] = (
-    (Hand.insert, 14),
+    (Hand.insert, 13),
+    (Hand.copy, 1),
     (Hand.edit, 30),
     (Hand.touch, 18),
     (Hand.delete, 8),
@@ -328,7 +323,7 @@ _MIX: tuple[tuple[_Change, float], ...] = (
     (Hand.long_text, 0.7),
     (Hand.poison, 1.5),
     (Hand.undone, 3),
-    (Hand.hold, 0.6),
+    (Hand.hold, 1),
     (Hand.truncate, 1.5),
     (lambda hand, cursor, _: hand.probe(cursor), 12),
 )
