@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 SAFE_FROM: Final = (3, 7)
-"""The first release that finds the place where it stopped among changes of interleaved transactions (the end of one
-transaction and the next change of another may be at one position of the log) and inside a COPY, whose rows share a
-position."""
+"""The first release that finds the place where it stopped among changes of interleaved transactions: the end of one
+transaction and the next change of another may be at one position of the log. Rows of a COPY share one too; of those 3.7.0
+may leave some out where it was killed, 3.7.1 does not."""
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)\.")
 

@@ -6,8 +6,6 @@ Hazard: the generators are seeded, the interleaving of connections and faults is
 campaign, not its every moment. A commit whose answer is lost with the server counts as aborted, made or not.
 """
 
-import csv
-import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,7 +33,6 @@ _BLANKS = (None, "", " ", "\n\t \r\n")
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
 TEXT_KINDS = (
     "inserted",
-    "inserted by COPY",
     "text edited",
     "long text",
     "key and text changed",
@@ -193,19 +190,6 @@ class Hand(threading.Thread):
         for _ in range(self._random.randrange(1, 4)):
             self._insert_row(cursor, table, table.new_key(self._random), "inserted")
 
-    def copy(self, cursor: Cursor, table: Table) -> None:
-        """Many new rows by COPY: many changes at one position of the log."""
-        if table.small:
-            return
-        lines = io.StringIO(newline="")
-        for number in range(rows := self._random.randrange(2, 60)):
-            key = table.new_key(self._random)
-            csv.writer(lines).writerow([*key, *(f"{words(self._random)} {number}" for _ in table.texts)])
-        lines.seek(0)
-        columns = ", ".join((*table.key, *table.texts))
-        cursor.copy_expert(f"COPY {table.name} ({columns}) FROM STDIN WITH (FORMAT csv)", lines)
-        self._count("inserted by COPY", rows)
-
     def edit(self, cursor: Cursor, table: Table) -> None:
         """Other text."""
         for key in self._keys(cursor, table, self._random.randrange(1, 4)):
@@ -313,8 +297,7 @@ class Hand(threading.Thread):
 
 _Change = Callable[[Hand, Cursor, Table], None]
 _MIX: tuple[tuple[_Change, float], ...] = (
-    (Hand.insert, 13),
-    (Hand.copy, 1),
+    (Hand.insert, 14),
     (Hand.edit, 30),
     (Hand.touch, 18),
     (Hand.delete, 8),
