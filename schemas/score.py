@@ -56,13 +56,15 @@ class Score:
     Attributes:
         similarity: cosine of the answer and its reference, -1 to 1.
         model: id of the model that embedded both.
-        thresholds: those of this model.
+        thresholds: those in force for this model.
+        calibrated: whether they were set for it; by another model's a grade means little.
         reference: the stored answer it was compared with; None when the reference was given as a text.
     """
 
     similarity: float
     model: str
     thresholds: Thresholds
+    calibrated: bool
     reference: Hit | None = None
 
     @property
@@ -84,6 +86,7 @@ class Score:
             "message": self.grade.message,
             "model": self.model,
             "thresholds": asdict(self.thresholds),
+            "calibrated": self.calibrated,
             "reference": None if self.reference is None else self.reference.to_json(),
         }
 

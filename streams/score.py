@@ -18,6 +18,9 @@ from schemas.sections import GradeSettings
 from schemas.settings import Settings
 from streams.search import Search
 
+_GUIDES_MODEL = "BAAI/bge-m3"
+"""Whose scale the default thresholds are on."""
+
 
 def against_text(settings: Settings, answer: str, reference: str, opened: Embedder | None = None) -> Score:
     """Score an answer by a reference answer; no database is asked.
@@ -36,7 +39,7 @@ def against_text(settings: Settings, answer: str, reference: str, opened: Embedd
         _refuse_blank(what, text)
     model = opened or open_model(settings.model)
     first, second = model.encode_documents([answer, reference])
-    return Score(float(first @ second), model.model_id, thresholds(settings, model.record.name))
+    return graded(settings, float(first @ second), model)
 
 
 def against_stored(settings: Settings, searching: Search, answer: str, question: str) -> Score:
@@ -83,7 +86,14 @@ def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: 
             f"{settings.score.table} has no answer{among} to question {question} that has a vector",
             fix="check the question and [score], or give --reference",
         )
-    return Score(hits[0].similarity, model.model_id, thresholds(settings, model.record.name), hits[0])
+    return graded(settings, hits[0].similarity, model, hits[0])
+
+
+def graded(settings: Settings, similarity: float, model: Embedder, reference: Hit | None = None) -> Score:
+    """The score of a similarity that a model made, by the thresholds in force for it."""
+    name = model.record.name
+    calibrated = name in settings.score.grades or name == _GUIDES_MODEL
+    return Score(similarity, model.model_id, thresholds(settings, name), calibrated, reference)
 
 
 def thresholds(settings: Settings, name: str) -> Thresholds:

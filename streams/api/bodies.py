@@ -47,7 +47,8 @@ _FOUND: JsonValue = {
 }  # fmt: skip
 _SCORED: JsonValue = {
     "similarity": 0.8712, "score": 87.12, "grade": "excellent", "message": "우수한 답변입니다",
-    "model": "BAAI/bge-m3@5617a9f+1a2b3c4d", "thresholds": {"excellent": 0.85, "good": 0.7}, "reference": _ROW,
+    "model": "BAAI/bge-m3@5617a9f+1a2b3c4d", "thresholds": {"excellent": 0.85, "good": 0.7},
+    "calibrated": True, "reference": _ROW,
 }  # fmt: skip
 
 
@@ -207,6 +208,7 @@ class ScoreAnswer(BaseModel):
     message: str
     model: str
     thresholds: dict[str, float]
+    calibrated: bool = Field(description="whether the thresholds were set for this model")
     reference: FoundRow | None
 
 

@@ -228,8 +228,7 @@ class Engine:
         """
         if isinstance(body, ScoreByReference):
             first, second = await self.batcher.encode(self._catalog.own, [body.answer, body.reference], query=False)
-            graded = scoring.thresholds(self._settings, self._catalog.own.record.name)
-            return Score(float(first @ second), self._catalog.own.model_id, graded)
+            return scoring.graded(self._settings, float(first @ second), self._catalog.own)
         question = str(body.question)
         request, only = scoring.stored_request(self._settings, body.answer, question)
 

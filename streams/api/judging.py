@@ -76,6 +76,8 @@ class Judging:
                 self._reasons.pop(table, None)
             except (EmbedsyncError, Problem) as error:
                 self._failed(table, error.detail if isinstance(error, Problem) else str(error))
+            except Exception as bug:  # noqa: BLE001 - an ended task would leave the last figures standing for new ones
+                self._failed(table, f"a bug: {bug!r}", bug)
 
     async def _table(self, table: str, file: Path) -> None:
         last = await self._database.run(partial(self._last, table=table))
@@ -101,10 +103,10 @@ class Judging:
     def _prepare(self, session: Session, *, table: str, file: Path) -> quality.Exam:
         return quality.prepare(self._settings, session, table, file)
 
-    def _failed(self, table: str, reason: str) -> None:
+    def _failed(self, table: str, reason: str, bug: Exception | None = None) -> None:
         metrics.JUDGED_FAILURES.labels(table).inc()
         if self._reasons.get(table) != reason:  # once, not every minute
-            log.warning("judged queries could not be asked", table=table, reason=reason)
+            log.warning("judged queries could not be asked", table=table, reason=reason, exc_info=bug)
         self._reasons[table] = reason
 
     def _show(self, quality: Quality) -> None:

@@ -137,6 +137,8 @@ def _print(score: Score) -> None:
         hit = score.reference
         out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}", markup=False)
     err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}", markup=False)
+    if not score.calibrated:
+        err.print("these thresholds are bge-m3's: embedsync score calibrate FILE proposes this model's", markup=False)
 
 
 def _print_calibration(found: Calibration) -> None:

@@ -83,6 +83,8 @@ def test_the_command(place: Workplace, tmp_path: Path) -> None:
     report = json.loads(said.stdout)
     assert (report["grade"], report["message"]) == ("to be improved", "답변을 보완해주세요")
     assert report["thresholds"] == {"good": 0.7, "excellent": 0.85}
+    assert report["calibrated"] is False
+    assert "these thresholds are bge-m3's: embedsync score calibrate FILE" in said.stderr + done.stderr
     assert report["reference"] is None
     for wrong in (["percent"], ["percent", "-r", "x", "-q", "17"]):
         assert place.embedsync("score", *wrong, check=False).returncode == 2

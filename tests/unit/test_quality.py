@@ -1,7 +1,7 @@
 """Judged queries and their figures; the query log's line; what the settings refuse. Nothing is asked of a database."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -191,8 +191,8 @@ def test_a_hash_says_no_more_than_that_two_queries_are_equal() -> None:
 
 
 def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> None:
-    """The first table's file is gone, round after round; the second one's figures are asked for each time."""
-    reasons: Iterator[str] = iter(("gone", "gone", "away"))
+    """The first table's file is gone, then there is a bug; the second one's figures are asked for each time."""
+    reasons = iter((EmbedsyncError("gone"), EmbedsyncError("gone"), ZeroDivisionError("x")))
     asked: list[str] = []
 
     class Database:
@@ -200,7 +200,7 @@ def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> Non
             table = work.keywords["table"]  # type: ignore[attr-defined]  # a partial
             asked.append(table)
             if table == "public.questions":
-                raise EmbedsyncError(next(reasons))
+                raise next(reasons)
             run = QualityRun(table, "m@1", NOW, 3, 0, "exact", 0.5, 0.6, 0.7, 0.1, 0.2)
             return Quality(run, 1.0, None)
 
@@ -219,6 +219,6 @@ def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> Non
         asyncio.run(play())
     assert counted("judged_failures", table="public.questions") == before + 3
     assert asked == ["public.questions", "public.other"] * 3
-    assert [one["reason"] for one in said] == ["gone", "away"]
+    assert [one["reason"] for one in said] == ["gone", "a bug: ZeroDivisionError('x')"]
     labels = {"table": "public.other", "model": "m@1", "measure": "nDCG@10"}
     assert REGISTRY.get_sample_value("embedsync_judged_quality", labels) == 0.5

@@ -51,7 +51,7 @@ def test_the_grades_of_the_guide() -> None:
         "좋은 답변입니다",
         "답변을 보완해주세요",
     ]
-    said = Score(0.9398, "m@1", GUIDE).to_json()
+    said = Score(0.9398, "m@1", GUIDE, calibrated=True).to_json()
     assert (said["score"], said["grade"], said["reference"]) == (pytest.approx(93.98), "excellent", None)
 
 
@@ -61,6 +61,9 @@ def test_thresholds_belong_to_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load()
     assert score.thresholds(settings, "BAAI/bge-m3") == Thresholds(0.5, 0.6)
     assert score.thresholds(settings, "multilingual-e5-small") == GUIDE
+    assert not score.graded(settings, 0.8, Ruler()).calibrated
+    own = load(score={"grades": {Ruler().record.name: {"good": 0.5, "excellent": 0.6}}})
+    assert score.graded(own, 0.8, Ruler()).calibrated
     monkeypatch.setenv("EMBEDSYNC_SCORE__GRADES", json.dumps({"x": {"good": 0.9, "excellent": 0.6}}))
     with pytest.raises(ConfigurationError, match="good must not be above excellent"):
         load()
