@@ -5,8 +5,8 @@ from typing import Final
 
 SAFE_FROM: Final = (3, 7)
 """The first release that finds the place where it stopped among changes of interleaved transactions: the end of one
-transaction and the next change of another may be at one position of the log. Rows of a COPY share one too; of those 3.7.0
-may leave some out where it was killed, 3.7.1 does not."""
+transaction and the next change of another may be at one position of the log. Rows of a COPY share one too; of those
+3.7.0 may leave some out where it was killed, 3.7.1 does not."""
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)\.")
 
