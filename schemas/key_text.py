@@ -2,7 +2,8 @@
 
 Nearly every value casts back as it stands. The exceptions were found by sending each type's outermost values through
 Debezium 3.x with `time.precision.mode=isostring` and `decimal.handling.mode=string` (tests/integration/test_keys.py):
-years before 1 and after 9999, and the infinite dates, timestamps and numbers, which Java has no words for.
+years before 1 and after 9999, and the infinite dates, timestamps and numbers, which Java has no words for: what stands
+for an infinite one changed with 3.7, and lies beyond what Postgres can hold since then.
 
 Hazard: only columns of these types may be read so; in a text key the same letters are just letters.
 """
@@ -17,13 +18,16 @@ _DATE_TIME: Final = "D"  # pg_type.typcategory, which a domain has from its base
 _NUMERIC: Final = "N"
 _WORDS: Final = {
     _DATE_TIME: {
-        "+294247-01-10T04:00:25.2Z": "infinity",  # timestamp: 2^63 - 1 and - 2^63, which the driver stands for them
+        # Before 3.7. Timestamp: 2^63 - 1 and - 2^63 microseconds.
+        "+294247-01-10T04:00:25.2Z": "infinity",
         "-290308-12-21T19:59:27.6Z": "-infinity",
-        "-5877611-06-21Z": "infinity",  # date: the same, wrapped around to days before any that Postgres has
-        "-5877611-06-22Z": "-infinity",
+        "-5877611-06-21Z": "infinity",  # date, wrapped around to days before any that Postgres has
     },
     _NUMERIC: {"POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity", "NAN": "NaN"},
 }
+_FIRST_YEAR, _LAST_YEAR = -4713, 5_874_897
+"""Of a date; a timestamp ends long before (documentation of PostgreSQL, Date/Time Types)."""
+
 _ISO = re.compile(r"([+-]?\d{4,})(-\d\d-\d\d.*)", re.DOTALL)
 
 
@@ -40,4 +44,6 @@ def _value(value: str, category: str) -> str:
     if iso is None:
         return value
     year = int(iso[1])  # ISO 8601 has a year 0, which is 1 BC
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return "infinity" if year > 0 else "-infinity"
     return f"{year:04}{iso[2]}" if year > 0 else f"{1 - year:04}{iso[2]} BC"
