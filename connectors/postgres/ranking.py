@@ -50,6 +50,7 @@ def session(dsn: str, way: str = EXACT) -> Session:
     def setup(opened: Connection) -> None:
         with opened.cursor() as cursor:
             cursor.execute(f"SET default_transaction_read_only = on; {_PLANS[way]}")
+            cursor.execute(queries.text("add_operators"))
 
     return Session(dsn, role="compare", setup=setup)
 
