@@ -8,6 +8,9 @@ SAFE_FROM: Final = (3, 7)
 transaction and the next change of another may be at one position of the log. Rows of a COPY share one too; of those
 3.7.0 may leave some out where it was killed, 3.7.1 does not."""
 
+FIX: Final = "install Debezium 3.7 or newer in Kafka Connect"
+"""What mends it. Until then a keeper finds the rows, at its next look after each start."""
+
 _NUMBERS = re.compile(r"(\d+)\.(\d+)\.")
 
 
@@ -21,7 +24,3 @@ def hazard(version: str) -> str | None:
     if found is None or (int(found[1]), int(found[2])) >= SAFE_FROM:
         return None
     return f"Debezium {version} may lose changes of transactions that are open when it starts again"
-
-
-FIX: Final = "install Debezium 3.7 or newer in Kafka Connect"
-"""What mends it. Until then a keeper finds the rows, at its next look after each start."""

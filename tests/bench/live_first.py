@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tests.bench import interview
 from tests.support import figures
-from tests.support.waiting import until
+from tests.support.waiting import let_pass, until
 from tests.support.workplace import Workplace
 
 INSERT = (
@@ -102,7 +102,7 @@ def insert(place: Workplace, texts: interview.Texts, *, seconds: float, per_seco
     began = time.monotonic()
     for number in range(round(seconds * per_second)):
         due = began + number / per_second
-        time.sleep(max(0.0, due - time.monotonic()))  # the pace of the load, one commit at a time
+        let_pass(due - time.monotonic())  # the pace of the load, one commit at a time
         place.execute(INSERT, (texts.next(),))
     open_rows = "SELECT count(*) FROM made JOIN questions USING (id) WHERE embedded_at IS NULL"
     until(lambda: place.value(open_rows) == 0, timeout=300, what="the inserted rows to be current")

@@ -21,7 +21,7 @@ from tests.bench import interview, judge
 from tests.bench.clients import Editor, Row, Searcher, Step
 from tests.bench.migration_report import Report
 from tests.support import workplace as workplaces
-from tests.support.waiting import until
+from tests.support.waiting import let_pass, until
 from tests.support.workplace import Endpoints, Workplace
 
 OLD, NEW = 768, 1024
@@ -87,7 +87,7 @@ class Story:
         with self._doing("live again"):
             self._worker = self._workers()
             self._editor.go_on()
-            time.sleep(_QUIET_SECONDS)  # nothing is waited for: so long the clients go on
+            let_pass(_QUIET_SECONDS)  # nothing is waited for: so long the clients go on
             self._settle("edits_lost", {"embedding": self._old, "embedding_v2": self._new})
         self._searcher.stop()
         self._editor.stop()
@@ -118,7 +118,7 @@ class Story:
             self._worker.send_signal(signal.SIGTERM)
             self._worker.wait(60)
             # What was edited before this line may have been followed or not; the count goes by what is true.
-            time.sleep(_QUIET_SECONDS)  # nothing is waited for: so long edits pile up
+            let_pass(_QUIET_SECONDS)  # nothing is waited for: so long edits pile up
         with self._doing("rollback"):
             self._embedsync("migrate", "rollback")
         self._report.rolled_back = time.time()
@@ -184,7 +184,7 @@ class Story:
 
     def _watch(self, name: str) -> None:
         with self._doing(name):
-            time.sleep(_QUIET_SECONDS)  # nothing is waited for: so long the clients are watched
+            let_pass(_QUIET_SECONDS)  # nothing is waited for: so long the clients are watched
 
     @contextmanager
     def _doing(self, name: str) -> Iterator[None]:

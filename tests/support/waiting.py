@@ -27,3 +27,13 @@ def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str, pause
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {value!r}")
         time.sleep(pause)
+
+
+def let_pass(seconds: float) -> None:
+    """Let so long pass, in one piece: the pace of a load, a time of watching. Never for something to happen.
+
+    Args:
+        seconds: none where negative.
+    """
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, timeout=seconds + 60, what="time to pass", pause=max(0.0, seconds))
