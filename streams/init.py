@@ -18,7 +18,18 @@ from connectors.debezium import Connect, connector_config, database_of
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres import capture, coverage, grants, neighbour, queries, schema, server, slot, statement
+from connectors.postgres import (
+    capture,
+    coverage,
+    grants,
+    installation,
+    neighbour,
+    queries,
+    schema,
+    server,
+    slot,
+    statement,
+)
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
 from connectors.postgres.session import Session
@@ -234,6 +245,10 @@ def _run(
     if connect.register(settings.connector, config, forget_offsets=planned.new_slot or gap):
         done(f"start the connector {settings.connector}")
     connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
+    # Last: an `init` that is interrupted has not set up what this line says.
+    for step in installation.registration(session, settings):
+        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(step.description)
     notices = [*planned.notices, *topics.differing(settings, planned.names)]
     if lost := releases.hazard(connect.version() or ""):
         notices.append(f"{lost}: {releases.FIX}")

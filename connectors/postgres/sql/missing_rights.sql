@@ -12,12 +12,13 @@ SELECT
     (SELECT bool_or(NOT coalesce(has_table_privilege(%(role)s, class.oid, wanted.privilege), false))
      FROM (
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
-                             'queries', 'quality_runs']), 'INSERT'
+                             'queries', 'quality_runs', 'canary', 'canary_trail', 'looks']), 'INSERT'
          UNION ALL
-         SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback']),
-                'UPDATE'
+         SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
+                             'canary', 'canary_trail', 'looks']), 'UPDATE'
          UNION ALL
-         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs']), 'DELETE'
+         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks']),
+                'DELETE'
      ) AS wanted (name, privilege)
      LEFT JOIN pg_class AS class
          ON class.relnamespace = to_regnamespace('embedsync') AND class.relname = wanted.name) AS writing

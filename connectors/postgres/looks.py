@@ -1,0 +1,49 @@
+"""Tables of which changes may have been missed: asked here, looked at by the keeper, said by every command until then.
+
+Hazard: a look that was asked for again while the keeper was looking stays, so that what came in between is seen too.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.table import TableName
+from schemas.witness import Look
+
+
+def ask(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> None:
+    """Have all rows of these tables looked at.
+
+    Args:
+        session: connection of a worker, or of the role that ran `init`.
+        prefix: kafka.topic_prefix of the installation.
+        tables: which.
+        reason: why changes may have been missed, one clause for a person.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    names = sorted({str(table) for table in tables})
+    session.rows(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
+
+
+def pending(session: Session, prefix: str) -> list[Look]:
+    """What is still to be looked at, the longest wait first; nothing where `init` was not run since this exists.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if not session.rows("SELECT to_regclass('embedsync.looks') IS NOT NULL")[0][0]:
+        return []
+    lines = session.rows(queries.text("pending_looks"), {"prefix": prefix})
+    return [Look(TableName.parse(table), reason, asked, float(age)) for table, reason, asked, age in lines]
+
+
+def done(session: Session, prefix: str, table: TableName, asked_at: datetime) -> None:
+    """All rows of a table were looked at, and what was stale is on its way; `asked_at` is that of the look taken up.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    session.rows(queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at})
