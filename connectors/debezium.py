@@ -206,12 +206,12 @@ class Connect:
             # Connect keeps the offsets of a deleted connector, and they may be older than the slot, which would fail
             # the task: so a new one of its name starts stopped, too, and then where the slot stands.
             self._call("POST", "/connectors", {"name": name, "config": wanted, "initial_state": "STOPPED"})
-            forget_offsets = True
+            self._call("DELETE", f"{_path(name)}/offsets")
         else:
             self.stop(name)
+            if forget_offsets:  # first: who is interrupted here still sees that the connector read something else
+                self._call("DELETE", f"{_path(name)}/offsets")
             self._reconfigure(name, before, wanted)
-        if forget_offsets:
-            self._call("DELETE", f"{_path(name)}/offsets")
         self.resume(name)
         return True
 

@@ -28,6 +28,7 @@ def _sql_name(value: str) -> str:
 
 
 SlotName = Annotated[str, AfterValidator(_sql_name)]
+NameOrUnset = Annotated[str, AfterValidator(lambda value: value and _sql_name(value))]
 
 
 class _Section(BaseModel):
@@ -88,9 +89,14 @@ class PostgresSettings(_Section):
 
     dsn: str = Field("postgresql://embedsync@localhost/interview", description="what the worker connects with")
     admin_dsn: str | None = Field(None, description="what `init` connects with (owner of the tables); dsn when unset")
-    publication: SlotName = Field("embedsync", description="publication that the connector reads")
+    publication: NameOrUnset = Field(
+        "", description="publication that the connector reads; made from kafka.topic_prefix when unset"
+    )
     slot: SlotName | None = Field(None, description="replication slot; made from kafka.topic_prefix when unset")
-    origin: str = Field("embedsync", description="replication origin that labels the worker's own writes")
+    origin: str = Field(
+        "",
+        description="replication origin that labels the worker's own writes; made from kafka.topic_prefix when unset",
+    )
     fire_triggers: bool = Field(True, description="false: vector writes run under session_replication_role = replica")
     lock_timeout_seconds: float = Field(2.0, gt=0, description="longest wait of a DDL statement or a write for a lock")
 

@@ -85,6 +85,14 @@ class Settings(BaseSettings):
             raise ValueError(f"quality.queries: table {min(unknown)} is not among [[tables]]")
         return self
 
+    @model_validator(mode="after")
+    def _named_by_prefix(self) -> Self:
+        """Names in Postgres that are unset follow from the prefix, so that two installations share none by accident."""
+        made = slug(self.kafka.topic_prefix)
+        unset = {name: made for name in ("publication", "origin") if not getattr(self.postgres, name)}
+        object.__setattr__(self, "postgres", self.postgres.model_copy(update=unset))  # frozen for everyone else
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -100,8 +108,7 @@ class Settings(BaseSettings):
     @property
     def slot(self) -> str:
         """Name of the replication slot (lower case, at most 63 characters, unique in the server)."""
-        made = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.kafka.topic_prefix.lower())
-        return self.postgres.slot or made[:63]
+        return self.postgres.slot or slug(self.kafka.topic_prefix)
 
     @property
     def connector(self) -> str:
@@ -145,6 +152,11 @@ class Settings(BaseSettings):
             if shown["serve"][name]:
                 shown["serve"][name] = "***"
         return shown
+
+
+def slug(prefix: str) -> str:
+    """A topic prefix as part of names in Postgres: lower case, at most 63 characters. Two may have the same."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in prefix.lower())[:63]
 
 
 def load(config: Path | None = None, **flags: object) -> Settings:

@@ -58,7 +58,8 @@ class DeadLetters:
             raise ConfigurationError(
                 "this database does not know embedsync's dead letters yet", fix="run `embedsync init`"
             )
-        rows = [] if selection.kind == "event" else quarantine.read(self._session)
+        mine = {table.name for table in self._settings.tables}
+        rows = [] if selection.kind == "event" else [e for e in quarantine.read(self._session) if e.table in mine]
         found = [*([] if selection.kind == "row" else self._events().values()), *rows]
         if unknown := set(selection.ids) - {entry.id for entry in found}:
             raise EmbedsyncError(f"there is no dead letter {min(unknown)}", fix="see `embedsync dlq list --handled`")
@@ -94,7 +95,7 @@ class DeadLetters:
         events = [entry for entry in entries if entry.kind == "event"]
         deleted = 0
         if events:
-            quarantine.mark(self._session, events, State.PURGED, {})
+            quarantine.mark(self._session, self._settings.kafka.topic_prefix, events, State.PURGED, {})
             deleted = self._shorten({entry.id for entry in events})
         rows = [entry for entry in entries if entry.kind == "row"]
         for entry in rows:
@@ -128,7 +129,7 @@ class DeadLetters:
         ends, whole = self.prefix(ids)
         if ends:
             self._topic.delete_before(ends)
-        quarantine.forget(self._session, list(self._events()))
+        quarantine.forget(self._session, self._settings.kafka.topic_prefix, list(self._events()))
         return len(whole)
 
     def _events(self) -> dict[str, Entry]:

@@ -239,7 +239,7 @@ text = "answer"
 
     def _until_current(self, rows: int | None) -> None:
         def current() -> bool:
-            columns = coverage.read(self._session)
+            columns = coverage.read(self._session, self._settings)
             enough = rows is None or sum(column.rows for column in columns) >= rows
             return enough and all(column.is_true for column in columns)
 

@@ -23,6 +23,7 @@ from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
+from streams import log_watch
 from streams.inquiry import Inquiry
 
 ANSWER_SECONDS = 15.0
@@ -63,7 +64,13 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     connector, said = _answer("Kafka Connect", capturing, "Kafka Connect does not answer in time")
     if connector is None:
         return [*findings, *said, unknown("connector", "Kafka Connect does not answer")]
-    return [*findings, *connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
+    findings += [*connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
+    if seen is None:
+        return findings
+    watched: Inquiry[list[Finding] | None] = Inquiry(lambda: _watched(settings, clock))
+    watched.start()
+    offset, said = _answer("offset", watched, "Postgres or Kafka Connect does not answer in time")
+    return [*findings, *(said if offset is None else offset)]
 
 
 class _Connector:
@@ -149,6 +156,18 @@ def _connect(settings: Settings, clock: Clock) -> _Connector:
         return _Connector(connect, settings)
     finally:
         connect.close()
+
+
+def _watched(settings: Settings, clock: Clock) -> list[Finding]:
+    """Is the connector's offset one of this database's log?"""
+    session, connect = Session(settings.postgres.dsn, role="doctor"), Connect(settings.connect.url, clock)
+    try:
+        found = log_watch.differences(session, settings, connect)
+    finally:
+        connect.close()
+        session.close()
+    wrong = [problem("offset", one.sentence, one.fix) for one in found]
+    return wrong or [ok("offset", f"of {settings.connector}, belongs to this database's log")]
 
 
 def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[Finding]:

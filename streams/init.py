@@ -14,22 +14,25 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import parse_dsn
 
 from connectors import debezium_releases as releases
-from connectors.debezium import Connect, connector_config, database_of
+from connectors.debezium import Connect, Database, connector_config, database_of
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
 from connectors.postgres import (
     capture,
+    counting,
     coverage,
     grants,
     installation,
     neighbour,
+    others,
     queries,
     schema,
     server,
     slot,
     statement,
 )
+from connectors.postgres.counting import Place
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
 from connectors.postgres.session import Session
@@ -38,7 +41,9 @@ from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
+from streams import takeover
 from streams import targets as target_rules
+from streams.takeover import Agree
 from streams.targets import Wanted
 
 Tell = Callable[[str], None]
@@ -88,16 +93,18 @@ class Report:
         ]
 
 
-def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
+def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree = takeover.refuse) -> Plan:
     """Check everything in the database, and list what it lacks; changes nothing.
 
     Args:
         settings: all of them.
         embedder: its id and dimensions are what the tables will want; its weights are not needed.
         session: connection of the role that will make the changes.
+        agree: asked before a table is left out that was kept until now.
 
     Raises:
-        ConfigurationError: a table or the server cannot be worked with; the message says what mends it.
+        ConfigurationError: a table or the server cannot be worked with, or something would be taken from another
+            installation; the message says what mends it.
         TransientError: Postgres does not answer.
     """
     if not settings.tables:
@@ -108,7 +115,10 @@ def plan(settings: Settings, embedder: Embedder, session: Session) -> Plan:
     parts = _Parts(server.notices(facts))
     for examined in tables:
         parts.notices += examined.notices
-    _add_bookkeeping(parts, session, embedder, tables)
+    dead = others.check(others.read(session, settings), settings)
+    leaving = _leaving(settings, session, agree)
+    parts.notices += [f"the installation {one} is no longer at work in this database: its lines go" for one in dead]
+    _add_bookkeeping(parts, settings, session, embedder, tables, leaving=leaving, dead=dead)
     if role != facts.role:
         schema_changes = bool(parts.statements)
         grantee = grants.Grantee(session, role)
@@ -130,7 +140,7 @@ def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
     embedder = open_model(settings.model)
     tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
     parts = _Parts([])
-    _add_bookkeeping(parts, session, embedder, tables)
+    _add_bookkeeping(parts, settings, session, embedder, tables)
     if role != facts.role:
         grantee, triggers = grants.Grantee(session, role), settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=True, fire_triggers=triggers))
@@ -155,13 +165,39 @@ class _Parts:
         self.notices += notices
 
 
-def _add_bookkeeping(parts: _Parts, session: Session, embedder: Embedder, tables: Sequence[Examined]) -> None:
+def _leaving(settings: Settings, session: Session, agree: Agree) -> list[Place]:
+    """Columns that are kept now and not listed; refused unless that is meant."""
+    found = others.leaving(session, settings)
+    if not found:
+        return []
+    listed = {table.name for table in settings.tables}
+    names = ", ".join(dict.fromkeys(f"{table}.{column}" if table in listed else table for table, column in found))
+    said = (
+        f"{names} would leave the publication {settings.postgres.publication}, the connector {settings.connector} and "
+        "the counts: its vectors would not be kept true any more"
+    )
+    if not agree(said):
+        raise ConfigurationError(said, fix="add it to [[tables]], or run `embedsync init --yes` to leave it out")
+    return found
+
+
+def _add_bookkeeping(
+    parts: _Parts,
+    settings: Settings,
+    session: Session,
+    embedder: Embedder,
+    tables: Sequence[Examined],
+    *,
+    leaving: Sequence[Place] = (),
+    dead: Sequence[str] = (),
+) -> None:
     targets = [examined.target for examined in tables]
     parts.add(schema.migrations(session))
     for examined in tables:
         parts.add(schema.provenance(session, examined))
     parts.add(*schema.registrations(session, targets, embedder.record))
-    parts.add(schema.coverage(session, targets))
+    prefix = settings.kafka.topic_prefix
+    parts.add(counting.plan(session, prefix, targets, leaving=leaving, dead=dead))
 
 
 def _add_capture(
@@ -170,8 +206,8 @@ def _add_capture(
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
     publication, is_new = capture.publication(session, settings.postgres.publication, tables)
     parts.add(publication)
-    founded = schema.exists(session, "embedsync.heartbeat")
-    parts.add(capture.heartbeat(session, founded=founded))
+    parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
+    founded = others.is_founded(session, settings)
     planned = capture.slot(session, settings, facts, new_publication=is_new, founded=founded)
     parts.add(planned.statements, planned.notices)
     return planned
@@ -187,17 +223,17 @@ def script(plan: Plan, settings: Settings) -> str:
     return statement.script(plan.statements, lock_seconds=settings.postgres.lock_timeout_seconds, heading=heading)
 
 
-def print_sql(settings: Settings, embedder: Embedder) -> tuple[str, tuple[str, ...]]:
+def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.refuse) -> tuple[str, tuple[str, ...]]:
     """The script and the notices; changes nothing and needs neither Kafka nor Connect."""
     session = Session(settings.postgres.admin, role="init")
     try:
-        made = plan(settings, embedder, session)
+        made = plan(settings, embedder, session, agree)
         return script(made, settings), made.notices
     finally:
         session.close()
 
 
-def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Report:
+def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree: Agree = takeover.refuse) -> Report:
     """Do what is missing, and return when changes are captured.
 
     Args:
@@ -205,6 +241,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Rep
         embedder: as for `plan`.
         clock: for pauses and deadlines.
         tell: takes one line for each change, when it is made.
+        agree: asked before anything is taken from what is at work: a table, or a connector.
 
     Raises:
         ConfigurationError: something cannot work; nothing was changed if a check found it.
@@ -215,19 +252,27 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell) -> Rep
     connect = Connect(settings.connect.url, clock)
     try:
         with alone(session):
-            return _run(settings, embedder, clock, tell, session, connect)
+            return _run(settings, embedder, clock, tell, agree, session, connect)
     finally:
         connect.close()
         session.close()
 
 
 def _run(
-    settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, session: Session, connect: Connect
+    settings: Settings,
+    embedder: Embedder,
+    clock: Clock,
+    tell: Tell,
+    agree: Agree,
+    session: Session,
+    connect: Connect,
 ) -> Report:
-    planned = plan(settings, embedder, session)
+    planned = plan(settings, embedder, session, agree)
     topics.check(settings, planned.names)
     connect.check()
     config = _connector_config(settings, session, planned)
+    before = takeover.look(settings, session, connect, config)
+    takeover.consent(before, settings, session, clock, agree)
     changed: list[str] = []
 
     def done(line: str) -> None:
@@ -241,43 +286,39 @@ def _run(
         done(step.description)
     for name in topics.ensure(settings, planned.names, clock):
         done(f"create the topic {name}")
-    gap = not planned.new_slot and _starts_too_late(settings, session, connect)
-    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or gap):
+    reset = takeover.reset(before, settings, session, connect, new_slot=planned.new_slot)
+    notices = [*planned.notices, *filter(None, [before.taken])]
+    if reset.why:
+        notices.append(reset.notice(settings, slot.position(session, settings.slot)))
+        step = capture.look(session, settings, "; ".join(reset.why))
+        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(step.description)
+    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or bool(reset.why)):
         done(f"start the connector {settings.connector}")
     connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
     # Last: an `init` that is interrupted has not set up what this line says.
-    for step in installation.registration(session, settings):
+    for step in installation.registration(session, settings, _database(settings, session)):
         statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
         done(step.description)
-    notices = [*planned.notices, *topics.differing(settings, planned.names)]
+    notices += topics.differing(settings, planned.names)
     if lost := releases.hazard(connect.version() or ""):
         notices.append(f"{lost}: {releases.FIX}")
-    if gap:
-        statement.run(session, capture.ASK, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
-        done(capture.ASK.description)
-        notices.append(f"replication slot {settings.slot} was made anew by somebody else: {capture.GAP}")
-    return Report(tuple(changed), tuple(notices), tuple(_counted(session, planned.tables)))
+    return Report(tuple(changed), tuple(notices), tuple(_counted(session, settings, planned.tables)))
 
 
 def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:
-    info = session.connection().info
     return connector_config(
         settings,
-        database_of(settings, info.dsn_parameters, info.password),
+        _database(settings, session),
         [examined.target for examined in planned.tables],
         origin_filter=planned.server.major >= ORIGIN_FILTER_FROM,
         heartbeat_query=capture.HEARTBEAT_QUERY,
     )
 
 
-def _starts_too_late(settings: Settings, session: Session, connect: Connect) -> bool:
-    """Whether the slot starts after the place where the connector stopped: it is another slot than that one read.
-
-    The slot is asked first: what a connector confirms it has noted as read before.
-    """
-    starts = slot.position(session, settings.slot)
-    read = connect.offset(settings.connector)
-    return starts is not None and read is not None and read < starts
+def _database(settings: Settings, session: Session) -> Database:
+    info = session.connection().info
+    return database_of(settings, info.dsn_parameters, info.password)
 
 
 def _is_read(session: Session, slot: str) -> bool:
@@ -285,9 +326,9 @@ def _is_read(session: Session, slot: str) -> bool:
     return bool(lines and lines[0][3])
 
 
-def _counted(session: Session, tables: Sequence[Examined]) -> list[Coverage]:
+def _counted(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[Coverage]:
     mine = {(str(examined.target.table), examined.target.column) for examined in tables}
-    return [line for line in coverage.read(session) if (line.table, line.column) in mine]
+    return [line for line in coverage.read(session, settings) if (line.table, line.column) in mine]
 
 
 def worker(settings: Settings, session: Session) -> str:

@@ -1,13 +1,14 @@
 """The keeper: what heals without anyone noticing, in a thread of each replay worker, one of them at a time.
 
-Two duties, each a module of its own: rows that stay stale (`reconcile`), a connector that failed (`restarts`).
+Three duties, each a module of its own: the log that the offset is of (`log_watch`), a connector that failed
+(`restarts`), rows that stay stale (`reconcile`).
 
 Hazards:
 - Everything here is its own: the session (whose lock makes it the keeper), the client of Connect, the producer. The
   lane's are used by another thread. The model is never touched, so an idle replay worker stays small.
 - A service that is away is logged and asked again; any other exception is a bug and ends the process, since a thread
   that died in silence would heal nothing, for ever.
-- The two take turns: while a whole table is enumerated, the connector is not looked at.
+- They take turns: while a whole table is enumerated, the connector is not looked at.
 """
 
 import threading
@@ -28,6 +29,7 @@ from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.target import Target
 from streams import targets as target_rules
+from streams.log_watch import LogWatch
 from streams.reconcile import Reconcile
 from streams.replay import Replay
 from streams.restarts import Restarts
@@ -69,9 +71,17 @@ class Duty:
 
 
 class Keeper:
-    """Does both duties in turn, while this process is the keeper of the database."""
+    """Does its duties in turn, while this process is the keeper of the database."""
 
-    def __init__(self, desk: KeeperDesk, reconcile: Reconcile, restarts: Restarts, clock: Clock, pause: float) -> None:
+    def __init__(
+        self,
+        desk: KeeperDesk,
+        reconcile: Reconcile,
+        restarts: Restarts,
+        clock: Clock,
+        pause: float,
+        log_watch: LogWatch | None = None,
+    ) -> None:
         """Join the parts; `pause` is in seconds, between two rounds."""
         self._desk = desk
         self._reconcile = reconcile
@@ -79,7 +89,10 @@ class Keeper:
         self._clock = clock
         self._pause = pause
         self._in_office = False
+        self._log_watch = log_watch
+        watching = () if log_watch is None else (Duty("log", self._if_mine(log_watch.tick), clock),)
         self._duties = (
+            *watching,
             Duty("connector", self._if_mine(restarts.tick), clock),
             Duty("reconcile", self._if_mine(reconcile.tick), clock),
         )
@@ -89,7 +102,7 @@ class Keeper:
         threading.Thread(target=self._keep, args=(leave,), name="keeper", daemon=True).start()
 
     def tick(self) -> None:
-        """One round of both duties.
+        """One round of the duties.
 
         Raises:
             Stopping: the process was asked to stop.
@@ -114,6 +127,8 @@ class Keeper:
                 self._in_office = mine
                 self._reconcile.forget()
                 self._restarts.forget()
+                if self._log_watch is not None:
+                    self._log_watch.forget()
                 log.info("this worker is the keeper" if mine else "another worker is the keeper")
             if mine:
                 duty()
@@ -128,7 +143,7 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
         ConfigurationError: connect.url is no URL.
     """
     session = Session(settings.postgres.dsn, role="keeper", setup=limit_locks)
-    desk = KeeperDesk(session)
+    desk = KeeperDesk(session, settings.kafka.topic_prefix)
 
     def send(targets: Sequence[Target]) -> UUID | None:
         replay = Replay(settings, session, KafkaOutbox(settings, targets), clock)
@@ -148,4 +163,5 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
     reconcile = Reconcile(settings.keeper, desk, targets, send, reader, clock)
     connect = Connect(settings.connect.url, clock)
     restarts = Restarts(settings.keeper, connect, settings.connector, clock)
-    return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds)
+    watch = LogWatch(settings, session, connect)
+    return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds, watch)

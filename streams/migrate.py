@@ -254,7 +254,8 @@ class Migrate:
             now, aside = (old, new) if back else (new, old)
             after.append(replace(target, model=now[0], dimensions=now[1]))
             after.append(replace(target, column=moved.beside or column, model=aside[0], dimensions=aside[1]))
-        self._run(migration.exchange(self._session, targets, found, after, back=back))
+        prefix = self._settings.kafka.topic_prefix
+        self._run(migration.exchange(self._session, targets, found, after, prefix=prefix, back=back))
 
     def _discard(self, made: ColumnMigration, state: State) -> None:
         served = target_rules.served(self._settings, self._session)
@@ -266,7 +267,8 @@ class Migrate:
             for t in served
             if (t.table, t.column) == (m.table, m.column)
         ]
-        self._run(migration.discard(self._session, target, made, state, [*served, *besides]))
+        prefix = self._settings.kafka.topic_prefix
+        self._run(migration.discard(self._session, target, made, state, [*served, *besides], prefix=prefix))
 
     def _run(self, step: Statement) -> None:
         limit = self._settings.postgres.lock_timeout_seconds

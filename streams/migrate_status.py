@@ -74,7 +74,7 @@ def read(settings: Settings, session: Session) -> Report:
     """Look at the configured columns; counts every row once."""
     mine = {(table.table, table.column) for table in settings.tables}
     found = [made for made in migration.read(session) if (made.table, made.column) in mine]
-    counted = {(line.table, line.column): line for line in coverage.read(session)} if found else {}
+    counted = {(line.table, line.column): line for line in coverage.read(session, settings)} if found else {}
     return Report([_column(session, made, counted) for made in found])
 
 
@@ -120,7 +120,7 @@ def _stragglers(settings: Settings, session: Session, clock: Clock, line: Column
     target = next((t for t in targets.resolve(settings, session) if (t.table, t.column) == place), None)
     if target is None:
         return line.lacking
-    desk = KeeperDesk(session)
+    desk = KeeperDesk(session, settings.kafka.topic_prefix)
     return stragglers.count(lambda: desk.stale(target, stragglers.MOST), clock)
 
 

@@ -7,7 +7,7 @@ Hazard: a command may be killed anywhere. Before the mark it sends again; nothin
 are in a replay run before anything of them is sent, and then `embedsync replay resume` goes on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from connectors.kafka.offsets import Offsets
@@ -83,8 +83,11 @@ class Redrive:
         rows = self._send_rows([e for e in chosen if e.kind == "row"], started, results)
         results |= self._following.follow([*sent, *rows], ends, wait)
         events = [s.entry for s in sent]
-        quarantine.mark(self._session, events, State.REDRIVEN, {e.id: results[e.id].outcome for e in events})
+        self._mark(events, {e.id: results[e.id].outcome for e in events})
         return [results[entry.id] for entry in entries]
+
+    def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
+        quarantine.mark(self._session, self._settings.kafka.topic_prefix, entries, State.REDRIVEN, outcomes)
 
     def _send_events(self, entries: Sequence[Entry], results: dict[str, Result]) -> list[Sent]:
         sent: list[Sent] = []
@@ -113,7 +116,7 @@ class Redrive:
                 continue
             sent.append(Sent(entry, self._rows(record), (record.topic, record.partition, answer)))
         entries = [s.entry for s in sent]
-        quarantine.mark(self._session, entries, State.REDRIVEN, dict.fromkeys((e.id for e in entries), "waiting"))
+        self._mark(entries, dict.fromkeys((e.id for e in entries), "waiting"))
         return sent
 
     def _rows(self, record: Record) -> tuple[Row, ...]:

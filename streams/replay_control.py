@@ -13,6 +13,7 @@ from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.replay import UNFINISHED, Run, ScopeProgress
+from schemas.settings import Settings
 from streams.replay import Replay
 
 _LISTED = 5
@@ -46,9 +47,10 @@ class RunStatus:
 class Control:
     """Steers runs by their id or the beginning of it."""
 
-    def __init__(self, session: Session) -> None:
-        """Use this connection."""
+    def __init__(self, session: Session, settings: Settings) -> None:
+        """Use this connection; only runs over tables of these settings are seen, not another installation's."""
         self._ledger = RunLedger(session)
+        self._mine = tuple(f"{table.name}." for table in settings.tables)
 
     def find(self, prefix: str | None, *, unfinished: bool = True) -> Run:
         """The run whose id begins like this; with None the only unfinished one.
@@ -56,7 +58,7 @@ class Control:
         Raises:
             EmbedsyncError: there is none, or more than one.
         """
-        found = self._ledger.find((prefix or "").lower(), unfinished=unfinished or prefix is None)
+        found = self._runs((prefix or "").lower(), unfinished=unfinished or prefix is None)
         if len(found) == 1:
             return found[0]
         kind = "unfinished run" if unfinished or prefix is None else "run"
@@ -102,9 +104,13 @@ class Control:
         """The run named; or all that are unfinished, and the last few others."""
         if prefix is not None:
             return [self._status(self.find(prefix, unfinished=False))]
-        open_runs = self._ledger.find(unfinished=True)
-        others = [run for run in self._ledger.find(limit=_LISTED) if run.state not in UNFINISHED]
+        open_runs = self._runs(unfinished=True)
+        others = [run for run in self._runs()[:_LISTED] if run.state not in UNFINISHED]
         return [self._status(run) for run in (*open_runs, *others)]
+
+    def _runs(self, prefix: str = "", *, unfinished: bool = False) -> list[Run]:
+        found = self._ledger.find(prefix, unfinished=unfinished)
+        return [run for run in found if any(column.startswith(self._mine) for column in run.columns)]
 
     def _status(self, run: Run) -> RunStatus:
         speed = self._ledger.speed(run.run) if run.state == "running" else None

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from connectors.ports import Embedder
+from connectors.postgres import counting
 from connectors.postgres.audit import Audit
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
@@ -51,6 +52,7 @@ class Verify:
         self._audit = audit
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
+        counting.require(session, settings)
 
     def scan(self) -> list[Truth]:
         """Judge every row by what the database can tell."""

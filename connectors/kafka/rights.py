@@ -147,6 +147,7 @@ def _init(prefix: str) -> tuple[Right, ...]:
         Right("topic", f"{prefix}.", "DESCRIBE", "see which are there", prefixed=True),
         Right("topic", heartbeat, "CREATE", "make the topic"),
         Right("topic", heartbeat, "DESCRIBE", "see whether it is there"),
+        Right("group", f"{prefix}-live", "DESCRIBE", "whether workers are at work for another database"),
     )
 
 

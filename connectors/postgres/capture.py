@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from connectors.postgres import queries
+from connectors.postgres import looks, queries
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
@@ -37,9 +37,6 @@ GAP = (
     "minutes, or run `embedsync replay run --only stale` now"
 )
 """What `init` says whenever a slot was lost."""
-ASK = Statement("have the keeper look at all rows", queries.text("ask_reconcile").strip())
-"""After the slot: a transaction that has written cannot create one, and what comes later is captured."""
-
 _Listed = dict[TableName, frozenset[str] | None]
 """Published tables; None: with all columns."""
 
@@ -120,7 +117,7 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
         settings: its name.
         server: what `server.check` returned.
         new_publication: whether the publication is made by the same plan.
-        founded: whether the database was set up before, so that a slot that is not there was there once.
+        founded: whether the installation was set up before, so that a slot that is not there was there once.
 
     Raises:
         ConfigurationError: its name is taken by a slot that cannot be used, or no slot is free.
@@ -140,21 +137,41 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
         )  # fmt: skip
         if not founded:
             return SlotPlan((create,), (), True, False)
-        return SlotPlan((create, ASK), (f"replication slot {name} was gone and is made anew: {GAP}",), True, False)
+        gone = f"replication slot {name} was gone"
+        return SlotPlan((create, look(session, settings, gone)), (f"{gone} and is made anew: {GAP}",), True, False)
     plugin, database, wal_status, _ = lines[0]
-    if plugin != "pgoutput" or database != server.database:
+    if database is not None and database != server.database:
+        # Another name for the slot alone would lead to the other database's connector and topics.
         raise ConfigurationError(
-            f"replication slot {name} exists for {plugin or 'physical replication'}"
-            + (f" in database {database}" if database else ""),
-            fix="set postgres.slot to another name",
+            f"replication slot {name} belongs to database {database} of this server",
+            fix="give this database a kafka.topic_prefix of its own, from which slot, connector, topics and groups "
+            f"follow; if {database} is no longer kept by embedsync, drop the slot there first: "
+            f"SELECT pg_drop_replication_slot('{name}')",
+        )
+    if plugin != "pgoutput":
+        raise ConfigurationError(
+            f"replication slot {name} exists for {plugin or 'physical replication'}",
+            fix="give embedsync a kafka.topic_prefix of its own, or postgres.slot another name",
         )
     if wal_status != "lost" and not new_publication:
         return SlotPlan((), (), False, False)
     reason = "the server has removed the log it needs" if wal_status == "lost" else "its publication was gone"
+    asked = look(session, settings, f"replication slot {name} was lost: {reason}")
     body = render(session, queries.compose("recreate_slot", slot=literal))
     notice = f"replication slot {name} is made anew, because {reason}: {GAP}"
     replace = Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS)
-    return SlotPlan((replace, ASK), (notice,), True, True)
+    return SlotPlan((replace, asked), (notice,), True, True)
+
+
+def look(session: Session, settings: Settings, reason: str) -> Statement:
+    """Have all rows of all tables looked at.
+
+    After the slot: a transaction that has written cannot create one, and what comes later is captured.
+    """
+    prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
+    remembered = render(session, queries.compose("ask_reconcile", prefix=sql.Literal(prefix)))
+    asked = looks.asking(session, prefix, tables, reason)
+    return Statement("have the keeper look at all rows", f"{remembered};\n{asked}")
 
 
 def _wanted(tables: Sequence[Examined]) -> _Listed:

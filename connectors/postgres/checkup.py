@@ -6,7 +6,7 @@ Hazard: nothing here changes anything. The one object that is made, a temporary 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import capture, catalog, grants, lengths, neighbour, queries, schema, server, slot
+from connectors.postgres import capture, catalog, counting, grants, lengths, neighbour, queries, schema, server, slot
 from connectors.postgres.lengths import Column
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
@@ -69,7 +69,7 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         name = f"table {table.name}"
         findings += guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
         findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables))  # type: ignore[misc] # likewise
-    findings += guarded("schema embedsync", lambda: _bookkeeping(session, tables, wanted))
+    findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
     findings += guarded("publication", lambda: _publication(session, settings, tables))
     findings += guarded("replication origins", lambda: _origins(session, settings, facts))
@@ -158,7 +158,7 @@ def _table(
         yield problem(name, f"lacks columns ({statement.description})", INIT)
 
 
-def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
+def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
     pending = schema.migrations(session)
     targets = [examined.target for examined in tables]
     if not pending:
@@ -167,7 +167,7 @@ def _bookkeeping(session: Session, tables: Sequence[Examined], wanted: Wanted) -
             pending += [statement for statement in statements if not notices]
             yield from _another_model(targets, wanted, notices)
         if wanted.model_id is not None and tables:
-            pending += schema.coverage(session, targets)
+            pending += counting.plan(session, settings.kafka.topic_prefix, targets)
     yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
 
 

@@ -8,32 +8,17 @@ from dataclasses import astuple, dataclass
 
 from psycopg2 import sql
 
+from connectors.debezium import Database
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
+from schemas.log_identity import LogIdentity
 from schemas.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class LogIdentity:
-    """Which log a position belongs to.
-
-    Attributes:
-        system_identifier: of the cluster, made by initdb; text, since it exceeds 63 bits of JSON numbers.
-        timeline: changes with each promotion and each restore to a point in time.
-        database_oid: another one in each copy of a database.
-        database_name: for messages.
-    """
-
-    system_identifier: str
-    timeline: int
-    database_oid: int
-    database_name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Installation:
-    """One line of embedsync.installations."""
+    """One line of embedsync.installations; host and port are the server's as the connector reaches it."""
 
     prefix: str
     log: LogIdentity
@@ -41,6 +26,8 @@ class Installation:
     publication: str
     connector: str
     search_path: str
+    host: str | None
+    port: int | None
 
 
 def log_identity(session: Session) -> LogIdentity:
@@ -69,21 +56,30 @@ def mine(session: Session, settings: Settings) -> Installation | None:
     return next((one for one in read(session) if one.prefix == settings.kafka.topic_prefix), None)
 
 
-def wanted(session: Session, settings: Settings) -> Installation:
-    """What `init` records: the settings' names, and the log and search path of its own session."""
+def wanted(session: Session, settings: Settings, database: Database) -> Installation:
+    """What `init` records: the settings' names, log and search path of its own session, the connector's database."""
     path = str(session.rows("SELECT current_setting('search_path')")[0][0])
     return Installation(
         settings.kafka.topic_prefix, log_identity(session), settings.slot, settings.postgres.publication,
-        settings.connector, path,
+        settings.connector, path, database.host, database.port,
     )  # fmt: skip
 
 
-def registration(session: Session, settings: Settings) -> list[Statement]:
+def registration(session: Session, settings: Settings, database: Database) -> list[Statement]:
     """The statement that records the installation, where something else is recorded or nothing."""
-    there, now = mine(session, settings), wanted(session, settings)
+    there, now = mine(session, settings), wanted(session, settings, database)
     if there == now:
         return []
-    fields = (now.prefix, *astuple(now.log), now.slot, now.publication, now.connector, now.search_path)
+    fields = (
+        now.prefix,
+        *astuple(now.log),
+        now.slot,
+        now.publication,
+        now.connector,
+        now.search_path,
+        now.host,
+        now.port,
+    )
     values = sql.SQL(", ").join(map(sql.Literal, fields))
     body = render(session, queries.compose("register_installation", values=values))
     return [Statement(f"record the installation {now.prefix} and its log", body)]

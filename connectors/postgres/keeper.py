@@ -13,8 +13,8 @@ from connectors.postgres.session import Session
 from schemas.table import Key, TableName
 from schemas.target import Target
 
-LOCK = "SELECT pg_try_advisory_lock(hashtextextended('embedsync keeper', 0))"
-"""One keeper per database, over all hosts: a session-level lock, which the server gives back when the session ends."""
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('embedsync keeper ' || %(prefix)s, 0))"
+"""One keeper per installation, over all hosts: a session's lock, which the server gives back when the session ends."""
 
 Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
 """State, hash of the text, stored hash and stored model of a row that is not true."""
@@ -32,30 +32,31 @@ class UnderWay:
 class KeeperDesk:
     """What the keeper asks and notes, over one connection."""
 
-    def __init__(self, session: Session) -> None:
-        """Use this connection, which nobody else may use: the lock is its own."""
+    def __init__(self, session: Session, prefix: str) -> None:
+        """Use this connection, which nobody else may use: the lock is its own. `prefix`: kafka.topic_prefix."""
         self._session = session
+        self._prefix = prefix
         self._held_in = -1
 
     def is_mine(self) -> bool:
-        """Whether this process is the keeper of the database; takes the lock when it is free.
+        """Whether this process is the keeper of the installation; takes the lock when it is free.
 
         Raises:
             TransientError: Postgres does not answer; the lock is then lost.
         """
         self._session.rows("SELECT 1")  # opens a new connection after a failure, in which nothing is held
-        if self._held_in != self._session.generation and self._session.rows(LOCK)[0][0]:
+        if self._held_in != self._session.generation and self._session.rows(LOCK, {"prefix": self._prefix})[0][0]:
             self._held_in = self._session.generation
         return self._held_in == self._session.generation
 
     def since_reconcile(self) -> float | None:
         """Seconds since all rows were last looked at by any worker; None: never, or somebody wants it done at once."""
-        lines = self._session.rows(queries.text("last_reconcile"))
+        lines = self._session.rows(queries.text("last_reconcile"), {"prefix": self._prefix})
         return lines[0][0] if lines else None
 
     def note_reconcile(self, found: int) -> None:
         """All rows were looked at; so many had stayed stale."""
-        self._session.rows(queries.text("note_reconcile"), {"found": found})
+        self._session.rows(queries.text("note_reconcile"), {"prefix": self._prefix, "found": found})
 
     def sweep(self, target: Target) -> int:
         """Take lines out of quarantine that no row answers to any more; returns how many."""

@@ -28,6 +28,14 @@ def ask(session: Session, prefix: str, tables: Iterable[TableName], reason: str)
     session.rows(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
 
 
+def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> str:
+    """The statement of `ask`, written out for a script."""
+    names = sorted({str(table) for table in tables})
+    parameters = {"prefix": prefix, "tables": names, "reason": reason}
+    with session.cursor() as cursor:
+        return str(cursor.mogrify(queries.text("ask_look"), parameters).decode("utf-8")).strip()
+
+
 def pending(session: Session, prefix: str) -> list[Look]:
     """What is still to be looked at, the longest wait first; nothing where `init` was not run since this exists.
 

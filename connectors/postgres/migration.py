@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from psycopg2 import sql
 
-from connectors.postgres import queries, schema
+from connectors.postgres import counting, queries, schema
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.migration import ColumnMigration, IndexNames, State, growing, retired
@@ -116,6 +116,7 @@ def exchange(
     migrations: Sequence[ColumnMigration],
     after: Sequence[Target],
     *,
+    prefix: str,
     back: bool,
 ) -> Statement:
     """Have the new columns served, all of them at once; or, `back`, the old ones again, with the new ones beside them.
@@ -124,7 +125,8 @@ def exchange(
         session: of the tables' owner.
         targets: the served columns as they are now.
         migrations: theirs, in the same order.
-        after: every column that is counted afterwards.
+        after: every column that is counted afterwards, of the tables that the settings list.
+        prefix: kafka.topic_prefix of the installation.
         back: whether this is the way back.
     """
     tables = sql.SQL(", ").join(queries.table(target.table) for target in targets)
@@ -135,13 +137,13 @@ def exchange(
         parts.append(_moved(session, target, State.STARTED if back else State.SWAPPED))
         if back:
             parts.append(freeze(session, target, frozen=False).sql)
-    parts += [statement.sql for statement in schema.coverage(session, after)]
+    parts += [statement.sql for statement in counting.plan(session, prefix, after)]
     what = "serve the old vectors again" if back else "serve the new vectors"
     return Statement(f"{what} in {', '.join(target.name for target in targets)}", ";\n".join(parts))
 
 
 def discard(
-    session: Session, target: Target, migration: ColumnMigration, state: State, after: Sequence[Target]
+    session: Session, target: Target, migration: ColumnMigration, state: State, after: Sequence[Target], *, prefix: str
 ) -> Statement:
     """Drop what stands beside the served column, and end the migration.
 
@@ -150,7 +152,8 @@ def discard(
         target: the served column.
         migration: its migration.
         state: FINISHED when the old vectors go, ROLLED_BACK when the new ones do.
-        after: every column that is counted afterwards.
+        after: every column that is counted afterwards, of the tables that the settings list.
+        prefix: kafka.topic_prefix of the installation.
     """
     parts = [_moved(session, target, state), freeze(session, target, frozen=False).sql]
     what = f"end the migration of {target.name}"
@@ -158,7 +161,7 @@ def discard(
         beside = replace(target, column=migration.beside)
         parts.insert(0, render(session, queries.for_target("drop_columns", beside, bound=False)))
         what = f"drop the column {migration.beside} of {target.table} and {what}"
-        parts += [statement.sql for statement in schema.coverage(session, after)]
+        parts += [statement.sql for statement in counting.plan(session, prefix, after)]
     return Statement(what, ";\n".join(parts))
 
 

@@ -78,17 +78,19 @@ def marks(session: Session) -> dict[str, Mark]:
     return {id_: (State(state), seen_at, outcome) for id_, state, seen_at, outcome in lines}
 
 
-def mark(session: Session, entries: Iterable[Entry], state: State, outcomes: Mapping[str, str | None]) -> None:
-    """Remember what was done about dead letters; `outcomes` by id."""
-    lines = [(e.id, state.value, e.last_at or NO_TIME, outcomes.get(e.id)) for e in entries]
+def mark(
+    session: Session, prefix: str, entries: Iterable[Entry], state: State, outcomes: Mapping[str, str | None]
+) -> None:
+    """Remember what was done about an installation's dead letters; `outcomes` by id."""
+    lines = [(e.id, state.value, e.last_at or NO_TIME, outcomes.get(e.id), prefix) for e in entries]
     if lines:
         with session.transaction() as cursor:
             execute_values(cursor, queries.text("mark_dead_letters"), lines)
 
 
-def forget(session: Session, present: Sequence[str]) -> None:
-    """Drop the marks of letters that the topic holds no longer."""
-    session.rows(queries.text("forget_dead_letters"), {"present": list(present)})
+def forget(session: Session, prefix: str, present: Sequence[str]) -> None:
+    """Drop the marks of letters that the installation's topic holds no longer."""
+    session.rows(queries.text("forget_dead_letters"), {"prefix": prefix, "present": list(present)})
 
 
 def _rows(table: str, column: str, keys: Sequence[Key]) -> dict[str, object]:

@@ -1,5 +1,5 @@
 """What `init` puts into the database: the schema embedsync by numbered migrations, provenance columns beside each
-vector, the wanted models, and the view that counts.
+vector and the wanted models; what counts rows: `counting`.
 
 Hazard: a migration that was released is never edited; a change of the schema is a new file
 `sql/migrations/NNN_<name>.sql`, applied in a transaction together with its entry in embedsync.migrations.
@@ -113,25 +113,6 @@ def registrations(
     return statements, notices
 
 
-def coverage(session: Session, targets: Sequence[Target]) -> list[Statement]:
-    """The view embedsync.coverage, where it is missing or counts something else."""
-    wanted = _counting(session, targets)
-    there = exists(session, "embedsync.coverage")
-    found = session.rows(
-        "SELECT prosrc, proconfig IS NOT NULL FROM pg_proc WHERE oid = to_regprocedure('embedsync.count_rows()')"
-    )
-    if there and found == [(wanted, True)]:
-        return []
-    body = render(session, queries.compose("create_coverage", body=sql.Literal(wanted)))
-    return [Statement(f"{'renew' if there else 'create'} the view embedsync.coverage", body)]
-
-
-def _counting(session: Session, targets: Sequence[Target]) -> str:
-    """The query under the view, over all these columns."""
-    parts = (queries.for_target("coverage_of", target, bound=False) for target in targets)
-    return "\nUNION ALL\n".join(render(session, part) for part in parts)
-
-
 def _model(session: Session, record: ModelRecord) -> Statement:
     described = (record.model, record.name, record.revision, record.dimensions, record.pooling, record.max_tokens)
     values = sql.SQL(", ").join(map(sql.Literal, (*described, record.fingerprint)))
@@ -141,11 +122,10 @@ def _model(session: Session, record: ModelRecord) -> Statement:
 
 
 def _model_change(session: Session, target: Target, before: str) -> str:
-    current = 0
-    if exists(session, "embedsync.coverage"):
-        query = "SELECT current FROM embedsync.coverage WHERE table_name = %s AND column_name = %s"
-        lines = session.rows(query, (str(target.table), target.column))
-        current = int(lines[0][0]) if lines else 0
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} = {}").format(
+        queries.table(target.table), sql.Identifier(target.model_column), sql.Literal(before)
+    )
+    current = int(session.rows(query)[0][0])
     return (
         f"the model of {target.name} changes from {before} to {target.model}: {current:,} vectors become stale, "
         "stay readable, and are renewed by `embedsync replay run`"

@@ -1,5 +1,6 @@
 """`embedsync init`: set everything up. Arguments and printing only."""
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from connectors.kafka import rights
 from connectors.models import open_model
 from streams import init as setup
 from streams.cli.output import Format, OutputOption, err, number, out, print_json
+from streams.takeover import Agree
 
 
 def init(
@@ -21,12 +23,18 @@ def init(
     print_acls: Annotated[
         bool, typer.Option("--print-acls", help="print the rights that Kafka must grant, by role; change nothing")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="take tables or a connector from what is at work, and do not ask")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Set up the database, the topics and the connector for the configured tables.
 
     Can be run at any time and again: it makes what is missing and says what it changed. It rewrites no table, and no
     DDL statement waits longer for a lock than postgres.lock_timeout_seconds.
+
+    What would take something away from what is at work is named first, and asked; without a terminal it is refused
+    unless --yes is given: a table that the settings do not list any more, the connector of another database.
 
     In Postgres: the schema `embedsync`, three columns beside each vector, a publication of the key columns, a slot.
     In Kafka: one topic per table, and those of the lanes. In Kafka Connect: the Debezium connector, which runs when
@@ -38,11 +46,11 @@ def init(
         return
     embedder = open_model(settings.model)
     if print_sql:
-        script, notices = setup.print_sql(settings, embedder)
+        script, notices = setup.print_sql(settings, embedder, _agree(yes=yes))
         typer.echo(script, nl=False)
         _notices(notices)
         return
-    report = setup.run(settings, embedder, SystemClock(), _done)
+    report = setup.run(settings, embedder, SystemClock(), _done, _agree(yes=yes))
     _notices(report.notices)
     if output is Format.JSON:
         tables = [{**asdict(table), "lacking": table.lacking} for table in report.tables]
@@ -51,6 +59,16 @@ def init(
     if not report.changed:
         err.print("already in place: nothing was changed")
     _tables(report)
+
+
+def _agree(*, yes: bool) -> Agree:
+    def agree(what: str) -> bool:
+        if yes:
+            err.print(f"notice: {what} (--yes)", markup=False, soft_wrap=True)
+            return True
+        return sys.stdin.isatty() and typer.confirm(f"{what}. Go on?", err=True)
+
+    return agree
 
 
 def _done(line: str) -> None:

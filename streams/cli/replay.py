@@ -212,7 +212,7 @@ def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="replay")
-    found = Control(session).resume(run_id, _replay(settings, session))
+    found = Control(session, settings).resume(run_id, _replay(settings, session))
     err.print(f"run {found.run} goes on: embedsync replay status {found.run}", soft_wrap=True)
 
 
@@ -337,7 +337,8 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _control(ctx: typer.Context) -> Control:
-    return Control(Session(ctx.obj().postgres.dsn, role="replay"))
+    settings = ctx.obj()
+    return Control(Session(settings.postgres.dsn, role="replay"), settings)
 
 
 def _replay(settings: Settings, session: Session) -> Replay:

@@ -20,8 +20,9 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     Below stand the last figures of judged queries, where some were ever asked: `embedsync quality`.
     """
-    session = Session(ctx.obj().postgres.dsn, role="status")
-    columns, known = coverage.read(session), quality.last(session)
+    settings = ctx.obj()
+    session = Session(settings.postgres.dsn, role="status")
+    columns, known = coverage.read(session, settings), quality.last(session)
     judged = [known[name] for name in dict.fromkeys(column.table for column in columns) if name in known]
     if output is Format.JSON:
         tables = [column.to_json() for column in columns]

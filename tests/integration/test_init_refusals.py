@@ -115,7 +115,7 @@ def test_a_slot_of_another_database_is_refused(make_workplace: MakeWorkplace) ->
     one, two = make_workplace(), make_workplace()
     two.execute(CREATE_QUESTIONS.format(dimensions=64))
     one.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (two.settings.slot,))
-    with pytest.raises(ConfigurationError, match=r"exists for pgoutput in database .*set postgres\.slot"):
+    with pytest.raises(ConfigurationError, match=r"belongs to database .*a kafka\.topic_prefix of its own"):
         setup(two.settings)
 
 

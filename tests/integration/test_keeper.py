@@ -102,7 +102,7 @@ def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, conn
 def test_one_keeper_per_database(kept: Workplace) -> None:
     """The lock is free for one of two workers, and free again for the other when the first is gone."""
     first, second = (Session(kept.settings.postgres.dsn, role="test") for _ in range(2))
-    mine, other = KeeperDesk(first), KeeperDesk(second)
+    mine, other = (KeeperDesk(session, kept.settings.kafka.topic_prefix) for session in (first, second))
     assert mine.is_mine()
     assert not other.is_mine()
     assert mine.is_mine()

@@ -291,8 +291,32 @@ _OF_THE_QUERY_LOG = (
         ("tests/integration/test_quality.py::test_a_server_asks_judged_queries_again_and_again",),
     ),
 )
+_OF_THE_INSTALLATION = (
+    Defect(
+        "an offset of another log that is kept",
+        "streams/init.py",
+        "forget_offsets=planned.new_slot or bool(reset.why)",
+        "forget_offsets=planned.new_slot",
+        ("tests/integration/test_moved_log.py::test_an_offset_ahead_of_the_log",),
+    ),
+    Defect(
+        "one publication for all prefixes",
+        "schemas/settings.py",
+        "        made = slug(self.kafka.topic_prefix)\n",
+        '        made = "embedsync"\n',
+        ("tests/integration/test_two_installations.py::test_two_prefixes_work_side_by_side",),
+    ),
+)
 
-DEFECTS = (*_FIVE, *_OF_THE_WORKER, *_OF_THE_WRITE, *_OF_THE_LANES, *_OF_THE_REPAIRS, *_OF_THE_QUERY_LOG)
+DEFECTS = (
+    *_FIVE,
+    *_OF_THE_WORKER,
+    *_OF_THE_WRITE,
+    *_OF_THE_LANES,
+    *_OF_THE_REPAIRS,
+    *_OF_THE_QUERY_LOG,
+    *_OF_THE_INSTALLATION,
+)
 
 
 def misplaced(defects: Sequence[Defect]) -> list[str]:

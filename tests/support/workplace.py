@@ -171,7 +171,8 @@ def workplace(
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
         # Origins belong to the whole server, so tests that run at once would take them from each other.
-        "postgres": {"dsn": dsn, "origin": name},
+        # The publication's name follows from the prefix by default; tests that alter it by hand name it.
+        "postgres": {"dsn": dsn, "origin": name, "publication": "embedsync"},
         "kafka": {
             "bootstrap_servers": endpoints.bootstrap_servers,
             "topic_prefix": name,

@@ -1,4 +1,5 @@
--- Who set embedsync up in this database, and on which log.
-SELECT prefix, system_identifier, timeline, database_oid, database_name, slot, publication, connector, search_path
-FROM embedsync.installations
+-- Who set embedsync up in this database, and on which log. to_jsonb hides columns that a later migration adds.
+SELECT prefix, system_identifier, timeline, database_oid, database_name, slot, publication, connector, search_path,
+    to_jsonb(one) ->> 'connector_host', (to_jsonb(one) ->> 'connector_port')::integer
+FROM embedsync.installations AS one
 ORDER BY prefix

@@ -1,4 +1,5 @@
 -- Something was done about these dead letters; their later outcome comes the same way.
-INSERT INTO embedsync.dead_letters (id, state, seen_at, outcome)
+INSERT INTO embedsync.dead_letters (id, state, seen_at, outcome, prefix)
 VALUES %s
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = excluded.seen_at, outcome = excluded.outcome, at = now()
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = excluded.seen_at, outcome = excluded.outcome,
+    prefix = excluded.prefix, at = now()

@@ -1,4 +1,4 @@
--- The view that `init` makes, in the order of its tables.
+-- What the installation's function counts, in the order of its tables.
 SELECT table_name, column_name, model, dimensions, rows, current, missing, stale_text, stale_model, blank, quarantined
-FROM embedsync.coverage
+FROM {function}()
 ORDER BY table_name, column_name

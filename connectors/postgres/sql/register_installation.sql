@@ -1,7 +1,9 @@
 INSERT INTO embedsync.installations
-    (prefix, system_identifier, timeline, database_oid, database_name, slot, publication, connector, search_path)
+    (prefix, system_identifier, timeline, database_oid, database_name, slot, publication, connector, search_path,
+     connector_host, connector_port)
 VALUES ({values})
 ON CONFLICT (prefix) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
     database_oid = excluded.database_oid, database_name = excluded.database_name, slot = excluded.slot,
     publication = excluded.publication, connector = excluded.connector, search_path = excluded.search_path,
+    connector_host = excluded.connector_host, connector_port = excluded.connector_port,
     set_up_at = clock_timestamp()

@@ -1,0 +1,101 @@
+"""Is this still the log that capture was set up on, and is the connector's offset one of it? Compared all the time.
+
+Hazard: positions move while they are asked. The slot is asked before the connector, and the end of the log after it, so
+that a connector that does its work never looks wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from connectors.postgres import installation, queries, slot
+from connectors.postgres.session import Session
+from schemas.log_identity import Positions, Reading, shown
+from schemas.settings import Settings
+from schemas.witness import Difference
+
+INIT = "embedsync init"
+
+
+class Capture(Protocol):
+    """The part of `connectors.debezium.Connect` that is needed here. May raise TransientError."""
+
+    def config(self, name: str) -> dict[str, str] | None:
+        """A connector's configuration; None when there is none of that name."""
+        ...
+
+    def offset(self, name: str) -> int | None:
+        """Position in the log up to which a connector has read; None when it has read nothing yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What Kafka Connect says of a connector, and where its slot stood before it was asked."""
+
+    slot_before: int | None
+    config: Mapping[str, str] | None
+    offset: int | None
+
+
+def differences(session: Session, settings: Settings) -> list[Difference]:
+    """The log that is there against the one that `init` recorded.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    recorded = installation.mine(session, settings)
+    here = installation.log_identity(session)
+    if recorded is None:
+        said = (
+            f"`embedsync init` was not run to its end in database {here.database_name} for the prefix "
+            f"{settings.kafka.topic_prefix}, so it is not known which log the connector's offset belongs to"
+        )
+        return [Difference(said, INIT)]
+    moved = here.moved_from(recorded.log)
+    return [] if moved is None else [Difference(f"{moved}; changes may be skipped", INIT)]
+
+
+def ask(session: Session, settings: Settings, connect: Capture) -> Said:
+    """What Kafka Connect says, asked in the order that makes it comparable.
+
+    Raises:
+        TransientError: Postgres or Kafka Connect does not answer.
+    """
+    before = slot.position(session, settings.slot)
+    return Said(before, connect.config(settings.connector), connect.offset(settings.connector))
+
+
+def of_connector(session: Session, settings: Settings, said: Said) -> list[Difference]:
+    """What the connector reads, and how far, against this database.
+
+    Args:
+        session: any role's.
+        settings: names; connect.database_host and connect.database_port where they are set.
+        said: what Kafka Connect says of the connector. One that it does not know is no difference of this kind.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if said.config is None:
+        return []
+    name, read = settings.connector, Reading.of(said.config)
+    recorded = installation.mine(session, settings)
+    database = installation.log_identity(session).database_name
+    host = settings.connect.database_host or (recorded.host if recorded else None) or read.host
+    port = settings.connect.database_port or (recorded.port if recorded else None) or read.port
+    wanted = Reading(host, port, database, settings.slot)
+    if not read.is_database_of(wanted):
+        return [
+            Difference(f"connector {name} reads {read.where}, not {wanted.where}: changes here are not captured", INIT)
+        ]
+    if read.slot != wanted.slot:
+        return [Difference(f"connector {name} reads replication slot {read.slot}, not {wanted.slot}", INIT)]
+    end = int(session.rows(queries.text("log_end"))[0][0])
+    wrong = Positions(said.offset, said.slot_before, end).wrong(database, settings.slot)
+    if said.offset is None or wrong is None:
+        return []
+    sentence = (
+        f"the stored offset {shown(said.offset)} of connector {name} is wrong, since {wrong}: changes are skipped"
+    )
+    return [Difference(sentence, INIT)]

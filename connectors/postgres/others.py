@@ -1,0 +1,129 @@
+"""Other installations in the same database, and what `init` must not take from them, or from its own by a file that
+lists less.
+
+Hazard: a copy of a database brings the lines of its installations along. An installation is at work here while its
+replication slot belongs to this very database; one that is not may be replaced.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors.postgres import counting, installation, queries
+from connectors.postgres.counting import Place
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings, slug
+from schemas.table import TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An installation of another prefix. `alive`: its slot is one of this database."""
+
+    prefix: str
+    slot: str
+    publication: str
+    connector: str
+    tables: frozenset[str]
+    alive: bool
+
+
+def read(session: Session, settings: Settings) -> list[Other]:
+    """All others that this database knows of.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    mine = settings.kafka.topic_prefix
+    recorded = {one.prefix: one for one in installation.read(session)}
+    kept: dict[str, set[str]] = {prefix: set() for prefix in recorded}
+    for line in counting.read(session):
+        kept.setdefault(line.prefix, set()).add(line.table)
+    slots = {name for (name,) in session.rows(queries.text("own_slots"))}
+    found = []
+    for prefix in sorted(kept.keys() - {mine}):
+        one = recorded.get(prefix)
+        made = slug(prefix)  # set up by the printed script alone, so far
+        names = (one.slot, one.publication, one.connector) if one else (made, made, f"{prefix}-postgres")
+        found.append(Other(prefix, *names, frozenset(kept[prefix]), names[0] in slots))
+    return found
+
+
+def check(others: Sequence[Other], settings: Settings) -> list[str]:
+    """Refuse what would take something from an installation that is at work here.
+
+    Returns:
+        prefixes of those that are not, and whose names or tables are wanted.
+
+    Raises:
+        ConfigurationError: names or tables are the other's.
+    """
+    prefix, tables = settings.kafka.topic_prefix, {table.name for table in settings.tables}
+    dead = []
+    for other in others:
+        names = _shared(other, settings)
+        both = sorted(tables & other.tables)
+        if not other.alive:
+            dead += [other.prefix] if names or both else []
+            continue
+        if slug(prefix) == slug(other.prefix):
+            raise ConfigurationError(
+                f"the prefixes {prefix} and {other.prefix} make the same names in Postgres ({slug(prefix)}), and "
+                f"{other.prefix} is set up in this database",
+                fix="choose another kafka.topic_prefix",
+            )
+        if names:
+            raise ConfigurationError(
+                f"{names[0]} is that of the installation {other.prefix} in this database",
+                fix="leave that setting out, so that the name follows from kafka.topic_prefix",
+            )
+        if both:
+            raise ConfigurationError(
+                f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the installation {other.prefix} of "
+                "this database already",
+                fix=f"leave it out of [[tables]]; or, to move it here, take it out of the file of {other.prefix} and "
+                "run `embedsync init --yes` with that file first",
+            )
+    return dead
+
+
+def _shared(other: Other, settings: Settings) -> list[str]:
+    pairs = (
+        (f"the replication slot {other.slot}", other.slot, settings.slot),
+        (f"the publication {other.publication}", other.publication, settings.postgres.publication),
+        (f"the connector {other.connector}", other.connector, settings.connector),
+    )
+    return [said for said, theirs, mine in pairs if theirs == mine]
+
+
+def is_founded(session: Session, settings: Settings) -> bool:
+    """Whether this installation was set up here before, as far as the database tells.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if session.rows("SELECT to_regclass('embedsync.counted') IS NULL")[0][0]:  # an older embedsync, or none
+        return bool(session.rows("SELECT to_regclass('embedsync.heartbeat') IS NOT NULL")[0][0])
+    prefix = settings.kafka.topic_prefix
+    return any(line.prefix == prefix for line in counting.read(session)) or (
+        installation.mine(session, settings) is not None
+    )
+
+
+def leaving(session: Session, settings: Settings) -> list[Place]:
+    """Columns that this installation keeps and the settings do not list; only those of tables that exist.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    listed = {(table.name, table.column) for table in settings.tables}
+    prefix, publication = settings.kafka.topic_prefix, settings.postgres.publication
+    kept = {(line.table, line.column) for line in counting.read(session) if line.prefix == prefix}
+    if not kept and session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]:  # of an older embedsync
+        published = {
+            str(TableName(*line)) for line in session.rows(queries.text("published"), {"publication": publication})
+        }
+        known = session.rows("SELECT table_name, column_name FROM embedsync.targets")
+        kept = {(table, column) for table, column in known if table in published}
+    lacking = [place for place in kept if not any(counting.akin(place, one) for one in listed)]
+    return sorted(place for place in lacking if counting.stands(session, TableName.parse(place[0])))

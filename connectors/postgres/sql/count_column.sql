@@ -1,0 +1,1 @@
+INSERT INTO embedsync.counted (prefix, table_name, column_name, query) VALUES ({values})

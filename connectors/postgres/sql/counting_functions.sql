@@ -1,0 +1,6 @@
+-- The functions under the view embedsync.coverage: one for each installation, each with its body.
+SELECT proc.proname::text, proc.prosrc, proc.proconfig IS NOT NULL
+FROM pg_proc AS proc
+WHERE proc.pronamespace = to_regnamespace('embedsync') AND proc.pronargs = 0
+    AND (proc.proname = 'count_rows' OR proc.proname LIKE 'count\_rows\_%')
+ORDER BY proc.proname

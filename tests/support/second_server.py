@@ -1,0 +1,60 @@
+"""A second Postgres server on a free port, with a log of its own, and databases brought from one server to another."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
+from urllib.parse import urlsplit
+
+from connectors.clock import SystemClock
+from connectors.local import account, processes
+from connectors.local.parts import Workshop
+from connectors.local.postgres import Postgres, local_dsn, psql
+from connectors.local.state import Memory, State
+from schemas.settings import child_environment
+from tests.support.waiting import until
+
+_STOP_SECONDS = 20.0
+
+
+@contextmanager
+def second_server(directory: Path) -> Iterator[str]:
+    """Start one; yields a superuser's connection string to its database `postgres`."""
+    state, clock = State.new(), SystemClock()
+    (directory / "logs").mkdir(parents=True)
+    home = directory / "postgres"
+    if not account.can_enter(directory, account.for_postgres(home / "data")):
+        home = account.outside_home(directory)
+        state = replace(state, postgres_home=str(home))
+    part = Postgres(Workshop(directory, state, Memory(directory / "stack.json"), clock, lambda: None))
+    try:
+        part.prepare()
+        process = processes.spawn(part.command(), lambda _: None)
+        try:
+            until(part.answers, timeout=60, what="the second server to answer")
+            yield local_dsn(state, "postgres")
+        finally:
+            processes.end(process, part.stop_signal, _STOP_SECONDS, clock)
+    finally:
+        rmtree(home, ignore_errors=True)
+
+
+def bring(source: str, target: str) -> None:
+    """Dump a database and restore it into another one, which exists, as an operator who moves it does."""
+    copying, environment = _program("pg_dump", source)
+    dump = subprocess.run(copying, env=environment, capture_output=True, check=True).stdout
+    restoring, environment = psql(target, ["-X", "-q", "-v", "ON_ERROR_STOP=1"])
+    done = subprocess.run(restoring, env=environment, input=dump, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def database(dsn: str, name: str) -> str:
+    """The connection string to another database of the same server."""
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+def _program(name: str, dsn: str) -> tuple[list[str], dict[str, str]]:
+    command, environment = psql(dsn, [])
+    return [str(Path(command[0]).with_name(name))], child_environment(**environment)
