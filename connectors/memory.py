@@ -18,9 +18,12 @@ from schemas.record import Record
 from schemas.replay import Standing
 from schemas.snapshot import Snapshot
 from schemas.table import Key
-from schemas.target import Target
+from schemas.target import KeyColumn, Target
 
 __all__ = ["MemoryClock", "MemoryOutbox", "MemoryRow", "MemoryStore", "TwinEmbedder"]
+
+
+_LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,24 @@ class MemoryStore:
         self.ledger: dict[tuple[str, int], LedgerEntry] = {}
         self.quarantine: dict[Key, Refusal] = {}
         self.reads = 0
+        self.unreadable: set[Key] = set()
+        """Rows whose text cannot be evaluated."""
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
         """As the port says."""
         self.reads += 1
         for key in keys:
-            for part, column in zip(key, target.key, strict=True):
-                if column.is_integer and not part.lstrip("-").isdigit():
-                    raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {part!r})")
+            if not self.takes(target, key):
+                raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {key!r})")
+            if key in self.unreadable:
+                raise PoisonEvent("the text of the row cannot be evaluated")
         snapshot = Snapshot(min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand))
         return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
+
+    def takes(self, target: Target, key: Key) -> bool:
+        """As the port says; the twin knows the largest numbers of the integer types."""
+        fits = [_fits(part, column) for part, column in zip(key, target.key, strict=False)]
+        return len(key) == len(target.key) and all(fits)
 
     def running(self, txids: Collection[int]) -> set[int]:
         """As the port says."""
@@ -218,6 +229,12 @@ class MemoryClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._now += timedelta(seconds=seconds)
+
+
+def _fits(part: str, column: KeyColumn) -> bool:
+    if not column.is_integer:
+        return True
+    return part.lstrip("-").isdigit() and abs(int(part)) <= _LARGEST[column.type]
 
 
 def sha256(text: str | None) -> bytes | None:

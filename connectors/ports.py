@@ -102,6 +102,10 @@ class Store(Protocol):
         """
         ...
 
+    def takes(self, target: Target, key: Key) -> bool:
+        """Whether a key has as many parts as the key columns, and each is a value of its column's type."""
+        ...
+
     def running(self, txids: Collection[int]) -> set[int]:
         """Which of these transactions (32-bit ids, as events carry them) the server still has in hand.
 

@@ -7,6 +7,7 @@ that it never queues behind a full replay.
     {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding", "model": "…", "keys": [[1], [2]]}
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
 from schemas.table import Key, TableName, key_part
 from schemas.target import Target
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 
 class LedgerConflict(EmbedsyncError):
@@ -74,9 +77,12 @@ class Chunk:
         return cls(table, message.column, message.model, keys, message.run, message.chunk, deferral)
 
     def encode(self, target: Target | None = None) -> bytes:
-        """Write the message as JSON; integer key columns of `target` become JSON numbers."""
+        """Write the message as JSON; integer key columns of `target` become JSON numbers.
+
+        A key of before the table's key was changed goes out as the text that it is.
+        """
         integer = [c.is_integer for c in target.key] if target else []
-        keys = [[int(p) if i < len(integer) and integer[i] else p for i, p in enumerate(key)] for key in self.keys]
+        keys = [[_part(p, i < len(integer) and integer[i]) for i, p in enumerate(key)] for key in self.keys]
         message = _Message(
             run=self.run,
             chunk=self.number,
@@ -146,6 +152,10 @@ class _Message(BaseModel):
     model: str = Field(min_length=1)
     keys: list[list[int | str]] = Field(min_length=1)
     deferral: _Deferral | None = None
+
+
+def _part(part: str, is_integer: bool) -> int | str:
+    return int(part) if is_integer and _INTEGER.fullmatch(part) else part
 
 
 def _fields(deferral: Deferral) -> dict[str, object]:

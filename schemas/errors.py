@@ -4,6 +4,7 @@
     ├── ConfigurationError          stop: restarting will not help                       exit 78
     │   ├── TargetMismatch          column, settings, model and target row disagree
     │   │   └── WrongLength         ... in the number of dimensions
+    │   ├── HiddenRows              row-level security would hide rows from the role
     │   └── ModelUnavailable        the weights are not here
     ├── TransientError              retry in place with back-off; a worker then exits 70
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
@@ -68,6 +69,10 @@ class TargetMismatch(ConfigurationError):
 
 class WrongLength(TargetMismatch):
     """A vector has another number of dimensions than its column or its like."""
+
+
+class HiddenRows(ConfigurationError):
+    """Row-level security would hide rows from the role, so that what it sees proves nothing."""
 
 
 class ModelUnavailable(ConfigurationError):

@@ -35,6 +35,11 @@ RECONCILED = Counter("embedsync_reconciled_rows", "Rows that stayed stale and we
 LAST_RECONCILE = Gauge(
     "embedsync_last_reconcile_timestamp_seconds", "When this worker last looked at all rows of a table", ["table"]
 )
+DIFFERENCES = Gauge(
+    "embedsync_configuration_differences",
+    "Things configured that are not what is there, as a role last saw it",
+    ["role"],
+)
 API_REQUESTS = Counter("embedsync_api_requests", "Requests to the HTTP server, by their answer", ["path", "status"])
 API_IN_HAND = Gauge("embedsync_api_requests_in_hand", "Requests that the HTTP server works on now")
 API_BATCH_TEXTS = Histogram(

@@ -14,6 +14,11 @@ from typing import Self
 _EPOCH = 1 << 32
 
 
+def is_before(xid: int, other: int) -> bool:
+    """Whether a 32-bit transaction id was given out before another one, or is it, as Postgres compares them."""
+    return (other - xid) % _EPOCH < _EPOCH // 2
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A `pg_snapshot`: ids below xmin are finished, ids from xmax on have not started, `running` were in progress."""

@@ -27,6 +27,7 @@ from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane
+from streams.shapes import LOOK_SECONDS
 from streams.watchdog import Pulse
 from streams.yielding import Pause
 
@@ -43,8 +44,6 @@ _DEFERRED_PAUSE_SECONDS = 0.25
 """A deferred row that is not due goes back to the end of its topic after this pause, so that it holds nobody up."""
 
 _IDLE_CHECK_SECONDS = 10.0
-_TARGETS_SECONDS = 3.0
-"""One small query; a migration that adds a column waits about that long for the workers to fill it."""
 
 
 class Runner:
@@ -92,8 +91,8 @@ class Runner:
             self._last_work = self._lane.clock.monotonic()
 
     async def look_at_targets(self) -> None:
-        """Start anew when the database wants other columns or models than at the start."""
-        await self._guarded(self._restart_if_changed())
+        """Compare what is configured with what is there; start again when other columns or models are wanted."""
+        await self._guarded(self._look())
 
     async def _leave_for(self, error: ConfigurationError) -> None:
         """End the process over a mismatch: to start anew where that helps, else for good.
@@ -102,7 +101,7 @@ class Runner:
         it meets another model and before the next look at the targets.
         """
         try:
-            changed = await self._run(None, self._lane.anew.is_wanted)
+            changed = await self._run(None, self._lane.watcher.has_moved)
         except ConfigurationError as now:
             leave(now.exit_code, str(now))
         except BaseException as now:  # noqa: BLE001 - not swallowed: the process ends, as the module says
@@ -111,9 +110,10 @@ class Runner:
             leave(EXIT_RESTART, f"starting anew with what the database wants now ({error})")
         leave(error.exit_code, str(error))
 
-    async def _restart_if_changed(self) -> None:
-        if await self._run(None, self._lane.anew.is_wanted):
+    async def _look(self) -> None:
+        if await self._run(None, self._lane.watcher.has_moved):
             leave(EXIT_RESTART, "embedsync.targets has changed: starting anew with what it wants now")
+        await self._run(None, self._lane.look)
 
     async def _batch(
         self,
@@ -214,7 +214,7 @@ def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: st
     app = faust.App(group, broker_client_id=client_id, **_options(settings))
     runner = Runner(app, lane, pulse)
     app.task(runner.tick)
-    app.timer(interval=_TARGETS_SECONDS)(runner.look_at_targets)
+    app.timer(interval=LOOK_SECONDS)(runner.look_at_targets)
     if live:
         changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
         size, linger = settings.live.batch_size, settings.live.linger_ms / 1000

@@ -20,7 +20,7 @@ from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
-from schemas.errors import PoisonEvent, TargetMismatch
+from schemas.errors import EmbedsyncError, PoisonEvent, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.settings import Settings
@@ -30,6 +30,7 @@ from streams.flood import Flood
 from streams.gate import Gate
 from streams.retry import Patience
 from streams.settle import Settler
+from streams.shapes import Adaptation, FixedShapes, Shapes
 from streams.yielding import Pause, View
 
 HOLD_SECONDS = 20.0
@@ -50,14 +51,17 @@ class Chunks:
         patience: Patience,
         settings: Settings,
         outdated: Callable[[], bool] = lambda: False,
+        shapes: Shapes | None = None,
     ) -> None:
         """Join the parts; store and ledger share one connection.
 
         `outdated` is asked before a chunk is called obsolete: whether the database wants other columns or models than
-        these targets. A chunk that is ahead of its worker waits for one that was started since.
+        these targets. A chunk that is ahead of its worker waits for one that was started since. `shapes` tells what
+        the tables are like now.
         """
         self._outdated = outdated
-        self._targets = {(target.table, target.column): target for target in targets}
+        self.renew(targets)
+        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock)
         self._store = store
         self._ledger = ledger
         self._settler = settler
@@ -68,6 +72,10 @@ class Chunks:
         self._gate = Gate(ledger, clock, patience, settings.replay)
         self._write_seconds = 0.0
         self._flood = Flood(settings.dead_letters)
+
+    def renew(self, targets: Sequence[Target]) -> None:
+        """Work for these targets from now on; called between two micro-batches."""
+        self._targets = {(target.table, target.column): target for target in targets}
 
     def give_way_to(self, live: View) -> None:
         """Wait for the live lane, as this view of it has it, between micro-batches."""
@@ -105,14 +113,24 @@ class Chunks:
                     return
                 yield pause
                 continue
-            try:
-                yield self._step(record, chunk, standing)
-            except LedgerConflict:
-                yield 0  # somebody else moved the chunk: go on from where it is now
+            yield self._tried(record, chunk, standing)
             since = self._clock.monotonic()
         self._gate.goes_on()
         self._patience.call(self._ledger.finish, chunk)
         self._flood.judge([(record.topic, None)], self._clock.monotonic())
+
+    def _tried(self, record: Record, chunk: Chunk, standing: Standing) -> int:
+        """One micro-batch; 0 when it is to be done again from where the chunk stands now."""
+        try:
+            handled = self._step(record, chunk, standing)
+        except LedgerConflict:
+            return 0  # somebody else moved the chunk
+        except EmbedsyncError as error:
+            if not self._adaptation.again(error):
+                raise
+            return 0  # the tables are others now
+        self._adaptation.settled()
+        return handled
 
     def _step(self, record: Record, chunk: Chunk, standing: Standing) -> int:
         self._clock.wait(0)
@@ -132,15 +150,21 @@ class Chunks:
         if chunk.model != target.model:
             self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
             return left
+        if any(len(key) != len(target.key) for key in chunk.keys[start:]):
+            if not self._adaptation.renew():
+                self._look_at(target, f"{chunk.name} has keys of another number of columns")
+                self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+                return left
+            return 0
         keys = chunk.keys[start : start + self._gate.rows(chunk, standing)]
         known: dict[bytes, Vector | Refusal] = {}
         updates: list[Update] = []
         refusals: list[Refusal] = []
-        current = blank = quarantined = found = failed = 0
+        unreadable: list[tuple[Key, PoisonEvent]] = []
+        current = blank = quarantined = found = 0
         for part, reading in self._settler.read(target, keys):
             if isinstance(reading, PoisonEvent):
-                self._dead_letter(record, PoisonEvent(f"row {part[0]}: {reading.message}"), "read")
-                failed += 1
+                unreadable.append((part[0], reading))
                 continue
             findings = self._settler.find(target, reading.documents, known, force=standing.force)
             updates += findings.updates
@@ -149,16 +173,39 @@ class Chunks:
             current += findings.current
             blank += findings.blank
             found += len(reading.documents)
-        gone = len(keys) - found - failed
+        if unreadable and self._adaptation.renew():
+            return 0
+        failed = self._count_unreadable(record, target, unreadable, alone=len(unreadable) < len(keys))
+        obsolete = len(unreadable) - failed
+        gone = len(keys) - found - len(unreadable)
         written = self._clock.monotonic()
         seconds = (
             written - began + self._write_seconds
         )  # a transaction cannot hold its own length: that of the last one
-        counts = (current, blank, gone, quarantined, failed, 0)
+        counts = (current, blank, gone, quarantined, failed, obsolete)
         progress = Progress(chunk.run, chunk.number, start, len(keys), *counts, seconds=seconds)
         self._write(target, updates, refusals, progress)
         self._write_seconds = self._clock.monotonic() - written
         return len(keys)
+
+    def _count_unreadable(
+        self, record: Record, target: Target, rows: Sequence[tuple[Key, PoisonEvent]], *, alone: bool
+    ) -> int:
+        """Dead-letter rows that cannot be read, and return how many.
+
+        A key that is no value of its columns is a bad one among good ones (`alone`); where none is, the table's key
+        was changed after the chunk was made. In either case some row of the table was meant.
+        """
+        bad = [(k, r) for k, r in rows if not self._patience.call(self._store.takes, target, k)]
+        if bad:
+            self._look_at(target, "a replay run has keys that are not the table's as they are now")
+        failed = rows if alone or len(bad) < len(rows) else []
+        for key, reason in failed:
+            self._dead_letter(record, PoisonEvent(f"row {key}: {reason.message}"), "read")
+        return len(failed)
+
+    def _look_at(self, target: Target, reason: str) -> None:
+        self._patience.call(self._adaptation.shapes.ask, target.table, reason)
 
     def _write(
         self, target: Target, updates: Sequence[Update], refusals: Sequence[Refusal], progress: Progress

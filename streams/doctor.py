@@ -11,27 +11,23 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from connectors import debezium_releases as releases
-from connectors.debezium import Connect, connector_config, database_of
+from connectors.debezium import Connect
 from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
-from connectors.postgres import capture
 from connectors.postgres import checkup as postgres
-from connectors.postgres.server import ORIGIN_FILTER_FROM
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
 from streams import log_watch
+from streams.differences import of_connector
 from streams.inquiry import Inquiry
 
 ANSWER_SECONDS = 15.0
 INIT = "embedsync init"
 _WEIGHTS = (".safetensors", ".bin", ".onnx")
-_SECRET = {"database.user", "database.password", "database.sslmode"}
-"""Of the role that ran `init`, which need not be the one that asks."""
-
 T = TypeVar("T")
 
 
@@ -178,18 +174,12 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
     if seen is None or len(seen.tables) < len(settings.tables):
         yield unknown(check, "the tables in Postgres are not known")
         return
-    database = database_of(settings, seen.parameters, None)
-    wanted = connector_config(
-        settings, database, [examined.target for examined in seen.tables],
-        origin_filter=seen.server.major >= ORIGIN_FILTER_FROM, heartbeat_query=capture.HEARTBEAT_QUERY,
-    )  # fmt: skip
-    there = {key: value for key, value in connector.config.items() if key != "name"}
-    differing = sorted(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
-    differing = [key for key in differing if key not in _SECRET]
-    if differing:
-        yield problem(check, f"differs from the settings in {', '.join(differing)}", INIT)
-    else:
+    targets = [examined.target for examined in seen.tables]
+    other = of_connector(settings, seen.parameters, targets, seen.server.major, connector.config)
+    if other is None:
         yield ok(check, "is what the settings ask for")
+    else:
+        yield problem(check, other.sentence, other.fix)
     starts, read = seen.slot_position, connector.offset
     if not connector.status.is_running and starts is not None and read is not None and read < starts:
         gone = "starts after the place where the connector stopped: it was made anew, and changes were missed"

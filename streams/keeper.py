@@ -1,7 +1,7 @@
 """The keeper: what heals without anyone noticing, in a thread of each replay worker, one of them at a time.
 
-Three duties, each a module of its own: the log that the offset is of (`log_watch`), a connector that failed
-(`restarts`), rows that stay stale (`reconcile`).
+Duties, each a module of its own: what is configured against what is there (`differences`), the log that the offset
+belongs to (`log_watch`), a connector that failed (`restarts`), rows that stay stale (`reconcile`).
 
 Hazards:
 - Everything here is its own: the session (whose lock makes it the keeper), the client of Connect, the producer. The
@@ -29,6 +29,7 @@ from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.target import Target
 from streams import targets as target_rules
+from streams.differences import Differences, looking
 from streams.log_watch import LogWatch
 from streams.reconcile import Reconcile
 from streams.replay import Replay
@@ -81,6 +82,7 @@ class Keeper:
         clock: Clock,
         pause: float,
         log_watch: LogWatch | None = None,
+        differences: Differences | None = None,
     ) -> None:
         """Join the parts; `pause` is in seconds, between two rounds."""
         self._desk = desk
@@ -89,9 +91,11 @@ class Keeper:
         self._clock = clock
         self._pause = pause
         self._in_office = False
-        self._log_watch = log_watch
+        self._watches = [watch for watch in (differences, log_watch) if watch is not None]
+        compare = () if differences is None else (Duty("differences", self._if_mine(differences.tick), clock),)
         watching = () if log_watch is None else (Duty("log", self._if_mine(log_watch.tick), clock),)
         self._duties = (
+            *compare,
             *watching,
             Duty("connector", self._if_mine(restarts.tick), clock),
             Duty("reconcile", self._if_mine(reconcile.tick), clock),
@@ -102,7 +106,7 @@ class Keeper:
         threading.Thread(target=self._keep, args=(leave,), name="keeper", daemon=True).start()
 
     def tick(self) -> None:
-        """One round of the duties.
+        """One round of all duties.
 
         Raises:
             Stopping: the process was asked to stop.
@@ -127,8 +131,8 @@ class Keeper:
                 self._in_office = mine
                 self._reconcile.forget()
                 self._restarts.forget()
-                if self._log_watch is not None:
-                    self._log_watch.forget()
+                for watch in self._watches:
+                    watch.forget()
                 log.info("this worker is the keeper" if mine else "another worker is the keeper")
             if mine:
                 duty()
@@ -164,4 +168,5 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
     connect = Connect(settings.connect.url, clock)
     restarts = Restarts(settings.keeper, connect, settings.connector, clock)
     watch = LogWatch(settings, session, connect)
-    return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds, watch)
+    differences = Differences(looking(settings, session, connect), clock)
+    return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds, watch, differences)

@@ -18,7 +18,7 @@ from connectors.ports import Clock, Embedder
 from connectors.postgres import search
 from connectors.postgres.search import ModelMoved
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -92,11 +92,15 @@ class Search:
         return self._steady(look)
 
     def _steady(self, look: Callable[[], T]) -> T:
-        """What a look finds, once no migration comes in between."""
-        for _ in range(_ATTEMPTS):
+        """What a look finds, once no migration comes in between, of ours or of the application's key columns."""
+        for attempt in range(_ATTEMPTS):
             try:
                 return look()
             except ModelMoved:
+                self._targets = []
+            except ConfigurationError:
+                if attempt or not self._targets:
+                    raise
                 self._targets = []
         raise EmbedsyncError("the columns changed their model again and again", fix="try again")
 

@@ -21,7 +21,7 @@ from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Vector, Written
-from schemas.errors import PoisonEvent, TableLocked, TargetMismatch
+from schemas.errors import EmbedsyncError, PoisonEvent, TableLocked, TargetMismatch
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
@@ -29,6 +29,7 @@ from schemas.target import Target
 from streams.flood import Flood
 from streams.retry import Patience
 from streams.settle import Findings, Settler
+from streams.shapes import Adaptation, FixedShapes, Shapes
 
 log = structlog.get_logger()
 
@@ -54,6 +55,16 @@ class Hint:
 Hints = dict[Key, Hint]
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """An event whose key does not fit; `is_ours` for a deferred row, whose key once did."""
+
+    failure: Failure
+    target: Target
+    txids: frozenset[int]
+    is_ours: bool
+
+
 class Sync:
     """Handles batches of the live lane. One thread."""
 
@@ -69,15 +80,17 @@ class Sync:
         origin: str,
         flood: Flood | None = None,
         outdated: Callable[[], bool] = lambda: False,
+        shapes: Shapes | None = None,
     ) -> None:
         """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo.
 
         Without `flood`, bad events are limited as the default settings say. `outdated` is asked before a column is
-        called unknown: whether the database wants other columns than these targets.
+        called unknown: whether the database wants other columns than these targets. `shapes` tells what the tables
+        are like now.
         """
         self._targets: dict[TableName, list[Target]] = {}
-        for target in targets:
-            self._targets.setdefault(target.table, []).append(target)
+        self.renew(targets)
+        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock)
         self._outdated = outdated
         self._store = store
         self._settler = settler
@@ -91,6 +104,14 @@ class Sync:
         self._flood = flood or Flood(DeadLetterSettings())
         self._failures: dict[str, Failure] = {}
         """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
+        self._misfits: dict[str, Misfit] = {}
+        """Events whose key does not fit the table's, by position: bad ones, or of before the key was changed."""
+
+    def renew(self, targets: Sequence[Target]) -> None:
+        """Work for these targets from now on; called between two batches, or before one is done again."""
+        self._targets.clear()
+        for target in targets:
+            self._targets.setdefault(target.table, []).append(target)
 
     def handle(self, records: Sequence[Record]) -> None:
         """Make the rows true that a batch of change events speaks of.
@@ -101,9 +122,7 @@ class Sync:
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
-        self._failures.clear()
-        for target, hints in self._decode(records).items():
-            self._settle(target, hints)
+        self._in_their_shape(lambda: self._handle(records))
         self._dead_letter(records)
         metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
 
@@ -113,7 +132,30 @@ class Sync:
         Raises:
             as `handle`.
         """
-        self._failures.clear()
+        self._in_their_shape(lambda: self._handle_deferred(records))
+        self._dead_letter(records)
+
+    def _in_their_shape(self, work: Callable[[], None]) -> None:
+        """Do a batch, and again from its events on when a table's key has changed meanwhile."""
+        while True:
+            self._failures.clear()
+            self._misfits.clear()
+            try:
+                work()
+            except EmbedsyncError as error:
+                if not self._adaptation.again(error):
+                    raise
+                continue
+            if not ((self._failures or self._misfits) and self._adaptation.renew()):
+                break
+        self._adaptation.settled()
+        self._place_misfits()
+
+    def _handle(self, records: Sequence[Record]) -> None:
+        for target, hints in self._decode(records).items():
+            self._settle(target, hints)
+
+    def _handle_deferred(self, records: Sequence[Record]) -> None:
         due: dict[Target, Hints] = {}
         not_due: list[Chunk] = []
         for record in records:
@@ -126,6 +168,10 @@ class Sync:
                 not_due.append(chunk)
                 continue
             for target in targets:
+                if len(chunk.keys[0]) != len(target.key):
+                    other = PoisonEvent(f"{chunk.name} has {len(chunk.keys[0])} key columns, not {len(target.key)}")
+                    self._misfit(record, target, other, "decode", deferral.txids, is_ours=True)
+                    continue
                 hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
                 hint.records.append(record)
                 hint.txids.update(self._still_awaited(deferral))
@@ -133,7 +179,6 @@ class Sync:
             self._patience.call(self._outbox.send_chunks, not_due)
         for target, hints in due.items():
             self._settle(target, hints)
-        self._dead_letter(records)
 
     def due_in(self, records: Iterable[Record]) -> float:
         """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
@@ -167,7 +212,11 @@ class Sync:
         if targets is None:
             raise PoisonEvent(f"table {event.table} is not among [[tables]]")
         for target in targets:
-            key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
+            try:
+                key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
+            except PoisonEvent as reason:
+                self._misfit(record, target, reason, "decode", () if event.txid is None else (event.txid,))
+                continue
             hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.records.append(record)
             if event.txid is not None:
@@ -200,8 +249,7 @@ class Sync:
         try:
             for keys, reading in self._settler.read(target, list(hints)):
                 if isinstance(reading, PoisonEvent):
-                    for record in hints[keys[0]].records:
-                        self._fail(record, reading, "read")
+                    early += self._unreadable(target, keys[0], hints[keys[0]], reading)
                 else:
                     waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
                     early += waiting
@@ -212,6 +260,18 @@ class Sync:
             self._closed_until[target] = self._clock.monotonic() + self._settings.defer_seconds
             locked += left
         return early, locked
+
+    def _unreadable(self, target: Target, key: Key, hint: Hint, reason: PoisonEvent) -> list[Key]:
+        """A row that cannot be read: early, if a transaction is in hand that may have changed the key's type."""
+        if hint.txids and self._patience.call(self._store.running, hint.txids):
+            return [key]
+        if self._patience.call(self._store.takes, target, key):
+            for record in hint.records:
+                self._fail(record, reason, "read")
+        else:
+            for record in hint.records:
+                self._misfit(record, target, reason, "read", hint.txids, is_ours=hint.deferral is not None)
+        return []
 
     def _write(
         self, target: Target, ready: set[Key], reading: Reading, hints: Hints, known: dict[bytes, Vector | Refusal]
@@ -266,6 +326,8 @@ class Sync:
         chunk = Chunk.parse(record.value)
         if chunk.deferral is None:
             raise PoisonEvent("a chunk of a run is in the deferred topic")
+        if len(chunk.keys) != 1 or not chunk.keys[0]:
+            raise PoisonEvent("a deferred row has not one key")
         known = self._targets.get(chunk.table, [])
         named = [target for target in known if target.column == chunk.column]
         if not named and self._outdated():
@@ -274,6 +336,33 @@ class Sync:
         if not known:
             raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
         return chunk, chunk.deferral, named or known
+
+    def _misfit(
+        self, record: Record, target: Target, reason: PoisonEvent, stage: str, txids: Iterable[int], *,
+        is_ours: bool = False,
+    ) -> None:  # fmt: skip
+        failure = Failure(record, reason, stage)
+        self._misfits.setdefault(record.position, Misfit(failure, target, frozenset(txids), is_ours))
+
+    def _place_misfits(self) -> None:
+        """Tell events of before a table's key was changed from bad ones; those mean some row of the table.
+
+        An event that names its transaction came through capture, so its row is looked for in either case.
+        """
+        shapes, tables = self._adaptation.shapes, dict[TableName, str]()
+        for misfit in self._misfits.values():
+            record, reason, table = misfit.failure.record, misfit.failure.reason, misfit.target.table
+            is_older = misfit.is_ours or shapes.is_older(misfit.target, misfit.txids)
+            if is_older or misfit.txids:
+                tables[table] = "an event came whose key is not one of the table's as it is now"
+            if is_older:
+                log.warning("the event's key is of before the table's was changed: all rows are looked at",
+                            table=str(table), record=record.position, reason=str(reason))  # fmt: skip
+                metrics.EVENTS.labels("live", str(table), "other_key").inc()
+            else:
+                self._failures.setdefault(record.position, misfit.failure)
+        for table, why in tables.items():
+            self._patience.call(shapes.ask, table, why)
 
     def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
         self._failures.setdefault(record.position, Failure(record, reason, stage))

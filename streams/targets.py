@@ -14,6 +14,7 @@ from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State
 from schemas.sections import TableSettings
 from schemas.settings import Settings
+from schemas.shape import Shape
 from schemas.table import TableName
 from schemas.target import Target
 
@@ -102,6 +103,12 @@ def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
             )
 
 
+def configured(settings: Settings, shape: Shape) -> list[Target]:
+    """The configured columns with the keys that a look found; which model is wanted does not matter here."""
+    keys = {table.table: table.key for table in shape.tables}
+    return [Target(t.table, t.column, t.text, keys[t.table], "", 0) for t in settings.tables]
+
+
 def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
     """What `look` finds while no migration takes a step: names of columns change with it."""
     if not settings.tables:
@@ -124,6 +131,7 @@ def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:
 
 def _resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
     info = catalog.inspect(session, table.table)
+    catalog.require_table(info, table.table)
     if table.column not in info.columns:
         catalog.target_of(info, table, model="", dimensions=0)  # raises with the sentence for a missing column
     lines = _wanted(session, table, table.column)

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from connectors.ports import Embedder
-from connectors.postgres import counting
+from connectors.postgres import counting, coverage
 from connectors.postgres.audit import Audit
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
@@ -26,7 +26,7 @@ from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from schemas.truth import Deep, Truth
+from schemas.truth import Deep, Group, Truth
 from streams import bisect
 from streams import targets as target_rules
 from streams.embedders import Embedders
@@ -50,14 +50,20 @@ class Verify:
         """
         self._batch = settings.model.batch_size
         self._audit = audit
+        self._session = session
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
         counting.require(session, settings)
 
     def scan(self) -> list[Truth]:
-        """Judge every row by what the database can tell."""
+        """Judge every row by what the database can tell.
+
+        Raises:
+            HiddenRows: row-level security would hide rows.
+            EmbedsyncError: there are rows, and none was seen.
+        """
         return [
-            Truth(str(target.table), target.column, target.model, tuple(self._audit.scan(target)))
+            Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
             for target in self.targets
         ]
 
@@ -138,6 +144,14 @@ class Verify:
                 disowned += self._audit.disown(target, [(row.key, row.digest) for row in truth.deep.untrue])
         names = list(dict.fromkeys(str(target.table) for target in self.targets))
         return disowned, replay.run("stale", names, started, watch)
+
+    def _judged(self, target: Target) -> list[Group]:
+        groups = self._audit.scan(target)
+        if groups or coverage.is_empty(self._session, target.table):
+            return groups
+        if not (groups := self._audit.scan(target)):  # a row may have come since
+            raise coverage.unseen(target.table)
+        return groups
 
     def _compare_drawn(
         self, target: Target, truth: Truth, embedder: Embedder, count: int | None, seed: int, watch: Checked

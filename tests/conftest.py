@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -25,6 +26,9 @@ LONGEST_FIRST = (
 )
 """Files of minutes: begun last, one of them would keep one process busy while the others have nothing left."""
 MakeWorkplace = Callable[..., Workplace]
+
+hypothesis.settings.register_profile("embedsync", deadline=None)  # no test fails because time passed
+hypothesis.settings.load_profile("embedsync")
 
 
 @pytest.hookimpl(trylast=True)  # after the shuffle

@@ -51,7 +51,8 @@ class KafkaOutbox:
     def __init__(self, settings: Settings, targets: Sequence[Target] = ()) -> None:
         """Open a producer. `targets` tell which key columns are numbers in a replay message."""
         self._settings = settings
-        self._targets: Mapping[tuple[str, str], Target] = {(str(t.table), t.column): t for t in targets}
+        self._targets: Mapping[tuple[str, str], Target] = {}
+        self.renew(targets)
         # The client's own limit of 1,000,000 bytes is below the broker's: what came in there must get out again.
         size = settings.dead_letters.max_record_bytes
         options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": size}
@@ -64,6 +65,10 @@ class KafkaOutbox:
                 f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
                 fix="correct kafka.security",
             ) from error
+
+    def renew(self, targets: Sequence[Target]) -> None:
+        """From now on these tell which key columns are numbers."""
+        self._targets = {(str(t.table), t.column): t for t in targets}
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
         """As the port says."""

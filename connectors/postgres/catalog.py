@@ -10,11 +10,9 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session, translate
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError
 from schemas.sections import TableSettings
+from schemas.shape import KINDS
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
-
-KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table",
-         "S": "sequence", "i": "index", "c": "composite type"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,24 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
             fix="embedsync doctor, which names the next command; or set model.dimensions to what the column holds",
         )
     return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
+
+
+def require_table(info: TableInfo, table: TableName) -> None:
+    """Refuse what has the name of a table and is none, and a table whose rows cannot be told apart.
+
+    Raises:
+        ConfigurationError: with what it is.
+    """
+    if info.kind not in ("r", "p"):
+        raise ConfigurationError(
+            f"{table} is a {describe(info)}, and only tables can be kept in step",
+            fix="name the table that holds the rows in [[tables]], or give the table its name back",
+        )
+    if not info.primary_key:
+        raise ConfigurationError(
+            f"table {table} has no primary key, so a row cannot be told from another",
+            fix=f"ALTER TABLE {table} ADD PRIMARY KEY (...)",
+        )
 
 
 def check_text(session: Session, target: Target) -> None:

@@ -6,7 +6,19 @@ Hazard: nothing here changes anything. The one object that is made, a temporary 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import capture, catalog, counting, grants, lengths, neighbour, queries, schema, server, slot
+from connectors.postgres import (
+    capture,
+    catalog,
+    counting,
+    grants,
+    lengths,
+    neighbour,
+    queries,
+    schema,
+    server,
+    slot,
+    watched,
+)
 from connectors.postgres.lengths import Column
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
@@ -69,6 +81,7 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         name = f"table {table.name}"
         findings += guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
         findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables))  # type: ignore[misc] # likewise
+    findings += guarded("configured", lambda: _watched(session, settings))
     findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
     findings += guarded("publication", lambda: _publication(session, settings, tables))
@@ -156,6 +169,15 @@ def _table(
     missing = schema.provenance(session, examined)
     for statement in missing:
         yield problem(name, f"lacks columns ({statement.description})", INIT)
+
+
+def _watched(session: Session, settings: Settings) -> Iterator[Finding]:
+    """What workers and the keeper compare all the time, in their words."""
+    found = watched.differences(session, settings)
+    for one in found:
+        yield problem("configured", one.sentence, one.fix)
+    if not found:
+        yield ok("configured", "is what is there, as running workers see it")
 
 
 def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:

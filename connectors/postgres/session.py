@@ -6,6 +6,7 @@ Hazard: a session of the worker carries a replication origin, which survives ROL
 handed to anybody else and never goes through a transaction-mode pooler, or real edits would be hidden from capture.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from psycopg2.extensions import parse_dsn
 from schemas.errors import (
     ConfigurationError,
     EmbedsyncError,
+    HiddenRows,
     PoisonEvent,
     TableLocked,
     TransientError,
@@ -71,12 +73,15 @@ _STRUCTURE = {
     errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_RLS_CHECK = "check_enable_rls"
+"""Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 _SESSION = (
     "SET TIME ZONE 'UTC'",
     # What a role or database sets here would give one key two text forms, or make every write fail.
     "SET datestyle = 'ISO, YMD'",
     "SET default_transaction_isolation = 'read committed'",
     "SET default_transaction_read_only = off",
+    "SET row_security = off",  # a policy that would hide rows is then an error
 )
 
 
@@ -220,12 +225,23 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
-        return ConfigurationError(f"the role may not do this ({what})", fix="embedsync init, as an owner of the tables")
+        return _forbidden(error, what)
     if code in _STRUCTURE:
         return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
     if isinstance(error, psycopg2.DataError):
         return PoisonEvent(f"a value does not fit its column ({what})")
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
+    """A right that is missing, or rows that a policy would hide: table and role, in any language of the server."""
+    if error.diag.source_function != _RLS_CHECK:
+        return ConfigurationError(f"the role may not do this ({what})", fix="embedsync init, as an owner of the tables")
+    named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
+    role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
+    table = f"table {named[1].strip()}" if named else "a table"
+    return HiddenRows(f"row-level security of {table} would hide rows from role {role}",
+                      fix=f'ALTER ROLE "{role}" BYPASSRLS')  # fmt: skip
 
 
 def is_wrong_length(error: psycopg2.Error) -> bool:

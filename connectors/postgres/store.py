@@ -24,7 +24,7 @@ from connectors.postgres import copy, lengths, queries, table_refusals
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
-from schemas.errors import TargetMismatch, TransientError
+from schemas.errors import PoisonEvent, TargetMismatch, TransientError
 from schemas.replay import Standing
 from schemas.sections import PostgresSettings
 from schemas.snapshot import Snapshot
@@ -61,6 +61,16 @@ class PostgresStore:
             if blank is not None  # the line of a key that has no row
         ]
         return Reading(Snapshot.parse(lines[0][0]), documents)
+
+    def takes(self, target: Target, key: Key) -> bool:
+        """As the port says."""
+        if len(key) != len(target.key):
+            return False
+        try:
+            self._session.rows(queries.for_target("cast_keys", target), key_arrays([key]))
+        except PoisonEvent:
+            return False
+        return True
 
     def running(self, txids: Collection[int]) -> set[int]:
         """As the port says."""

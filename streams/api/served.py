@@ -82,18 +82,21 @@ class Catalog:
             return self._served
 
     async def steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
-        """What a look finds, once no migration comes in between.
+        """What a look finds, once no migration comes in between, of ours or of the application's key columns.
 
         Raises:
             Problem: one always does.
         """
         stale = None
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             stale = served = await self.served(stale)
             try:
                 return await look(served)
             except ModelMoved:
                 continue
+            except ConfigurationError:
+                if attempt:
+                    raise
         raise Problem(503, "the columns changed their model again and again", "try again")
 
     async def named(self, name: str) -> Embedder:

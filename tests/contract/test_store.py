@@ -32,6 +32,15 @@ def document(world: World, key: int) -> Any:
     return world.store.read(TARGET, [(str(key),)]).documents[0]
 
 
+@pytest.mark.parametrize(
+    ("key", "fits"),
+    [(("1",), True), (("x",), False), ((str(2**63),), False), (("1", "2"), False), ((), False)],
+)
+def test_a_key_fits_when_each_part_is_a_value_of_its_column(world: World, key: tuple[str, ...], fits: bool) -> None:
+    """Whatever the rows are: the type and the number of the key columns decide."""
+    assert world.store.takes(TARGET, key) is fits
+
+
 def test_reading_a_row_gives_text_hash_and_provenance(world: World) -> None:
     """A row is read with its text, the sha256 of its UTF-8 bytes, and nothing stored before the first embedding."""
     world.put(1, "파이썬의 GIL")

@@ -15,6 +15,7 @@ SYNC = "tests/unit/test_sync.py"
 STEPS = "tests/unit/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
 PAUSED = "tests/integration/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
+CHANGED = "tests/unit/test_changed_keys.py"
 SQL = "connectors/postgres/sql"
 
 
@@ -308,6 +309,37 @@ _OF_THE_INSTALLATION = (
     ),
 )
 
+_OF_WHAT_IS_THERE = (
+    Defect(
+        "sessions in which policies hide rows in silence",
+        "connectors/postgres/session.py",
+        '    "SET row_security = off",  # a policy that would hide rows is then an error\n',
+        "",
+        ("tests/integration/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
+    ),
+    Defect(
+        "a swapped table that counts as published by its name",
+        f"{SQL}/watched.sql",
+        "pub.puballtables OR rel.prrelid IS NOT NULL",
+        "true",
+        ("tests/integration/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
+    ),
+    Defect(
+        "a key of another type that is dead-lettered without a look at the table",
+        "streams/sync.py",
+        "if not ((self._failures or self._misfits) and self._adaptation.renew()):",
+        "if True:",
+        (f"{CHANGED}::test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now",),
+    ),
+    Defect(
+        "a deferred row of another key that ends the lane",
+        "streams/sync.py",
+        "if len(chunk.keys[0]) != len(target.key):",
+        "if False:",
+        (f"{CHANGED}::test_a_deferred_row_of_another_key_is_looked_for",),
+    ),
+)
+
 DEFECTS = (
     *_FIVE,
     *_OF_THE_WORKER,
@@ -316,6 +348,7 @@ DEFECTS = (
     *_OF_THE_REPAIRS,
     *_OF_THE_QUERY_LOG,
     *_OF_THE_INSTALLATION,
+    *_OF_WHAT_IS_THERE,
 )
 
 

@@ -43,12 +43,12 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
     async def work() -> None:
         raise error
 
-    def is_wanted() -> bool:
+    def has_moved() -> bool:
         if isinstance(changed, Exception):
             raise changed
         return changed
 
-    lane = SimpleNamespace(clock=MemoryClock(), anew=SimpleNamespace(is_wanted=is_wanted))
+    lane = SimpleNamespace(clock=MemoryClock(), watcher=SimpleNamespace(has_moved=has_moved))
     runner = app.Runner(cast("Any", SimpleNamespace(should_stop=False)), cast("Any", lane), Pulse(0.0, ["sync"]))
     with pytest.raises(Left):
         asyncio.run(runner._guarded(work()))

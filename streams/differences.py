@@ -1,0 +1,104 @@
+"""What is configured against what is there, for the keeper and `doctor`: the database, and the connector's settings.
+
+Hazard: Kafka Connect that does not answer is no difference; it is somebody else's to say.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from connectors.debezium import Connect, connector_config, database_of
+from connectors.ports import Clock
+from connectors.postgres import capture, watched
+from connectors.postgres.server import ORIGIN_FILTER_FROM
+from connectors.postgres.session import Session
+from schemas import metrics
+from schemas.errors import TransientError
+from schemas.settings import Settings
+from schemas.target import Target
+from schemas.witness import Difference
+from streams import targets as target_rules
+
+log = structlog.get_logger()
+
+INIT = "embedsync init"
+_SECRET = {"database.user", "database.password", "database.sslmode"}
+"""Of the role that ran `init`, which need not be the one that asks."""
+_SAY_AGAIN_SECONDS = 60.0
+
+
+def of_connector(
+    settings: Settings,
+    parameters: Mapping[str, str],
+    targets: Sequence[Target],
+    major: int,
+    there: Mapping[str, str],
+) -> Difference | None:
+    """What of the connector's settings is not what the settings ask for; None when nothing is.
+
+    Args:
+        settings: everything.
+        parameters: libpq's names and values, of an open connection to the database.
+        targets: the configured columns, with their keys as they are.
+        major: version of the server.
+        there: the connector's configuration.
+    """
+    wanted = connector_config(
+        settings, database_of(settings, parameters, None), targets,
+        origin_filter=major >= ORIGIN_FILTER_FROM, heartbeat_query=capture.HEARTBEAT_QUERY,
+    )  # fmt: skip
+    has = {key: value for key, value in there.items() if key != "name"}
+    differing = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
+    differing = [key for key in differing if key not in _SECRET]
+    if not differing:
+        return None
+    return Difference(f"connector {settings.connector} differs from the settings in {', '.join(differing)}", INIT)
+
+
+class Differences:
+    """The keeper's look at everything configured; driven from outside by `tick`."""
+
+    def __init__(self, look: Callable[[], Sequence[Difference]], clock: Clock) -> None:
+        """Join the parts."""
+        self._look = look
+        self._clock = clock
+        self._said: dict[Difference, float] = {}
+
+    def tick(self) -> None:
+        """Look, and say what differs: at once, and again every minute.
+
+        Raises:
+            EmbedsyncError: the look could not be finished.
+        """
+        found, now = self._look(), self._clock.monotonic()
+        metrics.DIFFERENCES.labels("keeper").set(len(found))
+        self._said = {one: at for one, at in self._said.items() if one in found}
+        for one in found:
+            if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
+                self._said[one] = now
+                log.warning("what is configured is not what is there", reason=f"{one.sentence}: {one.fix}")
+
+    def forget(self) -> None:
+        """Somebody else is the keeper now."""
+        self._said.clear()
+
+
+def looking(settings: Settings, session: Session, connect: Connect) -> Callable[[], Sequence[Difference]]:
+    """The look at the database and at the connector, over these."""
+
+    def look() -> list[Difference]:
+        shape = watched.read(session, settings)
+        found = [one.difference for one in watched.found(shape, settings)]
+        try:
+            there = connect.config(settings.connector)
+        except TransientError:
+            return found
+        if there is not None and all(table.key for table in shape.tables):
+            info = session.connection().info
+            targets = target_rules.configured(settings, shape)
+            major = info.server_version // 10_000
+            other = of_connector(settings, info.dsn_parameters, targets, major, there)
+            found += [] if other is None else [other]
+        return found
+
+    return look

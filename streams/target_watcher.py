@@ -1,0 +1,188 @@
+"""Whether what is there is still what this worker works for: looked at every few seconds, and whenever a lane stumbles.
+
+Other models or columns: the process starts again. Another key: the lane takes it where it is. Something that hides rows
+or takes our columns away: the process ends and says so. Changes that are not captured: said, and the rows looked at.
+
+Hazard: a migration or an `init` passes through states that look broken. So a difference counts once two looks in a row
+have seen it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from psycopg2.extensions import connection as Connection
+
+from connectors.clock import SystemClock
+from connectors.ports import Clock
+from connectors.postgres import looks, queries, schema, watched
+from connectors.postgres.session import Session, limit_waits
+from schemas import metrics
+from schemas.errors import ConfigurationError, TargetMismatch, TransientError
+from schemas.settings import Settings
+from schemas.shape import Effect, Found, Shape
+from schemas.snapshot import is_before
+from schemas.table import TableName
+from schemas.target import Target
+from streams import embedders
+from streams import targets as target_rules
+from streams.embedders import Embedders
+
+log = structlog.get_logger()
+
+_SAY_AGAIN_SECONDS = 60.0
+"""A difference that stays is a log line a minute: rare enough to read, often enough to be found."""
+
+
+class TargetWatcher:
+    """Looks at everything configured, for one worker. One thread, the lane's."""
+
+    def __init__(self, settings: Settings, role: str, clock: Clock | None = None) -> None:
+        """Remember where to ask; the clock is the system's when left out."""
+        self._settings = settings
+        self._role = role
+        self._clock = clock or SystemClock()
+        self._patient = True
+        """Until the start is over: then a lane would wait for a table that somebody locks."""
+        self._session = Session(settings.postgres.dsn, role=f"{role} targets", setup=self._limit)
+        self._seen: list[tuple[Any, ...]] = []
+        self._targets: list[Target] = []
+        self._shape: Shape | None = None
+        self._found: list[Found] = []
+        """Of the last look."""
+        self._said: dict[Found, float] = {}
+        """When a difference that is there was last said."""
+        self._asked: dict[Found, float] = {}
+        """When the rows that it keeps from being captured were last asked to be looked at."""
+
+    def start(self) -> tuple[list[Target], Embedders]:
+        """The targets and their models, opened but not loaded.
+
+        Raises:
+            ConfigurationError: it will not work like this (tables, columns, model, dimensions, `init` not run).
+            TransientError: Postgres does not answer.
+        """
+        try:
+            while True:
+                # First: a step that is taken during the start must be noticed afterwards.
+                self._seen = self._now()
+                try:
+                    self._targets = target_rules.resolve(self._settings, self._session)
+                    return self._targets, embedders.for_targets(self._settings, self._session, self._targets)
+                except ConfigurationError:
+                    if self._now() == self._seen:
+                        raise
+        finally:
+            self._session.close()
+            self._patient = False
+
+    def has_moved(self) -> bool:
+        """Whether to start again, with the columns or models that are wanted now.
+
+        Raises:
+            ConfigurationError: with what is wanted now this worker would not start.
+        """
+        try:
+            if self._now() == self._seen:
+                return False
+            embedders.for_targets(self._settings, self._session, target_rules.resolve(self._settings, self._session))
+        except TransientError:
+            self._session.close()
+            return False  # a later look, or the lane itself, tells
+        return True
+
+    def look(self) -> Sequence[Target] | None:
+        """Compare everything with what is there, say what differs, and ask for looks where changes are missed.
+
+        Returns:
+            all targets, when a table's key has changed; None when none has.
+
+        Raises:
+            ConfigurationError: rows are hidden, or columns of ours are gone, and have been at two looks in a row.
+        """
+        try:
+            shape = watched.read(self._session, self._settings)
+            found = watched.found(shape, self._settings)
+            self._tell([one for one in found if one in self._found])
+        except TransientError as error:
+            log.debug("what is configured could not be looked at", reason=str(error))
+            self._session.close()
+            return None
+        stayed = [one for one in found if one.effect is Effect.STOP and one in self._found]
+        self._found, self._shape = found, shape
+        if stayed:
+            raise ConfigurationError(stayed[0].difference.sentence, fix=stayed[0].difference.fix)
+        return self._changed(shape)
+
+    def renewed(self) -> Sequence[Target] | None:
+        """As `streams.shapes.Shapes` says."""
+        if self.has_moved():
+            raise TargetMismatch("embedsync.targets has changed", fix="the worker starts again with what it wants now")
+        try:
+            self._shape = watched.read(self._session, self._settings)
+        except TransientError:
+            self._session.close()
+            return None
+        return self._changed(self._shape)
+
+    def is_older(self, target: Target, txids: Collection[int]) -> bool:
+        """As `streams.shapes.Shapes` says."""
+        shape = self._shape.of(target.table) if self._shape else None
+        return shape is not None and bool(txids) and all(is_before(xid, shape.changed_by) for xid in txids)
+
+    def ask(self, table: TableName, reason: str) -> None:
+        """As `streams.shapes.Shapes` says."""
+        self._ask([table], reason)
+
+    def _limit(self, connection: Connection) -> None:
+        (limit_waits if self._patient else watched.impatient)(connection)
+
+    def _changed(self, shape: Shape) -> Sequence[Target] | None:
+        """The targets with their keys as they are now, if any is another; columns and models are `has_moved`'s."""
+        targets = [_with_key(target, shape) for target in self._targets]
+        if targets == self._targets:
+            return None
+        for target in sorted({t.table for t in targets} - {t.table for t in targets if t in self._targets}):
+            key = next(", ".join(f"{c.name} {c.type}" for c in t.key) for t in targets if t.table == target)
+            log.warning("the table's key has changed: the worker takes it as it is now", table=str(target), key=key)
+        self._targets = targets
+        return targets
+
+    def _tell(self, stayed: Sequence[Found]) -> None:
+        metrics.DIFFERENCES.labels(self._role).set(len(stayed))
+        now, again = self._clock.monotonic(), self._settings.keeper.stale_seconds
+        for one in stayed:
+            if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
+                self._said[one] = now
+                log.warning("what is configured is not what is there",
+                            reason=f"{one.difference.sentence}: {one.difference.fix}")  # fmt: skip
+            if one.effect is Effect.MISSED and now - self._asked.get(one, float("-inf")) >= again:
+                self._ask_about(one, one.difference.sentence)
+                self._asked[one] = now
+        for one in [one for one in self._said if one not in stayed]:
+            del self._said[one]
+            log.info("what is configured is there again", before=one.difference.sentence)
+            if one in self._asked:
+                self._ask_about(one, f"changes were missed while {one.difference.sentence}")
+                del self._asked[one]
+
+    def _ask_about(self, one: Found, reason: str) -> None:
+        self._ask([table.table for table in self._settings.tables] if one.table is None else [one.table], reason)
+
+    def _ask(self, tables: Sequence[TableName], reason: str) -> None:
+        if schema.exists(self._session, "embedsync.looks"):
+            looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
+        else:
+            log.warning("rows are to be looked at, and `embedsync init` was not run since this is written down",
+                        tables=[str(table) for table in tables], reason=reason)  # fmt: skip
+
+    def _now(self) -> list[tuple[Any, ...]]:
+        there = schema.exists(self._session, "embedsync.targets")
+        return self._session.rows(queries.text("all_targets")) if there else []
+
+
+def _with_key(target: Target, shape: Shape) -> Target:
+    there = shape.of(target.table)
+    # Between two steps of a migration a table has no key; the old one goes on until there is another.
+    return target if there is None or not there.key else replace(target, key=there.key)

@@ -1,0 +1,210 @@
+"""Keys that stop fitting, on twins: looked at before anything is given up, taken in place, or the table looked at."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+import pytest
+
+from connectors.memory import LedgerEntry, MemoryClock, MemoryRow
+from schemas.chunk import Chunk
+from schemas.errors import ConfigurationError, TargetMismatch
+from schemas.record import Record
+from schemas.settings import load
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
+from streams.chunks import Chunks
+from streams.shapes import Adaptation, FixedShapes
+from streams.sync import Sync
+from tests.support.sync_bench import Bench
+from tests.unit import test_chunks
+
+BEYOND = 3_000_000_000
+
+
+class Shapes:
+    """A table whose key was changed by transaction 100, or will be found to have been."""
+
+    def __init__(self) -> None:
+        self.next: list[Sequence[Target] | None] = []
+        self.asked: list[TableName] = []
+        self.looks = 0
+
+    def renewed(self) -> Sequence[Target] | None:
+        self.looks += 1
+        return self.next.pop(0) if self.next else None
+
+    def is_older(self, target: Target, txids: Collection[int]) -> bool:  # noqa: ARG002 - one table
+        return bool(txids) and max(txids) <= 100
+
+    def ask(self, table: TableName, reason: str) -> None:  # noqa: ARG002 - any will do
+        self.asked.append(table)
+
+
+@pytest.fixture
+def shapes() -> Shapes:
+    return Shapes()
+
+
+@pytest.fixture
+def bench(shapes: Shapes) -> Bench:
+    """A live lane whose table has an integer key."""
+    made = Bench()
+    made.store.next_xid = 200
+    narrow = with_key(made.target, KeyColumn("id", "integer"))
+    parts = made.sync
+    made.sync = Sync(
+        [narrow], made.store, parts._settler, made.outbox, made.clock, parts._patience, parts._settings, "embedsync",
+        shapes=shapes,
+    )  # fmt: skip
+    return made
+
+
+def with_key(target: Target, *key: KeyColumn) -> Target:
+    return dataclasses.replace(target, key=key)
+
+
+def test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now(bench: Bench, shapes: Shapes) -> None:
+    """The table is looked at before the event is given up, and the batch is done again (C1)."""
+    bench.put(1, "x")
+    bench.put(BEYOND, "y")
+    shapes.next = [[bench.target]]
+    bench.sync.handle([bench.event(1, txid=101), bench.event(BEYOND, txid=101)])
+    assert bench.is_current(1)
+    assert bench.is_current(BEYOND)
+    assert not bench.outbox.dead_letters
+    assert not shapes.asked
+
+
+def test_a_key_whose_transaction_is_in_hand_waits(bench: Bench, shapes: Shapes) -> None:
+    """ALTER and INSERT in one transaction: until it is visible, the type of before is all there is."""
+    bench.put(BEYOND, "y")
+    bench.store.in_hand.add(101)
+    bench.sync.handle([bench.event(BEYOND, txid=101)])
+    assert not bench.outbox.dead_letters
+    assert [chunk.keys for chunk in bench.outbox.chunks] == [((str(BEYOND),),)]
+    bench.store.in_hand.clear()
+    shapes.next = [[bench.target]]
+    bench.clock.advance(60)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.is_current(BEYOND)
+
+
+@pytest.mark.parametrize(("txid", "letters", "asked"), [(99, 0, 1), (100, 0, 1), (101, 1, 1), (None, 1, 0)])
+def test_an_event_of_before_the_change_is_no_bad_event(
+    bench: Bench, shapes: Shapes, txid: int | None, letters: int, asked: int
+) -> None:
+    """Its table is looked at; one that came later is bad, and one that names no transaction did not come by capture."""
+    bench.sync.renew([with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))])
+    bench.sync.handle([bench.event(1, txid=txid)])
+    assert len(bench.outbox.dead_letters) == letters
+    assert len(shapes.asked) == asked
+    bench.sync.renew([with_key(bench.target, KeyColumn("id", "smallint"))])
+    bench.sync.handle([bench.event(BEYOND, txid=txid)])
+    assert len(bench.outbox.dead_letters) == 2 * letters
+    assert len(shapes.asked) == 2 * asked
+
+
+def test_a_text_that_cannot_be_read_is_a_bad_event_whenever_it_came(bench: Bench, shapes: Shapes) -> None:
+    """Its key fits, so it is the row that is bad: nothing else has to be looked at."""
+    bench.put(1, "x")
+    bench.store.unreadable.add(("1",))
+    bench.sync.handle([bench.event(1, txid=99)])
+    assert [stage for _, _, stage in bench.outbox.dead_letters] == ["read"]
+    assert not shapes.asked
+
+
+def test_a_deferred_row_of_another_key_is_looked_for(bench: Bench, shapes: Shapes) -> None:
+    """Deferred, the primary key gets a column, the worker starts again: no dead letter, no error (F2)."""
+    bench.put(1, "x")
+    bench.store.locked.add(("1",))
+    bench.sync.handle([bench.event(1)])
+    bench.sync.renew([with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))])
+    bench.clock.advance(60)
+    records = bench.deferred_records()
+    bench.sync.handle_deferred(records)
+    assert shapes.asked == [bench.target.table]
+    assert not bench.outbox.dead_letters
+    assert not bench.outbox.chunks
+    empty = Record("t.deferred", 0, 9, None, (records[0].value or b"").replace(b'[["1"]]', b"[[]]"))
+    bench.sync.handle_deferred([empty])
+    assert len(bench.outbox.dead_letters) == 1
+
+
+def test_a_deferred_row_goes_round_whatever_its_key_was(bench: Bench) -> None:
+    """A text where the key is a number now is written as the text that it is."""
+    chunk = Chunk(bench.target.table, "embedding", "m", (("no number",), ("17",), ("1" * 400,)))
+    assert Chunk.parse(chunk.encode(bench.target)).keys == chunk.keys
+
+
+def chunks_with(bench: "test_chunks.Bench", shapes: Shapes, *key: KeyColumn) -> None:
+    parts = bench.chunks
+    bench.chunks = Chunks(
+        [with_key(bench.target, *key)], bench.store, bench.store, parts._settler, bench.outbox, bench.clock,
+        parts._patience, load(replay={"micro_batch": 2}), shapes=shapes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "key", [(KeyColumn("region", "text"), KeyColumn("id", "bigint")), (KeyColumn("id", "smallint"),)]
+)
+def test_a_chunk_of_before_the_change_ends_as_obsolete(shapes: Shapes, key: tuple[KeyColumn, ...]) -> None:
+    """Whichever rows its keys meant: the run ends, nothing is dead-lettered, and the table is looked at."""
+    bench = test_chunks.Bench()
+    chunks_with(bench, shapes, *key)
+    record, entry = bench.chunk("70000", "70001", "70002")
+    list(bench.chunks.steps(record))
+    assert test_chunks.counts(entry) == {"obsolete": 3}
+    assert set(shapes.asked) == {bench.target.table}
+    assert not bench.outbox.dead_letters
+
+
+def test_a_chunk_ahead_of_its_worker_is_done_with_the_key_of_now(shapes: Shapes) -> None:
+    """A run that was planned after the change: the worker looks, and goes on from where the chunk stands."""
+    bench = test_chunks.Bench()
+    chunks_with(bench, shapes, KeyColumn("id", "smallint"))
+    bench.put("70000", "x")
+    shapes.next = [[bench.target]]
+    record, entry = bench.chunk("70000")
+    assert list(bench.chunks.steps(record)) == [0, 1]
+    assert test_chunks.counts(entry) == {"embedded": 1}
+    assert entry == LedgerEntry(done=1, counts=entry.counts)
+
+
+def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shapes: Shapes) -> None:
+    """A step of somebody's migration passes; what stays is raised, and what needs a new process at once."""
+    bench.put(1, "x")
+    read, errors = bench.store.read, [ConfigurationError("column does not exist")]
+
+    def failing(target: Target, keys: Sequence[tuple[str, ...]]):  # type: ignore[no-untyped-def] # as the port
+        if errors:
+            raise errors[-1]
+        return read(target, keys)
+
+    bench.store.read = failing  # type: ignore[method-assign] # fails from outside
+    with pytest.raises(ConfigurationError, match="column does not exist"):
+        bench.sync.handle([bench.event(1)])
+    assert bench.clock.waits == [3.0]
+
+    wait = bench.clock.wait
+
+    def mended(seconds: float) -> None:
+        wait(seconds)
+        errors.clear()
+
+    bench.clock.wait = mended  # type: ignore[method-assign] # somebody's next step
+    bench.sync.handle([bench.event(1)])
+    assert bench.is_current(1)
+
+
+def test_what_needs_another_process_is_not_waited_for() -> None:
+    """Other models are taken by a process that starts again; a row's trouble is not a table's."""
+    clock = MemoryClock()
+    adaptation = Adaptation(FixedShapes(), lambda _: None, clock)
+    assert not adaptation.again(TargetMismatch("another model"))
+    assert adaptation.again(ConfigurationError("a column is gone"))
+    assert not adaptation.again(ConfigurationError("a column is gone"))
+    adaptation.settled()
+    assert adaptation.again(ConfigurationError("another one"))
+    assert clock.waits == [3.0, 3.0]
+    FixedShapes().ask(TableName("public", "posts"), "nobody looks")
+    assert MemoryRow("x").vector is None
