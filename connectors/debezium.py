@@ -18,6 +18,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from connectors.ports import Clock
+from schemas import canary
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 from schemas.target import Target
@@ -88,13 +89,15 @@ def connector_config(
     Args:
         settings: names, prefix, intervals.
         database: where the connector connects to.
-        targets: their tables and key columns are captured, nothing else.
+        targets: their tables and key columns are captured, and the canary, nothing else.
         origin_filter: whether the server can leave writes with an origin out (PostgreSQL 16); an older one refuses to
             stream when asked to.
         heartbeat_query: what moves the slot while the tables are quiet.
     """
-    tables = sorted({pattern(target.table.schema, target.table.name) for target in targets})
-    columns = sorted({pattern(t.table.schema, t.table.name, column.name) for t in targets for column in t.key})
+    captured = {target.table: [column.name for column in target.key] for target in targets}
+    captured[canary.TABLE] = list(canary.COLUMNS)
+    tables = sorted({pattern(table.schema, table.name) for table in captured})
+    columns = sorted({pattern(t.schema, t.name, column) for t, names in captured.items() for column in names})
     config = {
         **_ALWAYS,
         "database.hostname": database.host,

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from pydantic_core import from_json
 
 from schemas.errors import PoisonEvent
+from schemas.record import Record
 from schemas.table import Key, TableName, key_part
 
 Op = Literal["c", "u", "d", "r", "t", "m"]
@@ -109,6 +110,20 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
     )
 
 
+def handled_at(value: bytes | None) -> datetime | None:
+    """When the connector had the event in hand, by its own clock; None when the envelope does not say.
+
+    Raises:
+        PoisonEvent: it is not a JSON object.
+    """
+    return None if value is None else _time(_payload(_object(value, "value")))
+
+
+def appended_at(record: Record) -> datetime | None:
+    """The record's own time: when Kafka had it, by the producer's or the broker's clock; None when it has none."""
+    return _moment(record.timestamp_ms)
+
+
 def _object(data: bytes, what: str) -> dict[str, Any]:
     try:
         parsed = from_json(data)
@@ -133,5 +148,8 @@ def _int(value: object) -> int | None:
 
 
 def _time(source: Mapping[str, object]) -> datetime | None:
-    ms = _int(source.get("ts_ms"))
+    return _moment(_int(source.get("ts_ms")))
+
+
+def _moment(ms: int | None) -> datetime | None:
     return datetime.fromtimestamp(ms / 1000, UTC) if ms is not None and 0 < ms <= _LARGEST_TIME_MS else None

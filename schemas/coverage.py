@@ -35,8 +35,20 @@ class Coverage:
         return asdict(self)
 
 
-def verdict(columns: list[Coverage]) -> str:
-    """One line that says whether the vectors are true, and what to do when they are not."""
+def verdict(columns: list[Coverage], doubt: str | None) -> str:
+    """One line that says whether the vectors are true, and what to do when they are not.
+
+    Args:
+        columns: as they were counted.
+        doubt: what speaks against "all", as a canary that does not come back; None when all was seen to be well.
+    """
+    said = _counted(columns)
+    if doubt is None or not columns:
+        return said
+    return f"{said.removeprefix('all ')}, but {doubt}"
+
+
+def _counted(columns: list[Coverage]) -> str:
     if not columns:
         return "no table is kept in step yet: run `embedsync init`"
     lacking = sum(column.lacking for column in columns)

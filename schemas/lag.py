@@ -65,6 +65,7 @@ class PartitionLag:
         time_lag_seconds: age of the oldest unprocessed event, by its commit time in the database; 0 without one.
         member: who reads it; None when nobody does.
         status: by `classify`.
+        is_missing: whether the topic does not exist, which holds capture up from its table's next change on.
         error: why its figures are unknown, one sentence.
     """
 
@@ -76,6 +77,7 @@ class PartitionLag:
     time_lag_seconds: float | None = None
     member: Member | None = None
     status: Status = Status.OK
+    is_missing: bool = False
     error: str | None = None
 
     @property
@@ -217,6 +219,8 @@ class SlotLag:
         unconfirmed_bytes: WAL behind the current position that the connector has not confirmed.
         retained_bytes: WAL that the slot keeps on disk. Far above unconfirmed_bytes means a long transaction.
         safe_wal_bytes: WAL that can still be written before the slot is lost; None without max_slot_wal_keep_size.
+        standstill_seconds: for how long its confirmed position has stood still although something was written for the
+            connector to read; None when it moved since, or nobody has noted where it stood.
         error: why it is unknown, one sentence.
     """
 
@@ -226,6 +230,7 @@ class SlotLag:
     unconfirmed_bytes: int | None = None
     retained_bytes: int | None = None
     safe_wal_bytes: int | None = None
+    standstill_seconds: float | None = None
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -238,6 +243,7 @@ class SlotLag:
             "unconfirmed_bytes": self.unconfirmed_bytes,
             "retained_bytes": self.retained_bytes,
             "safe_wal_bytes": self.safe_wal_bytes,
+            "standstill_seconds": _milli(self.standstill_seconds),
             "error": self.error,
         }
 

@@ -28,6 +28,20 @@ FRESHNESS_SECONDS = Histogram(
 RETRIES = Counter("embedsync_retries", "Batches tried again because a service was away", ["lane"])
 DEAD_LETTERS = Counter("embedsync_dead_letters", "Events moved to the dead-letter topic", ["lane", "stage"])
 DEFERRED = Counter("embedsync_deferred", "Rows handed to the deferred topic to be looked at later", ["lane", "reason"])
+CANARY_SENT = Gauge(
+    "embedsync_canary_sent_timestamp_seconds", "When the newest canary that came back was written", ["lane"]
+)
+CANARY_HOP = Gauge(
+    "embedsync_canary_hop_seconds",
+    "From the writing of that canary to each hop, by the clock of that hop: `captured`, `queued`, `worker`, `arrived`",
+    ["hop"],
+)
+LOOKS_PENDING = Gauge("embedsync_looks_pending", "Tables of which all rows are yet to be looked at", ["lane"])
+SLOT_STANDSTILL = Gauge(
+    "embedsync_slot_standstill_seconds",
+    "For how long the replication slot has stood still while the log moves",
+    ["slot"],
+)
 REPLAY_WAITING = Gauge("embedsync_replay_waiting", "1 while the replay lane waits, by why", ["reason"])
 REPLAY_WAIT_SECONDS = Counter("embedsync_replay_wait_seconds", "Time that the replay lane waited, by why", ["reason"])
 LAST_PROGRESS = Gauge("embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch", ["lane"])

@@ -208,6 +208,27 @@ class KeeperSettings(_Section):
     poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
 
 
+class CanarySettings(_Section):
+    """The row that travels the whole path, Postgres to Postgres: while it comes back, changes arrive."""
+
+    seconds: float = Field(5.0, ge=0.1, description="how often a live worker writes it")
+    late_seconds: float = Field(
+        30.0, gt=0, description="age of the newest one that came back above which nothing says that all is well"
+    )
+    slot_seconds: float = Field(
+        180.0,
+        gt=0,
+        description="a replication slot that stands still for longer while the log moves is a fault; above Kafka "
+        "Connect's offset.flush.interval.ms, which is 60 s by default",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.late_seconds < 2 * self.seconds:
+            raise ValueError("late_seconds must be twice seconds or more")
+        return self
+
+
 class DeadLetterSettings(_Section):
     """Events that can never be handled, and how many of them are too many."""
 

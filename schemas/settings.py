@@ -20,9 +20,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas import canary
 from schemas.errors import ConfigurationError
 from schemas.masking import mask_dsn, mask_options
 from schemas.sections import (
+    CanarySettings,
     ConnectSettings,
     DeadLetterSettings,
     KafkaSettings,
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     replay: ReplaySettings = ReplaySettings()
     keeper: KeeperSettings = KeeperSettings()
+    canary: CanarySettings = CanarySettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     score: ScoreSettings = ScoreSettings()
@@ -134,6 +137,11 @@ class Settings(BaseSettings):
     def deferred_topic(self) -> str:
         """Topic of rows to be looked at again later: locked, or changed by a transaction nobody sees yet."""
         return f"{self.kafka.topic_prefix}.deferred"
+
+    @property
+    def canary_topic(self) -> str:
+        """Topic of the row that every verdict is judged by."""
+        return canary.TABLE.topic(self.kafka.topic_prefix)
 
     @property
     def dead_letter_topic(self) -> str:

@@ -3,8 +3,9 @@
 Pure. The hops are those of the data: source (slot), capture (connector), live, replay.
 
 Hazards:
-- Lag zero is not fresh: with the slot or the connector stopped, nothing reaches Kafka and every lag is 0. So the two
-  hops before Kafka are part of every verdict.
+- Lag zero is not fresh: with the slot or the connector stopped, nothing reaches Kafka and every lag is 0; and both may
+  look well while nothing is delivered. So every verdict needs its witness: the canary, the slot's movement, tables that
+  are yet to be looked at, what is configured and not there.
 - The replay lane is judged by its ledger, not by its lag: a full replay is hours behind by design. Only its worker
   being away, or chunks that expired, are trouble here.
 """
@@ -12,27 +13,13 @@ Hazards:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
+from schemas import canary as canaries
 from schemas.duration import show_duration
 from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status, rfc3339, worst
-
-Hop = Literal["source", "capture", "live", "replay"]
-
-
-class Severity(StrEnum):
-    """States of a monitoring plugin, worst first (CRITICAL, WARNING, UNKNOWN, OK)."""
-
-    CRITICAL = "CRITICAL"
-    WARNING = "WARNING"
-    UNKNOWN = "UNKNOWN"
-    OK = "OK"
-
-    @property
-    def exit_code(self) -> int:
-        """Exit code of `--check`."""
-        return {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}[self.value]
+from schemas.severity import Finding, Hop, Severity
+from schemas.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +34,6 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing worth saying about a hop. OK findings only inform."""
-
-    severity: Severity
-    hop: Hop
-    sentence: str
-
-    def __str__(self) -> str:
-        """`hop: sentence`."""
-        return f"{self.hop}: {self.sentence}"
-
-
-@dataclass(frozen=True, slots=True)
 class LagReport:
     """Everything `embedsync lag` knows at one moment.
 
@@ -69,22 +43,33 @@ class LagReport:
     time: datetime
     live: GroupLag
     replay: GroupLag
-    slot: SlotLag
+    witness: Witness
     connector: ConnectorState
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     kafka_error: str | None = None
 
     @property
+    def slot(self) -> SlotLag:
+        """The replication slot."""
+        return self.witness.slot
+
+    @property
+    def canary(self) -> Finding | None:
+        """What is to be said about the canary; None while it comes back."""
+        paused = self.connector.state in ("PAUSED", "STOPPED")
+        return canaries.judge(self.witness.canary, self.thresholds.crit, is_paused=paused)
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said, worst first, then in the order of the flow."""
         capture = list(_capture(self.connector))
-        found = [*_source(self.slot, capture_is_known_bad=bool(capture)), *capture]
+        found = [*_source(self.witness, capture_is_known_bad=bool(capture)), *capture]
+        found += _witnessed(self.witness, self.canary)
         if self.kafka_error is not None:
             found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
         else:
             found += [*_lane("live", self.live, self.thresholds), *_lane("replay", self.replay, None)]
-        order = list(Severity)
-        return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+        return _sorted(found)
 
     @property
     def severity(self) -> Severity:
@@ -104,6 +89,7 @@ class LagReport:
             "hop": self.findings[0].hop if self.findings else None,
             "verdict": self.verdict,
             "groups": [{"lane": "live", **self.live.to_json()}, {"lane": "replay", **self.replay.to_json()}],
+            "witness": {**self.witness.to_json(), "canary": canaries.to_json(self.witness.canary, self.canary)},
             "slot": self.slot.to_json(),
             "connector": self.connector.to_json(),
             "error": self.kafka_error,
@@ -115,6 +101,7 @@ class LagReport:
         figures = (
             f"time_lag={_figure(age, 's')};{self.thresholds.warn:g};{self.thresholds.crit:g} lag={_figure(lag)}"
             f" replay_lag={_figure(self.replay.total_lag)} slot_retained={_figure(self.slot.retained_bytes, 'B')}"
+            f" canary_age={_figure(self.witness.canary.age_seconds, 's')}"
         )
         rest = [f"{finding.severity} - {_plain(str(finding))}" for finding in self.findings[1:]]
         return [f"LAG {self.severity} - {_plain(self.verdict)} | {figures}", *rest]
@@ -125,7 +112,52 @@ def plugin_line(severity: Severity, sentence: str) -> str:
     return f"LAG {severity} - {_plain(sentence)}"
 
 
-def _source(slot: SlotLag, *, capture_is_known_bad: bool) -> Iterator[Finding]:
+def witnessed(witness: Witness, crit_seconds: float = DEFAULT_THRESHOLDS.crit) -> tuple[Finding, ...]:
+    """What the database alone says against "all is well", worst first; nothing when all was seen to be well.
+
+    Args:
+        witness: what was seen.
+        crit_seconds: age of a waiting canary from which it is critical.
+    """
+    found = [*_source(witness, capture_is_known_bad=False)]
+    return _sorted([*found, *_witnessed(witness, canaries.judge(witness.canary, crit_seconds))])
+
+
+def brief(witness: Witness) -> str:
+    """`arrive`, or what speaks against it, without the name of a table, server or slot: anyone may read a probe."""
+    said = canaries.judge(witness.canary, DEFAULT_THRESHOLDS.crit)
+    if witness.canary.error is not None or witness.error is not None:
+        return "unknown: embedsync doctor"
+    if said is not None:
+        return said.sentence
+    if witness.differences:
+        return "what is configured is not what is there: embedsync doctor"
+    if any(_source(witness, capture_is_known_bad=False)):
+        return "the replication slot is not well: embedsync lag"
+    if witness.looks:
+        return f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: embedsync lag"
+    return "arrive"
+
+
+def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+
+def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
+    for one in witness.differences:
+        yield Finding(Severity.CRITICAL, "source", f"{one.sentence}: {one.fix}")
+    # Where Postgres does not answer, that was said.
+    if seen is not None and (witness.canary.error is None or witness.slot.error is None):
+        yield seen
+    for look in witness.looks:
+        yield Finding(Severity.WARNING, "replay", look.sentence)
+    if witness.error is not None and witness.slot.error is None:
+        yield Finding(Severity.UNKNOWN, "source", witness.error)
+
+
+def _source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Finding]:
+    slot, still = witness.slot, witness.slot.standstill_seconds
     if slot.error is not None:
         yield Finding(Severity.CRITICAL, "source", slot.error)
     elif slot.state == "missing":
@@ -135,6 +167,9 @@ def _source(slot: SlotLag, *, capture_is_known_bad: bool) -> Iterator[Finding]:
         yield Finding(Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}")
     elif slot.state == "inactive" and not capture_is_known_bad:
         yield Finding(Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}")
+    elif slot.state == "active" and still is not None and still > witness.slot_seconds:
+        words = f"replication slot {slot.name} has stood still for {show_duration(still)} while the log moves"
+        yield Finding(Severity.CRITICAL, "source", f"{words}{_kept(slot)}: see the log of Kafka Connect")
 
 
 def _kept(slot: SlotLag) -> str:
@@ -224,10 +259,13 @@ def _unreadable(hop: Hop, group: GroupLag) -> Iterator[Finding]:
     if group.error is not None:
         yield Finding(Severity.UNKNOWN, hop, group.error)
         return
-    broken = [p for p in group.partitions if p.error is not None]
-    if broken:
-        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
-        yield Finding(Severity.UNKNOWN, hop, f"{broken[0].error}{more}")
+    # Capture waits for a topic that does not exist, for ever, at the first change of its table.
+    missing = [p for p in group.partitions if p.is_missing]
+    broken = [p for p in group.partitions if p.error is not None and not p.is_missing]
+    for severity, rows in ((Severity.CRITICAL, missing), (Severity.UNKNOWN, broken)):
+        if rows:
+            more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+            yield Finding(severity, hop, f"{rows[0].error}{more}")
 
 
 def _count(number: int, unit: str) -> str:

@@ -1,11 +1,16 @@
 """What green is judged by (I11): nothing says that all is well without something that would be missing if it were not.
 
-Pure. Read by `connectors.postgres`, judged by `schemas.verdict`.
+Pure. Read by `connectors.postgres` and `streams.witness`, judged by `schemas.canary` and `schemas.verdict`.
+
+Hazard: ages are by the database's clock alone. The times that Connect, Kafka and the worker put on a beat are of their
+own clocks: they show where time went, and nothing is judged by them.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from schemas.lag import SlotLag, rfc3339
 from schemas.table import TableName
 
 
@@ -37,3 +42,158 @@ class Difference:
 
     sentence: str
     fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The canary as it was written: its number, which grows by one each time, and when."""
+
+    number: int
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A beat that came back to Postgres, with the time of each hop; None where a record did not tell."""
+
+    beat: Beat
+    captured_at: datetime | None
+    queued_at: datetime | None
+    worker_at: datetime | None
+    arrived_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transit:
+    """How far the canary came outside Postgres; asked for only where it has not come back.
+
+    Attributes:
+        members: live workers in their group; None when unknown.
+        newest_at: when the newest beat in Kafka was committed, by the database's clock; None without one.
+        waiting_seconds: age of the oldest beat in Kafka that no live worker has handled; 0 when none waits; None
+            when unknown.
+        error: why Kafka's side is unknown, one sentence.
+    """
+
+    members: int | None = None
+    newest_at: datetime | None = None
+    waiting_seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The row that travels Postgres, Debezium, Kafka, live worker, Postgres.
+
+    Attributes:
+        every_seconds: how often it is written.
+        late_seconds: age of the newest beat that came back from which it is late.
+        now: the database's time of the look; None when it could not be asked.
+        written: the newest beat that was written; None before the first live worker.
+        arrived: the newest beat that came back.
+        transit: how far it came meanwhile; None where that was not asked.
+        error: why it is unknown, one sentence.
+    """
+
+    every_seconds: float
+    late_seconds: float
+    now: datetime | None = None
+    written: Beat | None = None
+    arrived: Arrival | None = None
+    transit: Transit | None = None
+    error: str | None = None
+
+    @property
+    def age_seconds(self) -> float | None:
+        """Since the newest beat that came back was written; None without one."""
+        return self._since(self.arrived.beat) if self.arrived else None
+
+    @property
+    def written_seconds(self) -> float | None:
+        """Since the newest beat was written; None without one."""
+        return self._since(self.written) if self.written else None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it came back lately. A beat of the future says nothing: the clock was set back since."""
+        age = self.age_seconds
+        return self.error is None and age is not None and -_SKEW_SECONDS <= age <= self.late_seconds
+
+    @property
+    def waiting_seconds(self) -> float | None:
+        """For how long, at least, beats have been written of which none came back; 0 without one.
+
+        A worker that has just started after a pause is waited for, however old the last arrival is.
+        """
+        since = self.written_seconds
+        if self.written is None or since is None or (self.arrived and self.arrived.beat == self.written):
+            return None if since is None else 0.0
+        before = self.written.number - (self.arrived.beat.number if self.arrived else 0) - 1
+        return since + max(before, 0) * self.every_seconds
+
+    def _since(self, beat: Beat) -> float | None:
+        return None if self.now is None else (self.now - beat.sent_at).total_seconds()
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain data; None for unknown."""
+        seen, transit = self.arrived, self.transit
+        return {
+            "age_seconds": _milli(self.age_seconds),
+            "late_seconds": self.late_seconds,
+            "beat": seen.beat.number if seen else None,
+            "sent_at": _time(seen.beat.sent_at if seen else None),
+            "captured_at": _time(seen.captured_at if seen else None),
+            "queued_at": _time(seen.queued_at if seen else None),
+            "worker_at": _time(seen.worker_at if seen else None),
+            "arrived_at": _time(seen.arrived_at if seen else None),
+            "written_at": _time(self.written.sent_at if self.written else None),
+            "in_kafka_at": _time(transit.newest_at if transit else None),
+            "error": self.error or (transit.error if transit else None),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Everything in the database that green is judged by.
+
+    Attributes:
+        canary: the row that travels the whole path.
+        slot: the replication slot.
+        slot_seconds: for how long the slot may stand still while the log moves.
+        looks: tables that are yet to be looked at.
+        differences: what is configured and is not there.
+        error: why looks or differences are unknown, one sentence.
+    """
+
+    canary: Canary
+    slot: SlotLag
+    slot_seconds: float
+    looks: tuple[Look, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What was seen as plain data, but for the slot; lists are null where they could not be read."""
+        looks = [
+            {"table": str(look.table), "reason": look.reason, "asked_at": _time(look.asked_at)} for look in self.looks
+        ]
+        differences = [{"sentence": one.sentence, "fix": one.fix} for one in self.differences]
+        known = self.error is None
+        return {
+            "canary": self.canary.to_json(),
+            "looks": looks if known else None,
+            "differences": differences if known else None,
+            "error": self.error,
+        }
+
+
+_SKEW_SECONDS = 1.0
+"""Between two looks at one clock."""
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _milli(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -59,11 +59,17 @@ class Runner:
         self._stopping_since: float | None = None
 
     async def live(self, stream: Any, size: int, linger_seconds: float) -> None:
-        """Agent body of the change topics."""
-        if self._lane.sync is None:
+        """Agent body of the change topics and that of the canary."""
+        if self._lane.sync is None or self._lane.arrivals is None:
             raise ConfigurationError("this lane is not the live one")
         async for events in stream.noack_take(size, within=linger_seconds):
-            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
+            # Apart, since the watchdog must not take beats that come for changes that do.
+            beats = [event for event in events if event.message.topic == self._lane.arrivals.topic]
+            changes = [event for event in events if event.message.topic != self._lane.arrivals.topic]
+            if changes:
+                await self._guarded(self._batch("sync", self._lane.sync.handle, changes))
+            if beats:
+                await self._guarded(self._batch("canary", self._lane.arrivals.handle, beats))
             for event in events:
                 await stream.ack(event)
 
@@ -216,7 +222,8 @@ def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: st
     app.task(runner.tick)
     app.timer(interval=LOOK_SECONDS)(runner.look_at_targets)
     if live:
-        changes = _topic(app, [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables])
+        topics = [table.table.topic(settings.kafka.topic_prefix) for table in settings.tables]
+        changes = _topic(app, [*topics, settings.canary_topic])
         size, linger = settings.live.batch_size, settings.live.linger_ms / 1000
 
         async def sync(stream: Any) -> None:

@@ -18,12 +18,18 @@ from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
 from connectors.postgres import checkup as postgres
 from connectors.postgres.session import Session
+from schemas.canary import judge
+from schemas.duration import show_duration
 from schemas.errors import EmbedsyncError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
+from schemas.severity import Severity
+from schemas.verdict import DEFAULT_THRESHOLDS
+from schemas.witness import Witness
 from streams import log_watch
 from streams.differences import of_connector
 from streams.inquiry import Inquiry
+from streams.witness import with_transit
 
 ANSWER_SECONDS = 15.0
 INIT = "embedsync init"
@@ -53,8 +59,10 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     seen, said = _answer("Postgres", database, "Postgres does not answer in time")
     findings += said if seen is None else seen.findings
     if seen is None:
-        checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat")
+        checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat", "canary")
         findings += [unknown(check, "Postgres does not answer") for check in checks]
+    else:
+        findings += _witnessed(settings, clock, seen.witness)
     topics, said = _answer("Kafka", broker, "Kafka does not answer in time")
     findings += topics or [*said, unknown("topics", "Kafka does not answer"), unknown("workers", "likewise")]
     connector, said = _answer("Kafka Connect", capturing, "Kafka Connect does not answer in time")
@@ -92,6 +100,33 @@ class _Connector:
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
+
+
+def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[Finding]:
+    """Whether changes arrive, what is yet to be looked at, and what is configured and not there."""
+    way: Inquiry[Witness] = Inquiry(lambda: with_transit(witness, settings, clock))
+    way.start()
+    try:
+        witness = way.answer(ANSWER_SECONDS) or witness
+    except EmbedsyncError as error:
+        yield unknown("canary", error.message)
+        return
+    said = judge(witness.canary, DEFAULT_THRESHOLDS.crit)
+    if said is None:
+        age = show_duration(max(witness.canary.age_seconds or 0.0, 0.0))
+        yield ok("canary", f"changes arrive: what was written {age} ago has come back through Kafka and a live worker")
+    elif said.severity is Severity.WARNING:
+        yield warning("canary", said.sentence)
+    else:
+        yield problem("canary", said.sentence)
+    for look in witness.looks:
+        yield warning("rows to be looked at", look.sentence, "start a replay worker, whose keeper looks at them")
+    for one in witness.differences:
+        yield problem("configured", one.sentence, one.fix)
+    if witness.error is not None:
+        yield problem("configured", f"what the database watches cannot be read: {witness.error}")
+    elif not witness.differences:
+        yield ok("configured", "is what is there, as running workers see it")
 
 
 def _release(version: str | None) -> Finding:
@@ -158,7 +193,7 @@ def _watched(settings: Settings, clock: Clock) -> list[Finding]:
     """Is the connector's offset one of this database's log?"""
     session, connect = Session(settings.postgres.dsn, role="doctor"), Connect(settings.connect.url, clock)
     try:
-        found = log_watch.differences(session, settings, connect)
+        found = log_watch.of_connector(session, settings, connect)
     finally:
         connect.close()
         session.close()

@@ -1,4 +1,4 @@
-"""How far behind everything is, read from outside: both lanes' groups, the slot, the connector.
+"""How far behind everything is, read from outside: both lanes' groups, the witness, the slot, the connector.
 
 Reused by `embedsync lag`, `status`, health and metrics. Nothing here asks a worker.
 
@@ -11,7 +11,7 @@ Hazards:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, Self
 
 from connectors.clock import SystemClock
@@ -19,7 +19,7 @@ from connectors.debezium import Connect, ConnectorStatus
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
-from connectors.postgres import slot
+from connectors.postgres import witness
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
@@ -31,17 +31,17 @@ from schemas.lag import (
     PartitionLag,
     Ring,
     Sample,
-    SlotLag,
     classify,
 )
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
+from schemas.witness import Transit, Witness
 from streams.inquiry import Inquiry
+from streams.witness import transit
 
 PROBE_SECONDS = 3.0
 OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read
-_LARGEST_TIME_MS = 253_402_300_799_000  # year 9999, the end of Python's datetime
 
 
 class ConnectClient(Protocol):
@@ -67,7 +67,7 @@ class LagMonitor:
         clock: Clock | None = None,
         offsets: Offsets | None = None,
         connect: ConnectClient | None = None,
-        read_slot: Callable[[], SlotLag] | None = None,
+        read_witness: Callable[[], Witness] | None = None,
     ) -> None:
         """Remember where to look; nothing is opened yet. The parts that are left out are the real ones."""
         self._settings = settings
@@ -76,10 +76,11 @@ class LagMonitor:
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
         self._connect = connect or Connect(settings.connect.url, self._clock)
         self._session = Session(settings.postgres.dsn, role="lag")
-        self._read_slot = read_slot or (lambda: slot.read(self._session, settings.slot))
-        self._source = Inquiry(self._slot)
+        self._source = Inquiry(read_witness or (lambda: witness.read(self._session, settings)))
         self._capture = Inquiry(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
+        self._canary: PartitionLag | None = None
+        """The canary's partition as the live group sees it; None while Kafka does not answer."""
 
     def __enter__(self) -> Self:
         """The monitor."""
@@ -103,8 +104,7 @@ class LagMonitor:
             time=self._clock.now(),
             live=live,
             replay=replay,
-            slot=self._source.answer(OTHERS_SECONDS)
-            or SlotLag(self._settings.slot, error=f"Postgres {silent} postgres.dsn and the server"),
+            witness=self._witness(live.members, f"Postgres {silent} postgres.dsn and the server"),
             connector=self._capture.answer(OTHERS_SECONDS)
             or ConnectorState(self._settings.connector, error=f"Kafka Connect {silent} connect.url and Kafka Connect"),
             thresholds=self._thresholds,
@@ -121,9 +121,15 @@ class LagMonitor:
 
     def _lanes(self) -> tuple[GroupLag, GroupLag, str | None]:
         live, replay = self._settings.live_group, self._settings.replay_group
-        asked = {live: live_topics(self._settings), replay: [self._settings.replay_topic]}
+        canary = self._settings.canary_topic
+        asked = {live: [*live_topics(self._settings), canary], replay: [self._settings.replay_topic]}
+        self._canary = None
         try:
-            groups = self._timed(self._offsets.read(asked))
+            found = dict(self._offsets.read(asked))
+            # Apart: a beat that is on its way is no event behind.
+            self._canary = next(row for row in found[live].partitions if row.topic == canary)
+            changes = tuple(row for row in found[live].partitions if row.topic != canary)
+            groups = self._timed({**found, live: replace(found[live], partitions=changes)})
         except TransientError as error:
             return GroupLag(live), GroupLag(replay), str(error)
         return self._judged(groups[live], LIVE_FLOOR), self._judged(groups[replay], REPLAY_FLOOR), None
@@ -155,11 +161,16 @@ class LagMonitor:
             rows.append(replace(row, status=status))
         return replace(group, partitions=tuple(rows))
 
-    def _slot(self) -> SlotLag:
+    def _witness(self, members: int | None, silence: str) -> Witness:
+        """What the database told, and how far the canary came where it has not come back."""
+        seen = self._source.answer(OTHERS_SECONDS) or witness.unknown(self._settings, silence)
+        if seen.canary.is_fresh or seen.canary.error is not None or self._canary is None:
+            return seen
         try:
-            return self._read_slot()
-        except EmbedsyncError as error:
-            return SlotLag(self._settings.slot, error=str(error))
+            came = transit(self._offsets, members, self._canary, seen.canary.now)
+        except TransientError as error:
+            came = Transit(members, error=str(error))
+        return replace(seen, canary=replace(seen.canary, transit=came))
 
     def _connector(self) -> ConnectorState:
         name = self._settings.connector
@@ -202,7 +213,7 @@ def aged(
     record = records[place]
     if record is None:  # only transaction markers or holes are left: no event waits
         return replace(row, time_lag_seconds=0.0)
-    began = _append_time(record) if row.topic in chunk_topics else _commit_time(record)
+    began = change.appended_at(record) if row.topic in chunk_topics else _commit_time(record)
     return row if began is None else replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
 
 
@@ -212,9 +223,4 @@ def _commit_time(record: Record) -> datetime | None:
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
-    return event.committed_at if event is not None and event.committed_at is not None else _append_time(record)
-
-
-def _append_time(record: Record) -> datetime | None:
-    ms = record.timestamp_ms
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms is not None and 0 < ms <= _LARGEST_TIME_MS else None
+    return event.committed_at if event is not None and event.committed_at is not None else change.appended_at(record)

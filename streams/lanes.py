@@ -9,6 +9,7 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
+from streams.canary import Arrivals, open_arrivals
 from streams.chunks import Chunks
 from streams.embedders import Embedders
 from streams.flood import Flood
@@ -21,7 +22,7 @@ from streams.yielding import LiveWatch
 
 @dataclass(frozen=True)
 class Lane:
-    """What a worker process is made of: `sync` is set for the live role, `chunks` for the replay role."""
+    """What a worker process is made of: `sync` and `arrivals` for the live role, `chunks` for the replay role."""
 
     targets: Sequence[Target]
     embedders: Embedders
@@ -30,6 +31,7 @@ class Lane:
     outbox: KafkaOutbox
     clock: SystemClock
     sync: Sync | None = None
+    arrivals: Arrivals | None = None
     chunks: Chunks | None = None
 
     def look(self) -> None:
@@ -95,4 +97,5 @@ def open_lane(settings: Settings, role: str) -> Lane:
     sync = Sync(
         targets, store, settler, outbox, clock, patience, settings.live, origin, flood, watcher.has_moved, shapes
     )  # fmt: skip
-    return Lane(targets, models, store, watcher, outbox, clock, sync=sync)
+    arrivals = open_arrivals(settings, sync.handle, clock)
+    return Lane(targets, models, store, watcher, outbox, clock, sync=sync, arrivals=arrivals)

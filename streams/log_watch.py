@@ -22,8 +22,12 @@ def differences(session: Session, settings: Settings, connect: Capture) -> list[
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
-    said = log_watch.ask(session, settings, connect)
-    return [*log_watch.differences(session, settings), *log_watch.of_connector(session, settings, said)]
+    return [*log_watch.differences(session, settings), *of_connector(session, settings, connect)]
+
+
+def of_connector(session: Session, settings: Settings, connect: Capture) -> list[Difference]:
+    """What is wrong about the database that the connector reads, and its offset. Raises as `differences`."""
+    return log_watch.of_connector(session, settings, log_watch.ask(session, settings, connect))
 
 
 class LogWatch:

@@ -86,6 +86,10 @@ class Offsets(Protocol):
         ...
 
 
+class _Missing(str):
+    """Why a topic has no partitions: it does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What the admin API answered, an error in the place of each answer that failed."""
@@ -159,7 +163,7 @@ class KafkaOffsets:
     def _no_topic(self, topic: str, error: KafkaException) -> str:
         problem = error.args[0]
         if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            return f"topic {topic} does not exist: embedsync init"
+            return _Missing(f"topic {topic} does not exist: embedsync init")
         if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return self._denied("topic", topic)
         raise self._away(problem) from error
@@ -271,7 +275,7 @@ def _rows(
     for topic in topics:
         found = partitions[topic]
         if isinstance(found, str):
-            yield PartitionLag(topic, None, error=found)
+            yield PartitionLag(topic, None, is_missing=isinstance(found, _Missing), error=str(found))
             continue
         for number in found:
             yield _row((topic, number), facts, commits)

@@ -27,6 +27,8 @@ _HOUR_MS = 3_600_000
 _DEAD_LETTER_HOURS = 30 * 24
 """Long enough for a person to come back from a holiday."""
 _HEARTBEAT_HOURS = 1
+_CANARY_HOURS = 6
+"""Only the newest beats say something. Only closed segments expire, and a broker closes one after a week."""
 _WRONG_SETTINGS = {"INVALID_REPLICATION_FACTOR", "POLICY_VIOLATION"}
 """Errors of a new topic, by librdkafka's names, that no retry mends."""
 _DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
@@ -34,11 +36,12 @@ _DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATI
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A wanted topic; retention in hours; the broker's own limit of a record's size where none is given."""
+    """A wanted topic, times in hours; the broker's own size of a record and age of a segment where none is given."""
 
     partitions: int
     retention_hours: int
     max_record_bytes: int | None = None
+    segment_hours: int | None = None
 
 
 def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
@@ -50,6 +53,7 @@ def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
         settings.replay_topic: lanes,
         settings.deferred_topic: lanes,
         settings.dead_letter_topic: Topic(1, _DEAD_LETTER_HOURS, settings.dead_letters.max_record_bytes),
+        settings.canary_topic: Topic(1, _CANARY_HOURS, segment_hours=1),
         f"__debezium-heartbeat.{prefix}": Topic(1, _HEARTBEAT_HOURS),
     }
 
@@ -149,7 +153,8 @@ def _create(
 def _config(topic: Topic) -> dict[str, str]:
     config = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
     # A dead letter is its event and six headers: in a topic with the limit of the event's it might not fit.
-    return config | ({"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {})
+    config |= {"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {}
+    return config | ({"segment.ms": str(topic.segment_hours * _HOUR_MS)} if topic.segment_hours else {})
 
 
 def _is_created(settings: Settings, name: str, future: Any) -> bool:

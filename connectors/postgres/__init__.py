@@ -7,6 +7,7 @@ adoption (vectors of the application), search, ranking (for comparisons), qualit
 query_log (searches and feedback, written), slot, lengths (of vectors: what differs, and the error about it), migration
 (columns on their way to another model), keeper (who it is, which rows are stale), looks (tables that are yet to be
 looked at), installation (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?),
-watched (configured against there), checkup (what `doctor` asks). For `init`: server and neighbour (checks), others (in
-the same database), statement (planned, then run or printed), schema, counting (functions and view), capture, grants.
+watched (configured against there), canary (its beats and arrivals), witness (what green is judged by), checkup (what
+`doctor` asks). For `init`: server and neighbour (checks), others (in the same database), statement (planned, then run
+or printed), schema, counting (functions and view), capture, grants.
 """

@@ -18,11 +18,14 @@ from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from connectors.postgres.store import ORIGINS
+from schemas import canary
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 
 HEARTBEAT = TableName("embedsync", "heartbeat")
+OURS: dict[TableName, frozenset[str] | None] = {HEARTBEAT: None, canary.TABLE: None}
+"""Published beside the configured tables, whole."""
 HEARTBEAT_QUERY = (
     "INSERT INTO embedsync.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 )
@@ -179,7 +182,7 @@ def _wanted(tables: Sequence[Examined]) -> _Listed:
     for examined in tables:
         key = frozenset(column.name for column in examined.target.key)
         wanted[examined.target.table] = key if examined.keys_only else None
-    return {**wanted, HEARTBEAT: None}
+    return {**wanted, **OURS}
 
 
 def _entry(table: TableName, columns: frozenset[str] | None, tables: Sequence[Examined]) -> sql.Composable:

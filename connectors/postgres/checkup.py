@@ -17,19 +17,21 @@ from connectors.postgres import (
     schema,
     server,
     slot,
-    watched,
+    witness,
 )
 from connectors.postgres.lengths import Column
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
+from schemas.duration import show_duration
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.model import ModelRecord
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.target import Target
+from schemas.witness import Witness
 
 INIT = "embedsync init"
 _LIMIT = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf()"
@@ -65,6 +67,7 @@ class Checkup:
     tables: tuple[Examined, ...]
     slot_position: int | None
     parameters: dict[str, str]
+    witness: Witness
 
 
 def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
@@ -81,15 +84,15 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         name = f"table {table.name}"
         findings += guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
         findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables))  # type: ignore[misc] # likewise
-    findings += guarded("configured", lambda: _watched(session, settings))
     findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
     findings += guarded("publication", lambda: _publication(session, settings, tables))
     findings += guarded("replication origins", lambda: _origins(session, settings, facts))
-    findings += guarded("slot", lambda: _slot(session, settings, facts))
+    seen = witness.read(session, settings)
+    findings += guarded("slot", lambda: _slot(settings, facts, seen))
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
-    return Checkup(tuple(findings), facts, tuple(tables), slot.position(session, settings.slot), parameters)
+    return Checkup(tuple(findings), facts, tuple(tables), slot.position(session, settings.slot), parameters, seen)
 
 
 def _server(facts: Server, role: str) -> Iterator[Finding]:
@@ -171,15 +174,6 @@ def _table(
         yield problem(name, f"lacks columns ({statement.description})", INIT)
 
 
-def _watched(session: Session, settings: Settings) -> Iterator[Finding]:
-    """What workers and the keeper compare all the time, in their words."""
-    found = watched.differences(session, settings)
-    for one in found:
-        yield problem("configured", one.sentence, one.fix)
-    if not found:
-        yield ok("configured", "is what is there, as running workers see it")
-
-
 def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
     pending = schema.migrations(session)
     targets = [examined.target for examined in tables]
@@ -237,11 +231,13 @@ def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Fi
         yield ok("replication origins", f"{settings.postgres.origin}_0 and its sisters are there")
 
 
-def _slot(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:
+def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Finding]:
     check = f"slot {settings.slot}"
-    seen = slot.read(session, settings.slot)
+    seen, still = witnessed.slot, witnessed.slot.standstill_seconds
     held = "-" if seen.retained_bytes is None else f"{seen.retained_bytes / 2**20:,.1f} MiB"
-    if seen.state == "missing":
+    if seen.error is not None:
+        yield unknown(check, seen.error)
+    elif seen.state == "missing":
         yield problem(check, "is not there: nothing is captured", INIT)
     elif seen.wal_status == "lost":
         yield problem(check, "is lost: the server has removed the log it needs, and nothing is captured", INIT)
@@ -249,6 +245,9 @@ def _slot(session: Session, settings: Settings, facts: Server) -> Iterator[Findi
         yield problem(check, f"is about to be lost: it holds {held}, more than it may", "start its connector at once")
     elif seen.state == "inactive":
         yield problem(check, f"is read by nobody, and holds {held} of disk", "start its connector: embedsync init")
+    elif still is not None and still > witnessed.slot_seconds:
+        words = f"has stood still for {show_duration(still)} while the log moves, and holds {held} of disk"
+        yield problem(check, words, "see the log of Kafka Connect")
     else:
         yield ok(check, f"is read; it holds {held} of disk")
     if facts.slot_limit == "-1":
@@ -266,10 +265,11 @@ def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
         raise ConfigurationError("no heartbeat was ever written", fix=INIT)
     age, every = float(lines[0][0]), settings.connect.heartbeat_seconds
     if age > _BEATS * every + _SLOW_SECONDS:
-        yield problem("heartbeat", f"the last one is {age:,.0f} s old, and one is due every {every} s",
+        yield problem("heartbeat", f"the connector's last one is {age:,.0f} s old, and one is due every {every} s",
                       "see the lines about the connector")  # fmt: skip
     else:
-        yield ok("heartbeat", f"{max(age, 0.0):.1f} s old")
+        # It is written although nothing is delivered: whether changes arrive, the canary says.
+        yield ok("heartbeat", f"the connector wrote to the database {max(age, 0.0):.1f} s ago, which moves the slot")
 
 
 def _to_do(check: str, statements: Sequence[Statement], fine: str) -> Iterator[Finding]:

@@ -240,6 +240,9 @@ class Health(BaseModel):
     """The answer of the probes."""
 
     status: Literal["live", "ready"]
+    changes: str | None = Field(
+        None, description="of `/readyz`: `arrive`, or why what a search finds may be older than the rows"
+    )
 
 
 def render_embeddings(vectors: Vector, model: str, tokens: int, encoding: str) -> bytes:

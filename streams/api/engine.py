@@ -14,6 +14,7 @@ import structlog
 from psycopg2 import sql
 
 from connectors.ports import Clock
+from connectors.postgres import witness
 from connectors.postgres.quality import require
 from connectors.postgres.search import check_where, nearest
 from connectors.postgres.session import Session
@@ -26,6 +27,7 @@ from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
+from schemas.verdict import brief
 from streams import quality, search_coverage
 from streams import score as scoring
 from streams.api.batcher import Batcher
@@ -137,6 +139,15 @@ class Engine:
             log.warning("not ready", reason=str(error))
             what = "Postgres does not answer" if isinstance(error, TransientError) else "the database does not fit"
             raise Problem(503, what, "see the server's log, or run `embedsync doctor` beside it") from error
+
+    async def changes(self) -> str:
+        """`arrive`, or what the witness says against it; no name of a table, since probes need no token."""
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                seen = await self._probe.run(partial(witness.read, settings=self._settings))
+        except TimeoutError:
+            return f"unknown: Postgres did not answer within {_PROBE_SECONDS:g} s"
+        return brief(seen)
 
     async def embeddings(self, request: EmbeddingsRequest) -> bytes:
         """An EmbeddingsResponse as JSON.

@@ -39,7 +39,7 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     paths = Paths(engine)
     guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
     health, work = APIRouter(tags=["health"]), APIRouter(tags=["vectors"], dependencies=guarded)
-    health.get("/livez", summary="Is the process alive?")(paths.livez)
+    health.get("/livez", summary="Is the process alive?", response_model_exclude_none=True)(paths.livez)
     health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(paths.readyz)
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
     work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
@@ -75,9 +75,12 @@ class Paths:
         return Health(status="live")
 
     async def readyz(self) -> Health:
-        """Answers 200 while Postgres answers and its columns want models that are here; else 503 with the reason."""
+        """Answers 200 while Postgres answers and its columns want models that are here; else 503 with the reason.
+
+        `changes` says whether changes of the rows arrive, which does not keep this server from answering.
+        """
         await self._engine.ready()
-        return Health(status="ready")
+        return Health(status="ready", changes=await self._engine.changes())
 
     async def metrics(self) -> Response:
         """Requests, batches, time by stage and similarity, in Prometheus's text format."""

@@ -20,7 +20,8 @@ from connectors.clock import SystemClock
 from schemas.duration import parse_duration
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
-from schemas.verdict import LagReport, Severity, Thresholds, plugin_line
+from schemas.severity import Severity
+from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli import lag_page
 from streams.cli.output import err, print_json
 from streams.lag import LagMonitor, collect

@@ -9,8 +9,11 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.canary import stage
 from schemas.lag import GroupLag, PartitionLag, Status
-from schemas.verdict import LagReport, Severity, show_bytes
+from schemas.severity import Severity
+from schemas.verdict import LagReport, show_bytes
+from schemas.witness import Canary
 from streams.cli.output import number, seconds
 
 FULL_WIDTH = 140  # characters that the columns of "table" need with names of ordinary length
@@ -44,7 +47,7 @@ def _table(*columns: str) -> Table:
 
 
 def _hops(report: LagReport) -> Table:
-    """Slot and connector, a line each."""
+    """Slot, connector and canary, a line each."""
     slot, connector = report.slot, report.connector
     table = _table("HOP", "NAME", "STATE", "DETAIL")
     sizes = (("unconfirmed", slot.unconfirmed_bytes), ("retained", slot.retained_bytes), ("safe", slot.safe_wal_bytes))
@@ -52,7 +55,23 @@ def _hops(report: LagReport) -> Table:
     table.add_row("slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}")
     tasks = ", ".join(f"task {i} {state.lower()}" for i, state in enumerate(connector.tasks or ()))
     table.add_row("connector", escape(connector.name), (connector.state or "-").lower(), tasks or "-")
+    canary = report.witness.canary
+    state = "unknown" if canary.error else "back" if canary.is_fresh else "late"
+    table.add_row("canary", "-", state, _way(canary))
     return table
+
+
+def _way(canary: Canary) -> str:
+    """Where the canary is, and how long each hop of the last one took, each by its own clock."""
+    seen, last = stage(canary), canary.arrived
+    words = [f"last seen {seen}"] if seen else []
+    if last is not None:
+        words.append(f"written {seconds(canary.age_seconds)} ago")
+        hops = (("captured", last.captured_at), ("in Kafka", last.queued_at), ("worker", last.worker_at))
+        for name, moment in (*hops, ("back", last.arrived_at)):
+            if moment is not None:
+                words.append(f"{name} +{(moment - last.beat.sent_at).total_seconds():.2f} s")
+    return ", ".join(words) or "-"
 
 
 def _groups(groups: Sequence[GroupLag]) -> Table:

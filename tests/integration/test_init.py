@@ -142,6 +142,7 @@ def test_topics_have_the_configured_partitions(make_workplace: MakeWorkplace) ->
         f"{prefix}.replay": 3,
         f"{prefix}.deferred": 3,
         f"{prefix}.dlq": 1,
+        f"{prefix}.embedsync.canary": 1,
         f"__debezium-heartbeat.{prefix}": 1,
     }
     report = setup(place.with_settings(kafka={"partitions": 4}))

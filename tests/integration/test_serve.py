@@ -277,7 +277,10 @@ def test_a_full_queue_says_come_again_and_a_stop_finishes_what_is_in_hand(place:
             assert refused.headers["retry-after"] == "1"
             assert "serve.queue" in refused.text
             assert ("error" in refused.json()) == (path == "/v1/embeddings")
-        assert server.client.get("/readyz").status_code == 200
+        probed = server.client.get("/readyz")
+        # No live worker has run here: what is found is true, and nothing says that changes arrive.
+        assert (probed.status_code, probed.json()["status"]) == (200, "ready")
+        assert probed.json()["changes"].startswith("no live worker has run yet")
 
         server.client.close()
         server.process.send_signal(signal.SIGTERM)

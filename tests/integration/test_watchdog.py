@@ -30,19 +30,19 @@ def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWor
 
 def test_a_spare_worker_is_left_alone(make_workplace: MakeWorkplace) -> None:
     """More workers than partitions: the spare one waits longer than the limit, and takes over when it is needed."""
-    # Two topics of one partition, three workers: one has nothing to do. The limit is above the session timeout of 6 s.
+    # Three topics of one partition, four workers: one has nothing to do. The limit is above the session timeout of 6 s.
     place = make_workplace(kafka={"partitions": 1}, watchdog={"idle_seconds": 8})
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     place.embedsync("init")
-    workers = [place.start_worker("live", log=f"live{i}") for i in range(3)]
+    workers = [place.start_worker("live", log=f"live{i}") for i in range(4)]
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     place.wait_current()
     started = place.value("SELECT clock_timestamp()")
     until(lambda: place.value("SELECT clock_timestamp() - %s > interval '17 s'", (started,)), what="twice the limit")
-    assert [worker.poll() for worker in workers] == [None] * 3
-    for worker in workers[:2]:
+    assert [worker.poll() for worker in workers] == [None] * 4
+    for worker in workers[:3]:
         worker.kill()
         worker.wait()
     place.execute("INSERT INTO questions (question) VALUES ('y')")
     place.wait_current(timeout=60)
-    assert workers[2].poll() is None
+    assert workers[3].poll() is None

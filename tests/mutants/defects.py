@@ -44,7 +44,14 @@ _MODEL_CONDITION = """    AND EXISTS (
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
     )
 """
-_HANDLE = """            await self._guarded(self._batch("sync", self._lane.sync.handle, events))
+_APART = """            # Apart, since the watchdog must not take beats that come for changes that do.
+            beats = [event for event in events if event.message.topic == self._lane.arrivals.topic]
+            changes = [event for event in events if event.message.topic != self._lane.arrivals.topic]
+"""
+_HANDLE = """            if changes:
+                await self._guarded(self._batch("sync", self._lane.sync.handle, changes))
+            if beats:
+                await self._guarded(self._batch("canary", self._lane.arrivals.handle, beats))
 """
 _ACKNOWLEDGE = """            for event in events:
                 await stream.ack(event)
@@ -95,9 +102,10 @@ _OF_THE_WORKER = (
     Defect(
         "an acknowledgement by Faust itself (take_events), and failures let out of the loop body",
         "streams/app.py",
-        "stream.noack_take(size, within=linger_seconds):\n" + _HANDLE,
+        "stream.noack_take(size, within=linger_seconds):\n" + _APART + _HANDLE,
         "stream.take_events(size, within=linger_seconds):\n"
-        + _HANDLE.replace("self._guarded(", "").replace("events))", "events)"),
+        + _APART
+        + _HANDLE.replace("self._guarded(", "").replace("changes))", "changes)").replace("beats))", "beats)"),
         (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
     ),
     Defect(
@@ -340,8 +348,39 @@ _OF_WHAT_IS_THERE = (
     ),
 )
 
+_OF_THE_WITNESS = (
+    Defect(
+        "a verdict without its witness (A 1)",
+        "schemas/verdict.py",
+        "        found += _witnessed(self.witness, self.canary)\n",
+        "",
+        (
+            "tests/unit/test_canary.py::test_what_is_said_of_a_canary",
+            "tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",
+        ),
+    ),
+    Defect(
+        "a canary of another installation that is noted as ours (A 1)",
+        "streams/canary.py",
+        "            elif beat.prefix == self._prefix:\n",
+        "            else:\n",
+        (
+            "tests/unit/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
+            "tests/integration/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
+        ),
+    ),
+    Defect(
+        "a slot whose place is noted as new at each look (A 2)",
+        f"{SQL}/note_slot.sql",
+        "THEN known.moved_at",
+        "THEN excluded.moved_at",
+        ("tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",),
+    ),
+)
+
 DEFECTS = (
     *_FIVE,
+    *_OF_THE_WITNESS,
     *_OF_THE_WORKER,
     *_OF_THE_WRITE,
     *_OF_THE_LANES,

@@ -1,11 +1,13 @@
 """Lag reports built by hand, and every trouble with the verdict and exit code that it must lead to."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
+from schemas.table import TableName
 from schemas.verdict import LagReport
+from schemas.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
 
 TOPIC = "embedsync.public.docs"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,16 +23,44 @@ def group(*rows: PartitionLag, members: int | None = 1, **more: Any) -> GroupLag
     return GroupLag("embedsync-live", "stable" if members else "empty", members, rows, **more)
 
 
+def canary(
+    arrived: tuple[int, float] | None = (9, 2.0), written: tuple[int, float] | None = (9, 2.0), **more: Any
+) -> Canary:
+    """A canary every 5 s, late after 30 s; beats as number and seconds since they were written."""
+    sent, seen = (None if beat is None else _beat(*beat) for beat in (written, arrived))
+    back = None if seen is None else Arrival(seen, seen.sent_at, seen.sent_at, seen.sent_at, seen.sent_at)
+    return Canary(5.0, 30.0, NOW, sent, back, **more)
+
+
+def transit(members: int | None = 1, newest: float | None = 0.0, waits: float | None = 0.0, **more: Any) -> Transit:
+    """What Kafka tells about it: live workers, seconds since the newest beat there and the oldest unhandled one."""
+    return Transit(members, None if newest is None else NOW - timedelta(seconds=newest), waits, **more)
+
+
+def witness(**parts: Any) -> Witness:
+    """A witness by which all is well, with parts replaced."""
+    fine: dict[str, Any] = {
+        "canary": canary(),
+        "slot": SlotLag("embedsync", "active", "reserved", 10, 20),
+        "slot_seconds": 180.0,
+    }
+    return Witness(**(fine | parts))
+
+
 def report(**parts: Any) -> LagReport:
-    """A report in which all is well, with parts replaced."""
+    """A report in which all is well, with parts replaced; the slot's and the canary's are parts of the witness."""
     fine: dict[str, Any] = {
         "time": NOW,
         "live": group(row(5, 5, age=0.0)),
         "replay": GroupLag("embedsync-replay", "stable", 1, (row(2, 2, age=0.0),)),
-        "slot": SlotLag("embedsync", "active", "reserved", 10, 20),
         "connector": ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
     }
-    return LagReport(**(fine | parts))
+    seen = witness(**{name: parts.pop(name) for name in ("slot", "canary", "looks", "differences") if name in parts})
+    return LagReport(**({"witness": seen} | fine | parts))
+
+
+def _beat(number: int, seconds: float) -> Beat:
+    return Beat(number, NOW - timedelta(seconds=seconds))
 
 
 FAILED = ConnectorState("c", "RUNNING", ("FAILED",), "boom")
@@ -45,6 +75,20 @@ CASES: list[tuple[Mapping[str, Any], int, str]] = [
     ({"live": group(row(None, 9, age=1.0))}, 0, "live: 9 events never committed"),
     ({"live": group(row(None, 9, age=400.0))}, 2, "live: 9 events never committed"),
     ({"live": group(row(5, 5, age=0.0), members=0)}, 0, "live: no worker runs, nothing waits"),
+    ({"canary": canary((9, 31.0), (16, 1.0), transit=transit(newest=1.0, waits=29.0))}, 1,
+     "live: the canary has not come back for 31.0 s: it was last seen captured into Kafka, and waits for a live"),
+    ({"canary": canary((9, 31.0), (16, 1.0), transit=transit(newest=31.0))}, 2,
+     "capture: the canary has not come back for 31.0 s: it was last seen written in Postgres, and is not captured"),
+    ({"canary": Canary(5.0, 30.0, error="older")}, 3, "live: whether changes arrive is not known: older"),
+    ({"looks": (Look(TableName("public", "docs"), "events expired", NOW, 9.0),)}, 1,
+     "replay: the rows of public.docs are yet to be looked at: events expired"),
+    ({"differences": (Difference("table t was swapped", "embedsync init"),)}, 2,
+     "source: table t was swapped: embedsync init"),
+    ({"slot": SlotLag("s", "active", "reserved", 1, 2048, None, 181.0)}, 2,
+     "source: replication slot s has stood still for 3m01s while the log moves, which keeps 2.0 KiB of WAL"),
+    ({"slot": SlotLag("s", "active", "reserved", 1, 2048, None, 179.0)}, 0, "all caught up"),
+    ({"live": group(PartitionLag(TOPIC, None, is_missing=True, error="topic x does not exist"))}, 2,
+     "live: topic x does not exist"),
     ({"replay": group(row(None, 0), members=0)}, 0, "all caught up"),
     ({"live": group(row(5, 9, start=7, age=1, status=Status.LOST))}, 2, "live: 2 events of"),
     ({"live": group(PartitionLag(TOPIC, None, error="topic x does not exist"))}, 3, "live: topic x does not exist"),

@@ -43,10 +43,11 @@ def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
 
 
 def test_only_key_columns_are_captured() -> None:
-    """The lists name the tables and their key columns, each once, and no text column."""
+    """The lists name the tables and their key columns, each once, the whole canary, and no text column."""
     config = connector_config(Settings(), DATABASE, [TARGET, TARGET], origin_filter=True, heartbeat_query="Q")
-    assert config["table.include.list"] == r"public\.questions"
-    assert config["column.include.list"] == r"public\.questions\.id,public\.questions\.Ключ"
+    canary = ",".join(rf"embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
+    assert config["table.include.list"] == r"embedsync\.canary,public\.questions"
+    assert config["column.include.list"] == rf"{canary},public\.questions\.id,public\.questions\.Ключ"
     assert config["database.password"] == "secret"
     assert config["database.sslmode"] == "require"
     assert config["heartbeat.action.query"] == "Q"

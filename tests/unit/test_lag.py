@@ -107,7 +107,7 @@ def test_json_keys_of_the_report() -> None:
     ] * 2  # fmt: skip
     assert data["slot"] == {
         "name": "embedsync", "state": "missing", "active": None, "wal_status": None, "unconfirmed_bytes": None,
-        "retained_bytes": None, "safe_wal_bytes": None, "error": None,
+        "retained_bytes": None, "safe_wal_bytes": None, "standstill_seconds": None, "error": None,
     }  # fmt: skip
     assert data["connector"] == {
         "name": "embedsync-postgres", "state": "RUNNING", "tasks": [{"id": 0, "state": "FAILED"}], "failure": "boom",

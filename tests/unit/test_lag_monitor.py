@@ -14,7 +14,7 @@ from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Statu
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from streams.lag import LagMonitor, live_topics
-from tests.support.lag import TOPIC
+from tests.support.lag import TOPIC, witness
 from tests.support.waiting import until
 
 
@@ -41,15 +41,16 @@ class Scene:
     def __init__(self, connect: Connect | None = None) -> None:
         self.clock = MemoryClock()
         self.broker = MemoryOffsets()
-        for topic in (*live_topics(SETTINGS), SETTINGS.replay_topic):
+        for topic in (*live_topics(SETTINGS), SETTINGS.canary_topic, SETTINGS.replay_topic):
             self.broker.create_topic(topic, 1)
         self.connect = connect or Connect(RUNNING)
+        self.witness = witness(slot=SlotLag("embedsync", "active", "reserved", 1, 2))
         self.monitor = LagMonitor(
             SETTINGS,
             clock=self.clock,
             offsets=self.broker,
             connect=self.connect,
-            read_slot=lambda: SlotLag("embedsync", "active", "reserved", 1, 2),
+            read_witness=lambda: self.witness,
         )
 
     def event(self, seconds_ago: float) -> bytes:

@@ -43,10 +43,10 @@ def test_worst_hop_comes_first_then_the_flow() -> None:
 def test_performance_data_says_u_for_unknown() -> None:
     """The first line ends in figures with thresholds; unknown is U, and a message cannot break the format."""
     known = report(live=group(row(5, 8128, age=412.0))).plugin_lines()[0]
-    assert known.endswith("| time_lag=412s;30;300 lag=8123 replay_lag=0 slot_retained=20B")
+    assert known.endswith("| time_lag=412s;30;300 lag=8123 replay_lag=0 slot_retained=20B canary_age=2s")
     odd = report(live=group(PartitionLag(TOPIC, 0, error="a | b\nc")), slot=SlotLag("s", error="x"))
     first, *rest = odd.plugin_lines()
-    assert first.endswith("| time_lag=U;30;300 lag=U replay_lag=0 slot_retained=U")
+    assert first.endswith("| time_lag=U;30;300 lag=U replay_lag=0 slot_retained=U canary_age=2s")
     assert rest == ["UNKNOWN - live: a / b c"]
 
 

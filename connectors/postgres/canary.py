@@ -1,0 +1,79 @@
+"""The canary's side of the database: beats written, arrivals noted, and where the slot stood meanwhile.
+
+Hazards:
+- The session carries no replication origin: capture leaves out what an origin has labelled, and the canary would never
+  come back.
+- The trail is never published: an arrival that came back as an event would be a loop.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from psycopg2.extensions import connection as Connection
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.canary import CanaryRecord
+
+_LEAST_WAIT_SECONDS = 0.05
+_UNWATCHED_BEATS = 3
+_UNWATCHED_SECONDS = 60.0
+"""After so long without a look nobody can say that the slot stood still in between."""
+
+
+class CanaryDesk:
+    """What is written about one installation's canary, over one connection."""
+
+    def __init__(self, session: Session, prefix: str, slot: str) -> None:
+        """Use this connection; nobody else may.
+
+        Args:
+            session: without a replication origin.
+            prefix: kafka.topic_prefix.
+            slot: name of the replication slot.
+        """
+        self._session = session
+        self._prefix = prefix
+        self._slot = slot
+
+    def beat(self, every_seconds: float) -> float:
+        """Write a beat unless another worker has written one within the period.
+
+        Returns:
+            seconds until the next one is due, more than 0.
+
+        Raises:
+            TransientError: Postgres does not answer.
+        """
+        parameters = {"prefix": self._prefix, "seconds": every_seconds}
+        wait = float(self._session.rows(queries.text("write_canary"), parameters)[0][0])
+        return min(max(wait, _LEAST_WAIT_SECONDS), every_seconds)
+
+    def note_slot(self, every_seconds: float) -> None:
+        """Note where the slot stands, and since when. Raises as `beat`."""
+        gap = max(_UNWATCHED_BEATS * every_seconds, _UNWATCHED_SECONDS)
+        parameters = {"prefix": self._prefix, "slot": self._slot, "gap": gap}
+        self._session.rows(queries.text("note_slot"), parameters)
+
+    def arrived(self, records: Sequence[CanaryRecord], worker_at: datetime) -> None:
+        """Note beats that came back, `worker_at` being when the worker had them in hand. Raises as `beat`."""
+        parameters = {
+            "prefix": self._prefix,
+            "beats": [record.beat.number for record in records],
+            "sent": [record.beat.sent_at for record in records],
+            "captured": [record.captured_at for record in records],
+            "queued": [record.queued_at for record in records],
+            "worker_at": worker_at,
+        }
+        self._session.rows(queries.text("note_arrivals"), parameters)
+        self._session.rows(queries.text("prune_arrivals"), {"prefix": self._prefix})
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        self._session.close()
+
+
+def limit_arrivals(connection: Connection) -> None:
+    """Setup of the session that notes arrivals: a lock somebody holds costs the live lane half a second, not more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '500ms'; SET statement_timeout = '5s'")

@@ -1,0 +1,86 @@
+"""The database's side of what green is judged by: the canary, the slot's movement, looks, differences.
+
+Hazard: a part that cannot be read is unknown and says why; it never looks like one in which all is well.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from connectors.postgres import log_watch, looks, queries, slot, watched
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.lag import SlotLag
+from schemas.settings import Settings
+from schemas.witness import Arrival, Beat, Canary, Difference, Witness
+
+T = TypeVar("T")
+
+_OLDER = "this database was set up by an older version: embedsync init"
+
+
+def read(session: Session, settings: Settings, *, compare: bool = True) -> Witness:
+    """Look once.
+
+    Args:
+        session: connection of any role that may read the schema embedsync.
+        settings: names, prefix, intervals.
+        compare: whether what is configured is compared with what is there, which reads the catalogue.
+    """
+    seen, silent = _asked(lambda: slot.read(session, settings.slot))
+    if seen is None:
+        return unknown(settings, silent or "Postgres does not answer")
+    founded, error = _asked(lambda: bool(session.rows("SELECT to_regclass('embedsync.slot_moves') IS NOT NULL")[0][0]))
+    if not founded:
+        return replace(unknown(settings, error or _OLDER), slot=seen)
+    canary, error = _asked(lambda: _canary(session, settings))
+    still, still_error = _asked(lambda: _standstill(session, settings))
+    pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
+    different, compare_error = _asked(lambda: _differences(session, settings)) if compare else ([], None)
+    return Witness(
+        canary or _of(settings, error=error),
+        replace(seen, standstill_seconds=still[0] if still else None),
+        settings.canary.slot_seconds,
+        tuple(pending or ()),
+        tuple(different or ()),
+        still_error or looks_error or compare_error,
+    )
+
+
+def _differences(session: Session, settings: Settings) -> list[Difference]:
+    return [*watched.differences(session, settings), *log_watch.differences(session, settings)]
+
+
+def unknown(settings: Settings, why: str) -> Witness:
+    """What is known when Postgres was not asked, or did not answer."""
+    return Witness(_of(settings, error=why), SlotLag(settings.slot, error=why), settings.canary.slot_seconds, error=why)
+
+
+def _canary(session: Session, settings: Settings) -> Canary:
+    line = session.rows(queries.text("canary"), {"prefix": settings.kafka.topic_prefix})[0]
+    now, written, written_at, arrived, sent_at, *hops = line
+    return _of(
+        settings,
+        now=now,
+        written=None if written is None else Beat(int(written), written_at),
+        arrived=None if arrived is None else Arrival(Beat(int(arrived), sent_at), *hops),
+    )
+
+
+def _standstill(session: Session, settings: Settings) -> tuple[float | None]:
+    """Alone in a tuple, so that None means that it could not be read."""
+    parameters = {"prefix": settings.kafka.topic_prefix, "slot": settings.slot}
+    lines = session.rows(queries.text("slot_standstill"), parameters)
+    return (float(lines[0][0]) if lines else None,)
+
+
+def _of(settings: Settings, **known: Any) -> Canary:
+    return Canary(settings.canary.seconds, settings.canary.late_seconds, **known)
+
+
+def _asked(question: Callable[[], T]) -> tuple[T | None, str | None]:
+    """The answer, or why there is none."""
+    try:
+        return question(), None
+    except EmbedsyncError as error:
+        return None, str(error)

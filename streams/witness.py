@@ -1,0 +1,90 @@
+"""How far the canary came outside Postgres, asked only where it has not come back.
+
+Hazard: what Kafka does not answer is unknown; it is never taken for "nothing there".
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from connectors.kafka.offsets import KafkaOffsets, Offsets
+from connectors.kafka.probe import Place
+from connectors.ports import Clock
+from connectors.postgres import witness
+from connectors.postgres.session import Session
+from schemas import canary, change
+from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
+from schemas.lag import PartitionLag
+from schemas.record import Record
+from schemas.settings import Settings
+from schemas.witness import Canary, Transit, Witness
+
+PROBE_SECONDS = 3.0
+
+
+def examine(session: Session, settings: Settings, clock: Clock) -> Witness:
+    """The witness, with Kafka's side where the canary has not come back.
+
+    Raises:
+        ConfigurationError: Kafka refuses us, or a setting can never work.
+    """
+    return with_transit(witness.read(session, settings), settings, clock)
+
+
+def with_transit(seen: Witness, settings: Settings, clock: Clock) -> Witness:
+    """What was seen, with Kafka's side where the canary has not come back. Raises as `examine`."""
+    if seen.canary.is_fresh or seen.canary.error is not None:
+        return seen
+    offsets = KafkaOffsets(settings, clock)
+    try:
+        return replace(seen, canary=replace(seen.canary, transit=_asked(settings, offsets, seen.canary)))
+    finally:
+        offsets.close()
+
+
+def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
+    try:
+        group = offsets.read({settings.live_group: [settings.canary_topic]})[settings.live_group]
+        return transit(offsets, group.members, group.partitions[0], seen.now)
+    except EmbedsyncError as error:
+        return Transit(error=str(error))
+
+
+def transit(offsets: Offsets, members: int | None, row: PartitionLag, now: datetime | None) -> Transit:
+    """Ask for the newest record of the canary's topic and the first that no worker has handled.
+
+    Args:
+        offsets: where to ask.
+        members: of the live group; None when unknown.
+        row: the canary's partition as the live group sees it.
+        now: the database's time; None when unknown.
+
+    Raises:
+        TransientError, ConfigurationError: Kafka does not answer.
+    """
+    if row.error is not None or row.partition is None or row.log_end_offset is None or row.waiting is None:
+        return Transit(members, error=row.error or f"{row.topic} has no partition")
+    place: Place = (row.topic, row.partition)
+    empty = row.log_end_offset <= (row.log_start_offset or 0)
+    newest = None if empty else _committed_at(offsets, place, row.log_end_offset - 1)
+    oldest = _committed_at(offsets, place, row.next_offset) if row.waiting and row.next_offset is not None else None
+    waits = 0.0 if not row.waiting else _age(oldest, now)
+    return Transit(members, newest, waits)
+
+
+def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | None:
+    found: Mapping[Place, Record | None] = offsets.records_at({place: offset}, timeout=PROBE_SECONDS)
+    if place not in found:
+        raise TransientError(f"the newest record of {place[0]} could not be read within {PROBE_SECONDS:g} s")
+    record = found[place]
+    if record is None:
+        return None
+    try:
+        event = change.parse(record.key, record.value)
+    except PoisonEvent:
+        event = None
+    return event.committed_at if event is not None and event.table == canary.TABLE else change.appended_at(record)
+
+
+def _age(moment: datetime | None, now: datetime | None) -> float | None:
+    return None if moment is None or now is None else max(0.0, (now - moment).total_seconds())

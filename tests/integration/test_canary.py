@@ -1,0 +1,188 @@
+"""The canary on real parts: it comes back, everything is judged by it, and the hop where it stays is named."""
+
+import os
+import signal
+from datetime import datetime
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from connectors.clock import SystemClock
+from connectors.debezium import Connect
+from connectors.kafka.outbox import client_config
+from connectors.postgres import looks
+from connectors.postgres.canary import CanaryDesk
+from connectors.postgres.session import Session
+from schemas.finding import Level
+from schemas.severity import Severity
+from schemas.table import TableName
+from tests.conftest import MakeWorkplace
+from tests.support.canary import QUICK, check, diagnosis, report, status, until_green, until_red
+from tests.support.init import setup
+from tests.support.waiting import until
+from tests.support.workplace import CREATE_QUESTIONS, QUESTIONS, Workplace
+
+pytestmark = pytest.mark.stack
+
+ANSWERS = {"name": "public.answers", "text": "answer"}
+CREATE_ANSWERS = "CREATE TABLE answers (id int PRIMARY KEY, answer text, embedding vector(64))"
+
+
+@pytest.fixture
+def place(make_workplace: MakeWorkplace) -> Workplace:
+    """Two tables after `init`, with a canary that is soon late; no worker runs."""
+    made = make_workplace(tables=[QUESTIONS, ANSWERS], canary=QUICK)
+    made.execute(CREATE_QUESTIONS.format(dimensions=64))
+    made.execute(CREATE_ANSWERS)
+    setup(made.settings)
+    return made
+
+
+def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace) -> None:
+    """Before a live worker ran nothing is well; with one all is, also while nothing changes for longer than any bound.
+
+    The trail holds the times of the hops in their order, and one of two workers writes in a period.
+    """
+    seen = report(place)
+    assert (seen.severity, seen.verdict) == (
+        Severity.WARNING,
+        "live: no live worker has run yet: embedsync worker --role live",
+    )
+    code, shown = status(place)
+    assert code == 0
+    assert (
+        shown["verdict"] == "0 rows are current or blank, but no live worker has run yet: embedsync worker --role live"
+    )
+    assert diagnosis(place, "canary").level is Level.WARNING
+    place.start_worker("live", log="first")
+    place.start_worker("live", log="second")
+    until_green(place)
+    began = report(place).witness.canary.written
+    watched = datetime.now().astimezone()
+    until(
+        lambda: report(place).verdict == "all caught up"
+        and (datetime.now().astimezone() - watched).total_seconds() > QUICK["late_seconds"] + QUICK["slot_seconds"],
+        timeout=90, what="a quiet time in which all was green", pause=0.5,
+    )  # fmt: skip
+    ended = report(place).witness.canary
+    assert began is not None
+    assert ended.written is not None
+    assert ended.arrived is not None
+    seconds = (ended.written.sent_at - began.sent_at).total_seconds()
+    assert ended.written.number - began.number <= seconds / QUICK["seconds"] + 1
+    hops = place.execute(
+        "SELECT captured_at >= date_trunc('milliseconds', sent_at), queued_at >= captured_at, worker_at >= queued_at,"
+        " arrived_at >= worker_at FROM embedsync.canary_trail"
+    )
+    assert set(hops) == {(True, True, True, True)}
+    assert check(place)[0] == 0
+    code, shown = status(place)
+    assert (code, shown["verdict"], shown["witness"]["canary"]["last_seen"]) == (
+        0,
+        "all 0 rows are current or blank",
+        "arrived",
+    )
+    assert diagnosis(place, "canary").level is Level.OK
+
+
+def test_a_capture_that_waits_for_a_topic_is_named_and_heals(place: Workplace) -> None:
+    """A table's topic is gone, two of its rows change: Connect waits for it for ever, RUNNING, and all tables stand.
+
+    `lag`, its check, `status`, `doctor` say so, and where the canary was last seen; `init` makes the topic again.
+    """
+    worker = place.start_worker("live")
+    until_green(place)
+    admin = AdminClient(client_config(place.settings))
+    topic = TableName("public", "answers").topic(place.settings.kafka.topic_prefix)
+    for deleted in admin.delete_topics([topic]).values():
+        deleted.result()
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, what="the topic to be gone")
+    assert "does not exist" in report(place).verdict
+    assert check(place)[0] == 2
+    until(lambda: _writes(place), timeout=60, what="rows that no capture could pass on")
+    seen = until_red(place, "it was last seen written in Postgres, and is not captured into Kafka")
+    assert (seen.connector.state, seen.connector.tasks) == ("RUNNING", ("RUNNING",))
+    code, said = check(place)
+    assert code == 2
+    assert "last seen written in Postgres" in said
+    code, shown = status(place)
+    assert (code, shown["witness"]["canary"]["last_seen"]) == (1, "written")
+    assert "are current or blank, but" in shown["verdict"] or "lack a current vector" in shown["verdict"]
+    found = diagnosis(place, "canary")
+    assert (found.level, "last seen written in Postgres" in found.sentence) == (Level.PROBLEM, True)
+    setup(place.settings)
+    worker.kill()  # a consumer that has seen a topic go is another test's matter
+    place.start_worker("live")
+    until_green(place)
+    place.wait_current("public.answers")
+
+
+def _writes(place: Workplace) -> bool:
+    """Write another row; True once the canary is late."""
+    place.execute("INSERT INTO answers SELECT coalesce(max(id), 0) + 1, 'more' FROM answers")
+    return not report(place).witness.canary.is_fresh
+
+
+def test_who_does_not_work_is_named(place: Workplace) -> None:
+    """A paused connector, a canary that cannot be read, a live worker that stands: each by its hop, and green again."""
+    connect = Connect(place.settings.connect.url, SystemClock())
+    worker = place.start_worker("live")
+    until_green(place)
+
+    connect.pause(place.settings.connector)
+    seen = until_red(place, "it was last seen written in Postgres, and is not captured into Kafka")
+    assert seen.severity is Severity.WARNING
+    assert "connector" in seen.verdict
+    connect.resume(place.settings.connector)
+    until_green(place)
+
+    place.execute("ALTER TABLE embedsync.canary RENAME TO elsewhere")
+    assert until_red(place, "whether changes arrive is not known").severity is Severity.UNKNOWN
+    place.execute("ALTER TABLE embedsync.elsewhere RENAME TO canary")
+    until_green(place)
+
+    os.killpg(worker.pid, signal.SIGSTOP)
+    seen = until_red(place, "no live worker runs, and the canary has not come back for")
+    assert check(place)[0] == 1
+    assert status(place)[1]["verdict"].startswith("0 rows are current or blank, but no live worker runs")
+    os.killpg(worker.pid, signal.SIGCONT)
+    until_green(place)
+    connect.close()
+
+
+def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -> None:
+    """A table that is yet to be looked at is a warning everywhere, with its reason, until it is done.
+
+    In the canary's topic, what cannot be read is a dead letter, and another installation's beat is left alone.
+    """
+    settings = place.settings
+    prefix, table = settings.kafka.topic_prefix, TableName("public", "answers")
+    stranger = CanaryDesk(Session(settings.postgres.dsn, role="test"), "stranger", "none")
+    stranger.beat(60.0)
+    place.start_worker("live")
+    until_green(place)
+
+    looks.ask(place.session, prefix, [table], "a test asked")
+    said = "the rows of public.answers are yet to be looked at: a test asked"
+    seen = report(place)
+    assert (seen.severity, seen.verdict) == (Severity.WARNING, f"replay: {said}")
+    assert seen.to_json()["witness"]["looks"][0]["reason"] == "a test asked"
+    assert check(place)[0] == 1
+    assert status(place)[1]["verdict"] == f"0 rows are current or blank, but {said}"
+    assert diagnosis(place, "rows to be looked at").sentence == said
+    (look,) = looks.pending(place.session, prefix)
+    looks.done(place.session, prefix, table, look.asked_at)
+
+    producer = Producer(client_config(settings))
+    for value in (b"{broken", b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"beat":"x"}}'):
+        producer.produce(settings.canary_topic, value)
+    assert producer.flush(30) == 0
+
+    def letters() -> int:
+        return place.embedsync("dlq", "list", "-o", "json").stdout.count(settings.canary_topic)
+
+    until(letters, timeout=60, what="the dead letters")
+    until_green(place)
+    assert place.execute("SELECT DISTINCT prefix FROM embedsync.canary_trail") == [(prefix,)]
+    stranger.close()
