@@ -195,17 +195,21 @@ class ReplaySettings(_Section):
 
 
 class KeeperSettings(_Section):
-    """What heals by itself; the replay workers see to it, one at a time."""
+    """What heals by itself; the workers see to it, one at a time."""
 
     reconcile_seconds: float = Field(
-        3600.0, ge=0, description="how often all rows are looked at for those that stayed stale; 0: never"
+        3600.0,
+        ge=0,
+        description="how often all rows are looked at for those that stayed stale, whatever is asked for; 0: never",
     )
     stale_seconds: float = Field(60.0, gt=0, description="a row that is not true for longer is sent through replay")
     restart_connector: bool = Field(True, description="restart a connector or task that failed; false: only report it")
     restart_attempts: int = Field(
         3, ge=1, description="restarts after which a failure that comes back for the same reason is left and reported"
     )
-    poll_seconds: float = Field(5.0, gt=0, description="how often the connector's state is read")
+    poll_seconds: float = Field(
+        5.0, gt=0, description="how often the connector's state and the looks asked for are read"
+    )
 
 
 class CanarySettings(_Section):

@@ -13,7 +13,7 @@ import functools
 import getpass
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -27,6 +27,7 @@ from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
 from streams.lanes import Lane
+from streams.positions import Positions
 from streams.shapes import LOOK_SECONDS
 from streams.watchdog import Pulse
 from streams.yielding import Pause
@@ -49,9 +50,11 @@ _IDLE_CHECK_SECONDS = 10.0
 class Runner:
     """Drives one lane from Faust's streams."""
 
-    def __init__(self, app: faust.App, lane: Lane, pulse: Pulse) -> None:
-        """One executor thread: the lane's parts are used by one thread only."""
+    def __init__(self, app: faust.App, lane: Lane, pulse: Pulse, positions: Positions) -> None:
+        """One executor thread: the lane's parts are used by one thread only. Another one notes offsets meanwhile."""
         self._app = app
+        self._positions = positions
+        self._noting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offsets")
         self._lane = lane
         self._pulse = pulse
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
@@ -130,6 +133,7 @@ class Runner:
     ) -> None:
         """Everything about a batch, so that no part of it can raise out of the loop body."""
         records = [_record(event) for event in events]
+        self._positions.saw(((record.topic, record.partition), record.offset) for record in records)
         if due_in is not None:
             await asyncio.sleep(min(due_in(records), _DEFERRED_PAUSE_SECONDS))
         await self._run(stream, handle, records)
@@ -137,7 +141,9 @@ class Runner:
     async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
             raise ConfigurationError("this lane is not the replay one")
-        steps = self._lane.chunks.steps(_record(event))
+        record = _record(event)
+        self._positions.saw([((record.topic, record.partition), record.offset)])
+        steps = self._lane.chunks.steps(record)
         while (step := await self._run("replay", next, steps, None)) is not None:
             if isinstance(step, Pause):
                 await self._rest(step.seconds)
@@ -175,9 +181,24 @@ class Runner:
 
     async def tick(self) -> None:
         """Show that the event loop moves, until the worker stops."""
+        self._note_before_commits()
         while not self._app.should_stop:
-            self._pulse.tick(self._lane.clock.monotonic(), len(self._app.consumer.assignment()))
+            assignment = {(tp.topic, tp.partition) for tp in self._app.consumer.assignment()}
+            self._positions.keep(assignment)
+            self._pulse.tick(self._lane.clock.monotonic(), len(assignment))
             await asyncio.sleep(1.0)
+
+    def _note_before_commits(self) -> None:
+        """Have each offset noted in Postgres before Faust commits it; all of Faust's commits pass through here."""
+        consumer: Any = self._app.consumer
+        commit = consumer._commit  # noqa: SLF001 - Faust has no hook before a commit; its version is pinned
+
+        async def noting(offsets: Mapping[Any, int]) -> bool:
+            noted = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+            await asyncio.get_running_loop().run_in_executor(self._noting, self._positions.note, noted)
+            return bool(await commit(offsets))
+
+        consumer._commit = noting  # noqa: SLF001 - as above
 
     async def _guarded(self, work: Any) -> None:
         """Await a batch's work; any failure ends the process here, with the offsets where they were."""
@@ -205,7 +226,7 @@ def leave(code: int, reason: str, error: BaseException | None = None) -> None:
     os._exit(code)
 
 
-def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: str) -> faust.App:
+def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: str, positions: Positions) -> faust.App:
     """The Faust application of one role.
 
     Args:
@@ -214,11 +235,12 @@ def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: st
         role: `live` or `replay`.
         pulse: where the signs of life go.
         client_id: how the broker knows this process.
+        positions: where the offsets of handled events go.
     """
     live = role == "live"
     group = settings.live_group if live else settings.replay_group
     app = faust.App(group, broker_client_id=client_id, **_options(settings))
-    runner = Runner(app, lane, pulse)
+    runner = Runner(app, lane, pulse, positions)
     app.task(runner.tick)
     app.timer(interval=LOOK_SECONDS)(runner.look_at_targets)
     if live:
@@ -267,6 +289,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "broker_max_poll_records": 200,
         "stream_buffer_maxsize": 1024,  # pressure starts at 80 %; the rest must hold one poll
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": 10_000,  # default 5 minutes, in which nobody reads a partition that was added
         "topic_allow_declare": False,  # topics are made by `init`, with the right partitions
         "topic_disable_leader": True,
         "table_standby_replicas": 0,

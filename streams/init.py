@@ -24,6 +24,7 @@ from connectors.postgres import (
     coverage,
     grants,
     installation,
+    looks,
     neighbour,
     others,
     queries,
@@ -41,7 +42,7 @@ from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, HiddenRows, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import takeover
+from streams import joined, takeover
 from streams import targets as target_rules
 from streams.takeover import Agree
 from streams.targets import Wanted
@@ -60,6 +61,7 @@ class Plan:
         server: the server.
         new_slot: whether the slot is made by this plan, so that old offsets of the connector mean nothing.
         replaces_slot: whether an unusable slot goes first, which its reader must have let go of.
+        published: the tables that were published before; None for a publication that was not there.
     """
 
     statements: tuple[Statement, ...]
@@ -68,6 +70,7 @@ class Plan:
     server: Server
     new_slot: bool
     replaces_slot: bool
+    published: frozenset[TableName] | None = None
 
     @property
     def names(self) -> list[TableName]:
@@ -124,9 +127,11 @@ def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree 
         grantee = grants.Grantee(session, role)
         triggers = settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
+    published = joined.published(session, settings.postgres.publication)
     captured = _add_capture(parts, settings, session, facts, tables)
     notices = tuple(dict.fromkeys(parts.notices))
-    return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced)
+    before = None if published is None else frozenset(published)
+    return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before)
 
 
 def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
@@ -204,6 +209,9 @@ def _add_capture(
     parts: _Parts, settings: Settings, session: Session, facts: Server, tables: Sequence[Examined]
 ) -> capture.SlotPlan:
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
+    names = [examined.target.table for examined in tables]
+    for table, why in joined.unpublished(joined.published(session, settings.postgres.publication), names).items():
+        parts.add([looks.asking(session, settings.kafka.topic_prefix, [table], why)])
     publication, is_new = capture.publication(session, settings.postgres.publication, tables)
     parts.add(publication)
     parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
@@ -284,18 +292,11 @@ def _run(
     for step in planned.statements:
         statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
         done(step.description)
-    for name in topics.ensure(settings, planned.names, clock):
+    made = topics.ensure(settings, planned.names, clock)
+    for name in made:
         done(f"create the topic {name}")
-    reset = takeover.reset(before, settings, session, connect, new_slot=planned.new_slot)
     notices = [*planned.notices, *filter(None, [before.taken])]
-    if reset.why:
-        notices.append(reset.notice(settings, slot.position(session, settings.slot)))
-        step = capture.look(session, settings, "; ".join(reset.why))
-        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
-        done(step.description)
-    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or bool(reset.why)):
-        done(f"start the connector {settings.connector}")
-    connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
+    notices += _start_connector(settings, session, connect, clock, planned, before, config, made, done, changed)
     # Last: an `init` that is interrupted has not set up what this line says.
     for step in installation.registration(session, settings, _database(settings, session)):
         statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
@@ -303,12 +304,59 @@ def _run(
     notices += topics.differing(settings, planned.names)
     if lost := releases.hazard(connect.version() or ""):
         notices.append(f"{lost}: {releases.FIX}")
-    counted: list[Coverage] = []
+    return _reported(session, settings, planned, changed, notices)
+
+
+def _start_connector(  # noqa: PLR0913, PLR0917 - one step of `_run`, with what it has in hand
+    settings: Settings,
+    session: Session,
+    connect: Connect,
+    clock: Clock,
+    planned: Plan,
+    before: takeover.Before,
+    config: dict[str, str],
+    made: Sequence[str],
+    done: Tell,
+    changed: Sequence[str],
+) -> list[str]:
+    """Have the connector run where this log goes on, and have looked at what it did not see; returns notices."""
+    notices: list[str] = []
+    looked = _to_be_looked_at(settings, session, connect, planned, made)
+    joined.ask(session, settings, looked)
+    reset = takeover.reset(before, settings, session, connect, new_slot=planned.new_slot)
+    if reset.why:
+        notices.append(reset.notice(settings, slot.position(session, settings.slot)))
+        step = capture.ask_all(session, settings, "; ".join(reset.why))
+        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(step.description)
+    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or bool(reset.why)):
+        done(f"start the connector {settings.connector}")
+    connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
+    for line in joined.ask(session, settings, looked):
+        if line not in changed:
+            done(line)
+    return notices
+
+
+def _reported(
+    session: Session, settings: Settings, planned: Plan, changed: Sequence[str], notices: Sequence[str]
+) -> Report:
     try:
         counted = _counted(session, settings, planned.tables)
     except HiddenRows as error:  # from the owner; the worker sees them, as was checked
-        notices.append(f"the rows were not counted ({error.message})")
+        return Report(tuple(changed), (*notices, f"the rows were not counted ({error.message})"), ())
     return Report(tuple(changed), tuple(notices), tuple(counted))
+
+
+def _to_be_looked_at(
+    settings: Settings, session: Session, connect: Connect, planned: Plan, made: Sequence[str]
+) -> joined.Asked:
+    """The tables that join capture by this `init`, and those whose topic it made again."""
+    before = connect.config(settings.connector)
+    looked = joined.uncaptured(before, planned.names) | joined.unpublished(planned.published, planned.names)
+    if before is not None or installation.mine(session, settings) is not None:
+        looked |= joined.without_topic(settings, planned.published, planned.names, made)
+    return looked
 
 
 def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:

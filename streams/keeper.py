@@ -1,36 +1,46 @@
-"""The keeper: what heals without anyone noticing, in a thread of each replay worker, one of them at a time.
+"""The keeper: what heals without anyone noticing, in a thread of each worker, one of them at a time.
 
-Duties, each a module of its own: what is configured against what is there (`differences`), the log that the offset
-belongs to (`log_watch`), a connector that failed (`restarts`), rows that stay stale (`reconcile`).
+Its duties, each a module of its own: what is configured against what is there (`differences`), the log that the offset
+belongs to (`log_watch`), a connector that failed (`restarts`), tables that are stored elsewhere than before (`marks`),
+tables of which changes may have been missed (`looks`), rows that stay stale (`reconcile`). A live worker's keeper does
+all but the last, and only while no replay worker is a member of its group, to which it gives its place up.
 
 Hazards:
-- Everything here is its own: the session (whose lock makes it the keeper), the client of Connect, the producer. The
-  lane's are used by another thread. The model is never touched, so an idle replay worker stays small.
+- Everything here is its own: the session (whose lock makes it the keeper), the clients of Connect and Kafka, the
+  producer. The lane's are used by another thread. The model is never touched, so an idle replay worker stays small.
 - A service that is away is logged and asked again; any other exception is a bug and ends the process, since a thread
   that died in silence would heal nothing, for ever.
-- They take turns: while a whole table is enumerated, the connector is not looked at.
+- The duties take turns: while a whole table is enumerated, the connector is not looked at.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, Protocol
 from uuid import UUID
 
 import structlog
 
 from connectors.debezium import Connect
+from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres import slot
+from connectors.postgres import looks, migration, slot
 from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.looks import LookDesk
 from connectors.postgres.session import Session, limit_locks
+from connectors.postgres.table_marks import MarkDesk
 from schemas import metrics
 from schemas.errors import EmbedsyncError, Stopping
 from schemas.replay import Request
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
 from streams import targets as target_rules
 from streams.differences import Differences, looking
+from streams.heal import Healer
 from streams.log_watch import LogWatch
+from streams.looks import Looks
+from streams.marks import Marks
 from streams.reconcile import Reconcile
 from streams.replay import Replay
 from streams.restarts import Restarts
@@ -71,34 +81,48 @@ class Duty:
             log.warning("the keeper tries again later", duty=self._name, reason=str(error))
 
 
+class Task(Protocol):
+    """What a keeper does in each round."""
+
+    def tick(self) -> None:
+        """Do what is due. May raise EmbedsyncError."""
+        ...
+
+    def forget(self) -> None:
+        """Somebody else is the keeper now."""
+        ...
+
+
 class Keeper:
     """Does its duties in turn, while this process is the keeper of the database."""
 
     def __init__(
         self,
         desk: KeeperDesk,
-        reconcile: Reconcile,
-        restarts: Restarts,
+        tasks: Mapping[str, Task],
         clock: Clock,
         pause: float,
-        log_watch: LogWatch | None = None,
-        differences: Differences | None = None,
+        better: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Join the parts; `pause` is in seconds, between two rounds."""
+        """Join the parts.
+
+        Args:
+            desk: tells who is the keeper.
+            tasks: the duties by name, in their order.
+            clock: tells the time.
+            pause: seconds between two rounds.
+            better: whether a worker is there that is the keeper rather than this one. May raise TransientError.
+        """
         self._desk = desk
-        self._reconcile = reconcile
-        self._restarts = restarts
+        self._tasks = tasks
         self._clock = clock
         self._pause = pause
+        self._better = better
+        self._stands_aside = True
         self._in_office = False
-        self._watches = [watch for watch in (differences, log_watch) if watch is not None]
-        compare = () if differences is None else (Duty("differences", self._if_mine(differences.tick), clock),)
-        watching = () if log_watch is None else (Duty("log", self._if_mine(log_watch.tick), clock),)
         self._duties = (
-            *compare,
-            *watching,
-            Duty("connector", self._if_mine(restarts.tick), clock),
-            Duty("reconcile", self._if_mine(reconcile.tick), clock),
+            Duty("office", self._look_around, clock),
+            *(Duty(name, self._if_mine(task.tick), clock) for name, task in tasks.items()),
         )
 
     def start(self, leave: Leave) -> None:
@@ -124,15 +148,19 @@ class Keeper:
         except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would be a zombie
             leave(f"a bug in the keeper ({bug!r})", bug)
 
+    def _look_around(self) -> None:
+        """Whether this worker may be the keeper; where that is not known, it stays as it was."""
+        self._stands_aside = self._better()
+        if self._stands_aside:
+            self._desk.give_up()
+
     def _if_mine(self, duty: Callable[[], None]) -> Callable[[], None]:
         def round_of() -> None:
-            mine = self._desk.is_mine()
+            mine = not self._stands_aside and self._desk.is_mine()
             if mine != self._in_office:
                 self._in_office = mine
-                self._reconcile.forget()
-                self._restarts.forget()
-                for watch in self._watches:
-                    watch.forget()
+                for task in self._tasks.values():
+                    task.forget()
                 log.info("this worker is the keeper" if mine else "another worker is the keeper")
             if mine:
                 duty()
@@ -140,14 +168,15 @@ class Keeper:
         return round_of
 
 
-def open_keeper(settings: Settings, clock: Clock) -> Keeper:
-    """Join the real parts; nothing is opened yet.
+def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"]) -> Keeper:
+    """Join the real parts of a worker's keeper; nothing is opened yet.
 
     Raises:
         ConfigurationError: connect.url is no URL.
     """
     session = Session(settings.postgres.dsn, role="keeper", setup=limit_locks)
     desk = KeeperDesk(session, settings.kafka.topic_prefix)
+    offsets = KafkaOffsets(settings, clock)
 
     def send(targets: Sequence[Target]) -> UUID | None:
         replay = Replay(settings, session, KafkaOutbox(settings, targets), clock)
@@ -164,9 +193,29 @@ def open_keeper(settings: Settings, clock: Clock) -> Keeper:
     def reader() -> int | None:
         return slot.reader(session, settings.slot)
 
-    reconcile = Reconcile(settings.keeper, desk, targets, send, reader, clock)
+    def replay_works() -> bool:
+        return bool(offsets.client_ids(settings.replay_group))
+
+    def rewritten() -> Collection[TableName]:
+        return [m.table for m in migration.read(session) if m.offline]
+
+    def ask(table: TableName, reason: str) -> None:
+        looks.ask(session, settings.kafka.topic_prefix, [table], reason)
+
+    is_replay = role == "replay"
+    works = (lambda: True) if is_replay else replay_works
+    healer = Healer(send, lambda of: KafkaOutbox(settings, of), works, clock.now)
+    prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
+    asked = LookDesk(session, prefix)
     connect = Connect(settings.connect.url, clock)
-    restarts = Restarts(settings.keeper, connect, settings.connector, clock)
-    watch = LogWatch(settings, session, connect)
-    differences = Differences(looking(settings, session, connect), clock)
-    return Keeper(desk, reconcile, restarts, clock, settings.keeper.poll_seconds, watch, differences)
+    tasks: dict[str, Task] = {
+        "differences": Differences(looking(settings, session, connect), clock),
+        "log": LogWatch(settings, session, connect),
+        "connector": Restarts(settings.keeper, connect, settings.connector, clock),
+        "marks": Marks(MarkDesk(session, prefix, settings.postgres.publication), tables, rewritten, ask),
+        "looks": Looks(desk, asked, targets, healer, clock, settings.keeper.stale_seconds),
+    }
+    if is_replay:
+        tasks["reconcile"] = Reconcile(settings.keeper, desk, targets, send, reader, clock)
+        return Keeper(desk, tasks, clock, settings.keeper.poll_seconds)
+    return Keeper(desk, tasks, clock, settings.keeper.poll_seconds, replay_works)

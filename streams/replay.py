@@ -35,6 +35,8 @@ _RESEND_SECONDS = 2.0
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
 _KEY_PAGE = 10_000
+_MOST_RUNS = 1_000
+"""Runs under way at a time: each holds a column, so there are as many as columns at most."""
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
@@ -267,6 +269,17 @@ class Replay:
             except Taken:
                 return  # another command is at it
         self._send_again(run, everything=False)
+
+    def send_again(self) -> list[UUID]:
+        """Send the chunks that are not handled of all runs under way: the replay topic may have lost them.
+
+        Returns:
+            the runs. One that is counted twice counts once.
+        """
+        runs = [run.run for run in self._ledger.find(unfinished=True, limit=_MOST_RUNS) if run.state == "running"]
+        for run in runs:
+            self._send_again(run, everything=True)
+        return runs
 
     def follow(self, run: UUID, watch: Watch) -> None:
         """Watch a run until it is done or cancelled."""

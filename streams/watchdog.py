@@ -3,7 +3,8 @@
 Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a batch is over its budget; no
 assignment although this worker is no spare; nothing is handled although its partitions hold events, for each stream by
 itself, since a busy one must not speak for a dead one. The last two are asked of the broker, from outside. And a fifth,
-on the way out: asked to stop, and still there (`Farewell`).
+on the way out: asked to stop, and still there (`Farewell`). Partitions that nobody holds, and topics that changed, are
+`topic_watch`'s.
 
 Hazards:
 - It runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends the

@@ -21,6 +21,9 @@ from streams.canary import open_writer
 from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
 from streams.niceness import step_back
+from streams.positions import Positions
+from streams.topic_parts import open_watch
+from streams.topic_watch import TopicWatch
 from streams.watchdog import Farewell, Pulse, Watchdog
 
 log = structlog.get_logger()
@@ -45,7 +48,8 @@ def _work(settings: Settings, role: Role) -> int:
     try:
         lane = _start(settings, role)
         try:
-            return _consume(settings, lane, role)
+            watch, positions = _look_at_topics(settings, lane, role)
+            return _consume(settings, lane, role, watch, positions)
         finally:
             lane.store.close()
     except ConfigurationError as error:
@@ -93,19 +97,29 @@ def _serve_metrics(port: int | None) -> None:
         ) from error
 
 
-def _consume(settings: Settings, lane: Lane, role: Role) -> int:
+def _look_at_topics(settings: Settings, lane: Lane, role: Role) -> tuple[TopicWatch, Positions]:
+    """See what happened to topics and group while this worker was not there; before it consumes."""
+    watch, positions = open_watch(settings, role, topics_of(settings, role), lane.targets, lane.clock)
+    watch.begin()
+    return watch, positions
+
+
+def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: Positions) -> int:
     import faust
 
     from streams import app as application
 
     client_id = f"embedsync-{role}-{socket.gethostname()}-{os.getpid()}"
     pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))
-    app = application.build(settings, lane, role, pulse, client_id)
+    app = application.build(settings, lane, role, pulse, client_id, positions)
     app.finalize()
     outside = Broker(settings, lane, role, client_id)
     Watchdog(pulse, lane.clock, settings.watchdog, outside, application.leave).start()
-    thread = open_keeper(settings, lane.clock) if role == "replay" else open_writer(settings, lane.clock)
-    thread.start(functools.partial(application.leave, EXIT_RESTART))
+    watch.start(application.leave, client_id)
+    restart = functools.partial(application.leave, EXIT_RESTART)
+    open_keeper(settings, lane.clock, role).start(restart)
+    if role == "live":
+        open_writer(settings, lane.clock).start(restart)
     # quiet: no banner; override_logging False: our own logging stays as it is.
     options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
     worker = faust.Worker(app, **options)

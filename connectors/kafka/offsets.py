@@ -45,6 +45,7 @@ from schemas.settings import Settings
 FIRST_ANSWER_SECONDS = 5.0  # until a broker that does not answer is given up
 ANSWER_SECONDS = 3.0  # for each later request, once a broker has answered
 _NO_OFFSET = -1001  # librdkafka's RD_KAFKA_OFFSET_INVALID: nothing committed
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # Kafka's Uuid of zeros, from brokers that know no ids
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # untyped in the client
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # likewise
 _ASKER = {"enable.auto.commit": False, "isolation.level": "read_uncommitted", "allow.auto.create.topics": False}
@@ -137,6 +138,44 @@ class KafkaOffsets:
             raise TransientError(described)
         return {str(member.client_id) for member in described.members}
 
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str | None]:
+        """The ids that Kafka gave these topics: empty from a broker that gives none; None for one that is missing.
+
+        Raises:
+            TransientError: no broker answers.
+            ConfigurationError: the broker refuses us, or does not let us see a topic.
+        """
+        asked = self._open().describe_topics(TopicCollection(list(topics)), request_timeout=FIRST_ANSWER_SECONDS)
+        found: dict[str, str | None] = {}
+        for topic, future in asked.items():
+            try:
+                given = str(future.result().topic_id)
+                found[topic] = "" if given == _NO_ID else given
+            except KafkaException as error:
+                problem = error.args[0]
+                if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    raise rights.refusal(self._settings, [Right("topic", topic, "DESCRIBE")]) from error
+                if problem.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise self._away(problem) from error
+                found[topic] = None
+        return found
+
+    def set_offsets(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Commit offsets for a group that has no member.
+
+        Raises:
+            TransientError: the broker did not take them; while the group has a member it does not.
+        """
+        places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        try:
+            answers = self._asker(group).commit(offsets=places, asynchronous=False)
+            refused = next((one.error for one in answers or () if one.error is not None), None)
+        except KafkaException as error:
+            refused = error.args[0]
+        if refused is not None:
+            self._forget_asker(group)
+            raise TransientError(f"the offsets of group {group} could not be set ({refused.str()})")
+
     def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:
         """As the port says."""
         return probe.first_records(self._settings, places, timeout, self._clock)
@@ -187,9 +226,7 @@ class KafkaOffsets:
     def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, int | None] | str:
         """What the group committed, or why that is not known. The consumer never subscribes, so it is no member."""
         try:
-            if group not in self._askers:
-                self._askers[group] = Consumer(client_config(self._settings, **_ASKER, **{"group.id": group}))
-            found = self._askers[group].committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
+            found = self._asker(group).committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
         except KafkaException as error:
             self._forget_asker(group)
             if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
@@ -198,6 +235,11 @@ class KafkaOffsets:
         return {
             (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset) for p in found if p.error is None
         }
+
+    def _asker(self, group: str) -> Consumer:
+        if group not in self._askers:
+            self._askers[group] = Consumer(client_config(self._settings, **_ASKER, **{"group.id": group}))
+        return self._askers[group]
 
     def _forget_asker(self, group: str) -> None:
         asker = self._askers.pop(group, None)

@@ -101,8 +101,10 @@ def of_connect_cluster(group: str, storage_topics: Iterable[str]) -> tuple[Right
 def _live(prefix: str) -> tuple[Right, ...]:
     return (
         Right("topic", f"{prefix}.", "READ", "change events and deferred rows", prefixed=True),
+        Right("topic", f"{prefix}.replay", "WRITE", "runs of the keeper, where no replay worker is"),
         *_outgoing(prefix),
         Right("group", f"{prefix}-live", "READ", "join the group, commit offsets"),
+        Right("group", f"{prefix}-replay", "DESCRIBE", "whether a replay worker is there, to be the keeper"),
     )
 
 

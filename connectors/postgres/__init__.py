@@ -6,8 +6,9 @@ of a replay), ledger (replay runs), quarantine (from the operator's side), cover
 adoption (vectors of the application), search, ranking (for comparisons), quality (figures of judged queries, feedback),
 query_log (searches and feedback, written), slot, lengths (of vectors: what differs, and the error about it), migration
 (columns on their way to another model), keeper (who it is, which rows are stale), looks (tables that are yet to be
-looked at), installation (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?),
-watched (configured against there), canary (its beats and arrivals), witness (what green is judged by), checkup (what
-`doctor` asks). For `init`: server and neighbour (checks), others (in the same database), statement (planned, then run
-or printed), schema, counting (functions and view), capture, grants.
+looked at), topic_notes (topics, and how far they are handled), table_marks (what rows are stored in), installation
+(what `init` set up, and on which log), log_watch (whose log is the connector's offset of?), watched (configured against
+there), canary (its beats and arrivals), witness (what green is judged by), checkup (what `doctor` asks). For `init`:
+server and neighbour (checks), others (in the same database), statement (planned, then run or printed), schema, counting
+(functions and view), capture, grants.
 """

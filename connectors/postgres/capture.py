@@ -141,7 +141,8 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
         if not founded:
             return SlotPlan((create,), (), True, False)
         gone = f"replication slot {name} was gone"
-        return SlotPlan((create, look(session, settings, gone)), (f"{gone} and is made anew: {GAP}",), True, False)
+        asked = ask_all(session, settings, gone)
+        return SlotPlan((create, asked), (f"{gone} and is made anew: {GAP}",), True, False)
     plugin, database, wal_status, _ = lines[0]
     if database is not None and database != server.database:
         # Another name for the slot alone would lead to the other database's connector and topics.
@@ -159,22 +160,19 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
     if wal_status != "lost" and not new_publication:
         return SlotPlan((), (), False, False)
     reason = "the server has removed the log it needs" if wal_status == "lost" else "its publication was gone"
-    asked = look(session, settings, f"replication slot {name} was lost: {reason}")
+    asked = ask_all(session, settings, f"replication slot {name} was lost: {reason}")
     body = render(session, queries.compose("recreate_slot", slot=literal))
     notice = f"replication slot {name} is made anew, because {reason}: {GAP}"
     replace = Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS)
     return SlotPlan((replace, asked), (notice,), True, True)
 
 
-def look(session: Session, settings: Settings, reason: str) -> Statement:
-    """Have all rows of all tables looked at.
+def ask_all(session: Session, settings: Settings, reason: str) -> Statement:
+    """Have the keeper look at all rows of all tables.
 
     After the slot: a transaction that has written cannot create one, and what comes later is captured.
     """
-    prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
-    remembered = render(session, queries.compose("ask_reconcile", prefix=sql.Literal(prefix)))
-    asked = looks.asking(session, prefix, tables, reason)
-    return Statement("have the keeper look at all rows", f"{remembered};\n{asked}")
+    return looks.asking(session, settings.kafka.topic_prefix, [table.table for table in settings.tables], reason)
 
 
 def _wanted(tables: Sequence[Examined]) -> _Listed:

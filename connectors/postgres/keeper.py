@@ -13,8 +13,10 @@ from connectors.postgres.session import Session
 from schemas.table import Key, TableName
 from schemas.target import Target
 
-LOCK = "SELECT pg_try_advisory_lock(hashtextextended('embedsync keeper ' || %(prefix)s, 0))"
+_NAME = "hashtextextended('embedsync keeper ' || %(prefix)s, 0)"
+LOCK = f"SELECT pg_try_advisory_lock({_NAME})"
 """One keeper per installation, over all hosts: a session's lock, which the server gives back when the session ends."""
+UNLOCK = f"SELECT pg_advisory_unlock({_NAME})"
 
 Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
 """State, hash of the text, stored hash and stored model of a row that is not true."""
@@ -48,6 +50,16 @@ class KeeperDesk:
         if self._held_in != self._session.generation and self._session.rows(LOCK, {"prefix": self._prefix})[0][0]:
             self._held_in = self._session.generation
         return self._held_in == self._session.generation
+
+    def give_up(self) -> None:
+        """Let another process be the keeper.
+
+        Raises:
+            TransientError: Postgres does not answer; the lock is then lost all the same.
+        """
+        if self._held_in == self._session.generation:
+            self._session.rows(UNLOCK, {"prefix": self._prefix})
+            self._held_in = -1
 
     def since_reconcile(self) -> float | None:
         """Seconds since all rows were last looked at by any worker; None: never, or somebody wants it done at once."""

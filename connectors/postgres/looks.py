@@ -6,8 +6,11 @@ Hazard: a look that was asked for again while the keeper was looking stays, so t
 from collections.abc import Iterable
 from datetime import datetime
 
+from psycopg2.extensions import encodings
+
 from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
 from schemas.table import TableName
 from schemas.witness import Look
 
@@ -28,12 +31,13 @@ def ask(session: Session, prefix: str, tables: Iterable[TableName], reason: str)
     session.rows(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
 
 
-def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> str:
-    """The statement of `ask`, written out for a script."""
+def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> Statement:
+    """What `ask` does, as a statement of `init`. Arguments as there."""
     names = sorted({str(table) for table in tables})
-    parameters = {"prefix": prefix, "tables": names, "reason": reason}
     with session.cursor() as cursor:
-        return str(cursor.mogrify(queries.text("ask_look"), parameters).decode("utf-8")).strip()
+        asked = cursor.mogrify(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
+    body = asked.decode(encodings[session.connection().encoding]).strip()
+    return Statement(f"have the keeper look at all rows of {', '.join(names)}: {reason}", body)
 
 
 def pending(session: Session, prefix: str) -> list[Look]:
@@ -55,3 +59,24 @@ def done(session: Session, prefix: str, table: TableName, asked_at: datetime) ->
         TransientError: Postgres does not answer.
     """
     session.rows(queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at})
+
+
+class LookDesk:
+    """What the keeper asks and notes about looks of one installation, over its own connection."""
+
+    def __init__(self, session: Session, prefix: str) -> None:
+        """Use this connection; `prefix` is kafka.topic_prefix."""
+        self._session = session
+        self._prefix = prefix
+
+    def pending(self) -> list[Look]:
+        """What is still to be looked at. Raises as `pending`."""
+        return pending(self._session, self._prefix)
+
+    def done(self, table: TableName, asked_at: datetime) -> None:
+        """A table was looked at, and what was stale is on its way. Raises as `done`."""
+        done(self._session, self._prefix, table, asked_at)
+
+    def is_there(self, table: TableName) -> bool:
+        """Whether the database has a table of that name. Raises TransientError."""
+        return bool(self._session.rows(queries.text("is_relation"), (table.schema, table.name))[0][0])

@@ -77,7 +77,7 @@ def test_drift_is_mended(workplace: Workplace) -> None:
     workplace.execute("DROP VIEW embedsync.coverage")
     workplace.execute("DELETE FROM embedsync.targets")
     changed = setup(workplace.settings).changed
-    assert [line.split(" ", 2)[0] for line in changed] == ["want", "create", "change"]
+    assert [line.split(" ", 2)[0] for line in changed] == ["want", "create", "have", "change"]
     assert catalogue(workplace) == before
 
 

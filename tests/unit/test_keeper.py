@@ -223,9 +223,13 @@ class Duties:
     error: BaseException | None = None
     ticks: int = 0
     forgotten: int = 0
+    given_up: int = 0
 
     def is_mine(self) -> bool:
         return self.mine
+
+    def give_up(self) -> None:
+        self.given_up += 1
 
     def tick(self) -> None:
         self.ticks += 1
@@ -237,7 +241,7 @@ class Duties:
 
 
 def keeper_of(duties: Duties, clock: MemoryClock) -> Keeper:
-    return Keeper(duties, duties, duties, clock, 5.0)  # type: ignore[arg-type] # stands in for all three
+    return Keeper(duties, {"one": duties, "another": duties}, clock, 5.0)  # type: ignore[arg-type] # stands in for all
 
 
 def test_only_the_keeper_does_its_duties() -> None:

@@ -49,7 +49,9 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
         return changed
 
     lane = SimpleNamespace(clock=MemoryClock(), watcher=SimpleNamespace(has_moved=has_moved))
-    runner = app.Runner(cast("Any", SimpleNamespace(should_stop=False)), cast("Any", lane), Pulse(0.0, ["sync"]))
+    runner = app.Runner(
+        cast("Any", SimpleNamespace(should_stop=False)), cast("Any", lane), Pulse(0.0, ["sync"]), cast("Any", None)
+    )
     with pytest.raises(Left):
         asyncio.run(runner._guarded(work()))
     assert left == [code]

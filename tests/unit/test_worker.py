@@ -19,7 +19,7 @@ from streams import logs, worker
         (RuntimeError("a bug"), 70),
     ],
 )
-@pytest.mark.parametrize("stage", ["_start", "_consume"])
+@pytest.mark.parametrize("stage", ["_start", "_look_at_topics", "_consume"])
 def test_only_a_wrong_configuration_is_for_good(
     stage: str, error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,6 +39,7 @@ def test_only_a_wrong_configuration_is_for_good(
 
     monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
     monkeypatch.setattr(worker, "_start", lambda *_: Lane())
+    monkeypatch.setattr(worker, "_look_at_topics", lambda *_: (None, None))
     monkeypatch.setattr(worker, stage, fail)
     assert worker._work(Settings(), "live") == code
-    assert closed == ([True] if stage == "_consume" else [])
+    assert closed == ([] if stage == "_start" else [True])

@@ -12,12 +12,13 @@ SELECT
     (SELECT bool_or(NOT coalesce(has_table_privilege(%(role)s, class.oid, wanted.privilege), false))
      FROM (
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
-                             'queries', 'quality_runs', 'canary', 'canary_trail', 'looks', 'slot_moves']), 'INSERT'
+                             'queries', 'quality_runs', 'canary', 'canary_trail', 'looks', 'slot_moves', 'topics',
+                             'table_marks']), 'INSERT'
          UNION ALL
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
-                             'canary', 'canary_trail', 'looks', 'slot_moves']), 'UPDATE'
+                             'canary', 'canary_trail', 'looks', 'slot_moves', 'topics', 'table_marks']), 'UPDATE'
          UNION ALL
-         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks']),
+         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks', 'topics', 'table_marks']),
                 'DELETE'
      ) AS wanted (name, privilege)
      LEFT JOIN pg_class AS class

@@ -1,0 +1,78 @@
+"""What is remembered of topics: their ids, and how far their events are handled (embedsync.topics).
+
+Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event that was handled once stays so.
+Where it does go back, the database lost what it had confirmed.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.surprises import Noted, Place
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+
+
+class TopicNotes:
+    """Reads and writes the notes of one installation, over one connection."""
+
+    def __init__(self, session: Session, prefix: str) -> None:
+        """Use this connection; `prefix` is kafka.topic_prefix."""
+        self._session = session
+        self._prefix = prefix
+
+    def noted(self, topics: Sequence[str]) -> dict[str, Noted]:
+        """What is remembered of these topics; one that is not known is left out.
+
+        Raises:
+            TransientError: Postgres does not answer.
+            ConfigurationError: the schema is older than this program.
+        """
+        lines = self._session.rows(queries.text("noted_topics"), {"prefix": self._prefix, "topics": list(topics)})
+        ids: dict[str, str] = {}
+        handled: dict[str, dict[int, int]] = {}
+        for topic, partition, topic_id, offset in lines:
+            ids[topic] = topic_id
+            handled.setdefault(topic, {})
+            if offset is not None:
+                handled[topic][partition] = offset
+        return {topic: Noted(topic_id, handled[topic]) for topic, topic_id in ids.items()}
+
+    def remember(self, topic: str, topic_id: str, handled: Mapping[int, int | None]) -> None:
+        """Enter what a topic is now, and how far each partition is handled. Raises as `noted`."""
+        asked = {"prefix": self._prefix, "topic": topic, "topic_id": topic_id}
+        values = {"partitions": list(handled), "handled": list(handled.values())}
+        self._session.rows(queries.text("remember_topic"), asked | values)
+
+    def handled(self, offsets: Mapping[Place, int], ids: Mapping[str, str]) -> None:
+        """Note that all events before these offsets are handled. Raises as `noted`.
+
+        Args:
+            offsets: the next offset to handle, by partition.
+            ids: the ids that the topics had when they were read from.
+        """
+        values = {
+            "prefix": self._prefix,
+            "topics": [topic for topic, _ in offsets],
+            "partitions": [partition for _, partition in offsets],
+            "ids": [ids.get(topic, "") for topic, _ in offsets],
+            "handled": list(offsets.values()),
+        }
+        self._session.rows(queries.text("note_handled"), values)
+
+    def lock(self, role: str) -> Callable[[], None] | None:
+        """Take the lock that lets one worker of a role begin at a time; it ends with the session at the latest.
+
+        Returns:
+            what gives it back; None while another worker holds it.
+
+        Raises:
+            TransientError: Postgres does not answer.
+        """
+        name = (f"embedsync topics {self._prefix} {role}",)
+        return functools.partial(self._unlock, name) if self._session.rows(_LOCK, name)[0][0] else None
+
+    def _unlock(self, name: tuple[str]) -> None:
+        self._session.rows(_UNLOCK, name)
