@@ -153,7 +153,7 @@ def again(work: Callable[[], T]) -> T:
 
 def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
     """Join the real parts; nothing is opened yet."""
-    session = Session(settings.postgres.dsn, role="canary", setup=limit_waits)
+    session = Session(settings.postgres.dsn, role="canary", prefix=settings.kafka.topic_prefix, setup=limit_waits)
     desk = CanaryDesk(session, settings.kafka.topic_prefix, settings.slot)
 
     def look() -> Witness:
@@ -164,6 +164,6 @@ def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
 
 def open_arrivals(settings: Settings, handle: Handle, clock: Clock) -> Arrivals:
     """Join the real parts; nothing is opened yet."""
-    session = Session(settings.postgres.dsn, role="canary arrivals", setup=limit_arrivals)
-    desk = CanaryDesk(session, settings.kafka.topic_prefix, settings.slot)
-    return Arrivals(handle, desk, settings.kafka.topic_prefix, clock)
+    prefix = settings.kafka.topic_prefix
+    session = Session(settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals)
+    return Arrivals(handle, CanaryDesk(session, prefix, settings.slot), prefix, clock)

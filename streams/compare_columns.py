@@ -61,7 +61,10 @@ def run(
     """
     with ExitStack() as running:
         exact, by_index = (
-            running.enter_context(closing(ranking.session(settings.postgres.dsn, way))) for way in (EXACT, INDEX)
+            running.enter_context(
+                closing(ranking.session(settings.postgres.dsn, way, prefix=settings.kafka.topic_prefix))
+            )
+            for way in (EXACT, INDEX)
         )
         made = _under_way(settings, exact, table)
         try:

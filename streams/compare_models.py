@@ -44,7 +44,7 @@ def from_table(settings: Settings, table: str | None) -> Corpus:
         EmbedsyncError: no row of it has a text.
     """
     chosen = choose_table(settings, table)
-    reading = ranking.session(settings.postgres.dsn)
+    reading = ranking.session(settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
     try:
         info = catalog.inspect(reading, chosen.table)
         # Only what is read counts: the vector column may have any length, or none of our bookkeeping yet.

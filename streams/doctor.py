@@ -174,7 +174,7 @@ def _model(facts: ModelFacts | None) -> Iterator[Finding]:
 
 
 def _database(settings: Settings, wanted: postgres.Wanted) -> postgres.Checkup:
-    session = Session(settings.postgres.dsn, role="doctor")
+    session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
     try:
         return postgres.run(session, settings, wanted)
     finally:
@@ -191,7 +191,8 @@ def _connect(settings: Settings, clock: Clock) -> _Connector:
 
 def _watched(settings: Settings, clock: Clock) -> list[Finding]:
     """Is the connector's offset one of this database's log?"""
-    session, connect = Session(settings.postgres.dsn, role="doctor"), Connect(settings.connect.url, clock)
+    session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
+    connect = Connect(settings.connect.url, clock)
     try:
         found = log_watch.of_connector(session, settings, connect)
     finally:

@@ -25,6 +25,7 @@ from connectors.postgres import (
     grants,
     installation,
     looks,
+    meaning,
     neighbour,
     others,
     queries,
@@ -114,8 +115,10 @@ def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree 
         raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to embedsync.toml")
     role = worker(settings, session)
     facts = server.check(session, role)
+    sessions = meaning.own(session, role)
+    session.pin(sessions)
     tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
-    parts = _Parts(server.notices(facts))
+    parts = _Parts([*server.notices(facts), *meaning.changes(session, settings.kafka.topic_prefix, sessions)])
     for examined in tables:
         parts.notices += examined.notices
     dead = others.check(others.read(session, settings), settings)
@@ -233,7 +236,7 @@ def script(plan: Plan, settings: Settings) -> str:
 
 def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.refuse) -> tuple[str, tuple[str, ...]]:
     """The script and the notices; changes nothing and needs neither Kafka nor Connect."""
-    session = Session(settings.postgres.admin, role="init")
+    session = Session(settings.postgres.admin, role="init", prefix=settings.kafka.topic_prefix, recorded=False)
     try:
         made = plan(settings, embedder, session, agree)
         return script(made, settings), made.notices
@@ -256,7 +259,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
         TransientError: a service does not answer, or a lock is not free.
         EmbedsyncError: the connector failed, with its own message.
     """
-    session = Session(settings.postgres.admin, role="init")
+    session = Session(settings.postgres.admin, role="init", prefix=settings.kafka.topic_prefix, recorded=False)
     connect = Connect(settings.connect.url, clock)
     try:
         with alone(session):
@@ -297,8 +300,12 @@ def _run(
         done(f"create the topic {name}")
     notices = [*planned.notices, *filter(None, [before.taken])]
     notices += _start_connector(settings, session, connect, clock, planned, before, config, made, done, changed)
-    # Last: an `init` that is interrupted has not set up what this line says.
-    for step in installation.registration(session, settings, _database(settings, session)):
+    # Last: an `init` that is interrupted has not set up what these lines say.
+    registrations = installation.registration(session, settings, _database(settings, session))
+    for step in registrations:
+        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        done(step.description)
+    for step in meaning.registration(session, settings):
         statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
         done(step.description)
     notices += topics.differing(settings, planned.names)
@@ -395,4 +402,6 @@ def alone(session: Session) -> Iterator[None]:
     """Hold the lock that lets one `init` at a time work in a database."""
     if not session.rows("SELECT pg_try_advisory_lock(hashtextextended('embedsync init', 0))")[0][0]:
         raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")
+    session.hold()
     yield
+    session.release()

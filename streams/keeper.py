@@ -174,7 +174,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     Raises:
         ConfigurationError: connect.url is no URL.
     """
-    session = Session(settings.postgres.dsn, role="keeper", setup=limit_locks)
+    session = Session(settings.postgres.dsn, role="keeper", prefix=settings.kafka.topic_prefix, setup=limit_locks)
     desk = KeeperDesk(session, settings.kafka.topic_prefix)
     offsets = KafkaOffsets(settings, clock)
 

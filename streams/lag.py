@@ -75,7 +75,7 @@ class LagMonitor:
         self._clock = clock or SystemClock()
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
         self._connect = connect or Connect(settings.connect.url, self._clock)
-        self._session = Session(settings.postgres.dsn, role="lag")
+        self._session = Session(settings.postgres.dsn, role="lag", prefix=settings.kafka.topic_prefix)
         self._source = Inquiry(read_witness or (lambda: witness.read(self._session, settings)))
         self._capture = Inquiry(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}

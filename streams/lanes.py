@@ -82,7 +82,7 @@ def open_lane(settings: Settings, role: str) -> Lane:
     clock = SystemClock()
     # The live lane defers the rows of a locked table, so that its other tables go on; a chunk is waited for in place.
     patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
-    store = PostgresStore(settings.postgres, role=role)
+    store = PostgresStore(settings.postgres, role=role, prefix=settings.kafka.topic_prefix)
     outbox = KafkaOutbox(settings, targets)
     shapes = _Shapes(watcher, outbox)
     settler = Settler(store, models, clock, patience, lane=role)

@@ -45,7 +45,9 @@ class TargetWatcher:
         self._clock = clock or SystemClock()
         self._patient = True
         """Until the start is over: then a lane would wait for a table that somebody locks."""
-        self._session = Session(settings.postgres.dsn, role=f"{role} targets", setup=self._limit)
+        self._session = Session(
+            settings.postgres.dsn, role=f"{role} targets", prefix=settings.kafka.topic_prefix, setup=self._limit
+        )
         self._seen: list[tuple[Any, ...]] = []
         self._targets: list[Target] = []
         self._shape: Shape | None = None
@@ -178,8 +180,11 @@ class TargetWatcher:
                         tables=[str(table) for table in tables], reason=reason)  # fmt: skip
 
     def _now(self) -> list[tuple[Any, ...]]:
-        there = schema.exists(self._session, "embedsync.targets")
-        return self._session.rows(queries.text("all_targets")) if there else []
+        if not schema.exists(self._session, "embedsync.targets"):
+            return []
+        # Another search path may give a text another meaning, and a session takes it when it is opened.
+        sessions = self._session.rows(queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix})
+        return [*self._session.rows(queries.text("all_targets")), *sessions]
 
 
 def _with_key(target: Target, shape: Shape) -> Target:

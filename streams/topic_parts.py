@@ -34,10 +34,11 @@ def open_watch(
         clock: tells the time.
     """
     prefix = settings.kafka.topic_prefix
-    session = Session(settings.postgres.dsn, role=f"{role} topics", setup=limit_waits)
+    dsn = settings.postgres.dsn
+    session = Session(dsn, role=f"{role} topics", prefix=prefix, setup=limit_waits)
     notes = TopicNotes(session, prefix)
     # Noted by the event loop's helper, while the watch waits for the broker: a connection of its own.
-    positions = Positions(TopicNotes(Session(settings.postgres.dsn, role=f"{role} offsets", setup=limit_waits), prefix))
+    positions = Positions(TopicNotes(Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits), prefix))
 
     def lock() -> Callable[[], None] | None:
         return notes.lock(role)

@@ -1,14 +1,17 @@
 """Postgres: the rows, the ledger, and what `embedsync init` puts into the database.
 
-In the order a change meets them: session (connections and errors), queries (the .sql files), catalog (what a table is),
-store (read and write), copy (the binary image), table_refusals (rows whose write the table refuses), enumeration (rows
-of a replay), ledger (replay runs), quarantine (from the operator's side), coverage, judged and audit (every vector),
+In the order a change meets them: session (connections and errors), pooler (is one in between), pins (what every session
+sets), idle (connections that ended), queries (the .sql files), catalog (what a table is), store (read and write),
+own_writes (transactions under a replication origin), copy (the binary image), table_refusals (rows whose write the
+table refuses), enumeration (rows of a replay), ledger (replay runs), quarantine (from the operator's side), coverage,
+judged and audit (every vector),
 adoption (vectors of the application), search, ranking (for comparisons), quality (figures of judged queries, feedback),
 query_log (searches and feedback, written), slot, lengths (of vectors: what differs, and the error about it), migration
 (columns on their way to another model), keeper (who it is, which rows are stale), looks (tables that are yet to be
 looked at), topic_notes (topics, and how far they are handled), table_marks (what rows are stored in), installation
 (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?), watched (configured against
 there), canary (its beats and arrivals), witness (what green is judged by), checkup (what `doctor` asks). For `init`:
-server and neighbour (checks), others (in the same database), statement (planned, then run or printed), schema, counting
-(functions and view), capture, grants.
+server and neighbour (checks), others (in the same database), statement (planned, then run or printed), schema, meaning
+(search path and locale of all sessions), counting (functions and view), capture, grants, text_rights (schemas and
+functions of texts).
 """

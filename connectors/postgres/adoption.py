@@ -18,10 +18,11 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import queries, table_refusals
+from connectors.postgres import own_writes, queries, table_refusals
 from connectors.postgres.judged import PAGE, JudgedRows, wanted
+from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays, prepare_writer
+from connectors.postgres.store import key_arrays
 from schemas.chunk import deal
 from schemas.errors import TargetMismatch
 from schemas.sections import PostgresSettings
@@ -55,11 +56,12 @@ class Page:
 class Adoption:
     """The database's side of `embedsync adopt`."""
 
-    def __init__(self, settings: PostgresSettings) -> None:
-        """Remember how to connect."""
+    def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
+        """Remember how to connect; `prefix` as for `Session`."""
         self._settings = settings
-        self._session = Session(settings.dsn, role="adopt")
-        self._writer = Session(settings.dsn, role="adopt", setup=self._prepare)
+        self._session = Session(settings.dsn, role="adopt", prefix=prefix)
+        self._writer = Session(settings.dsn, role="adopt", prefix=prefix, setup=self._prepare)
+        self._own = OwnWrites(self._writer, settings)
         self._judged = JudgedRows(self._session)
 
     def horizon(self) -> Horizon:
@@ -100,7 +102,7 @@ class Adoption:
             TargetMismatch: the model is no longer the wanted one; nothing was written.
         """
         page = Page()
-        with self._writer.transaction() as cursor:
+        with self._own.transaction() as cursor:
             # Locked first, and without waiting: the statement behind it then sees the rows as they stand.
             cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
             free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
@@ -148,7 +150,7 @@ class Adoption:
             )
 
     def _prepare(self, connection: Connection) -> None:
-        prepare_writer(connection, self._settings)
+        own_writes.limit_waits(connection, self._settings)
 
 
 def _keys(rows: sql.Composable) -> sql.Composed:

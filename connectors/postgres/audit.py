@@ -12,10 +12,11 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from connectors.postgres import queries
+from connectors.postgres import own_writes, queries
 from connectors.postgres.judged import PAGE, JudgedRows, wanted
+from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays, prepare_writer
+from connectors.postgres.store import key_arrays
 from schemas.sections import PostgresSettings
 from schemas.table import Key
 from schemas.target import Target
@@ -29,11 +30,12 @@ class Audit:
     never stands in the way of live changes.
     """
 
-    def __init__(self, settings: PostgresSettings) -> None:
-        """Remember how to connect."""
+    def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
+        """Remember how to connect; `prefix` as for `Session`."""
         self._settings = settings
-        self._session = Session(settings.dsn, role="verify")
-        self._writer = Session(settings.dsn, role="verify", setup=self._prepare)
+        self._session = Session(settings.dsn, role="verify", prefix=prefix)
+        self._writer = Session(settings.dsn, role="verify", prefix=prefix, setup=self._prepare)
+        self._own = OwnWrites(self._writer, settings)
         self._judged = JudgedRows(self._session)
 
     def scan(self, target: Target) -> list[Group]:
@@ -95,7 +97,7 @@ class Audit:
         self._writer.close()
 
     def _change(self, target: Target, query: sql.Composable, keys: Sequence[Key], parameters: dict[str, Any]) -> int:
-        with self._writer.transaction() as cursor:
+        with self._own.transaction() as cursor:
             # Locked first, and without waiting: the statement behind it then sees the rows as they stand.
             cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
             free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
@@ -108,4 +110,4 @@ class Audit:
             return int(cursor.rowcount)
 
     def _prepare(self, connection: Connection) -> None:
-        prepare_writer(connection, self._settings)
+        own_writes.limit_waits(connection, self._settings)

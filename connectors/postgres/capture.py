@@ -14,10 +14,10 @@ from psycopg2 import sql
 
 from connectors.postgres import looks, queries
 from connectors.postgres.neighbour import Examined
+from connectors.postgres.own_writes import ORIGINS
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
-from connectors.postgres.store import ORIGINS
 from schemas import canary
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings

@@ -79,6 +79,9 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     role = session.connection().info.user
     facts = server.facts(session, role)
     findings = list(_server(facts, role))
+    if session.is_pooled:
+        said = "leads through a pooler in session mode, which must run DISCARD ALL between its clients"
+        findings.append(warning("connection", said, "name the server itself in postgres.dsn, where that can be"))
     tables: list[Examined] = []
     for table in settings.tables:
         name = f"table {table.name}"

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
-from connectors.postgres import queries
+from connectors.postgres import meaning, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
@@ -123,16 +123,19 @@ def plan(
     body = "\nUNION ALL\n".join(wanted[place] for place in sorted(wanted))
     name = function_of(prefix)
     found = {
-        str(function): (source, pinned) for function, source, pinned in session.rows(queries.text("counting_functions"))
+        str(function): (str(source), frozenset(settings))
+        for function, source, settings in session.rows(queries.text("counting_functions"))
     }
+    clauses, shown = meaning.clauses(session)
     dropped = _dropped(name, targets, found, known, dead)
     counting = sorted((found.keys() | {name}) - set(dropped))
     there = _called(session)
-    if before == wanted and found.get(name) == (body, True) and there == set(counting) and not dead:
+    if before == wanted and found.get(name) == (body, frozenset(shown)) and there == set(counting) and not dead:
         return []
     parts = [_noted(session, prefix, before, wanted), *_forgotten(session, dead)]
     function = sql.Identifier("embedsync", name)
-    parts.append(render(session, queries.compose("create_coverage", function=function, body=sql.Literal(body))))
+    made = queries.compose("create_coverage", function=function, body=sql.Literal(body), settings=clauses)
+    parts.append(render(session, made))
     parts.append(_view(session, counting))
     parts += [
         render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("embedsync", one))) for one in dropped
@@ -144,7 +147,7 @@ def plan(
 def _dropped(
     name: str,
     targets: Sequence[Target],
-    found: Mapping[str, tuple[str, bool]],
+    found: Mapping[str, tuple[str, frozenset[str]]],
     known: Sequence[Counted],
     dead: Sequence[str],
 ) -> list[str]:

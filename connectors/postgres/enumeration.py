@@ -15,8 +15,8 @@ import psycopg2
 from psycopg2 import sql
 
 from connectors.postgres import queries
-from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, PoisonEvent
+from connectors.postgres.session import Session, translate
+from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
 from schemas.replay import Only, Request, Survey
 from schemas.table import Key
 from schemas.target import Target
@@ -106,6 +106,8 @@ def check_where(session: Session, target: Target, request: Request) -> None:
             with session.connection().cursor() as cursor:
                 _in_read_only(cursor, query, parameters)
         except psycopg2.Error as error:
+            if isinstance(translated := translate(error), TransientError):
+                raise translated from error  # says nothing about the condition
             what = " ".join(str(error).split())
             raise EmbedsyncError(
                 f"--where is no condition on {target.table} ({what})", fix="write what would follow WHERE in a SELECT"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from connectors.postgres import queries
+from connectors.postgres import queries, text_rights
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import PARAMETER_GRANTS_FROM, Server
 from connectors.postgres.session import Session
@@ -57,7 +57,12 @@ def plan(
     Returns:
         the statements, and a notice for each right that the granting role cannot grant.
     """
-    statements = _database(grantee, server, tables, schema_changes=schema_changes)
+    needed = text_rights.needed(grantee.session, grantee.role, [examined.target for examined in tables])
+    statements = _database(grantee, server, {*needed.schemas, *_schemas(server, tables)}, schema_changes=schema_changes)
+    if needed.functions:
+        names = sql.SQL(", ").join(map(sql.SQL, needed.functions))
+        query = "GRANT EXECUTE ON FUNCTION {names} TO {role}"
+        statements.append(grantee.grant(f"call {', '.join(needed.functions)} for its texts", query, names=names))
     for examined in tables:
         statements += _table(grantee, examined)
         statements += _other_relations(grantee, examined)
@@ -70,8 +75,11 @@ def plan(
     return statements, notices
 
 
-def _database(grantee: Grantee, server: Server, tables: Sequence[Examined], *, schema_changes: bool) -> list[Statement]:
-    schemas = {examined.target.table.schema for examined in tables} | {server.vector_schema or "public", "embedsync"}
+def _schemas(server: Server, tables: Sequence[Examined]) -> set[str]:
+    return {examined.target.table.schema for examined in tables} | {server.vector_schema or "public", "embedsync"}
+
+
+def _database(grantee: Grantee, server: Server, schemas: set[str], *, schema_changes: bool) -> list[Statement]:
     parameters = {"role": grantee.role, "schemas": sorted(schemas)}
     database, unusable, reading, writing = grantee.session.rows(queries.text("missing_rights"), parameters)[0]
     statements = []

@@ -46,10 +46,14 @@ class KeeperDesk:
         Raises:
             TransientError: Postgres does not answer; the lock is then lost.
         """
-        self._session.rows("SELECT 1")  # opens a new connection after a failure, in which nothing is held
+        self._session.release()  # a connection that ended meanwhile is replaced; nothing is held in the new one
+        self._session.rows("SELECT 1")
         if self._held_in != self._session.generation and self._session.rows(LOCK, {"prefix": self._prefix})[0][0]:
             self._held_in = self._session.generation
-        return self._held_in == self._session.generation
+        if self._held_in == self._session.generation:
+            self._session.hold()  # until the next question: a duty ends with the connection that has the lock
+            return True
+        return False
 
     def give_up(self) -> None:
         """Let another process be the keeper.
@@ -58,6 +62,7 @@ class KeeperDesk:
             TransientError: Postgres does not answer; the lock is then lost all the same.
         """
         if self._held_in == self._session.generation:
+            self._session.release()
             self._session.rows(UNLOCK, {"prefix": self._prefix})
             self._held_in = -1
 

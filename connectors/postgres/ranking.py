@@ -39,12 +39,13 @@ class Searchable:
     bytes: int
 
 
-def session(dsn: str, way: str = EXACT) -> Session:
+def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session:
     """A connection that can write nothing, and searches in one way.
 
     Args:
         dsn: of the database.
         way: `EXACT` or `INDEX`.
+        prefix: as for `Session`.
     """
 
     def setup(opened: Connection) -> None:
@@ -52,7 +53,7 @@ def session(dsn: str, way: str = EXACT) -> Session:
             cursor.execute(f"SET default_transaction_read_only = on; {_PLANS[way]}")
             cursor.execute(queries.text("add_operators"))
 
-    return Session(dsn, role="compare", setup=setup)
+    return Session(dsn, role="compare", prefix=prefix, setup=setup)
 
 
 def texts(reading: Session, target: Target, limit: int | None = None) -> dict[Key, str]:

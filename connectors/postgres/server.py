@@ -28,6 +28,7 @@ class Server:
     vector_schema: str | None
     vector_available: bool
     worker_exists: bool
+    encoding: str = "UTF8"
 
     @property
     def major(self) -> int:
@@ -76,6 +77,12 @@ def problems(server: Server, worker: str, *, setting_up: bool = True) -> list[Co
             setting_up and not server.may_create,
             f"role {server.role} may not create a schema and a publication in database {server.database}",
             f'GRANT CREATE ON DATABASE "{server.database}" TO "{server.role}", or name its owner in postgres.admin_dsn',
+        ),
+        (
+            # SQL_ASCII holds bytes of any encoding; of the others, not one holds all that a message or a query may.
+            server.encoding != "UTF8",
+            f"database {server.database} is in {server.encoding}, and texts are hashed, logged and searched in UTF8",
+            "dump it, and restore it into a database made WITH ENCODING 'UTF8' TEMPLATE template0",
         ),
         (
             server.vector_schema is None,

@@ -1,22 +1,31 @@
 """A connection that is opened when needed, renewed after a failure, and whose errors are ours.
 
 Every connection runs in autocommit; `transaction()` brackets explicitly, so that a single read costs one round trip.
+Before anything is set in a new one, it is made sure that no pooler hands it on to others (pooler.py); then it gets what
+all our sessions have in common (pins.py).
 
-Hazard: a session of the worker carries a replication origin, which survives ROLLBACK and DISCARD ALL. It is never
-handed to anybody else and never goes through a transaction-mode pooler, or real edits would be hidden from capture.
+A connection that ended while it was idle (a time-out, a restart, a firewall) costs its user no error: an end that has
+arrived is seen before the next use, and one that arrives in that moment is made up for by a second try on a new
+connection, where the statement only reads or begins a transaction. A COMMIT is never tried again.
+
+Hazard: what a caller keeps in the session (a lock, a temporary table) is gone with its connection. `generation` tells,
+and `hold` makes the loss an error.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import structlog
 from psycopg2 import errorcodes
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, parse_dsn
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
-from psycopg2.extensions import parse_dsn
 
+from connectors.postgres import pins, pooler
+from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
 from schemas.errors import (
     ConfigurationError,
     EmbedsyncError,
@@ -27,6 +36,8 @@ from schemas.errors import (
     WrongLength,
 )
 from schemas.masking import mask_dsn
+
+log = structlog.get_logger()
 
 _UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
 _NETWORK: dict[str, Any] = {
@@ -75,31 +86,40 @@ _STRUCTURE = {
 }
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
-_SESSION = (
-    "SET TIME ZONE 'UTC'",
-    # What a role or database sets here would give one key two text forms, or make every write fail.
-    "SET datestyle = 'ISO, YMD'",
-    "SET default_transaction_isolation = 'read committed'",
-    "SET default_transaction_read_only = off",
-    "SET row_security = off",  # a policy that would hide rows is then an error
-)
 
 
 class Session:
     """One connection, one thread."""
 
-    def __init__(self, dsn: str, *, role: str, setup: Callable[[Connection], None] | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        role: str,
+        prefix: str | None = None,
+        setup: Callable[[Connection], None] | None = None,
+        recorded: bool = True,
+    ) -> None:
         """Remember how to connect; nothing is opened yet.
 
         Args:
             dsn: libpq connection string.
             role: what the connection is for, shown as `embedsync <role>` in pg_stat_activity.
+            prefix: kafka.topic_prefix of the installation whose search path and locale the session takes; None: of
+                any, where all of the database agree.
             setup: run on every new connection before its first use.
+            recorded: False for `init`, which takes the search path and locale of its role (`pin`) and records them.
         """
         self._dsn = dsn
         self._role = role
+        self._prefix = prefix
         self._setup = setup
+        self._recorded = recorded
+        self._pins: dict[str, str] = {}
         self._connection: Connection | None = None
+        self._pooled = False
+        self._in_transaction = False
+        self._held = False
         self.generation = 0
         """Counts connections: what a caller made in the session (a temporary table) is gone when it changes."""
 
@@ -107,19 +127,17 @@ class Session:
         """The open connection.
 
         Raises:
-            ConfigurationError: the server refuses this user, password or database.
-            TransientError: the server does not answer.
+            ConfigurationError: the server refuses this user, password or database, or a pooler is in between.
+            TransientError: the server does not answer; or the connection was lost within a transaction, or while `hold`
+                was asked for.
         """
+        if self._connection is not None and not self._in_transaction and has_ended(self._connection):
+            self.close()
         if self._connection is None or self._connection.closed:
             self._connection = None
-            opened = connect(self._dsn, role=self._role)
-            try:
-                if self._setup:
-                    self._setup(opened)
-            except psycopg2.Error as error:
-                opened.close()
-                raise translate(error) from error
-            self._connection = opened
+            if self._in_transaction or self._held:
+                raise TransientError("the connection to Postgres was lost, and with it what it held")
+            self._connection = self._opened()
             self.generation += 1
         return self._connection
 
@@ -136,34 +154,112 @@ class Session:
             raise translate(error) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Cursor]:
-        """A cursor within BEGIN and COMMIT; any exception rolls back."""
-        with self.cursor() as cursor:
-            cursor.execute("BEGIN")
-            try:
-                yield cursor
-            except BaseException:
-                self._rollback(cursor)
-                raise
-            cursor.execute("COMMIT")
+    def transaction(self, frame: Frame = PLAIN) -> Iterator[Cursor]:
+        """A cursor within BEGIN and COMMIT; any exception rolls back.
+
+        Args:
+            frame: the statements that begin and end it.
+        """
+        try:
+            self._run(frame.begin, None, again=True)
+        except EmbedsyncError:
+            self._abandon()
+            raise
+        self._in_transaction = True
+        try:
+            with self.cursor() as cursor:
+                try:
+                    yield cursor
+                except BaseException:
+                    self._rollback(cursor, frame)
+                    raise
+                self._commit(cursor, frame)
+        finally:
+            self._in_transaction = False
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the open connection leads through a pooler in session mode."""
+        return self._pooled
+
+    def pin(self, settings: Mapping[str, str]) -> None:
+        """Set these in the session, and in each that replaces it.
+
+        Raises:
+            ConfigurationError: the server does not know a value.
+        """
+        self._pins = dict(settings)
+        try:
+            pins.put(self.connection(), self._pins)
+        except psycopg2.Error as error:
+            self._drop_if_broken()
+            raise translate(error) from error
+
+    def hold(self) -> None:
+        """From now on a lost connection is an error: the caller has a lock in it."""
+        self._held = True
+
+    def release(self) -> None:
+        """A lost connection is replaced again."""
+        self._held = False
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
         if self._connection is not None:
+            if self._pooled and not self._connection.closed:
+                _leave_clean(self._connection)
             self._connection.close()
             self._connection = None
 
     def rows(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
-        """Run one statement and return all its lines."""
+        """Run one statement and return all its lines; one that only reads is tried again when the connection ends."""
+        return self._run(query, parameters, again=only_reads(query))
+
+    def _run(self, query: Any, parameters: Any, *, again: bool) -> list[tuple[Any, ...]]:
+        idle = self._connection is not None and not self._in_transaction
+        try:
+            return self._rows(query, parameters)
+        except TransientError:
+            # A new connection that ends at once is a server that is away, which the caller's patience is for.
+            if not (again and idle and self._connection is None) or self._held:
+                raise
+        return self._rows(query, parameters)
+
+    def _rows(self, query: Any, parameters: Any) -> list[tuple[Any, ...]]:
         with self.cursor() as cursor:
             cursor.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def _rollback(self, cursor: Cursor) -> None:
+    def _opened(self) -> Connection:
+        opened, self._pooled = _connected(self._dsn, self._role)
         try:
-            cursor.execute("ROLLBACK")
+            settings = self._pins or (pins.recorded(opened, self._prefix) if self._recorded else {})
+            pins.put(opened, settings)
+            if self._setup:
+                self._setup(opened)
+        except psycopg2.Error as error:
+            opened.close()
+            raise translate(error) from error
+        return opened
+
+    def _commit(self, cursor: Cursor, frame: Frame) -> None:
+        try:
+            cursor.execute(frame.commit)
+        except psycopg2.Error:
+            self._rollback(cursor, frame)
+            raise
+
+    def _rollback(self, cursor: Cursor, frame: Frame) -> None:
+        try:
+            cursor.execute(frame.rollback)
         except psycopg2.Error:
             self.close()  # the server rolls back what a closed connection left
+
+    def _abandon(self) -> None:
+        """Leave a transaction whose first message failed behind its BEGIN."""
+        if self._connection is not None and self._connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            with self._connection.cursor() as cursor:
+                self._rollback(cursor, PLAIN)
 
     def _drop_if_broken(self) -> None:
         if self._connection is not None and self._connection.closed:
@@ -171,19 +267,45 @@ class Session:
 
 
 def connect(dsn: str, *, role: str) -> Connection:
-    """Open a connection in autocommit, time zone UTC.
+    """Open a connection in autocommit, with what all our sessions have in common.
 
     Raises:
         ConfigurationError, TransientError: as `Session.connection`.
     """
+    return _connected(dsn, role)[0]
+
+
+def _connected(dsn: str, role: str) -> tuple[Connection, bool]:
+    """The connection, and whether a pooler in session mode is in between."""
+    options = {"application_name": f"embedsync {role}", "client_encoding": "UTF8", **_NETWORK}
+    opened: Connection | None = None
     try:
-        opened: Connection = psycopg2.connect(dsn, application_name=f"embedsync {role}", **_NETWORK)
+        opened = psycopg2.connect(dsn, **options)
         opened.autocommit = True
-        with opened.cursor() as cursor:
-            cursor.execute("; ".join(_SESSION))
+        pooled = pooler.is_between(opened, dsn, options)
+        pins.apply(opened)
     except psycopg2.Error as error:
+        _close(opened)
         raise translate(error, dsn=dsn) from error
-    return opened
+    except EmbedsyncError:
+        _close(opened)
+        raise
+    return opened, pooled
+
+
+def _close(opened: Connection | None) -> None:
+    if opened is not None:
+        opened.close()
+
+
+def _leave_clean(connection: Connection) -> None:
+    """Take back what was set, before a pooler gives the connection to somebody else."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+            cursor.execute("DISCARD ALL")
+    except psycopg2.Error as error:
+        log.info("the pooler's connection could not be cleaned", reason=" ".join(str(error).split()))
 
 
 def limit_locks(connection: Connection) -> None:
@@ -212,7 +334,8 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
     code = error.pgcode or ""
     # The details of a broken constraint quote the row.
-    said = error.diag.message_primary if code[:2] == "23" else str(error)
+    # The context of an error within the function that counts is the whole function.
+    said = error.diag.message_primary if code[:2] == "23" or error.diag.internal_query else str(error)
     what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
@@ -226,7 +349,8 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
         return _forbidden(error, what)
-    if code in _STRUCTURE:
+    # A locale that `init` recorded on another server is not one of the values that a text brings.
+    if code in _STRUCTURE or (code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what):
         return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
     if isinstance(error, psycopg2.DataError):
         return PoisonEvent(f"a value does not fit its column ({what})")

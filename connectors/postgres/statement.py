@@ -71,7 +71,7 @@ def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str
     lines = [*(f"-- {line}" for line in heading.splitlines()), ""]
     if not statements:
         return "\n".join([*lines, "-- nothing to do", ""])
-    lines += ["SET client_encoding = 'UTF8';", ""]
+    lines += ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;", ""]
     for number, statement in enumerate(statements, 1):
         comment = " ".join(statement.description.split())
         lines += [f"-- {number}. {comment}", "BEGIN;", f"{_limit(statement, lock_seconds)};"]

@@ -4,23 +4,22 @@ One write is one transaction: lock what is free (never waiting), stage the vecto
 WHERE holds the hash of the text that was embedded and the model that is wanted now, and for a replay chunk the
 ledger's advance.
 
-Hazard: the session carries a replication origin, so that capture leaves these writes out; see `session`.
+The transaction carries a replication origin, so that capture leaves these writes out (own_writes.py).
 """
 
 import functools
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
-import psycopg2
 import structlog
-from psycopg2 import errors, sql
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, lengths, queries, table_refusals
+from connectors.postgres import copy, lengths, own_writes, queries, table_refusals
+from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Document, Reading, Refusal, Update, Written
@@ -33,10 +32,6 @@ from schemas.target import Target
 
 log = structlog.get_logger()
 
-ORIGINS = 8
-"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
-session; max_active_replication_origins is 10 by default)."""
-
 
 class _RowsLocked(Exception):
     """Rows of a chunk are held by another transaction and have to be deferred first."""
@@ -45,10 +40,11 @@ class _RowsLocked(Exception):
 class PostgresStore:
     """`Store` and `Ledger` of connectors.ports over one connection of the worker."""
 
-    def __init__(self, settings: PostgresSettings, *, role: str) -> None:
-        """Remember how to connect. `role` is shown in pg_stat_activity."""
+    def __init__(self, settings: PostgresSettings, *, role: str, prefix: str | None = None) -> None:
+        """Remember how to connect. `role` is shown in pg_stat_activity; `prefix` as for `Session`."""
         self._settings = settings
-        self._session = Session(settings.dsn, role=role, setup=self._prepare)
+        self._session = Session(settings.dsn, role=role, prefix=prefix, setup=self._prepare)
+        self._own = OwnWrites(self._session, settings)
         self._stages: dict[tuple[int, str], str] = {}
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
@@ -94,7 +90,7 @@ class PostgresStore:
             left = [update for update in updates if update.key not in deferred]
             outcome = dict.fromkeys(deferred, Written.LOCKED)
             try:
-                with lengths.explained(self._session, target), self._session.transaction() as cursor:
+                with lengths.explained(self._session, target), self._own.transaction() as cursor:
                     written, also_refused = self._write(cursor, target, left) if left else ({}, [])
                     outcome |= written
                     locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred
@@ -256,41 +252,7 @@ class PostgresStore:
 
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()
-        prepare_writer(connection, self._settings)
-
-
-def prepare_writer(connection: Connection, settings: PostgresSettings) -> None:
-    """Set up a session that writes vectors or their provenance: time limits, triggers, replication origin."""
-    with connection.cursor() as cursor:
-        cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
-        cursor.execute("SET statement_timeout = '60s'")
-        if not settings.fire_triggers:
-            cursor.execute("SET session_replication_role = replica")
-        label_origin(cursor, settings.origin)
-
-
-def label_origin(cursor: Cursor, prefix: str) -> str | None:
-    """Label everything this session writes with a free replication origin.
-
-    Returns:
-        the origin's name; None when the role may use none or all are taken, in which case capture sees the writes
-        and each costs one look-up, nothing more.
-    """
-    for number in itertools.count():
-        name = f"{prefix}_{number}"
-        try:
-            cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (name,))
-        except errors.ObjectInUse:
-            continue
-        except (errors.UndefinedObject, errors.InsufficientPrivilege, errors.ConfigurationLimitExceeded) as error:
-            log.warning("no replication origin: own writes come back as events", reason=_words(error))
-            return None
-        return name
-    return None
-
-
-def _words(error: psycopg2.Error) -> str:
-    return " ".join(str(error).split())
+        own_writes.limit_waits(connection, self._settings)
 
 
 def _place(chunk: Chunk) -> dict[str, object]:

@@ -17,16 +17,19 @@ T = TypeVar("T")
 class Database:
     """Sessions, one per thread, opened when needed and kept."""
 
-    def __init__(self, dsn: str, *, role: str, threads: int, seconds: float) -> None:
+    def __init__(self, dsn: str, *, role: str, prefix: str | None = None, threads: int, seconds: float) -> None:
         """Remember how to connect.
 
         Args:
             dsn: libpq connection string.
             role: as of `Session`.
+            prefix: likewise.
             threads: most connections.
             seconds: longest that a statement may run.
         """
-        self._make: Callable[[], Session] = lambda: Session(dsn, role=role, setup=limit_statements(seconds))
+        self._make: Callable[[], Session] = lambda: Session(
+            dsn, role=role, prefix=prefix, setup=limit_statements(seconds)
+        )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=role)
         self._own = threading.local()
         self._sessions: list[Session] = []

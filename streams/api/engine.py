@@ -69,15 +69,14 @@ class Engine:
         self._settings = settings
         self._clock = clock
         self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
-        self._database = Database(
-            settings.postgres.dsn, role="serve", threads=serve.database_connections, seconds=serve.request_seconds
-        )
+        database = partial(Database, settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
+        self._database = database(role="serve", threads=serve.database_connections, seconds=serve.request_seconds)
         # Apart from the others, so that a locked table does not make the whole server look dead.
-        self._probe = Database(settings.postgres.dsn, role="serve probe", threads=1, seconds=_PROBE_SECONDS)
+        self._probe = database(role="serve probe", threads=1, seconds=_PROBE_SECONDS)
         # Apart as well: a search never waits for a count.
-        self._survey = Database(settings.postgres.dsn, role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
+        self._survey = database(role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
         self._coverage = Coverage(clock, self._look_at, seconds=serve.coverage_seconds)
-        own_thread = partial(Database, settings.postgres.dsn, threads=1, seconds=serve.request_seconds)
+        own_thread = partial(database, threads=1, seconds=serve.request_seconds)
         self._log_database = own_thread(role="serve log")
         self._log = QueryLog(serve, self._log_database) if serve.query_log != "off" else None
         self._judge_database = own_thread(role="serve quality")

@@ -55,8 +55,15 @@ def adopt(
     """
     count = count_or_all(sample, "--sample")
     settings: Settings = ctx.obj()
-    session, clock = Session(settings.postgres.dsn, role="adopt"), SystemClock()
-    work = Adopt(settings, Adoption(settings.postgres), session, clock, tables=table, model=model)
+    session, clock = Session(settings.postgres.dsn, role="adopt", prefix=settings.kafka.topic_prefix), SystemClock()
+    work = Adopt(
+        settings,
+        Adoption(settings.postgres, prefix=settings.kafka.topic_prefix),
+        session,
+        clock,
+        tables=table,
+        model=model,
+    )
     models = embedders.for_targets(settings, session, work.targets)
     draw = secrets.randbits(31) if seed is None else seed
     found = work.look(KafkaOffsets(settings, clock), _tell)

@@ -201,7 +201,7 @@ def _redrive(settings: Settings, session: Session, letters: DeadLetters) -> Redr
 
 
 def _session(settings: Settings) -> Session:
-    return Session(settings.postgres.dsn, role="dlq")
+    return Session(settings.postgres.dsn, role="dlq", prefix=settings.kafka.topic_prefix)
 
 
 def _announce(run: UUID) -> None:

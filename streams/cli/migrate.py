@@ -60,7 +60,7 @@ def plan(
     """
     settings: Settings = ctx.obj()
     embedder = open_model(_model(settings, model, dimensions, revision))
-    session = Session(settings.postgres.dsn, role="migrate")
+    session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     tables = migrate_plan.make(session, target_rules.served(settings, session), embedder)
     locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
     if output is Format.JSON:
@@ -101,7 +101,9 @@ def start(
 def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     """Say how far the migration is, and what comes next."""
     settings: Settings = ctx.obj()
-    report = migrate_status.read(settings, Session(settings.postgres.dsn, role="migrate"))
+    report = migrate_status.read(
+        settings, Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
+    )
     if output is Format.JSON:
         print_json(report.to_json())
         return
@@ -135,7 +137,11 @@ def index(
     require(Step.INDEX, found)
     migrate_status.require_filled(settings, _admin(settings), SystemClock())
     with IndexBar() as bar:
-        builder = Builder(_admin(settings), Session(settings.postgres.admin, role="migrate progress"), SystemClock())
+        builder = Builder(
+            _admin(settings),
+            Session(settings.postgres.admin, role="migrate progress", prefix=settings.kafka.topic_prefix),
+            SystemClock(),
+        )
         built = builder.build(found, bar.show, memory=memory)
     for name in built:
         err.print(f"done: build the index {name}", markup=False)
@@ -247,7 +253,7 @@ def _steps(settings: Settings) -> migration.Migrate:
 
 
 def _admin(settings: Settings) -> Session:
-    return Session(settings.postgres.admin, role="migrate")
+    return Session(settings.postgres.admin, role="migrate", prefix=settings.kafka.topic_prefix)
 
 
 def _done(line: str) -> None:

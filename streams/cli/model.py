@@ -99,7 +99,11 @@ def info(
     del described["record"]  # what the database keeps says --known
     del described["fix"]  # stands in `problem`
     described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
-    models = schema.known_models(Session(settings.postgres.dsn, role="model")) if known else []
+    models = (
+        schema.known_models(Session(settings.postgres.dsn, role="model", prefix=settings.kafka.topic_prefix))
+        if known
+        else []
+    )
     if output is Format.JSON:
         listed = [{**record.to_json(), "wanted_in": wanted_in} for record, wanted_in in models]
         print_json({**described, **({"known": listed} if known else {})})

@@ -54,7 +54,7 @@ def quality(
         return
     settings = ctx.obj()
     measures.require("ir_measures", what="`embedsync quality`")
-    session = Session(settings.postgres.dsn, role="quality")
+    session = Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix)
     exams = [
         judging.prepare(settings, session, name, file, exact=exact)
         for name, file in _files(settings, table, queries).items()
@@ -95,7 +95,9 @@ def export(
     if str(file) != "-" and file.exists() and not force:
         raise EmbedsyncError(f"{file} is there already", fix="choose another name, or --force")
     name = _one_table(settings, table)
-    lines, left_out = judging.judged_from_feedback(Session(settings.postgres.dsn, role="quality"), name)
+    lines, left_out = judging.judged_from_feedback(
+        Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix), name
+    )
     text = "".join(f"{line}\n" for line in lines)
     if left_out:
         err.print(f"{left_out:,} searches are left out: only HMACs of their texts are kept", markup=False)

@@ -76,7 +76,7 @@ def plan(
     """
     settings = ctx.obj()
     request = Request(_only(only), where, _time(since), force, rate=_rate(rate), chunk_size=chunk)
-    session = Session(settings.postgres.dsn, role="replay")
+    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     replay = _replay(settings, session)
     _plan(settings, session, replay.prepare(request, table or [], exact=exact), output)
 
@@ -131,7 +131,7 @@ def run(
     if keys and (where or since):
         raise typer.BadParameter("names the rows already; leave out --where and --since", param_hint="--keys")
     topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
-    session = Session(settings.postgres.dsn, role="replay")
+    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     replay = _replay(settings, session)
     run_id: UUID | None = None
     try:
@@ -211,7 +211,7 @@ def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
         embedsync replay resume 3f2a && embedsync replay status 3f2a
     """
     settings = ctx.obj()
-    session = Session(settings.postgres.dsn, role="replay")
+    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     found = Control(session, settings).resume(run_id, _replay(settings, session))
     err.print(f"run {found.run} goes on: embedsync replay status {found.run}", soft_wrap=True)
 
@@ -338,7 +338,7 @@ def _time(text: str | None) -> datetime | None:
 
 def _control(ctx: typer.Context) -> Control:
     settings = ctx.obj()
-    return Control(Session(settings.postgres.dsn, role="replay"), settings)
+    return Control(Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix), settings)
 
 
 def _replay(settings: Settings, session: Session) -> Replay:

@@ -78,7 +78,7 @@ def answer(
     else:
         if where is not None:
             settings = settings.model_copy(update={"score": settings.score.model_copy(update={"where": where})})
-        searching = Search(settings, Session(settings.postgres.dsn, role="score"))
+        searching = Search(settings, Session(settings.postgres.dsn, role="score", prefix=settings.kafka.topic_prefix))
         score = scoring.against_stored(settings, searching, given, str(question))
     if output is Format.JSON:
         print_json({"question": question, **score.to_json()})

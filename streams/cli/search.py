@@ -45,7 +45,9 @@ def search(
     """
     request = SearchRequest(text, tuple(table or ()), limit, min_similarity, where, exact, ef_search)
     settings = ctx.obj()
-    found = Search(settings, Session(settings.postgres.dsn, role="search")).find(request)
+    found = Search(settings, Session(settings.postgres.dsn, role="search", prefix=settings.kafka.topic_prefix)).find(
+        request
+    )
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:

@@ -31,7 +31,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     Exit code: 0; 1 where the witness says that something critical is wrong, as a canary that does not come back.
     """
     settings = ctx.obj()
-    session = Session(settings.postgres.dsn, role="status")
+    session = Session(settings.postgres.dsn, role="status", prefix=settings.kafka.topic_prefix)
     columns, known = coverage.read(session, settings), quality.last(session)
     witness = examine(session, settings, SystemClock())
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]

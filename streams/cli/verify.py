@@ -60,8 +60,8 @@ def verify(
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
     count = None if deep is None else count_or_all(deep, "--deep")
     settings: Settings = ctx.obj()
-    session = Session(settings.postgres.dsn, role="verify")
-    audit = Audit(settings.postgres)
+    session = Session(settings.postgres.dsn, role="verify", prefix=settings.kafka.topic_prefix)
+    audit = Audit(settings.postgres, prefix=settings.kafka.topic_prefix)
     checks = Verify(settings, audit, session, table or [])
     models = embedders.for_targets(settings, session, checks.targets) if deep is not None else None
     draw = secrets.randbits(31) if seed is None else seed

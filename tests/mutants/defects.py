@@ -124,9 +124,9 @@ _OF_THE_WORKER = (
     ),
     Defect(
         "own writes not labelled with an origin",
-        "connectors/postgres/store.py",
-        "        label_origin(cursor, settings.origin)\n",
-        "",
+        "connectors/postgres/own_writes.py",
+        "in (*range(first, ORIGINS), *range(first))",
+        "in ()",
         (f"{LIVE}::test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event",),
     ),
 )
@@ -320,8 +320,8 @@ _OF_THE_INSTALLATION = (
 _OF_WHAT_IS_THERE = (
     Defect(
         "sessions in which policies hide rows in silence",
-        "connectors/postgres/session.py",
-        '    "SET row_security = off",  # a policy that would hide rows is then an error\n',
+        "connectors/postgres/pins.py",
+        '    "row_security": "off",\n',
         "",
         ("tests/integration/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
     ),
@@ -409,6 +409,47 @@ _OF_WHAT_WAS_MISSED = (
     ),
 )
 
+_OF_THE_SESSIONS = (
+    Defect(
+        "a pooler in transaction mode that is taken for the server",
+        "connectors/postgres/pooler.py",
+        "if _pid(opened) == opened.info.backend_pid:",
+        "if _pid(opened):",
+        ("tests/integration/test_pooler.py::test_transaction_mode_is_noticed_in_every_pool",),
+    ),
+    Defect(
+        "a replication origin left in a session that a pooler hands on",
+        "connectors/postgres/own_writes.py",
+        'f"COMMIT; {_RESET}"',
+        '"COMMIT"',
+        ("tests/integration/test_pooler.py::test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were",),
+    ),
+    Defect(
+        "sessions that take the settings of their role",
+        "connectors/postgres/session.py",
+        "        pins.apply(opened)\n",
+        "",
+        ("tests/integration/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",),
+    ),
+    Defect(
+        "vectors that are not on disk when their offset is committed",
+        "connectors/postgres/pins.py",
+        "WHERE current_setting('synchronous_commit') = 'off'",
+        "WHERE false",
+        ("tests/fault/test_durability.py::test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash",),
+    ),
+    Defect(
+        "a closed connection that costs its next user an error",
+        "connectors/postgres/idle.py",
+        "    if not heard.poll(0):\n",
+        "    if True:\n",
+        (
+            "tests/integration/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
+            "tests/integration/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
+        ),
+    ),
+)
+
 DEFECTS = (
     *_FIVE,
     *_OF_THE_WITNESS,
@@ -420,6 +461,7 @@ DEFECTS = (
     *_OF_THE_INSTALLATION,
     *_OF_WHAT_IS_THERE,
     *_OF_WHAT_WAS_MISSED,
+    *_OF_THE_SESSIONS,
 )
 
 

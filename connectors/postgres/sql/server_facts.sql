@@ -16,6 +16,7 @@ SELECT
      JOIN pg_namespace AS namespace ON namespace.oid = extension.extnamespace
      WHERE extension.extname = 'vector') AS vector_schema,
     EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector') AS vector_available,
-    EXISTS (SELECT FROM pg_roles WHERE rolname = %(worker)s) AS worker_exists
+    EXISTS (SELECT FROM pg_roles WHERE rolname = %(worker)s) AS worker_exists,
+    current_setting('server_encoding') AS encoding
 FROM pg_roles AS self
 WHERE self.rolname = current_user

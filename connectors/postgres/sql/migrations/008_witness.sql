@@ -10,6 +10,7 @@ CREATE TABLE embedsync.installations (
     publication       text NOT NULL,
     connector         text NOT NULL,
     search_path       text NOT NULL,
+    locale            jsonb NOT NULL DEFAULT '{}',
     set_up_at         timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE embedsync.installations IS

@@ -1,0 +1,87 @@
+"""Transactions that write vectors or their provenance: labelled as ours, so that capture can leave them out.
+
+The label is a replication origin, and it stands in the session for the length of the transaction only, as the switch
+of triggers does (`SET LOCAL`). A worker that is killed leaves neither to whoever gets the server's connection next:
+DISCARD ALL, which a pooler in session mode runs between clients, resets everything but an origin.
+
+Hazards:
+- An origin is not undone by ROLLBACK, so each end of the transaction resets it, in the message that ends it.
+- An origin belongs to one transaction at a time; where all are taken, capture sees the write, which costs one look-up.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import structlog
+from psycopg2 import errors
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from connectors.postgres import queries
+from connectors.postgres.idle import Frame
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.sections import PostgresSettings
+
+log = structlog.get_logger()
+
+ORIGINS = 8
+"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
+session; max_active_replication_origins is 10 by default)."""
+
+_UNTRIGGERED = "SET LOCAL session_replication_role = replica"
+_RESET = "SELECT pg_replication_origin_session_reset()"
+_NONE_TO_HAVE = (errors.UndefinedObject, errors.InsufficientPrivilege, errors.ConfigurationLimitExceeded)
+"""`init` made none, or did not let this role use them, or the server has no room for one more."""
+
+
+class OwnWrites:
+    """Transactions of one session, each under one of our origins that is free."""
+
+    def __init__(self, session: Session, settings: PostgresSettings) -> None:
+        """Use this session; `settings` name the origins, and say whether triggers fire."""
+        self._session = session
+        self._settings = settings
+        self._number = 0
+        self._unlabelled_in = -1
+        """The connection in which no origin can be used, by its generation; in the next one it is tried again."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """As `Session.transaction`."""
+        with ExitStack() as stack:
+            yield self._begun(stack)
+
+    def _begun(self, stack: ExitStack) -> Cursor:
+        self._session.connection()
+        if self._unlabelled_in != self._session.generation:
+            first = self._number
+            for number in (*range(first, ORIGINS), *range(first)):
+                try:
+                    cursor = stack.enter_context(self._session.transaction(self._frame(number)))
+                except EmbedsyncError as error:
+                    if isinstance(error.__cause__, errors.ObjectInUse):
+                        continue
+                    if not isinstance(error.__cause__, _NONE_TO_HAVE):
+                        raise
+                    self._unlabelled_in = self._session.generation
+                    break
+                self._number = number
+                return cursor
+            log.warning("no replication origin: own writes come back as events", origins=self._settings.origin)
+        return stack.enter_context(self._session.transaction(self._frame(None)))
+
+    def _frame(self, number: int | None) -> Frame:
+        triggers = [] if self._settings.fire_triggers else [_UNTRIGGERED]
+        if number is None:
+            return Frame(begin="; ".join(["BEGIN", *triggers]))
+        name = f"{self._settings.origin}_{number}".replace("'", "''")
+        label = f"SELECT pg_replication_origin_session_setup('{name}')"
+        return Frame("; ".join(["BEGIN", *triggers, label]), f"COMMIT; {_RESET}", f"ROLLBACK; {_RESET}")
+
+
+def limit_waits(connection: Connection, settings: PostgresSettings) -> None:
+    """Setup of a session that writes: it waits neither long for a lock nor for a statement that does not end."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
+        cursor.execute("SET statement_timeout = '60s'")
