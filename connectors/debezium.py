@@ -1,8 +1,8 @@
 """Kafka Connect over REST, and the configuration of the Debezium connector that captures keys.
 
 Hazards:
-- The include lists are regular expressions, split at commas, with white space cut off: every character of a name that
-  is not a letter, a digit or an underscore is written as its code point.
+- The include lists are regular expressions that ignore case, split at commas, with white space cut off: every character
+  of a name that is not a letter, a digit or an underscore is written as its code point.
 - Connect answers before it has done anything: a connector is RUNNING for a moment, also with a task that fails. So a
   change of the configuration goes through STOPPED, where no task of the old one is left, and callers wait for the
   slot to be read, not for the word RUNNING alone.
@@ -11,12 +11,13 @@ Hazards:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from connectors.debezium_always import ALWAYS, EXACT
 from connectors.ports import Clock
 from schemas import canary
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
@@ -31,23 +32,6 @@ _REBALANCE_PAUSE = 0.5  # seconds
 _REBALANCE_ATTEMPTS = 60
 _REBALANCE_WORDS = "a rebalance is expected"  # a GET meanwhile is answered with 500 instead of 409
 _SENTENCE = 500  # characters of a task's error that are shown
-_JSON: Final = "org.apache.kafka.connect.json.JsonConverter"
-_ALWAYS: Final[Mapping[str, str]] = {
-    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-    "tasks.max": "1",
-    "plugin.name": "pgoutput",
-    "publication.autocreate.mode": "disabled",
-    # Rows that were there before are the replay's work.
-    "snapshot.mode": "no_data",
-    "tombstones.on.delete": "false",
-    # Key values as text that Postgres casts back to the same value.
-    "decimal.handling.mode": "string",
-    "time.precision.mode": "isostring",
-    "key.converter": _JSON,
-    "key.converter.schemas.enable": "false",
-    "value.converter": _JSON,
-    "value.converter.schemas.enable": "false",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +83,7 @@ def connector_config(
     tables = sorted({pattern(table.schema, table.name) for table in captured})
     columns = sorted({pattern(t.schema, t.name, column) for t, names in captured.items() for column in names})
     config = {
-        **_ALWAYS,
+        **ALWAYS,
         "database.hostname": database.host,
         "database.port": str(database.port),
         "database.dbname": database.name,
@@ -125,8 +109,8 @@ def connector_config(
 
 
 def pattern(*names: str) -> str:
-    """A regular expression of Java that matches these names joined by dots, and survives Debezium's list syntax."""
-    return r"\.".join("".join(_escape(character) for character in name) for name in names)
+    """A regular expression of Java that matches exactly these names joined by dots, and survives Debezium's lists."""
+    return EXACT + r"\.".join("".join(_escape(character) for character in name) for name in names)
 
 
 def _escape(character: str) -> str:
@@ -179,7 +163,7 @@ class Connect:
     def version(self) -> str | None:
         """Release of the Postgres connector that is installed; None when there is none."""
         plugins = self._call("GET", "/connector-plugins")
-        return next((str(p["version"]) for p in plugins if p["class"] == _ALWAYS["connector.class"]), None)
+        return next((str(p["version"]) for p in plugins if p["class"] == ALWAYS["connector.class"]), None)
 
     def config(self, name: str) -> dict[str, str] | None:
         """A connector's configuration; None when there is none of that name."""
@@ -291,6 +275,10 @@ class Connect:
                 raise TransientError(f"connector {name} does not stop", fix="see the log of Kafka Connect")
             self._clock.wait(_POLL_SECONDS)
 
+    def reconfigure(self, name: str, config: Mapping[str, str]) -> None:
+        """Give a connector another configuration; one that is stopped stays so. Raises as `register`."""
+        self._call("PUT", f"{_path(name)}/config", {"name": name, **config})
+
     def delete(self, name: str) -> None:
         """Remove a connector; its offsets stay. Does nothing when it does not exist."""
         self._call("DELETE", f"{_path(name)}", absent_is_none=True)
@@ -303,7 +291,7 @@ class Connect:
         if before == wanted:
             return
         try:
-            self._call("PUT", f"{_path(name)}/config", dict(wanted))
+            self.reconfigure(name, wanted)
         except EmbedsyncError:
             self.resume(name)  # what ran before goes on
             raise

@@ -92,6 +92,13 @@ class PostgresSettings(_Section):
     publication: NameOrUnset = Field(
         "", description="publication that the connector reads; made from kafka.topic_prefix when unset"
     )
+    publication_columns: Literal["all", "keys"] = Field(
+        "all",
+        description="what Postgres sends to Kafka Connect of a changed row; Kafka gets the key alone either way. all: "
+        "new keys and key types need no `init`, but Connect must hold the longest row in memory, several times. keys: "
+        "texts stay in Postgres, but it refuses ALTER COLUMN TYPE of a key column, and after a new primary key or "
+        "REPLICA IDENTITY FULL every UPDATE of the application fails until `init`",
+    )
     slot: SlotName | None = Field(None, description="replication slot; made from kafka.topic_prefix when unset")
     origin: str = Field(
         "",

@@ -7,7 +7,6 @@ Hazard: the demo starts from an empty database each time; its folder is its own 
 `embedsync local up`.
 """
 
-import secrets
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from connectors.clock import SystemClock
 from connectors.local.stack import Endpoints, LocalStack
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres import coverage
+from connectors.postgres import coverage, origins
 from connectors.postgres.session import Session, connect
 from examples.interview import load as interview
 from schemas.errors import EmbedsyncError, ModelUnavailable
@@ -215,15 +214,13 @@ text = "answer"
         self._report(Line(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
 
     def _replay(self) -> None:
-        # Under an origin of its own, so that capture leaves it out: as after a schema migration that lost the vectors.
-        origin = f"embedsync_demo_{secrets.token_hex(4)}"
+        # Under a label of the workers, so that capture leaves it out: as after a migration that lost the vectors.
+        origin = origins.labels(self._settings.postgres.origin)[-1]
         with self._session.cursor() as cursor:
-            cursor.execute("SELECT pg_replication_origin_create(%s)", (origin,))
             cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
             for table in ("questions", "answer_bank"):
                 cursor.execute(f"UPDATE public.{table} SET embedding = NULL")  # noqa: S608 - two names of ours
             cursor.execute("SELECT pg_replication_origin_session_reset()")
-            cursor.execute("SELECT pg_replication_origin_drop(%s)", (origin,))
         self._report(Line("all vectors taken away behind capture's back, as a schema migration does"))
         self._command("replay", "run", "--only", "all")
 

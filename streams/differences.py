@@ -9,7 +9,7 @@ import structlog
 
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.ports import Clock
-from connectors.postgres import capture, watched
+from connectors.postgres import capture, origins, watched
 from connectors.postgres.server import ORIGIN_FILTER_FROM
 from connectors.postgres.session import Session
 from schemas import metrics
@@ -48,6 +48,8 @@ def of_connector(
         origin_filter=major >= ORIGIN_FILTER_FROM, heartbeat_query=capture.HEARTBEAT_QUERY,
     )  # fmt: skip
     has = {key: value for key, value in there.items() if key != "name"}
+    if not origins.leaves_out(has):  # which costs a replay's echo, and leaves nothing out
+        wanted = origins.without_filter(wanted)
     differing = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
     differing = [key for key in differing if key not in _SECRET]
     if not differing:

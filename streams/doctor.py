@@ -17,6 +17,7 @@ from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
 from connectors.postgres import checkup as postgres
+from connectors.postgres import origins
 from connectors.postgres.session import Session
 from schemas.canary import judge
 from schemas.duration import show_duration
@@ -29,6 +30,7 @@ from schemas.witness import Witness
 from streams import log_watch
 from streams.differences import of_connector
 from streams.inquiry import Inquiry
+from streams.too_large import Explainer
 from streams.witness import with_transit
 
 ANSWER_SECONDS = 15.0
@@ -82,6 +84,7 @@ class _Connector:
 
     def __init__(self, connect: Connect, settings: Settings) -> None:
         name = settings.connector
+        self._settings = settings
         connect.check()
         self.status = connect.status(name)
         self.config = connect.config(name)
@@ -96,7 +99,8 @@ class _Connector:
         if self.status is None:
             return problem(check, "is not known to Kafka Connect: nothing is captured", INIT)
         if self.status.error is not None:
-            return problem(check, f"failed: {self.status.error}", "mend that, then embedsync init")
+            said = Explainer(self._settings).explain(self.status.error)
+            return problem(check, f"failed: {said}", "mend that, then embedsync init")
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
@@ -211,6 +215,8 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
         yield unknown(check, "the tables in Postgres are not known")
         return
     targets = [examined.target for examined in seen.tables]
+    if difference := origins.left_out(seen.foreign_origins, connector.config):
+        yield problem(check, difference.sentence, difference.fix)
     other = of_connector(settings, seen.parameters, targets, seen.server.major, connector.config)
     if other is None:
         yield ok(check, "is what the settings ask for")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import parse_dsn
 
 from connectors import debezium_releases as releases
-from connectors.debezium import Connect, Database, connector_config, database_of
+from connectors.debezium import Connect
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
@@ -28,22 +28,20 @@ from connectors.postgres import (
     meaning,
     neighbour,
     others,
-    queries,
     schema,
     server,
-    slot,
     statement,
 )
 from connectors.postgres.counting import Place
 from connectors.postgres.neighbour import Examined
-from connectors.postgres.server import ORIGIN_FILTER_FROM, Server
+from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, HiddenRows, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import joined, takeover
+from streams import joined, start_capture, takeover
 from streams import targets as target_rules
 from streams.takeover import Agree
 from streams.targets import Wanted
@@ -97,7 +95,14 @@ class Report:
         ]
 
 
-def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree = takeover.refuse) -> Plan:
+def plan(
+    settings: Settings,
+    embedder: Embedder,
+    session: Session,
+    agree: Agree = takeover.refuse,
+    *,
+    too_large: bool = False,
+) -> Plan:
     """Check everything in the database, and list what it lacks; changes nothing.
 
     Args:
@@ -105,6 +110,7 @@ def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree 
         embedder: its id and dimensions are what the tables will want; its weights are not needed.
         session: connection of the role that will make the changes.
         agree: asked before a table is left out that was kept until now.
+        too_large: whether the connector failed at an event that is too large, and has to pass over it.
 
     Raises:
         ConfigurationError: a table or the server cannot be worked with, or something would be taken from another
@@ -131,7 +137,7 @@ def plan(settings: Settings, embedder: Embedder, session: Session, agree: Agree 
         triggers = settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
     published = joined.published(session, settings.postgres.publication)
-    captured = _add_capture(parts, settings, session, facts, tables)
+    captured = _add_capture(parts, settings, session, facts, tables, too_large=too_large)
     notices = tuple(dict.fromkeys(parts.notices))
     before = None if published is None else frozenset(published)
     return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before)
@@ -209,17 +215,20 @@ def _add_bookkeeping(
 
 
 def _add_capture(
-    parts: _Parts, settings: Settings, session: Session, facts: Server, tables: Sequence[Examined]
+    parts: _Parts, settings: Settings, session: Session, facts: Server, tables: Sequence[Examined], *, too_large: bool
 ) -> capture.SlotPlan:
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
     names = [examined.target.table for examined in tables]
     for table, why in joined.unpublished(joined.published(session, settings.postgres.publication), names).items():
         parts.add([looks.asking(session, settings.kafka.topic_prefix, [table], why)])
-    publication, is_new = capture.publication(session, settings.postgres.publication, tables)
-    parts.add(publication)
+    columns = settings.postgres.publication_columns
+    publication, is_new = capture.publication(session, settings.postgres.publication, tables, columns=columns)
+    parts.add(publication, capture.unlisted(tables) if columns == "keys" else ())
     parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
     founded = others.is_founded(session, settings)
-    planned = capture.slot(session, settings, facts, new_publication=is_new, founded=founded)
+    planned = capture.slot(
+        session, settings, facts, new_publication=is_new, founded=founded, too_large=too_large and not is_new
+    )
     parts.add(planned.statements, planned.notices)
     return planned
 
@@ -278,10 +287,12 @@ def _run(
     session: Session,
     connect: Connect,
 ) -> Report:
-    planned = plan(settings, embedder, session, agree)
+    too_large = start_capture.stands_before_a_large_event(settings, connect)
+    planned = plan(settings, embedder, session, agree, too_large=too_large)
     topics.check(settings, planned.names)
     connect.check()
-    config = _connector_config(settings, session, planned)
+    targets = [examined.target for examined in planned.tables]
+    config = start_capture.configuration(settings, session, targets, planned.server.major)
     before = takeover.look(settings, session, connect, config)
     takeover.consent(before, settings, session, clock, agree)
     changed: list[str] = []
@@ -299,9 +310,10 @@ def _run(
     for name in made:
         done(f"create the topic {name}")
     notices = [*planned.notices, *filter(None, [before.taken])]
-    notices += _start_connector(settings, session, connect, clock, planned, before, config, made, done, changed)
+    start = start_capture.Start(settings, session, connect, clock, planned.names, planned.published)
+    notices += start.run(config, before, made, new_slot=planned.new_slot, done=done, changed=changed)
     # Last: an `init` that is interrupted has not set up what these lines say.
-    registrations = installation.registration(session, settings, _database(settings, session))
+    registrations = installation.registration(session, settings, start_capture.database(settings, session))
     for step in registrations:
         statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
         done(step.description)
@@ -314,37 +326,6 @@ def _run(
     return _reported(session, settings, planned, changed, notices)
 
 
-def _start_connector(  # noqa: PLR0913, PLR0917 - one step of `_run`, with what it has in hand
-    settings: Settings,
-    session: Session,
-    connect: Connect,
-    clock: Clock,
-    planned: Plan,
-    before: takeover.Before,
-    config: dict[str, str],
-    made: Sequence[str],
-    done: Tell,
-    changed: Sequence[str],
-) -> list[str]:
-    """Have the connector run where this log goes on, and have looked at what it did not see; returns notices."""
-    notices: list[str] = []
-    looked = _to_be_looked_at(settings, session, connect, planned, made)
-    joined.ask(session, settings, looked)
-    reset = takeover.reset(before, settings, session, connect, new_slot=planned.new_slot)
-    if reset.why:
-        notices.append(reset.notice(settings, slot.position(session, settings.slot)))
-        step = capture.ask_all(session, settings, "; ".join(reset.why))
-        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
-        done(step.description)
-    if connect.register(settings.connector, config, forget_offsets=planned.new_slot or bool(reset.why)):
-        done(f"start the connector {settings.connector}")
-    connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
-    for line in joined.ask(session, settings, looked):
-        if line not in changed:
-            done(line)
-    return notices
-
-
 def _reported(
     session: Session, settings: Settings, planned: Plan, changed: Sequence[str], notices: Sequence[str]
 ) -> Report:
@@ -353,37 +334,6 @@ def _reported(
     except HiddenRows as error:  # from the owner; the worker sees them, as was checked
         return Report(tuple(changed), (*notices, f"the rows were not counted ({error.message})"), ())
     return Report(tuple(changed), tuple(notices), tuple(counted))
-
-
-def _to_be_looked_at(
-    settings: Settings, session: Session, connect: Connect, planned: Plan, made: Sequence[str]
-) -> joined.Asked:
-    """The tables that join capture by this `init`, and those whose topic it made again."""
-    before = connect.config(settings.connector)
-    looked = joined.uncaptured(before, planned.names) | joined.unpublished(planned.published, planned.names)
-    if before is not None or installation.mine(session, settings) is not None:
-        looked |= joined.without_topic(settings, planned.published, planned.names, made)
-    return looked
-
-
-def _connector_config(settings: Settings, session: Session, planned: Plan) -> dict[str, str]:
-    return connector_config(
-        settings,
-        _database(settings, session),
-        [examined.target for examined in planned.tables],
-        origin_filter=planned.server.major >= ORIGIN_FILTER_FROM,
-        heartbeat_query=capture.HEARTBEAT_QUERY,
-    )
-
-
-def _database(settings: Settings, session: Session) -> Database:
-    info = session.connection().info
-    return database_of(settings, info.dsn_parameters, info.password)
-
-
-def _is_read(session: Session, slot: str) -> bool:
-    lines = session.rows(queries.text("slot_facts"), {"slot": slot})
-    return bool(lines and lines[0][3])
 
 
 def _counted(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[Coverage]:

@@ -44,6 +44,7 @@ from streams.marks import Marks
 from streams.reconcile import Reconcile
 from streams.replay import Replay
 from streams.restarts import Restarts
+from streams.too_large import Explainer
 
 log = structlog.get_logger()
 
@@ -208,10 +209,11 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
     asked = LookDesk(session, prefix)
     connect = Connect(settings.connect.url, clock)
+    explain = Explainer(settings).explain
     tasks: dict[str, Task] = {
         "differences": Differences(looking(settings, session, connect), clock),
         "log": LogWatch(settings, session, connect),
-        "connector": Restarts(settings.keeper, connect, settings.connector, clock),
+        "connector": Restarts(settings.keeper, connect, settings.connector, clock, explain),
         "marks": Marks(MarkDesk(session, prefix, settings.postgres.publication), tables, rewritten, ask),
         "looks": Looks(desk, asked, targets, healer, clock, settings.keeper.stale_seconds),
     }

@@ -38,6 +38,7 @@ from schemas.settings import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
 from schemas.witness import Transit, Witness
 from streams.inquiry import Inquiry
+from streams.too_large import Explainer
 from streams.witness import transit
 
 PROBE_SECONDS = 3.0
@@ -76,6 +77,7 @@ class LagMonitor:
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
         self._connect = connect or Connect(settings.connect.url, self._clock)
         self._session = Session(settings.postgres.dsn, role="lag", prefix=settings.kafka.topic_prefix)
+        self._explainer = Explainer(settings)
         self._source = Inquiry(read_witness or (lambda: witness.read(self._session, settings)))
         self._capture = Inquiry(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
@@ -180,7 +182,8 @@ class LagMonitor:
             return ConnectorState(name, error=str(error))
         if status is None:
             return ConnectorState(name, state="missing")
-        return ConnectorState(name, status.state, status.tasks, status.error)
+        failure = None if status.error is None else self._explainer.explain(status.error)
+        return ConnectorState(name, status.state, status.tasks, failure)
 
 
 def collect(settings: Settings, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> LagReport:

@@ -11,6 +11,7 @@ Hazard: a connector that somebody paused or stopped is left alone; one that is m
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,8 +75,16 @@ def is_away(reason: str) -> bool:
 class Restarts:
     """Watches one connector; driven from outside by `tick`."""
 
-    def __init__(self, settings: KeeperSettings, connect: Connector, name: str, clock: Clock) -> None:
-        """Join the parts; `name` is the connector's."""
+    def __init__(
+        self,
+        settings: KeeperSettings,
+        connect: Connector,
+        name: str,
+        clock: Clock,
+        explain: Callable[[str], str] = lambda reason: reason,
+    ) -> None:
+        """Join the parts; `name` is the connector's, `explain` says more about a reason."""
+        self._explain = explain
         self._settings = settings
         self._connect = connect
         self._name = name
@@ -123,13 +132,13 @@ class Restarts:
         metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
         if failure.left is not None:
             log.critical("the connector failed and is left: mend that, then run `embedsync init`",
-                         connector=self._name, reason=reason, restarts=attempts)  # fmt: skip
+                         connector=self._name, reason=self._explain(reason), restarts=attempts)  # fmt: skip
             return
         self._connect.restart(self._name)
         failure.restarts[kind] += 1
         failure.restarted = now
         metrics.CONNECTOR_RESTARTS.labels(self._name).inc()
-        log.warning("the connector failed and is restarted", connector=self._name, reason=reason,
+        log.warning("the connector failed and is restarted", connector=self._name, reason=self._explain(reason),
                     attempt=attempts + 1)  # fmt: skip
 
     def _runs(self, now: float) -> None:

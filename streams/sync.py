@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from connectors.ports import Clock, Outbox, Store
+from connectors.postgres import origins
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
@@ -82,7 +83,7 @@ class Sync:
         outdated: Callable[[], bool] = lambda: False,
         shapes: Shapes | None = None,
     ) -> None:
-        """Join the parts. Events labelled with an origin that starts with `origin` are the worker's own echo.
+        """Join the parts. Events with one of the labels that are made from `origin` are the workers' own echo.
 
         Without `flood`, bad events are limited as the default settings say. `outdated` is asked before a column is
         called unknown: whether the database wants other columns than these targets. `shapes` tells what the tables
@@ -98,7 +99,7 @@ class Sync:
         self._clock = clock
         self._patience = patience
         self._settings = settings
-        self._origin = f"{origin}_"
+        self._labels = frozenset(origins.labels(origin))
         self._closed_until: dict[Target, float] = {}
         """When a table that was found locked is tried again; until then its rows are deferred without a look."""
         self._flood = flood or Flood(DeadLetterSettings())
@@ -203,7 +204,7 @@ class Sync:
 
     def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
-        if event is None or not event.touches_row or (event.origin or "").startswith(self._origin):
+        if event is None or not event.touches_row or event.origin in self._labels:
             # An event may name any table: only ours become labels, which have to stay few.
             table = str(event.table) if event and event.table in self._targets else ""
             metrics.EVENTS.labels("live", table, "ignored").inc()

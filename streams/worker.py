@@ -16,7 +16,7 @@ from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError
 from schemas.settings import Settings
-from streams import logs
+from streams import logs, origin_watch
 from streams.canary import open_writer
 from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
@@ -117,6 +117,7 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
     Watchdog(pulse, lane.clock, settings.watchdog, outside, application.leave).start()
     watch.start(application.leave, client_id)
     restart = functools.partial(application.leave, EXIT_RESTART)
+    origin_watch.start(settings, lane.clock, restart)
     open_keeper(settings, lane.clock, role).start(restart)
     if role == "live":
         open_writer(settings, lane.clock).start(restart)

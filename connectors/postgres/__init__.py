@@ -12,6 +12,7 @@ looked at), topic_notes (topics, and how far they are handled), table_marks (wha
 (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?), watched (configured against
 there), canary (its beats and arrivals), witness (what green is judged by), checkup (what `doctor` asks). For `init`:
 server and neighbour (checks), others (in the same database), statement (planned, then run or printed), schema, meaning
-(search path and locale of all sessions), counting (functions and view), capture, grants, text_rights (schemas and
-functions of texts).
+(search path and locale of all sessions), counting (functions and view), capture, origins (which are ours), grants,
+text_rights (schemas and functions of texts), replica_identity (where UPDATEs are refused), large_rows (for an event
+that was too large).
 """

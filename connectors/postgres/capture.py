@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from connectors.postgres import looks, queries
+from connectors.postgres import origins as origin_rules
 from connectors.postgres.neighbour import Examined
-from connectors.postgres.own_writes import ORIGINS
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
@@ -57,8 +57,8 @@ class SlotPlan:
 def origins(session: Session, prefix: str, server: Server) -> tuple[list[Statement], list[str]]:
     """The replication origins that label the workers' writes, or a notice where the role may not create them."""
     names, may_create = session.rows(queries.text("origins"))[0]
-    missing = [name for name in (f"{prefix}_{i}" for i in range(ORIGINS)) if name not in names]
-    if not missing:
+    missing = [name for name in origin_rules.made(prefix) if name not in names]
+    if not missing or (not may_create and missing == [f"{prefix}_{origin_rules.MARK}"]):
         return [], []
     if not may_create:
         notice = (
@@ -68,16 +68,24 @@ def origins(session: Session, prefix: str, server: Server) -> tuple[list[Stateme
         return [], [notice]
     one = sql.SQL("SELECT pg_replication_origin_create({})")
     create = sql.SQL(";\n").join(one.format(sql.Literal(name)) for name in missing)
-    return [Statement(f"create the replication origins {missing[0]} to {missing[-1]}", render(session, create))], []
+    return [Statement(f"create the replication origins {', '.join(missing)}", render(session, create))], []
 
 
-def publication(session: Session, name: str, tables: Sequence[Examined]) -> tuple[list[Statement], bool]:
+def publication(
+    session: Session, name: str, tables: Sequence[Examined], *, columns: str = "all"
+) -> tuple[list[Statement], bool]:
     """The publication of the configured tables, and whether it is a new one.
+
+    Args:
+        session: connection of the role that will make it.
+        name: of the publication.
+        tables: what it shall publish.
+        columns: `postgres.publication_columns`.
 
     Raises:
         ConfigurationError: there is one of that name which is not embedsync's.
     """
-    wanted = _wanted(tables)
+    wanted = _wanted(tables, keys=columns == "keys")
     listed = sql.SQL(", ").join(_entry(table, columns, tables) for table, columns in wanted.items())
     identifier, options = sql.Identifier(name), sql.SQL(_OPTIONS)
     shown = f"publication {name} for {', '.join(str(table) for table in wanted)}"
@@ -112,7 +120,15 @@ def heartbeat(session: Session, *, founded: bool) -> list[Statement]:
     return [Statement("write the first heartbeat", HEARTBEAT_QUERY)]
 
 
-def slot(session: Session, settings: Settings, server: Server, *, new_publication: bool, founded: bool) -> SlotPlan:
+def slot(
+    session: Session,
+    settings: Settings,
+    server: Server,
+    *,
+    new_publication: bool,
+    founded: bool,
+    too_large: bool = False,
+) -> SlotPlan:
     """The replication slot.
 
     Args:
@@ -121,6 +137,7 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
         server: what `server.check` returned.
         new_publication: whether the publication is made by the same plan.
         founded: whether the installation was set up before, so that a slot that is not there was there once.
+        too_large: whether the connector failed at an event that is too large, and has to pass over it.
 
     Raises:
         ConfigurationError: its name is taken by a slot that cannot be used, or no slot is free.
@@ -157,9 +174,11 @@ def slot(session: Session, settings: Settings, server: Server, *, new_publicatio
             f"replication slot {name} exists for {plugin or 'physical replication'}",
             fix="give embedsync a kafka.topic_prefix of its own, or postgres.slot another name",
         )
-    if wal_status != "lost" and not new_publication:
+    if wal_status != "lost" and not new_publication and not too_large:
         return SlotPlan((), (), False, False)
-    reason = "the server has removed the log it needs" if wal_status == "lost" else "its publication was gone"
+    reason = "an event was too large for Kafka Connect" if too_large else "its publication was gone"
+    if wal_status == "lost":
+        reason = "the server has removed the log it needs"
     asked = ask_all(session, settings, f"replication slot {name} was lost: {reason}")
     body = render(session, queries.compose("recreate_slot", slot=literal))
     notice = f"replication slot {name} is made anew, because {reason}: {GAP}"
@@ -175,11 +194,21 @@ def ask_all(session: Session, settings: Settings, reason: str) -> Statement:
     return looks.asking(session, settings.kafka.topic_prefix, [table.table for table in settings.tables], reason)
 
 
-def _wanted(tables: Sequence[Examined]) -> _Listed:
+def unlisted(tables: Sequence[Examined]) -> list[str]:
+    """What to say of tables that cannot be published by their keys alone, where `publication_columns` is "keys"."""
+    return [
+        f"table {examined.target.table} is published with all its columns, because its replica identity is not its "
+        "primary key or PostgreSQL is older than 15; the connector still passes on the key alone"
+        for examined in tables
+        if not examined.keys_only
+    ]
+
+
+def _wanted(tables: Sequence[Examined], *, keys: bool) -> _Listed:
     wanted: _Listed = {}
     for examined in tables:
         key = frozenset(column.name for column in examined.target.key)
-        wanted[examined.target.table] = key if examined.keys_only else None
+        wanted[examined.target.table] = key if keys and examined.keys_only else None
     return {**wanted, **OURS}
 
 

@@ -13,7 +13,9 @@ from connectors.postgres import (
     grants,
     lengths,
     neighbour,
+    origins,
     queries,
+    replica_identity,
     schema,
     server,
     slot,
@@ -68,6 +70,7 @@ class Checkup:
     slot_position: int | None
     parameters: dict[str, str]
     witness: Witness
+    foreign_origins: tuple[str, ...] = ()
 
 
 def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
@@ -90,12 +93,14 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
     findings += guarded("publication", lambda: _publication(session, settings, tables))
+    findings += guarded("replica identity", lambda: _identities(session, settings))
     findings += guarded("replication origins", lambda: _origins(session, settings, facts))
     seen = witness.read(session, settings)
     findings += guarded("slot", lambda: _slot(settings, facts, seen))
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
-    return Checkup(tuple(findings), facts, tuple(tables), slot.position(session, settings.slot), parameters, seen)
+    others, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
+    return Checkup(tuple(findings), facts, tuple(tables), at, parameters, seen, others)
 
 
 def _server(facts: Server, role: str) -> Iterator[Finding]:
@@ -222,8 +227,16 @@ def _publication(session: Session, settings: Settings, tables: Sequence[Examined
             raise ConfigurationError(f"there is no publication {name}", fix=INIT)
         yield unknown(f"publication {name}", "a table has a problem")
         return
-    statements, _ = capture.publication(session, name, tables)
+    columns = settings.postgres.publication_columns
+    statements, _ = capture.publication(session, name, tables, columns=columns)
+    for notice in capture.unlisted(tables) if columns == "keys" else ():
+        yield warning(f"publication {name}", notice)
     yield from _to_do(f"publication {name}", statements, "publishes the configured tables")
+
+
+def _identities(session: Session, settings: Settings) -> Iterator[Finding]:
+    for difference in replica_identity.differences(session, settings):
+        yield problem("replica identity", difference.sentence, difference.fix)
 
 
 def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ Hazards, each of which is an UPDATE that fails in the application once its table
 For a partitioned table the partitions decide, since the writes happen there.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -100,7 +101,7 @@ def examine(
     text_columns, other_relations = _text_columns(session, target, info)
     _check_others_visible(session, text_columns.keys() - {info.oid}, worker)
     keys_only = _keys_only(info, facts, server)
-    notices = _notices(table.name, info, keys_only=keys_only, others=other_relations)
+    notices = _notices(table.name, info, others=other_relations)
     return Examined(target, info, text_columns, keys_only, tuple(notices))
 
 
@@ -207,6 +208,13 @@ def _check_others_visible(session: Session, oids: Iterable[int], worker: str) ->
 
 def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
     name = f"{target.table}.{target.column}"
+    twins = [column for column, times in Counter(map(str.lower, info.columns)).items() if times > 1]
+    if twins:
+        raise ConfigurationError(
+            f"table {target.table} has columns that differ from {twins[0]!r} by case alone, and Debezium would stop "
+            "capture of all tables",
+            fix=f"ALTER TABLE {target.table} RENAME one of them",
+        )
     if target.column in facts.not_null:
         raise ConfigurationError(
             f"column {name} is NOT NULL, but a row without text has no vector",
@@ -254,17 +262,12 @@ def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
     return info.replica_identity == "d" or (info.replica_identity == "i" and set(info.identity_columns) <= key)
 
 
-def _notices(name: str, info: TableInfo, *, keys_only: bool, others: tuple[str, ...]) -> list[str]:
+def _notices(name: str, info: TableInfo, *, others: tuple[str, ...]) -> list[str]:
     notices = []
     if info.update_triggers:
         notices.append(
             f"writing a vector fires the UPDATE triggers of {name} ({', '.join(info.update_triggers)}); "
             "with postgres.fire_triggers = false it does not"
-        )
-    if not keys_only:
-        notices.append(
-            f"table {name} is published with all its columns, because its replica identity is not its primary key or "
-            "PostgreSQL is older than 15; the connector still passes on the key alone"
         )
     notices += [f"the text of {name} reads {other} too, whose changes are not captured" for other in others]
     return notices

@@ -17,17 +17,13 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import queries
+from connectors.postgres import origins, queries
 from connectors.postgres.idle import Frame
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.sections import PostgresSettings
 
 log = structlog.get_logger()
-
-ORIGINS = 8
-"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
-session; max_active_replication_origins is 10 by default)."""
 
 _UNTRIGGERED = "SET LOCAL session_replication_role = replica"
 _RESET = "SELECT pg_replication_origin_session_reset()"
@@ -56,7 +52,7 @@ class OwnWrites:
         self._session.connection()
         if self._unlabelled_in != self._session.generation:
             first = self._number
-            for number in (*range(first, ORIGINS), *range(first)):
+            for number in (*range(first, origins.COUNT), *range(first)):
                 try:
                     cursor = stack.enter_context(self._session.transaction(self._frame(number)))
                 except EmbedsyncError as error:
@@ -75,7 +71,7 @@ class OwnWrites:
         triggers = [] if self._settings.fire_triggers else [_UNTRIGGERED]
         if number is None:
             return Frame(begin="; ".join(["BEGIN", *triggers]))
-        name = f"{self._settings.origin}_{number}".replace("'", "''")
+        name = origins.labels(self._settings.origin)[number].replace("'", "''")
         label = f"SELECT pg_replication_origin_session_setup('{name}')"
         return Frame("; ".join(["BEGIN", *triggers, label]), f"COMMIT; {_RESET}", f"ROLLBACK; {_RESET}")
 

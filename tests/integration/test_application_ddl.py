@@ -1,11 +1,18 @@
 """The application changes its tables while a worker runs: what does not concern the vectors stops nothing."""
 
+import json
+import secrets
 import threading
+from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Consumer
 
+from connectors.kafka.outbox import client_config
+from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.settings import Settings
 from tests.conftest import MakeWorkplace
-from tests.support.init import setup
+from tests.support.init import planned, setup
 from tests.support.locks import transaction
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
@@ -100,3 +107,119 @@ def test_init_never_makes_the_application_wait_behind_it(make_workplace: MakeWor
     thread.join(60)
     assert len(done) == 1
     assert place.value("SELECT count(*) FROM questions") == 3
+
+
+POSTS = (
+    "(id int PRIMARY KEY, region text DEFAULT 'kr', code text UNIQUE NOT NULL, title text, n bigint, "
+    "embedding vector(64))"
+)
+INSERT = "INSERT INTO posts (code, n) VALUES (gen_random_uuid()::text, %s)"
+WITH_ID = "INSERT INTO posts (id, code, title, n) VALUES (%s, gen_random_uuid()::text, 'secret', 0)"
+STEPS: tuple[tuple[str, str, set[str]], ...] = (
+    ("SELECT", WITH_ID, {"id"}),
+    ("ALTER TABLE posts ALTER id TYPE bigint", WITH_ID, {"id"}),
+    ("ALTER TABLE posts DROP CONSTRAINT posts_pkey, ADD PRIMARY KEY (region, id)", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts REPLICA IDENTITY FULL", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts REPLICA IDENTITY USING INDEX posts_code_key", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts REPLICA IDENTITY DEFAULT", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts RENAME id TO nr", WITH_ID.replace("id,", "nr,", 1), {"region", "nr"}),
+    ("ALTER TABLE posts RENAME nr TO id", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts ALTER title TYPE varchar(500)", WITH_ID, {"region", "id"}),
+    ("ALTER TABLE posts ADD uid uuid DEFAULT gen_random_uuid(), DROP CONSTRAINT posts_pkey, ADD PRIMARY KEY (uid)",
+     WITH_ID, {"uid"}),
+    ("ALTER TABLE posts DROP id", INSERT, {"uid"}),
+    ("ALTER TABLE posts DROP title", INSERT, {"uid"}),
+    ("ALTER TABLE posts DROP embedding", INSERT, {"uid"}),
+    ("TRUNCATE posts", INSERT, {"uid"}),
+)  # fmt: skip
+"""DDL of the application, an INSERT that fits afterwards, and the columns of the key that the events then have."""
+
+
+class Tail:
+    """What comes to a topic of one partition, in turn."""
+
+    def __init__(self, settings: Settings, *topics: str) -> None:
+        """Begin at the beginning."""
+        self._consumer = Consumer(
+            client_config(settings, **{"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"})
+        )
+        self._consumer.subscribe(list(topics))
+
+    def two(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Operation and key of the next two events, in which there is no text."""
+        found: list[tuple[str, dict[str, object]]] = []
+
+        def arrived() -> bool:
+            for message in self._consumer.consume(2 - len(found), timeout=0.2):
+                assert b"secret" not in (message.value() or b"")
+                found.append((json.loads(message.value() or b"")["op"], json.loads(message.key() or b"")))
+            return len(found) == 2
+
+        until(arrived, timeout=30, what="two events")
+        return iter(found)
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+
+def test_no_ddl_or_update_of_the_application_fails(make_workplace: MakeWorkplace) -> None:
+    """Whatever the application does to its key, columns and partitions succeeds, without `init`, and is captured.
+
+    What a publication forbids whatever it lists is refused by Postgres, and named by `doctor`.
+    """
+    named = [{"name": "public.posts", "text": "code"}, {"name": "public.parted", "text": "body"}]
+    place = make_workplace(tables=named, kafka={"partitions": 1}, postgres={"publication_columns": "keys"})
+    place.execute(f"CREATE TABLE posts {POSTS}")
+    place.execute(f"CREATE TABLE parted {PARTED}; CREATE TABLE parted_kr PARTITION OF parted FOR VALUES IN ('kr')")
+    setup(place.settings)
+    with pytest.raises(EmbedsyncError, match="cannot alter type of a column used by a publication"):
+        place.execute("ALTER TABLE posts ALTER id TYPE bigint")
+    place.with_settings(postgres={"publication_columns": "all"})
+    assert any(line.startswith("change the publication embedsync") for line in setup(place.settings).changed)
+    assert planned(place.settings).statements == ()
+    prefix = place.settings.kafka.topic_prefix
+    posts, parted = (Tail(place.settings, f"{prefix}.public.{name}") for name in ("posts", "parted"))
+    for number, (statement, insert, key) in enumerate(STEPS, 3_000_000_000):
+        place.execute(statement)
+        place.execute(insert, (number if number > 3_000_000_000 else 1,))
+        place.execute("UPDATE posts SET n = 1 WHERE code = (SELECT max(code) FROM posts)")
+        assert [(op, set(columns)) for op, columns in posts.two()] == [("c", key), ("u", key)], statement
+    partitions(place, parted)
+    refused(place, posts)
+    place.execute("DROP TABLE posts")
+    place.execute("INSERT INTO parted VALUES (9, 'kr', 'secret'); UPDATE parted SET body = 'secret' WHERE id = 9")
+    assert [op for op, _ in parted.two()] == ["c", "u"]
+    posts.close()
+    parted.close()
+
+
+def partitions(place: Workplace, tail: Tail) -> None:
+    """Partitions come and go, whatever identity they have."""
+    place.execute("CREATE TABLE parted_us (LIKE parted INCLUDING ALL); ALTER TABLE parted_us REPLICA IDENTITY FULL")
+    place.execute("ALTER TABLE parted ATTACH PARTITION parted_us FOR VALUES IN ('us')")
+    place.execute("INSERT INTO parted VALUES (1, 'us', 'secret'); UPDATE parted SET body = 'secret' WHERE id = 1")
+    assert [op for op, _ in tail.two()] == ["c", "u"]
+    place.execute("ALTER TABLE parted DETACH PARTITION parted_us CONCURRENTLY")
+    place.execute(
+        "INSERT INTO parted_us VALUES (2, 'us', 'secret'); UPDATE parted_us SET body = 'x'; DROP TABLE parted_us"
+    )
+    place.execute("INSERT INTO parted VALUES (3, 'kr', 'secret'); UPDATE parted SET body = 'secret' WHERE id = 3")
+    assert [(op, key) for op, key in tail.two()] == [(op, {"region": "kr", "id": 3}) for op in ("c", "u")]
+
+
+def refused(place: Workplace, tail: Tail) -> None:
+    """What Postgres itself refuses of a published table: named, with the way out, which works."""
+    with pytest.raises(ConfigurationError, match="to unlogged because it is part of a publication"):
+        place.execute("ALTER TABLE posts SET UNLOGGED")
+    place.execute("ALTER TABLE parted_kr REPLICA IDENTITY NOTHING; ALTER TABLE posts DROP CONSTRAINT posts_pkey")
+    for update in ("UPDATE posts SET n = 2", "UPDATE parted SET body = 'x'"):
+        with pytest.raises(ConfigurationError, match="does not have a replica identity and publishes updates"):
+            place.execute(update)
+    found = " ".join(place.embedsync("doctor", "-o", "json", check=False).stdout.split())
+    for table in ("public.posts", "public.parted_kr"):
+        assert f"Postgres refuses every UPDATE of {table}: it is published, and has no replica identity" in found
+    place.execute("ALTER TABLE parted_kr REPLICA IDENTITY DEFAULT; ALTER TABLE posts REPLICA IDENTITY FULL")
+    place.execute(INSERT, (5,))
+    place.execute("UPDATE posts SET n = 6 WHERE n = 5")
+    assert [op for op, _ in tail.two()] == ["c", "u"]

@@ -66,6 +66,12 @@ REFUSED: list[tuple[str, str, str, str]] = [
         "ordinary",
         "id",
     ),
+    (
+        f'CREATE TABLE t (id int PRIMARY KEY, a text, "A" text, {VECTOR})',
+        "differ from 'a' by case alone",
+        "RENAME",
+        "id",
+    ),
     ("CREATE TABLE t (id int PRIMARY KEY)", "t has no column 'embedding'", "ADD COLUMN", "id"),
     ("CREATE TABLE t (id int PRIMARY KEY, embedding text)", "is of type text, not vector", "name the vector", "id"),
     ("CREATE TABLE t (id int PRIMARY KEY, embedding vector(3))", "vector(3)", "model.dimensions", "id"),

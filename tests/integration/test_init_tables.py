@@ -11,12 +11,13 @@ from tests.support.init import events, planned, setup
 pytestmark = pytest.mark.stack
 
 VECTOR = "embedding vector(64)"
+KEYS = {"publication_columns": "keys"}
 
 
 @pytest.mark.parametrize("identity", ["FULL", "USING INDEX by_code"])
 def test_the_application_can_write_whatever_the_replica_identity(make_workplace: MakeWorkplace, identity: str) -> None:
-    """A table whose replica identity is not its key is published whole: its UPDATE and DELETE go on working."""
-    place = make_workplace(tables=[{"name": "public.t", "text": "body"}])
+    """A table whose replica identity is not its key is published whole, also with "keys": its writes go on working."""
+    place = make_workplace(tables=[{"name": "public.t", "text": "body"}], postgres=KEYS)
     place.execute(f"CREATE TABLE t (id int PRIMARY KEY, code text NOT NULL, body text, {VECTOR})")
     place.execute("CREATE UNIQUE INDEX by_code ON t (code)")
     place.execute(f"ALTER TABLE t REPLICA IDENTITY {identity}")
@@ -37,7 +38,7 @@ def test_the_application_can_write_whatever_the_replica_identity(make_workplace:
 
 def test_partitions_are_captured_through_their_root(make_workplace: MakeWorkplace) -> None:
     """A partitioned table has one topic, and its events name the root; a partition with FULL costs the column list."""
-    place = make_workplace(tables=[{"name": "public.t", "text": "body"}])
+    place = make_workplace(tables=[{"name": "public.t", "text": "body"}], postgres=KEYS)
     place.execute(
         f"CREATE TABLE t (id int, day date, body text, {VECTOR}, PRIMARY KEY (id, day)) PARTITION BY RANGE (id)"
     )

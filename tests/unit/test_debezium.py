@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from connectors import debezium_releases
 from connectors.debezium import Connect, Database, connector_config, database_of, pattern, reason
+from connectors.kafka import topics
 from connectors.memory import MemoryClock
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
@@ -37,7 +38,8 @@ def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
     """Any name survives the list syntax (commas, white space at the ends) and means itself as a regular expression."""
     written = pattern(*names)
     assert not re.search(r"[\s,]", written)
-    python = re.sub(r"\\x\{([0-9a-f]+)\}", lambda m: re.escape(chr(int(m[1], 16))), written)
+    assert written.startswith("(?-i)")  # Debezium's own flags ignore case
+    python = re.sub(r"\\x\{([0-9a-f]+)\}", lambda m: re.escape(chr(int(m[1], 16))), written.removeprefix("(?-i)"))
     assert re.fullmatch(python, ".".join(names))
     assert not re.fullmatch(python, ".".join(names) + "x")
 
@@ -45,9 +47,9 @@ def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
 def test_only_key_columns_are_captured() -> None:
     """The lists name the tables and their key columns, each once, the whole canary, and no text column."""
     config = connector_config(Settings(), DATABASE, [TARGET, TARGET], origin_filter=True, heartbeat_query="Q")
-    canary = ",".join(rf"embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
-    assert config["table.include.list"] == r"embedsync\.canary,public\.questions"
-    assert config["column.include.list"] == rf"{canary},public\.questions\.id,public\.questions\.Ключ"
+    canary = ",".join(rf"(?-i)embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
+    assert config["table.include.list"] == r"(?-i)embedsync\.canary,(?-i)public\.questions"
+    assert config["column.include.list"] == rf"{canary},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"
     assert config["database.password"] == "secret"
     assert config["database.sslmode"] == "require"
     assert config["heartbeat.action.query"] == "Q"
@@ -227,3 +229,36 @@ def test_releases_that_lose_events_are_known(version: str, loses: bool) -> None:
     said = debezium_releases.hazard(version)
     assert (said is not None) is loses
     assert said is None or version in said
+
+
+EMITTED = {
+    # What Debezium's Postgres connector can write, by its list of options (3.7): where it goes, or what keeps it off.
+    "changes of tables": ("table.include.list", r"(?-i)public\.questions"),
+    "columns that are no key": ("column.include.list", r"(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"),
+    "heartbeats": ("heartbeat.topics.prefix", "__debezium-heartbeat"),
+    "logical messages": ("message.prefix.exclude.list", "(?s).*"),
+    "truncations": ("skipped.operations", "t"),
+    "tombstones": ("tombstones.on.delete", "false"),
+    "transactions": ("provide.transaction.metadata", "false"),
+    "lineage": ("openlineage.integration.enabled", "false"),
+    "snapshots": ("snapshot.mode", "no_data"),
+    "publications of its own": ("publication.autocreate.mode", "disabled"),
+    "records that cannot be converted": ("errors.tolerance", "none"),
+}
+UNNAMED = (
+    "notification.enabled.channels", "notification.sink.topic.name", "notification.http.url", "signal.enabled.channels",
+    "signal.data.collection", "topic.creation.groups", "post.processors", "converters", "transforms",
+    "replica.identity.autoset.values", "message.prefix.include.list", "database.initial.statements",
+)  # fmt: skip
+"""Off as long as nothing of it is named."""
+
+
+def test_all_that_the_connector_may_emit_has_a_place_or_is_off() -> None:
+    """A record without a topic would stop capture of all tables without an error."""
+    config = connector_config(Settings(), DATABASE, [TARGET], origin_filter=True, heartbeat_query="Q")
+    assert {name: config.get(option) for name, (option, _) in EMITTED.items()} == {
+        name: value for name, (_, value) in EMITTED.items()
+    }
+    assert not config.keys() & set(UNNAMED)
+    made = topics.wanted(Settings(), [TARGET.table])
+    assert {TARGET.table.topic("embedsync"), "__debezium-heartbeat.embedsync"} <= set(made)

@@ -1,0 +1,117 @@
+"""Replication origins: which are ours, and which others may write to the tables.
+
+Postgres can leave writes with any origin out of a stream (`origin=none`), but not those of one origin. So it is asked
+to only while no one else uses one; otherwise the live lane leaves out what carries a label of ours.
+
+Hazards:
+- An origin belongs to the whole server, and does not say in which database it is used. One that is not known counts as
+  foreign, which costs a replay's echo and no change.
+- Another installation's origins are known by the one that `init` makes beside them (`MARK`), not by numbers at the end
+  of their names, which the nodes of a replication tool may have too.
+- A session that uses a label of ours is taken for ours: the names are exact, `embedsync_0` to `embedsync_7`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.settings import Settings
+from schemas.witness import Difference
+
+COUNT: Final = 8
+"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
+session; max_active_replication_origins is 10 by default)."""
+
+FILTER: Final = ("slot.stream.params", "origin=none")
+"""What the connector's configuration says where all labelled writes are left out."""
+
+MARK: Final = "embedsync"
+"""End of the name of an origin that is never used, and says that those beside it are an installation's."""
+
+
+def labels(origin: str) -> list[str]:
+    """The origins that workers write under, for `postgres.origin`."""
+    return [f"{origin}_{number}" for number in range(COUNT)]
+
+
+def made(origin: str) -> list[str]:
+    """All that `init` makes: the labels, and the mark by which other installations know them."""
+    return [*labels(origin), f"{origin}_{MARK}"]
+
+
+def foreign(session: Session, settings: Settings) -> list[str]:
+    """Who else may write to the tables under an origin, each as "subscription x" or "replication origin y".
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    found = [(str(kind), str(name)) for kind, name in session.rows(queries.text("foreign_origins"))]
+    strange = set(not_ours((name for kind, name in found if kind != "subscription"), settings.postgres.origin))
+    return [f"{kind} {name}" for kind, name in found if kind == "subscription" or name in strange]
+
+
+def census(session: Session) -> tuple[frozenset[str], int]:
+    """All origins of the server, and how many were ever made. Raises TransientError."""
+    names, made_ever = session.rows(queries.text("origin_census"))[0]
+    return frozenset(names), int(made_ever)
+
+
+class Arrivals:
+    """Tells from one census to the next whether an origin came and went in between."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._names: frozenset[str] | None = None
+        self._made = 0
+        self._seen = 0
+        """Origins that were seen to come since `_made` was counted; the count may lag behind by seconds."""
+
+    def missed(self, names: frozenset[str], made_ever: int) -> bool:
+        """Whether more were made than were seen to come. A count that went back, after a crash, says nothing."""
+        if self._names is None or made_ever < self._made:
+            self._names, self._made, self._seen = names, made_ever, 0
+            return False
+        self._seen += len(names - self._names)
+        self._names = names
+        if made_ever - self._made <= self._seen:
+            return False
+        self._made, self._seen = made_ever, 0
+        return True
+
+
+def not_ours(names: Iterable[str], origin: str) -> list[str]:
+    """Those of a server's origins that belong neither to this installation nor to another one of embedsync."""
+    there = set(names)
+    known = set(labels(origin))
+    for name in there:
+        base, _, end = name.rpartition("_")
+        if end == MARK and base:
+            known.update(made(base))
+    return sorted(there - known)
+
+
+def leaves_out(config: Mapping[str, str] | None) -> bool:
+    """Whether a connector of this configuration leaves out everything that has an origin."""
+    name, value = FILTER
+    return config is not None and value in config.get(name, "").split(";")
+
+
+def without_filter(config: Mapping[str, str]) -> dict[str, str]:
+    """The configuration of a connector that passes on what has an origin."""
+    name, value = FILTER
+    rest = [part for part in config.get(name, "").split(";") if part and part != value]
+    kept = {key: entry for key, entry in config.items() if key != name}
+    return {**kept, name: ";".join(rest)} if rest else kept
+
+
+def left_out(others: Iterable[str], config: Mapping[str, str] | None) -> Difference | None:
+    """What to say where a connector leaves out writes that are not ours; None where it leaves out none of them."""
+    named = list(others)
+    if not named or not leaves_out(config):
+        return None
+    return Difference(
+        f"the connector leaves out everything that has a replication origin, and {', '.join(named)} may write to the "
+        "tables",
+        "run a worker, which changes that within seconds, or embedsync init",
+    )

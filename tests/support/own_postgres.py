@@ -1,0 +1,31 @@
+"""A Postgres server of one test's own beside the shared Kafka and Connect: for what belongs to a whole server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors.local.stack import LocalStack
+from tests.support.workplace import Endpoints
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The shared parts, and another server."""
+
+    postgres_dsn: str
+    bootstrap_servers: str
+    connect_url: str
+    kafka_security: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def own_postgres(shared: Endpoints, directory: Path) -> Iterator[Beside]:
+    """Start a server in a folder, and take it away again."""
+    local = LocalStack(directory)
+    local._new(secure=False)  # the state alone: Kafka and Connect of this folder are never started
+    try:
+        local.start("postgres")
+        yield Beside(local.endpoints().postgres_dsn, shared.bootstrap_servers, shared.connect_url)
+    finally:
+        local.reset()
