@@ -1,6 +1,6 @@
 """Postgres: the rows, the ledger, and what `embedsync init` puts into the database.
 
-In the order a change meets them: session (connections and errors), pooler (is one in between), pins (what every session
+In the order a change meets them: session (connections), errors, pooler (is one in between), pins (what every session
 sets), idle (connections that ended), queries (the .sql files), catalog (what a table is), store (read and write),
 own_writes (transactions under a replication origin), copy (the binary image), table_refusals (rows whose write the
 table refuses), enumeration (rows of a replay), ledger (replay runs), quarantine (from the operator's side), coverage,

@@ -7,7 +7,8 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from connectors.postgres import queries
-from connectors.postgres.session import Session, translate
+from connectors.postgres.errors import translate
+from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError
 from schemas.sections import TableSettings
 from schemas.shape import KINDS

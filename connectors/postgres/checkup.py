@@ -3,7 +3,7 @@
 Hazard: nothing here changes anything. The one object that is made, a temporary view, is rolled back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.postgres import (
@@ -19,6 +19,7 @@ from connectors.postgres import (
     schema,
     server,
     slot,
+    watched,
     witness,
 )
 from connectors.postgres.lengths import Column
@@ -32,6 +33,7 @@ from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.model import ModelRecord
 from schemas.sections import TableSettings
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
 from schemas.witness import Witness
 
@@ -86,14 +88,15 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         said = "leads through a pooler in session mode, which must run DISCARD ALL between its clients"
         findings.append(warning("connection", said, "name the server itself in postgres.dsn, where that can be"))
     tables: list[Examined] = []
+    refused = replica_identity.by_table(session, settings)
     for table in settings.tables:
         name = f"table {table.name}"
         findings += guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
-        findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables))  # type: ignore[misc] # likewise
+        findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables, refused))  # type: ignore[misc] # likewise
     findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
     findings += guarded("publication", lambda: _publication(session, settings, tables))
-    findings += guarded("replica identity", lambda: _identities(session, settings))
+    findings += [problem(f"table {table}", d.sentence, d.fix) for table, found in refused.items() for d in found]
     findings += guarded("replication origins", lambda: _origins(session, settings, facts))
     seen = witness.read(session, settings)
     findings += guarded("slot", lambda: _slot(settings, facts, seen))
@@ -163,15 +166,25 @@ def _create_index(target: Target, length: int | None) -> str:
 
 
 def _table(
-    session: Session, table: TableSettings, facts: Server, wanted: Wanted, found: list[Examined]
+    session: Session,
+    table: TableSettings,
+    facts: Server,
+    wanted: Wanted,
+    found: list[Examined],
+    refused: Container[TableName],
 ) -> Iterator[Finding]:
     name = f"table {table.name}"
     column = catalog.inspect(session, table.table).columns.get(table.column, {})
     declared = int(column.get("typmod", -1))  # another length than the model's is a finding of its own
-    examined = neighbour.examine(
-        session, table, facts, worker=facts.role, model=wanted.model_id or "", changing=False,
-        dimensions=declared if declared > 0 else wanted.dimensions,
-    )  # fmt: skip
+    try:
+        examined = neighbour.examine(
+            session, table, facts, worker=facts.role, model=wanted.model_id or "", changing=False,
+            dimensions=declared if declared > 0 else wanted.dimensions,
+        )  # fmt: skip
+    except ConfigurationError:
+        if table.table in refused:  # which is said already
+            return
+        raise
     found.append(examined)
     key = ", ".join(column.name for column in examined.target.key)
     yield ok(name, f"key {key}; the text is valid; no row is hidden from role {facts.role}")
@@ -231,12 +244,13 @@ def _publication(session: Session, settings: Settings, tables: Sequence[Examined
     statements, _ = capture.publication(session, name, tables, columns=columns)
     for notice in capture.unlisted(tables) if columns == "keys" else ():
         yield warning(f"publication {name}", notice)
-    yield from _to_do(f"publication {name}", statements, "publishes the configured tables")
-
-
-def _identities(session: Session, settings: Settings) -> Iterator[Finding]:
-    for difference in replica_identity.differences(session, settings):
-        yield problem("replica identity", difference.sentence, difference.fix)
+    differing = [
+        one.sentence for one in watched.differences(session, settings) if f"publication {name}" in one.sentence
+    ]
+    for statement in statements:
+        yield problem(f"publication {name}", "; ".join([f"to do: {statement.description}", *differing]), INIT)
+    if not statements:
+        yield ok(f"publication {name}", "publishes the configured tables")
 
 
 def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:

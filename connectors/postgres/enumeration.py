@@ -15,7 +15,8 @@ import psycopg2
 from psycopg2 import sql
 
 from connectors.postgres import queries
-from connectors.postgres.session import Session, translate
+from connectors.postgres.errors import translate
+from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
 from schemas.replay import Only, Request, Survey
 from schemas.table import Key

@@ -95,7 +95,5 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     wrong = Positions(said.offset, said.slot_before, end).wrong(database, settings.slot)
     if said.offset is None or wrong is None:
         return []
-    sentence = (
-        f"the stored offset {shown(said.offset)} of connector {name} is wrong, since {wrong}: changes are skipped"
-    )
+    sentence = f"the stored offset {shown(said.offset)} of connector {name} {wrong}: changes are skipped"
     return [Difference(sentence, INIT)]

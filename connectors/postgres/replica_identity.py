@@ -10,22 +10,37 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.witness import Difference
 
+_CAUSES = {
+    "n": ("it has REPLICA IDENTITY NOTHING", "ALTER TABLE {} REPLICA IDENTITY DEFAULT"),
+    "i": ("the index of its replica identity is gone", "ALTER TABLE {} REPLICA IDENTITY DEFAULT"),
+    "d": (
+        "it has no primary key, or a deferrable one",
+        "ALTER TABLE {} ADD PRIMARY KEY (...), or ALTER TABLE {} REPLICA IDENTITY FULL until it has one",
+    ),
+}
+"""What to say and do, by pg_class.relreplident."""
+
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
-    """A sentence for each such table of our publication.
+    """A sentence for each such table of our publication. Raises as `by_table`."""
+    return [difference for found in by_table(session, settings).values() for difference in found]
+
+
+def by_table(session: Session, settings: Settings) -> dict[TableName, list[Difference]]:
+    """The same by published table: the root where a partition is meant.
 
     Raises:
         TransientError: Postgres does not answer.
     """
     publication = settings.postgres.publication
-    lines = session.rows(queries.text("without_identity"), {"publication": publication})
-    return [_difference(str(TableName(schema, name)), publication) for schema, name in lines]
-
-
-def _difference(table: str, publication: str) -> Difference:
-    return Difference(
-        f"Postgres refuses every UPDATE of {table}: it is published, and has no replica identity, since its primary "
-        "key is gone or deferrable, or REPLICA IDENTITY is NOTHING",
-        f"ALTER TABLE {table} ADD PRIMARY KEY (...), or REPLICA IDENTITY FULL until it has one; or ALTER PUBLICATION "
-        f"{publication} DROP TABLE {table}",
-    )
+    found: dict[TableName, list[Difference]] = {}
+    for schema, name, identity, *root in session.rows(queries.text("without_identity"), {"publication": publication}):
+        published, table = TableName(*root), str(TableName(schema, name))
+        why, fix = _CAUSES[identity]
+        found.setdefault(published, []).append(
+            Difference(
+                f"Postgres refuses every UPDATE of {table}, which is published: {why}",
+                f"{fix.format(table, table)}; or ALTER PUBLICATION {publication} DROP TABLE {published}",
+            )
+        )
+    return found

@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2 import errorcodes, errors
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres.session import is_wrong_length
+from connectors.postgres.errors import is_wrong_length
 from schemas.errors import EmbedsyncError
 
 _ROW_CLASSES = {"21", "22", "23", "38", "39", "44", "54", "P0"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import log_watch, looks, queries, slot, watched
+from connectors.postgres import log_watch, looks, queries, replica_identity, slot, watched
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.lag import SlotLag
@@ -48,7 +48,11 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
 
 
 def _differences(session: Session, settings: Settings) -> list[Difference]:
-    return [*watched.differences(session, settings), *log_watch.differences(session, settings)]
+    return [
+        *watched.differences(session, settings),
+        *log_watch.differences(session, settings),
+        *replica_identity.differences(session, settings),
+    ]
 
 
 def unknown(settings: Settings, why: str) -> Witness:

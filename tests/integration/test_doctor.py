@@ -85,7 +85,7 @@ def test_what_is_missing_is_named_with_its_command(ready: Workplace) -> None:
         (TRIGGER, "DROP FUNCTION touch CASCADE",
          "table public.questions", Level.WARNING, "touches", None),
         ("ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, embedsync.canary",
-         "ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, embedsync.canary, questions (id)",
+         "ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, embedsync.canary, questions",
          "publication embedsync", Level.PROBLEM, "change the publication", "embedsync init"),
         ("DELETE FROM embedsync.migrations WHERE version = 1",
          "INSERT INTO embedsync.migrations (version, name) VALUES (1, 'schema')",

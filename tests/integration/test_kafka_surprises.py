@@ -47,7 +47,7 @@ class Broker:
         before = sum(self.ends().values())
         query = "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, %s) AS i"
         self._place.execute(query, (count,))
-        until(lambda: sum(self.ends().values()) >= before + count, what="the events to be in Kafka")
+        until(lambda: sum(self.ends().values()) >= before + count, timeout=90, what="the events to be in Kafka")
 
     def expire(self) -> None:
         """Take away all events, as retention does."""

@@ -25,7 +25,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from connectors.local.stack import LocalStack
-from tests.mutants.defects import DEFECTS, ROOT, Defect, misplaced
+from tests.mutants.defect import Defect
+from tests.mutants.defects import DEFECTS, ROOT, misplaced
 
 PACKAGES = ("streams", "connectors", "schemas")
 _LONGEST_SECONDS = 900

@@ -35,7 +35,7 @@ def settings_document() -> str:
 
 
 def _shown(value: object) -> str:
-    return "" if value in (None, {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return "" if value in (None, "", {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 if __name__ == "__main__":

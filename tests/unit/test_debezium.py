@@ -47,9 +47,8 @@ def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
 def test_only_key_columns_are_captured() -> None:
     """The lists name the tables and their key columns, each once, the whole canary, and no text column."""
     config = connector_config(Settings(), DATABASE, [TARGET, TARGET], origin_filter=True, heartbeat_query="Q")
-    canary = ",".join(rf"(?-i)embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
     assert config["table.include.list"] == r"(?-i)embedsync\.canary,(?-i)public\.questions"
-    assert config["column.include.list"] == rf"{canary},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"
+    assert config["column.include.list"] == rf"{CANARY},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"
     assert config["database.password"] == "secret"
     assert config["database.sslmode"] == "require"
     assert config["heartbeat.action.query"] == "Q"
@@ -231,10 +230,14 @@ def test_releases_that_lose_events_are_known(version: str, loses: bool) -> None:
     assert said is None or version in said
 
 
+CANARY = ",".join(rf"(?-i)embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
 EMITTED = {
     # What Debezium's Postgres connector can write, by its list of options (3.7): where it goes, or what keeps it off.
-    "changes of tables": ("table.include.list", r"(?-i)public\.questions"),
-    "columns that are no key": ("column.include.list", r"(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"),
+    "changes of tables": ("table.include.list", r"(?-i)embedsync\.canary,(?-i)public\.questions"),
+    "columns that are no key": (
+        "column.include.list",
+        rf"{CANARY},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ",
+    ),
     "heartbeats": ("heartbeat.topics.prefix", "__debezium-heartbeat"),
     "logical messages": ("message.prefix.exclude.list", "(?s).*"),
     "truncations": ("skipped.operations", "t"),

@@ -1,0 +1,129 @@
+"""Errors of psycopg2 as ours, which say what is to be done.
+
+Hazard: a message of libpq or of the server may quote a part of a password or a row; what may is left out here.
+"""
+
+import re
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.extensions import parse_dsn
+
+from schemas.errors import (
+    ConfigurationError,
+    EmbedsyncError,
+    HiddenRows,
+    PoisonEvent,
+    TableLocked,
+    TransientError,
+    WrongLength,
+)
+from schemas.masking import mask_dsn
+
+_UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
+_WITH_AT = ("user", "password", "sslpassword", "options", "application_name", "sslrootcert", "sslkey", "sslcert")
+"""Parameters that may hold an @ and are in no message of libpq."""
+_REFUSALS = (
+    "certificate verify failed",
+    "root certificate file",
+    "does not match host name",
+    "server does not support SSL",
+    "does not support SSL",
+    _UNREADABLE,
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "invalid dsn",
+    "invalid connection option",
+    "is not permitted to log in",
+)
+_TRANSIENT = {"08", "40", "53", "57", "58"}  # SQLSTATE classes: connection, rollback, resources, intervention, system
+_TRANSIENT_CODES = {
+    errorcodes.OBJECT_IN_USE,
+    errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    errorcodes.READ_ONLY_SQL_TRANSACTION,  # a standby, which a failover may promote or replace
+    "25P04",  # transaction_timeout, since PostgreSQL 17
+}
+_STRUCTURE = {
+    errorcodes.UNDEFINED_TABLE,
+    errorcodes.UNDEFINED_COLUMN,
+    errorcodes.UNDEFINED_FUNCTION,
+    errorcodes.UNDEFINED_OBJECT,
+    errorcodes.INVALID_SCHEMA_NAME,
+    errorcodes.SYNTAX_ERROR,
+    errorcodes.AMBIGUOUS_COLUMN,
+    errorcodes.DATATYPE_MISMATCH,
+    errorcodes.GROUPING_ERROR,
+    errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
+    errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
+}
+_RLS_CHECK = "check_enable_rls"
+"""Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
+
+
+def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
+    """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
+    code = error.pgcode or ""
+    # The details of a broken constraint quote the row.
+    # The context of an error within the function that counts is the whole function.
+    said = error.diag.message_primary if code[:2] == "23" or error.diag.internal_query else str(error)
+    what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
+    if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
+        return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
+    if is_wrong_length(error):
+        return WrongLength(
+            f"a vector has another length than it should ({what})", fix="embedsync doctor names the column"
+        )
+    if code == errorcodes.LOCK_NOT_AVAILABLE:
+        return TableLocked(f"Postgres did not get a lock in time ({what})")
+    if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
+        return TransientError(f"Postgres did not finish the statement ({what})")
+    if code == errorcodes.INSUFFICIENT_PRIVILEGE:
+        return _forbidden(error, what)
+    # A locale that `init` recorded on another server is not one of the values that a text brings.
+    if code in _STRUCTURE or (code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what):
+        return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
+    if isinstance(error, psycopg2.DataError):
+        return PoisonEvent(f"a value does not fit its column ({what})")
+    return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
+    """A right that is missing, or rows that a policy would hide: table and role, in any language of the server."""
+    if error.diag.source_function != _RLS_CHECK:
+        return ConfigurationError(f"the role may not do this ({what})", fix="embedsync init, as an owner of the tables")
+    named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
+    role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
+    table = f"table {named[1].strip()}" if named else "a table"
+    return HiddenRows(f"row-level security of {table} would hide rows from role {role}",
+                      fix=f'ALTER ROLE "{role}" BYPASSRLS')  # fmt: skip
+
+
+def is_wrong_length(error: psycopg2.Error) -> bool:
+    """Whether pgvector refuses a vector for its length: the column's or the other vector's is another."""
+    return error.pgcode == errorcodes.DATA_EXCEPTION and "dimensions" in str(error)
+
+
+def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:
+    if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
+        return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
+    return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")
+
+
+def _reason(error: psycopg2.Error, dsn: str) -> str:
+    """What libpq says about a connection, unless parts of a password may be in it.
+
+    libpq takes what follows an unescaped `@`, `/` or `:` of a password for a host, port or database, and quotes it.
+    """
+    what = " ".join(str(error).split())
+    try:
+        parts = parse_dsn(dsn)
+    except psycopg2.Error:
+        return _UNREADABLE
+    if any("@" in str(value) for name, value in parts.items() if name not in _WITH_AT):
+        return _UNREADABLE
+    for name in ("password", "sslpassword"):
+        if parts.get(name):
+            what = what.replace(str(parts[name]), "***")
+    return what

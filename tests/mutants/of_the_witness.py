@@ -1,0 +1,188 @@
+"""Defects of what green is judged by: installations, differences, the canary, looks, sessions, capture."""
+
+from tests.mutants.defect import SQL, Defect
+
+CHANGED = "tests/unit/test_changed_keys.py"
+
+_OF_THE_INSTALLATION = (
+    Defect(
+        "an offset of another log that is kept",
+        "streams/start_capture.py",
+        "forget_offsets=new_slot or bool(reset.why)",
+        "forget_offsets=new_slot",
+        ("tests/integration/test_moved_log.py::test_an_offset_ahead_of_the_log",),
+    ),
+    Defect(
+        "one publication for all prefixes",
+        "schemas/settings.py",
+        "        made = slug(self.kafka.topic_prefix)\n",
+        '        made = "embedsync"\n',
+        ("tests/integration/test_two_installations.py::test_two_prefixes_work_side_by_side",),
+    ),
+)
+
+_OF_WHAT_IS_THERE = (
+    Defect(
+        "sessions in which policies hide rows in silence",
+        "connectors/postgres/pins.py",
+        '    "row_security": "off",\n',
+        "",
+        ("tests/integration/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
+    ),
+    Defect(
+        "a swapped table that counts as published by its name",
+        f"{SQL}/watched.sql",
+        "pub.puballtables OR rel.prrelid IS NOT NULL",
+        "true",
+        ("tests/integration/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
+    ),
+    Defect(
+        "a key of another type that is dead-lettered without a look at the table",
+        "streams/sync.py",
+        "if not ((self._failures or self._misfits) and self._adaptation.renew()):",
+        "if True:",
+        (f"{CHANGED}::test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now",),
+    ),
+    Defect(
+        "a deferred row of another key that ends the lane",
+        "streams/sync.py",
+        "if len(chunk.keys[0]) != len(target.key):",
+        "if False:",
+        (f"{CHANGED}::test_a_deferred_row_of_another_key_is_looked_for",),
+    ),
+)
+
+_OF_THE_WITNESS = (
+    Defect(
+        "a verdict without its witness (A 1)",
+        "schemas/verdict.py",
+        "        found += _witnessed(self.witness, self.canary)\n",
+        "",
+        (
+            "tests/unit/test_canary.py::test_what_is_said_of_a_canary",
+            "tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",
+        ),
+    ),
+    Defect(
+        "a canary of another installation that is noted as ours (A 1)",
+        "streams/canary.py",
+        "            elif beat.prefix == self._prefix:\n",
+        "            else:\n",
+        (
+            "tests/unit/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
+            "tests/integration/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
+        ),
+    ),
+    Defect(
+        "a slot whose place is noted as new at each look (A 2)",
+        f"{SQL}/note_slot.sql",
+        "THEN known.moved_at",
+        "THEN excluded.moved_at",
+        ("tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",),
+    ),
+)
+
+_OF_WHAT_WAS_MISSED = (
+    Defect(
+        "a look that ends although its rows are not on their way",
+        "streams/looks.py",
+        "        if sent is not None:\n",
+        "        if True:\n",
+        ("tests/unit/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",),
+    ),
+    Defect(
+        "a table that joins the publication and is not looked at",
+        "streams/joined.py",
+        "if table not in before}",
+        "if not before}",
+        ("tests/integration/test_looks.py::test_what_joins_capture_is_looked_at",),
+    ),
+    Defect(
+        "a worker that consumes without a look at what happened to its topics",
+        "streams/worker.py",
+        "    watch.begin()\n",
+        "",
+        ("tests/integration/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
+    ),
+    Defect(
+        "offsets of a topic that was made again, kept",
+        "streams/topic_watch.py",
+        "                self._broker.set_offsets(self._group, starts)\n",
+        "",
+        ("tests/unit/test_topic_watch.py::test_the_offsets_of_a_topic_made_again_are_forgotten",),
+    ),
+)
+
+_OF_THE_SESSIONS = (
+    Defect(
+        "a pooler in transaction mode that is taken for the server",
+        "connectors/postgres/pooler.py",
+        "if _pid(opened) == opened.info.backend_pid:",
+        "if _pid(opened):",
+        ("tests/integration/test_pooler.py::test_transaction_mode_is_noticed_in_every_pool",),
+    ),
+    Defect(
+        "a replication origin left in a session that a pooler hands on",
+        "connectors/postgres/own_writes.py",
+        'f"COMMIT; {_RESET}"',
+        '"COMMIT"',
+        ("tests/integration/test_pooler.py::test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were",),
+    ),
+    Defect(
+        "sessions that take the settings of their role",
+        "connectors/postgres/session.py",
+        "        pins.apply(opened)\n",
+        "",
+        ("tests/integration/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",),
+    ),
+    Defect(
+        "vectors that are not on disk when their offset is committed",
+        "connectors/postgres/pins.py",
+        "WHERE current_setting('synchronous_commit') = 'off'",
+        "WHERE false",
+        ("tests/fault/test_durability.py::test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash",),
+    ),
+    Defect(
+        "a closed connection that costs its next user an error",
+        "connectors/postgres/idle.py",
+        "    if not heard.poll(0):\n",
+        "    if True:\n",
+        (
+            "tests/integration/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
+            "tests/integration/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
+        ),
+    ),
+)
+
+_OF_THE_CAPTURE = (
+    Defect(
+        "logical messages not left out of capture",
+        "connectors/debezium_always.py",
+        '    "message.prefix.exclude.list": ANYTHING,\n',
+        "",
+        ("tests/integration/test_capture_emits.py",),
+    ),
+    Defect(
+        "writes of others left out with our own",
+        "streams/worker.py",
+        "    origin_watch.start(settings, lane.clock, restart)\n",
+        "",
+        ("tests/integration/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",),
+    ),
+    Defect(
+        "a column list in the publication, which DDL of the application fails at",
+        "connectors/postgres/capture.py",
+        'keys=columns == "keys")',
+        "keys=True)",
+        ("tests/integration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",),
+    ),
+)
+
+OF_THE_WITNESS = (
+    *_OF_THE_INSTALLATION,
+    *_OF_WHAT_IS_THERE,
+    *_OF_THE_WITNESS,
+    *_OF_WHAT_WAS_MISSED,
+    *_OF_THE_SESSIONS,
+    *_OF_THE_CAPTURE,
+)
