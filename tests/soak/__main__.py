@@ -6,7 +6,6 @@ logs of its workers and of the stack stay in .embedsync/soak/work until the next
 
 import argparse
 import faulthandler
-import re
 import shutil
 import signal
 import sys
@@ -16,44 +15,15 @@ import psycopg2
 
 from connectors.local import free_ports
 from connectors.local.properties import SideDoor
-from connectors.local.stack import Endpoints, LocalStack
-from connectors.postgres.session import Session
-from schemas.settings import load
+from connectors.local.stack import LocalStack
 from tests.soak.campaign import Bounds, Campaign
 from tests.soak.checker import AUDIT, audit_trigger
+from tests.soak.places import NAME, WORKER, places, prepare
 from tests.soak.report import Report
-from tests.soak.tables import DIMENSIONS, TABLES
-from tests.support.proxy import HOST, Proxy
-from tests.support.workplace import Workplace
+from tests.soak.tables import TABLES
+from tests.support.proxy import Proxy
 
 ROOT = Path(__file__).parent.parent.parent
-NAME = "soak"
-
-
-def prepare(endpoints: Endpoints, ways: dict[str, Proxy], directory: Path) -> Workplace:
-    """A database with the tables of the campaign, and settings that lead through the proxies."""
-    dsn, replaced = re.subn(r":\d+/", f":{ways['postgres'].port}/", endpoints.postgres_dsn)
-    if replaced != 1:
-        raise ValueError("the connection string has no single port")
-    servers = f"{HOST}:{ways['kafka'].port}"
-    settings = load(
-        model={"name": "lexical", "dimensions": DIMENSIONS},
-        postgres={"dsn": dsn},
-        kafka={"bootstrap_servers": servers, "topic_prefix": NAME, "session_timeout_seconds": 6},
-        connect={
-            "url": endpoints.connect_url,
-            "heartbeat_seconds": 1,
-            "database_host": HOST,
-            "database_port": ways["capture"].port,
-        },
-        replay={"chunk_size": 100},
-        tables=[{"name": f"public.{table.name}", "text": table.expression} for table in TABLES],
-    )
-    place = Workplace(endpoints, settings, Session(settings.postgres.dsn, role=NAME), directory, settings)
-    place.execute("CREATE EXTENSION vector")
-    for table in TABLES:
-        place.execute(table.create)
-    return place
 
 
 def audited(dsn: str) -> None:
@@ -64,6 +34,7 @@ def audited(dsn: str) -> None:
             cursor.execute(AUDIT)
             for table in TABLES:
                 cursor.execute(audit_trigger(table))
+            cursor.execute(f"GRANT USAGE ON SCHEMA soak TO {WORKER}; GRANT INSERT ON soak.audit TO {WORKER}")
     finally:
         connection.close()
 
@@ -89,7 +60,7 @@ def run(faults: int, minutes: float, seed: int) -> Report:
         place.embedsync("init")
         place.session.close()
         audited(endpoints.postgres_dsn)
-        campaign = Campaign(stack, place.settings, place.write_config(), ways, work, seed)
+        campaign = Campaign(stack, places(endpoints, ways, place), ways, work, seed)
         report = campaign.run(Bounds(faults, minutes * 60))
         clean = report.is_clean
     finally:

@@ -19,18 +19,21 @@ from random import Random
 
 from connectors.local.stack import LocalStack
 from schemas.errors import EmbedsyncError
-from schemas.settings import Settings
 from tests.soak.checker import AWAY, Offsets, Rows
 from tests.soak.faults import Deck, Processes
 from tests.soak.fleet import Fleet
 from tests.soak.hits import Hit, Stage
 from tests.soak.letters import Letters
 from tests.soak.load import ABORTED, ROLLED_BACK, TEXT_KINDS, Load
+from tests.soak.marks import Marks
 from tests.soak.moments import Moments
 from tests.soak.network import Network
+from tests.soak.operators import Operators
+from tests.soak.places import Places
 from tests.soak.report import Report
-from tests.soak.tables import CHANGING, TABLES
+from tests.soak.tables import LINES, PROBE, TABLES
 from tests.soak.trace import Trace
+from tests.soak.verdicts import Verdicts
 from tests.soak.watch import Watch
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -59,10 +62,9 @@ class Campaign:
     Load and checker reach the services directly; the workers go through the proxies, by their configuration.
     """
 
-    def __init__(
-        self, stack: LocalStack, settings: Settings, config: Path, ways: dict[str, Proxy], directory: Path, seed: int
-    ) -> None:
+    def __init__(self, stack: LocalStack, place: Places, ways: dict[str, Proxy], directory: Path, seed: int) -> None:
         self.report = Report(seed)
+        settings = place.settings
         self._settings = settings
         self._random = Random(f"{seed}/plan")
         self._stage = Stage(self._random)
@@ -72,17 +74,21 @@ class Campaign:
         self._offsets = Offsets(ends.bootstrap_servers)
         self._trace = Trace(self._rows, self._offsets, settings)
         self._load = Load(dsn, seed)
-        self._fleet = Fleet(config, directory)
+        self._fleet = Fleet(place.config, directory)
         prefix = settings.kafka.topic_prefix
         topics = [f"{prefix}.public.{table.name}" for table in TABLES]
         self._live_topics = [*topics, settings.deferred_topic]
-        readable = topics[: len(CHANGING)]  # the watch reads the probe's
+        # The watch reads the probe's, and that of the lines is made again with all that is in it.
+        readable = [topic for topic, table in zip(topics, TABLES, strict=True) if table not in (LINES, PROBE)]
         self._letters = Letters(
             self._stage, self._offsets, ends.bootstrap_servers, readable, settings.dead_letter_topic
         )
         self._processes = Processes(self._stage, stack, self._fleet)
         moments = Moments(self._stage, dsn, self._fleet, ways["postgres"], ways["kafka"])
-        parts = (self._processes, Network(self._stage, ways), moments, self._letters)
+        marks = self._marks = Marks()
+        self._operators = Operators(self._stage, dsn, self._fleet, place, ends.bootstrap_servers, marks)
+        self._verdicts = Verdicts(place.direct, self._rows, marks)
+        parts = (self._processes, Network(self._stage, ways), moments, self._letters, self._operators)
         self._deck = Deck([kind for part in parts for kind in part.kinds()], self._stage)
         self._watch = Watch(self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic)
         self._reached = "nothing"
@@ -92,6 +98,7 @@ class Campaign:
         self._fleet.start()
         self._load.start()
         self._watch.start()
+        self._verdicts.start()
         try:
             self._verdict()
             self.report.converged.clear()  # the start of the workers follows no fault
@@ -109,6 +116,7 @@ class Campaign:
             self.report.violations.append(f"the campaign could not go on: {type(error).__name__}: {error}")
         finally:
             self._load.stop()
+            self._verdicts.end()
             self._collect()
             self._fleet.stop()
         return self.report
@@ -196,6 +204,8 @@ class Campaign:
         except AssertionError:
             self.report.violations.append(f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}")
             return
+        if not self._is_green():
+            return
         self.report.converged.append(round(self._stage.elapsed() - began, 2))
         wrong = self._judge_rows(_SAMPLE)
         self.report.checks += 1
@@ -206,6 +216,16 @@ class Campaign:
         self._load.forget_probes()
         took, rows = self.report.converged[-1], self.report.rows_checked
         self._say(f"converged in {took:.1f} s, {wrong} rows wrong, {rows} checked so far")
+
+    def _is_green(self) -> bool:
+        """In quiet the product comes to say that all is well (I11), which includes what a look has yet to heal."""
+        green = self._verdicts.becomes_green(CONVERGE_SECONDS)
+        if self._verdicts.crash is not None:
+            raise self._verdicts.crash
+        if not green:
+            said = f"lag still says: {self._verdicts.latest}"
+            self.report.violations.append(f"I11: not green {CONVERGE_SECONDS:g} s after the last change: {said}")
+        return green
 
     def _judge_rows(self, sample: int) -> int:
         """Every row (I1, I2, I3, I10); the number of rows that are wrong."""
@@ -232,9 +252,10 @@ class Campaign:
     def _judge_history(self) -> None:
         """What was noted at the moment when it happened (I3, I4, I5)."""
         self.report.vector_writes, landed = self._rows.audit()
-        passed = self._watch.violations
+        passed = [*self._watch.violations, *self._verdicts.violations, *self._operators.violations]
         self.report.vectors_untrue += sum(problem not in self.report.violations for problem in landed)
-        self.report.offsets_past = len(passed)
+        self.report.offsets_past = len(self._watch.violations)
+        self.report.green_while_stuck = len(self._verdicts.violations)
         self.report.violations += [p for p in (*landed, *passed) if p not in self.report.violations]
 
     def _position(self) -> str:
@@ -345,6 +366,8 @@ class Campaign:
         report.encoded = self._fleet.encoded()
         report.polls, report.polls_skipped = self._watch.polls, self._watch.skipped
         report.deferrals = self._watch.deferrals
+        report.verdicts, report.verdicts_green = self._verdicts.read, self._verdicts.green
+        report.marks = self._marks.made
         report.exits, report.restarts = self._fleet.exits, self._fleet.restarts
         report.slow_stops = self._fleet.slow_stops
         report.unexplained_exits = list(self._fleet.unexplained)

@@ -4,8 +4,8 @@ Workers are started as a module (tests/soak/program.py: the shipped program, who
 that PYTHONPATH can name another tree.
 
 Hazards:
-- An exit is explained when it is the answer to our own signal, or 70 ("restart me"). All others are kept as
-  unexplained and fail the campaign.
+- An exit is explained when it is the answer to our own signal, or 70 ("restart me"), or one that a fault excuses (78
+  while row-level security hides rows). All others are kept as unexplained and fail the campaign.
 - A killed worker takes its metrics along: its count of encoded texts is read before the signal, and is therefore a
   little too low.
 """
@@ -28,10 +28,12 @@ from connectors.local.free_ports import is_free
 
 ROOT = Path(__file__).parent.parent.parent
 EXIT_RESTART = 70
+EXIT_CONFIGURATION = 78
 _STOP_SECONDS = 30.0
 """What a supervisor grants between SIGTERM and SIGKILL."""
 
 _RESTART_SECONDS = 1.0
+_EXCUSED_SECONDS = 30.0
 _ENCODED = re.compile(r"^embedsync_texts_encoded_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 _SENT = {signal.SIGKILL: (-9,), signal.SIGTERM: (0, -15), signal.SIGSTOP: ()}
 
@@ -72,6 +74,7 @@ class Fleet:
         self._workers: list[Worker] = []
         self._past_encoded = 0.0
         self._not_before: dict[str, float] = {}
+        self._excused: dict[int, float] = {}
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tend, daemon=True, name="fleet")
@@ -109,6 +112,16 @@ class Fleet:
                 worker.told, worker.told_at = sig, time.monotonic()
             worker.process.send_signal(sig)
 
+    def excuse(self, code: int) -> None:
+        """From now on a worker may exit with this code, and is started again, as an operator would."""
+        with self._lock:
+            self._excused[code] = float("inf")
+
+    def excuse_no_more(self, code: int) -> None:
+        """Its cause is gone; what began before may still end so for a while."""
+        with self._lock:
+            self._excused[code] = time.monotonic() + _EXCUSED_SECONDS
+
     def encoded(self) -> int:
         """Texts that all workers, past and present, said they encoded."""
         with self._lock:
@@ -144,7 +157,7 @@ class Fleet:
         self._workers.remove(worker)
         self._past_encoded += worker.encoded
         self.exits[str(code)] += 1
-        if code == EXIT_RESTART:
+        if code == EXIT_RESTART or time.monotonic() < self._excused.get(code, 0.0):
             self._not_before[worker.role] = time.monotonic() + _RESTART_SECONDS
             self.restarts.append(f"{worker.name}: {self._last_words(worker)}")
         elif worker.told is None or code not in _SENT[worker.told]:

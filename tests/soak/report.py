@@ -32,6 +32,9 @@ class Report:
         rows_lost: rows that were not handled although the lag was 0.
         vectors_untrue: vectors of another text than the row's, when they were written or when they were checked.
         offsets_past: events below a committed offset whose row was not handled.
+        verdicts: how often `lag` was read, and how often it said that all is well.
+        marks: changes of the operators' faults that were followed.
+        green_while_stuck: how often it said so while one of them was stuck.
         poison_events: records sent that nobody can read, and those of them that became dead letters.
         quarantine_left: lines of the quarantine at the end, when no row has a refused text any more.
         violations: promises broken, in words.
@@ -63,6 +66,10 @@ class Report:
     rows_lost: int = 0
     vectors_untrue: int = 0
     offsets_past: int = 0
+    verdicts: int = 0
+    verdicts_green: int = 0
+    marks: int = 0
+    green_while_stuck: int = 0
     poison_events: int = 0
     dead_letters: int = 0
     quarantine_left: int = 0
@@ -125,6 +132,8 @@ class Report:
             ("events that nobody can read", f"{self.poison_events}, of which dead letters {self.dead_letters}"),
             ("quarantine lines left at the end", self.quarantine_left),
             ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),
+            ("verdicts of lag (I11)", f"{self.verdicts}, of which green {self.verdicts_green}"),
+            ("  changes followed, green while stuck", f"{self.marks}, {self.green_while_stuck}"),
             ("records deferred", f"{self.deferrals:,}"),
             ("vector writes", _counts(self.vector_writes)),
             ("texts encoded", f"{self.encoded:,} = {_number(self.per_change)} per change of a text"),

@@ -88,9 +88,7 @@ class Workplace:
 
     def write_config(self) -> Path:
         """Write embedsync.toml of this workplace; returns its path."""
-        file = self.directory / "embedsync.toml"
-        file.write_text(_toml(self.settings), encoding="utf-8")
-        return file
+        return write_config(self.settings, self.directory / "embedsync.toml")
 
     def command(self, *arguments: str) -> list[str]:
         """The installed command line with this workplace's configuration."""
@@ -155,6 +153,12 @@ class Workplace:
             return seen["rows"] == seen["current"] + seen["blank"]
 
         until(settled, timeout=timeout, what=f"all rows of {table} to be current")
+
+
+def write_config(settings: Settings, file: Path) -> Path:
+    """Write settings as a file for the command line; returns its path."""
+    file.write_text(_toml(settings), encoding="utf-8")
+    return file
 
 
 @contextmanager
