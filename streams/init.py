@@ -131,6 +131,8 @@ def plan(
     leaving = _leaving(settings, session, agree)
     parts.notices += [f"the installation {one} is no longer at work in this database: its lines go" for one in dead]
     _add_bookkeeping(parts, settings, session, embedder, tables, leaving=leaving, dead=dead)
+    gone = {TableName.parse(table) for table, _ in leaving} - {table.table for table in settings.tables}
+    parts.add(looks.forgetting(session, settings.kafka.topic_prefix, gone))
     if role != facts.role:
         schema_changes = bool(parts.statements)
         grantee = grants.Grantee(session, role)

@@ -6,11 +6,12 @@ Hazard: a look that was asked for again while the keeper was looking stays, so t
 from collections.abc import Iterable
 from datetime import datetime
 
+from psycopg2 import sql
 from psycopg2.extensions import encodings
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from connectors.postgres.statement import Statement
+from connectors.postgres.statement import Statement, render
 from schemas.table import TableName
 from schemas.witness import Look
 
@@ -38,6 +39,26 @@ def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: s
         asked = cursor.mogrify(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
     body = asked.decode(encodings[session.connection().encoding]).strip()
     return Statement(f"have the keeper look at all rows of {', '.join(names)}: {reason}", body)
+
+
+def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> list[Statement]:
+    """Statements of `init` that take away the looks at tables that leave the installation: no keeper would end them.
+
+    Args:
+        session: connection of the role that runs `init`.
+        prefix: kafka.topic_prefix of the installation.
+        tables: those that leave.
+    """
+    names = {str(table) for table in tables}
+    asked = [look for look in pending(session, prefix) if str(look.table) in names]
+    query = sql.SQL("DELETE FROM embedsync.looks WHERE prefix = {} AND table_name = {}")
+    return [
+        Statement(
+            f"forget that the rows of {look.table} are to be looked at",
+            render(session, query.format(sql.Literal(prefix), sql.Literal(str(look.table)))),
+        )
+        for look in asked
+    ]
 
 
 def pending(session: Session, prefix: str) -> list[Look]:

@@ -6,11 +6,12 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium import Connect
-from connectors.postgres import counting, coverage
+from connectors.postgres import counting, coverage, looks
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from schemas.table import TableName
 from streams import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup
@@ -119,7 +120,9 @@ def test_a_file_that_lacks_a_table(place: Workplace, connect: Connect) -> None:
     assert _published(place, first.postgres.publication) == {"questions", "notes"}
     assert "questions" in place.embedsync("status").stdout
 
+    looks.ask(place.session, first.kafka.topic_prefix, [TableName.parse("notes")], "a test asks")
     assert "public.notes would leave" in place.embedsync("init", "--yes").stderr
+    assert looks.pending(place.session, first.kafka.topic_prefix) == []  # no keeper would end it
     assert _published(place, first.postgres.publication) == {"questions"}
     place.settings = first
     for command in ("status", "verify"):
