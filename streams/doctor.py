@@ -225,7 +225,7 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
     if other is None:
         yield ok(check, "is what the settings ask for")
     else:
-        yield problem(check, other.sentence, other.fix)
+        yield problem(check, other.sentence.removeprefix(f"connector {settings.connector} "), other.fix)
     starts, read = seen.slot_position, connector.offset
     if not connector.status.is_running and starts is not None and read is not None and read < starts:
         gone = "starts after the place where the connector stopped: it was made anew, and changes were missed"

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_demo_tells_its_story_and_leaves_nothing_running(tmp_path: Path) -> None:
     """It exits 0, every step is there with its figures, and no process is left."""
     embedsync = str(Path(sys.executable).with_name("embedsync"))

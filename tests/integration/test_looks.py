@@ -57,7 +57,7 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     drop_slot(place)
     in_secret(place, "UPDATE answers SET answer = 'edited while there was no slot' WHERE id = 6")
     said = place.embedsync("init").stderr
-    assert "public.answers, public.questions: its slot was made again" in said
+    assert f"public.answers, public.questions: replication slot {place.settings.slot} was gone" in said
     place.wait_current("public.answers", timeout=90)
     no_looks(place)
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg2
@@ -108,8 +109,14 @@ def test_a_killed_command_is_finished_by_the_next(filled: Workplace) -> None:
     command.send_signal(signal.SIGKILL)
     command.wait()
     (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
-    filled.start_worker("replay")
-    again = verdict(filled)
+    at_work = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'embedsync replay'"
+    until(lambda: filled.value(at_work) == 0, what="the server to let go of the killed command")
+    with ThreadPoolExecutor(1) as pool:
+        finishing = pool.submit(verdict, filled)
+        # A worker that was quicker than the command would leave it nothing to finish.
+        until(lambda: filled.value(at_work) > 0, what="the next command to be at work")
+        filled.start_worker("replay")
+        again = finishing.result()
     assert (again["run"], again["resumed"], again["ok"]) == (run, True, True)
     assert filled.execute("SELECT count(*), sum(embedded) FROM embedsync.replay_chunks") == [(30, 2999)]
 

@@ -213,7 +213,7 @@ def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str)
     prefix = place.settings.kafka.topic_prefix
     right = next(right for right in rights.of("live", prefix) if right.resource == kind and right.operation == "READ")
     before = place.settings
-    place.with_settings(watchdog={"idle_seconds": 2})
+    place.with_settings(watchdog={"idle_seconds": 10})
     worker = place.start_worker("live", log=f"taken-{kind}")
     place.execute("INSERT INTO questions (question) VALUES ('before')")
     place.wait_current()

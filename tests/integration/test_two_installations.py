@@ -1,6 +1,7 @@
 """Two installations in one database never share by accident, and none takes tables from another without being told."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -134,7 +135,8 @@ def test_a_file_that_lacks_a_table(place: Workplace, connect: Connect) -> None:
     assert "public.notes" in place.embedsync("status").stdout
     # A migration of one table, with a file of its own, leaves the others' lines alone.
     one = place.with_settings(tables=[QUESTIONS])
-    assert not any("coverage" in step.description for step in init.bookkeeping(one, place.session))
+    with closing(Session(one.postgres.admin, role="test", prefix=one.kafka.topic_prefix)) as session:
+        assert not any("coverage" in step.description for step in init.bookkeeping(one, session))
     _of_an_older_embedsync(place, first)
     place.execute("DROP TABLE notes")
     assert not any("public.notes" in line for line in setup(one).notices)
