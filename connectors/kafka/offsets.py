@@ -22,7 +22,6 @@ from typing import Any, Literal, Protocol
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupState,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -33,6 +32,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from connectors.kafka import probe, rights, security
+from connectors.kafka.group import Group, describe
 from connectors.kafka.outbox import client_config
 from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
@@ -120,7 +120,7 @@ class KafkaOffsets:
         ]
         starts = self._log_offsets(places, _EARLIEST)
         commits = self._commits({group: [p for p in places if p[0] in asked] for group, asked in groups.items()})
-        described = self._describe(list(groups))
+        described = {group: self._description(group, commits[group]) for group in groups}
         facts = _Facts(starts, self._log_offsets(places, _LATEST))
         return {
             group: _group(group, _rows(asked, partitions, facts, commits[group]), described[group])
@@ -133,10 +133,10 @@ class KafkaOffsets:
         Raises:
             TransientError: the broker did not tell.
         """
-        described = self._describe([group])[group]
+        described = self._description(group, {})
         if isinstance(described, str):
             raise TransientError(described)
-        return {str(member.client_id) for member in described.members}
+        return {member.client_id for member in described.members}
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str | None]:
         """The ids that Kafka gave these topics: empty from a broker that gives none; None for one that is missing.
@@ -246,16 +246,13 @@ class KafkaOffsets:
         if asker is not None:
             asker.close()
 
-    def _describe(self, groups: Sequence[str]) -> dict[str, Any]:
-        answers = self._open().describe_consumer_groups(list(groups), request_timeout=ANSWER_SECONDS)
-        return {group: self._description(group, future) for group, future in answers.items()}
-
-    def _description(self, group: str, future: "Future[Any]") -> Any:
+    def _description(self, group: str, commits: Mapping[Place, int | None] | str) -> Group | str:
+        """The group, or why it is not known; `commits` are its own, or the reason why they cannot be read."""
+        if isinstance(commits, str):
+            return commits
         try:
-            return future.result()
+            return describe(self._open(), group, ANSWER_SECONDS)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                return self._denied("group", group)
             return self._silence(error)
 
     def _answer(self, future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
@@ -342,25 +339,15 @@ def _row(place: Place, facts: _Facts, commits: Mapping[Place, int | None] | str)
     return row if problem is None else replace(row, error=problem)
 
 
-def _group(name: str, rows: Iterable[PartitionLag], described: Any) -> GroupLag:
+def _group(name: str, rows: Iterable[PartitionLag], described: Group | str) -> GroupLag:
     if isinstance(described, str):
         return GroupLag(name, partitions=tuple(rows), error=f"group {name} cannot be described ({described})")
     readers = {
-        (place.topic, place.partition): Member(member.member_id, member.host.lstrip("/"), member.client_id)
+        place: Member(member.member_id, member.host, member.client_id)
         for member in described.members
-        for place in member.assignment.topic_partitions
+        for place in member.partitions
     }
     partitions = tuple(
         row if row.partition is None else replace(row, member=readers.get((row.topic, row.partition))) for row in rows
     )
-    absent = (ConsumerGroupState.DEAD, ConsumerGroupState.UNKNOWN)  # what brokers say of a group they do not know
-    state = None if described.state in absent else _STATES[described.state]
-    return GroupLag(name, state, len(described.members), partitions)
-
-
-_STATES = {
-    ConsumerGroupState.STABLE: "stable",
-    ConsumerGroupState.EMPTY: "empty",
-    ConsumerGroupState.PREPARING_REBALANCING: "preparing_rebalance",
-    ConsumerGroupState.COMPLETING_REBALANCING: "completing_rebalance",
-}
+    return GroupLag(name, described.state, len(described.members), partitions)

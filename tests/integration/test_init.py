@@ -64,7 +64,7 @@ def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None
     with by_hand.session.cursor() as cursor:
         cursor.execute(printed)
     assert catalogue(by_hand) == catalogue(by_init)
-    left = ("create the topic", "start the connector", "record the installation")
+    left = ("create the topic", "start the connector", "record the installation", "record the locale")
     assert all(line.startswith(left) for line in setup(by_hand.settings).changed)
 
 
