@@ -53,6 +53,11 @@ class Reading:
     snapshot: Snapshot
     documents: Sequence[Document]
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a key stands for several rows: it is that of before the table's key got a column."""
+        return len({document.key for document in self.documents}) < len(self.documents)
+
 
 class Decision(StrEnum):
     """What a row needs."""

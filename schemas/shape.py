@@ -173,7 +173,7 @@ def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[Found]
     if table.oid is None:
         yield _missed(name, f"there is no table {name}", "correct [[tables]] name, or give the table its name back")
         return
-    # Changes that do not arrive harm nobody's rows: the other tables go on, and this one is named.
+    # Changes that do not arrive harm no row: the other tables go on, and this one is named.
     harm = Effect.STOP if table.published else Effect.MISSED
     if table.kind not in ("r", "p"):
         what = KINDS.get(table.kind, f"relation of kind {table.kind}")

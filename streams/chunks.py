@@ -61,7 +61,7 @@ class Chunks:
         """
         self._outdated = outdated
         self.renew(targets)
-        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock)
+        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock, patience)
         self._store = store
         self._ledger = ledger
         self._settler = settler
@@ -151,11 +151,7 @@ class Chunks:
             self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
             return left
         if any(len(key) != len(target.key) for key in chunk.keys[start:]):
-            if not self._adaptation.renew():
-                self._look_at(target, f"{chunk.name} has keys of another number of columns")
-                self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
-                return left
-            return 0
+            return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
         keys = chunk.keys[start : start + self._gate.rows(chunk, standing)]
         known: dict[bytes, Vector | Refusal] = {}
         updates: list[Update] = []
@@ -166,6 +162,8 @@ class Chunks:
             if isinstance(reading, PoisonEvent):
                 unreadable.append((part[0], reading))
                 continue
+            if reading.is_ambiguous:
+                return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
             findings = self._settler.find(target, reading.documents, known, force=standing.force)
             updates += findings.updates
             refusals += findings.refusals
@@ -188,12 +186,20 @@ class Chunks:
         self._write_seconds = self._clock.monotonic() - written
         return len(keys)
 
+    def _give_up(self, target: Target, chunk: Chunk, start: int) -> int:
+        """Count the rest of a chunk as obsolete, and have the table looked at: its keys no longer say which rows."""
+        left = len(chunk.keys) - start
+        self._look_at(target, "a replay run has keys of before the table's key was changed")
+        if chunk.run is not None:
+            self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+        return left
+
     def _count_unreadable(
         self, record: Record, target: Target, rows: Sequence[tuple[Key, PoisonEvent]], *, alone: bool
     ) -> int:
         """Dead-letter rows that cannot be read, and return how many.
 
-        A key that is no value of its columns is a bad one among good ones (`alone`); where none is, the table's key
+        A key that is not a value of its columns is a bad one among good ones (`alone`); where all are, the table's key
         was changed after the chunk was made. In either case some row of the table was meant.
         """
         bad = [(k, r) for k, r in rows if not self._patience.call(self._store.takes, target, k)]

@@ -1,6 +1,6 @@
 """What is configured against what is there, for the keeper and `doctor`: the database, and the connector's settings.
 
-Hazard: Kafka Connect that does not answer is no difference; it is somebody else's to say.
+Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor` say that.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -17,6 +17,7 @@ from connectors.ports import Clock
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TargetMismatch
 from schemas.table import TableName
 from schemas.target import Target
+from streams.retry import Patience
 
 log = structlog.get_logger()
 
@@ -32,6 +33,7 @@ class Shapes(Protocol):
 
         Raises:
             TargetMismatch: other columns or models are wanted, which a process that starts again takes.
+            TransientError: Postgres does not answer.
         """
         ...
 
@@ -49,7 +51,7 @@ class Shapes(Protocol):
 
 
 class FixedShapes:
-    """Tables that nobody changes."""
+    """Tables that do not change."""
 
     def renewed(self) -> Sequence[Target] | None:
         """None."""
@@ -60,23 +62,26 @@ class FixedShapes:
         return False
 
     def ask(self, table: TableName, reason: str) -> None:
-        """Only a log line: nobody is there to look."""
+        """Only a log line: a keeper is not there to look."""
         log.warning("rows are to be looked at", table=str(table), reason=reason)
 
 
 class Adaptation:
     """Decides for one lane whether work that failed is done again. One thread."""
 
-    def __init__(self, shapes: Shapes, take: Callable[[Sequence[Target]], None], clock: Clock) -> None:
+    def __init__(
+        self, shapes: Shapes, take: Callable[[Sequence[Target]], None], clock: Clock, patience: Patience
+    ) -> None:
         """Join the parts; `take` gives the lane its new targets."""
         self.shapes = shapes
         self._take = take
         self._clock = clock
+        self._patience = patience
         self._has_waited = False
 
     def renew(self) -> bool:
-        """Take the new shape, if there is one; whether there was."""
-        targets = self.shapes.renewed()
+        """Take the new shape, if there is one; whether there was. Waits for Postgres: unseen is not unchanged."""
+        targets = self._patience.call(self.shapes.renewed)
         if targets is None:
             return False
         self._take(targets)

@@ -91,7 +91,7 @@ class Sync:
         """
         self._targets: dict[TableName, list[Target]] = {}
         self.renew(targets)
-        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock)
+        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock, patience)
         self._outdated = outdated
         self._store = store
         self._settler = settler
@@ -107,6 +107,8 @@ class Sync:
         """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
         self._misfits: dict[str, Misfit] = {}
         """Events whose key does not fit the table's, by position: bad ones, or of before the key was changed."""
+        self._ambiguous = False
+        """Whether a key of the batch stood for several rows. Each was written with the vector of its own text."""
 
     def renew(self, targets: Sequence[Target]) -> None:
         """Work for these targets from now on; called between two batches, or before one is done again."""
@@ -141,13 +143,14 @@ class Sync:
         while True:
             self._failures.clear()
             self._misfits.clear()
+            self._ambiguous = False
             try:
                 work()
             except EmbedsyncError as error:
                 if not self._adaptation.again(error):
                     raise
                 continue
-            if not ((self._failures or self._misfits) and self._adaptation.renew()):
+            if not ((self._failures or self._misfits or self._ambiguous) and self._adaptation.renew()):
                 break
         self._adaptation.settled()
         self._place_misfits()
@@ -252,6 +255,7 @@ class Sync:
                 if isinstance(reading, PoisonEvent):
                     early += self._unreadable(target, keys[0], hints[keys[0]], reading)
                 else:
+                    self._ambiguous = self._ambiguous or reading.is_ambiguous
                     waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
                     early += waiting
                     locked += self._write(target, set(keys) - set(waiting), reading, hints, known)
@@ -283,7 +287,8 @@ class Sync:
         if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
                 outcome = self._patience.call(self._store.write, target, findings.updates, findings.refusals)
-        self._count(target, findings, len(ready) - len(documents), outcome)
+        gone = len(ready) - len({document.key for document in documents})
+        self._count(target, findings, gone, outcome)
         now = self._clock.now()
         for key, written in outcome.items():
             committed_at = hints[key].committed_at

@@ -125,7 +125,7 @@ class TargetWatcher:
             self._shape = watched.read(self._session, self._settings)
         except TransientError:
             self._session.close()
-            return None
+            raise
         return self._changed(self._shape)
 
     def is_older(self, target: Target, txids: Collection[int]) -> bool:

@@ -120,7 +120,7 @@ class KafkaOffsets:
         ]
         starts = self._log_offsets(places, _EARLIEST)
         commits = self._commits({group: [p for p in places if p[0] in asked] for group, asked in groups.items()})
-        described = {group: self._description(group, commits[group]) for group in groups}
+        described = {group: self._visible(group, self._description(group, commits[group])) for group in groups}
         facts = _Facts(starts, self._log_offsets(places, _LATEST))
         return {
             group: _group(group, _rows(asked, partitions, facts, commits[group]), described[group])
@@ -254,6 +254,18 @@ class KafkaOffsets:
             return describe(self._open(), group, ANSWER_SECONDS)
         except KafkaException as error:
             return self._silence(error)
+
+    def _visible(self, group: str, found: Group | str) -> Group | str:
+        """The group; where none was found, perhaps since we may not see it, the reason."""
+        if isinstance(found, str) or found.state is not None:
+            return found
+        (future,) = self._open().describe_consumer_groups([group], request_timeout=ANSWER_SECONDS).values()
+        try:
+            future.result()
+        except KafkaException as error:
+            denied = error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+            return self._denied("group", group) if denied else self._silence(error)
+        return found
 
     def _answer(self, future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
         """What the broker answered, or the sentence of its refusal."""

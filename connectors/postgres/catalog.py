@@ -96,7 +96,7 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
 
 
 def require_table(info: TableInfo, table: TableName) -> None:
-    """Refuse what has the name of a table and is none, and a table whose rows cannot be told apart.
+    """Refuse what has the name of a table and is not one, and a table whose rows cannot be told apart.
 
     Raises:
         ConfigurationError: with what it is.

@@ -1,7 +1,7 @@
 """Coverage as the database counts it, through the function that `embedsync init` makes for an installation.
 
 Hazard: a count of nothing is the same line for a table without rows and for rows that were not seen. So a table that
-was counted as empty is looked at directly, and what is no table is not believed.
+was counted as empty is looked at directly, and a count over something that is not a table is refused.
 """
 
 from collections.abc import Sequence

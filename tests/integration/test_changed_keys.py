@@ -96,7 +96,7 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
     workers = [place.start_worker("live"), place.start_worker("replay")]
     until(lambda: place.value("SELECT state FROM embedsync.replays") == "done", timeout=60, what="the run to end")
     until(lambda: place.log("live").count("is of before the table's was changed") >= 2, what="both rows to be met")
-    # Whoever looks at the rows may have done so already.
+    # The keeper may have looked at the rows already.
     until(lambda: asked(place) or place.coverage(TABLE)["stale_text"] == 0, what="the rows to be looked for")
     place.execute("UPDATE posts SET title = 'after' WHERE title = 'x'")
     until(

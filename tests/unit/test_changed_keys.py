@@ -7,12 +7,14 @@ import pytest
 
 from connectors.memory import LedgerEntry, MemoryClock, MemoryRow
 from schemas.chunk import Chunk
+from schemas.document import Reading
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.record import Record
 from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.chunks import Chunks
+from streams.retry import Patience
 from streams.shapes import Adaptation, FixedShapes
 from streams.sync import Sync
 from tests.support.sync_bench import Bench
@@ -187,11 +189,11 @@ def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shape
 
     wait = bench.clock.wait
 
-    def mended(seconds: float) -> None:
+    def fixed(seconds: float) -> None:
         wait(seconds)
         errors.clear()
 
-    bench.clock.wait = mended  # type: ignore[method-assign] # somebody's next step
+    bench.clock.wait = fixed  # type: ignore[method-assign] # somebody's next step
     bench.sync.handle([bench.event(1)])
     assert bench.is_current(1)
 
@@ -199,12 +201,34 @@ def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shape
 def test_what_needs_another_process_is_not_waited_for() -> None:
     """Other models are taken by a process that starts again; a row's trouble is not a table's."""
     clock = MemoryClock()
-    adaptation = Adaptation(FixedShapes(), lambda _: None, clock)
+    adaptation = Adaptation(FixedShapes(), lambda _: None, clock, Patience(clock, seconds=30, lane="live"))
     assert not adaptation.again(TargetMismatch("another model"))
     assert adaptation.again(ConfigurationError("a column is gone"))
     assert not adaptation.again(ConfigurationError("a column is gone"))
     adaptation.settled()
     assert adaptation.again(ConfigurationError("another one"))
     assert clock.waits == [3.0, 3.0]
-    FixedShapes().ask(TableName("public", "posts"), "nobody looks")
+    FixedShapes().ask(TableName("public", "posts"), "for the log")
     assert MemoryRow("x").vector is None
+
+
+def test_a_key_that_stands_for_several_rows_makes_the_lane_look(bench: Bench, shapes: Shapes) -> None:
+    """The key got a column, and the lane does not know yet: what it reads is done again with the key of now."""
+    bench.put(1, "x")
+    read = bench.store.read
+
+    def doubled(target: Target, keys: Sequence[tuple[str, ...]]) -> Reading:
+        reading = read(target, keys)
+        return dataclasses.replace(reading, documents=[*reading.documents, *reading.documents])
+
+    bench.store.read = doubled  # type: ignore[method-assign] # one more row of that number
+    bench.sync.handle([bench.event(1)])
+    assert shapes.looks == 1
+    assert bench.is_current(1)
+    other = test_chunks.Bench()
+    chunks_with(other, shapes, KeyColumn("id", "bigint"))
+    other.put("1", "x")
+    other.store.read = lambda _, keys: doubled(bench.target, keys)  # type: ignore[method-assign,assignment] # as above
+    record, entry = other.chunk("1")
+    list(other.chunks.steps(record))
+    assert test_chunks.counts(entry) == {"obsolete": 1}

@@ -100,7 +100,8 @@ def test_a_database_that_is_away_says_nothing_about_what_is_there(bench: Bench) 
     said(bench, 2)
     bench.away = True
     assert bench.look() is None
-    assert bench.watcher.renewed() is None
+    with pytest.raises(TransientError):
+        bench.watcher.renewed()
     assert len(bench.asked) == 1
 
 

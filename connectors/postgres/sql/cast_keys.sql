@@ -1,2 +1,2 @@
--- Keys as values of their columns' types, or the error that they are none; reads no table.
+-- Keys as values of their columns' types, or an error where one is not; reads no table.
 SELECT {key_arrays}

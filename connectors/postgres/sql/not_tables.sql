@@ -1,4 +1,4 @@
--- Those of some names that are no tables: what they show may be a part of the rows.
+-- Those of some names that are not tables: what they show may be a part of the rows.
 SELECT asked.name, class.relkind::text
 FROM unnest(%(names)s::text[], %(schemas)s::text[], %(tables)s::text[]) AS asked (name, schema, relation)
 JOIN pg_namespace AS namespace ON namespace.nspname = asked.schema

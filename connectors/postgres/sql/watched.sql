@@ -1,5 +1,5 @@
 -- Everything configured, as it is there. Read every few seconds by every worker: the catalogue only, and no function that
--- takes a lock on a table, so that nobody's DDL is waited for. to_jsonb hides that the column list is a column of
+-- takes a lock on a table, so that it never waits for DDL. to_jsonb hides that the column list is a column of
 -- pg_publication_rel only from 15 on.
 SELECT
     current_user::text,
