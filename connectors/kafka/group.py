@@ -3,7 +3,7 @@
 Hazard: the admin client's `describe_consumer_groups` ends the process with a failed assertion when the connection to
 the coordinator drops while the request is sent (librdkafka 2.16.0, rd_kafka_admin_coord_request; seen once in 40 random
 faults). So the older request is made, which asks each broker. A group that the caller may not see is not listed there,
-like one that does not exist: a caller that has to tell the two apart reads the group's commits as well.
+like one that does not exist: a caller that has to tell the two apart asks again, for such a group alone.
 """
 
 import struct

@@ -120,7 +120,7 @@ class KafkaOffsets:
         ]
         starts = self._log_offsets(places, _EARLIEST)
         commits = self._commits({group: [p for p in places if p[0] in asked] for group, asked in groups.items()})
-        described = {group: self._visible(group, self._description(group, commits[group])) for group in groups}
+        described = {group: self._visible(group, self._description(group)) for group in groups}
         facts = _Facts(starts, self._log_offsets(places, _LATEST))
         return {
             group: _group(group, _rows(asked, partitions, facts, commits[group]), described[group])
@@ -133,7 +133,7 @@ class KafkaOffsets:
         Raises:
             TransientError: the broker did not tell.
         """
-        described = self._description(group, {})
+        described = self._description(group)
         if isinstance(described, str):
             raise TransientError(described)
         return {member.client_id for member in described.members}
@@ -246,10 +246,8 @@ class KafkaOffsets:
         if asker is not None:
             asker.close()
 
-    def _description(self, group: str, commits: Mapping[Place, int | None] | str) -> Group | str:
-        """The group, or why it is not known; `commits` are its own, or the reason why they cannot be read."""
-        if isinstance(commits, str):
-            return commits
+    def _description(self, group: str) -> Group | str:
+        """The group, or why it is not known."""
         try:
             return describe(self._open(), group, ANSWER_SECONDS)
         except KafkaException as error:

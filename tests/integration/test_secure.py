@@ -260,7 +260,8 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
     reading = Right("group", place.settings.live_group, "READ")
     take(place, reading)
     try:
-        assert f"does not allow user embedsync {group}" in place.embedsync("lag", "-o", "json", check=False).stdout
+        said = place.embedsync("lag", "-o", "json", check=False).stdout
+        assert f"does not allow user embedsync {group}" in said, said
     finally:
         allow(place, {"embedsync": (reading,)})
 
