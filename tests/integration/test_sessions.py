@@ -79,7 +79,7 @@ def test_one_meaning_of_a_text_whatever_a_role_has_set(role: str, make_workplace
         cursor.execute("SELECT current FROM embedsync.coverage")
         assert cursor.fetchone() == (1,)
     assert place.coverage("public.prices")["current"] == 1
-    assert place.embedsync("status").stdout.endswith("all 1 rows are current or blank\n")
+    assert "1 rows are current or blank, but no live worker" in place.embedsync("status").stdout
     assert setup(settings).changed == ()
 
 
@@ -99,7 +99,7 @@ def test_a_function_of_the_owners_search_path_is_found_by_everyone(role: str, ma
     assert f'GRANT EXECUTE ON FUNCTION app.clean(text) TO "{role}"' in script.replace(f"TO {role}", f'TO "{role}"')
     setup(settings)
     fill_vectors(place)
-    assert "all 1 rows are current" in place.embedsync("status").stdout
+    assert "1 rows are current or blank, but no live worker" in place.embedsync("status").stdout
     assert place.execute("SELECT search_path FROM embedsync.installations") == [("app, public, pg_temp",)]
     place.execute(f'REVOKE USAGE ON SCHEMA app FROM "{role}"')
     session = Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)

@@ -143,7 +143,8 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
 
     `init` publishes the new one without a restart of the worker.
     """
-    place = make_workplace(keeper={"stale_seconds": 1})
+    # The worker's keeper looks around once, at the start: what the watcher asks for stays.
+    place = make_workplace(keeper={"stale_seconds": 1, "poll_seconds": 3600})
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     place.execute("CREATE TABLE other (id bigint PRIMARY KEY, body text, embedding vector(64))")
     place.with_settings(tables=[QUESTIONS, {"name": "public.other", "text": "body"}])
