@@ -178,6 +178,7 @@ class Session:
             # A new connection that ends at once is a server that is away, which the caller's patience is for.
             if not (again and idle and self._connection is None) or self._held:
                 raise
+        log.info("the connection to Postgres had ended, asking again on a new one", session=self._role)
         return self._rows(query, parameters)
 
     def _rows(self, query: Any, parameters: Any) -> list[tuple[Any, ...]]:
