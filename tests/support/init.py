@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 from confluent_kafka import Consumer
 
 from connectors.clock import SystemClock
@@ -19,7 +18,7 @@ from schemas.table import TableName
 from streams import init
 from streams.init import Report
 from tests.support.waiting import until
-from tests.support.workplace import Workplace
+from tests.support.workplace import Workplace, server_owner
 
 
 def setup(settings: Settings) -> Report:
@@ -69,9 +68,8 @@ def as_role(place: Workplace, role: str, **postgres: Any) -> Settings:
 def worker_role(dsn: str) -> Iterator[str]:
     """A role of the server that owns nothing; to be dropped after the test's database."""
     name = f"worker_{secrets.token_hex(4)}"
-    owner = psycopg2.connect(dsn)
-    owner.autocommit = True
-    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
+    with server_owner(dsn) as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
     yield name
-    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-    owner.close()
+    with server_owner(dsn) as cursor:
+        cursor.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -167,10 +167,8 @@ def workplace(
 ) -> Iterator[Workplace]:
     """Make a workplace and take it away again, processes first."""
     name = f"t{secrets.token_hex(4)}"
-    owner = psycopg2.connect(endpoints.postgres_dsn)
-    owner.autocommit = True
     dsn = _other_database(endpoints.postgres_dsn, name)
-    with owner.cursor() as cursor:
+    with server_owner(endpoints.postgres_dsn) as cursor:
         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
@@ -202,16 +200,28 @@ def workplace(
         place.execute("CREATE EXTENSION vector")
         yield place
     finally:
-        _take_away(place, owner, name)
+        _take_away(place, name)
 
 
-def _take_away(place: Workplace, owner: Any, name: str) -> None:
+@contextmanager
+def server_owner(dsn: str) -> Iterator[Any]:
+    """A cursor in autocommit on a connection of its own; a test in between may have restarted the server."""
+    owner = psycopg2.connect(dsn)
+    owner.autocommit = True
+    try:
+        with owner.cursor() as cursor:
+            yield cursor
+    finally:
+        owner.close()
+
+
+def _take_away(place: Workplace, name: str) -> None:
     for process in place.processes:
         process.kill()
         process.wait()
     httpx.delete(f"{place.endpoints.connect_url}/connectors/{place.own.connector}", timeout=30)
     place.session.close()
-    with owner.cursor() as cursor:
+    with server_owner(place.endpoints.postgres_dsn) as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", (name,)
         )
@@ -226,7 +236,6 @@ def _take_away(place: Workplace, owner: Any, name: str) -> None:
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         until(lambda: _without_origins(cursor, name), what="the sessions to let go of their origins")
-    owner.close()
     admin = AdminClient(client_config(place.own, **getattr(place.endpoints, "kafka_admin", {})))
     topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
     if topics:
