@@ -6,6 +6,10 @@ PYTEST := $(BIN)/python -m pytest
 SEED   ?= 0
 FAULTS ?= 60
 
+# Tests start thousands of processes: what they import is compiled once, also where the shell forbids it.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.embedsync/bytecode
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo test unit lint bench soak mutants lock clean
 
