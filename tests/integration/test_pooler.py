@@ -4,6 +4,7 @@ pgbouncer 1.18 was tried in modes transaction, session and statement with pools 
 """
 
 import os
+import socket
 from contextlib import closing
 
 import numpy as np
@@ -99,5 +100,6 @@ def test_a_pooler_without_a_second_connection_is_unknown(ready: Workplace, monke
 
 
 def kill(store: PostgresStore) -> None:
-    """End its connection as SIGKILL does: without a word, the socket closed by the kernel."""
-    os.close(store._session.connection().fileno())
+    """End its connection as SIGKILL does: without a word. The descriptor stays libpq's, which closes it later."""
+    with socket.socket(fileno=os.dup(store._session.connection().fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
