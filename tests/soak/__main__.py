@@ -39,7 +39,7 @@ def audited(dsn: str) -> None:
         connection.close()
 
 
-def run(faults: int, minutes: float, seed: int) -> Report:
+def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
     """Run one campaign on a stack of its own."""
     home = ROOT / ".embedsync" / NAME
     work = home / "work"
@@ -60,7 +60,7 @@ def run(faults: int, minutes: float, seed: int) -> Report:
         place.embedsync("init")
         place.session.close()
         audited(endpoints.postgres_dsn)
-        campaign = Campaign(stack, places(endpoints, ways, place), ways, work, seed)
+        campaign = Campaign(stack, places(endpoints, ways, place), ways, work, seed, only)
         report = campaign.run(Bounds(faults, minutes * 60))
         clean = report.is_clean
     finally:
@@ -82,10 +82,11 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=60, help="how many faults are injected")
     parser.add_argument("--seed", type=int, default=0, help="of all generators")
     parser.add_argument("--minutes", type=float, default=600.0, help="no further fault after this long")
+    parser.add_argument("--only", metavar="WORDS", default="", help="only faults whose name holds these words")
     parser.add_argument("--json", metavar="FILE", help="write the report there as JSON, too")
     parser.add_argument("--markdown", metavar="FILE", help="write the figures there as a table, too")
     arguments = parser.parse_args()
-    report = run(arguments.faults, arguments.minutes, arguments.seed)
+    report = run(arguments.faults, arguments.minutes, arguments.seed, arguments.only)
     report.print()
     if arguments.json:
         report.write(arguments.json)

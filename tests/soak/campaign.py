@@ -62,7 +62,10 @@ class Campaign:
     Load and checker reach the services directly; the workers go through the proxies, by their configuration.
     """
 
-    def __init__(self, stack: LocalStack, place: Places, ways: dict[str, Proxy], directory: Path, seed: int) -> None:
+    def __init__(
+        self, stack: LocalStack, place: Places, ways: dict[str, Proxy], directory: Path, seed: int, only: str = ""
+    ) -> None:
+        """Join the parts; `only` faults whose name holds these words are made."""
         self.report = Report(seed)
         settings = place.settings
         self._settings = settings
@@ -89,7 +92,7 @@ class Campaign:
         self._operators = Operators(self._stage, dsn, self._fleet, place, ends.bootstrap_servers, marks)
         self._verdicts = Verdicts(place.direct, self._rows, marks)
         parts = (self._processes, Network(self._stage, ways), moments, self._letters, self._operators)
-        self._deck = Deck([kind for part in parts for kind in part.kinds()], self._stage)
+        self._deck = Deck([kind for part in parts for kind in part.kinds() if only in kind.name], self._stage)
         self._watch = Watch(self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic)
         self._reached = "nothing"
 
@@ -349,6 +352,8 @@ class Campaign:
         """What is told by sums: the ledger, the audit, and the bound on encoded texts."""
         self.report.runs_finished, wrong = self._rows.ledger()
         self.report.violations += wrong
+        never = self._deck.never_hit(self.report.faults)
+        self.report.violations += [f"the fault {kind!r} was drawn again and again, and hit nothing" for kind in never]
         self._judge_history()
         self._collect()
         # Each fault may cost a batch in each worker that is encoded again; rows changed twice at once cost one more.

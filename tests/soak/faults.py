@@ -7,6 +7,7 @@ about equally often. Faults come in groups that overlap: each is a hit and, some
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
@@ -26,6 +27,8 @@ _SESSION_SECONDS = 6.0
 """Session timeout of the campaign's workers: a stop is to be longer."""
 
 _MOST_LIVE = 4
+_OFTEN = 4
+"""A fault may find nothing to hit: no worker of a role, a part that is away. Not so often."""
 
 
 class Deck:
@@ -34,6 +37,7 @@ class Deck:
     def __init__(self, kinds: Sequence[Kind], stage: Stage) -> None:
         """Every kind is in the deck once per mention."""
         self._kinds = kinds
+        self._tried: Counter[str] = Counter()
         self._random = stage.random
         self._left: list[Kind] = []
 
@@ -42,14 +46,19 @@ class Deck:
         wanted = min(most, self._random.choice(_GROUPS))
         chosen: list[Kind] = []
         later: list[Kind] = []
-        while len(chosen) < wanted:
+        while len(chosen) < wanted and len(later) < len(self._kinds):
             if not self._left:
                 self._left = self._random.sample(self._kinds, len(self._kinds))
             kind = self._left.pop()
             held = kind.holds is not None and kind.holds in {other.holds for other in chosen}
             (later if held else chosen).append(kind)
         self._left += later
+        self._tried.update(kind.name for kind in chosen)
         return chosen
+
+    def never_hit(self, faults: Counter[str]) -> list[str]:
+        """Kinds that were drawn again and again, and hit nothing: the campaign did not try what it seems to."""
+        return sorted(kind for kind, times in self._tried.items() if times >= _OFTEN and not faults[kind])
 
 
 class Processes:

@@ -162,7 +162,8 @@ class Operators:
         """A change topic deleted, and made again by `init`: what lay in it unread is gone."""
         topic = f"{self._settings.kafka.topic_prefix}.public.{LINES.name}"
         self._mark(LINES)
-        for deleted in AdminClient(self._admin).delete_topics([topic], request_timeout=5).values():
+        admin = AdminClient(self._admin)  # has to outlive its futures, which it cancels when it goes
+        for deleted in admin.delete_topics([topic], request_timeout=5).values():
             deleted.result(timeout=15)
         return self._stage.made("topic made again", topic, self._stage.random.uniform(0.0, 4.0), self._init)
 
