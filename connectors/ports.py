@@ -97,8 +97,8 @@ class Store(Protocol):
         Keys that have no row are left out of the result; the order is free.
 
         Raises:
-            PoisonEvent: a key is not a value of the key columns' types; only ever for a call with one key, for more
-                keys the message names the first such key and the caller asks for fewer.
+            PoisonEvent: a key has another number of columns, or is not a value of their types; only ever for a call
+                with one key, for more keys the message names the first such key and the caller asks for fewer.
         """
         ...
 

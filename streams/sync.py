@@ -172,10 +172,6 @@ class Sync:
                 not_due.append(chunk)
                 continue
             for target in targets:
-                if len(chunk.keys[0]) != len(target.key):
-                    other = PoisonEvent(f"{chunk.name} has {len(chunk.keys[0])} key columns, not {len(target.key)}")
-                    self._misfit(record, target, other, "decode", deferral.txids, is_ours=True)
-                    continue
                 hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
                 hint.records.append(record)
                 hint.txids.update(self._still_awaited(deferral))

@@ -49,6 +49,9 @@ class PostgresStore:
 
     def read(self, target: Target, keys: Sequence[Key]) -> Reading:
         """As the port says."""
+        for key in keys:
+            if len(key) != len(target.key):
+                raise PoisonEvent(f"a key of {target.table} has {len(target.key)} columns, not {len(key)}: {key!r}")
         parameters = {**key_arrays(keys), "model": target.model}
         lines = self._session.rows(queries.for_target("read_rows", target), parameters)
         documents = [

@@ -12,6 +12,7 @@ from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.replay import Standing
+from schemas.table import Key
 from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit
 
 
@@ -82,11 +83,14 @@ def test_a_missing_row_is_left_out(world: World) -> None:
     assert not world.store.read(TARGET, [("2",)]).documents
 
 
-def test_a_key_of_the_wrong_type_is_poison(world: World) -> None:
-    """A key that is no number where a number is wanted raises PoisonEvent and breaks nothing for the next call."""
+@pytest.mark.parametrize("key", [("one",), ("1", "2"), ()], ids=["no number", "two columns", "none"])
+def test_a_key_that_does_not_fit_is_poison(world: World, key: Key) -> None:
+    """Another type or number of columns raises PoisonEvent, and breaks nothing for the next call."""
     world.put(1, "x")
-    with pytest.raises(PoisonEvent):
-        world.store.read(TARGET, [("1",), ("one",)])
+    for keys in ([("1",), key], [key]):
+        with pytest.raises(PoisonEvent):
+            world.store.read(TARGET, keys)
+    assert not world.store.takes(TARGET, key)
     assert document(world, 1).text == "x"
 
 

@@ -45,10 +45,10 @@ _OF_WHAT_IS_THERE = (
     ),
     Defect(
         "a deferred row of another key that ends the lane",
-        "streams/sync.py",
-        "if len(chunk.keys[0]) != len(target.key):",
-        "if False:",
-        (f"{CHANGED}::test_a_deferred_row_of_another_key_is_looked_for",),
+        "connectors/postgres/store.py",
+        '                raise PoisonEvent(f"a key of',
+        '                print(f"a key of',
+        ("tests/contract/test_store.py::test_a_key_that_does_not_fit_is_poison",),
     ),
 )
 
