@@ -9,7 +9,7 @@ import structlog
 
 from connectors.debezium import Connect, connector_config, database_of
 from connectors.ports import Clock
-from connectors.postgres import capture, origins, watched
+from connectors.postgres import capture, installation, origins, watched
 from connectors.postgres.server import ORIGIN_FILTER_FROM
 from connectors.postgres.session import Session
 from schemas import metrics
@@ -91,6 +91,7 @@ def looking(settings: Settings, session: Session, connect: Connect) -> Callable[
     def look() -> list[Difference]:
         shape = watched.read(session, settings)
         found = [one.difference for one in watched.found(shape, settings)]
+        found += installation.differences(session, settings)
         try:
             there = connect.config(settings.connector)
         except TransientError:

@@ -14,11 +14,17 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.log_identity import LogIdentity
 from schemas.settings import Settings
+from schemas.witness import Difference
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One line of embedsync.installations; host and port are the server's as the connector reaches it."""
+    """One line of embedsync.installations.
+
+    Attributes:
+        host, port: the server as the connector reaches it; None before `init` recorded them.
+        owner: role that owns the publication; None before `init` recorded it.
+    """
 
     prefix: str
     log: LogIdentity
@@ -28,6 +34,7 @@ class Installation:
     search_path: str
     host: str | None
     port: int | None
+    owner: str | None
 
 
 def log_identity(session: Session) -> LogIdentity:
@@ -56,12 +63,41 @@ def mine(session: Session, settings: Settings) -> Installation | None:
     return next((one for one in read(session) if one.prefix == settings.kafka.topic_prefix), None)
 
 
+def publication_owner(session: Session, publication: str) -> str | None:
+    """The role that owns a publication; None where there is none of that name. Raises as `read`."""
+    lines = session.rows(queries.text("publication_owner"), {"publication": publication})
+    return str(lines[0][0]) if lines else None
+
+
+def differences(session: Session, settings: Settings) -> list[Difference]:
+    """Whose the publication is, where it is another role's than `init` recorded, or another installation's as well.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    recorded = mine(session, settings)
+    if recorded is None:
+        return []
+    name, found = recorded.publication, []
+    owner = publication_owner(session, name)
+    if owner is not None and recorded.owner is not None and owner != recorded.owner:
+        said = f"publication {name} belongs to role {owner}, and belonged to {recorded.owner} when `init` ran"
+        found.append(Difference(f"{said}: somebody made it again or gave it away", "embedsync init"))
+    others = [one for one in read(session) if one.prefix != recorded.prefix and one.publication == name]
+    if others:
+        said = f"publication {name} is also that of the installation with the prefix {others[0].prefix}"
+        found.append(Difference(said, "give one of them another postgres.publication, and run embedsync init with it"))
+    return found
+
+
 def wanted(session: Session, settings: Settings, database: Database) -> Installation:
     """What `init` records: the settings' names, log and search path of its own session, the connector's database."""
     path = str(session.rows("SELECT current_setting('search_path')")[0][0])
+    publication = settings.postgres.publication
+    owner = publication_owner(session, publication) or str(session.rows("SELECT current_user")[0][0])
     return Installation(
-        settings.kafka.topic_prefix, log_identity(session), settings.slot, settings.postgres.publication,
-        settings.connector, path, database.host, database.port,
+        settings.kafka.topic_prefix, log_identity(session), settings.slot, publication,
+        settings.connector, path, database.host, database.port, owner,
     )  # fmt: skip
 
 
@@ -79,6 +115,7 @@ def registration(session: Session, settings: Settings, database: Database) -> li
         now.search_path,
         now.host,
         now.port,
+        now.owner,
     )
     values = sql.SQL(", ").join(map(sql.Literal, fields))
     body = render(session, queries.compose("register_installation", values=values))

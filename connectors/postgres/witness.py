@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import log_watch, looks, queries, replica_identity, slot, watched
+from connectors.postgres import installation, log_watch, looks, queries, replica_identity, slot, watched
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.lag import SlotLag
@@ -51,6 +51,7 @@ def _differences(session: Session, settings: Settings) -> list[Difference]:
     return [
         *watched.differences(session, settings),
         *log_watch.differences(session, settings),
+        *installation.differences(session, settings),
         *replica_identity.differences(session, settings),
     ]
 

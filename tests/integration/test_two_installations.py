@@ -14,8 +14,9 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import init
+from streams.lag import collect
 from tests.conftest import MakeWorkplace
-from tests.support.init import events, setup
+from tests.support.init import events, setup, worker_role
 from tests.support.waiting import until
 from tests.support.workplace import QUESTIONS, Workplace
 
@@ -34,6 +35,29 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     place.with_settings(postgres={"publication": place.settings.slot})
     setup(place.settings)
     return place
+
+
+def test_whose_the_publication_is(place: Workplace) -> None:
+    """Given to another role, or recorded for another prefix too: every verdict names it; `init` takes the new owner."""
+    publication = place.settings.postgres.publication
+    with worker_role(place.settings.postgres.dsn) as role:
+        place.execute(f"ALTER ROLE {role} SUPERUSER; ALTER PUBLICATION {publication} OWNER TO {role}")
+        try:
+            said = f"publication {publication} belongs to role {role}, and belonged to postgres when `init` ran"
+            assert said in _named(place)
+            setup(place.settings)
+            assert "belongs to role" not in _named(place)
+        finally:
+            place.execute(f"ALTER PUBLICATION {publication} OWNER TO postgres")
+    place.execute(
+        'INSERT INTO embedsync.installations SELECT (jsonb_populate_record(one, \'{"prefix": "oth"}\')).*'
+        " FROM embedsync.installations AS one"
+    )
+    assert f"publication {publication} is also that of the installation with the prefix oth" in _named(place)
+
+
+def _named(place: Workplace) -> str:
+    return "; ".join(one.sentence for one in collect(place.settings).witness.differences)
 
 
 @pytest.fixture

@@ -23,6 +23,13 @@ _OF_THE_INSTALLATION = (
 
 _OF_WHAT_IS_THERE = (
     Defect(
+        "a publication that somebody else owns, and nobody names",
+        "connectors/postgres/installation.py",
+        "and owner != recorded.owner:",
+        "and False:",
+        ("tests/integration/test_two_installations.py::test_whose_the_publication_is",),
+    ),
+    Defect(
         "sessions in which policies hide rows in silence",
         "connectors/postgres/pins.py",
         '    "row_security": "off",\n',
