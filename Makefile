@@ -27,7 +27,7 @@ test: lint ## everything CI runs: lint, unit, contract, integration, fault, acce
 	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration tests/acceptance
 	$(PYTEST) tests/fault
 
-unit: env ## unit tests only: nothing outside the process, a few seconds
+unit: env ## unit tests only: nothing outside the process, about a minute
 	$(PYTEST) tests/unit
 
 lint: env ## ruff, mypy strict, import-linter

@@ -106,6 +106,11 @@ def require_table(info: TableInfo, table: TableName) -> None:
             f"{table} is a {describe(info)}, and only tables can be kept in step",
             fix="name the table that holds the rows in [[tables]], or give the table its name back",
         )
+    require_key(info, table)
+
+
+def require_key(info: TableInfo, table: TableName | str) -> None:
+    """Refuse a table whose rows cannot be told apart. Raises ConfigurationError."""
     if not info.primary_key:
         raise ConfigurationError(
             f"table {table} has no primary key, so a row cannot be told from another",

@@ -137,11 +137,7 @@ def _check_key(name: str, info: TableInfo, facts: Facts) -> None:
             f"table {name} has tables that inherit from it, whose rows its primary key does not cover",
             fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
         )
-    if not info.primary_key:
-        raise ConfigurationError(
-            f"table {name} has no primary key, so a row cannot be told from another",
-            fix=f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
-        )
+    catalog.require_key(info, name)
     for column in info.primary_key:
         if not travels(column, facts.key_base_types[column.name]):
             raise ConfigurationError(

@@ -15,9 +15,9 @@ from confluent_kafka.cimpl import NewPartitions
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import client_config
-from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART
 from schemas.lag import GroupLag
+from tests.support.vectors import in_secret
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -176,12 +176,3 @@ def an_event(place: Workplace, broker: Broker) -> tuple[bytes | None, bytes | No
     reader.close()
     assert record is not None
     return record.key(), record.value()
-
-
-def in_secret(place: Workplace, change: str) -> None:
-    """Change rows so that no event comes: under the workers' replication origin."""
-    writer = Session(place.settings.postgres.dsn, role="test")
-    with writer.cursor() as cursor:
-        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
-        cursor.execute(change)
-    writer.close()

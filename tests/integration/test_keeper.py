@@ -10,6 +10,7 @@ from connectors.postgres import statement
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
+from tests.support.vectors import in_secret
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -31,15 +32,6 @@ def connect(ready: Workplace) -> Iterator[Connect]:
     client = Connect(ready.settings.connect.url, SystemClock())
     yield client
     client.close()
-
-
-def in_secret(place: Workplace, change: str) -> None:
-    """Change rows so that no event comes: under the workers' replication origin."""
-    writer = Session(place.settings.postgres.dsn, role="test")
-    with writer.cursor() as cursor:
-        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
-        cursor.execute(change)
-    writer.close()
 
 
 def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> None:

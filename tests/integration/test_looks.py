@@ -6,7 +6,7 @@ from connectors.clock import SystemClock
 from connectors.debezium import Connect
 from connectors.postgres import looks
 from schemas.table import TableName
-from tests.integration.test_keeper import in_secret
+from tests.support.vectors import in_secret
 from tests.support.waiting import until
 from tests.support.workplace import QUESTIONS, Workplace
 

@@ -1,6 +1,7 @@
-"""Tables with true vectors at once, without a worker."""
+"""Rows changed as a worker would, without one: true vectors at once, and changes that bring no event."""
 
 from connectors.models import open_model
+from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from streams import targets
@@ -19,3 +20,12 @@ def embed_all(place: Workplace) -> None:
         pairs = zip(documents, vectors, strict=True)
         store.write(target, [Update(document.key, document.hash, vector) for document, vector in pairs])
     store.close()
+
+
+def in_secret(place: Workplace, change: str) -> None:
+    """Change rows so that no event comes: under the workers' replication origin."""
+    writer = Session(place.settings.postgres.dsn, role="test")
+    with writer.cursor() as cursor:
+        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+        cursor.execute(change)
+    writer.close()
