@@ -14,10 +14,9 @@ from connectors.postgres.session import Session
 from schemas.table import TableName
 from schemas.witness import Look
 from streams.origin_watch import OriginWatch
-from tests.conftest import MakeWorkplace
 from tests.support import workplace as workplaces
 from tests.support.init import as_role, events, setup, worker_role
-from tests.support.own_postgres import own_postgres
+from tests.support.own_postgres import Beside, own_postgres
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
@@ -47,15 +46,26 @@ def subscription(place: Workplace, source: Workplace) -> Iterator[None]:
 
 
 @pytest.fixture
-def role(stack: Endpoints) -> Iterator[str]:
-    """A role that owns nothing, for the worker; it outlives the databases that grant it rights."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
+def server(stack: Endpoints, tmp_path: Path) -> Iterator[Beside]:
+    """A server of its own, where an origin that comes and goes disturbs nobody."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with own_postgres(stack, folder) as endpoints:
+        yield endpoints
 
 
-def test_rows_of_a_subscription_are_captured(role: str, make_workplace: MakeWorkplace) -> None:
+def test_rows_of_a_subscription_are_captured(server: Beside, tmp_path: Path) -> None:
     """One that is made while a live worker runs: the connector is changed, and what it left out is to be looked at."""
-    source, place = make_workplace(tables=[POSTS]), make_workplace(tables=[POSTS], kafka={"partitions": 1})
+    with (
+        worker_role(server.postgres_dsn) as role,
+        workplaces.workplace(server, tmp_path, tables=[POSTS]) as source,
+        workplaces.workplace(server, tmp_path, tables=[POSTS], kafka={"partitions": 1}) as place,
+    ):
+        check_a_subscription(source, place, role)
+
+
+def check_a_subscription(source: Workplace, place: Workplace, role: str) -> None:
+    """What the test above promises."""
     source.execute(f"{CREATE}; INSERT INTO posts VALUES (1, 'copied')")
     place.execute(f"{CREATE}; ALTER TABLE posts ADD embedding vector(64)")
     setup(as_role(place, role))
@@ -72,14 +82,9 @@ def test_rows_of_a_subscription_are_captured(role: str, make_workplace: MakeWork
 
 
 @pytest.fixture
-def alone(stack: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
-    """A table on a server of its own, where an origin disturbs nobody; `init` was run."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with (
-        own_postgres(stack, folder) as endpoints,
-        workplaces.workplace(endpoints, tmp_path, tables=[POSTS], kafka={"partitions": 1}) as place,
-    ):
+def alone(server: Beside, tmp_path: Path) -> Iterator[Workplace]:
+    """A table on that server; `init` was run."""
+    with workplaces.workplace(server, tmp_path, tables=[POSTS], kafka={"partitions": 1}) as place:
         place.execute(f"{CREATE}; ALTER TABLE posts ADD embedding vector(64)")
         setup(place.settings)
         yield place

@@ -83,6 +83,8 @@ def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, conn
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
     ready.start_worker("replay")
     ready.wait_current(timeout=90)
+    # The rows may be true before the keeper has noted the look that healed them.
+    until(lambda: ready.execute("SELECT 1 FROM embedsync.keeper"), what="the first look", timeout=90)
     looked = ready.value("SELECT reconciled_at FROM embedsync.keeper")
     in_secret(ready, "UPDATE questions SET question = 'edited in secret' WHERE id = 4")
     connect.restart(ready.settings.connector)

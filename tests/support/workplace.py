@@ -11,8 +11,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,6 +36,12 @@ CREATE_QUESTIONS = """
         embedding vector({dimensions})
     )
 """
+
+_ORIGINS_STAY_SECONDS: Final = 60.0
+"""How long origins outlive a test: ones that are gone before a worker's next look, every few seconds, would have the
+rows of all tests beside it looked at, since origins belong to the whole server."""
+_left_origins: list[tuple[str, str, float]] = []
+"""Server, name and end of workplaces whose origins are still there."""
 
 
 class Endpoints(Protocol):
@@ -235,12 +243,25 @@ def _take_away(place: Workplace, name: str) -> None:
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s", (name,)
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-        until(lambda: _without_origins(cursor, name), what="the sessions to let go of their origins")
+        _left_origins.append((place.endpoints.postgres_dsn, name, monotonic()))
+        _drop_origins(cursor, place.endpoints.postgres_dsn, monotonic() - _ORIGINS_STAY_SECONDS)
     admin = AdminClient(client_config(place.own, **getattr(place.endpoints, "kafka_admin", {})))
     topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
     if topics:
         for deleted in admin.delete_topics(topics).values():
             deleted.result()
+
+
+def drop_left_origins(dsn: str) -> None:
+    """Drop the origins of all workplaces that this process made and took away on a server, at its end."""
+    with server_owner(dsn) as cursor:
+        _drop_origins(cursor, dsn, monotonic())
+
+
+def _drop_origins(cursor: Any, dsn: str, before: float) -> None:
+    for entry in [left for left in _left_origins if left[0] == dsn and left[2] <= before]:
+        until(partial(_without_origins, cursor, entry[1]), what="the sessions to let go of their origins")
+        _left_origins.remove(entry)
 
 
 def _without_origins(cursor: Any, name: str) -> bool:
