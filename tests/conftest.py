@@ -61,7 +61,8 @@ def stack() -> Iterator[Endpoints]:
     endpoints = local.up()
     try:
         yield endpoints
-        workplaces.drop_left_origins(endpoints.postgres_dsn)
+        if kept:
+            workplaces.drop_left_origins(endpoints.postgres_dsn)
     finally:
         if not kept and "PYTEST_XDIST_WORKER" not in os.environ:
             local.reset()

@@ -24,10 +24,6 @@ def read(session: Session, settings: Settings) -> list[Coverage]:
         session: any connection that may read the tables.
         settings: whose columns have to be among those counted.
 
-    Args:
-        session: any connection that may read the tables.
-        configured: columns that have to be among those counted.
-
     Raises:
         HiddenRows: row-level security would hide rows.
         ConfigurationError: `embedsync init` was not run in this database, or not with all these tables.

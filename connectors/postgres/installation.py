@@ -4,6 +4,7 @@ Hazard: a dump, a copy of a database and a restore bring this row along. It then
 stands in, which is how such a move is noticed.
 """
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 from psycopg2 import sql
@@ -60,7 +61,7 @@ def read(session: Session) -> list[Installation]:
 
 def mine(session: Session, settings: Settings) -> Installation | None:
     """The installation of these settings; None before its first `init`. Raises as `read`."""
-    return next((one for one in read(session) if one.prefix == settings.kafka.topic_prefix), None)
+    return _mine(read(session), settings)
 
 
 def publication_owner(session: Session, publication: str) -> str | None:
@@ -75,7 +76,8 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    recorded = mine(session, settings)
+    known = read(session)
+    recorded = _mine(known, settings)
     if recorded is None:
         return []
     name, found = recorded.publication, []
@@ -83,7 +85,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     if owner is not None and recorded.owner is not None and owner != recorded.owner:
         said = f"publication {name} belongs to role {owner}, and belonged to {recorded.owner} when `init` ran"
         found.append(Difference(f"{said}: somebody made it again or gave it away", "embedsync init"))
-    others = [one for one in read(session) if one.prefix != recorded.prefix and one.publication == name]
+    others = [one for one in known if one.prefix != recorded.prefix and one.publication == name]
     if others:
         said = f"publication {name} is also that of the installation with the prefix {others[0].prefix}"
         found.append(Difference(said, "give one of them another postgres.publication, and run embedsync init with it"))
@@ -120,3 +122,7 @@ def registration(session: Session, settings: Settings, database: Database) -> li
     values = sql.SQL(", ").join(map(sql.Literal, fields))
     body = render(session, queries.compose("register_installation", values=values))
     return [Statement(f"record the installation {now.prefix} and its log", body)]
+
+
+def _mine(known: Sequence[Installation], settings: Settings) -> Installation | None:
+    return next((one for one in known if one.prefix == settings.kafka.topic_prefix), None)

@@ -162,7 +162,7 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
     place.execute("INSERT INTO other VALUES (1, 'a neighbour')")
     place.wait_current("public.other")
     place.execute("DELETE FROM embedsync.looks")
-    until(lambda: "public.questions" in asked(place), timeout=60, what="the table to be looked at again")
+    until(lambda: asked(place) == ["public.questions"], timeout=60, what="the table to be looked at again")
     place.embedsync("init")
     assert sentences(place) == []
     until(lambda: "is there again" in place.log("live"), timeout=60, what="the worker to see it")
