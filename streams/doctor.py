@@ -7,7 +7,7 @@ Hazards:
 - What could not be looked at is unknown, and never ok.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from connectors import debezium_releases as releases
@@ -64,8 +64,8 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
         checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat", "canary")
         findings += [unknown(check, "Postgres does not answer") for check in checks]
     else:
-        failing = any(finding.level is Level.PROBLEM for finding in seen.findings)
-        findings += _witnessed(settings, clock, seen.witness, problem_known=failing)
+        failing = [f.check.removeprefix("table ") for f in seen.findings if f.level is Level.PROBLEM]
+        findings += _witnessed(settings, clock, seen.witness, failing)
     topics, said = _answer("Kafka", broker, "Kafka does not answer in time")
     findings += topics or [*said, unknown("topics", "Kafka does not answer"), unknown("workers", "likewise")]
     connector, said = _answer("Kafka Connect", capturing, "Kafka Connect does not answer in time")
@@ -107,10 +107,11 @@ class _Connector:
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
 
 
-def _witnessed(settings: Settings, clock: Clock, witness: Witness, *, problem_known: bool) -> Iterator[Finding]:
+def _witnessed(settings: Settings, clock: Clock, witness: Witness, failing: Sequence[str]) -> Iterator[Finding]:
     """Whether changes arrive, what is yet to be looked at, and what is configured and not there.
 
-    The lines above come from stricter rules: where one fails, it says the same as a difference.
+    The lines above come from stricter rules: a table, publication or slot whose line fails (`failing`:
+    "public.questions", "publication embedsync") is not said to differ besides.
     """
     way: Inquiry[Witness] = Inquiry(lambda: with_transit(witness, settings, clock))
     way.start()
@@ -129,8 +130,9 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness, *, problem_kn
         yield problem("canary", said.sentence)
     for look in witness.looks:
         yield warning("rows to be looked at", look.sentence, "start a replay worker, whose keeper looks at them")
-    for one in () if problem_known else witness.differences:
-        yield problem("configured", one.sentence, one.fix)
+    for one in witness.differences:
+        if not any(named in one.sentence for named in failing):
+            yield problem("configured", one.sentence, one.fix)
     if witness.error is not None:
         yield problem("configured", f"what the database watches cannot be read: {witness.error}")
     elif not witness.differences:

@@ -1,5 +1,6 @@
 """Two installations in one database never share by accident, and none takes tables from another without being told."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -45,6 +46,11 @@ def test_whose_the_publication_is(place: Workplace) -> None:
         try:
             said = f"publication {publication} belongs to role {role}, and belonged to postgres when `init` ran"
             assert said in _named(place)
+            # Trouble with a table hides nothing about the publication.
+            place.execute("ALTER TABLE questions REPLICA IDENTITY NOTHING")
+            findings = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+            assert said in "; ".join(line["sentence"] for line in findings)
+            place.execute("ALTER TABLE questions REPLICA IDENTITY DEFAULT")
             setup(place.settings)
             assert "belongs to role" not in _named(place)
         finally:
