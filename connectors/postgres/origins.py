@@ -58,26 +58,35 @@ def census(session: Session) -> tuple[frozenset[str], int]:
 
 
 class Arrivals:
-    """Tells from one census to the next whether an origin came and went in between."""
+    """Tells from one census to the next whether an origin came and went in between.
+
+    Hazard: the count lags behind the names by up to ten seconds (PGSTAT_IDLE_INTERVAL of pgstat.c). So what is counted
+    in the first `SETTLING` censuses and was not seen to come may have been there at the first one, and says nothing.
+    """
+
+    SETTLING: Final = 6
+    """Censuses; there is one every three seconds."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._names: frozenset[str] | None = None
         self._made = 0
         self._seen = 0
-        """Origins that were seen to come since `_made` was counted; the count may lag behind by seconds."""
+        """Origins that were seen to come since `_made` was counted."""
+        self._settling = 0
 
     def missed(self, names: frozenset[str], made_ever: int) -> bool:
         """Whether more were made than were seen to come. A count that went back, after a crash, says nothing."""
         if self._names is None or made_ever < self._made:
-            self._names, self._made, self._seen = names, made_ever, 0
-            return False
+            self._names, self._made, self._seen, self._settling = names, made_ever, 0, self.SETTLING
         self._seen += len(names - self._names)
         self._names = names
-        if made_ever - self._made <= self._seen:
+        self._settling = max(0, self._settling - 1)
+        unseen = made_ever - self._made - self._seen
+        if unseen <= 0:
             return False
-        self._made, self._seen = made_ever, 0
-        return True
+        self._made += unseen
+        return not self._settling
 
 
 def not_ours(names: Iterable[str], origin: str) -> list[str]:
