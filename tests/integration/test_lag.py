@@ -97,7 +97,7 @@ def test_time_lag_comes_from_the_commit_in_the_database(lanes: Lanes) -> None:
     seen = lanes.report().live
     first, second = (p for p in seen.partitions if p.topic == lanes.topic)
     assert (first.current_offset, first.log_start_offset, first.log_end_offset, first.lag) == (1, 0, 3, 2)
-    assert 300.0 <= first.time_lag_seconds < 360.0
+    assert 300.0 <= first.time_lag_seconds < 900.0, "neither the event before it nor the one after it"
     assert (second.current_offset, second.lag, second.pending, second.time_lag_seconds) == (None, None, 0, None)
     assert seen.total_lag == 2
 
@@ -158,7 +158,7 @@ def test_replay_chunks_are_counted_apart(lanes: Lanes) -> None:
     seen = lanes.report()
     chunk = seen.replay.partitions[1]
     assert (chunk.topic, chunk.pending) == (lanes.settings.replay_topic, 2)
-    assert 0 <= chunk.time_lag_seconds < 600
+    assert 0 <= chunk.time_lag_seconds < 3000, "not the age that stands in the record"
     assert lanes.settings.replay_topic not in {p.topic for p in seen.live.partitions}
 
 
