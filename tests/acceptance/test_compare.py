@@ -64,9 +64,9 @@ def test_ctrl_c_ends_both_models_and_leaves_nothing_behind(tmp_path: Path) -> No
         stderr=subprocess.PIPE,
         text=True,
     )
-    children = until(lambda: two(running.pid), timeout=120, what="both models' processes")
+    children = until(lambda: two(running.pid), what="both models' processes")
     os.kill(running.pid, signal.SIGINT)
-    shown, said = running.communicate(timeout=60)
+    shown, said = running.communicate(timeout=120)
     assert (running.returncode, shown, "Traceback" in said) == (130, "", False), said
     assert not any(child.is_running() for child in children)
 

@@ -45,7 +45,7 @@ def synced(place: Workplace, texts: list[str]) -> Workplace:
     place.start_worker("live")
     for text in texts:
         place.execute("INSERT INTO questions (question) VALUES (%s)", (text,))
-    place.wait_current(timeout=120)
+    place.wait_current()
     return place
 
 

@@ -155,7 +155,7 @@ class Story:
             return not left
 
         try:
-            until(arrived, timeout=60, pause=1.0, what="all edits to arrive")
+            until(arrived, pause=1.0, what="all edits to arrive")
         except AssertionError:
             self._say(f"not arrived: {sorted(left)[:5]}")
         setattr(self._report, figure, len(left))
@@ -172,7 +172,7 @@ class Story:
     def _workers(self) -> "subprocess.Popen[bytes]":
         before = self._ready()
         process = self._place.start("worker")
-        until(lambda: self._ready() >= before + 2, timeout=120, what="both workers to be ready")
+        until(lambda: self._ready() >= before + 2, what="both workers to be ready")
         return process
 
     def _ready(self) -> int:

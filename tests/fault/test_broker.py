@@ -49,7 +49,7 @@ def joined(place: Workplace) -> "list[subprocess.Popen[bytes]]":
     offsets = KafkaOffsets(settings, SystemClock())
     workers = [place.start_worker(role) for role in ("live", "replay")]
     for group in (settings.live_group, settings.replay_group):
-        until(functools.partial(is_listed, offsets, group), timeout=60, what=f"a member in {group}")
+        until(functools.partial(is_listed, offsets, group), what=f"a member in {group}")
     return workers
 
 
@@ -98,14 +98,14 @@ def test_offsets_are_read_again_after_the_broker_was_killed(fragile: LocalStack,
         return found.error is None and found.members == 1 and not any(row.error for row in found.partitions)
 
     place.start_worker("live")
-    until(answers, timeout=60, what="the group to be described")
+    until(answers, what="the group to be described")
     for _ in range(2):
         fragile.stop("kafka", signal.SIGKILL)
         try:
             assert not answers()
         finally:
             fragile.start("kafka")
-        until(answers, timeout=60, what="the same reader to describe the group again")
+        until(answers, what="the same reader to describe the group again")
 
 
 def is_listed(offsets: KafkaOffsets, group: str) -> bool:
@@ -154,7 +154,7 @@ def test_a_dead_letter_topic_that_refuses_loses_no_event(place: Workplace) -> No
     assert producer.flush(30) == 0
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 20) AS i")
-    assert worker.wait(60) == 70
+    assert worker.wait(120) == 70
     assert "trying again" in place.log("live")
     assert dead_letters(settings) == set()
     limit(settings, 1_048_588)

@@ -64,5 +64,5 @@ def test_a_connect_that_stands_is_named(fragile: LocalStack, place: Workplace) -
             return code == 2 and "Kafka Connect did not answer" in said and words in said
 
         # By the command: what is asked and never answered would keep its connection in this process.
-        until(told, timeout=90, what=f"{words!r} to be said")
+        until(told, what=f"{words!r} to be said")
     until_green(place)

@@ -53,7 +53,7 @@ def settle(place: Workplace) -> None:
     def over() -> bool:
         return bool(place.value("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", (written,)))
 
-    until(over, timeout=120, what="older transactions in the server to end")
+    until(over, what="older transactions in the server to end")
 
 
 def adopt(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_a_killed_adoption_is_called_again(make_workplace: MakeWorkplace) -> Non
     )
     settle(place)
     killed = place.start("adopt", *QUESTIONS, *MODEL, "--sample", "20", log="adopt")
-    until(lambda: owned(place) > 0, timeout=60, what="the first page to be adopted")
+    until(lambda: owned(place) > 0, what="the first page to be adopted")
     killed.kill()
     killed.wait()
     done = owned(place)

@@ -63,7 +63,7 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     until(
         lambda: report(place).verdict == "all caught up"
         and (datetime.now().astimezone() - watched).total_seconds() > QUICK["late_seconds"] + QUICK["slot_seconds"],
-        timeout=90, what="a quiet time in which all was green", pause=0.5,
+        what="a quiet time in which all was green", pause=0.5,
     )  # fmt: skip
     ended = report(place).witness.canary
     assert began is not None
@@ -76,7 +76,7 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
         " arrived_at >= worker_at FROM embedsync.canary_trail"
     )
     assert set(hops) == {(True, True, True, True)}
-    until(lambda: check(place)[0] == 0, timeout=60, what="the command to say so too")
+    until(lambda: check(place)[0] == 0, what="the command to say so too")
     code, shown = status(place)
     assert (code, shown["verdict"], shown["witness"]["canary"]["last_seen"]) == (
         0,
@@ -100,7 +100,7 @@ def test_a_capture_that_waits_for_a_topic_is_named_and_heals(place: Workplace) -
     until(lambda: topic not in admin.list_topics(timeout=10).topics, what="the topic to be gone")
     assert "does not exist" in report(place).verdict
     assert check(place)[0] == 2
-    until(lambda: _writes(place), timeout=60, what="rows that no capture could pass on")
+    until(lambda: _writes(place), what="rows that no capture could pass on")
     seen = until_red(place, "it was last seen written in Postgres, and is not captured into Kafka")
     assert (seen.connector.state, seen.connector.tasks) == ("RUNNING", ("RUNNING",))
     code, said = check(place)
@@ -183,7 +183,7 @@ def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -
     def letters() -> int:
         return place.embedsync("dlq", "list", "-o", "json").stdout.count(settings.canary_topic)
 
-    until(letters, timeout=60, what="the dead letters")
+    until(letters, what="the dead letters")
     until_green(place)
     assert place.execute("SELECT DISTINCT prefix FROM embedsync.canary_trail") == [(prefix,)]
     stranger.close()

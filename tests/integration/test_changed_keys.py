@@ -39,7 +39,7 @@ def asked(place: Workplace) -> bool:
 def wait_current(place: Workplace) -> None:
     """Not by the view, which `init` renews after a key column got another name."""
     stale = "SELECT count(*) FROM posts WHERE embedding_hash IS DISTINCT FROM sha256(convert_to(title, 'UTF8'))"
-    until(lambda: place.value(stale) == 0, timeout=60, what="all rows to be current")
+    until(lambda: place.value(stale) == 0, what="all rows to be current")
 
 
 def test_a_running_worker_takes_another_key(place: Workplace) -> None:
@@ -86,7 +86,7 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
         application.execute("SELECT FROM posts WHERE id = 1 FOR UPDATE")
         until(lambda: end_offsets(place, place.settings.deferred_topic) > 0, what="the row to be deferred")
         worker.terminate()
-        assert worker.wait(60) == 0
+        assert worker.wait(120) == 0
     events = end_offsets(place, f"{place.settings.kafka.topic_prefix}.{TABLE}")
     place.execute("UPDATE posts SET title = 'not read yet' WHERE id = 2")
     until(lambda: end_offsets(place, f"{place.settings.kafka.topic_prefix}.{TABLE}") > events, what="the event")
@@ -94,7 +94,7 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
     until(lambda: end_offsets(place, place.settings.replay_topic) > 0, what="the chunk to be sent")
     alter(place, ddl)
     workers = [place.start_worker("live"), place.start_worker("replay")]
-    until(lambda: place.value("SELECT state FROM embedsync.replays") == "done", timeout=60, what="the run to end")
+    until(lambda: place.value("SELECT state FROM embedsync.replays") == "done", what="the run to end")
     until(lambda: place.log("live").count("is of before the table's was changed") >= 2, what="both rows to be met")
     # The keeper may have looked at the rows already.
     until(lambda: asked(place) or place.coverage(TABLE)["stale_text"] == 0, what="the rows to be looked for")

@@ -167,7 +167,7 @@ def test_a_swap_waits_for_a_search_that_has_begun(workplace: Workplace, role: st
     until(lambda: workplace.value(waits) or swap.poll() is not None, what="the swap to want its lock")
     assert program.run(program.search, model=told, query=program.query(told))[0] == (7, TEXT)
     program.run(program.commit)
-    assert swap.wait(60) == 0, workplace.log("swap")
+    assert swap.wait(120) == 0, workplace.log("swap")
     assert program.find()[0] == (7, TEXT)
     assert program.model != told
     program.close()

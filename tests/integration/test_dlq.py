@@ -64,7 +64,7 @@ def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
     ready.execute("INSERT INTO questions (question) VALUES ('x')")
     placed = produce(ready, [BAD] * 90)
     worker = ready.start("worker", "--role", "live", log="live")
-    assert worker.wait(60) == 70
+    assert worker.wait(120) == 70
     assert "events in a row of topic" in ready.log("live")
     assert "embedsync dlq list" in ready.log("live")
     assert "Traceback" not in ready.log("live")
@@ -83,7 +83,7 @@ def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> No
     limit_records(ready, ready.settings.dead_letter_topic, 100)
     ready.with_settings(live={"retry_seconds": 1})
     ((_, partition, offset),) = produce(ready, [BAD])
-    assert ready.start("worker", "--role", "live", log="live").wait(60) == 70
+    assert ready.start("worker", "--role", "live", log="live").wait(120) == 70
     assert "trying again" in ready.log("live")
     assert committed(ready)[partition] <= offset
     limit_records(ready, ready.settings.dead_letter_topic, 1_048_588)
@@ -261,7 +261,7 @@ def finish(place: Workplace, run: str, said: str) -> None:
     limit_records(place, place.settings.replay_topic, 1_048_588)
     place.embedsync(*named_command(said, run))
     state = "SELECT state FROM embedsync.replays WHERE run = %s"
-    until(lambda: place.value(state, (run,)) == "done", timeout=60, what="the run to be done")
+    until(lambda: place.value(state, (run,)) == "done", what="the run to be done")
 
 
 def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workplace) -> None:

@@ -70,7 +70,7 @@ def test_a_worker_role_finds_nothing_wrong(role: str, make_workplace: MakeWorkpl
     def well() -> bool:
         return place.embedsync("doctor", check=False).returncode == 0
 
-    until(well, timeout=60, what="doctor to find no problem")
+    until(well, what="doctor to find no problem")
 
 
 def test_what_is_missing_is_named_with_its_command(ready: Workplace) -> None:

@@ -15,6 +15,10 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 pytestmark = pytest.mark.stack
 
 LIVE = {"early_wait_ms": 20, "defer_seconds": 0.2, "defer_limit_seconds": 1}
+BEGUN_BEFORE = """
+    SELECT pid FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND state = 'active' AND query_start < %s AND pid <> pg_backend_pid()
+"""
 SIMPLE = "(id bigint PRIMARY KEY, body text, embedding vector(64))"
 
 
@@ -44,10 +48,18 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 @pytest.fixture
 def standby_away(place: Workplace) -> Iterator[None]:
-    """Commits with synchronous_commit = on wait for ever; everybody else's are made asynchronous first."""
-    place.execute("ALTER SYSTEM SET synchronous_commit = local")
-    place.execute("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'")
+    """Commits with synchronous_commit = on wait for ever; everybody else's are made asynchronous first.
+
+    First means before: a commit of anybody that had begun with the old setting would wait for the standby, too, and
+    Connect or a worker would then stand still for as long as the test lasts.
+    """
     try:
+        place.execute("ALTER SYSTEM SET synchronous_commit = local")
+        place.execute("SELECT pg_reload_conf()")
+        until(lambda: place.value("SHOW synchronous_commit") == "local", what="commits that wait for nobody")
+        now = place.value("SELECT clock_timestamp()")
+        until(lambda: not place.execute(BEGUN_BEFORE, (now,)), what="commands that began with the old setting to end")
+        place.execute("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'")
         place.execute("SELECT pg_reload_conf()")
         until(lambda: place.value("SHOW synchronous_standby_names") == "nosuch", what="the setting to be in force")
         yield
@@ -109,7 +121,7 @@ def test_commits_that_wait_for_a_standby_for_longer_than_every_bound(
     finally:
         standby_back(place)
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
     place.wait_current()
     rows = place.execute("SELECT id, question FROM questions ORDER BY id")
     assert rows == [(1, "c"), (3, "a neighbour"), (102, "moved")]

@@ -26,7 +26,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def leaves(place: Workplace, worker: "subprocess.Popen[bytes]", code: int, *words: str) -> None:
     """The worker ends with this code, and says these words in its one last line."""
-    assert worker.wait(60) == code, place.log("live")[-2000:]
+    assert worker.wait(120) == code, place.log("live")[-2000:]
     last = [line for line in place.log("live").splitlines() if "worker leaves" in line][-1]
     for word in words:
         assert word in last
@@ -92,7 +92,7 @@ def test_a_right_that_is_taken_away(place: Workplace) -> None:
         worker = place.start_worker("live")
         place.wait_current()
         worker.terminate()
-        assert worker.wait(30) == 0
+        assert worker.wait(120) == 0
     finally:
         place.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 

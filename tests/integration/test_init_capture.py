@@ -57,7 +57,7 @@ def test_the_slot_moves_while_the_tables_are_quiet(workplace: Workplace) -> None
     workplace.execute("INSERT INTO other SELECT * FROM generate_series(1, 1000)")
     position = workplace.value("SELECT pg_current_wal_lsn()")
     query = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
-    until(lambda: workplace.value(query, (position, workplace.settings.slot)), timeout=90, what="the slot to move")
+    until(lambda: workplace.value(query, (position, workplace.settings.slot)), what="the slot to move")
 
 
 def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Connect) -> None:

@@ -82,9 +82,9 @@ def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, conn
     ready.with_settings(keeper={**QUICK, "reconcile_seconds": 3600, "stale_seconds": 2})
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
     ready.start_worker("replay")
-    ready.wait_current(timeout=90)
+    ready.wait_current()
     # The rows may be true before the keeper has noted the look that healed them.
-    until(lambda: ready.execute("SELECT 1 FROM embedsync.keeper"), what="the first look", timeout=90)
+    until(lambda: ready.execute("SELECT 1 FROM embedsync.keeper"), what="the first look")
     looked = ready.value("SELECT reconciled_at FROM embedsync.keeper")
     in_secret(ready, "UPDATE questions SET question = 'edited in secret' WHERE id = 4")
     connect.restart(ready.settings.connector)
@@ -116,7 +116,7 @@ def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> Non
     until(lambda: (status := connect.status(name)) and status.error, what="the task to fail")
     place.execute("ALTER PUBLICATION elsewhere RENAME TO embedsync")
     place.start_worker("replay")
-    until(lambda: (status := connect.status(name)) and status.is_running, timeout=60, what="the connector to run")
+    until(lambda: (status := connect.status(name)) and status.is_running, what="the connector to run")
     assert "the connector failed and is restarted" in place.log("replay")
     assert "the connector failed and is left" not in place.log("replay")
 
@@ -128,7 +128,7 @@ def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect
     place.execute("ALTER PUBLICATION embedsync RENAME TO elsewhere")
     connect.resume(name)
     place.start_worker("replay")
-    until(lambda: "the connector failed and is left" in place.log("replay"), timeout=90, what="the keeper to give up")
+    until(lambda: "the connector failed and is left" in place.log("replay"), what="the keeper to give up")
     log = place.log("replay")
     assert log.count("the connector failed and is restarted") == 3
     assert "Publication autocreation is disabled" in log

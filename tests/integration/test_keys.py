@@ -39,7 +39,6 @@ def settled(place: Workplace, **wanted: int) -> None:
         counts = {name: share * len(values) for name, share in wanted.items()}
         until(
             lambda table=table, counts=counts: counts.items() <= place.coverage(table).items(),  # type: ignore[misc] # bound per round
-            timeout=60,
             what=f"{table} ({values}) to have {counts}",
         )
 

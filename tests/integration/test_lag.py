@@ -226,7 +226,7 @@ def test_watch_prints_json_lines_and_ends_with_ctrl_c(lanes: Lanes) -> None:
         assert process.stdout
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert [line["groups"][0]["lane"] for line in lines] == ["live", "live"]
     assert lines[0]["time"] < lines[1]["time"]
     assert (process.returncode, errors) == (0, "")

@@ -150,11 +150,11 @@ def test_sigkill_in_the_middle_loses_nothing(ready: Workplace) -> None:
     worker = ready.start_worker("live")
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 4000) AS i")
     for share in (0.2, 0.5, 0.8):
-        until(lambda share=share: ready.coverage()["current"] >= 4000 * share, timeout=120, what="some progress")  # type: ignore[misc] # bound per round
+        until(lambda share=share: ready.coverage()["current"] >= 4000 * share, what="some progress")  # type: ignore[misc] # bound per round
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         worker = ready.start_worker("live")
-    ready.wait_current(timeout=120)
+    ready.wait_current()
     assert ready.coverage()["current"] == 4000
 
 
@@ -164,6 +164,6 @@ def test_sigterm_ends_the_worker_with_zero(ready: Workplace) -> None:
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 500) AS i")
     until(lambda: ready.coverage()["current"] > 0, what="the first vector")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(120) == 0
     ready.start_worker("live")
     ready.wait_current()

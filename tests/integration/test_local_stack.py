@@ -75,7 +75,7 @@ def test_down_after_a_killed_up_leaves_no_process(local: LocalStack) -> None:
         state = memory.read()
         return state is not None and {"postgres", "kafka"} <= set(state.processes)
 
-    until(begun, timeout=120, what="Postgres and Kafka to be starting")
+    until(begun, what="Postgres and Kafka to be starting")
     command.kill()
     command.wait()
     assert len(_left(local)) >= 2

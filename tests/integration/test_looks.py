@@ -17,7 +17,7 @@ ANSWERS = {"name": "public.answers", "text": "answer"}
 
 def no_looks(place: Workplace) -> None:
     """Wait until nothing is to be looked at."""
-    until(lambda: not place.execute("SELECT 1 FROM embedsync.looks"), timeout=60, what="the looks to be done")
+    until(lambda: not place.execute("SELECT 1 FROM embedsync.looks"), what="the looks to be done")
 
 
 def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
@@ -34,22 +34,22 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     assert "have the keeper look at all rows of public.answers: it came into the publication" in said
     assert place.execute("SELECT table_name FROM embedsync.looks") == [("public.answers",)]
     live = place.start_worker("live")
-    place.wait_current("public.answers", timeout=90)
+    place.wait_current("public.answers")
     no_looks(place)
     assert "to the live lane, as no replay worker runs" in place.log("live")
     assert not place.execute("SELECT 1 FROM embedsync.replays")
 
     place.execute("ALTER TABLE answers ALTER COLUMN answer TYPE text USING 'rewritten ' || answer")
-    until(lambda: "brings rows without events" in place.log("live"), timeout=60, what="the rewrite to be noticed")
-    place.wait_current("public.answers", timeout=90)
+    until(lambda: "brings rows without events" in place.log("live"), what="the rewrite to be noticed")
+    place.wait_current("public.answers")
     no_looks(place)
 
     place.start_worker("replay")
-    until(lambda: "this worker is the keeper" in place.log("replay"), timeout=60, what="the replay worker's keeper")
+    until(lambda: "this worker is the keeper" in place.log("replay"), what="the replay worker's keeper")
     assert "another worker is the keeper" in place.log("live")
     in_secret(place, "UPDATE answers SET answer = 'edited in secret' WHERE id = 5")
     looks.ask(place.session, place.settings.kafka.topic_prefix, [TableName("public", "answers")], "a test asks")
-    place.wait_current("public.answers", timeout=90)
+    place.wait_current("public.answers")
     no_looks(place)
     assert place.value("SELECT requested_by FROM embedsync.replays") == "keeper"
     assert live.poll() is None
@@ -58,7 +58,7 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     in_secret(place, "UPDATE answers SET answer = 'edited while there was no slot' WHERE id = 6")
     said = place.embedsync("init").stderr
     assert f"public.answers, public.questions: replication slot {place.settings.slot} was gone" in said
-    place.wait_current("public.answers", timeout=90)
+    place.wait_current("public.answers")
     no_looks(place)
 
 

@@ -89,8 +89,8 @@ def test_ten_thousand_malformed_events_among_ten_thousand_good_ones(ready: Workp
         dead = metric(port, "embedsync_dead_letters_total", lane="live")
         return dead + metric(port, "embedsync_events_total", outcome="ignored") >= len(expected)
 
-    until(moved, timeout=120, what="every malformed event to be moved or ignored")
-    ready.wait_current(timeout=120)
+    until(moved, what="every malformed event to be moved or ignored")
+    ready.wait_current()
     assert ready.coverage() == {**ready.coverage(), "rows": COUNT, "current": COUNT, "quarantined": 0}
     assert worker.poll() is None
     found = {(d.original.topic, d.original.partition, d.original.offset): d for d in letters(ready) if d.original}
@@ -119,5 +119,5 @@ def start_silent(place: Workplace, port: int) -> Any:
             return False
         return True
 
-    until(answers, timeout=60, what="the worker's metrics")
+    until(answers, what="the worker's metrics")
     return worker

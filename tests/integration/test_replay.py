@@ -91,7 +91,7 @@ def test_a_killed_worker_counts_nothing_twice(filled: Workplace) -> None:
     worker = filled.start_worker("replay")
     command = filled.start("replay", "run", "-o", "json", log="run")
     for share in (500, 1500):
-        until(lambda share=share: filled.coverage()["current"] >= share, timeout=90, what="some progress")  # type: ignore[misc] # bound per round
+        until(lambda share=share: filled.coverage()["current"] >= share, what="some progress")  # type: ignore[misc] # bound per round
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         worker = filled.start_worker("replay")
@@ -127,7 +127,7 @@ def test_a_cancelled_run_does_nothing_more(filled: Workplace) -> None:
     until(lambda: filled.value("SELECT bool_and(enumerated) FROM embedsync.replay_scopes"), what="the enumeration")
     (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
     filled.embedsync("replay", "cancel", run)
-    assert command.wait(30) == 1
+    assert command.wait(120) == 1
     assert filled.embedsync("replay", "cancel", run, check=False).returncode == 1
     filled.start_worker("replay")
     again = verdict(filled)
@@ -147,7 +147,7 @@ def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
     until(lambda: filled.coverage()["current"] == 49, what="the neighbours")
     holder.rollback()
     holder.close()
-    assert command.wait(90) == 0
+    assert command.wait(120) == 0
     filled.wait_current()
     assert filled.execute("SELECT sum(embedded), sum(deferred) FROM embedsync.replay_chunks") == [(49, 1)]
 

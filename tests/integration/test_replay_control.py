@@ -51,7 +51,7 @@ def done_keys(place: Workplace) -> int:
 
 def _further(place: Workplace, command: "subprocess.Popen[bytes]", goal: int) -> None:
     what = "some progress"
-    until(lambda: done_keys(place) >= min(goal, 2000) or command.poll() is not None, timeout=90, what=what)
+    until(lambda: done_keys(place) >= min(goal, 2000) or command.poll() is not None, what=what)
 
 
 def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace) -> None:
@@ -68,10 +68,10 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     run = started["run"]
     assert run in refusal(filled, "run", "--only", "all")  # the one that holds the table is named
     filled.start_worker("replay")
-    until(lambda: done_keys(filled) > 0, timeout=90, what="the first rows")
+    until(lambda: done_keys(filled) > 0, what="the first rows")
     filled.embedsync("replay", "pause")
-    until(lambda: filled.value("SELECT bool_and(returned OR done_keys = total_keys) FROM embedsync.replay_chunks"),
-          timeout=60, what="all chunks to be given back")  # fmt: skip
+    returned = "SELECT bool_and(returned OR done_keys = total_keys) FROM embedsync.replay_chunks"
+    until(lambda: filled.value(returned), what="all chunks to be given back")
     stood = done_keys(filled)
     assert 0 < stood < 1000
     (status,) = answer(filled, "status", run[:8])
@@ -121,11 +121,11 @@ def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> N
     filled.start_worker("replay")
     run = answer(filled, "run", "--rate", "20/s", "--max-live-lag", "1.5s", "--detach")["run"]
     filled.execute("UPDATE questions SET question = 'warm' WHERE id = 2000")
-    until(lambda: filled.value("SELECT embedding IS NOT NULL FROM questions WHERE id = 2000") and done_keys(filled) > 0,
-          timeout=90, what="both lanes to work")  # fmt: skip
+    embedded = "SELECT embedding IS NOT NULL FROM questions WHERE id = 2000"
+    until(lambda: filled.value(embedded) and done_keys(filled) > 0, what="both lanes to work")
     live.send_signal(signal.SIGSTOP)
     filled.execute("UPDATE questions SET question = 'new' WHERE id = 1999")
-    until(lambda: filled.value("SELECT max(waiting) FROM embedsync.replays"), timeout=60, what="the reason")
+    until(lambda: filled.value("SELECT max(waiting) FROM embedsync.replays"), what="the reason")
     (status,) = answer(filled, "status", run)
     assert status["waiting"].startswith("live lag ")
     assert status["waiting"].endswith(" > 1.5s")

@@ -200,7 +200,7 @@ def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
     group = Right("group", place.settings.live_group, "READ")
     take(place, group)
     try:
-        done = place.embedsync("worker", "--role", "live", check=False, timeout=60)
+        done = place.embedsync("worker", "--role", "live", check=False)
     finally:
         allow(place, {"embedsync": (group,)})
     assert done.returncode == 78
@@ -220,9 +220,9 @@ def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str)
     take(place, right)
     try:
         place.execute("INSERT INTO questions (question) VALUES ('after')")
-        until(lambda: worker.poll() is not None, timeout=60, what="the worker to leave")
+        until(lambda: worker.poll() is not None, what="the worker to leave")
         assert worker.returncode in (70, 78)
-        done = place.embedsync("worker", "--role", "live", check=False, timeout=60)
+        done = place.embedsync("worker", "--role", "live", check=False)
         assert done.returncode == 78
         assert str(right) in done.stderr
     finally:
@@ -231,7 +231,7 @@ def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str)
     place.start_worker("live", log=f"given-{kind}")
     place.wait_current()
     place.processes[-1].terminate()
-    place.processes[-1].wait(30)
+    place.processes[-1].wait(120)
 
 
 def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:

@@ -292,7 +292,7 @@ def test_a_full_queue_says_come_again_and_a_stop_finishes_what_is_in_hand(place:
         answer = first.getresponse()
         assert answer.status == 200
         assert len(json.loads(answer.read())["data"][0]["embedding"]) == 64
-        assert server.process.wait(30) == 0
+        assert server.process.wait(120) == 0
         assert "server stopped" in server.log()
 
 

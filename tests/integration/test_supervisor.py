@@ -35,16 +35,16 @@ def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace
     place = ready
     place.with_settings(replay={"nice": 5})
     supervisor = place.start("worker", log="supervisor")
-    until(lambda: ready_times(place, 2), timeout=60, what="both roles")
+    until(lambda: ready_times(place, 2), what="both roles")
     first = pids(place)
     assert psutil.Process(first["replay"]).nice() > psutil.Process(first["live"]).nice()
     psutil.Process(first["live"]).send_signal(signal.SIGKILL)
     until(lambda: pids(place)["live"] != first["live"], what="a new live worker")
-    until(lambda: ready_times(place, 3), timeout=60, what="the new worker to be ready")
+    until(lambda: ready_times(place, 3), what="the new worker to be ready")
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     place.wait_current()
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(60) == 0
+    assert supervisor.wait(120) == 0
     assert not any(psutil.pid_exists(pid) for pid in pids(place).values())
 
 
@@ -52,10 +52,10 @@ def test_no_worker_outlives_a_supervisor_that_was_killed(ready: Workplace) -> No
     """After SIGKILL of the supervisor its workers leave by themselves."""
     place = ready
     supervisor = place.start("worker", log="supervisor")
-    until(lambda: ready_times(place, 2), timeout=60, what="both roles")
+    until(lambda: ready_times(place, 2), what="both roles")
     children = [psutil.Process(pid) for pid in pids(place).values()]
     supervisor.send_signal(signal.SIGKILL)
     supervisor.wait()
     assert len(children) == 2
-    _, alive = psutil.wait_procs(children, timeout=40)
+    _, alive = psutil.wait_procs(children, timeout=120)
     assert alive == []

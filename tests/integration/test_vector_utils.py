@@ -29,7 +29,7 @@ def place(make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch) -> Ite
     with closing(psycopg2.connect(made.settings.postgres.dsn)) as connection:
         load.load(connection)
     for table in TABLES:
-        made.wait_current(table["name"], timeout=120)
+        made.wait_current(table["name"])
     made.write_config()
     monkeypatch.chdir(made.directory)
     monkeypatch.setattr(singleton, "_model", None)

@@ -50,7 +50,7 @@ def test_rows_hidden_after_init_stop_everything_that_counts_them(role: str, make
     place.wait_current()
     assert sentences(place) == []
     place.execute("ALTER TABLE questions ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON questions USING (id > 5)")
-    until(lambda: worker.poll() is not None, timeout=60, what="the worker to leave")
+    until(lambda: worker.poll() is not None, what="the worker to leave")
     assert worker.returncode == 78
     assert f"{HIDDEN} public.questions would hide rows from role {role}" in place.log("live")
     place.execute(
@@ -65,7 +65,7 @@ def test_rows_hidden_after_init_stop_everything_that_counts_them(role: str, make
         assert f'ALTER ROLE "{role}" BYPASSRLS' in words, command
     for kind in ("live", "replay"):
         started = place.start("worker", "--role", kind, log=f"again-{kind}")
-        assert started.wait(60) == 78
+        assert started.wait(120) == 78
         assert f'ALTER ROLE "{role}" BYPASSRLS' in place.log(f"again-{kind}")
     place.execute(f"ALTER ROLE {role} BYPASSRLS")
     place.start_worker("live")
@@ -155,21 +155,21 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
     place.execute("CREATE TABLE beside (LIKE questions INCLUDING ALL); INSERT INTO beside SELECT * FROM questions")
     place.execute("BEGIN; ALTER TABLE questions RENAME TO old; ALTER TABLE beside RENAME TO questions; COMMIT")
     place.execute("UPDATE questions SET question = 'y' WHERE id = 1")
-    until(lambda: "public.questions" in asked(place), timeout=60, what="the table to be looked at")
+    until(lambda: "public.questions" in asked(place), what="the table to be looked at")
     assert "table public.questions is not published" in place.log("live")
     assert "public.old" in place.log("live")
     assert "public.questions is not published" in place.embedsync("doctor", check=False).stdout
     place.execute("INSERT INTO other VALUES (1, 'a neighbour')")
     place.wait_current("public.other")
     place.execute("DELETE FROM embedsync.looks")
-    until(lambda: asked(place) == ["public.questions"], timeout=60, what="the table to be looked at again")
+    until(lambda: asked(place) == ["public.questions"], what="the table to be looked at again")
     place.embedsync("init")
     assert sentences(place) == []
-    until(lambda: "is there again" in place.log("live"), timeout=60, what="the worker to see it")
+    until(lambda: "is there again" in place.log("live"), what="the worker to see it")
     place.execute("UPDATE questions SET question = 'z' WHERE id = 1")
     place.wait_current()
     assert worker.poll() is None
     place.execute(f"DROP PUBLICATION {place.settings.postgres.publication}")
-    until(lambda: "there is no publication" in place.log("live"), timeout=60, what="the publication to be missed")
+    until(lambda: "there is no publication" in place.log("live"), what="the publication to be missed")
     assert any("no publication" in said for said in sentences(place))
     assert worker.poll() is None

@@ -24,7 +24,7 @@ def until_green(place: Workplace) -> None:
         return said == ["all caught up"]
 
     try:
-        until(green, timeout=90, what="everything to be green")
+        until(green, what="everything to be green")
     except AssertionError as late:
         raise AssertionError(f"{late} ({said[0]})") from late
 
@@ -37,7 +37,7 @@ def until_red(place: Workplace, words: str) -> LagReport:
         hits = [f for f in seen.findings if words in f.sentence and f.severity.exit_code]
         return seen if hits else None
 
-    found = until(told, timeout=90, what=f"{words!r} to be said")
+    found = until(told, what=f"{words!r} to be said")
     assert found is not None
     return found
 

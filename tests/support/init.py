@@ -51,7 +51,7 @@ def events(settings: Settings, table: str, count: int) -> list[change.Change]:
 
     try:
         consumer.subscribe([TableName.parse(table).topic(settings.kafka.topic_prefix)])
-        until(arrived, timeout=30, what=f"{count} events of {table}")
+        until(arrived, what=f"{count} events of {table}")
     finally:
         consumer.close()
     return found

@@ -33,7 +33,7 @@ def second_server(directory: Path) -> Iterator[str]:
         part.prepare()
         process = processes.spawn(part.command(), lambda _: None)
         try:
-            until(part.answers, timeout=60, what="the second server to answer")
+            until(part.answers, what="the second server to answer")
             yield local_dsn(state, "postgres")
         finally:
             processes.end(process, part.stop_signal, _STOP_SECONDS, clock)

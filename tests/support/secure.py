@@ -127,7 +127,7 @@ def send_nonsense(place: Workplace, value: bytes) -> None:
 def stop(worker: Any) -> None:
     """Ask a worker to end."""
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(120) == 0
 
 
 def granted(place: Workplace, needed: tuple[Right, ...], names: list[str]) -> bool:

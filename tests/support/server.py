@@ -50,7 +50,7 @@ def running_server(place: Workplace, *, log: str = "serve", **serve: Any) -> Ite
             raise AssertionError(f"the server exited {process.returncode}:\n{place.log(log)[-3000:]}")
         return "server ready" in place.log(log)
 
-    until(ready, timeout=120, what="the server to be ready")
+    until(ready, what="the server to be ready")
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
     with client:
         until(lambda: _listens(client), what="the server to listen")

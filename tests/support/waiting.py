@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, timeout: float = 30.0, what: str, pause: float = 0.05) -> T:
+def until(condition: Callable[[], T], *, timeout: float = 120.0, what: str, pause: float = 0.05) -> T:
     """Call `condition` again and again until it returns something true, and return that.
 
     Args:

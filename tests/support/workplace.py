@@ -144,7 +144,7 @@ class Workplace:
                 raise AssertionError(f"the {role} worker exited {process.returncode}:\n{self.log(name)[-3000:]}")
             return self.log(name).count("worker ready") > before
 
-        until(ready, timeout=60, what=f"the {role} worker to be ready")
+        until(ready, timeout=180, what=f"the {role} worker to be ready")
         return process
 
     def coverage(self, table: str = "public.questions") -> dict[str, int]:
@@ -153,7 +153,7 @@ class Workplace:
         line = self.execute(f"SELECT {', '.join(names)} FROM embedsync.coverage WHERE table_name = %s", (table,))[0]
         return dict(zip(names, line, strict=True))
 
-    def wait_current(self, table: str = "public.questions", *, timeout: float = 60) -> None:
+    def wait_current(self, table: str = "public.questions", *, timeout: float = 180) -> None:
         """Wait until every row of the table is current or blank."""
 
         def settled() -> bool:
