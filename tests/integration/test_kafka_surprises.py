@@ -55,6 +55,11 @@ class Broker:
         for done in self.admin.delete_records(ends).values():
             done.result()
 
+    def settle(self) -> None:
+        """Wait until the worker has handled whatever there is, rows that a look has sent to it as well."""
+        topics = [self.topic, self._place.settings.deferred_topic]
+        until(lambda: self.offsets.read({self.group: topics})[self.group].total_lag == 0, what="no event to wait")
+
     def delete(self) -> None:
         self.admin.delete_topics([self.topic])[self.topic].result()
 
@@ -158,6 +163,7 @@ def test_events_that_expire_under_a_live_worker_and_partitions_that_are_added(pl
     count = len(broker.ends())
     broker.admin.create_partitions([NewPartitions(broker.topic, count + 2)])[broker.topic].result()
     key, value = an_event(place, broker)
+    broker.settle()
     in_secret(place, "UPDATE questions SET embedding = NULL, embedding_hash = NULL")
     producer = Producer(client_config(place.settings))
     until(lambda: len(broker.ends()) == count + 2, what="the partitions to be there")
