@@ -31,8 +31,8 @@ from schemas.settings import Settings, child_environment, load
 from streams.search import Search
 
 DIRECTORY = Path(".embedsync/demo")
-_READY_SECONDS = 90.0
-_SYNC_SECONDS = 120.0
+_READY_SECONDS = 300.0
+_SYNC_SECONDS = 600.0
 
 NEW_QUESTION = "웹어셈블리는 브라우저에서 자바스크립트와 어떻게 함께 쓰이나요?"
 NEW_SEARCH = "웹어셈블리 활용"

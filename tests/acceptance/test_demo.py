@@ -18,7 +18,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_running(tmp_path: Path) -> 
     embedsync = str(Path(sys.executable).with_name("embedsync"))
     done = subprocess.run(
         [embedsync, "demo", "--dir", str(tmp_path / "demo")], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
-        text=True, capture_output=True, timeout=500, check=False,
+        text=True, capture_output=True, timeout=1100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (

@@ -62,6 +62,9 @@ def test_the_backend_after_the_move(place: Workplace) -> None:
         assert (off.similarity < 0.7, off.message) == (True, "답변을 보완해주세요")
         assert vector_utils.evaluate_answer(session, 10**9, "답변") is None
 
+        for worker in place.processes:  # it would have the row in step again in no time
+            worker.terminate()
+            worker.wait()
         place.execute("UPDATE public.questions SET embedding_model = 'another@1+00000000' WHERE id = 1")
         session.rollback()
         assert 1 not in [question.id for question, _ in vector_utils.search_questions(session, questions[1])]

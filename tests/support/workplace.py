@@ -103,7 +103,7 @@ class Workplace:
         return [str(Path(sys.executable).with_name("embedsync")), "--config", str(self.write_config()), *arguments]
 
     def embedsync(
-        self, *arguments: str, check: bool = True, timeout: float = 120
+        self, *arguments: str, check: bool = True, timeout: float = 300
     ) -> "subprocess.CompletedProcess[str]":
         """Run the command line to its end."""
         done = subprocess.run(
