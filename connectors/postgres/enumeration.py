@@ -122,7 +122,7 @@ def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Ke
         PoisonEvent: one of them is no value of the key columns' types.
     """
     count = len(target.key)
-    texts = sql.SQL(", ").join(sql.SQL("embedsync_k{}::text").format(sql.SQL(str(i))) for i in range(count))
+    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(f"{queries.ours(target)}k{i}")) for i in range(count))
     arrays = {f"k{i}": [key[i] for key in keys] for i in range(count)}
     query = queries.for_target("plain_keys", target, key_texts=texts)
     return [tuple(key) for (key,) in session.rows(query, arrays)]

@@ -238,7 +238,7 @@ def _text_columns(
     with trial(session) as cursor:
         # Runs without parameters, so a % of the text stays single.
         cursor.execute(queries.for_target("text_view", target, bound=False))
-        cursor.execute(queries.text("text_columns"))
+        cursor.execute(queries.for_target("text_columns", target, bound=False))
         lines = cursor.fetchall()
     columns: dict[int, tuple[str, ...]] = {}
     for oid in {int(line[0]) for line in lines}:

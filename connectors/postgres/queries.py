@@ -1,8 +1,13 @@
 """The SQL of this folder: `sql/*.sql`, one commented query each, identifiers put in by psycopg2.sql.
 
-Hazard: `text` is the operator's SQL expression and is put in as it stands; everything else is quoted or bound.
+Hazards:
+- `text` is the operator's SQL expression and is put in as it stands; everything else is quoted or bound.
+- A table or column may be called whatever Postgres takes. So whatever of ours stands in one scope with them (aliases,
+  columns, temporary tables) is called `our_...`, and gets longer until nothing of a target is called so.
 """
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +20,7 @@ from schemas.target import Target
 FOLDER = Path(__file__).parent / "sql"
 FRAGMENTS = ("doc", "row_state")
 """What a query about a column may start from: the columns of a row, and the rule of its state."""
+_OURS = re.compile(r"\bour_(?=[a-z0-9])")
 
 
 @cache
@@ -33,6 +39,16 @@ def table(name: TableName) -> sql.Identifier:
     return sql.Identifier(name.schema, name.name)
 
 
+def ours(target: Target) -> str:
+    """What the names of ours begin with in a query about a column: nothing of the target has that in its name."""
+    names = (target.table.schema, target.table.name, target.column, target.text, *(column.name for column in target.key))
+    taken = " ".join(names).casefold()
+    prefix = "our_"
+    while prefix in taken:
+        prefix += "_"
+    return prefix
+
+
 def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Composable) -> sql.Composed:
     """A query about one vector column, with everything filled in that follows from the target.
 
@@ -49,13 +65,15 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
 
     name_of = sql.Identifier(safe(target.table.schema), safe(target.table.name))
     columns = [sql.Identifier(safe(column.name)) for column in target.key]
-    asked = [sql.Identifier(f"embedsync_k{i}") for i in range(len(columns))]
+    prefix = ours(target)
+    asked = [sql.Identifier(f"{prefix}k{i}") for i in range(len(columns))]
     arrays = [
         sql.SQL("%(k{})s::text[]::{}[]").format(sql.SQL(str(i)), sql.SQL(safe(column.type)))
         for i, column in enumerate(target.key)
     ]
     matches = [
-        sql.SQL("{}.{} = asked.{}").format(name_of, column, ask) for column, ask in zip(columns, asked, strict=True)
+        sql.SQL("{}.{} = {}.{}").format(name_of, column, sql.Identifier(f"{prefix}asked"), ask)
+        for column, ask in zip(columns, asked, strict=True)
     ]
     parts: dict[str, sql.Composable] = {
         "table": name_of,
@@ -77,5 +95,9 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "table_literal": sql.Literal(safe(str(target.table))),
         "column_literal": sql.Literal(safe(target.column)),
     }
-    parts |= {name: compose(name, **parts) for name in FRAGMENTS}
-    return compose(name, **(parts | more))
+    parts |= {name: _filled(name, prefix, parts) for name in FRAGMENTS}
+    return _filled(name, prefix, parts | more)
+
+
+def _filled(name: str, prefix: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:
+    return sql.SQL(_OURS.sub(prefix, text(name))).format(**parts)

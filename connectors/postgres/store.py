@@ -184,7 +184,7 @@ class PostgresStore:
         stage = sql.Identifier("pg_temp", name)
         vectors = np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
         with cursor.connection.cursor() as copying:
-            copying.copy_expert(queries.compose("copy_stage", stage=stage), copy.image(chosen, vectors))
+            copying.copy_expert(queries.for_target("copy_stage", target, bound=False, stage=stage), copy.image(chosen, vectors))
         parameters = self._parameters(target, updates, chosen) | {"hashes": [updates[i].hash for i in chosen]}
         cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
         return [int(ord_) for (ord_,) in cursor.fetchall()]
@@ -223,7 +223,7 @@ class PostgresStore:
         key = (self._session.generation, target.name)
         if key not in self._stages:
             # Number, not name: a table's name may use up the 63 bytes of an identifier.
-            name = f"embedsync_stage_{len(self._stages)}"
+            name = f"{queries.ours(target)}embedsync_{len(self._stages)}"
             self._session.rows(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
             self._stages[key] = name
 

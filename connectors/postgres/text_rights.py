@@ -40,7 +40,7 @@ def needed(session: Session, role: str, targets: Sequence[Target]) -> Needed:
         with trial(session) as cursor:
             cursor.execute(queries.for_target("text_view", target, bound=False))
             cursor.execute("SET LOCAL search_path = ''")  # so that functions are named with their schemas
-            cursor.execute(queries.text("text_objects"), {"role": role})
+            cursor.execute(queries.for_target("text_objects", target), {"role": role})
             used, lacking, not_grantable = cursor.fetchall()[0]
         if out_of_reach := sorted(set(lacking) & set(not_grantable)):
             raise ConfigurationError(

@@ -1,6 +1,6 @@
 -- Text and vector of rows that have a state, read in one statement. One line per key whose row still has it.
-SELECT asked.embedsync_ord::integer, found.text, found.numbers, found.digest
-FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
+SELECT our_asked.our_ord::integer, found.text, found.numbers, found.digest
+FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 CROSS JOIN LATERAL (
     SELECT doc.text, doc.numbers, doc.digest
     FROM (

@@ -1,7 +1,7 @@
 -- A row without text has no vector: only where the text is still blank.
 UPDATE {table}
 SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} = NULL
-FROM unnest({key_arrays}, %(ords)s::integer[]) AS asked ({key_names}, embedsync_ord)
+FROM unnest({key_arrays}, %(ords)s::integer[]) AS our_asked ({key_names}, our_ord)
 WHERE {key_match}
     AND coalesce(({text}
         )::text !~ {not_blank}, true)
@@ -10,4 +10,4 @@ WHERE {key_match}
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
     )
-RETURNING embedsync_ord
+RETURNING our_asked.our_ord

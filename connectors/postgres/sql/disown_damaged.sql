@@ -2,10 +2,10 @@
 -- until then; in quarantine, where nothing will replace it, the model's name goes too, and no search finds it any more.
 UPDATE {table}
 SET {hash_column} = NULL,
-    {model_column} = CASE WHEN asked.state = 'quarantined' THEN NULL ELSE {table}.{model_column} END
+    {model_column} = CASE WHEN our_asked.state = 'quarantined' THEN NULL ELSE {table}.{model_column} END
 FROM (
     SELECT * FROM ({audited}) AS audited
     WHERE audited.state IN ('current', 'quarantined') AND cardinality(audited.findings) > 0
-) AS asked
+) AS our_asked
 WHERE {key_match}
-RETURNING asked.key
+RETURNING our_asked.key

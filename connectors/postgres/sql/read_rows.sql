@@ -1,6 +1,6 @@
 -- Rows by key as they stand, and the snapshot of this very statement. One line per key asked for.
-SELECT pg_current_snapshot()::text, asked.embedsync_ord::integer, found.*
-FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
+SELECT pg_current_snapshot()::text, our_asked.our_ord::integer, found.*
+FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 LEFT JOIN LATERAL (
     SELECT
         coalesce(doc.text, '') AS text,
@@ -10,9 +10,9 @@ LEFT JOIN LATERAL (
         doc.stored_model,
         doc.vector,
         EXISTS (
-            SELECT FROM embedsync.quarantine AS q
-            WHERE q.table_name = {table_literal} AND q.column_name = {column_literal} AND q.key = doc.key
-                AND q.model = %(model)s AND q.hash = sha256(convert_to(doc.text, 'UTF8'))
+            SELECT FROM embedsync.quarantine AS our_line
+            WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal} AND our_line.key = doc.key
+                AND our_line.model = %(model)s AND our_line.hash = sha256(convert_to(doc.text, 'UTF8'))
         ) AS quarantined
     FROM (
         SELECT

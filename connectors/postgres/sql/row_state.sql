@@ -5,9 +5,9 @@ CASE
         CASE WHEN doc.vector OR doc.stored_hash IS NOT NULL OR doc.stored_model IS NOT NULL THEN 'stale_text' ELSE 'blank' END
     WHEN doc.vector AND doc.stored_model = wanted.model AND doc.stored_hash = sha256(convert_to(doc.text, 'UTF8')) THEN 'current'
     WHEN EXISTS (
-        SELECT FROM embedsync.quarantine AS q
-        WHERE q.table_name = {table_literal} AND q.column_name = {column_literal} AND q.key = doc.key
-            AND q.model = wanted.model AND q.hash = sha256(convert_to(doc.text, 'UTF8'))
+        SELECT FROM embedsync.quarantine AS our_line
+        WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal} AND our_line.key = doc.key
+            AND our_line.model = wanted.model AND our_line.hash = sha256(convert_to(doc.text, 'UTF8'))
     ) THEN 'quarantined'
     WHEN NOT doc.vector THEN 'missing'
     WHEN doc.stored_model IS DISTINCT FROM wanted.model THEN 'stale_model'

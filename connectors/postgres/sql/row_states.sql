@@ -1,6 +1,6 @@
 -- The state of rows by key; NULL for a key without a row.
-SELECT asked.embedsync_ord::integer, found.state
-FROM unnest({key_arrays}) WITH ORDINALITY AS asked ({key_names}, embedsync_ord)
+SELECT our_asked.our_ord::integer, found.state
+FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 LEFT JOIN LATERAL (
     SELECT {row_state} AS state
     FROM (

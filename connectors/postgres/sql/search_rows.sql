@@ -1,7 +1,7 @@
 -- The nearest rows by cosine distance, among those whose vector the wanted model made. Found first, read afterwards: in one
 -- step, a search without an index would make and hash the text of every row before it sorts them.
-WITH asked AS MATERIALIZED (
-    SELECT {keys_as_asked}, {distance} AS embedsync_distance
+WITH our_asked AS MATERIALIZED (
+    SELECT {keys_as_asked}, {distance} AS our_distance
     FROM {table}
     WHERE {model_column} = %(model)s AND {column} IS NOT NULL AND {condition}
     ORDER BY {order}
@@ -11,11 +11,11 @@ SELECT
     ARRAY[{keys_as_text}] AS key,
     ({text}
     )::text AS text,
-    1 - asked.embedsync_distance AS similarity,
+    1 - our_asked.our_distance AS similarity,
     {time_column} AS embedded_at,
     extract(epoch FROM now() - {time_column}) AS age_seconds,
     {hash_column} = sha256(convert_to(({text}
     )::text, 'UTF8')) AS is_current
-FROM asked
+FROM our_asked
 JOIN {table} ON {key_match}
-ORDER BY asked.embedsync_distance
+ORDER BY our_asked.our_distance

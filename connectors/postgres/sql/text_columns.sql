@@ -6,5 +6,5 @@ JOIN pg_depend AS dep ON dep.classid = 'pg_rewrite'::regclass AND dep.objid = ru
 JOIN pg_class AS class ON class.oid = dep.refobjid
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 LEFT JOIN pg_attribute AS att ON att.attrelid = class.oid AND att.attnum = dep.refobjsubid AND dep.refobjsubid > 0
-WHERE rule.ev_class = 'pg_temp.embedsync_text'::regclass
+WHERE rule.ev_class = 'pg_temp.our_text'::regclass
 ORDER BY 2, 3, 4
