@@ -12,8 +12,8 @@ from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.dead_letter import Failure
-from schemas.document import Document, Reading, Refusal, Update, Vector, Written, is_blank
-from schemas.errors import PoisonEvent, Stopping, TargetMismatch
+from schemas.document import BLANK_WITHIN, UNREADABLE, Document, Reading, Refusal, Update, Vector, Written, is_blank
+from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.snapshot import Snapshot
@@ -63,22 +63,23 @@ class MemoryStore:
         self.in_hand: set[int] = set()
         self.next_xid = 100
         self.wanted = (target.model, target.dimensions)
+        self.text = target.text
         self.ledger: dict[tuple[str, int], LedgerEntry] = {}
         self.quarantine: dict[Key, Refusal] = {}
         self.reads = 0
         self.unreadable: set[Key] = set()
         """Rows whose text cannot be evaluated."""
 
-    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+    def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
         """As the port says."""
         self.reads += 1
         for key in keys:
             if not self.takes(target, key):
                 raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {key!r})")
             if key in self.unreadable:
-                raise PoisonEvent("the text of the row cannot be evaluated")
+                raise RowRefused("InvalidTextRepresentation")
         snapshot = Snapshot(min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand))
-        return Reading(snapshot, [self._document(key) for key in keys if key in self.rows])
+        return Reading(snapshot, [self._document(key, characters) for key in keys if key in self.rows])
 
     def takes(self, target: Target, key: Key) -> bool:
         """As the port says; the twin knows the largest numbers of the integer types."""
@@ -100,8 +101,9 @@ class MemoryStore:
         """As the port says."""
         rows = dict(self.rows)
         outcome = {update.key: self._set(rows, target, update) for update in updates}
-        if Written.CHANGED in outcome.values() and self.wanted != (target.model, target.dimensions):
-            raise TargetMismatch(f"{target.name} wants vectors of {self.wanted[0]}, this worker makes {target.model}")
+        if Written.CHANGED in outcome.values() and not self._wants(target):
+            of = "another text" if self.text != target.text else self.wanted[0]
+            raise TargetMismatch(f"{target.name} wants vectors of {of}, this worker makes {target.model}")
         locked = [key for key, written in outcome.items() if written is Written.LOCKED]
         if locked and defer is not None:
             defer(locked)
@@ -113,7 +115,8 @@ class MemoryStore:
                 self.quarantine.pop(key, None)
         for refusal in refusals:
             row = self.rows.get(refusal.key)
-            if row is not None and sha256(row.text) == refusal.hash:
+            unreadable = refusal.hash == UNREADABLE and refusal.key in self.unreadable
+            if row is not None and (unreadable or sha256(row.text) == refusal.hash):
                 self.quarantine[refusal.key] = refusal
         return outcome
 
@@ -148,13 +151,18 @@ class MemoryStore:
     def close(self) -> None:
         """As the port says; there is no connection."""
 
-    def _document(self, key: Key) -> Document:
+    def _document(self, key: Key, characters: int) -> Document:
         row = self.rows[key]
         blank = is_blank(row.text)
         refusal = self.quarantine.get(key)
         refused = refusal is not None and refusal.hash == sha256(row.text)
         vector = row.vector is not None
-        return Document(key, row.text or "", blank, sha256(row.text), row.hash, row.model, vector, refused)
+        return Document(
+            key, (row.text or "")[:characters], blank, sha256(row.text), row.hash, row.model, vector, refused
+        )
+
+    def _wants(self, target: Target) -> bool:
+        return (*self.wanted, self.text) == (target.model, target.dimensions, target.text)
 
     def _set(self, rows: dict[Key, MemoryRow], target: Target, update: Update) -> Written:
         row = rows.get(update.key)
@@ -162,7 +170,7 @@ class MemoryStore:
             return Written.LOCKED
         blank = is_blank(row.text)
         still = blank if update.vector is None else sha256(row.text) == update.hash
-        if not still or self.wanted != (target.model, target.dimensions):
+        if not still or not self._wants(target):
             return Written.CHANGED
         if update.vector is None:
             rows[update.key] = MemoryRow(row.text)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
 from schemas.dead_letter import Failure
-from schemas.document import Reading, Refusal, Update, Vector, Written
+from schemas.document import BLANK_WITHIN, Reading, Refusal, Update, Vector, Written
 from schemas.model import ModelRecord
 from schemas.replay import Standing
 from schemas.table import Key
@@ -91,14 +91,15 @@ class Embedder(Protocol):
 class Store(Protocol):
     """The rows: text out, vectors in. One connection, one thread."""
 
-    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+    def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
         """Read the rows as they stand, in one statement, with its snapshot.
 
-        Keys that have no row are left out of the result; the order is free.
+        Keys that have no row are left out of the result; the order is free. Of a text come the first `characters`.
 
         Raises:
-            PoisonEvent: a key has another number of columns, or is not a value of their types; only ever for a call
-                with one key, for more keys the message names the first such key and the caller asks for fewer.
+            PoisonEvent: a key has another number of columns, or is not a value of their types.
+            RowRefused: Postgres cannot make the text of one of the rows, or that is what is the matter with a key.
+                Either says what it is about for a call with one key; the caller asks for fewer until then.
         """
         ...
 

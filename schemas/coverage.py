@@ -19,6 +19,7 @@ class Coverage:
     stale_model: int
     blank: int
     quarantined: int
+    unreadable: int
 
     @property
     def lacking(self) -> int:
@@ -53,9 +54,12 @@ def _counted(columns: list[Coverage]) -> str:
         return "no table is kept in step yet: run `embedsync init`"
     lacking = sum(column.lacking for column in columns)
     quarantined = sum(column.quarantined for column in columns)
+    unreadable = sum(column.unreadable for column in columns)
     rows = sum(column.rows for column in columns)
     if lacking:
         return f"{lacking:,} of {rows:,} rows lack a current vector: embedsync replay run"
     if quarantined:
         return f"{quarantined:,} of {rows:,} rows are in quarantine: their text cannot be embedded"
+    if unreadable:
+        return f"{unreadable:,} of {rows:,} rows are unreadable: Postgres cannot make their text"
     return f"all {rows:,} rows are current or blank"

@@ -16,10 +16,23 @@ from schemas.table import Key
 
 Vector = NDArray[np.float32]
 
-NOT_BLANK = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-"""Regular expression, to Python and to Postgres alike, that finds a character of a text that is not blank: one without
-Unicode's property White_Space (PropList.txt). Spelt out, because `[[:space:]]` means another set in every locale of a
-database, and `str.isspace` counts the separators U+001C to U+001F as well. U+200B (zero width space) is not white."""
+_WHITE = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_CONTROL = r"\u0001-\u001f\u007f-\u009f"
+_IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_BRAILLE_BLANK = r"\u2800"
+NOT_BLANK = f"[^{_WHITE}{_CONTROL}{_IGNORABLE}{_BRAILLE_BLANK}]"
+"""Regular expression, to Python and to Postgres alike, that finds a character of a text that can be seen.
+
+Blank are Unicode's White_Space (PropList.txt), the controls, and what is shown as nothing: Default_Ignorable_Code_Point
+(DerivedCoreProperties.txt; zero-width characters, the Hangul fillers, variation selectors) and the empty pattern of
+Braille. Spelt out, because `[[:space:]]` means another set in every locale of a database."""
+
+BLANK_WITHIN = 100_000
+"""Characters after which a text that is blank until then counts as blank: a regular expression of Postgres takes four
+times the memory of a text, and fails on one of 256 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,8 @@ class Document:
     """A row's text and the provenance of its vector, read in one statement.
 
     `hash` is `sha256(convert_to(text, 'UTF8'))`, computed by Postgres (32 bytes), None when the text is NULL.
-    `blank` is true for NULL, empty and white-space text. `text` may be "" for a blank row.
+    `blank` is true for NULL, empty and white-space text. `text` may be "" for a blank row; of a long one it is as much
+    as the model can use, whereas `hash` is that of the whole.
     """
 
     key: Key
@@ -39,11 +53,13 @@ class Document:
     has_vector: bool
     quarantined: bool = False
     """Whether the wanted model has already been found unable to take this very text."""
+    tied: bool = True
+    """Whether the vector is the one that was written with its provenance, as far as its digest was kept."""
 
 
 def is_blank(text: str | None) -> bool:
-    """Whether a text is NULL, empty or white space: such a row has no vector."""
-    return text is None or re.search(NOT_BLANK, text) is None
+    """Whether a text is NULL, empty or shows nothing: such a row has no vector."""
+    return text is None or re.search(NOT_BLANK, text[:BLANK_WITHIN]) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +93,14 @@ def decide(document: Document, model: str) -> Decision:
         model: id of the model its vector must come from.
 
     Returns:
-        CURRENT: hash, model and vector match; BLANK: no text and no vector; CLEAR: no text but a vector or its
-        provenance is left; QUARANTINED: the model could not take this text; EMBED: anything else.
+        CURRENT: hash and model match, and the vector is the one written with them; BLANK: no text and no vector; CLEAR:
+        no text but a vector or its provenance is left; QUARANTINED: the model could not take this text; EMBED: anything
+        else.
     """
     stored = (document.stored_hash, document.stored_model)
     if document.blank:
         return Decision.CLEAR if document.has_vector or stored != (None, None) else Decision.BLANK
-    if document.has_vector and stored == (document.hash, model):
+    if document.has_vector and document.tied and stored == (document.hash, model):
         return Decision.CURRENT
     return Decision.QUARANTINED if document.quarantined else Decision.EMBED
 
@@ -104,13 +121,18 @@ class Update:
 class Refusal:
     """A text that the model, or a row whose write the table cannot take: to quarantine, while it has this text.
 
-    `attempts` is how often the text was tried alone; `reason` never holds the text.
+    `hash` is UNREADABLE for a row whose text cannot be made. `attempts` is how often the text was tried alone; `reason`
+    never holds the text.
     """
 
     key: Key
     hash: bytes
     reason: str
     attempts: int
+
+
+UNREADABLE = b""
+"""In place of a hash, where a row has no text: its expression raises an error."""
 
 
 class Written(StrEnum):
@@ -121,5 +143,7 @@ class Written(StrEnum):
     """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
     """Another transaction holds the row, or it is gone; nothing was waited for. Reading it again tells."""
+    AGAIN = "again"
+    """A trigger gave the row another text in this very write, of which no event will tell: to be looked at."""
     QUARANTINED = "quarantined"
     """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""

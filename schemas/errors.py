@@ -9,6 +9,7 @@
     ├── TransientError              retry in place with back-off; a worker then exits 70
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
+    ├── RowRefused                  Postgres cannot do it for one of these rows: halves are tried, then quarantine
     ├── PoisonText                  the model cannot take this text: quarantine
     │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
     ├── DeadLetterFlood             too many bad events: stop before they are moved      exit 70
@@ -93,6 +94,17 @@ class PoisonEvent(EmbedsyncError):
     """The event cannot be understood, now or ever."""
 
     action = Action.DEAD_LETTER
+
+
+class RowRefused(PoisonEvent):
+    """Postgres cannot make a row's text, or a value of it: an expression or a function of the application raised."""
+
+    action = Action.QUARANTINE
+
+    def __init__(self, condition: str) -> None:
+        """Take the name of Postgres's condition; its message is left out, since it may quote the row."""
+        self.condition = condition
+        super().__init__(f"Postgres raised {condition}")
 
 
 class PoisonText(EmbedsyncError):

@@ -5,7 +5,13 @@ not belong here.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+from schemas.document import BLANK_WITHIN
+
+LONGEST_TOKEN: Final = 32
+"""Characters of a text that one token stands for at most: SentencePiece makes none of more than 16 (trainer_spec
+max_sentencepiece_length), the word pieces of BERT's vocabularies have up to 18; the rest is for white space between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,14 @@ class ModelRecord:
     """Tokens after which a text is cut."""
     fingerprint: str
     """sha256, in hex, of everything that changes the numbers; the id ends in its first eight digits."""
+
+    @property
+    def characters(self) -> int:
+        """How much of a text is read from the database: whatever the model may use, and enough to see that it is blank.
+
+        A model without a limit of its own uses as much as makes a text blank.
+        """
+        return max(BLANK_WITHIN, (self.max_tokens or 0) * LONGEST_TOKEN)
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, which are the columns of the table as well."""

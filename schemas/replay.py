@@ -161,6 +161,7 @@ class Survey:
     stale_model: int
     blank: int
     quarantined: int
+    unreadable: int
     mean_bytes: float | None
     largest_bytes: int | None
     exact: bool = True

@@ -1,6 +1,8 @@
 """Target: one vector column of one table and what "current" means for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Self
 
 from schemas.table import TableName
 
@@ -25,7 +27,9 @@ class KeyColumn:
 class Target:
     """A vector column, the text it describes and the model that must have made it.
 
-    `text` is a SQL expression over the table's columns. `model` is the model id stored beside each vector.
+    `text` is a SQL expression over the table's columns. `model` is the model id stored beside each vector. In a query
+    about a `guarded` target, a row whose text raises an error is unreadable, and the others are what they are; that
+    takes about X times as long.
     """
 
     table: TableName
@@ -34,6 +38,21 @@ class Target:
     key: tuple[KeyColumn, ...]
     model: str
     dimensions: int
+    guarded: bool = False
+
+    @property
+    def text_digest(self) -> bytes:
+        """What the text expression is known by in the database: the first 12 bytes of its sha256."""
+        return sha256(f"{self.table}\0{self.text}".encode()).digest()[:12]
+
+    @property
+    def text_function(self) -> str:
+        """Function of the schema embedsync that evaluates the text of one row and tells what it raises."""
+        return f"text_{self.text_digest.hex()}"
+
+    def guard(self) -> Self:
+        """The same, guarded."""
+        return replace(self, guarded=True)
 
     @property
     def name(self) -> str:
@@ -49,6 +68,16 @@ class Target:
     def model_column(self) -> str:
         """Column with the id of the model that made the vector."""
         return f"{self.column}_model"
+
+    @property
+    def digest_column(self) -> str:
+        """Column with the digest of the vector as it was written: another vector was not made from the text."""
+        return f"{self.column}_digest"
+
+    @property
+    def provenance(self) -> tuple[str, str, str, str]:
+        """The columns beside the vector, which a worker writes with it."""
+        return self.hash_column, self.model_column, self.time_column, self.digest_column
 
     @property
     def time_column(self) -> str:

@@ -4,8 +4,8 @@ A column is true when every row is current, blank, or in quarantine with its rea
 is what convergence means, and wider than `Coverage.is_true`, which leaves quarantine out: a replay is asked to make
 rows current and has failed at those in quarantine, whereas here nothing untrue is said about them.
 
-Hazard: without `Deep` a vector that somebody overwrote by another of unit length counts as true. Only re-embedding its
-text tells.
+Hazard: a vector that was written before digests were kept, and that somebody overwrote by another of unit length,
+counts as true without `Deep`. Only re-embedding its text tells.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,21 @@ from typing import Any
 
 from schemas.table import Key
 
-STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined")
+STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 """Disjoint; their sum is the number of rows (sql/row_state.sql)."""
 
-FINDINGS = ("wrong_dimension", "not_finite", "not_unit_length", "unknown_model", "no_provenance", "no_vector")
+FINDINGS = (
+    "wrong_dimension",
+    "not_finite",
+    "not_unit_length",
+    "unknown_model",
+    "foreign_vector",
+    "no_provenance",
+    "no_vector",
+)
 """What may be wrong with a row beside its state; a row may have several (sql/audited.sql)."""
 
-TRUE_STATES = frozenset({"current", "blank", "quarantined"})
+TRUE_STATES = frozenset({"current", "blank", "quarantined", "unreadable"})
 
 UNIT_TOLERANCE = 1e-3
 """Largest distance of a vector's length from 1: what a model makes, what a lane writes, and what is found stored."""
@@ -173,6 +181,8 @@ def verdict(columns: Sequence[Truth]) -> str:
     compared = f"; {checked:,} vectors were made again and compared" if any(c.deep for c in columns) else ""
     if untrue:
         return f"{untrue:,} of {rows:,} rows are untrue{compared}: embedsync verify --repair"
-    quarantined = sum(column.count("quarantined") for column in columns)
-    aside = f" ({quarantined:,} of them in quarantine)" if quarantined else ""
+    kinds = {"in quarantine": "quarantined", "unreadable": "unreadable"}
+    counts = {said: sum(column.count(state) for column in columns) for said, state in kinds.items()}
+    told = ", ".join(f"{count:,} of them {said}" for said, count in counts.items() if count)
+    aside = f" ({told})" if told else ""
     return f"nothing untrue in {rows:,} rows{aside}{compared}"

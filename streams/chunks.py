@@ -20,7 +20,7 @@ from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.document import Refusal, Update, Vector, Written
-from schemas.errors import EmbedsyncError, PoisonEvent, TargetMismatch
+from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.settings import Settings
@@ -72,6 +72,8 @@ class Chunks:
         self._gate = Gate(ledger, clock, patience, settings.replay)
         self._write_seconds = 0.0
         self._flood = Flood(settings.dead_letters)
+        self._bad = ""
+        """Position of the last record with something bad in it: limits count records, however much is bad in one."""
 
     def renew(self, targets: Sequence[Target]) -> None:
         """Work for these targets from now on; called between two micro-batches."""
@@ -117,7 +119,8 @@ class Chunks:
             since = self._clock.monotonic()
         self._gate.goes_on()
         self._patience.call(self._ledger.finish, chunk)
-        self._flood.judge([(record.topic, None)], self._clock.monotonic())
+        if record.position != self._bad:
+            self._flood.judge([(record.topic, None)], self._clock.monotonic())
 
     def _tried(self, record: Record, chunk: Chunk, standing: Standing) -> int:
         """One micro-batch; 0 when it is to be done again from where the chunk stands now."""
@@ -173,8 +176,10 @@ class Chunks:
             found += len(reading.documents)
         if unreadable and self._adaptation.renew():
             return 0
-        failed = self._count_unreadable(record, target, unreadable, alone=len(unreadable) < len(keys))
-        obsolete = len(unreadable) - failed
+        failed, refused = self._tell_unreadable(record, target, unreadable, alone=len(unreadable) < len(keys))
+        refusals += refused
+        quarantined += len(refused)
+        obsolete = len(unreadable) - failed - len(refused)
         gone = len(keys) - found - len(unreadable)
         written = self._clock.monotonic()
         seconds = (
@@ -194,21 +199,27 @@ class Chunks:
             self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
         return left
 
-    def _count_unreadable(
+    def _tell_unreadable(
         self, record: Record, target: Target, rows: Sequence[tuple[Key, PoisonEvent]], *, alone: bool
-    ) -> int:
-        """Dead-letter rows that cannot be read, and return how many.
+    ) -> tuple[int, list[Refusal]]:
+        """How many keys are bad ones among good ones (`alone`), and the rows whose text cannot be made.
 
-        A key that is not a value of its columns is a bad one among good ones (`alone`); where all are, the table's key
-        was changed after the chunk was made. In either case some row of the table was meant.
+        A key that is not a value of its columns was one before the table's key was changed, where all of a chunk are
+        so. In either case some row of the table was meant. The record is one dead letter, however many are bad.
         """
-        bad = [(k, r) for k, r in rows if not self._patience.call(self._store.takes, target, k)]
+        refused, bad = [], []
+        for key, reason in rows:
+            if isinstance(reason, RowRefused) and self._patience.call(self._store.takes, target, key):
+                refused.append(self._settler.refuse(target, key, reason))
+            else:
+                bad.append(key)
         if bad:
             self._look_at(target, "a replay run has keys that are not the table's as they are now")
-        failed = rows if alone or len(bad) < len(rows) else []
-        for key, reason in failed:
-            self._dead_letter(record, PoisonEvent(f"row {key}: {reason.message}"), "read")
-        return len(failed)
+        if not bad or not (alone or refused):
+            return 0, refused
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        self._dead_letter(record, PoisonEvent(f"row {bad[0]}{more}: no key of {target.table}"), "read")
+        return len(bad), refused
 
     def _look_at(self, target: Target, reason: str) -> None:
         self._patience.call(self._adaptation.shapes.ask, target.table, reason)
@@ -239,6 +250,8 @@ class Chunks:
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        if record.position != self._bad:
+            self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+            self._bad = record.position
         self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

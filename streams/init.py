@@ -130,7 +130,7 @@ def plan(
     dead = others.check(others.read(session, settings), settings)
     leaving = _leaving(settings, session, agree)
     parts.notices += [f"the installation {one} is no longer at work in this database: its lines go" for one in dead]
-    _add_bookkeeping(parts, settings, session, embedder, tables, leaving=leaving, dead=dead)
+    _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
     gone = {TableName.parse(table) for table, _ in leaving} - {table.table for table in settings.tables}
     parts.add(looks.forgetting(session, settings.kafka.topic_prefix, gone))
     if role != facts.role:
@@ -156,7 +156,7 @@ def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
     embedder = open_model(settings.model)
     tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
     parts = _Parts([])
-    _add_bookkeeping(parts, settings, session, embedder, tables)
+    _add_bookkeeping(parts, settings, session, facts, embedder, tables)
     if role != facts.role:
         grantee, triggers = grants.Grantee(session, role), settings.postgres.fire_triggers
         parts.add(*grants.plan(grantee, facts, tables, schema_changes=True, fire_triggers=triggers))
@@ -201,6 +201,7 @@ def _add_bookkeeping(
     parts: _Parts,
     settings: Settings,
     session: Session,
+    facts: Server,
     embedder: Embedder,
     tables: Sequence[Examined],
     *,
@@ -211,6 +212,7 @@ def _add_bookkeeping(
     parts.add(schema.migrations(session))
     for examined in tables:
         parts.add(schema.provenance(session, examined))
+    parts.add(schema.functions(session, targets, facts.vector_schema or "public"))
     parts.add(*schema.registrations(session, targets, embedder.record))
     prefix = settings.kafka.topic_prefix
     parts.add(counting.plan(session, prefix, targets, leaving=leaving, dead=dead))

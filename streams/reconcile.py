@@ -1,7 +1,8 @@
 """Reconcile: rows that are not true, and stay so, are sent through replay, whatever it was that missed them.
 
 A lost slot, a deleted topic, a vector that somebody set to NULL: all look alike from here, and heal alike. A row that
-is stale now may be on its way, so there are two looks: what is stale at both, in the same way, has stayed so.
+is stale now may be on its way, so there are two looks: what is stale at both, and was not written meanwhile, has
+stayed so, whatever text it had at either: a text that is another one at each look must not hide.
 
 Hazards:
 - Time is counted by the first and the second look, never by a column of the row, which nobody maintains.
@@ -82,10 +83,16 @@ class Look:
     runs: Mapping[TableName, UnderWay | None] = field(default_factory=dict)
 
     def stayed(self, since: "Look", target: Target) -> tuple[int, bool]:
-        """Rows that are as they were in an earlier look; and whether there were too many to know them, both times."""
+        """Rows that were stale in an earlier look, too; and whether there were too many to know them, both times."""
         now, before = self.stale[target.name], since.stale.get(target.name, {})
-        same = sum(before.get(key) == fingerprint for key, fingerprint in now.items())
+        same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())
         return same, len(now) >= LIMIT and len(before) >= LIMIT
+
+
+def _written(fingerprint: Fingerprint) -> tuple[bytes | None, str | None]:
+    """What was last written: hash and model."""
+    _, _, stored_hash, stored_model = fingerprint
+    return stored_hash, stored_model
 
 
 class Reconcile:

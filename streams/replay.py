@@ -357,4 +357,4 @@ class Replay:
 def _coverage(target: Target, survey: Survey) -> Coverage:
     counts = (survey.rows, survey.current, survey.missing, survey.stale_text, survey.stale_model)
     names = (str(target.table), target.column, target.model, target.dimensions)
-    return Coverage(*names, *counts, survey.blank, survey.quarantined)
+    return Coverage(*names, *counts, survey.blank, survey.quarantined, survey.unreadable)

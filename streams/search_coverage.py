@@ -23,9 +23,8 @@ def look(session: Session, target: Target) -> Searched:
     """
     counts = enumeration.survey(session, target, Request(), exact=False, sample_bytes=_SAMPLE_BYTES)
     unsearched = counts.missing + counts.stale_model
-    return Searched(
-        str(target.table), counts.rows - counts.blank, counts.current, unsearched, counts.quarantined, counts.exact
-    )
+    aside = counts.quarantined + counts.unreadable
+    return Searched(str(target.table), counts.rows - counts.blank, counts.current, unsearched, aside, counts.exact)
 
 
 def unknown(target: Target, error: EmbedsyncError) -> str:

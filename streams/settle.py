@@ -12,8 +12,8 @@ import structlog
 
 from connectors.ports import Clock, Store
 from schemas import metrics
-from schemas.document import Decision, Document, Reading, Refusal, Update, Vector, decide
-from schemas.errors import PoisonEvent
+from schemas.document import UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
+from schemas.errors import PoisonEvent, RowRefused
 from schemas.table import Key
 from schemas.target import Target
 from streams import bisect
@@ -53,7 +53,8 @@ class Settler:
             the keys of a part with their reading, or one key with the reason why it can never be read.
         """
         try:
-            yield keys, self._patience.call(self._store.read, target, keys)
+            characters = self._embedders.of(target.model).record.characters
+            yield keys, self._patience.call(self._store.read, target, keys, characters)
         except PoisonEvent as reason:
             if len(keys) == 1:
                 yield keys, reason
@@ -61,6 +62,12 @@ class Settler:
             middle = len(keys) // 2
             yield from self.read(target, keys[:middle])
             yield from self.read(target, keys[middle:])
+
+    def refuse(self, target: Target, key: Key, reason: RowRefused) -> Refusal:
+        """A row whose text Postgres cannot make, for quarantine: with the name of the condition, never its message."""
+        said = f"its text cannot be made: {reason.message}"
+        log.warning("row goes to quarantine", table=str(target.table), key=key, reason=said)
+        return Refusal(key, UNREADABLE, said, 1)
 
     def find(
         self,

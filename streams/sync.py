@@ -10,6 +10,7 @@ wait and then deferred, like a row that another transaction holds locked. Its ne
 rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,13 +22,14 @@ from connectors.postgres import origins
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
-from schemas.document import Reading, Refusal, Vector, Written
-from schemas.errors import EmbedsyncError, PoisonEvent, TableLocked, TargetMismatch
+from schemas.document import UNREADABLE, Reading, Refusal, Vector, Written
+from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TableLocked, TargetMismatch
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.flood import Flood
+from streams.misfits import Misfits
 from streams.retry import Patience
 from streams.settle import Findings, Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
@@ -38,6 +40,10 @@ _PAUSE_SECONDS = 0.01
 """Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
+
+_WRITES = 2
+"""Vectors written for a row whose trigger gives it another text each time; a third would not be the last."""
+_RESTLESS = "a trigger of the table gives it another text with each write of a vector"
 
 
 @dataclass
@@ -54,16 +60,6 @@ class Hint:
 
 
 Hints = dict[Key, Hint]
-
-
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """An event whose key does not fit; `is_ours` for a deferred row, whose key once did."""
-
-    failure: Failure
-    target: Target
-    txids: frozenset[int]
-    is_ours: bool
 
 
 class Sync:
@@ -105,8 +101,7 @@ class Sync:
         self._flood = flood or Flood(DeadLetterSettings())
         self._failures: dict[str, Failure] = {}
         """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
-        self._misfits: dict[str, Misfit] = {}
-        """Events whose key does not fit the table's, by position: bad ones, or of before the key was changed."""
+        self._misfits = Misfits()
         self._ambiguous = False
         """Whether a key of the batch stood for several rows. Each was written with the vector of its own text."""
 
@@ -142,7 +137,7 @@ class Sync:
         """Do a batch, and again from its events on when a table's key has changed meanwhile."""
         while True:
             self._failures.clear()
-            self._misfits.clear()
+            self._misfits.found.clear()
             self._ambiguous = False
             try:
                 work()
@@ -150,10 +145,11 @@ class Sync:
                 if not self._adaptation.again(error):
                     raise
                 continue
-            if not ((self._failures or self._misfits or self._ambiguous) and self._adaptation.renew()):
+            if not ((self._failures or self._misfits.found or self._ambiguous) and self._adaptation.renew()):
                 break
         self._adaptation.settled()
-        self._place_misfits()
+        for failure in self._misfits.place(self._adaptation.shapes, self._patience):
+            self._failures.setdefault(failure.record.position, failure)
 
     def _handle(self, records: Sequence[Record]) -> None:
         for target, hints in self._decode(records).items():
@@ -215,7 +211,8 @@ class Sync:
             try:
                 key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
             except PoisonEvent as reason:
-                self._misfit(record, target, reason, "decode", () if event.txid is None else (event.txid,))
+                txids = () if event.txid is None else (event.txid,)
+                self._misfits.add(Failure(record, reason, "decode"), target, txids)
                 continue
             hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.records.append(record)
@@ -226,12 +223,13 @@ class Sync:
 
     def _settle(self, target: Target, hints: Hints) -> None:
         known: dict[bytes, Vector | Refusal] = {}
+        again = Counter[Key]()
         deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
         if self._clock.monotonic() < self._closed_until.get(target, 0.0):
             self._defer(target, hints, ())
             return
         while True:
-            early, locked = self._attempt(target, hints, known)
+            early, locked = self._attempt(target, hints, known, again)
             hints = {key: hints[key] for key in (*early, *locked)}
             if not hints:
                 return
@@ -241,44 +239,68 @@ class Sync:
             self._clock.wait(_PAUSE_SECONDS)
 
     def _attempt(
-        self, target: Target, hints: Hints, known: dict[bytes, Vector | Refusal]
+        self, target: Target, hints: Hints, known: dict[bytes, Vector | Refusal], again: Counter[Key]
     ) -> tuple[list[Key], list[Key]]:
         early: list[Key] = []
         locked: list[Key] = []
+        refusals: list[Refusal] = []
         left = set(hints)
         try:
             for keys, reading in self._settler.read(target, list(hints)):
                 if isinstance(reading, PoisonEvent):
-                    early += self._unreadable(target, keys[0], hints[keys[0]], reading)
+                    early += self._unreadable(target, keys[0], hints[keys[0]], reading, refusals)
                 else:
                     self._ambiguous = self._ambiguous or reading.is_ambiguous
                     waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
                     early += waiting
-                    locked += self._write(target, set(keys) - set(waiting), reading, hints, known)
+                    locked += self._write(target, set(keys) - set(waiting), reading, hints, known, again)
                 left -= set(keys)
+            if refusals:
+                self._patience.call(self._store.write, target, [], refusals)
         except TableLocked as reason:
             log.warning("table is locked; its rows are deferred", table=str(target.table), reason=str(reason))
             self._closed_until[target] = self._clock.monotonic() + self._settings.defer_seconds
             locked += left
         return early, locked
 
-    def _unreadable(self, target: Target, key: Key, hint: Hint, reason: PoisonEvent) -> list[Key]:
-        """A row that cannot be read: early, if a transaction is in hand that may have changed the key's type."""
-        if hint.txids and self._patience.call(self._store.running, hint.txids):
-            return [key]
-        if self._patience.call(self._store.takes, target, key):
+    def _unreadable(
+        self, target: Target, key: Key, hint: Hint, reason: PoisonEvent, refusals: list[Refusal]
+    ) -> list[Key]:
+        """A row that cannot be read: early, if a transaction is in hand that may have changed text or key's type.
+
+        One that ended after the row was read may have, too: so the row is read once more.
+        """
+        if hint.txids:
+            if self._patience.call(self._store.running, hint.txids):
+                return [key]
+            if any(isinstance(reading, Reading) for _, reading in self._settler.read(target, [key])):
+                return [key]
+        is_key = self._patience.call(self._store.takes, target, key)
+        if is_key and isinstance(reason, RowRefused):
+            refusals.append(self._settler.refuse(target, key, reason))
+            metrics.EVENTS.labels("live", str(target.table), "quarantined").inc()
+        elif is_key:
             for record in hint.records:
                 self._fail(record, reason, "read")
         else:
             for record in hint.records:
-                self._misfit(record, target, reason, "read", hint.txids, is_ours=hint.deferral is not None)
+                failure, is_ours = Failure(record, reason, "read"), hint.deferral is not None
+                self._misfits.add(failure, target, hint.txids, is_ours=is_ours)
         return []
 
     def _write(
-        self, target: Target, ready: set[Key], reading: Reading, hints: Hints, known: dict[bytes, Vector | Refusal]
+        self,
+        target: Target,
+        ready: set[Key],
+        reading: Reading,
+        hints: Hints,
+        known: dict[bytes, Vector | Refusal],
+        again: Counter[Key],
     ) -> list[Key]:
         documents = [document for document in reading.documents if document.key in ready]
-        findings = self._settler.find(target, documents, known)
+        restless = [document for document in documents if again[document.key] >= _WRITES]
+        findings = self._settler.find(target, [d for d in documents if d not in restless], known)
+        findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, again[d.key]) for d in restless]
         outcome: Mapping[Key, Written] = {}
         if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
@@ -290,7 +312,8 @@ class Sync:
             committed_at = hints[key].committed_at
             if written is Written.WRITTEN and committed_at is not None:
                 metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
-        return [key for key, written in outcome.items() if written is Written.LOCKED]
+        again.update(key for key, written in outcome.items() if written is Written.AGAIN)
+        return [key for key, written in outcome.items() if written in {Written.LOCKED, Written.AGAIN}]
 
     def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
         written = [w.value for w in outcome.values()]
@@ -338,33 +361,6 @@ class Sync:
         if not known:
             raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
         return chunk, chunk.deferral, named or known
-
-    def _misfit(
-        self, record: Record, target: Target, reason: PoisonEvent, stage: str, txids: Iterable[int], *,
-        is_ours: bool = False,
-    ) -> None:  # fmt: skip
-        failure = Failure(record, reason, stage)
-        self._misfits.setdefault(record.position, Misfit(failure, target, frozenset(txids), is_ours))
-
-    def _place_misfits(self) -> None:
-        """Tell events of before a table's key was changed from bad ones; those mean some row of the table.
-
-        An event that names its transaction came through capture, so its row is looked for in either case.
-        """
-        shapes, tables = self._adaptation.shapes, dict[TableName, str]()
-        for misfit in self._misfits.values():
-            record, reason, table = misfit.failure.record, misfit.failure.reason, misfit.target.table
-            is_older = misfit.is_ours or shapes.is_older(misfit.target, misfit.txids)
-            if is_older or misfit.txids:
-                tables[table] = "an event came whose key is not one of the table's as it is now"
-            if is_older:
-                log.warning("the event's key is of before the table's was changed: all rows are looked at",
-                            table=str(table), record=record.position, reason=str(reason))  # fmt: skip
-                metrics.EVENTS.labels("live", str(table), "other_key").inc()
-            else:
-                self._failures.setdefault(record.position, misfit.failure)
-        for table, why in tables.items():
-            self._patience.call(shapes.ask, table, why)
 
     def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
         self._failures.setdefault(record.position, Failure(record, reason, stage))

@@ -137,9 +137,14 @@ def _resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
     lines = _wanted(session, table, table.column)
     if not lines:
         raise ConfigurationError(f"embedsync does not know {table.name}.{table.column} yet", fix="run `embedsync init`")
-    model, dimensions, frozen = lines[0]
+    model, dimensions, frozen, text_digest = lines[0]
     target = catalog.target_of(info, table, model=str(model), dimensions=int(dimensions))
-    for column in (target.hash_column, target.model_column, target.time_column):
+    if text_digest != target.text_digest.hex():
+        raise TargetMismatch(
+            f"{target.name} wants vectors of another text than [[tables]] text of {table.name} says",
+            fix="correct the text, or run `embedsync init` to want this one from now on",
+        )
+    for column in target.provenance:
         if column not in info.columns:
             raise ConfigurationError(f"table {table.name} has no column {column}", fix="run `embedsync init`")
     catalog.check_text(session, target)

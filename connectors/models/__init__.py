@@ -11,6 +11,7 @@
     half_copy.py           the weights in bfloat16, converted once
     placement.py           device and precision, and why
     loading.py             files into memory: complete weights
+    text.py                the normal form of a text, and how much of it counts
     bge_m3.py              BAAI/bge-m3 and every other sentence-transformers model
     e5_small.py            multilingual-e5-small, whole in a package
     lexical.py             the lexical stand-in

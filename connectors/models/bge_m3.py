@@ -22,6 +22,7 @@ from connectors.models.layout import Layout, main_folder, read_json, read_layout
 from connectors.models.loading import load_network, no_room
 from connectors.models.placement import Placement, place
 from connectors.models.process_memory import release_memory, resident_bytes
+from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.models.weights import ITEM_BYTES, Footprint, Weights, disk_bytes, footprint, read_weights
 from connectors.ports import Clock
@@ -141,7 +142,7 @@ class SentenceTransformerEmbedder:
         """
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        return unit_rows(self._encode(list(texts), query=False), texts, self.dimensions)
+        return unit_rows(self._encode(prepare(texts, self.max_tokens), query=False), texts, self.dimensions)
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query."""
@@ -152,7 +153,7 @@ class SentenceTransformerEmbedder:
         """Embed search queries; raises as `encode_documents`."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        return unit_rows(self._encode(list(texts), query=True), texts, self.dimensions)
+        return unit_rows(self._encode(prepare(texts, self.max_tokens), query=True), texts, self.dimensions)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the port says; loads the model, since the tokenizer comes with it."""
@@ -160,7 +161,7 @@ class SentenceTransformerEmbedder:
             return []
         tokenizer = self._loaded().tokenizer
         cut = {"truncation": True, "max_length": self.max_tokens} if self.max_tokens else {}
-        return [len(ids) for ids in tokenizer(list(texts), **cut)["input_ids"]]
+        return [len(ids) for ids in tokenizer(prepare(texts, self.max_tokens), **cut)["input_ids"]]
 
     @cached_property
     def _source(self) -> hub.Source:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from connectors.models.fingerprint import record
 from connectors.models.placement import Placement
 from connectors.models.process_memory import release_memory
+from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.models.weights import Footprint
 from schemas.document import Vector
@@ -116,7 +117,9 @@ class E5SmallEmbedder:
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
-        return self._checked(engine.passage([self._cut(engine, text, query=False) for text in texts]), texts)
+        return self._checked(
+            engine.passage([self._cut(engine, text, query=False) for text in prepare(texts, self.max_tokens)]), texts
+        )
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query: float32[384], unit length."""
@@ -128,12 +131,16 @@ class E5SmallEmbedder:
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
-        return self._checked(engine.query([self._cut(engine, text, query=True) for text in texts]), texts)
+        return self._checked(
+            engine.query([self._cut(engine, text, query=True) for text in prepare(texts, self.max_tokens)]), texts
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the port says, the prompt of a document included, which the engine puts before each text."""
         engine = self._loaded()
-        return [engine.token_count(self._cut(engine, text, query=False), False) for text in texts]
+        return [
+            engine.token_count(self._cut(engine, text, query=False), False) for text in prepare(texts, self.max_tokens)
+        ]
 
     def _cut(self, engine: "E5", text: str, *, query: bool) -> str:
         """The longest start of the text that has no more tokens than allowed."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from connectors.models.layout import needed_files
 from schemas.model import ModelRecord
 
-TEXT_VERSION = 1
-"""How a text is treated before the tokenizer. 1: exactly as Postgres returns it."""
+TEXT_VERSION = 2
+"""How a text is treated before the tokenizer. 1: exactly as Postgres returns it; 2: in its normal form (text.py)."""
 
 _SHORT = 7
 """Characters of a commit that git shows by default."""

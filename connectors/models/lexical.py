@@ -14,6 +14,7 @@ import numpy as np
 
 from connectors.models.fingerprint import record
 from connectors.models.placement import Placement
+from connectors.models.text import prepare
 from connectors.models.vectors import unit_rows
 from connectors.models.weights import Footprint
 from schemas.document import Vector
@@ -83,6 +84,7 @@ class LexicalEmbedder:
         """Embed stored texts: float32[n, dimensions], unit length."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
+        texts = prepare(texts, None)
         rows = self._loaded().transform(texts).toarray()
         # Signed counts can cancel out, and white space other than ASCII has no n-grams: such a text gets a
         # direction of its own.

@@ -144,9 +144,10 @@ class Adoption:
     def _check_target(self, cursor: Cursor, target: Target) -> None:
         cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
         line = cursor.fetchone()
-        if line is None or line[:2] != (target.model, target.dimensions):
+        if line is None or (*line[:2], line[3]) != (target.model, target.dimensions, target.text_digest.hex()):
             raise TargetMismatch(
-                f"{target.name} does not want vectors of {target.model} any more", fix="embedsync status, then repeat"
+                f"{target.name} does not want vectors of {target.model}, or of this text, any more",
+                fix="embedsync status, then repeat",
             )
 
     def _prepare(self, connection: Connection) -> None:

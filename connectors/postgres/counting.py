@@ -29,6 +29,9 @@ Place = tuple[str, str]
 
 _OLDEST = "count_rows"
 """Of the default prefix, and of an installation of any prefix before there was a function for each."""
+_BODY = "\n#variable_conflict use_column\nBEGIN\n{blocks}\nEND\n"
+_BLOCK = re.compile(r"(--.*\n)*BEGIN\n")
+"""Of an embedsync that could not count around a row; a column is counted again once `init` is run with its table."""
 _LONGEST = 63  # bytes of a name in Postgres
 _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")
 
@@ -112,15 +115,17 @@ def plan(
         dead: prefixes of installations that are no longer at work here, whose lines go.
     """
     known = read(session)
-    mine = {
-        (str(t.table), t.column): render(session, queries.for_target("coverage_of", t, bound=False)) for t in targets
-    }
+    mine = {(str(t.table), t.column): render(session, _block(t)) for t in targets}
     gone = set(leaving)
     before = {(line.table, line.column): line.query for line in known if line.prefix == prefix}
-    others = {p: query for p, query in before.items() if p not in gone and not any(akin(p, one) for one in mine)}
+    others = {
+        place: query
+        for place, query in before.items()
+        if place not in gone and _BLOCK.match(query) and not any(akin(place, one) for one in mine)
+    }
     standing = {table for table, _ in others if stands(session, TableName.parse(table))}
     wanted = {place: query for place, query in others.items() if place[0] in standing} | mine
-    body = "\nUNION ALL\n".join(wanted[place] for place in sorted(wanted))
+    body = _BODY.format(blocks="\n".join(wanted[place] for place in sorted(wanted)))
     name = function_of(prefix)
     found = {
         str(function): (str(source), frozenset(settings))
@@ -142,6 +147,11 @@ def plan(
     ]
     what = "renew" if there else "create"
     return [Statement(f"{what} the view embedsync.coverage", ";\n".join(part for part in parts if part))]
+
+
+def _block(target: Target) -> sql.Composed:
+    plain, guarded = (queries.for_target("coverage_of", t, bound=False) for t in (target, target.guard()))
+    return queries.for_target("count_block", target, bound=False, plain=plain, guarded=guarded)
 
 
 def _dropped(

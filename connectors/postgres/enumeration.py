@@ -7,17 +7,17 @@ Hazard: `--where` goes into a query as it stands, in brackets of its own. `check
 one condition; it must have passed before any other function here sees the request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 from psycopg2 import sql
 
-from connectors.postgres import queries
+from connectors.postgres import guard, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TransientError
 from schemas.replay import Only, Request, Survey
 from schemas.table import Key
 from schemas.target import Target
@@ -30,7 +30,7 @@ _SAMPLE_BYTES = 32 * 2**20
 """A table with more than this is sampled for an estimate: about a second, even from a cold disk."""
 
 
-_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined")
+_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,13 @@ def next_keys(session: Session, target: Target, request: Request, after: Key | N
     if request.only != "all":
         states = sql.SQL(", ").join(map(sql.Literal, _STATES[request.only]))
         wanted = sql.SQL("{} IN ({})").format(queries.for_target("row_state", target), states)
-    filters = _filters(target, request)
-    query = queries.for_target("enumerate_keys", target, after_cursor=cursor, wanted_states=wanted, filters=filters)
+    more: dict[str, Any] = {"after_cursor": cursor, "wanted_states": wanted, "filters": _filters(target, request)}
     parameters: dict[str, object] = {"model": target.model, "limit": limit, "since": request.since}
     parameters |= {f"c{i}": value for i, value in enumerate(after or ())}
-    return [tuple(key) for (key,) in _read(session, query, parameters)]
+    lines = _around(
+        target, request, lambda t: _read(session, queries.for_target("enumerate_keys", t, **more), parameters)
+    )
+    return [tuple(key) for (key,) in lines]
 
 
 def survey(
@@ -69,8 +71,10 @@ def survey(
     sample: sql.Composable = sql.SQL("")
     if share < 1.0:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
-    query = queries.for_target("survey", target, sample=sample, filters=_filters(target, request))
-    ((*counts, mean, largest),) = _read(session, query, {"model": target.model, "since": request.since})
+    more: dict[str, Any] = {"sample": sample, "filters": _filters(target, request)}
+    parameters: dict[str, object] = {"model": target.model, "since": request.since}
+    lines = _around(target, request, lambda t: _read(session, queries.for_target("survey", t, **more), parameters))
+    ((*counts, mean, largest),) = lines
     scale = 1 / share
     if share < 1.0 and facts.rows and request.is_whole and counts[0]:
         scale = facts.rows / counts[0]  # the whole is known better than the share that a sample really took
@@ -122,7 +126,9 @@ def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Ke
         PoisonEvent: one of them is no value of the key columns' types.
     """
     count = len(target.key)
-    texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(f"{queries.ours(target)}k{i}")) for i in range(count))
+    texts = sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier(f"{queries.ours(target)}k{i}")) for i in range(count)
+    )
     arrays = {f"k{i}": [key[i] for key in keys] for i in range(count)}
     query = queries.for_target("plain_keys", target, key_texts=texts)
     return [tuple(key) for (key,) in session.rows(query, arrays)]
@@ -158,6 +164,17 @@ def _filters(target: Target, request: Request) -> sql.Composable:
     if request.since is not None:
         parts.append(queries.for_target("written_before", target))
     return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+
+def _around(target: Target, request: Request, read: Callable[[Target], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    try:
+        return guard.around(target, read)
+    except RowRefused as error:
+        if request.where is None:
+            raise
+        raise EmbedsyncError(
+            f"--where cannot be evaluated for a row of {target.table} ({error.message})", fix="correct the condition"
+        ) from None
 
 
 def _read(session: Session, query: sql.Composable, parameters: dict[str, object]) -> list[tuple[Any, ...]]:

@@ -4,16 +4,19 @@ Hazard: a message of libpq or of the server may quote a part of a password or a 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import parse_dsn
 
+from connectors.postgres import conditions
 from schemas.errors import (
     ConfigurationError,
     EmbedsyncError,
     HiddenRows,
-    PoisonEvent,
+    RowRefused,
     TableLocked,
     TransientError,
     WrongLength,
@@ -38,19 +41,7 @@ _REFUSALS = (
     "invalid connection option",
     "is not permitted to log in",
 )
-_TRANSIENT = {"08", "40", "53", "57", "58"}  # SQLSTATE classes: connection, rollback, resources, intervention, system
-_TRANSIENT_CODES = {
-    errorcodes.OBJECT_IN_USE,
-    errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-    errorcodes.READ_ONLY_SQL_TRANSACTION,  # a standby, which a failover may promote or replace
-    "25P04",  # transaction_timeout, since PostgreSQL 17
-}
-_STRUCTURE = {
-    errorcodes.UNDEFINED_TABLE,
-    errorcodes.UNDEFINED_COLUMN,
-    errorcodes.UNDEFINED_FUNCTION,
-    errorcodes.UNDEFINED_OBJECT,
-    errorcodes.INVALID_SCHEMA_NAME,
+_STRUCTURE = conditions.MISSING | {
     errorcodes.SYNTAX_ERROR,
     errorcodes.AMBIGUOUS_COLUMN,
     errorcodes.DATATYPE_MISMATCH,
@@ -58,6 +49,8 @@ _STRUCTURE = {
     errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_RAISE = "exec_stmt_raise"
+"""Function of the server (pl_exec.c) that raises what an application's function says, which may be a row's text."""
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 
@@ -65,10 +58,7 @@ _RLS_CHECK = "check_enable_rls"
 def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
     """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
     code = error.pgcode or ""
-    # The details of a broken constraint quote the row.
-    # The context of an error within the function that counts is the whole function.
-    said = error.diag.message_primary if code[:2] == "23" or error.diag.internal_query else str(error)
-    what = " ".join((said or "").split()) if dsn is None else _reason(error, dsn)
+    what = _said(error) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if is_wrong_length(error):
@@ -77,16 +67,50 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
         )
     if code == errorcodes.LOCK_NOT_AVAILABLE:
         return TableLocked(f"Postgres did not get a lock in time ({what})")
-    if isinstance(error, psycopg2.InterfaceError) or not code or code[:2] in _TRANSIENT or code in _TRANSIENT_CODES:
+    if isinstance(error, psycopg2.InterfaceError) or not code or _is_transient(code):
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
         return _forbidden(error, what)
+    return _refused_statement(error, code, what)
+
+
+@contextmanager
+def over_rows() -> Iterator[None]:
+    """Around a statement that evaluates texts.
+
+    Raises:
+        RowRefused: also where a row's value names what is not there, as in `body::regclass`.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        cause = error.__cause__
+        if isinstance(cause, psycopg2.Error) and conditions.is_of_a_row(cause, over_rows=True):
+            raise RowRefused(conditions.name(cause.pgcode)) from None
+        raise
+
+
+def _refused_statement(error: psycopg2.Error, code: str, what: str) -> EmbedsyncError:
     # A locale that `init` recorded on another server is not one of the values that a text brings.
-    if code in _STRUCTURE or (code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what):
+    if code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what and not error.diag.context:
         return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
-    if isinstance(error, psycopg2.DataError):
-        return PoisonEvent(f"a value does not fit its column ({what})")
+    if conditions.is_of_a_row(error):
+        return RowRefused(conditions.name(code))
+    if code in _STRUCTURE:
+        return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _said(error: psycopg2.Error) -> str:
+    if error.diag.source_function == _RAISE:
+        return conditions.name(error.pgcode)
+    # The context of an error within the function that counts is the whole function.
+    said = error.diag.message_primary if error.diag.internal_query else str(error)
+    return " ".join((said or "").split())
+
+
+def _is_transient(code: str) -> bool:
+    return code[:2] in conditions.TRANSIENT_CLASSES or code in conditions.TRANSIENT
 
 
 def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
@@ -102,7 +126,7 @@ def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
 
 def is_wrong_length(error: psycopg2.Error) -> bool:
     """Whether pgvector refuses a vector for its length: the column's or the other vector's is another."""
-    return error.pgcode == errorcodes.DATA_EXCEPTION and "dimensions" in str(error)
+    return error.pgcode == errorcodes.DATA_EXCEPTION and not error.diag.context and "dimensions" in str(error)
 
 
 def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:

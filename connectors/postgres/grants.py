@@ -19,8 +19,9 @@ _TRIGGERS_OFF = "session_replication_role"
 _COSTS = "the worker's own writes come back as events, which costs one key look-up each"
 
 
-ROW_VERSION = "xmin"
-"""System column with the transaction that wrote a row; `adopt` leaves out what was written since a moment."""
+SYSTEM_COLUMNS = ("xmin", "tableoid", "ctid")
+"""Which transaction wrote a row (`adopt` leaves out what was written since a moment), and where a row is: its text is
+evaluated alone where another row's raises an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,14 @@ def _database(grantee: Grantee, server: Server, schemas: set[str], *, schema_cha
 
 def _table(grantee: Grantee, examined: Examined) -> list[Statement]:
     target, info = examined.target, examined.info
-    written = [target.column, target.hash_column, target.model_column, target.time_column]
+    written = [target.column, *target.provenance]
     text = examined.text_columns.get(info.oid)
     read = [*(column.name for column in target.key), *(text or ([] if text is None else info.columns)), *written]
-    read.append(ROW_VERSION)
+    read += SYSTEM_COLUMNS
     rights = []
     for right, columns in (("SELECT", read), ("UPDATE", written)):
         # A column that is only planned yet is one that nobody has a right on.
-        planned = set(columns) - {*info.columns, ROW_VERSION}
+        planned = set(columns) - {*info.columns, *SYSTEM_COLUMNS}
         lacking = grantee.lacking(info.oid, columns, right) | planned
         if lacking:
             names = [sql.Identifier(column) for column in dict.fromkeys(columns) if column in lacking]

@@ -60,7 +60,7 @@ class JudgedRows:
         """
         vectors = self.vector_schema()
         return queries.for_target(
-            "audited", target, vectors=vectors, sample=sample, chosen=chosen, order=order, recent=recent
+            "audited", target.guard(), vectors=vectors, sample=sample, chosen=chosen, order=order, recent=recent
         )
 
     def pages(
@@ -136,7 +136,7 @@ class JudgedRows:
         **parameters: Any,
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
         """Key, text, vector and the vector's sha256 of those rows that have this state now, in one statement."""
-        query = queries.for_target("asked_vectors", target, vectors=self.vector_schema(), chosen=chosen)
+        query = queries.for_target("asked_vectors", target.guard(), vectors=self.vector_schema(), chosen=chosen)
         lines = self._session.rows(query, {**key_arrays(keys), **parameters, "model": target.model, "state": state})
         return [(keys[ord_ - 1], text, numbers, bytes(digest)) for ord_, text, numbers, digest in lines]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from connectors.postgres import queries
+from connectors.postgres import guard, queries
 from connectors.postgres.session import Session
 from schemas.table import Key, TableName
 from schemas.target import Target
@@ -79,12 +79,14 @@ class KeeperDesk:
         """Take lines out of quarantine that no row answers to any more; returns how many."""
         if not self._session.rows("SELECT 1 FROM embedsync.quarantine LIMIT 1"):
             return 0
-        return len(self._session.rows(queries.for_target("sweep_quarantine", target, bound=False)))
+        return guard.around(
+            target, lambda t: len(self._session.rows(queries.for_target("sweep_quarantine", t, bound=False)))
+        )
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that a replay would make true, at most `limit`. Reads every row once where few are stale."""
-        query = queries.for_target("stale_rows", target)
-        lines = self._session.rows(query, {"model": target.model, "limit": limit})
+        parameters = {"model": target.model, "limit": limit}
+        lines = guard.around(target, lambda t: self._session.rows(queries.for_target("stale_rows", t), parameters))
         return {
             tuple(key): (state, _bytes(text_hash), _bytes(stored_hash), model)
             for key, state, text_hash, stored_hash, model in lines

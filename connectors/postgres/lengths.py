@@ -47,7 +47,7 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     asked = {"table": str(target.table), "column": target.column}
     founded = schema.exists(session, "embedsync.targets")
     wanted = session.rows(queries.text("wanted_target"), asked) if founded else []
-    model, dimensions, _ = wanted[0] if wanted else (None, None, None)
+    model, dimensions, *_ = wanted[0] if wanted else (None, None)
     open_here = any((m.table, m.column) == (target.table, target.column) for m in migration.read(session))
     name, makes = made or (None, None)
     lengths = Lengths(

@@ -190,8 +190,9 @@ def _renames(session: Session, target: Target, migration: ColumnMigration, *, ba
     stepping, taking = replace(target, column=aside), replace(target, column=coming)
     parts = {
         "aside": aside, "aside_hash": stepping.hash_column, "aside_model": stepping.model_column,
-        "aside_time": stepping.time_column, "coming": coming, "coming_hash": taking.hash_column,
-        "coming_model": taking.model_column, "coming_time": taking.time_column,
+        "aside_time": stepping.time_column, "aside_digest": stepping.digest_column,
+        "coming": coming, "coming_hash": taking.hash_column, "coming_model": taking.model_column,
+        "coming_time": taking.time_column, "coming_digest": taking.digest_column,
     }  # fmt: skip
     identifiers: dict[str, sql.Composable] = {name: sql.Identifier(value) for name, value in parts.items()}
     identifiers |= {"aside_literal": sql.Literal(aside), "coming_literal": sql.Literal(coming)}

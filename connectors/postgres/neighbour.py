@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connectors.postgres import catalog, queries
+from connectors.postgres import catalog, queries, text_check
 from connectors.postgres.catalog import TableInfo
 from connectors.postgres.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.session import Session
-from connectors.postgres.statement import trial
+from connectors.postgres.text_check import TextFacts
 from schemas.errors import ConfigurationError, EmbedsyncError, HiddenRows
 from schemas.sections import TableSettings
 from schemas.shape import travels
@@ -98,11 +98,10 @@ def examine(
     except HiddenRows:
         if not changing:
             raise  # of the owner's view, which is not the worker's, nothing is believed
-    text_columns, other_relations = _text_columns(session, target, info)
-    _check_others_visible(session, text_columns.keys() - {info.oid}, worker)
+    text = text_check.look(session, target, info.oid)
+    _check_others_visible(session, text.columns.keys() - {info.oid}, worker)
     keys_only = _keys_only(info, facts, server)
-    notices = _notices(table.name, info, others=other_relations)
-    return Examined(target, info, text_columns, keys_only, tuple(notices))
+    return Examined(target, info, text.columns, keys_only, tuple(_notices(table.name, info, text)))
 
 
 def _facts(session: Session, oid: int, worker: str) -> Facts:
@@ -220,6 +219,7 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
         target.hash_column: "bytea",
         target.model_column: "text",
         target.time_column: "timestamp with time zone",
+        target.digest_column: "bytea",
     }
     for column, kind in wanted.items():
         there = info.columns.get(column)
@@ -231,24 +231,6 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
             )
 
 
-def _text_columns(
-    session: Session, target: Target, info: TableInfo
-) -> tuple[dict[int, tuple[str, ...]], tuple[str, ...]]:
-    """Columns that the text reads by relation, and the names of relations other than the table."""
-    with trial(session) as cursor:
-        # Runs without parameters, so a % of the text stays single.
-        cursor.execute(queries.for_target("text_view", target, bound=False))
-        cursor.execute(queries.for_target("text_columns", target, bound=False))
-        lines = cursor.fetchall()
-    columns: dict[int, tuple[str, ...]] = {}
-    for oid in {int(line[0]) for line in lines}:
-        named = tuple(str(line[3]) for line in lines if line[0] == oid and line[3] is not None)
-        whole = any(line[0] == oid and line[3] is None for line in lines)
-        columns[oid] = () if whole else named
-    others = tuple(sorted({f"{schema}.{name}" for oid, schema, name, _ in lines if oid != info.oid}))
-    return columns, others
-
-
 def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
     if server.major < COLUMN_LISTS_FROM:
         return False
@@ -258,12 +240,16 @@ def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
     return info.replica_identity == "d" or (info.replica_identity == "i" and set(info.identity_columns) <= key)
 
 
-def _notices(name: str, info: TableInfo, *, others: tuple[str, ...]) -> list[str]:
+def _notices(name: str, info: TableInfo, text: TextFacts) -> list[str]:
     notices = []
     if info.update_triggers:
         notices.append(
             f"writing a vector fires the UPDATE triggers of {name} ({', '.join(info.update_triggers)}); "
             "with postgres.fire_triggers = false it does not"
         )
-    notices += [f"the text of {name} reads {other} too, whose changes are not captured" for other in others]
+    notices += [f"the text of {name} reads {other} too, whose changes are not captured" for other in text.others]
+    notices += [
+        f"the text of {name} calls {call}, which may find something else for the same row: that is not captured"
+        for call in text.stable
+    ]
     return notices

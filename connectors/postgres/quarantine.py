@@ -61,7 +61,7 @@ def enter_replay(session: Session, target: Target, keys: Sequence[Key], chunk_si
 def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, str]:
     """State of rows, by the names of `embedsync status`; `gone` for a key without a row, or one no row can have."""
     parameters: dict[str, Any] = {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}
-    query = queries.for_target("row_states", target)
+    query = queries.for_target("row_states", target.guard())
     try:
         lines = session.rows(query, parameters | {"model": target.model})
     except PoisonEvent:

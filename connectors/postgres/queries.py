@@ -13,7 +13,8 @@ from pathlib import Path
 
 from psycopg2 import sql
 
-from schemas.document import NOT_BLANK
+from connectors.postgres import conditions
+from schemas.document import BLANK_WITHIN, NOT_BLANK
 from schemas.table import TableName
 from schemas.target import Target
 
@@ -41,7 +42,13 @@ def table(name: TableName) -> sql.Identifier:
 
 def ours(target: Target) -> str:
     """What the names of ours begin with in a query about a column: nothing of the target has that in its name."""
-    names = (target.table.schema, target.table.name, target.column, target.text, *(column.name for column in target.key))
+    names = (
+        target.table.schema,
+        target.table.name,
+        target.column,
+        target.text,
+        *(column.name for column in target.key),
+    )
     taken = " ".join(names).casefold()
     prefix = "our_"
     while prefix in taken:
@@ -81,6 +88,7 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "column": sql.Identifier(safe(target.column)),
         "hash_column": sql.Identifier(safe(target.hash_column)),
         "model_column": sql.Identifier(safe(target.model_column)),
+        "digest_column": sql.Identifier(safe(target.digest_column)),
         "time_column": sql.Identifier(safe(target.time_column)),
         # Qualified, since a key column may be called as a column of a query or of embedsync's tables is: `key`.
         "keys": sql.SQL(", ").join(sql.SQL("{}.{}").format(name_of, column) for column in columns),
@@ -92,11 +100,30 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "key_arrays": sql.SQL(", ").join(arrays),
         "key_match": sql.SQL(" AND ").join(matches),
         "not_blank": sql.Literal(NOT_BLANK),
+        "blank_within": sql.Literal(BLANK_WITHIN),
+        "text_digest": sql.Literal(target.text_digest),
+        "not_of_a_row": sql.Literal(list(conditions.NOT_OF_A_ROW)),
         "table_literal": sql.Literal(safe(str(target.table))),
         "column_literal": sql.Literal(safe(target.column)),
     }
+    parts |= (
+        _guard(name_of, target, prefix) if target.guarded else {"tried": sql.SQL(""), "unreadable": sql.SQL("false")}
+    )
     parts |= {name: _filled(name, prefix, parts) for name in FRAGMENTS}
     return _filled(name, prefix, parts | more)
+
+
+def _guard(table: sql.Identifier, target: Target, prefix: str) -> dict[str, sql.Composable]:
+    """The text as the function of `text_function.sql` finds it, for queries that have {tried} behind their {table}."""
+    tried = sql.Identifier(f"{prefix}tried")
+    condition, found = (
+        sql.SQL("{}.{}").format(tried, sql.Identifier(f"{prefix}{part}")) for part in ("condition", "text")
+    )
+    call = sql.SQL("\nCROSS JOIN LATERAL {}({table}.tableoid, {table}.ctid) AS {} ({}, {})").format(
+        sql.Identifier("embedsync", target.text_function), tried,
+        sql.Identifier(f"{prefix}text"), sql.Identifier(f"{prefix}condition"), table=table,
+    )  # fmt: skip
+    return {"tried": call, "text": found, "unreadable": sql.SQL("{} IS NOT NULL").format(condition)}
 
 
 def _filled(name: str, prefix: str, parts: Mapping[str, sql.Composable]) -> sql.Composed:

@@ -15,7 +15,7 @@ from pgvector import Vector as PgVector
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from connectors.postgres import queries
+from connectors.postgres import guard, queries
 from connectors.postgres.session import Session
 from connectors.postgres.store import key_arrays
 from schemas.document import Vector
@@ -58,7 +58,7 @@ def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session
 
 def texts(reading: Session, target: Target, limit: int | None = None) -> dict[Key, str]:
     """Texts by key, in the order of the keys, without blank ones; the first `limit` of them."""
-    lines = reading.rows(queries.for_target("texts", target), {"limit": limit})
+    lines = guard.around(target, lambda t: reading.rows(queries.for_target("texts", t), {"limit": limit}))
     return {tuple(key): text for key, text in lines}
 
 
@@ -68,13 +68,15 @@ def missing(reading: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
     Raises:
         PoisonEvent: one is not a value of the key columns' types.
     """
-    found = {place for (place,) in reading.rows(queries.for_target("with_text", target), key_arrays(keys))}
+    found = {place for (place,) in reading.rows(queries.for_target("with_text", target.guard()), key_arrays(keys))}
     return [key for place, key in enumerate(keys, 1) if place not in found]
 
 
 def searchable(reading: Session, target: Target) -> Searchable:
     """Count what the column offers; reads every row once."""
-    return Searchable(*map(int, reading.rows(queries.for_target("searchable", target), {"model": target.model})[0]))
+    model = {"model": target.model}
+    lines = guard.around(target, lambda t: reading.rows(queries.for_target("searchable", t), model))
+    return Searchable(*map(int, lines[0]))
 
 
 def nearest(reading: Session, target: Target, query: Vector, limit: int) -> list[tuple[Key, str]]:
@@ -86,7 +88,8 @@ def nearest(reading: Session, target: Target, query: Vector, limit: int) -> list
         query: float32[dimensions], unit length.
         limit: most rows returned.
     """
-    lines = reading.rows(queries.for_target("rank_rows", target), _parameters(target, query, limit))
+    parameters = _parameters(target, query, limit)
+    lines = guard.around(target, lambda t: reading.rows(queries.for_target("rank_rows", t), parameters))
     return [(tuple(key), text or "") for key, text in lines]
 
 

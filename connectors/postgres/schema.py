@@ -16,6 +16,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.model import ModelRecord
+from schemas.table import TableName
 from schemas.target import Target
 
 
@@ -52,14 +53,41 @@ def migrations(session: Session) -> list[Statement]:
 
 
 def provenance(session: Session, examined: Examined) -> list[Statement]:
-    """The three columns beside a vector column, where they are missing."""
+    """The four columns beside a vector column, where they are missing."""
     target = examined.target
-    wanted = (target.hash_column, target.model_column, target.time_column)
-    missing = [column for column in wanted if column not in examined.info.columns]
+    missing = [column for column in target.provenance if column not in examined.info.columns]
     if not missing:
         return []
     body = render(session, queries.for_target("add_provenance", target, bound=False))
     return [Statement(f"add the columns {', '.join(missing)} to {target.table}", body)]
+
+
+def functions(session: Session, targets: Sequence[Target], vector_schema: str) -> list[Statement]:
+    """What queries call: the digest of a vector, and for each text a function that tells what a row raises.
+
+    Those of texts that nobody wants any more go.
+    """
+    made = []
+    if not session.rows("SELECT to_regproc('embedsync.vector_digest') IS NOT NULL")[0][0]:
+        vectors = sql.Identifier(vector_schema)
+        taken = sql.SQL("SELECT substring(sha256({}.vector_send($1)) FROM 1 FOR 8)").format(vectors)
+        body = queries.compose("vector_digest", vectors=vectors, body=sql.Literal(render(session, taken)))
+        made.append(Statement("create the digest of vectors", render(session, body)))
+    there = {str(name): str(body) for name, body in session.rows(queries.text("text_functions"))}
+    wanted = {target.text_function: target for target in targets}
+    for name, target in wanted.items():
+        text = render(session, queries.for_target("text_body", target, bound=False))
+        if there.get(name) != text:
+            function = sql.Identifier("embedsync", name)
+            body = queries.for_target("text_function", target, bound=False, function=function, body=sql.Literal(text))
+            made.append(Statement(f"create the function that tries the text of {target.table}", render(session, body)))
+    kept = {target.table for target in targets}
+    others = session.rows(queries.text("all_targets")) if exists(session, "embedsync.targets") else []
+    in_use = {f"text_{digest}" for table, *_, digest in others if digest and TableName.parse(table) not in kept}
+    for name in sorted(there.keys() - wanted.keys() - in_use):
+        dropped = sql.SQL("DROP FUNCTION {}(oid, tid)").format(sql.Identifier("embedsync", name))
+        made.append(Statement("drop the function of a text that is wanted no more", render(session, dropped)))
+    return made
 
 
 def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
@@ -93,23 +121,25 @@ def registrations(
         targets: the configured columns.
         record: what is to be kept about the model.
     """
-    wanted = dict[tuple[str, str], tuple[str, int]]()
+    wanted = dict[tuple[str, str], tuple[str, int, str | None]]()
     statements, notices = [], []
     if exists(session, "embedsync.targets"):
-        lines = session.rows("SELECT table_name, column_name, model, dimensions FROM embedsync.targets")
-        wanted = {(table, column): (model, dimensions) for table, column, model, dimensions in lines}
+        lines = session.rows(queries.text("all_targets"))
+        wanted = {(table, column): (model, int(size), text) for table, column, model, size, _, text in lines}
     statements += model_record(session, record)
     for target in targets:
         before = wanted.get((str(target.table), target.column))
-        if before == (target.model, target.dimensions):
+        if before == (target.model, target.dimensions, target.text_digest.hex()):
             continue
         model, dimensions = sql.Literal(target.model), sql.Literal(target.dimensions)
         body = render(
             session, queries.for_target("register_target", target, bound=False, model=model, dimensions=dimensions)
         )
         statements.append(Statement(f"want vectors of {target.model} in {target.name}", body))
-        if before is not None:
+        if before is not None and before[0] != target.model:
             notices.append(_model_change(session, target, before[0]))
+        elif before is not None and before[2] is not None and before[:2] == (target.model, target.dimensions):
+            notices.append(f"the text of {target.name} is another expression: workers with the old one stop")
     return statements, notices
 
 

@@ -131,7 +131,7 @@ def _search(
 def _query(target: Target, condition: sql.Composable, distance: sql.Composable, *, exact: bool) -> sql.Composed:
     # An index serves the bare distance only; the sum is computed for every row.
     order = sql.SQL("({}) + 0").format(distance) if exact else distance
-    return queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
+    return queries.for_target("search_rows", target.guard(), condition=condition, distance=distance, order=order)
 
 
 def _has_index(session: Session, target: Target) -> bool:

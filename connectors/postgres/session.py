@@ -26,10 +26,7 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import pins, pooler
 from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
-from schemas.errors import (
-    EmbedsyncError,
-    TransientError,
-)
+from schemas.errors import EmbedsyncError, RowRefused, TransientError
 
 log = structlog.get_logger()
 
@@ -106,7 +103,9 @@ class Session:
             self._drop_if_broken()
             if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
                 self.close()  # the same name may lead to the new primary
-            raise translate(error) from error
+            translated = translate(error)
+            # A traceback would tell Postgres's message, which may quote the row.
+            raise translated from (None if isinstance(translated, RowRefused) else error)
 
     @contextmanager
     def transaction(self, frame: Frame = PLAIN) -> Iterator[Cursor]:

@@ -9,7 +9,7 @@ The transaction carries a replication origin, so that capture leaves these write
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import structlog
@@ -19,10 +19,11 @@ from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
 from connectors.postgres import copy, lengths, own_writes, queries, table_refusals
+from connectors.postgres.errors import over_rows
 from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Document, Reading, Refusal, Update, Written
+from schemas.document import BLANK_WITHIN, Document, Reading, Refusal, Update, Written
 from schemas.errors import PoisonEvent, TargetMismatch, TransientError
 from schemas.replay import Standing
 from schemas.sections import PostgresSettings
@@ -33,8 +34,27 @@ from schemas.target import Target
 log = structlog.get_logger()
 
 
+_LATER = (Written.LOCKED, Written.AGAIN)
+"""What a chunk leaves to the live lane."""
+_OTHER_VECTOR = "a trigger of the table puts another vector in the place of the one that is written"
+
+
 class _RowsLocked(Exception):
-    """Rows of a chunk are held by another transaction and have to be deferred first."""
+    """Rows of a chunk are held by others, or get another text as they are written: they have to be deferred first."""
+
+
+@dataclass
+class _Meddled:
+    """Rows that a trigger changed in the write itself, by position: their text, or the vector."""
+
+    texts: set[int] = field(default_factory=set)
+    vectors: set[int] = field(default_factory=set)
+
+    def note(self, lines: Sequence[tuple[int, bool, bool]]) -> list[int]:
+        """Keep what an UPDATE returned: position, and whether text and vector are as asked. Returns the positions."""
+        self.texts |= {int(ord_) for ord_, same_text, _ in lines if not same_text}
+        self.vectors |= {int(ord_) for ord_, _, same_vector in lines if not same_vector}
+        return [int(ord_) for ord_, _, _ in lines]
 
 
 class PostgresStore:
@@ -47,13 +67,14 @@ class PostgresStore:
         self._own = OwnWrites(self._session, settings)
         self._stages: dict[tuple[int, str], str] = {}
 
-    def read(self, target: Target, keys: Sequence[Key]) -> Reading:
+    def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
         """As the port says."""
         for key in keys:
             if len(key) != len(target.key):
                 raise PoisonEvent(f"a key of {target.table} has {len(target.key)} columns, not {len(key)}: {key!r}")
-        parameters = {**key_arrays(keys), "model": target.model}
-        lines = self._session.rows(queries.for_target("read_rows", target), parameters)
+        parameters = {**key_arrays(keys), "model": target.model, "characters": characters}
+        with over_rows():
+            lines = self._session.rows(queries.for_target("read_rows", target), parameters)
         documents = [
             Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), *rest)
             for _, ord_, text, blank, hash_, stored_hash, *rest in lines
@@ -96,7 +117,7 @@ class PostgresStore:
                 with lengths.explained(self._session, target), self._own.transaction() as cursor:
                     written, also_refused = self._write(cursor, target, left) if left else ({}, [])
                     outcome |= written
-                    locked = {key for key, written in outcome.items() if written is Written.LOCKED} - deferred
+                    locked = {key for key, written in outcome.items() if written in _LATER} - deferred
                     if locked and defer is not None:
                         raise _RowsLocked
                     self._quarantine(cursor, target, [*refusals, *also_refused])
@@ -146,36 +167,47 @@ class PostgresStore:
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
         troubled: table_refusals.Refused = {}
+        meddled = _Meddled()
         halves = functools.partial(table_refusals.in_halves, cursor, refused=troubled, table=str(target.table))
-        written = {
-            *halves(lambda part: self._set(cursor, target, updates, part), vectors),
-            *halves(lambda part: self._clear(cursor, target, updates, part), clears),
-        }
+        written = (
+            {
+                *halves(lambda part: self._set(cursor, target, updates, part, meddled), vectors),
+                *halves(lambda part: self._clear(cursor, target, updates, part, meddled), clears),
+            }
+            - meddled.texts
+            - meddled.vectors
+        )
         for i in mine - troubled.keys():
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
-        found = self._refused(target, updates, troubled, outcome)
+        for i in meddled.texts:
+            outcome[updates[i].key] = Written.AGAIN
+        reasons = {
+            i: table_refusals.reason(error) for i, error in troubled.items() if not table_refusals.is_lock(error)
+        }
+        reasons |= dict.fromkeys(meddled.vectors - meddled.texts, _OTHER_VECTOR)
+        found = self._refused(target, updates, reasons, outcome)
         if written:
             done = key_arrays([updates[i].key for i in written])
             cursor.execute(queries.for_target("release_rows", target), done)
-        if mine - written:
+        if mine - written - meddled.texts - meddled.vectors:
             self._check_target(cursor, target)
         return outcome, found
 
     def _refused(
-        self, target: Target, updates: Sequence[Update], troubled: table_refusals.Refused, outcome: dict[Key, Written]
+        self, target: Target, updates: Sequence[Update], reasons: Mapping[int, str], outcome: dict[Key, Written]
     ) -> list[Refusal]:
         """Rows for quarantine; those whose trigger met a lock stay LOCKED in `outcome`."""
         found = []
-        for i, error in troubled.items():
-            if table_refusals.is_lock(error):
-                continue
-            update, reason = updates[i], table_refusals.reason(error)
+        for i, reason in reasons.items():
+            update = updates[i]
             log.warning("row goes to quarantine", table=str(target.table), key=update.key, reason=reason)
             outcome[update.key] = Written.QUARANTINED
             found.append(Refusal(update.key, update.hash or b"", reason, 1))
         return found
 
-    def _set(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
+    def _set(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: "_Meddled"
+    ) -> list[int]:
         if not chosen:
             return []
         name = self._stages.get((self._session.generation, target.name))
@@ -184,16 +216,20 @@ class PostgresStore:
         stage = sql.Identifier("pg_temp", name)
         vectors = np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
         with cursor.connection.cursor() as copying:
-            copying.copy_expert(queries.for_target("copy_stage", target, bound=False, stage=stage), copy.image(chosen, vectors))
+            copying.copy_expert(
+                queries.for_target("copy_stage", target, bound=False, stage=stage), copy.image(chosen, vectors)
+            )
         parameters = self._parameters(target, updates, chosen) | {"hashes": [updates[i].hash for i in chosen]}
         cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
-        return [int(ord_) for (ord_,) in cursor.fetchall()]
+        return meddled.note(cursor.fetchall())
 
-    def _clear(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
+    def _clear(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: "_Meddled"
+    ) -> list[int]:
         if not chosen:
             return []
         cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
-        return [int(ord_) for (ord_,) in cursor.fetchall()]
+        return meddled.note(cursor.fetchall())
 
     def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
         if not refused:
@@ -205,7 +241,7 @@ class PostgresStore:
             "attempts": [refusal.attempts for refusal in refused],
             "model": target.model,
         }
-        cursor.execute(queries.for_target("quarantine_rows", target), parameters)
+        cursor.execute(queries.for_target("quarantine_rows", target.guard()), parameters)
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {
@@ -235,6 +271,11 @@ class PostgresStore:
             raise TargetMismatch(
                 f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",
                 fix="run `embedsync init` with the model you want, then restart the workers",
+            )
+        if wanted[3] != target.text_digest.hex():
+            raise TargetMismatch(
+                f"{target.name} wants vectors of another text than this worker's settings say",
+                fix="run `embedsync init` with the text you want, then restart the workers with these settings",
             )
 
     def _advance(

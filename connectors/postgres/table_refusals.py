@@ -10,14 +10,12 @@ more rows of which none is taken are an error of the table, not of the rows.
 from collections.abc import Callable, Sequence
 
 import psycopg2
-from psycopg2 import errorcodes, errors
+from psycopg2 import errorcodes
 from psycopg2.extensions import cursor as Cursor
 
+from connectors.postgres import conditions
 from connectors.postgres.errors import is_wrong_length
 from schemas.errors import EmbedsyncError
-
-_ROW_CLASSES = {"21", "22", "23", "38", "39", "44", "54", "P0"}
-"""SQLSTATE classes about one row: cardinality, data, integrity, external routines, WITH CHECK, limits, RAISE."""
 
 _BROKEN_TABLE_ROWS = 8
 """From this many rows on, a write of which none is taken says that the table's triggers or constraints are broken."""
@@ -64,9 +62,10 @@ def is_lock(error: psycopg2.Error) -> bool:
 
 def reason(error: psycopg2.Error) -> str:
     """Why, without the row's text: the kind of error and the constraint, never the message."""
-    kind = errors.lookup(error.pgcode).__name__ if error.pgcode else type(error).__name__
-    name = error.diag.constraint_name
-    return f"the table refuses the write ({kind}{f' by {name}' if name else ''})"
+    # What a function raises may call itself whatever it likes, by the row's text as well.
+    constraint = None if error.diag.context else error.diag.constraint_name
+    by = f" by {constraint}" if constraint else ""
+    return f"the table refuses the write ({conditions.name(error.pgcode)}{by})"
 
 
 def _halve(
@@ -94,4 +93,4 @@ def _halve(
 
 def _is_about_a_row(error: psycopg2.Error) -> bool:
     # A vector of the wrong length is a DataException too, but about the column.
-    return is_lock(error) or ((error.pgcode or "")[:2] in _ROW_CLASSES and not is_wrong_length(error))
+    return is_lock(error) or (conditions.is_of_a_row(error) and not is_wrong_length(error))

@@ -82,8 +82,7 @@ def _wanted(session: Session, settings: Settings, table: TableName) -> tuple[tup
         frozen = {column for column, is_frozen in lines if is_frozen == "true"}
         columns = [column for column in columns if column not in frozen]
     return tuple(
-        (target.column, target.hash_column, target.model_column, target.time_column)
-        for target in (Target(table, column, "", (), "", 0) for column in columns)
+        (target.column, *target.provenance) for target in (Target(table, column, "", (), "", 0) for column in columns)
     )
 
 

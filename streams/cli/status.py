@@ -14,14 +14,15 @@ from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
 from streams.cli.output import Format, OutputOption, number, out, print_json, seconds
 from streams.witness import examine
 
-COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined")
+COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 
 
 def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     """Count, for every table, the rows whose vector is true and those whose vector is not.
 
     current: hash and model match; missing: text but no vector; stale_text, stale_model: made from an older text or by
-    another model; blank: no text, so no vector; quarantined: the model cannot take the text. Counts every row.
+    another model; blank: no text, so no vector; quarantined: the model cannot take the text;
+    unreadable: Postgres cannot make the text, since its expression raises an error for that row. Counts every row.
 
     The verdict is that of the count and of the witness: whether the canary comes back, so that changes arrive, the
     slot moves, all tables were looked at, and what is configured is there.

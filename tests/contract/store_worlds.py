@@ -1,15 +1,18 @@
 """The worlds of the store contract: rows in memory or in Postgres, changed from outside, and the store under test."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 from uuid import uuid4
 
 import numpy as np
 import psycopg2
+from psycopg2 import sql
 
 from connectors.memory import LedgerEntry, MemoryRow, MemoryStore
-from connectors.postgres import queries
+from connectors.postgres import queries, schema
+from connectors.postgres.session import Session
+from connectors.postgres.statement import render
 from connectors.postgres.store import PostgresStore
 from schemas.chunk import Chunk
 from schemas.document import Vector
@@ -100,16 +103,34 @@ class MemoryWorld:
         return row.vector, row.hash, row.model
 
 
+def migrate(place: Workplace) -> None:
+    """Make the schema embedsync."""
+    place.execute("CREATE SCHEMA embedsync")
+    for migration in sorted((queries.FOLDER / "migrations").glob("*.sql")):
+        place.execute(migration.read_text(encoding="utf-8"))
+
+
+def want(place: Workplace, targets: Sequence[Target]) -> None:
+    """What `init` puts into a database for these columns, but for rights and capture."""
+    session = Session(place.settings.postgres.dsn, role="test")
+    try:
+        vectors = str(place.value("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'vector'"))
+        for statement in schema.functions(session, targets, vectors):
+            place.execute(statement.sql)
+        for target in targets:
+            model, dimensions = sql.Literal(target.model), sql.Literal(target.dimensions)
+            registered = queries.for_target("register_target", target, bound=False, model=model, dimensions=dimensions)
+            place.execute(render(session, queries.for_target("add_provenance", target, bound=False)))
+            place.execute(render(session, registered))
+    finally:
+        session.close()
+
+
 class PostgresWorld:
     def __init__(self, place: Workplace) -> None:
         self._place = place
-        place.execute("CREATE SCHEMA embedsync")
-        for migration in sorted((queries.FOLDER / "migrations").glob("*.sql")):
-            place.execute(migration.read_text(encoding="utf-8"))
-        place.execute(
-            "ALTER TABLE questions ADD embedding_hash bytea, ADD embedding_model text, ADD embedded_at timestamptz"
-        )
-        place.execute("INSERT INTO embedsync.targets VALUES ('public.questions', 'embedding', 'model-a', 64)")
+        migrate(place)
+        want(place, [TARGET])
         self.store = PostgresStore(place.settings.postgres, role="test")
 
     def put(self, key: int, text: str | None) -> None:

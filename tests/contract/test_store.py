@@ -1,6 +1,7 @@
 """The contract of `Store` and `Ledger`, held by the in-memory twin and by Postgres alike."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -61,14 +62,35 @@ def test_blank_text_is_blank(world: World, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("character", "blank"),
     [
-        *((c, True) for c in "\t\v\r\x85\xa0\u1680\u2003\u2028\u205f\u3000"),
-        *((c, False) for c in "\x1c\x1f\u180e\u200b\ufeff"),
+        *((c, True) for c in "\t\v\r\x1c\x7f\x85\xa0\xad\u1680\u180e\u2003\u2028\u205f\u3000"),
+        *((c, True) for c in "\u034f\u115f\u17b4\u200b\u200d\u202e\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"),
+        *((c, False) for c in ".0\u0301\u00ac\u1100\u2801\ufffd\U0001f600"),
     ],
     ids=ascii,
 )
-def test_white_space_is_unicodes(world: World, character: str, blank: bool) -> None:
-    """Blank is a text of Unicode's White_Space alone, in every locale: when it is read, and when it is cleared."""
+def test_blank_is_what_shows_nothing(world: World, character: str, blank: bool) -> None:
+    """White space, controls and what Unicode calls ignorable, in every locale: when it is read, and when cleared."""
     text = f" {character}{character}\n"
+    world.put(1, text)
+    assert document(world, 1).blank is blank
+    cleared = world.store.write(TARGET, [Update(("1",), sha256(text), None)])
+    assert cleared == {("1",): Written.WRITTEN if blank else Written.CHANGED}
+
+
+def test_a_text_is_read_as_far_as_it_counts(world: World) -> None:
+    """A long one is cut while it is read, and its hash is that of the whole: what is written is of the whole text."""
+    text = "가" * 300_000
+    world.put(1, text)
+    (seen,) = world.store.read(TARGET, [("1",)], 1_000).documents
+    assert (seen.text, seen.hash, seen.blank) == (text[:1_000], sha256(text), False)
+    assert world.store.write(TARGET, [Update(("1",), sha256(text), unit(1))]) == {("1",): Written.WRITTEN}
+    assert decide(document(world, 1), "model-a") is Decision.CURRENT
+
+
+@pytest.mark.parametrize(("shown_at", "blank"), [(99_999, False), (100_000, True)])
+def test_blank_is_judged_within_a_bound(world: World, shown_at: int, blank: bool) -> None:
+    """A text that shows nothing in its first 100,000 characters is blank, to all that judge it."""
+    text = " " * shown_at + "x"
     world.put(1, text)
     assert document(world, 1).blank is blank
     cleared = world.store.write(TARGET, [Update(("1",), sha256(text), None)])
@@ -127,6 +149,15 @@ def test_a_worker_with_another_model_writes_nothing(world: World) -> None:
     world.want("model-b")
     with pytest.raises(TargetMismatch, match="model-b"):
         world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
+    assert world.stored(1) == (None, None, None)
+
+
+def test_a_worker_with_another_expression_writes_nothing(world: World) -> None:
+    """When the database wants vectors of another text, the write raises and the row is untouched."""
+    world.put(1, "x")
+    other = replace(TARGET, text="question || ''")
+    with pytest.raises(TargetMismatch, match="another text"):
+        world.store.write(other, [Update(("1",), sha256("x"), unit(1))])
     assert world.stored(1) == (None, None, None)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants.defect import SQL, Defect
+from tests.mutants.of_one_row import OF_ONE_ROW
 from tests.mutants.of_the_witness import OF_THE_WITNESS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,7 +23,7 @@ ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 _MODEL_CONDITION = """    AND EXISTS (
         SELECT FROM embedsync.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
-            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
 """
 _APART = """            # Apart, since the watchdog must not take beats that come for changes that do.
@@ -41,7 +42,7 @@ _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
         f"{SQL}/write_vectors.sql",
-        "    AND sha256(convert_to(({text}\n        )::text, 'UTF8')) = asked.embedsync_hash\n",
+        "    AND sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash\n",
         "",
         (PAUSED, f"{STORE}::test_a_vector_of_an_older_text_is_never_written[postgres]"),
     ),
@@ -129,8 +130,8 @@ _OF_THE_WRITE = (
     Defect(
         "a vector cleared although there is text again",
         f"{SQL}/clear_vectors.sql",
-        "    AND coalesce(({text}\n        )::text !~ {not_blank}, true)\n",
-        "",
+        "    AND coalesce(left(({text}\n        )::text, {blank_within}) !~ {not_blank}, true)\n    AND",
+        "    AND",
         (f"{STORE}::test_a_cleared_row_has_no_vector_and_no_provenance[postgres]",),
     ),
     Defect(
@@ -187,7 +188,7 @@ _OF_THE_LANES = (
     Defect(
         "rows with a vector taken for current, whatever their hash",
         "schemas/document.py",
-        "if document.has_vector and stored == (document.hash, model):",
+        "if document.has_vector and document.tied and stored == (document.hash, model):",
         "if document.has_vector:",
         (f"{STEPS}[an edit, current row]", f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it"),
     ),
@@ -231,7 +232,7 @@ _OF_THE_REPAIRS = (
     Defect(
         "rows sent by reconcile that were stale in one look only",
         "streams/reconcile.py",
-        "same = sum(before.get(key) == fingerprint for key, fingerprint in now.items())",
+        "same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())",
         "same = len(now)",
         ("tests/unit/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
     ),
@@ -289,6 +290,7 @@ DEFECTS = (
     *_OF_THE_REPAIRS,
     *_OF_THE_QUERY_LOG,
     *OF_THE_WITNESS,
+    *OF_ONE_ROW,
 )
 
 

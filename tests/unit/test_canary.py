@@ -126,7 +126,7 @@ def test_a_probe_names_no_table_or_server(seen: Witness, words: str) -> None:
 
 def test_the_count_is_not_called_all_in_doubt() -> None:
     """`status` says what it counted, and what speaks against it."""
-    column = Coverage("t", "embedding", "m", 4, 5, 5, 0, 0, 0, 0, 0)
+    column = Coverage("t", "embedding", "m", 4, 5, 5, 0, 0, 0, 0, 0, 0)
     assert counted([column], None) == "all 5 rows are current or blank"
     assert counted([column], "nothing arrives") == "5 rows are current or blank, but nothing arrives"
     missing = replace(column, current=3, missing=2)

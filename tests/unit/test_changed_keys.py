@@ -106,12 +106,13 @@ def test_an_event_of_before_the_change_is_no_bad_event(
     assert len(shapes.asked) == 2 * asked
 
 
-def test_a_text_that_cannot_be_read_is_a_bad_event_whenever_it_came(bench: Bench, shapes: Shapes) -> None:
-    """Its key fits, so it is the row that is bad: nothing else has to be looked at."""
+def test_a_text_that_cannot_be_made_is_the_rows_own_trouble_whenever_it_came(bench: Bench, shapes: Shapes) -> None:
+    """Its key fits, so it is the row that is bad: it goes to quarantine, and nothing else has to be looked at."""
     bench.put(1, "x")
     bench.store.unreadable.add(("1",))
     bench.sync.handle([bench.event(1, txid=99)])
-    assert [stage for _, _, stage in bench.outbox.dead_letters] == ["read"]
+    assert not bench.outbox.dead_letters
+    assert bench.store.quarantine["1",].reason == "its text cannot be made: Postgres raised InvalidTextRepresentation"
     assert not shapes.asked
 
 
@@ -177,10 +178,10 @@ def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shape
     bench.put(1, "x")
     read, errors = bench.store.read, [ConfigurationError("column does not exist")]
 
-    def failing(target: Target, keys: Sequence[tuple[str, ...]]):  # type: ignore[no-untyped-def] # as the port
+    def failing(target: Target, keys: Sequence[tuple[str, ...]], characters: int = 9):  # type: ignore[no-untyped-def] # as the port
         if errors:
             raise errors[-1]
-        return read(target, keys)
+        return read(target, keys, characters)
 
     bench.store.read = failing  # type: ignore[method-assign] # fails from outside
     with pytest.raises(ConfigurationError, match="column does not exist"):
@@ -217,8 +218,8 @@ def test_a_key_that_stands_for_several_rows_makes_the_lane_look(bench: Bench, sh
     bench.put(1, "x")
     read = bench.store.read
 
-    def doubled(target: Target, keys: Sequence[tuple[str, ...]]) -> Reading:
-        reading = read(target, keys)
+    def doubled(target: Target, keys: Sequence[tuple[str, ...]], characters: int = 9) -> Reading:
+        reading = read(target, keys, characters)
         return dataclasses.replace(reading, documents=[*reading.documents, *reading.documents])
 
     bench.store.read = doubled  # type: ignore[method-assign] # one more row of that number
@@ -228,7 +229,7 @@ def test_a_key_that_stands_for_several_rows_makes_the_lane_look(bench: Bench, sh
     other = test_chunks.Bench()
     chunks_with(other, shapes, KeyColumn("id", "bigint"))
     other.put("1", "x")
-    other.store.read = lambda _, keys: doubled(bench.target, keys)  # type: ignore[method-assign,assignment] # as above
+    other.store.read = lambda _, keys, characters=9: doubled(bench.target, keys, characters)  # type: ignore[method-assign,assignment] # as above
     record, entry = other.chunk("1")
     list(other.chunks.steps(record))
     assert test_chunks.counts(entry) == {"obsolete": 1}

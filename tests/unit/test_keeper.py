@@ -96,18 +96,27 @@ def test_a_row_that_stays_stale_is_sent_after_a_minute(bench: Bench) -> None:
     [
         {},
         {("2",): STALE},
-        {("1",): ("stale_text", b"newer", b"old", "m@1")},
         {("1",): ("stale_text", b"new", b"x", "m@1")},
     ],
 )
 def test_rows_on_their_way_are_left_to_the_live_lane(bench: Bench, later: dict[Key, Fingerprint]) -> None:
-    """A row that became true, changed again or is another one at the second look is not sent."""
+    """A row that became true, was written, or is another one at the second look is not sent."""
     bench.rows = {("1",): STALE}
     keeper = bench.make()
     bench.passes(keeper, 60)
     bench.rows = later
     bench.passes(keeper, 600)
     assert (bench.sent, bench.noted) == ([], [0])
+
+
+def test_a_text_that_is_another_one_at_each_look_does_not_hide(bench: Bench) -> None:
+    """Nothing was written between the looks, so the row has stayed stale."""
+    bench.rows = {("1",): STALE}
+    keeper = bench.make()
+    bench.passes(keeper, 60)
+    bench.rows = {("1",): ("stale_text", b"newer", b"old", "m@1")}
+    bench.passes(keeper, 600)
+    assert (len(bench.sent), bench.noted) == (1, [1])
 
 
 def test_true_tables_are_looked_at_once_an_hour(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from streams import key_lines
 from streams.cli.replay_page import figures, short_name, size
 from streams.replay_plan import costs
 
-SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 20.0, 40)
+SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("200/s", 200.0), ("200", 200.0), ("30/m", 0.5), ("none", None)])

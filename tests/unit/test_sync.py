@@ -236,7 +236,7 @@ def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
     bench.put(2, "y")
     asked: list[int] = []
 
-    def locked(target: object, keys: Sequence[object]) -> Reading:
+    def locked(target: object, keys: Sequence[object], characters: int) -> Reading:
         asked.append(len(keys))
         bench.clock.advance(2)
         raise TableLocked
@@ -365,7 +365,7 @@ def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -
 
 def test_written_names_are_the_metrics_outcomes() -> None:
     """The outcomes of a write are the words that metrics, ledger and documents use."""
-    assert [w.value for w in Written] == ["written", "changed", "locked", "quarantined"]
+    assert [w.value for w in Written] == ["written", "changed", "locked", "again", "quarantined"]
 
 
 def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> None:

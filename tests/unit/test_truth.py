@@ -15,8 +15,8 @@ def truth(*groups: Group, deep: Deep | None = None) -> Truth:
 
 @pytest.mark.parametrize("state", STATES)
 def test_true_states_are_those_of_convergence(state: str) -> None:
-    """Current, blank and quarantined rows are true (I2); a missing or stale one is not."""
-    assert truth(Group(state, (), 3)).is_true is (state in ("current", "blank", "quarantined"))
+    """Current, blank, quarantined and unreadable rows are true (I2); a missing or stale one is not."""
+    assert truth(Group(state, (), 3)).is_true is (state in ("current", "blank", "quarantined", "unreadable"))
 
 
 @pytest.mark.parametrize("finding", FINDINGS)

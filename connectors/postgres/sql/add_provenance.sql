@@ -2,4 +2,5 @@
 ALTER TABLE {table}
     ADD COLUMN IF NOT EXISTS {hash_column} bytea,
     ADD COLUMN IF NOT EXISTS {model_column} text,
-    ADD COLUMN IF NOT EXISTS {time_column} timestamptz
+    ADD COLUMN IF NOT EXISTS {time_column} timestamptz,
+    ADD COLUMN IF NOT EXISTS {digest_column} bytea

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
             {column}::real[] AS numbers,
             sha256({vectors}.vector_send({column})) AS digest,
             {doc}
-        FROM {table}
+        FROM {table}{tried}
         WHERE {key_match} AND {chosen}
         OFFSET 0 -- keeps the planner from evaluating the text once per column above
     ) AS doc

@@ -1,13 +1,15 @@
 -- A row without text has no vector: only where the text is still blank.
 UPDATE {table}
-SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} = NULL
+SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} = NULL,
+    {digest_column} = NULL
 FROM unnest({key_arrays}, %(ords)s::integer[]) AS our_asked ({key_names}, our_ord)
 WHERE {key_match}
-    AND coalesce(({text}
-        )::text !~ {not_blank}, true)
+    AND coalesce(left(({text}
+        )::text, {blank_within}) !~ {not_blank}, true)
     AND EXISTS (
         SELECT FROM embedsync.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
-            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
-RETURNING our_asked.our_ord
+RETURNING our_asked.our_ord, coalesce(left(({text}
+        )::text, {blank_within}) !~ {not_blank}, true), {table}.{column} IS NULL

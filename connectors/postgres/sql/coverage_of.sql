@@ -10,14 +10,15 @@ SELECT
     count(doc.key) FILTER (WHERE doc.state = 'stale_text') AS stale_text,
     count(doc.key) FILTER (WHERE doc.state = 'stale_model') AS stale_model,
     count(doc.key) FILTER (WHERE doc.state = 'blank') AS blank,
-    count(doc.key) FILTER (WHERE doc.state = 'quarantined') AS quarantined
+    count(doc.key) FILTER (WHERE doc.state = 'quarantined') AS quarantined,
+    count(doc.key) FILTER (WHERE doc.state = 'unreadable') AS unreadable
 FROM embedsync.targets AS wanted
 LEFT JOIN LATERAL (
     SELECT doc.key, {row_state} AS state
     FROM (
         SELECT
             {doc}
-        FROM {table}
+        FROM {table}{tried}
     ) AS doc
 ) AS doc ON true
 WHERE wanted.table_name = {table_literal} AND wanted.column_name = {column_literal}

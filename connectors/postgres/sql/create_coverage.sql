@@ -3,5 +3,5 @@
 -- and with the workers' settings (pins.py), since keys in quarantine and texts made of dates are compared as text.
 CREATE OR REPLACE FUNCTION {function}() RETURNS TABLE (
     table_name text, column_name text, model text, dimensions integer, rows bigint, current bigint, missing bigint,
-    stale_text bigint, stale_model bigint, blank bigint, quarantined bigint
-) LANGUAGE sql STABLE {settings} AS {body}
+    stale_text bigint, stale_model bigint, blank bigint, quarantined bigint, unreadable bigint
+) LANGUAGE plpgsql STABLE {settings} AS {body}

@@ -4,4 +4,6 @@
 ARRAY[{keys_as_text}] AS key,
 {column} IS NOT NULL AS vector,
 {hash_column} AS stored_hash,
-{model_column} AS stored_model
+{model_column} AS stored_model,
+{unreadable} AS unreadable,
+coalesce({digest_column} = embedsync.vector_digest({column}), true) AS tied

@@ -3,7 +3,7 @@ SELECT doc.key
 FROM (
     SELECT
         {doc}
-    FROM {table}
+    FROM {table}{tried}
     WHERE {after_cursor}
         AND {filters}
     ORDER BY {keys}

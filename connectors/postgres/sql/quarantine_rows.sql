@@ -1,11 +1,11 @@
 -- Rows whose text the model cannot take, as long as they still have that text. The key is the table's own text form.
 INSERT INTO embedsync.quarantine AS our_line (table_name, column_name, key, hash, model, reason, attempts)
-SELECT {table_literal}, {column_literal}, ARRAY[{keys_as_text}], our_asked.our_hash, %(model)s,
+SELECT {table_literal}, {column_literal}, ARRAY[{keys_as_text}], CASE WHEN {unreadable} THEN '' ELSE our_asked.our_hash END, %(model)s,
     our_asked.our_reason, our_asked.our_attempts
 FROM unnest({key_arrays}, %(hashes)s::bytea[], %(reasons)s::text[], %(attempts)s::integer[])
     AS our_asked ({key_names}, our_hash, our_reason, our_attempts)
-JOIN {table} ON {key_match}
-WHERE sha256(convert_to(({text}
+JOIN {table} ON {key_match}{tried}
+WHERE {unreadable} OR sha256(convert_to(({text}
     )::text, 'UTF8')) = our_asked.our_hash
 ON CONFLICT (table_name, column_name, key) DO UPDATE
 SET hash = excluded.hash,

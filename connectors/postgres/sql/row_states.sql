@@ -6,7 +6,7 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT
             {doc}
-        FROM {table}
+        FROM {table}{tried}
         WHERE {key_match}
         OFFSET 0 -- keeps the planner from evaluating the text more than once
     ) AS doc

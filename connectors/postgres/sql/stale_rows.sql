@@ -3,7 +3,7 @@ SELECT doc.key, {row_state} AS state, sha256(convert_to(doc.text, 'UTF8')) AS ha
 FROM (
     SELECT
         {doc}
-    FROM {table}
+    FROM {table}{tried}
 ) AS doc
 CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
 WHERE {row_state} IN ('missing', 'stale_text', 'stale_model')

@@ -7,6 +7,7 @@ SELECT
     count(*) FILTER (WHERE state = 'stale_model') AS stale_model,
     count(*) FILTER (WHERE state = 'blank') AS blank,
     count(*) FILTER (WHERE state = 'quarantined') AS quarantined,
+    count(*) FILTER (WHERE state = 'unreadable') AS unreadable,
     avg(bytes) FILTER (WHERE state <> 'blank')::double precision AS mean_bytes,
     max(bytes) FILTER (WHERE state <> 'blank') AS largest_bytes
 FROM (
@@ -14,7 +15,7 @@ FROM (
     FROM (
         SELECT
             {doc}
-        FROM {table} {sample}
+        FROM {table} {sample}{tried}
         WHERE {filters}
     ) AS doc
     CROSS JOIN (SELECT %(model)s::text AS model) AS wanted

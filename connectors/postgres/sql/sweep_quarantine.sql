@@ -5,9 +5,10 @@ WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_l
     AND NOT EXISTS (
         SELECT FROM (
             SELECT ARRAY[{keys_as_text}] AS key, sha256(convert_to(({text}
-                )::text, 'UTF8')) AS hash
-            FROM {table}
+                )::text, 'UTF8')) AS hash,
+                {unreadable} AS unreadable
+            FROM {table}{tried}
         ) AS doc
-        WHERE doc.key = our_line.key AND doc.hash = our_line.hash
+        WHERE doc.key = our_line.key AND (doc.hash = our_line.hash OR (doc.unreadable AND our_line.hash = ''))
     )
 RETURNING our_line.key

@@ -3,9 +3,9 @@ SELECT doc.key, doc.text
 FROM (
     SELECT ARRAY[{keys_as_text}] AS key, ({text}
         )::text AS text
-    FROM {table}
+    FROM {table}{tried}
     ORDER BY {keys}
     OFFSET 0 -- keeps the planner from evaluating the text more than once
 ) AS doc
-WHERE doc.text ~ {not_blank}
+WHERE left(doc.text, {blank_within}) ~ {not_blank}
 LIMIT %(limit)s

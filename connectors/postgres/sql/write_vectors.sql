@@ -1,9 +1,11 @@
--- Compare and set: only where the text still has the hash that was embedded, and the model is still the wanted one.
+-- Compare and set: only where the text still has the hash that was embedded, and model and expression are the wanted ones.
+-- Returns what a trigger of the table may have changed meanwhile: whether text and vector are as they were asked to be.
 UPDATE {table}
 SET {column} = our_stage.our_vector,
     {hash_column} = our_asked.our_hash,
     {model_column} = %(model)s,
-    {time_column} = clock_timestamp()
+    {time_column} = clock_timestamp(),
+    {digest_column} = embedsync.vector_digest(our_stage.our_vector)
 FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[])
     AS our_asked ({key_names}, our_ord, our_hash)
 JOIN {stage} AS our_stage USING (our_ord)
@@ -13,6 +15,9 @@ WHERE {key_match}
     AND EXISTS (
         SELECT FROM embedsync.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
-            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
-RETURNING our_asked.our_ord
+RETURNING our_asked.our_ord,
+    sha256(convert_to(({text}
+        )::text, 'UTF8')) IS NOT DISTINCT FROM our_asked.our_hash,
+    embedsync.vector_digest({table}.{column}) IS NOT DISTINCT FROM {table}.{digest_column}

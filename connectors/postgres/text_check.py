@@ -1,0 +1,67 @@
+"""What a text expression reads and calls: a text has to be a function of its row.
+
+Asked of the server, by a view of the text that is made and rolled back: its parser knows what every name stands for.
+
+Hazard: what an application calls immutable, or a stable function reads from another table, nobody can see from here. So
+a row that is stale at two looks of the keeper counts as stale, whatever text it had at either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from connectors.postgres.statement import trial
+from schemas.errors import ConfigurationError
+from schemas.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """What one text is made from.
+
+    Attributes:
+        columns: those it reads, by relation; an empty tuple: whole rows.
+        others: relations other than the table, by name.
+        stable: functions of the application that may find another result for the same row.
+    """
+
+    columns: dict[int, tuple[str, ...]]
+    others: tuple[str, ...]
+    stable: tuple[str, ...]
+
+
+def look(session: Session, target: Target, oid: int) -> TextFacts:
+    """Look at the text of the table with this oid.
+
+    Raises:
+        ConfigurationError: it changes while its row stays the same, so that no vector would ever be current.
+    """
+    with trial(session) as cursor:
+        # They run without parameters, so a % of the text stays single.
+        cursor.execute(queries.for_target("text_view", target, bound=False))
+        cursor.execute(queries.for_target("text_columns", target, bound=False))
+        lines = cursor.fetchall()
+        cursor.execute("SET LOCAL search_path = ''")  # so that functions are named with their schemas
+        cursor.execute(queries.for_target("text_calls", target, bound=False))
+        calls = cursor.fetchall()
+    _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])
+    columns: dict[int, tuple[str, ...]] = {}
+    for relation in {int(line[0]) for line in lines}:
+        named = tuple(str(line[3]) for line in lines if line[0] == relation and line[3] is not None)
+        whole = any(line[0] == relation and line[3] is None for line in lines)
+        columns[relation] = () if whole else named
+    others = tuple(sorted({f"{schema}.{name}" for found, schema, name, _ in lines if found != oid}))
+    # Those of the server depend on settings beside their arguments, and ours are the same in every session.
+    stable = tuple(str(call) for call, _ in calls if "." in str(call).partition("(")[0])
+    return TextFacts(columns, others, stable)
+
+
+def _refuse(target: Target, calls: Sequence[str]) -> None:
+    if calls:
+        raise ConfigurationError(
+            f"the text of {target.table} calls {', '.join(calls)}: it changes while its row stays the same, and no "
+            "vector of it would ever be current",
+            fix="correct [[tables]] text: it may depend on the row's own columns alone; if a function of yours does, "
+            "declare it IMMUTABLE",
+        )

@@ -1,0 +1,198 @@
+"""Trouble with one row is that row's alone: texts that Postgres cannot make, in every lane and every command."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeWorkplace
+from tests.support.server import running_server
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+BODIES = {"name": "public.bodies", "text": "body::jsonb ->> 'x'"}
+CREATE = "CREATE TABLE bodies (id bigint PRIMARY KEY, body text, embedding vector(64))"
+SECRET = "4111 1111 1111 1111"
+BAD = {
+    "no json": ("no json", "InvalidTextRepresentation"),
+    "half an object, with a number that nobody may see": (f'{{"card": "{SECRET}", oops', "InvalidTextRepresentation"),
+    "nested too deep": ("[" * 100_000, "StatementTooComplex"),
+    "an escape that is no character": ('{"x": "\\u0000"}', "UntranslatableCharacter"),
+}
+"""Bodies whose text Postgres cannot make, and what it calls that."""
+
+
+@pytest.fixture
+def place(make_workplace: MakeWorkplace) -> Workplace:
+    """A table whose text may raise errors, beside an ordinary one; `init` was run."""
+    made = make_workplace(tables=[BODIES, {"name": "public.questions", "text": "question"}])
+    made.execute(f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
+    made.embedsync("init")
+    return made
+
+
+def state(place: Workplace, table: str = "public.bodies") -> dict[str, int]:
+    """Rows of the table by state, those without any left out."""
+    report = json.loads(place.embedsync("status", "-o", "json", check=False).stdout)
+    (column,) = [column for column in report["tables"] if column["table"] == table]
+    names = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
+    return {name: column[name] for name in names if column[name]}
+
+
+def quarantined(place: Workplace) -> dict[int, str]:
+    """Reasons by key."""
+    return {int(key[0]): reason for key, reason in place.execute("SELECT key, reason FROM embedsync.quarantine")}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_row_whose_text_cannot_be_made_stands_alone(place: Workplace, what: str) -> None:
+    """It goes to quarantine with the name of the condition; its neighbours are embedded, and its text is nowhere."""
+    body, condition = BAD[what]
+    place.start_worker("live")
+    place.execute(
+        "INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL), (3, %s, NULL)",
+        ('{"x": "good"}', body, '{"x": "fine"}'),
+    )
+    until(lambda: state(place) == {"current": 2, "unreadable": 1}, what="the good rows to be current", timeout=60)
+    until(lambda: quarantined(place), what="the bad row in quarantine")
+    assert quarantined(place) == {2: f"its text cannot be made: Postgres raised {condition}"}
+    listed = place.embedsync("dlq", "list", "-o", "json").stdout
+    assert condition in listed
+    for said in (listed, place.log("live"), place.embedsync("status", check=False).stdout):
+        assert SECRET not in said
+    place.execute("UPDATE bodies SET body = %s WHERE id = 2", ('{"x": "mended"}',))
+    place.wait_current("public.bodies")
+    assert not quarantined(place)
+
+
+EXPRESSIONS = {
+    "no number": ("body::int::text", "1", "x", "InvalidTextRepresentation"),
+    "a division": ("(10 / length(body))::text", "x", "", "DivisionByZero"),
+    "a table that is not there": ("body::regclass::text", "pg_class", SECRET, "UndefinedTable"),
+    "a path that is none": ("body::jsonpath::text", "$.a", SECRET, "SyntaxError"),
+    "several values": (
+        "(SELECT part FROM unnest(string_to_array(body, ',')) AS part)",
+        "a",
+        "a,b",
+        "CardinalityViolation",
+    ),
+    "too long for a value": ("repeat(body, 600000000)", "", "long", "ProgramLimitExceeded"),
+    "bytes of no character": ("convert_from(decode(body, 'hex'), 'UTF8')", "61", "ff", "CharacterNotInRepertoire"),
+    "a function that raises": ("checked(body)", "good", SECRET, "RaiseException"),
+    "a function that asserts": ("asserted(body)", "good", SECRET, "AssertFailure"),
+    "a function that runs what it is given": ("run(body)", "1", f"{SECRET} +", "SyntaxError"),
+}
+"""Texts; a body of which each can be made, one of which it cannot, and what Postgres calls that."""
+FUNCTIONS = """
+    CREATE FUNCTION checked(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no %%', $1 USING DETAIL = $1, HINT = $1; END IF; RETURN $1; END $$;
+    CREATE FUNCTION asserted(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN ASSERT $1 = 'good', $1; RETURN $1; END $$;
+    CREATE FUNCTION run(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    $$ DECLARE made text; BEGIN EXECUTE 'SELECT ' || $1 INTO made; RETURN made; END $$;
+"""
+
+
+@pytest.mark.parametrize("what", EXPRESSIONS)
+def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWorkplace, what: str) -> None:
+    """Whatever a value brings about: the neighbour is current, the row is named, and no text is told."""
+    text, good, bad, condition = EXPRESSIONS[what]
+    place = make_workplace(tables=[{"name": "public.bodies", "text": text}])
+    place.execute(f"{CREATE};{FUNCTIONS}", ())
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", (good, bad))
+    until(lambda: quarantined(place), what="the bad row in quarantine")
+    assert quarantined(place) == {2: f"its text cannot be made: Postgres raised {condition}"}
+    assert state(place) in ({"current": 1, "unreadable": 1}, {"blank": 1, "unreadable": 1})
+    assert place.embedsync("verify").returncode == 0
+    for said in (place.log("live"), place.embedsync("dlq", "list").stdout, place.embedsync("lag", check=False).stdout):
+        assert SECRET not in said
+
+
+def test_no_command_is_blinded_by_a_row(place: Workplace) -> None:
+    """Rows that were there before `init`, some without a text that can be made: all commands tell of all the others."""
+    place.execute(
+        "INSERT INTO bodies SELECT i, CASE WHEN i %% 40 = 0 THEN 'no json' ELSE '{\"x\": \"' || i || '\"}' END, NULL "
+        "FROM generate_series(1, 200) AS i; INSERT INTO questions VALUES (1, 'missed', NULL)",
+        (),
+    )
+    assert "195 of 200 rows of public.bodies lack a current vector" in place.embedsync("init").stdout
+    assert state(place) == {"missing": 195, "unreadable": 5}
+    place.start_worker("live")
+    place.start_worker("replay")
+    done = place.embedsync("replay", "run", check=False)
+    assert "5 of 201 rows are unreadable" in done.stdout + done.stderr
+    until(lambda: state(place) == {"current": 195, "unreadable": 5}, what="the replay")
+    assert state(place, "public.questions") == {"current": 1}
+    verified = json.loads(place.embedsync("verify", "-o", "json").stdout)
+    assert "5 of them unreadable" in verified["verdict"]
+    assert place.coverage("public.bodies")["current"] == 195
+
+    # All rows, the bad ones as well: they are told by name, and trip no limit.
+    every: Any = place.embedsync("replay", "run", "--only", "all", "--force", check=False)
+    assert "5 of 201 rows are unreadable" in every.stdout + every.stderr
+    assert sorted(quarantined(place)) == [40, 80, 120, 160, 200]
+    assert not json.loads(place.embedsync("dlq", "list", "--kind", "event", "-o", "json").stdout)["entries"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "good", "--where", "body::int > 0", "--exact"),
+        ("replay", "plan", "--where", "body::int > 0"),
+        ("replay", "run", "--where", "body::jsonb IS NOT NULL"),
+        ("score", "an answer", "--question", "2"),
+        ("verify", "--deep", "10"),
+        ("adopt", "-t", "public.bodies", "--model", "lexical", "--dry-run"),
+        ("status",),
+        ("doctor",),
+        ("dlq", "list"),
+        ("lag",),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...]) -> None:
+    """Whatever fails at the row, the text that Postgres quotes in its message is printed nowhere."""
+    done = secretive.embedsync(*command, check=False)
+    assert SECRET[:9] not in done.stdout + done.stderr
+    assert done.returncode != 70
+    assert "Traceback" not in done.stderr
+
+
+def test_neither_log_letter_nor_server_tells_a_text(secretive: Workplace) -> None:
+    """A trigger and a constraint that quote the row, and requests that fail at it: names of conditions alone."""
+    place = secretive
+    place.execute(
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 3 THEN RAISE EXCEPTION"
+        " 'no %%', NEW.body USING CONSTRAINT = NEW.body, DETAIL = NEW.body; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER tell BEFORE UPDATE ON bodies FOR EACH ROW EXECUTE FUNCTION tell();"
+        "ALTER TABLE bodies ADD CONSTRAINT short CHECK (embedding IS NULL OR id <> 4)",
+        (),
+    )
+    place.start_worker("live")
+    for key in (3, 4):
+        place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (key, json.dumps({"x": "told", "card": SECRET})))
+    until(lambda: set(quarantined(place)) >= {2, 3, 4}, what="the rows in quarantine")
+    said = [place.log("live"), place.embedsync("dlq", "list", "-o", "json").stdout]
+    with running_server(place) as server:
+        bodies = ({"query": "good", "where": "body::int > 0"}, {"query": "good"})
+        said += [server.client.post("/v1/search", json=body).text for body in bodies]
+        said.append(server.client.post("/v1/score", json={"answer": "an answer", "question": 2}).text)
+        said += [server.client.get("/readyz").text, server.log()]
+    assert not [text for text in said if SECRET[:9] in text]
+
+
+@pytest.fixture
+def secretive(make_workplace: MakeWorkplace) -> Workplace:
+    """A good row and one whose text cannot be made, with a number that nobody may see; questions are rows too."""
+    score = {"table": "public.bodies", "question": "id", "where": "true"}
+    place = make_workplace(tables=[BODIES], score=score)
+    place.execute(CREATE)
+    place.embedsync("init")
+    place.execute(
+        "INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", ('{"x": "good"}', f'{{"card": "{SECRET}", oops')
+    )
+    return place

@@ -1,0 +1,180 @@
+"""A vector is that of its text, whatever the application, another expression or a trigger does."""
+
+import json
+
+import pytest
+
+from connectors.models import open_model
+from schemas.truth import FINDINGS
+from tests.conftest import MakeWorkplace
+from tests.support.waiting import until
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+CREATE = "CREATE TABLE posts (id bigint PRIMARY KEY, title text, body text, views int DEFAULT 0, embedding vector(64))"
+
+
+def posts(make_workplace: MakeWorkplace, text: str = "title") -> Workplace:
+    """A table of posts whose text is this expression; `init` was not run."""
+    place = make_workplace(tables=[{"name": "public.posts", "text": text}], keeper={"stale_seconds": 3600})
+    place.execute(CREATE)
+    return place
+
+
+def is_of(place: Workplace, key: int, text: str) -> bool:
+    """Whether the stored vector is what the model makes of this text."""
+    made = open_model(place.settings.model).encode_documents([text])[0]
+    stored = place.value("SELECT embedding::text FROM posts WHERE id = %s", (key,))
+    return stored is not None and float(made @ json.loads(stored)) > 0.9999
+
+
+def is_verified(place: Workplace, *findings: str) -> bool:
+    """Whether `embedsync verify` finds nothing untrue; otherwise exactly these findings, each in one row."""
+    done = place.embedsync("verify", "-o", "json", check=False)
+    (column,) = json.loads(done.stdout)["tables"]
+    assert [name for name in FINDINGS if column[name]] == list(findings)
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "embedding = was.embedding",
+        "embedding = was.embedding, embedding_model = was.embedding_model, embedded_at = now()",
+    ],
+    ids=["the vector", "the vector and some of its provenance"],
+)
+def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWorkplace, saved: str) -> None:
+    """As by an ORM that saves whole rows: `status` and `verify` tell, `search` says so, the live lane mends it."""
+    place = posts(make_workplace)
+    place.embedsync("init")
+    worker = place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple orchard in autumn'), (2, 'a pear')")
+    place.wait_current("public.posts")
+    place.execute("CREATE TABLE was AS SELECT * FROM posts; UPDATE posts SET title = 'submarine' WHERE id = 1")
+    place.wait_current("public.posts")
+    worker.terminate()
+    worker.wait()
+    place.execute(f"UPDATE posts SET views = 1, {saved} FROM was WHERE posts.id = 1 AND was.id = 1")
+    assert place.coverage("public.posts")["stale_text"] == 1
+    assert not is_verified(place, "foreign_vector")
+    hits = json.loads(place.embedsync("search", "apple orchard in autumn", "-o", "json").stdout)["hits"]
+    assert [hit["is_current"] for hit in hits if hit["key"] == ["1"]] == [False]
+    place.start_worker("live", log="again")
+    place.wait_current("public.posts")
+    assert is_of(place, 1, "submarine")
+    assert is_verified(place)
+
+
+def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make_workplace: MakeWorkplace) -> None:
+    """An upgrade makes no row stale: where no digest stands, none is compared; a replay of all rows writes them."""
+    place = posts(make_workplace)
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'pear')")
+    place.wait_current("public.posts")
+    place.execute("UPDATE posts SET embedding_digest = NULL")
+    assert place.coverage("public.posts")["current"] == 2
+    assert is_verified(place)
+
+
+def test_a_worker_with_another_expression_leaves(make_workplace: MakeWorkplace) -> None:
+    """`init` with another text and a new worker: the old one goes, and puts no vector over the new ones."""
+    place = posts(make_workplace)
+    place.embedsync("init")
+    old = place.start_worker("live", log="old")
+    place.execute("INSERT INTO posts (id, title, body) VALUES (1, 'apple', 'of the orchard')")
+    place.wait_current("public.posts")
+    place.with_settings(tables=[{"name": "public.posts", "text": "title || ' ' || body"}])
+    said = place.embedsync("init").stderr
+    assert "the text of public.posts.embedding is another expression: workers with the old one stop" in said
+    place.start_worker("live", log="new")
+    place.execute("UPDATE posts SET views = views + 1")
+    until(lambda: is_of(place, 1, "apple of the orchard"), what="the vector of the new expression")
+    assert old.wait(60) in (70, 78)
+    assert "expression" in place.log("old")
+    place.execute("UPDATE posts SET views = views + 1")
+    place.wait_current("public.posts")
+    assert is_of(place, 1, "apple of the orchard")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("title || now()::text", "now()"),
+        ("title || random()", "random()"),
+        ("title || current_date", "the time or the session"),
+        ("title || current_setting('application_name')", "current_setting"),
+        ("title || clock_timestamp()", "clock_timestamp()"),
+        ("title || drawn(id)", "drawn(bigint)"),
+        ("title || (SELECT max(drawn(other.id)) FROM posts AS other)", "drawn(bigint)"),
+    ],
+)
+def test_a_text_that_is_no_function_of_its_row_is_refused(make_workplace: MakeWorkplace, text: str, named: str) -> None:
+    """Time, chance, session and volatile functions: `init` refuses with the call's name, and changes nothing."""
+    place = posts(make_workplace, text)
+    place.execute("CREATE FUNCTION drawn(bigint) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT random()::text'")
+    refused = place.embedsync("init", check=False)
+    assert refused.returncode == 78
+    assert named in refused.stderr
+    assert not place.value("SELECT to_regnamespace('embedsync') IS NOT NULL")
+
+
+def test_a_stable_function_is_named(make_workplace: MakeWorkplace) -> None:
+    """One over another table may change without the row: `init` says so, and what stays stale is not called true."""
+    place = posts(make_workplace, "title || topic(id)")
+    place.execute(
+        "CREATE TABLE topics (id bigint PRIMARY KEY, name text); INSERT INTO topics VALUES (1, ' of one');"
+        "CREATE FUNCTION topic(bigint) RETURNS text LANGUAGE sql STABLE"
+        " AS 'SELECT name FROM public.topics WHERE id = $1'"
+    )
+    assert "topic(bigint)" in place.embedsync("init").stderr
+
+
+@pytest.mark.parametrize("title", ["  apple  ", "pear "])
+def test_a_trigger_that_changes_the_text_in_our_update_is_followed(make_workplace: MakeWorkplace, title: str) -> None:
+    """The change is part of our own write, which capture leaves out: the row is done again at once."""
+    place = posts(make_workplace)
+    place.execute(
+        "CREATE FUNCTION trimmed() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.title := btrim(NEW.title); RETURN NEW; END';"
+        "CREATE TRIGGER trim BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION trimmed()"
+    )
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, %s), (2, 'a neighbour')", (title,))
+    place.wait_current("public.posts")
+    assert place.value("SELECT title FROM posts WHERE id = 1") == title.strip()
+    assert is_of(place, 1, title.strip())
+
+
+def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkplace) -> None:
+    """A text that every UPDATE makes another one: the row is given up after two tries, its neighbour is current."""
+    place = posts(make_workplace)
+    place.execute(
+        "CREATE FUNCTION longer() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF NEW.id = 1 THEN NEW.title := NEW.title || ''.''; END IF; RETURN NEW; END';"
+        "CREATE TRIGGER longer BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION longer()"
+    )
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'a neighbour')")
+    until(lambda: place.coverage("public.posts")["quarantined"] == 1, what="the row to be given up")
+    assert place.coverage("public.posts")["current"] == 1
+    assert "trigger" in place.value("SELECT reason FROM embedsync.quarantine")
+
+
+def test_a_trigger_that_changes_the_vector_is_told(make_workplace: MakeWorkplace) -> None:
+    """The row goes to quarantine with a sentence about it, and never counts as current."""
+    place = posts(make_workplace)
+    place.execute(
+        "CREATE FUNCTION nulled() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF NEW.id = 1 THEN NEW.embedding := NULL; END IF; RETURN NEW; END';"
+        "CREATE TRIGGER nulled BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION nulled()"
+    )
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'a neighbour')")
+    until(lambda: place.coverage("public.posts")["quarantined"] == 1, what="the row to be given up")
+    assert place.coverage("public.posts")["current"] == 1
+    assert "trigger" in place.value("SELECT reason FROM embedsync.quarantine")

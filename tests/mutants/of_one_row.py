@@ -1,0 +1,97 @@
+"""Defects of "one row harms nobody": a row that cannot be read, a vector that is not of its text."""
+
+from tests.mutants.defect import SQL, Defect
+
+ONE = "tests/integration/test_one_row.py"
+TRUE = "tests/integration/test_true_to_text.py"
+STORE = "tests/contract/test_store.py"
+
+_OF_A_ROW = (
+    Defect(
+        "a read that fails as a whole where one row's text cannot be made",
+        "streams/settle.py",
+        "            if len(keys) == 1:\n                yield keys, reason\n",
+        "            if reason:\n                yield keys, reason\n",
+        (f"{ONE}::test_a_row_whose_text_cannot_be_made_stands_alone",),
+    ),
+    Defect(
+        "a scan that one row ends",
+        "connectors/postgres/guard.py",
+        "        return work(target.guard())",
+        "        raise",
+        (f"{ONE}::test_no_command_is_blinded_by_a_row",),
+    ),
+    Defect(
+        "a text read as a whole",
+        f"{SQL}/read_rows.sql",
+        "coalesce(left(doc.text, %(characters)s), '') AS text",
+        "coalesce(doc.text, '') AS text",
+        (f"{STORE}::test_a_text_is_read_as_far_as_it_counts[postgres]",),
+    ),
+    Defect(
+        "a tokenizer that is given the whole text",
+        "connectors/models/text.py",
+        "_start(text, longest) if len(text) > longest else text",
+        "text",
+        ("tests/unit/test_models_text.py",),
+    ),
+    Defect(
+        "an alias of ours that a table may be called like",
+        "connectors/postgres/queries.py",
+        '        prefix += "_"\n',
+        "        break\n",
+        ("tests/contract/test_names.py",),
+    ),
+    Defect(
+        "Postgres's message, which quotes the row, told in place of the condition's name",
+        "connectors/postgres/errors.py",
+        "        return RowRefused(conditions.name(code))\n    if code in _STRUCTURE",
+        "        return RowRefused(str(error))\n    if code in _STRUCTURE",
+        (ONE,),
+    ),
+)
+_OF_A_VECTOR = (
+    Defect(
+        "an old vector beside a new text taken for current in a scan",
+        f"{SQL}/row_state.sql",
+        " AND doc.tied\n",
+        "\n",
+        (f"{TRUE}::test_an_old_vector_written_back_is_found_and_healed",),
+    ),
+    Defect(
+        "an old vector beside a new text taken for current by the live lane",
+        "schemas/document.py",
+        "document.has_vector and document.tied and",
+        "document.has_vector and",
+        (f"{TRUE}::test_an_old_vector_written_back_is_found_and_healed",),
+    ),
+    Defect(
+        "a write under another text expression than the wanted one",
+        f"{SQL}/write_vectors.sql",
+        " AND wanted.text_digest = {text_digest}",
+        "",
+        (f"{STORE}::test_a_worker_with_another_expression_writes_nothing[postgres]",),
+    ),
+    Defect(
+        "a text that chance or time decides",
+        "connectors/postgres/text_check.py",
+        "    _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])\n",
+        "",
+        (f"{TRUE}::test_a_text_that_is_no_function_of_its_row_is_refused",),
+    ),
+    Defect(
+        "a text that a trigger changed in our own write taken for embedded",
+        "connectors/postgres/store.py",
+        "        self.texts |= {int(ord_) for ord_, same_text, _ in lines if not same_text}\n",
+        "",
+        (f"{TRUE}::test_a_trigger_that_changes_the_text_in_our_update_is_followed",),
+    ),
+    Defect(
+        "decomposed and composed Hangul as two texts",
+        "connectors/models/text.py",
+        'unicodedata.normalize("NFC", ',
+        "str(",
+        ("tests/unit/test_models_text.py::test_composed_and_decomposed_are_one_text",),
+    ),
+)
+OF_ONE_ROW = (*_OF_A_ROW, *_OF_A_VECTOR)
