@@ -4,7 +4,6 @@ Hazard: two models do not share a scale. A threshold belongs to the model it was
 pair excellent by the thresholds of another.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Any
 
 from schemas.errors import EmbedsyncError
 from schemas.search import Hit
+from schemas.text_lines import read_json
 
 
 class Grade(StrEnum):
@@ -126,9 +126,9 @@ def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
 
 def _pair(line: str) -> Pair:
     try:
-        read = json.loads(line)
-    except ValueError:
-        raise ValueError("not JSON") from None  # whose message quotes the line
+        read = read_json(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
     if not isinstance(read, dict):
         raise ValueError("not an object")
     for field in ("answer", "reference"):

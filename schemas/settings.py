@@ -8,10 +8,11 @@ Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked(
 
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,7 +22,7 @@ from pydantic_settings import (
 )
 
 from schemas import canary
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.masking import mask_dsn, mask_options
 from schemas.sections import (
     CanarySettings,
@@ -41,6 +42,7 @@ from schemas.sections import (
     TableSettings,
     WatchdogSettings,
 )
+from schemas.text_lines import decoded, is_text
 
 CONFIG_FILE = Path("embedsync.toml")
 
@@ -195,6 +197,9 @@ def load(config: Path | None = None, **flags: object) -> Settings:
             "an EMBEDSYNC_ variable of a table of settings is not JSON",
             fix="""write it like EMBEDSYNC_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
+    broken = next((name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None)
+    if broken is not None:
+        raise ConfigurationError(f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment")
     return settings
 
 
@@ -205,16 +210,40 @@ def child_environment(**more: str) -> dict[str, str]:
 
 def _check_toml(file: Path) -> None:
     try:
-        tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read ({error.strerror})", fix="correct its permissions") from error
+    try:
+        list(decoded(content.splitlines(), str(file)))
+        tomllib.loads(content.decode())
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
+    except EmbedsyncError as error:
+        raise ConfigurationError(error.message, fix=error.fix) from error
+
+
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every text of the settings, keys too, with the setting's name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield name, key
+            yield from _texts(f"{name}.{key}" if name else key, inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(name, inner)
+    elif isinstance(value, SecretStr):
+        yield name, value.get_secret_value()
+    elif isinstance(value, str):
+        yield name, value
 
 
 def _explain(error: ValidationError) -> str:
     problems = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "settings"
-        problems.append(f"setting {where}: {item['msg'].removeprefix('Value error, ')}")
+        # pydantic's own words are about raw data
+        what = "not UTF-8" if item["type"] == "string_unicode" else item["msg"].removeprefix("Value error, ")
+        problems.append(f"setting {where}: {what}")
     return "; ".join(problems)
 
 

@@ -187,6 +187,7 @@ def _nearest(similarity: Vector, most: int) -> list[int]:
 
 def main() -> None:
     """Answer until the parent hangs up."""
+    logs.guard_tracebacks()
     os.dup2(2, 1)
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     try:

@@ -7,7 +7,6 @@ query is left out, since it would flatter that model. Other fields are ignored.
 Hazard: a key is compared as text, in Postgres's form of it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from schemas.comparison import ALL, JudgedQuery
 from schemas.document import is_blank
 from schemas.errors import EmbedsyncError
 from schemas.table import Key
+from schemas.text_lines import decoded, read_json
 
 _SHAPE = 'write it as {"query": "...", "relevant": [id, ...]}'
 
@@ -82,19 +82,16 @@ def read_corpus(file: Path, field: str) -> dict[Key, str]:
 
 def _objects(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise EmbedsyncError(f"{file} cannot be read ({what})", fix="check the path") from error
-    for number, line in enumerate(lines, 1):
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise EmbedsyncError(f"{file} cannot be read ({error.strerror})", fix="check the path") from error
+    for number, line in enumerate(decoded(lines, str(file)), 1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise EmbedsyncError(
-                f"line {number} of {file} is not JSON ({error.msg})", fix="correct the line"
-            ) from error
+            value = read_json(line)
+        except ValueError as error:
+            raise EmbedsyncError(f"line {number} of {file} is not JSON ({error})", fix="correct the line") from error
         if not isinstance(value, dict):
             raise EmbedsyncError(f"line {number} of {file} is no JSON object", fix="correct the line")
         yield number, value

@@ -6,11 +6,11 @@ column (`["ko", 17]`). Empty lines are left out.
 Hazard: a key that itself begins with `[` or `"` has to be written as JSON.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 
 from schemas.errors import EmbedsyncError
 from schemas.table import Key
+from schemas.text_lines import read_json
 
 _SHOWN = 40
 
@@ -36,10 +36,10 @@ def _key(text: str, columns: int, where: str) -> Key:
     value: object = text
     if text.lstrip()[0] in '["':
         try:
-            value = json.loads(text, parse_int=str, parse_float=str)
-        except json.JSONDecodeError as error:
+            value = read_json(text, numbers=str)
+        except ValueError as error:
             raise EmbedsyncError(
-                f"{where} is not JSON ({error.msg}): {_short(text)}", fix="write a value, or a JSON array"
+                f"{where} is not JSON ({error}): {_short(text)}", fix="write a value, or a JSON array"
             ) from error
     parts = tuple(value) if isinstance(value, list) else (value,)
     if len(parts) != columns:

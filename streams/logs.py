@@ -1,14 +1,24 @@
-"""Logs: one line per event on stderr, for people on a terminal and as JSON elsewhere.
+r"""Logs: one line per event on stderr, for people on a terminal and as JSON elsewhere.
 
-Library logs (faust, aiokafka, transformers) go through the same pipe, from warning upwards.
+Library logs (faust, aiokafka, transformers) go through the same pipe, from warning upwards. What comes from outside, in
+any value of an event or in a traceback, cannot command the terminal that shows it: an escape is written as `\x1b`.
 """
 
+import io
 import logging
 import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
 
 import structlog
 
+from schemas.printable import json_text, one_line, visible
 from schemas.sections import LogSettings
+
+_SEVERAL_LINES = ("exception", "stack")
+"""Values of an event that the console shows below it, as they are but for what `visible` writes out."""
 
 
 def configure(settings: LogSettings, **bound: str) -> None:
@@ -20,12 +30,10 @@ def configure(settings: LogSettings, **bound: str) -> None:
     """
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(serializer=json_text)
         if as_json
         # Its default tracebacks show local variables, and passwords are among them.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback)
     )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -36,7 +44,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    final = [structlog.processors.format_exc_info, renderer] if as_json else [renderer]
+    final = [structlog.processors.format_exc_info if as_json else _shown, renderer]
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
         processors=[*shared, *final],
@@ -57,3 +65,34 @@ def flush() -> None:
     """Write out what is buffered; before the process ends without Python's own clean-up."""
     logging.shutdown()
     sys.stderr.flush()
+
+
+def guard_tracebacks() -> None:
+    """Have an exception that nobody caught, of any thread, printed with what it quotes written out."""
+
+    def of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
+
+    def of_thread(found: threading.ExceptHookArgs) -> None:
+        if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
+            sys.stderr.write(f"in thread {one_line(found.thread.name) if found.thread else '-'}:\n")
+            of_process(found.exc_type, found.exc_value, found.exc_traceback)
+
+    sys.excepthook = of_process
+    threading.excepthook = of_thread
+
+
+def _shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Every value as the console may show it; `exc_info` is shown by _write_traceback."""
+    return {name: value if name == "exc_info" else _value(name, value) for name, value in event.items()}
+
+
+def _value(name: str, value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return visible(text) if name in _SEVERAL_LINES else one_line(text)
+
+
+def _write_traceback(stream: TextIO, exc_info: Any) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    stream.write(visible(written.getvalue()))

@@ -20,6 +20,7 @@ from connectors.postgres import quality, ranking, search
 from connectors.postgres.session import Session
 from schemas.comparison import DECIDES, JudgedQuery
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.printable import json_text
 from schemas.quality import K, QualityRun, Way
 from schemas.search import Found, SearchRequest
 from schemas.settings import Settings
@@ -172,7 +173,7 @@ def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
 
 def _judged_line(text: str, keys: Sequence[Key]) -> str:
     relevant = [list(key) if len(key) > 1 else key[0] for key in keys]
-    return json.dumps({"query": text, "relevant": relevant, "kind": "feedback"}, ensure_ascii=False)
+    return json_text({"query": text, "relevant": relevant, "kind": "feedback"})
 
 
 def _served(settings: Settings, session: Session, table: str) -> list[Target]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.support import command
 from tests.support import workplace as workplaces
+from tests.support.command import Embedsync
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +46,12 @@ def plain_logs() -> Iterator[None]:
     """A command run within the test process sends the logs to streams of its own, which are closed behind it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def embedsync(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Embedsync:
+    """The command line as a shell runs it, in this process."""
+    return partial(command.embedsync, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

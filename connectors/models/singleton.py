@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import structlog
-from rich.console import Console
+from rich.console import Console  # noqa: TID251 - not the command line: it shows figures only
 from rich.progress import Progress, TaskID
 
 from connectors.models.choice import LocalModel, choose

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.responses import JSONResponse
 
 from schemas.errors import EmbedsyncError, PoisonEvent, PoisonText, TransientError
+from schemas.printable import json_text
 
 OPENAI_PATH = "/v1/embeddings"
 RETRY_AFTER = "1"
@@ -32,6 +33,14 @@ _OPENAI: JsonValue = {
         "param": "model", "code": "model_not_found",
     }
 }  # fmt: skip
+
+
+class Answer(JSONResponse):
+    """JSON that is harmless on the terminal of whoever asks with curl, whatever a row holds."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json_text(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 class ProblemBody(BaseModel):
@@ -93,7 +102,7 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
     if problem.status == 401:
         more["WWW-Authenticate"] = "Bearer"
     if path == OPENAI_PATH:
-        return JSONResponse(_openai(problem), _openai_status(problem.status), more)
+        return Answer(_openai(problem), _openai_status(problem.status), more)
     body = ProblemBody(
         type="about:blank",
         title=_TITLES.get(problem.status, "Error"),
@@ -101,7 +110,7 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
         detail=problem.detail,
         fix=problem.fix,
     )
-    return JSONResponse(body.model_dump(), problem.status, more, media_type="application/problem+json")
+    return Answer(body.model_dump(), problem.status, more, media_type="application/problem+json")
 
 
 def documented(path: str) -> dict[int | str, dict[str, Any]]:

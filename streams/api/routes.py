@@ -34,7 +34,14 @@ have OpenAI's form. 503 comes with `Retry-After`."""
 
 def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     """The application, without its guard."""
-    app = FastAPI(title="embedsync", version=version("embedsync"), description=_ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="embedsync",
+        version=version("embedsync"),
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=problems.Answer,
+    )
     page.add(app)
     paths = Paths(engine)
     guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
@@ -148,4 +155,6 @@ def _invalid(error: RequestValidationError) -> Problem:
     if first["type"] == "json_invalid":
         return Problem(400, "the body is not JSON", "correct it")
     where = ".".join(part for part in place if part.isidentifier() or part.isdigit()) or "the body"
-    return Problem(422, f"{where}: {first['msg']}", "see /docs", param=param)
+    # pydantic's own words are about raw data
+    what = "it holds half a character" if first["type"] == "string_unicode" else first["msg"]
+    return Problem(422, f"{where}: {what}", "see /docs", param=param)

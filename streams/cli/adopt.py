@@ -17,7 +17,7 @@ from schemas.settings import Settings
 from schemas.truth import SAMPLES
 from streams import embedders, replay_advice
 from streams.adopt import Adopt, require_proof
-from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
+from streams.cli.output import Format, OutputOption, confirm, count_or_all, counting_bars, err, number, out, print_json
 
 
 def adopt(
@@ -103,7 +103,7 @@ def _agreed(found: Sequence[Candidates], yes: bool) -> bool:
     if yes or not (sys.stdin.isatty() and err.is_terminal):
         return True
     models = ", ".join(dict.fromkeys(candidates.model for candidates in found))
-    return typer.confirm(f"say of {rows:,} vectors that {models} made them?", abort=True, err=True)
+    return confirm(f"say of {rows:,} vectors that {models} made them?", abort=True)
 
 
 def _describe(found: Candidates) -> None:
@@ -135,15 +135,15 @@ def _print(found: Sequence[Candidates]) -> None:
         for key, reason in sorted(c.refused.items()):
             _line(f"{c.name}: row {','.join(key)} was not adopted: {reason}")
     style = "green" if all(c.is_proven and c.is_done for c in found) else "red"
-    out.print(verdict(found), style=style, markup=False, soft_wrap=True)
+    out.print(verdict(found), style=style, soft_wrap=True)
 
 
 def _tell(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
+    err.print(line, soft_wrap=True)
 
 
 def _line(text: str) -> None:
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def _cosine(value: float | None) -> str:

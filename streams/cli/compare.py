@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from connectors.models import by_name
 from schemas.comparison import Comparison
 from schemas.settings import Settings
 from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
-from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.cli.output import Format, OutputOption, err, label, out, print_json
 from streams.compare import Options, Progress
 
 
@@ -78,7 +77,7 @@ def compare(
             found = compare_models.run(settings, models, asked, read, clock, options, tell)
     if html is not None:
         compare_report.write(found, html)
-        err.print(f"the report is in {html}", markup=False, soft_wrap=True)
+        err.print(f"the report is in {html}", soft_wrap=True)
     if output is Format.JSON:
         print_json(found.to_json())
     else:
@@ -97,7 +96,7 @@ def _check(a: str | None, b: str | None, *, columns: bool, corpus: Path | None, 
 @contextmanager
 def _bars() -> Iterator[Progress]:
     """How far it is, on stderr, on a terminal only."""
-    shown = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    shown = (label(), BarColumn(bar_width=24), MofNCompleteColumn())
     with Bars(*shown, console=err, disable=not err.is_terminal, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -110,20 +109,22 @@ def _bars() -> Iterator[Progress]:
 
 
 def _print(found: Comparison) -> None:
-    out.print(f"A  {found.a.name}\nB  {found.b.name}", markup=False, soft_wrap=True)
+    out.print(f"A  {found.a.name}", soft_wrap=True)
+    out.print(f"B  {found.b.name}", soft_wrap=True)
     left_out = f"; {found.left_out} left out as selected" if found.left_out else ""
-    out.print(f"{found.queries} judged queries on {found.corpus}{left_out}\n", markup=False, soft_wrap=True)
+    out.print(f"{found.queries} judged queries on {found.corpus}{left_out}", soft_wrap=True)
+    out.print()
     for way in found.ways:
         _print_quality(found, way)
     cost = Table("COST", "A", "B", box=None)
     for row in compare_words.system_rows(found):
-        cost.add_row(*map(escape, row))
+        cost.add_row(*row)
     out.print(cost)
     _print_differing(found)
     for line in (compare_words.METHOD, *(f"note: {note}" for note in found.notes)):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     style = "green" if found.line().difference.sign else "yellow"
-    out.print(f"[{style}]{escape(found.verdict)}[/]", soft_wrap=True)
+    out.print(found.verdict, style=style, soft_wrap=True)
 
 
 def _print_quality(found: Comparison, way: str) -> None:
@@ -131,7 +132,7 @@ def _print_quality(found: Comparison, way: str) -> None:
     for line in found.quality[way]:
         shown = compare_words.estimate(line.difference, signed=True)
         estimates = (compare_words.estimate(line.a), compare_words.estimate(line.b), shown)
-        quality.add_row(line.group, str(line.queries), line.measure, *map(escape, estimates))
+        quality.add_row(line.group, str(line.queries), line.measure, *estimates)
     out.print(quality)
     out.print()
 
@@ -143,7 +144,7 @@ def _print_differing(found: Comparison) -> None:
     for one in found.differing:
         firsts = (" ".join((text or "-").split())[:24] for text in (one.a_first, one.b_first))
         ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))
-        most.add_row(*map(escape, (one.query.text, one.query.kind or "-", *ranks, *firsts)))
+        most.add_row(one.query.text, one.query.kind or "-", *ranks, *firsts)
     out.print()
     out.print(most)
     out.print()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.output import err, out, seconds
+from streams.cli.output import err, out, seconds, styled
 
 
 def demo(
@@ -22,13 +22,14 @@ def demo(
     from streams.demo import Demo, Line
 
     def report(line: Line) -> None:
-        time = f"[cyan]{seconds(line.seconds):>9}[/]" if line.seconds is not None else " " * 9
-        out.print(f"[green]✓[/] {time}  {line.text}", soft_wrap=True)
+        time = "" if line.seconds is None else seconds(line.seconds)
+        out.print(styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}", soft_wrap=True)
         for detail in line.details:
-            out.print(f"             [dim]{detail}[/]", soft_wrap=True)
+            out.print(f"             {detail}", style="dim", soft_wrap=True)
 
     def show(arguments: Sequence[str]) -> None:
-        out.print(f"\n[bold]$ embedsync {' '.join(arguments)}[/]")
+        out.print()
+        out.print(f"$ embedsync {' '.join(arguments)}", style="bold")
 
     err.print("embedsync demo: real Postgres, Kafka, Debezium and Faust; the first run fetches 61 MB of jars")
     Demo(directory, report, show).run(keep=keep)

@@ -17,7 +17,7 @@ from schemas.duration import parse_duration
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import targets as target_rules
-from streams.cli.output import Format, OutputOption, err, number, out, print_json
+from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_json
 from streams.dead_letters import DeadLetters
 from streams.redrive import Redrive
 from streams.redriven import Result
@@ -94,7 +94,7 @@ def show(
     for name, value in shown.items():
         for line in [f"  {n}: {v}" for n, v in value] if name == "headers" else [value]:
             if line is not None:
-                out.print(f"{name}: {line}", markup=False, soft_wrap=True)
+                out.print(f"{name}: {line}", soft_wrap=True)
 
 
 @app.command()
@@ -178,7 +178,7 @@ def purge(
     if dry_run:
         _print_results([Result(entry.id, "would be purged", entry.reason) for entry in entries], output)
         return
-    if entries and not yes and not typer.confirm(f"Give {len(entries)} entries up for good?", err=True):
+    if entries and not yes and not confirm(f"Give {len(entries)} entries up for good?"):
         raise typer.Exit(1)
     done = letters.purge(entries)
     if output is Format.JSON:
@@ -267,7 +267,7 @@ def _print(entries: Sequence[Entry]) -> None:
         at = e.last_at.strftime("%Y-%m-%dT%H:%M:%SZ") if e.last_at else "-"
         key = ",".join(e.key) if e.key else "-"
         table.add_row(e.id, e.kind, e.table or "-", key, at, number(e.attempts), e.state.value, e.reason or "-")
-    out.print(table, markup=False)
+    out.print(table)
 
 
 def _print_results(results: Sequence[Result], output: Format) -> None:
@@ -278,6 +278,6 @@ def _print_results(results: Sequence[Result], output: Format) -> None:
     for result in results:
         table.add_row(result.id, result.outcome, result.detail or "")
     if results:
-        out.print(table, markup=False)
+        out.print(table)
     else:
         err.print("no dead letters")

@@ -7,7 +7,7 @@ from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, problem
 from streams import doctor as doctors
-from streams.cli.output import Format, OutputOption, out, print_json
+from streams.cli.output import Format, OutputOption, out, print_json, styled
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Level.UNKNOWN: "dim"}
 
@@ -42,17 +42,12 @@ def _print(findings: list[Finding], problems: int) -> None:
     table = Table("STATUS", "CHECK", "FINDING", box=None)
     for finding in findings:
         said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
-        table.add_row(f"[{_STYLES[finding.level]}]{finding.level}[/]", finding.check, _plain(said))
+        table.add_row(styled(finding.level, _STYLES[finding.level]), finding.check, said)
     out.print(table)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
     style = "red" if problems else "yellow" if warnings else "green"
-    out.print(f"[{style}]{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}[/]")
+    out.print(f"{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}", style=style)
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _plain(text: str) -> str:
-    """Text that rich takes for no markup: a setting is written [model]."""
-    return text.replace("[", r"\[")

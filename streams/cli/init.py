@@ -11,7 +11,7 @@ from connectors.clock import SystemClock
 from connectors.kafka import rights
 from connectors.models import open_model
 from streams import init as setup
-from streams.cli.output import Format, OutputOption, err, number, out, print_json
+from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
 from streams.takeover import Agree
 
 
@@ -42,12 +42,12 @@ def init(
     """
     settings = ctx.obj()
     if print_acls:
-        typer.echo(rights.script(settings), nl=False)
+        print_exactly(rights.script(settings))
         return
     embedder = open_model(settings.model)
     if print_sql:
         script, notices = setup.print_sql(settings, embedder, _agree(yes=yes))
-        typer.echo(script, nl=False)
+        print_exactly(script)
         _notices(notices)
         return
     report = setup.run(settings, embedder, SystemClock(), _done, _agree(yes=yes))
@@ -64,21 +64,20 @@ def init(
 def _agree(*, yes: bool) -> Agree:
     def agree(what: str) -> bool:
         if yes:
-            err.print(f"notice: {what} (--yes)", markup=False, soft_wrap=True)
+            err.print(f"notice: {what} (--yes)", soft_wrap=True)
             return True
-        return sys.stdin.isatty() and typer.confirm(f"{what}. Go on?", err=True)
+        return sys.stdin.isatty() and confirm(f"{what}. Go on?")
 
     return agree
 
 
 def _done(line: str) -> None:
-    err.print(f"done: {line}", markup=False, soft_wrap=True)
+    err.print(f"done: {line}", soft_wrap=True)
 
 
 def _notices(notices: tuple[str, ...]) -> None:
     for notice in notices:
-        err.print("[yellow]notice:[/] ", end="")
-        err.print(notice, markup=False, soft_wrap=True)
+        err.print(styled("notice:", "yellow"), notice, soft_wrap=True)
 
 
 def _tables(report: setup.Report) -> None:
@@ -88,4 +87,4 @@ def _tables(report: setup.Report) -> None:
         table.add_row(line.table, line.column, line.model, *figures)
     out.print(table)
     for sentence in report.lacking:
-        out.print(sentence, markup=False, soft_wrap=True)
+        out.print(sentence, soft_wrap=True)

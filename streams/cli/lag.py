@@ -5,14 +5,12 @@ UNKNOWN (3), since 2 would read as CRITICAL. LagCommand sees to that, so it has 
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from typer.core import TyperCommand
 
@@ -23,7 +21,7 @@ from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli import lag_page
-from streams.cli.output import err, print_json
+from streams.cli.output import Screen, err, out, print_json
 from streams.lag import LagMonitor, collect
 
 # click's UsageError, reached through typer, which carries a copy of click inside itself.
@@ -132,12 +130,13 @@ def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: Lag
     try:
         report = collect(settings(), thresholds=thresholds)
     except EmbedsyncError as error:
-        typer.echo(plugin_line(Severity.UNKNOWN, str(error)))
+        out.print(plugin_line(Severity.UNKNOWN, str(error)), soft_wrap=True)
         return Severity.UNKNOWN.exit_code
     if output is LagFormat.JSON:
         print_json(report.to_json())
     else:
-        typer.echo("\n".join(report.plugin_lines()))
+        for line in report.plugin_lines():
+            out.print(line, soft_wrap=True)
     return report.severity.exit_code
 
 
@@ -156,9 +155,9 @@ def _watch(settings: Settings, thresholds: Thresholds, output: LagFormat, every:
 @contextmanager
 def _display(output: LagFormat) -> Iterator[Callable[[LagReport], None]]:
     """How a watch shows a report: redrawn on a terminal, else one after another."""
-    screen = Console(highlight=False)
+    screen = Screen()
     if output is LagFormat.JSON:
-        yield lambda report: typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        yield lambda report: print_json(report.to_json(), indent=None)
     elif not screen.is_terminal:
         yield lambda report: _print(report, output)
     else:
@@ -176,7 +175,7 @@ def _print(report: LagReport, output: LagFormat) -> None:
         print_json(report.to_json())
     else:
         # Never folded or cut: a line that is too long for a terminal wraps there, as with other Kafka tools.
-        Console(highlight=False, width=1000).print(lag_page.page(report, output.value))
+        Screen(width=1000).print(lag_page.page(report, output.value))
     for group in (report.live, report.replay):
         if group.state is not None and "rebalance" in group.state:
             err.print(f"group {group.group_name} is rebalancing: its members and owners are about to change")
@@ -194,5 +193,5 @@ def _complete_watch(args: Sequence[str]) -> list[str]:
 
 def _unknown_if(error: Exception, *, check: bool) -> None:
     if check:
-        typer.echo(plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)))
+        out.print(plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)), soft_wrap=True)
         raise typer.Exit(Severity.UNKNOWN.exit_code) from error

@@ -1,20 +1,17 @@
-"""What `embedsync lag` shows to people: the verdict, the hops before Kafka, the groups, every partition.
-
-Hazard: names and errors come from outside, so they are escaped before rich reads them as markup.
-"""
+"""What `embedsync lag` shows to people: the verdict, the hops before Kafka, the groups, every partition."""
 
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from schemas.canary import stage
 from schemas.lag import GroupLag, PartitionLag, Status
 from schemas.severity import Severity
 from schemas.verdict import LagReport, show_bytes
 from schemas.witness import Canary
-from streams.cli.output import number, seconds
+from streams.cli.output import number, seconds, styled
 
 FULL_WIDTH = 140  # characters that the columns of "table" need with names of ordinary length
 
@@ -31,11 +28,12 @@ _RIGHT = {"PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "MEMBERS", "TOTAL-LAG", "MA
 
 def page(report: LagReport, form: str) -> RenderableType:
     """Everything, verdict first. `form` is narrow, table or wide."""
-    first, *others = [f"[{_COLOURS[f.severity]}]{escape(str(f))}[/]" for f in report.findings] or [
-        f"[green]{report.verdict}[/]"
+    first, *others = [styled(str(f), _COLOURS[f.severity]) for f in report.findings] or [
+        styled(report.verdict, "green")
     ]
+    first.stylize("bold")
     groups = (report.live, report.replay)
-    return Group(f"[bold]{first}[/]", *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, form))
+    return Group(first, *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, form))
 
 
 def _table(*columns: str) -> Table:
@@ -54,7 +52,7 @@ def _hops(report: LagReport) -> Table:
     figures = [f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"]
     table.add_row("slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}")
     tasks = ", ".join(f"task {i} {state.lower()}" for i, state in enumerate(connector.tasks or ()))
-    table.add_row("connector", escape(connector.name), (connector.state or "-").lower(), tasks or "-")
+    table.add_row("connector", connector.name, (connector.state or "-").lower(), tasks or "-")
     canary = report.witness.canary
     state = "unknown" if canary.error else "back" if canary.is_fresh else "late"
     table.add_row("canary", "-", state, _way(canary))
@@ -93,7 +91,7 @@ def _partitions(groups: Sequence[GroupLag], form: str) -> Table:
     return table
 
 
-def _cells(group: str, row: PartitionLag) -> dict[str, str]:
+def _cells(group: str, row: PartitionLag) -> dict[str, str | Text]:
     quiet = row.status in (Status.OK, Status.NO_COMMIT)
     pending = f" ({row.pending:,} pending)" if row.pending else ""
     member = row.member
@@ -106,11 +104,11 @@ def _cells(group: str, row: PartitionLag) -> dict[str, str]:
         "LOG-END-OFFSET": number(row.log_end_offset),
         "LAG": number(row.lag),
         "TIME-LAG": seconds(row.time_lag_seconds),
-        "STATUS": (str(row.status) if quiet else f"[yellow]{row.status}[/]") + pending,
-        "CONSUMER-ID": escape(member.consumer_id) if member else "-",
-        "HOST": escape(member.host) if member else "-",
-        "CLIENT-ID": escape(member.client_id) if member else "-",
-        "ERROR": escape(row.error or "-"),
+        "STATUS": styled(str(row.status), "" if quiet else "yellow") + pending,
+        "CONSUMER-ID": member.consumer_id if member else "-",
+        "HOST": member.host if member else "-",
+        "CLIENT-ID": member.client_id if member else "-",
+        "ERROR": row.error or "-",
     }
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from schemas.errors import ConfigurationError
-from streams.cli.output import Format, OutputOption, err, print_json
+from streams.cli.output import Format, OutputOption, confirm, err, label, out, print_exactly, print_json
 
 if TYPE_CHECKING:
     from connectors.local.stack import LocalStack, PartStatus
@@ -36,7 +36,7 @@ def up(
 ) -> None:
     """Start the stack, or what is missing of it, and return when every part answers."""
     stack = _stack(directory)
-    columns = (TextColumn("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (label("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("jars", visible=False, total=None)
 
@@ -77,7 +77,7 @@ def reset(
 ) -> None:
     """Stop the stack and delete its data. The jars, which all stacks share, stay."""
     stack = _stack(directory)
-    if not yes and not typer.confirm(f"Delete the databases and topics in {stack.directory}?", err=True):
+    if not yes and not confirm(f"Delete the databases and topics in {stack.directory}?"):
         raise typer.Exit(1)
     stack.reset(_say)
 
@@ -86,7 +86,7 @@ def reset(
 def env(directory: Directory = DEFAULT) -> None:
     """Print export lines that make embedsync use the stack: eval "$(embedsync local env)"."""
     for name, value in _stack(directory).environment().items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+        print_exactly(f"export {name}={shlex.quote(value)}\n")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -101,7 +101,7 @@ def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
 
 
 def _say(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
+    err.print(line, soft_wrap=True)
 
 
 def _option(directory: Path) -> str:
@@ -116,7 +116,8 @@ def _print_table(parts: list["PartStatus"]) -> None:
         rows.append((part.name, part.state, pid, part.where or "-", part.version, str(part.log)))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(line.rstrip(), soft_wrap=True)
 
 
 def _stack(directory: Path) -> "LocalStack":

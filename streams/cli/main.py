@@ -1,11 +1,14 @@
 """The command line `embedsync`: options that all commands share, and how errors end.
 
-An EmbedsyncError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug.
+An EmbedsyncError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug. Arguments
+are looked at before any command is: bytes that are no text reach none of them.
 """
 
+import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +20,7 @@ import typer.exceptions
 from schemas import settings as settings_module
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
+from schemas.text_lines import is_text
 from streams import logs
 from streams.cli import (
     adopt,
@@ -39,7 +43,7 @@ from streams.cli import (
     verify,
     worker,
 )
-from streams.cli.output import err
+from streams.cli.output import err, print_error, print_exactly, print_lines
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +64,7 @@ _debug = False
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"embedsync {version('embedsync')}")
+        print_exactly(f"embedsync {version('embedsync')}\n")
         raise typer.Exit
 
 
@@ -111,18 +115,21 @@ app.add_typer(config.app, name="config")
 
 def run() -> None:
     """Entry point: run the command line and exit with its code."""
+    logs.guard_tracebacks()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
     try:
+        require_text(sys.argv[1:])
         code = app(standalone_mode=False)
     except EmbedsyncError as error:
-        _tell(str(error))
+        print_error(str(error), traceback.format_exc() if _debug else "")
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         err.print("interrupted")
         code = 130  # 128 + SIGINT
     except typer.exceptions.TyperException as error:
-        usage: Any = error  # typer's public base class does not declare what its usage errors carry
-        usage.show()
-        code = usage.exit_code
+        code = _show_usage(error)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -130,11 +137,24 @@ def run() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _tell(message: str) -> None:
-    if _debug:
-        traceback.print_exc()
-    err.print("[red]error:[/] ", end="")
-    err.print(message, markup=False, soft_wrap=True)
+def require_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments whose bytes are no text in the terminal's encoding, which Python keeps as half characters.
+
+    Raises:
+        BadParameter: with the number of the first one, from 1, and the bytes.
+    """
+    for number, argument in enumerate(arguments, 1):
+        if not is_text(argument):
+            shown = os.fsencode(argument).decode(errors="backslashreplace")
+            raise typer.BadParameter(f"argument {number} is not UTF-8: {shown}")
+
+
+def _show_usage(error: typer.exceptions.TyperException) -> int:
+    usage: Any = error  # typer's public base class does not declare what its usage errors carry
+    said = io.StringIO()
+    usage.show(said)
+    print_lines(said.getvalue(), err)
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from typing import Annotated, Self
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress
 from rich.table import Table
 
 from connectors.clock import SystemClock
@@ -18,7 +18,7 @@ from schemas.settings import Settings
 from streams import migrate as migration
 from streams import migrate_plan, migrate_status
 from streams import targets as target_rules
-from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
+from streams.cli.output import Format, OutputOption, confirm, err, label, number, out, print_json, seconds, styled
 from streams.migrate_index import Builder
 from streams.migrate_index import Progress as Built
 
@@ -94,7 +94,7 @@ def start(
     if offline:
         _ask("this empties all vectors now, and search finds nothing until a replay has filled them again", yes=yes)
     _steps(settings).start(chosen, offline=offline, freeze_old=freeze_old)
-    err.print("next: [bold]embedsync replay run[/], which fills the rows that were there before")
+    err.print("next: embedsync replay run, which fills the rows that were there before")
 
 
 @app.command()
@@ -117,7 +117,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         )  # fmt: skip
     if report.columns:
         out.print(table)
-    out.print(report.verdict, markup=False, soft_wrap=True)
+    out.print(report.verdict, soft_wrap=True)
 
 
 @app.command()
@@ -144,7 +144,7 @@ def index(
         )
         built = builder.build(found, bar.show, memory=memory)
     for name in built:
-        err.print(f"done: build the index {name}", markup=False)
+        err.print(f"done: build the index {name}")
     _next(found, "finish" if found[0].offline else "swap")
 
 
@@ -190,7 +190,7 @@ class IndexBar:
 
     def __init__(self) -> None:
         self._phase = ""
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"))
+        columns = (label(), BarColumn(bar_width=24), label("{task.percentage:>3.0f}%"))
         self._progress = Progress(*columns, console=err, disable=not err.is_terminal)
         self._task = self._progress.add_task("", total=None)
 
@@ -208,7 +208,7 @@ class IndexBar:
         phase = f"{built.index}: {built.phase}"
         self._progress.update(self._task, description=phase, completed=built.done, total=built.total or None)
         if phase != self._phase and not err.is_terminal:
-            err.print(phase, markup=False, soft_wrap=True)
+            err.print(phase, soft_wrap=True)
         self._phase = phase
 
 
@@ -232,11 +232,12 @@ def _print_plan(
     for line in tables:
         for reader in line.readers:
             err.print(
-                f"[yellow]notice:[/] {reader} reads {line.table}.{line.column} by number, and goes on reading the old "
+                styled("notice:", "yellow"),
+                f"{reader} reads {line.table}.{line.column} by number, and goes on reading the old "
                 "vectors after the swap: create it anew then",
                 soft_wrap=True,
             )
-    out.print(f"to {embedder.model_id}; next: embedsync migrate start", markup=False, soft_wrap=True)
+    out.print(f"to {embedder.model_id}; next: embedsync migrate start", soft_wrap=True)
 
 
 def _megabytes(size: int | None) -> str:
@@ -257,12 +258,12 @@ def _admin(settings: Settings) -> Session:
 
 
 def _done(line: str) -> None:
-    err.print(f"done: {line}", markup=False, soft_wrap=True)
+    err.print(f"done: {line}", soft_wrap=True)
 
 
 def _next(found: list[ColumnMigration], command: str) -> None:
     if found:
-        err.print(f"next: embedsync migrate {command}", markup=False)
+        err.print(f"next: embedsync migrate {command}")
 
 
 def _ask(what: str, *, yes: bool) -> None:
@@ -270,4 +271,4 @@ def _ask(what: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise EmbedsyncError(what, fix="call it again with --yes if that is meant")
-    typer.confirm(f"{what}. Go on?", abort=True, err=True)
+    confirm(f"{what}. Go on?", abort=True)

@@ -19,7 +19,7 @@ from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from streams import model_check
-from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.cli.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.replay_page import size
 from streams.model_check import Checked
 
@@ -61,14 +61,14 @@ def pull(
     copy, made = store_half_copy(wanted) if bf16 else (None, False)
     _tell_pulled(wanted, got.fetched, got.location is not None, bf16=bf16, made=made)
     if got.fetched and wanted.revision is None and got.commit is not None and name:
-        err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"', markup=False, soft_wrap=True)
+        err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"', soft_wrap=True)
     if output is Format.JSON:
         fields = {**asdict(got), "bf16_copy": copy, "bf16_made": made}
         print_json(fields)
         return
     for folder in (got.location, copy):
         if folder is not None:
-            typer.echo(str(folder))
+            print_exactly(f"{folder}\n")
 
 
 @app.command()
@@ -145,11 +145,9 @@ def _tell_pulled(wanted: ModelSettings, fetched: bool, present: bool, *, bf16: b
         told = f"{wanted.name} was fetched"
     else:
         told = f"nothing to fetch: {wanted.name} {'is here' if present else 'has no weights'}"
-    typer.echo(told, err=True)
+    err.print(told, soft_wrap=True)
     if bf16:
-        typer.echo(
-            "its weights were stored in bfloat16" if made else "its weights are stored in bfloat16 already", err=True
-        )
+        err.print("its weights were stored in bfloat16" if made else "its weights are stored in bfloat16 already")
 
 
 def _print_info(described: dict[str, Any]) -> None:
@@ -158,9 +156,7 @@ def _print_info(described: dict[str, Any]) -> None:
         shown[key] = f"{shown[key]} ({shown.pop(f'{key}_why')})"
     for name, value in shown.items():
         key = name.removesuffix("_bytes")
-        typer.echo(
-            f"{_LABELS.get(key, key.replace('_', ' ')):<{_WIDTH}}{size(value) if key != name else _shown(value)}"
-        )
+        _line(_LABELS.get(key, key.replace("_", " ")), size(value) if key != name else _shown(value))
 
 
 def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement) -> None:
@@ -179,14 +175,14 @@ def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement
     device = "" if checked.device_peak_bytes is None else f", and {size(checked.device_peak_bytes)} on the device"
     lines["peak memory"] = f"{size(checked.peak_bytes)}{device}"
     for key, value in lines.items():
-        typer.echo(f"{key:<{_WIDTH}}{value}")
+        _line(key, value)
     if checked.hits:
-        typer.echo(f"{'query':<{_WIDTH}}{checked.query}")
+        _line("query", checked.query)
     for similarity, text in checked.hits:
-        typer.echo(f"  {similarity:.4f}  {text}")
+        out.print(f"  {similarity:.4f}  {text}", soft_wrap=True)
     for problem in checked.problems:
-        typer.echo(f"{'problem':<{_WIDTH}}{problem}")
-    typer.echo(f"{'verdict':<{_WIDTH}}{'ok' if checked.ok else 'these vectors cannot be trusted'}")
+        _line("problem", problem)
+    _line("verdict", "ok" if checked.ok else "these vectors cannot be trusted")
 
 
 def _print_known(models: Sequence[tuple[ModelRecord, list[str]]]) -> None:
@@ -201,6 +197,10 @@ def _print_known(models: Sequence[tuple[ModelRecord, list[str]]]) -> None:
 def _settings(ctx: typer.Context) -> Settings:
     settings: Callable[[], Settings] = ctx.obj
     return settings()
+
+
+def _line(name: str, value: object) -> None:
+    out.print(f"{name:<{_WIDTH}}{value}", soft_wrap=True)
 
 
 def _shown(value: object) -> str:

@@ -1,26 +1,69 @@
-"""What the commands share: two consoles, JSON, bars, the `-o` option. stdout is data, stderr is the rest."""
+r"""What the commands share: two screens, JSON, bars, questions, the `-o` option. stdout is data, stderr is the rest.
 
-import json
+Everything that is printed passes through here, and no text can command the terminal: an escape is shown as `\x1b`
+(schemas/printable.py), and `[...]` is text, never a style. What has a style says so with `style` or `styled`.
+"""
+
+import codecs
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.segment import Segment
+from rich.text import Text
+
+from schemas.printable import json_text, one_line, visible
 
 _PIPE_WIDTH = 200
 """Columns of a table that goes to a file or a pipe: nothing is cut there for want of a terminal's width."""
+
+
+class Screen(Console):
+    """A console that shows text from outside as it is, on one line, and obeys none of it."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        """Take stdout or stderr, whatever they are when something is printed; `width` in columns."""
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich does: what becomes of a string, also of one in a table or a bar."""
+        return super().render_str(one_line(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does: everything that is printed, also what was made a Text elsewhere."""
+        return super().render(_written_out(renderable) if isinstance(renderable, Text) else renderable, options)
+
+
+def _written_out(text: Text) -> Text:
+    shown = visible(text.plain)
+    if shown == text.plain:
+        return text
+    return text.blank_copy("").join(
+        Text(visible(part.plain), part.style, spans=part.spans) for part in text.divide(range(1, len(text)))
+    )
 
 
 def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() else _PIPE_WIDTH
 
 
-out = Console(highlight=False, width=_width(sys.stdout))
-err = Console(stderr=True, highlight=False, width=_width(sys.stderr))
+out = Screen(width=_width(sys.stdout))
+err = Screen(stderr=True, width=_width(sys.stderr))
+
+
+def styled(text: str, style: str) -> Text:
+    """A string with a style of rich's, for a cell of a table or a part of a line."""
+    return Text(one_line(text), style)
+
+
+def label(field: str = "{task.description}") -> TextColumn:
+    """A column of words in a row of bars."""
+    return TextColumn(field, markup=False)
 
 
 class Format(StrEnum):
@@ -33,9 +76,37 @@ class Format(StrEnum):
 OutputOption = Annotated[Format, typer.Option("--output", "-o", help="table for people, json for scripts")]
 
 
-def print_json(data: Any) -> None:
-    """One JSON document on stdout, Korean text readable."""
-    typer.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+def print_json(data: Any, *, indent: int | None = 2) -> None:
+    """One JSON document on stdout, Korean text readable where stdout can; on one line where there is no indent."""
+    is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf-")
+    typer.echo(json_text(data, indent=indent, default=str, ensure_ascii=not is_unicode))
+
+
+def print_lines(text: str, screen: Screen = out) -> None:
+    """Text of several lines, none of them folded."""
+    for line in text.removesuffix("\n").split("\n"):
+        screen.print(line, soft_wrap=True)
+
+
+def print_exactly(text: str) -> None:
+    """What another program reads, a script or a path: on stdout as it is, but for a terminal."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def print_error(message: str, detail: str = "") -> None:
+    """`error:` and one sentence on stderr, what stands on further lines of it moved in; before it, a traceback."""
+    if detail:
+        print_lines(detail, err)
+    first, *more = message.split("\n")
+    err.print(styled("error:", "red"), first, soft_wrap=True)
+    for line in more:
+        err.print(f"  {line}", soft_wrap=True)
+
+
+def confirm(question: str, *, abort: bool = False) -> bool:
+    """Ask on stderr; with `abort`, a no ends the command."""
+    return typer.confirm(one_line(question), abort=abort, err=True)
 
 
 def number(value: int | None) -> str:
@@ -70,7 +141,7 @@ def count_or_all(text: str, option: str) -> int | None:
 @contextmanager
 def counting_bars(verb: str = "") -> Iterator[Callable[[str, int, int], None]]:
     """One bar per name on stderr, on a terminal only; yields what is told of name, rows done and rows to do."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    columns = (label(), BarColumn(bar_width=24), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
 

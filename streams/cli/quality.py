@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from connectors.clock import SystemClock
@@ -16,7 +15,7 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from streams import measures
 from streams import quality as judging
-from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_json
+from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -68,11 +67,11 @@ def quality(
         if is_kept:
             store.keep(session, run)
         if run.gone:
-            err.print(f"warning: {run.gone:,} judged rows are not in {run.table} any more", markup=False)
+            err.print(f"warning: {run.gone:,} judged rows are not in {run.table} any more")
     _print(runs, store.opinions(session), output)
     below = [run for run in runs if min_ndcg is not None and run.ndcg < min_ndcg]
     for run in below:
-        err.print(f"nDCG@{K} of {run.table} is {run.ndcg:.4f}, below {min_ndcg:g}", markup=False)
+        err.print(f"nDCG@{K} of {run.table} is {run.ndcg:.4f}, below {min_ndcg:g}")
     if below:
         raise typer.Exit(1)
 
@@ -100,15 +99,15 @@ def export(
     )
     text = "".join(f"{line}\n" for line in lines)
     if left_out:
-        err.print(f"{left_out:,} searches are left out: only HMACs of their texts are kept", markup=False)
+        err.print(f"{left_out:,} searches are left out: only HMACs of their texts are kept")
     if str(file) == "-":
-        typer.echo(text, nl=False)
+        print_exactly(text)
         return
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EmbedsyncError(f"{file} cannot be written ({error.strerror})", fix="choose another path") from error
-    err.print(f"{len(lines):,} judged queries of {name} are in {file}", markup=False)
+    err.print(f"{len(lines):,} judged queries of {name} are in {file}")
 
 
 def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[str, Path]:
@@ -144,8 +143,8 @@ def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> 
     for run in runs:
         figures = (f"{value:.4f}" for value in run.measures.values())
         times = (f"{1000 * seconds:.0f} ms" for seconds in (run.p50_seconds, run.p95_seconds))
-        shown.add_row(escape(run.table), escape(run.model), f"{run.queries:,}", *figures, *times, run.way)
+        shown.add_row(run.table, run.model, f"{run.queries:,}", *figures, *times, run.way)
     out.print(shown)
     for one in opinions:
         words = f"feedback on {one.table}: {100 * one.share:.0f} % of {one.given:,} rows were useful"
-        out.print(words, markup=False)
+        out.print(words)

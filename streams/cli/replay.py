@@ -1,10 +1,11 @@
 """`embedsync replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -18,10 +19,11 @@ from connectors.postgres.session import Session
 from schemas.duration import parse_duration
 from schemas.replay import Only, Request, parse_rate
 from schemas.settings import Settings
+from schemas.text_lines import decoded
 from streams import replay_advice, replay_plan
 from streams import targets as target_rules
 from streams.cli import replay_page as page
-from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.cli.output import Format, OutputOption, confirm, err, out, print_json
 from streams.replay import Prepared, Replay
 from streams.replay_control import Control
 
@@ -29,6 +31,8 @@ app = typer.Typer(no_args_is_help=True, help="Re-embed rows by command: all of t
 
 _CONFIRM_ROWS = 100_000
 """More rows than this are asked about on a terminal."""
+
+_STDIN = "standard input"
 
 TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
 OnlyOption = Annotated[
@@ -139,7 +143,8 @@ def run(
             prepared = replay.prepare(request, table or [])
             if prepared.surveys and not _agreed(settings, session, prepared, yes):
                 raise typer.Exit(1)
-            run_id = replay.begin_keys(prepared, lines, keys or "") if keys else replay.begin(prepared)
+            name = _STDIN if keys == "-" else keys
+            run_id = replay.begin_keys(prepared, lines, name) if name else replay.begin(prepared)
         if run_id is not None:
             resumed = prepared.unfinished is not None
             page.announce(run_id, resumed)
@@ -154,7 +159,7 @@ def run(
         _leave(run_id, keys)
         raise typer.Exit(130) from None
     for advice in replay_advice.after(session, prepared.targets) if run_id else ():
-        err.print(advice, soft_wrap=True, markup=False)
+        err.print(advice, soft_wrap=True)
     if output is Format.JSON:
         print_json(outcome.to_json())
     else:
@@ -261,15 +266,13 @@ def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool)
     made = _plan(settings, session, prepared, Format.TABLE)
     if yes or made.to_embed <= _CONFIRM_ROWS or not (sys.stdin.isatty() and err.is_terminal):
         return True
-    return typer.confirm(f"embed {made.to_embed:,} rows?", err=True)
+    return confirm(f"embed {made.to_embed:,} rows?")
 
 
 def _plan(settings: Settings, session: Session, prepared: Prepared, output: Format) -> replay_plan.Plan:
     offsets = KafkaOffsets(settings, SystemClock())
     if prepared.unfinished is not None:
-        err.print(
-            f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True, markup=False
-        )
+        err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True)
     made = replay_plan.plan(settings, session, prepared, offsets)
     if output is Format.JSON:
         print_json(made.to_json())
@@ -294,13 +297,19 @@ def _leave(run_id: UUID | None, keys: str | None) -> None:
     err.print(f"{again} takes it up again", soft_wrap=True)
 
 
-def _lines(keys: str | None) -> AbstractContextManager[TextIO]:
-    if keys is None or keys == "-":
-        return nullcontext(sys.stdin)
-    try:
-        return Path(keys).open(encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
+@contextmanager
+def _lines(keys: str | None) -> Iterator[Iterable[str]]:
+    if keys is None:
+        yield ()
+    elif keys == "-":
+        yield decoded(sys.stdin.buffer, _STDIN)
+    else:
+        try:
+            file = Path(keys).open("rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
+        with file:
+            yield decoded(file, keys)
 
 
 def _only(value: str) -> Only:

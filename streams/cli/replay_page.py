@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID
 from rich.table import Table
 
 from connectors.clock import SystemClock
 from schemas.replay import ScopeProgress
-from streams.cli.output import err, number, out, seconds
+from streams.cli.output import err, label, number, out, seconds
 from streams.replay import Outcome
 from streams.replay_control import RunStatus
 from streams.replay_plan import Plan, ScopePlan
@@ -75,8 +75,8 @@ def show_plan(plan: Plan) -> None:
         )
     err.print(table)
     for line in (line for scope in plan.scopes for line in _remarks(scope)):
-        err.print(line, soft_wrap=True, markup=False)
-    err.print(_effect(plan), soft_wrap=True, markup=False)
+        err.print(line, soft_wrap=True)
+    err.print(_effect(plan), soft_wrap=True)
 
 
 def _remarks(scope: ScopePlan) -> list[str]:
@@ -123,9 +123,9 @@ class Bars:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            label(),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}"),
+            label("{task.fields[figures]}"),
             console=err,
             disable=not err.is_terminal,
         )
@@ -150,7 +150,7 @@ class Bars:
             self._moved = (done, now)
         elif now - self._moved[1] > _QUIET_SECONDS and not self._warned:
             self._warned = True
-            err.print("[yellow]nothing moves: is a replay worker running? (embedsync worker --role replay)[/]")
+            err.print("nothing moves: is a replay worker running? (embedsync worker --role replay)", style="yellow")
         plain = not err.is_terminal and now - self._printed >= _LINE_SECONDS
         for scope in scopes:
             name = short_name(scope.table, scope.column)
@@ -159,7 +159,7 @@ class Bars:
                 self._tasks[name] = self._progress.add_task(name, total=scope.total, figures="")
             self._progress.update(self._tasks[name], completed=scope.done, total=scope.total, figures=line)
             if plain:
-                err.print(f"{name}  {line}", soft_wrap=True, markup=False)
+                err.print(f"{name}  {line}", soft_wrap=True)
         if plain:
             self._printed = now
 
@@ -208,7 +208,8 @@ def show_outcome(outcome: Outcome) -> None:
         out.print(table)
     style = "green" if outcome.is_true else "red"
     name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
-    out.print(f"[{style}]{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank[/]", soft_wrap=True)
+    said = f"{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank"
+    out.print(said, style=style, soft_wrap=True)
 
 
 def show_statuses(statuses: Sequence[RunStatus]) -> None:
@@ -222,7 +223,7 @@ def show_statuses(statuses: Sequence[RunStatus]) -> None:
     out.print(table)
     for status in statuses:
         for line in _limits(status):
-            out.print(f"run {status.run.run}: {line}", soft_wrap=True, markup=False)
+            out.print(f"run {status.run.run}: {line}", soft_wrap=True)
 
 
 def _limits(status: RunStatus) -> list[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -13,11 +12,12 @@ from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.score import GRADES, Score, read_pairs
+from schemas.text_lines import decoded
 from streams import calibrate as calibrations
 from streams import calibrate_plot
 from streams import score as scoring
 from streams.calibrate import Calibration
-from streams.cli.output import Format, OutputOption, err, out, print_json
+from streams.cli.output import Format, OutputOption, err, out, print_json, print_lines
 from streams.search import Search
 
 
@@ -72,7 +72,7 @@ def answer(
     if (reference is None) == (question is None):
         raise typer.BadParameter("give either --reference or --question")
     settings = ctx.obj()
-    given = sys.stdin.read() if text == "-" else text
+    given = "".join(decoded(sys.stdin.buffer, "standard input")) if text == "-" else text
     if reference is not None:
         score = scoring.against_text(settings, given, reference)
     else:
@@ -112,7 +112,7 @@ def calibrate(
     found = calibrations.calibrate(pairs, model, scoring.thresholds(settings, model.record.name))
     if plot is not None:
         calibrate_plot.write(found, plot)
-        err.print(f"plot: {plot}", markup=False)
+        err.print(f"plot: {plot}")
     if output is Format.JSON:
         print_json({"file": str(file), **found.to_json()})
     else:
@@ -121,11 +121,10 @@ def calibrate(
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_bytes().splitlines()
     except OSError as error:
         raise EmbedsyncError(f"{file} cannot be read ({error.strerror})", fix="correct FILE") from error
-    except UnicodeDecodeError as error:
-        raise EmbedsyncError(f"{file} is not UTF-8", fix="write it in UTF-8") from error
+    return list(decoded(lines, str(file)))
 
 
 def _print(score: Score) -> None:
@@ -135,10 +134,10 @@ def _print(score: Score) -> None:
     out.print(f"grade       {score.grade} ({score.grade.message})")
     if score.reference is not None:
         hit = score.reference
-        out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}", markup=False)
-    err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}", markup=False)
+        out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}")
+    err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}")
     if not score.calibrated:
-        err.print("these thresholds are bge-m3's: embedsync score calibrate FILE proposes this model's", markup=False)
+        err.print("these thresholds are bge-m3's: embedsync score calibrate FILE proposes this model's")
 
 
 def _print_calibration(found: Calibration) -> None:
@@ -159,4 +158,4 @@ def _print_calibration(found: Calibration) -> None:
     out.print(f"{len(found.labels)} pairs; the thresholds in force grade {found.current:.0%} of them as the person did")
     out.print(found.verdict)
     out.print()
-    out.print(escape(found.settings))
+    print_lines(found.settings)

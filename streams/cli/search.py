@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from connectors.postgres.session import Session
@@ -51,7 +50,7 @@ def search(
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:
-        err.print(f"warning: {warning}: embedsync status", markup=False)
+        err.print(f"warning: {warning}: embedsync status")
     if output is Format.JSON:
         print_json({"query": text, **found.to_json()})
     else:
@@ -66,5 +65,5 @@ def _print(found: Found) -> None:
     for hit in found.hits:
         age = seconds(hit.age_seconds) + ("" if hit.is_current else " *")
         row = hit.table, ",".join(hit.key), age, " ".join(hit.text.split())[:100]
-        shown.add_row(f"{hit.similarity:.4f}", *(escape(cell) for cell in row))
+        shown.add_row(f"{hit.similarity:.4f}", *row)
     out.print(shown)

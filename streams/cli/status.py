@@ -55,11 +55,11 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         table.add_row(column.table, column.column, column.model, *(number(getattr(column, name)) for name in COLUMNS))
     out.print(table)
     for one in judged:
-        out.print(_sentence(one), soft_wrap=True, markup=False)
+        out.print(_sentence(one), soft_wrap=True)
     for finding in trouble[1:]:
-        out.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True, markup=False)
+        out.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
     true = columns and all(column.is_true for column in columns) and not trouble
-    out.print(said, style="red" if critical else "green" if true else "yellow", soft_wrap=True, markup=False)
+    out.print(said, style="red" if critical else "green" if true else "yellow", soft_wrap=True)
     raise typer.Exit(1 if critical else 0)
 
 

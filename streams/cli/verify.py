@@ -117,7 +117,6 @@ def _tell_plan(found: Sequence[Truth]) -> None:
             err.print(
                 f"would take the hash from {truth.disowned:,} vectors of {name}, which stay readable, and replay them "
                 f"with {stale:,} rows that are missing or stale",
-                markup=False,
                 soft_wrap=True,
             )
 
@@ -135,7 +134,7 @@ def _print(found: Sequence[Truth]) -> None:
             _line(f"{truth.table}.{truth.column}: {_title(name).lower()}: {shown}")
         _print_deep(truth)
     style = "green" if all(truth.is_true for truth in found) else "red"
-    out.print(f"[{style}]{verdict(found)}[/]", soft_wrap=True)
+    out.print(verdict(found), style=style, soft_wrap=True)
 
 
 def _print_deep(truth: Truth) -> None:
@@ -152,7 +151,7 @@ def _print_deep(truth: Truth) -> None:
 
 
 def _line(text: str) -> None:
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def _title(name: str) -> str:

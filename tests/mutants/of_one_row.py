@@ -94,4 +94,34 @@ _OF_A_VECTOR = (
         ("tests/unit/test_models_text.py::test_composed_and_decomposed_are_one_text",),
     ),
 )
-OF_ONE_ROW = (*_OF_A_ROW, *_OF_A_VECTOR)
+_OF_FOREIGN_TEXT = (
+    Defect(
+        "a terminal that a row's text commands",
+        "streams/cli/output.py",
+        "        return super().render_str(one_line(text), **options)",
+        "        return super().render_str(text, **options)",
+        ("tests/unit/test_printable.py::test_whatever_is_printed_is_written_out",),
+    ),
+    Defect(
+        "a log whose lines a text commands",
+        "streams/logs.py",
+        "    return visible(text) if name in _SEVERAL_LINES else one_line(text)",
+        "    return text",
+        ("tests/unit/test_printable.py::test_logs_are_written_out",),
+    ),
+    Defect(
+        "bytes that are no text, taken as they are",
+        "schemas/text_lines.py",
+        'line.decode("utf-8-sig" if number == 1 else "utf-8")',
+        'line.decode("utf-8", errors="surrogateescape")',
+        ("tests/unit/test_text_lines.py::test_files_of_json", "tests/unit/test_text_lines.py::test_keys"),
+    ),
+    Defect(
+        "half a character that a file brings in",
+        "schemas/text_lines.py",
+        "    if not whole:",
+        "    if False:",
+        ("tests/unit/test_text_lines.py::test_files_of_json",),
+    ),
+)
+OF_ONE_ROW = (*_OF_A_ROW, *_OF_A_VECTOR, *_OF_FOREIGN_TEXT)

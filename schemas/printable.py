@@ -1,0 +1,46 @@
+r"""Text from outside, as it may be shown: what would command a terminal is written out, an escape as `\x1b`.
+
+Rows, keys, names, settings and whatever a server says may hold escape sequences, which move the cursor, rename the
+window or fill the clipboard, and marks that turn the direction of what follows. Everything that is printed or logged
+passes through here, in streams/cli/output.py and streams/logs.py.
+
+Hazard: written out, not left out, so that nobody takes a text for another one. A text that has the backslash in it
+already looks the same.
+"""
+
+import json
+import re
+from typing import Any
+
+# C0 and C1 but tab and line feed, the bidirectional controls and other marks of that block, the separators of lines
+# and paragraphs, half characters.
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """The text with each control character written out; tabs and line feeds stay."""
+    return _COMMANDS.sub(_written, text)
+
+
+def one_line(text: str) -> str:
+    r"""The same on one line: a line feed as `\n`, so that no text looks like two messages."""
+    return visible(text).replace("\n", "\\n")
+
+
+def json_text(data: Any, **options: Any) -> str:
+    r"""A JSON document of the same value, with these characters as `\u009b`, everything else readable.
+
+    Args:
+        data: what json.dumps takes; half characters as well.
+        options: of json.dumps.
+    """
+    return _COMMANDS.sub(_escaped, json.dumps(data, **{"ensure_ascii": False, **options}))
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

@@ -1,0 +1,61 @@
+r"""Lines of text from outside, and JSON in them, read so that what is no text is one sentence with the line's number.
+
+Bytes that are no UTF-8 are refused where they are read. JSON may hold half a character all the same (`"\ud83d"` without
+the other half), which neither Postgres nor a model takes, or be too deep or its numbers too long for Python.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from schemas.errors import EmbedsyncError
+
+
+def is_text(text: str) -> bool:
+    """Whether each character is a whole one, so that it can be written in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines as text, with their ends; a byte order mark before the first is left out.
+
+    Args:
+        lines: of a file or a pipe, as they come.
+        name: where they come from, for messages.
+
+    Raises:
+        EmbedsyncError: one is not UTF-8; with its number, from 1.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise EmbedsyncError(f"line {number} of {name} is not UTF-8", fix="write it in UTF-8") from error
+
+
+def read_json(text: str, *, numbers: type[str] | None = None) -> Any:
+    """The value of a JSON document.
+
+    Args:
+        text: the document.
+        numbers: str leaves them as they are written.
+
+    Raises:
+        ValueError: it is none, or holds what no text can hold. The message says why in a few words, and quotes nothing.
+    """
+    try:
+        value = json.loads(text, parse_int=numbers, parse_float=numbers)
+        whole = "\\u" not in text or is_text(json.dumps(value, ensure_ascii=False))
+    except json.JSONDecodeError as error:
+        raise ValueError(error.msg) from None  # the error holds the document
+    except RecursionError:
+        raise ValueError("too deep") from None
+    except ValueError:
+        raise ValueError("a number is too long") from None
+    if not whole:
+        raise ValueError("it holds half a character")
+    return value

@@ -1,0 +1,39 @@
+"""The command line run in the test's own process, from its arguments to its exit code: a process costs seconds."""
+
+import io
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from streams.cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Embedsync = Callable[..., Done]
+"""Takes the arguments, and `stdin` as bytes."""
+
+
+def embedsync(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, stdin: bytes = b""
+) -> Done:
+    """Run a command; what it changes of the process is changed back."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", ["embedsync", *arguments])
+        patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        patched.setattr(sys, "excepthook", sys.excepthook)
+        patched.setattr(threading, "excepthook", threading.excepthook)
+        with pytest.raises(SystemExit) as left:
+            main.run()
+    said = capsys.readouterr()
+    return Done(int(left.value.code or 0), said.out, said.err)

@@ -1,0 +1,299 @@
+r"""Text from outside on a terminal: in whatever way it is printed or logged, it commands nothing.
+
+`HOSTILE` renames the window, fills the clipboard, moves the cursor, styles, turns the direction, and begins a line and
+a link of its own.
+"""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Group
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from schemas import printable
+from schemas.adoption import Candidates
+from schemas.dead_letter import Entry, State
+from schemas.finding import problem
+from schemas.lag import ConnectorState, GroupLag
+from schemas.printable import json_text, one_line, visible
+from schemas.score import Score, Thresholds
+from schemas.search import Found, Hit, Timings
+from schemas.table import TableName
+from schemas.truth import Deep, Truth, Untrue
+from schemas.truth import Group as Rows
+from streams.cli import adopt, dlq, doctor, lag_page, output, replay_page, score, search, verify
+from streams.cli.output import Screen
+from streams.redriven import Result
+from streams.replay import Outcome
+from tests.support.command import Embedsync
+from tests.support.lag import report
+
+OSC52 = "\x1b]52;c;cm0gLXJm\x07"
+MARKS = "\r\x08\x7f\u202ecba\u2066\u2028b"
+HOSTILE = f"a\x1b]0;OWNED\x1b\\{OSC52}\x9b2J\x1b[31m{MARKS}\nerror: c [link=http://d]e[/] \ud83d"
+SHOWN = "a\\x1b]0;OWNED\\x1b\\\\x1b]52;c;cm0gLXJm\\x07\\x9b2J\\x1b[31m\\x0d\\x08\\x7f\\u202ecba\\u2066\\u2028b"
+LINE = SHOWN + "\\nerror: c [link=http://d]e[/] \\ud83d"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ROOT = Path(__file__).parent.parent.parent
+
+
+def commands(character: str) -> bool:
+    """Whether a terminal, or what splits lines, takes it for more than a character."""
+    turns = unicodedata.bidirectional(character) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    breaks = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+    return (breaks and character not in "\t\n") or turns or character in "\u061c\u200e\u200f"
+
+
+def harmless(text: str) -> bool:
+    return not any(commands(character) for character in text)
+
+
+def test_every_character_that_commands_is_written_out_and_no_other() -> None:
+    """All of Unicode: C0, C1, half characters, separators of lines, whatever turns the direction; Korean, emoji and
+    their joiners stay.
+    """
+    everything = [chr(code) for code in range(0x110000)]
+    deprecated = set("\u206a\u206b\u206c\u206d\u206e\u206f")  # and of that block
+    written = {character for character in everything if commands(character)} | deprecated
+    assert set(printable._COMMANDS.findall("".join(everything))) == written
+    assert harmless(visible("".join(written)))
+    assert visible("한글 👩‍💻\t\n") == "한글 👩‍💻\t\n"
+    assert one_line("a\nb") == "a\\nb"
+
+
+@settings(max_examples=50)
+@given(st.recursive(st.text(st.characters()), lambda inner: st.dictionaries(st.text(st.characters()), inner)))
+def test_json_has_the_same_value_without_these_characters(value: object) -> None:
+    """Half characters as well; what is left is JSON for any reader."""
+    written = json_text(value, indent=2)
+    assert harmless(written)
+    assert json.loads(written) == value
+    assert "한글" in json_text("한글")
+
+
+def printed(terminal: bool, *things: object) -> str:
+    screen = Screen(width=1000)
+    screen.file = StringIO()
+    screen._force_terminal = terminal
+    for thing in things:
+        screen.print(thing)
+    written = screen.file.getvalue()
+    return re.sub(r"\x1b\[[0-9;]*m", "", written) if terminal else written
+
+
+def test_whatever_is_printed_is_written_out() -> None:
+    """A sentence, a cell, a head, a styled part, a text made elsewhere with a style of its own, a group, a bar; on a
+    terminal nothing but rich's own colours is left, and the text has neither style nor link nor a line of its own.
+    """
+    table = Table(HOSTILE, box=None)
+    table.add_row(HOSTILE)
+    table.add_row(output.styled(HOSTILE, "red"))
+    text = Text.assemble("x", (HOSTILE.replace("\n", ""), "bold"))
+    bars = Progress(output.label(), console=Screen(width=1000))
+    bars.add_task(HOSTILE)
+    for terminal in (False, True):
+        written = printed(terminal, HOSTILE, table, output.styled(HOSTILE, "red"), text, Group(HOSTILE), bars)
+        assert harmless(written), written
+        assert written.count(LINE) == 6
+        assert [line.strip() for line in written.splitlines()].count(LINE) == 6
+
+
+def test_a_style_of_a_text_made_elsewhere_stays() -> None:
+    """Only the characters change."""
+    screen = Screen(width=80)
+    screen.file = StringIO()
+    screen._force_terminal, screen._color_system = True, None
+    shown = output._written_out(Text.assemble("a", ("b\x1bc", "bold")))
+    assert shown.plain == "ab\\x1bc"
+    assert [str(span.style) for span in shown.spans if span.start <= 1 < span.end] == ["bold"]
+
+
+def _search() -> None:
+    hit = Hit(HOSTILE, (HOSTILE,), HOSTILE, 0.5, NOW, 1.0, True)
+    search._print(Found((hit,), (HOSTILE,), Timings(0, 0, 0)))
+    score._print(Score(0.5, HOSTILE, Thresholds(0.8, 0.7), False, hit))
+
+
+def _dlq() -> None:
+    state = State(next(iter(State)))
+    entry = Entry(HOSTILE, "row", HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE, 1, NOW, NOW, 3, state)
+    dlq._print([entry])
+    dlq._print_results([Result(HOSTILE, HOSTILE, HOSTILE)], output.Format.TABLE)
+
+
+def _verify() -> None:
+    deep = Deep(1, untrue=[Untrue((HOSTILE,), 0.5, b"")])
+    verify._print([Truth(HOSTILE, HOSTILE, HOSTILE, (Rows("current", ("not_unit",), 1, ((HOSTILE,),)),), deep)])
+    adopt._print([Candidates(HOSTILE, HOSTILE, HOSTILE, {}, deep, refused={(HOSTILE,): HOSTILE})])
+
+
+def _lag() -> None:
+    said = report(
+        connector=ConnectorState(HOSTILE, HOSTILE, (HOSTILE,), HOSTILE),
+        replay=GroupLag(HOSTILE, HOSTILE, 1, (), HOSTILE),
+    )
+    Screen(width=1000).print(lag_page.page(said, "wide"))
+    for line in said.plugin_lines():
+        output.out.print(line, soft_wrap=True)
+
+
+def _others() -> None:
+    doctor._print([problem(HOSTILE, HOSTILE, HOSTILE)], 1)
+    replay_page.show_outcome(Outcome(None, HOSTILE, False, [], []))
+    output.print_json({HOSTILE: HOSTILE})
+    output.print_error(HOSTILE, SHOWN)
+
+
+@pytest.mark.parametrize("show", [_search, _dlq, _verify, _lag, _others])
+def test_the_commands_write_it_out(capsys: pytest.CaptureFixture[str], show: Callable[[], None]) -> None:
+    """`search`, `score`, `dlq`, `verify`, `adopt`, `lag`, `doctor`, `replay`, JSON and errors."""
+    show()
+    written = capsys.readouterr()
+    assert harmless(written.out), written.out
+    assert harmless(written.err), written.err
+    assert "\\x1b]0;OWNED" in written.out + written.err or "\\u001b]0;OWNED" in written.out
+    for line in (written.out + written.err).splitlines():
+        assert not line.startswith("error: c"), "a text that begins a line of its own looks like a message"
+
+
+def test_a_question_is_written_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is asked names tables and connectors."""
+    monkeypatch.setattr(sys, "stdin", StringIO("y\n"))
+    assert output.confirm(HOSTILE)
+    written = capsys.readouterr().err
+    assert harmless(written)
+    assert LINE in written
+
+
+def test_a_script_is_exact_for_a_program_and_written_out_for_a_person(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init --print-sql | psql` gets each name as it is."""
+    output.print_exactly('"a\x1b[2J"\n')
+    assert capsys.readouterr().out == '"a\x1b[2J"\n'
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.print_exactly('"a\x1b[2J"\n')
+    assert capsys.readouterr().out == '"a\\x1b[2J"\n'
+
+
+def test_on_a_real_terminal(tmp_path: Path) -> None:
+    """`config show`, with the words in a setting: nothing but colours leaves the program."""
+    where = HOSTILE.removesuffix("\ud83d")
+    (tmp_path / "embedsync.toml").write_text(f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8")
+    primary, secondary = pty.openpty()
+    command = [sys.executable, "-m", "streams.cli.main", "config", "show"]
+    environment = {**os.environ, "COLUMNS": "300", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=secondary, stderr=secondary, env=environment)
+    os.close(secondary)
+    written = _everything(primary)
+    assert process.wait() == 0, written
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written.replace("\r\n", "\n"))
+    assert harmless(plain), plain
+    assert SHOWN in plain
+
+
+def _everything(descriptor: int) -> str:
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = os.read(descriptor, 65536)
+        except OSError:  # the terminal is gone with the last who wrote to it
+            part = b""
+        if not part:
+            os.close(descriptor)
+            return b"".join(parts).decode()
+        parts.append(part)
+
+
+LOGGING = """
+import logging, sys, structlog
+from schemas.sections import LogSettings
+from streams import logs
+hostile = eval(sys.argv[2])
+logs.configure(LogSettings(format=sys.argv[1]), role=hostile)
+log = structlog.get_logger()
+log.warning(hostile, reason=hostile, keys=[hostile], error=ValueError(hostile))
+logging.getLogger("other").warning("%s", hostile)
+for one in (log, logging.getLogger("other")):
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        one.exception("failed")
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_logs_are_written_out(form: str) -> None:
+    """Events, values, library lines, tracebacks; an event is one line, whatever it holds, but for its traceback."""
+    done = python(LOGGING, form, repr(HOSTILE))
+    assert done.returncode == 0, done.stderr
+    assert harmless(done.stderr), done.stderr
+    lines = done.stderr.splitlines()
+    if form == "json":
+        events = [json.loads(line) for line in lines]
+        assert [event["event"] for event in events] == [HOSTILE, HOSTILE, "failed", "failed"]
+        assert events[0]["reason"] == HOSTILE
+    else:
+        assert [LINE in line for line in lines[:2]] == [True, True]
+        assert f"ValueError: {SHOWN}" in lines
+
+
+def test_an_exception_that_nobody_caught_is_written_out() -> None:
+    """In the main thread and in another; the process ends as Python ends it."""
+    program = """
+import sys, threading
+from streams import logs
+logs.guard_tracebacks()
+def fail():
+    raise ValueError(eval(sys.argv[1]))
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+fail()
+"""
+    done = python(program, repr(HOSTILE))
+    assert done.returncode == 1
+    assert harmless(done.stderr), done.stderr
+    assert done.stderr.count(f"ValueError: {SHOWN}") == 2
+
+
+def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--config", "a\x1b]0;OWNED\x07\u202e\x9b.toml", "status"], 78),
+        (["a\x1b]0;OWNED\x07\u202e\x9b"], 2),
+        (["status", "a\x1b]0;OWNED\x07\u202e\x9b"], 2),
+        (["replay", "run", "--rate", "a\x1b]0;OWNED\x07\u202e\x9b"], 2),
+    ],
+)
+def test_errors_are_written_out(embedsync: Embedsync, arguments: list[str], code: int) -> None:
+    """Our sentences, and those about arguments."""
+    done = embedsync(*arguments)
+    assert done.code == code
+    assert harmless(done.err), done.err
+    assert "a\\x1b]0;OWNED\\x07" in done.err
+
+
+def test_a_name_of_a_table_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """A legal identifier may hold an escape."""
+    output.out.print(f"table {TableName('public', HOSTILE)} is not there", soft_wrap=True)
+    assert harmless(capsys.readouterr().out)
