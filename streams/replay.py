@@ -79,6 +79,16 @@ class Outcome:
         return sum(p.done - p.gone - p.quarantined - p.failed - p.obsolete for p in self.progress)
 
     @property
+    def quarantined(self) -> int:
+        """Those whose text the model or whose write the table refuses."""
+        return sum(c.quarantined for c in self.coverage) if self.coverage else sum(p.quarantined for p in self.progress)
+
+    @property
+    def unreadable(self) -> int:
+        """Those whose text Postgres cannot make; of rows named one by one they count as in quarantine."""
+        return sum(c.unreadable for c in self.coverage)
+
+    @property
     def is_true(self) -> bool:
         """Whether every row of the run is current or blank now."""
         return self.state == "done" and self.good == self.rows

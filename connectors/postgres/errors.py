@@ -83,7 +83,7 @@ def over_rows() -> Iterator[None]:
     """
     try:
         yield
-    except ConfigurationError as error:
+    except EmbedsyncError as error:
         cause = error.__cause__
         if isinstance(cause, psycopg2.Error) and conditions.is_of_a_row(cause, over_rows=True):
             raise RowRefused(conditions.name(cause.pgcode)) from None

@@ -208,7 +208,9 @@ def show_outcome(outcome: Outcome) -> None:
         out.print(table)
     style = "green" if outcome.is_true else "red"
     name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
-    said = f"{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank"
+    apart = (("in quarantine", outcome.quarantined), ("unreadable", outcome.unreadable))
+    told = "".join(f", {count:,} {'is' if count == 1 else 'are'} {what}" for what, count in apart if count)
+    said = f"{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank{told}"
     out.print(said, style=style, soft_wrap=True)
 
 

@@ -42,7 +42,7 @@ _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
         f"{SQL}/write_vectors.sql",
-        "    AND sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash\n",
+        "    AND CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash END\n",
         "",
         (PAUSED, f"{STORE}::test_a_vector_of_an_older_text_is_never_written[postgres]"),
     ),
@@ -130,8 +130,8 @@ _OF_THE_WRITE = (
     Defect(
         "a vector cleared although there is text again",
         f"{SQL}/clear_vectors.sql",
-        "    AND coalesce(left(({text}\n        )::text, {blank_within}) !~ {not_blank}, true)\n    AND",
-        "    AND",
+        "    AND CASE WHEN {key_match} THEN coalesce(left(({text}\n        )::text, {blank_within}) !~ {not_blank}, true) END\n",
+        "",
         (f"{STORE}::test_a_cleared_row_has_no_vector_and_no_provenance[postgres]",),
     ),
     Defect(

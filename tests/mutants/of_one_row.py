@@ -22,6 +22,13 @@ _OF_A_ROW = (
         (f"{ONE}::test_no_command_is_blinded_by_a_row",),
     ),
     Defect(
+        "a write that makes the texts of rows beside its own",
+        f"{SQL}/write_vectors.sql",
+        "CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash END",
+        "sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash",
+        (f"{ONE}::test_no_command_is_blinded_by_a_row",),
+    ),
+    Defect(
         "a text read as a whole",
         f"{SQL}/read_rows.sql",
         "coalesce(left(doc.text, %(characters)s), '') AS text",

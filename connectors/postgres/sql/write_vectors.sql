@@ -1,4 +1,5 @@
 -- Compare and set: only where the text still has the hash that was embedded, and model and expression are the wanted ones.
+-- The text is made of the asked rows alone, whichever way the planner joins them: another row's may raise an error.
 -- Returns what a trigger of the table may have changed meanwhile: whether text and vector are as they were asked to be.
 UPDATE {table}
 SET {column} = our_stage.our_vector,
@@ -10,8 +11,8 @@ FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[])
     AS our_asked ({key_names}, our_ord, our_hash)
 JOIN {stage} AS our_stage USING (our_ord)
 WHERE {key_match}
-    AND sha256(convert_to(({text}
-        )::text, 'UTF8')) = our_asked.our_hash
+    AND CASE WHEN {key_match} THEN sha256(convert_to(({text}
+        )::text, 'UTF8')) = our_asked.our_hash END
     AND EXISTS (
         SELECT FROM embedsync.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
