@@ -9,13 +9,13 @@ EVENTS = Counter("embedsync_events", "Rows looked at by a lane, by what became o
 TEXTS_ENCODED = Counter("embedsync_texts_encoded", "Texts that went through the model", ["lane"])
 EMBED_SECONDS = Histogram(
     "embedsync_embed_duration_seconds",
-    "Time the model took for a micro-batch",
+    "Time of a call of the model: texts of like length of a micro-batch, or all of them",
     ["lane"],
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
 )
 WRITE_SECONDS = Histogram(
     "embedsync_write_duration_seconds",
-    "Time of the transaction that writes a micro-batch",
+    "Time of the transaction that writes a micro-batch, or a part of one",
     ["lane"],
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
 )
@@ -44,7 +44,14 @@ SLOT_STANDSTILL = Gauge(
 )
 REPLAY_WAITING = Gauge("embedsync_replay_waiting", "1 while the replay lane waits, by why", ["reason"])
 REPLAY_WAIT_SECONDS = Counter("embedsync_replay_wait_seconds", "Time that the replay lane waited, by why", ["reason"])
-LAST_PROGRESS = Gauge("embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch", ["lane"])
+LAST_PROGRESS = Gauge(
+    "embedsync_last_progress_timestamp_seconds", "When a lane last finished a batch, or a part of one", ["lane"]
+)
+BATCH_ROWS_LEFT = Gauge(
+    "embedsync_batch_rows_left",
+    "Rows of the batch in hand that are yet to be handled, by stream: `sync`, `deferred`, `replay`",
+    ["stream"],
+)
 RECONCILED = Counter("embedsync_reconciled_rows", "Rows that stayed stale and were sent through replay", ["table"])
 LAST_RECONCILE = Gauge(
     "embedsync_last_reconcile_timestamp_seconds", "When this worker last looked at all rows of a table", ["table"]

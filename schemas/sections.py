@@ -263,7 +263,11 @@ class WatchdogSettings(_Section):
     """When a worker that is alive but dead ends itself, to be started anew."""
 
     idle_seconds: float = Field(60.0, gt=0, description="no assignment, or nothing handled although events wait")
-    batch_seconds: float = Field(900.0, gt=0, description="budget of one batch, retries and the model included")
+    batch_seconds: float = Field(
+        900.0,
+        gt=0,
+        description="budget of a part of a batch, retries included: about 12,000 characters, or one longer text",
+    )
     loop_seconds: float = Field(60.0, gt=0, description="the event loop has not moved")
 
 

@@ -2,7 +2,8 @@
 
 Raw bytes; `noack_take`; one actor per agent; the work in an executor thread, never in the event loop; retries inside
 the body, bounded; no exception ever leaves the loop body: the process exits instead and the offsets stay where they
-are; acknowledge after the write.
+are; acknowledge after the write, in the order of the offsets. Of a long batch each part is an executor job of its own,
+and what it has handled is acknowledged before the next.
 
 Hazard: every other way that Faust's documentation shows (`take`, concurrency > 1, on_error, sinks, a raise out of the
 body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust", says what was seen.
@@ -13,7 +14,7 @@ import functools
 import getpass
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -36,6 +37,9 @@ log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Steps = Callable[[Sequence[Record]], Iterator[Sequence[Record]]]
+"""Handles a batch part by part; yields the records that may be acknowledged after each, all of them by its end."""
 
 _GRACE_SECONDS = 5.0
 """How long work may go on after SIGTERM before its waits are cut short; a supervisor kills after 30 s."""
@@ -70,11 +74,9 @@ class Runner:
             beats = [event for event in events if event.message.topic == self._lane.arrivals.topic]
             changes = [event for event in events if event.message.topic != self._lane.arrivals.topic]
             if changes:
-                await self._guarded(self._batch("sync", self._lane.sync.handle, changes))
+                await self._guarded(self._batch(stream, "sync", self._lane.sync.steps, changes))
             if beats:
-                await self._guarded(self._batch("canary", self._lane.arrivals.handle, beats))
-            for event in events:
-                await stream.ack(event)
+                await self._guarded(self._batch(stream, "canary", self._lane.arrivals.steps, beats))
 
     async def deferred(self, stream: Any) -> None:
         """Agent body of the deferred topic: waits for due rows outside the executor."""
@@ -82,12 +84,10 @@ class Runner:
             raise ConfigurationError("this lane is not the live one")
         sync = self._lane.sync
         async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
-            await self._guarded(self._batch("deferred", sync.handle_deferred, events, sync.due_in))
-            for event in events:
-                await stream.ack(event)
+            await self._guarded(self._batch(stream, "deferred", sync.deferred_steps, events, sync.due_in))
 
     async def replay(self, stream: Any) -> None:
-        """Agent body of the replay topic: one chunk at a time, one executor job per micro-batch."""
+        """Agent body of the replay topic: one chunk at a time, one executor job per micro-batch or part of one."""
         async for events in stream.noack_take(1, within=1.0):
             for event in events:
                 await self._guarded(self._work_off(event))
@@ -126,17 +126,33 @@ class Runner:
 
     async def _batch(
         self,
-        stream: str,
-        handle: Callable[[Sequence[Record]], None],
+        stream: Any,
+        name: str,
+        steps: Steps,
         events: Sequence[Any],
         due_in: Callable[[Sequence[Record]], float] | None = None,
     ) -> None:
-        """Everything about a batch, so that no part of it can raise out of the loop body."""
+        """Everything about a batch, so that no part of it can raise out of the loop body.
+
+        Between two parts another batch of this lane may have its turn, and a look at the tables.
+        """
         records = [_record(event) for event in events]
         self._positions.saw(((record.topic, record.partition), record.offset) for record in records)
         if due_in is not None:
             await asyncio.sleep(min(due_in(records), _DEFERRED_PAUSE_SECONDS))
-        await self._run(stream, handle, records)
+        waiting: dict[str, list[Any]] = {}  # around a rebalance an event may be there twice
+        for record, event in zip(records, events, strict=True):
+            waiting.setdefault(record.position, []).append(event)
+        parts = steps(records)
+        with self._pulse.batch(name) as between:
+            while (handled := await self._run(name, next, parts, None)) is not None:
+                done = [event for record in handled for event in waiting.pop(record.position, ())]
+                if waiting:
+                    between(self._lane.clock.monotonic())
+                for event in done:
+                    await stream.ack(event)
+        if waiting:
+            raise RuntimeError(f"the lane forgot {len(waiting)} of {len(events)} events")
 
     async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
@@ -161,16 +177,20 @@ class Runner:
     async def _run(self, stream: str | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in the lane's thread; once the worker is stopping and the grace is over, cut its waits short."""
         work = functools.partial(self._timed, stream, functools.partial(function, *args, **kwargs))
+        self._heed_stop()
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         while True:
             done, _ = await asyncio.wait({future}, timeout=0.5)
             if done:
                 return future.result()
-            if self._app.should_stop:
-                now = self._lane.clock.monotonic()
-                self._stopping_since = self._stopping_since or now
-                if now - self._stopping_since > _GRACE_SECONDS:
-                    self._lane.clock.stop()
+            self._heed_stop()
+
+    def _heed_stop(self) -> None:
+        if self._app.should_stop:
+            now = self._lane.clock.monotonic()
+            self._stopping_since = self._stopping_since or now
+            if now - self._stopping_since > _GRACE_SECONDS:
+                self._lane.clock.stop()
 
     def _timed(self, stream: str | None, work: Callable[[], T]) -> T:
         self._pulse.begin(self._lane.clock.monotonic())

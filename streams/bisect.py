@@ -7,7 +7,7 @@ Hazard: a model that is broken, or whose device somebody else has filled, refuse
 quarantine with a whole table, one edit at a time. So where none of the texts is taken, a short probe is tried: when
 that is refused too, it is the model's fault. A text that does not fit while the probe does is guilty, however many
 there are; without its quarantine it would stop the partition for ever. A device may also be filled between two calls:
-so where a text did not fit beside others that were taken, the longest of these is the probe.
+so where a text did not fit beside others of its batch that were taken, the longest of these is the probe.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,19 @@ class Encodes(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Texts of the same batch that went through the model before."""
+
+    taken: int = 0
+    refused: int = 0
+    longest: str = ""
+    """Of those that were taken."""
+
+
+_NOTHING = Earlier()
+
+
 @dataclass
 class Encoded:
     """Vectors by position of their text, and the reason for each text that was refused."""
@@ -49,26 +62,27 @@ class Encoded:
     """How often a refused text was tried alone."""
 
 
-def encode(embedder: Encodes, texts: Sequence[str], dimensions: int) -> Encoded:
+def encode(embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Earlier = _NOTHING) -> Encoded:
     """Embed texts; those that the model cannot take are told apart from the others.
 
     Args:
         embedder: the model.
         texts: n non-blank texts.
         dimensions: length that the vectors must have.
+        earlier: what became of the other texts of the batch, of which these are a part.
 
     Returns:
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        EmbedsyncError: none was taken, nor a probe, or there were eight or more: the model is broken.
+        EmbedsyncError: none was taken, nor a probe, or there were eight or more in the batch: the model is broken.
         TransientError: the device has no room even for the probe.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
     """
     result = Encoded()
     _halve(embedder, texts, range(len(texts)), dimensions, result)
     if result.no_room or (result.refused and not result.vectors):
-        _probe(embedder, texts, dimensions, result)
+        _probe(embedder, texts, dimensions, result, earlier)
     return result
 
 
@@ -92,17 +106,21 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
         raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
 
 
-def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded) -> None:
+def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded, earlier: Earlier) -> None:
     """Raise if it is the model that refuses, and not the texts that are guilty."""
-    taken, count = len(result.vectors), len(texts)
-    text = max((texts[i] for i in result.vectors), key=len, default=_PROBE)
+    taken = len(result.vectors) + earlier.taken
+    text = _PROBE
+    if result.no_room:
+        text = max((*(texts[i] for i in result.vectors), earlier.longest), key=len) or _PROBE
     probe = Encoded()
     reason = _attempt(embedder, [text], range(1), dimensions, probe)
     result.calls += probe.calls
     if isinstance(reason, OutOfMemory):
         what = "for what it took a moment ago" if taken else "for a short text"
         raise TransientError(f"the model has no room even {what} ({reason.message})", fix="free memory there")
-    if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and len(result.no_room) < count):
+    count = len(texts) + earlier.taken + earlier.refused
+    is_for_memory = len(result.no_room) == len(texts)
+    if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and not is_for_memory):
         first = result.refused[min(result.refused)]
         took = f"took {taken or 'none'} of {count} texts"
         raise EmbedsyncError(f"the model {took} ({first})", fix="check the model and its device")

@@ -10,7 +10,7 @@ Hazards:
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import structlog
@@ -92,6 +92,11 @@ class Arrivals:
         self._desk = desk
         self._prefix = prefix
         self._clock = clock
+
+    def steps(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        """As `handle`, in one part: yields the records when all are handled."""
+        self.handle(records)
+        yield records
 
     def handle(self, records: Sequence[Record]) -> None:
         """Handle records of the canary's topic. What cannot be read is handed on, and becomes a dead letter.

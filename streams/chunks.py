@@ -1,7 +1,8 @@
 """The replay lane, free of Faust: chunks of keys in, true vectors and a ledger that tells of them out.
 
-A chunk is worked off in micro-batches. Each is one step: the caller may let other work in between, and may stop after
-any of them, for the ledger moves in the transaction that writes the vectors and the next worker goes on from there.
+A chunk is worked off in micro-batches, and one of long texts in parts (`streams.parts`), each as many of its next keys
+as are come to. Each is one step: the caller may let other work in between, and may stop after any of them, for the
+ledger moves in the transaction that writes the vectors and the next worker goes on from there.
 
 Before each one the lane may have to wait (`streams.gate`): then it yields a Pause and is called again.
 
@@ -13,13 +14,15 @@ Hazards:
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
-from schemas.document import Refusal, Update, Vector, Written
+from schemas.document import Reading, Refusal, Update, Written
 from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
@@ -29,12 +32,35 @@ from schemas.target import Target
 from streams.flood import Flood
 from streams.gate import Gate
 from streams.retry import Patience
-from streams.settle import Settler
+from streams.settle import Findings, Known, Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
 from streams.yielding import Pause, View
 
 HOLD_SECONDS = 20.0
 """How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a rebalance."""
+
+
+@dataclass
+class _Look:
+    """What became of the next keys of a chunk, as far as the part came to them."""
+
+    keys: Sequence[Key]
+    found: list[Findings] = field(default_factory=list)
+    unreadable: list[tuple[Key, PoisonEvent]] = field(default_factory=list)
+    read: int = 0
+    """Rows that were read and come to."""
+    ambiguous: bool = False
+    """Whether a key stands for several rows: then nothing else here counts."""
+
+    @property
+    def updates(self) -> list[Update]:
+        """Vectors to write."""
+        return [update for findings in self.found for update in findings.updates]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Rows for quarantine."""
+        return [refusal for findings in self.found for refusal in findings.refusals]
 
 
 class Chunks:
@@ -71,6 +97,10 @@ class Chunks:
         self._defer_seconds = settings.live.defer_seconds
         self._gate = Gate(ledger, clock, patience, settings.replay)
         self._write_seconds = 0.0
+        self._reach = 0
+        """Rows that are read at most: twice as many as the last part came to."""
+        self._known = Known()
+        """Of the micro-batch in hand, for as many parts as it takes."""
         self._flood = Flood(settings.dead_letters)
         self._bad = ""
         """Position of the last record with something bad in it: limits count records, however much is bad in one."""
@@ -95,6 +125,12 @@ class Chunks:
             TransientError, ConfigurationError, DeadLetterFlood, Stopping: the record may not be acknowledged.
         """
         try:
+            yield from self._steps(record)
+        finally:
+            metrics.BATCH_ROWS_LEFT.labels("replay").set(0)
+
+    def _steps(self, record: Record) -> Iterator[int | Pause]:
+        try:
             chunk = Chunk.parse(record.value)
             if chunk.run is None:
                 raise PoisonEvent("a deferred row is in the replay topic")
@@ -102,6 +138,7 @@ class Chunks:
             self._dead_letter(record, reason, "decode")
             return
         since = self._clock.monotonic()
+        self._reach, self._known = len(chunk.keys), Known()
         while (standing := self._patience.call(self._ledger.position, chunk)) is not None:
             if standing.done >= len(chunk.keys):
                 break
@@ -115,7 +152,10 @@ class Chunks:
                     return
                 yield pause
                 continue
-            yield self._tried(record, chunk, standing)
+            handled = self._tried(record, chunk, standing)
+            metrics.BATCH_ROWS_LEFT.labels("replay").set(len(chunk.keys) - standing.done - handled)
+            self._reach = max(self._reach if handled == 0 else 0, 2 * handled)
+            yield handled
             since = self._clock.monotonic()
         self._gate.goes_on()
         self._patience.call(self._ledger.finish, chunk)
@@ -139,7 +179,7 @@ class Chunks:
         self._clock.wait(0)
         if chunk.run is None:
             raise PoisonEvent(f"{chunk.name} has no run")
-        began, start = self._clock.monotonic(), standing.done
+        start = standing.done
         target = self._targets.get((chunk.table, chunk.column))
         left = len(chunk.keys) - start
         if (target is None or chunk.model != target.model) and self._outdated():
@@ -155,41 +195,57 @@ class Chunks:
             return left
         if any(len(key) != len(target.key) for key in chunk.keys[start:]):
             return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
-        keys = chunk.keys[start : start + self._gate.rows(chunk, standing)]
-        known: dict[bytes, Vector | Refusal] = {}
-        updates: list[Update] = []
-        refusals: list[Refusal] = []
-        unreadable: list[tuple[Key, PoisonEvent]] = []
-        current = blank = quarantined = found = 0
-        for part, reading in self._settler.read(target, keys):
-            if isinstance(reading, PoisonEvent):
-                unreadable.append((part[0], reading))
-                continue
-            if reading.is_ambiguous:
-                return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
-            findings = self._settler.find(target, reading.documents, known, force=standing.force)
-            updates += findings.updates
-            refusals += findings.refusals
-            quarantined += findings.quarantined
-            current += findings.current
-            blank += findings.blank
-            found += len(reading.documents)
-        if unreadable and self._adaptation.renew():
+        return self._settle(record, chunk, chunk.run, target, standing)
+
+    def _settle(self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: Standing) -> int:
+        """Look at the next keys, write as many as the part came to, and count them."""
+        began, start = self._clock.monotonic(), standing.done
+        keys = chunk.keys[start : start + min(self._reach, self._gate.rows(chunk, standing))]
+        look = self._look(target, keys, force=standing.force)
+        if look.ambiguous:
+            return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
+        if look.unreadable and self._adaptation.renew():
             return 0
-        failed, refused = self._tell_unreadable(record, target, unreadable, alone=len(unreadable) < len(keys))
-        refusals += refused
-        quarantined += len(refused)
-        obsolete = len(unreadable) - failed - len(refused)
-        gone = len(keys) - found - len(unreadable)
-        written = self._clock.monotonic()
-        seconds = (
-            written - began + self._write_seconds
-        )  # a transaction cannot hold its own length: that of the last one
+        count, bad = len(look.keys), len(look.unreadable)
+        failed, refused = self._tell_unreadable(record, target, look.unreadable, alone=bad < count)
+        quarantined = sum(findings.quarantined for findings in look.found) + len(refused)
+        current = sum(findings.current for findings in look.found)
+        blank = sum(findings.blank for findings in look.found)
+        gone, obsolete = count - look.read - bad, bad - failed - len(refused)
         counts = (current, blank, gone, quarantined, failed, obsolete)
-        progress = Progress(chunk.run, chunk.number, start, len(keys), *counts, seconds=seconds)
-        self._write(target, updates, refusals, progress)
+        written = self._clock.monotonic()
+        # A transaction cannot hold its own length: that of the last one.
+        seconds = written - began + self._write_seconds
+        progress = Progress(run, chunk.number, start, count, *counts, seconds=seconds)
+        self._write(target, look.updates, [*look.refusals, *refused], progress)
         self._write_seconds = self._clock.monotonic() - written
-        return len(keys)
+        return count
+
+    def _look(self, target: Target, keys: Sequence[Key], *, force: bool) -> _Look:
+        """Read rows in the order of the keys, and embed what differs, for as long as a part may take."""
+        look, until = _Look(keys), self._settler.part_ends()
+        come_to = 0
+        for some, reading in self._settler.read(target, keys):
+            left = None
+            if isinstance(reading, Reading):
+                if reading.is_ambiguous:
+                    look.ambiguous = True
+                    break
+                read = {document.key: document for document in reading.documents}
+                documents = [read[key] for key in some if key in read]
+                findings = self._settler.find(target, documents, self._known, until=until, force=force)
+                look.found.append(findings)
+                look.read += len(documents) - len(findings.left)
+                left = findings.left[0].key if findings.left else None
+            else:
+                look.unreadable.append((some[0], reading))
+            come_to += len(some) if left is None else some.index(left)
+            if left is not None or self._clock.monotonic() >= until:
+                break
+        look.keys = keys[:come_to]
+        if come_to == len(keys):
+            self._known = Known()
+        return look
 
     def _give_up(self, target: Target, chunk: Chunk, start: int) -> int:
         """Count the rest of a chunk as obsolete, and have the table looked at: its keys no longer say which rows."""

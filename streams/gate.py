@@ -2,8 +2,8 @@
 
 The reason goes to the ledger (for `replay status` on any host), the metrics and the log.
 
-Hazard: the answer is asked for again after each pause; only a slot of the rate, once taken, is kept for the next
-micro-batch of that chunk. A worker that dies with one costs the run that slot's time, nothing else.
+Hazard: the answer is asked for again after each pause; only a slot of the rate, once taken, is kept for the next rows
+of that chunk, however many parts they take. A worker that dies with one costs the run that slot's time, nothing else.
 """
 
 from uuid import UUID
@@ -39,13 +39,22 @@ class Gate:
         self._limit = settings.max_live_lag_seconds
         self._courtesy = Courtesy()
         self._slot: tuple[UUID | None, int, int] | None = None
+        """Chunk, and the key up to which its rows have their room under the rate."""
         self._waits: tuple[Chunk, str, float] | None = None
         self._noted_at = 0.0
 
     def rows(self, chunk: Chunk, standing: Standing) -> int:
         """Rows of the next micro-batch: under a rate at most those of a second, so that it is kept smoothly."""
         most = self._micro_batch if standing.rate is None else max(1, int(standing.rate))
+        if (left := self._left_of_slot(chunk, standing)) > 0:
+            most = min(most, left)
         return min(self._micro_batch, most, len(chunk.keys) - standing.done)
+
+    def _left_of_slot(self, chunk: Chunk, standing: Standing) -> int:
+        """Rows that have their room under the rate already."""
+        if standing.rate is None or self._slot is None or self._slot[:2] != (chunk.run, chunk.number):
+            return 0
+        return max(0, self._slot[2] - standing.done)
 
     def pause(self, chunk: Chunk, standing: Standing) -> Pause | None:
         """Why to wait now, and for how long; None to go on.
@@ -58,10 +67,9 @@ class Gate:
         if reason is not None:
             self._note(chunk, "live_lag", reason)
             return Pause(_LOOK_SECONDS, "live_lag", reason)
-        rows = self.rows(chunk, standing)
-        place = (chunk.run, chunk.number, standing.done)
-        if standing.rate is not None and self._slot != place:
-            self._slot = place
+        if standing.rate is not None and not self._left_of_slot(chunk, standing):
+            rows = self.rows(chunk, standing)
+            self._slot = (chunk.run, chunk.number, standing.done + rows)
             seconds = min(self._patience.call(self._ledger.take_slot, chunk, rows), _LONGEST_SLOT_SECONDS)
             if seconds > 0:
                 self.goes_on()

@@ -1,8 +1,9 @@
 """Settling rows: read them as they stand, decide, embed what differs, write if the text is still the same.
 
 This is the one place where text becomes vectors; both lanes and every repair go through it. Free of Faust and Kafka.
+It goes no further than a part of a batch may (`streams.parts`): the caller writes that, and reads the rest again.
 
-Hazard: equal texts are encoded once per call, found by the hash that Postgres computed; Python never hashes text.
+Hazard: equal texts are encoded once per batch, found by the hash that Postgres computed; Python never hashes text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,26 @@ from schemas.document import UNREADABLE, Decision, Document, Reading, Refusal, U
 from schemas.errors import PoisonEvent, RowRefused
 from schemas.table import Key
 from schemas.target import Target
-from streams import bisect
+from streams import bisect, parts
 from streams.embedders import Embedders
 from streams.retry import Patience
 
 log = structlog.get_logger()
+
+
+@dataclass
+class Known:
+    """What the model made of the texts of a batch, by their hash. The key of a refusal is that of its first row."""
+
+    made: dict[bytes, Vector | Refusal] = field(default_factory=dict)
+    longest: str = ""
+    """Of the texts that it took."""
+
+    @property
+    def earlier(self) -> bisect.Earlier:
+        """The same in figures."""
+        refused = sum(isinstance(made, Refusal) for made in self.made.values())
+        return bisect.Earlier(len(self.made) - refused, refused, self.longest)
 
 
 @dataclass
@@ -33,6 +49,27 @@ class Findings:
     blank: int = 0
     quarantined: int = 0
     """Rows whose text the model cannot take, found now (`refusals`) or before."""
+    left: list[Document] = field(default_factory=list)
+    """Rows that were not come to: the part had taken long enough."""
+
+    def note(self, document: Document, decision: Decision, known: Known) -> None:
+        """Add what one row needs; what the model made of its text is in `known`."""
+        match decision:
+            case Decision.CURRENT:
+                self.current += 1
+            case Decision.BLANK:
+                self.blank += 1
+            case Decision.QUARANTINED:
+                self.quarantined += 1
+            case Decision.CLEAR:
+                self.updates.append(Update(document.key, document.hash, None))
+            case Decision.EMBED:
+                made = known.made[document.hash or b""]
+                if isinstance(made, Refusal):
+                    self.refusals.append(replace(made, key=document.key))
+                    self.quarantined += 1
+                else:
+                    self.updates.append(Update(document.key, document.hash, made))
 
 
 class Settler:
@@ -69,65 +106,80 @@ class Settler:
         log.warning("row goes to quarantine", table=str(target.table), key=key, reason=said)
         return Refusal(key, UNREADABLE, said, 1)
 
+    def part_ends(self) -> float:
+        """Until when (of the monotonic clock) a part that begins now may go on."""
+        return self._clock.monotonic() + parts.SECONDS
+
     def find(
         self,
         target: Target,
         documents: Sequence[Document],
-        known: dict[bytes, Vector | Refusal],
+        known: Known,
         *,
+        until: float,
         force: bool = False,
     ) -> Findings:
-        """Decide about rows and embed the texts that differ.
+        """Decide about rows and embed the texts that differ, in this order, for as long as the part may go on.
 
         Args:
             target: whose model is wanted.
-            documents: rows as read.
-            known: what the model made of the texts of this batch, by their hash; new ones are added. The key of a
-                refusal kept here is that of the first row with the text.
+            documents: rows as read; of one or more, some are always come to.
+            known: of this batch; what is new is added.
+            until: as `part_ends` said.
             force: embed current rows anew, and try refused texts again.
         """
         findings = Findings()
-        embed: list[Document] = []
-        for document in documents:
-            decision = decide(document, target.model)
-            if force and decision in (Decision.CURRENT, Decision.QUARANTINED):
-                decision = Decision.EMBED
-            match decision:
-                case Decision.CURRENT:
-                    findings.current += 1
-                case Decision.BLANK:
-                    findings.blank += 1
-                case Decision.QUARANTINED:
-                    findings.quarantined += 1
-                case Decision.CLEAR:
-                    findings.updates.append(Update(document.key, document.hash, None))
-                case Decision.EMBED:
-                    embed.append(document)
-        self._embed(target, embed, known)
-        for document in embed:
-            made = known[document.hash or b""]
-            if isinstance(made, Refusal):
-                findings.refusals.append(replace(made, key=document.key))
-                findings.quarantined += 1
-            else:
-                findings.updates.append(Update(document.key, document.hash, made))
+        decided = [(document, _decision(document, target, force=force)) for document in documents]
+        costs = self._costs(target, decided, known)
+        began = self._clock.monotonic()
+        for window in parts.windows(costs):
+            spent, done = self._clock.monotonic() - began, sum(costs[: window.start])
+            if window.start and parts.ends(began + spent, until, spent, done, sum(costs[window.start : window.stop])):
+                findings.left = list(documents[window.start :])
+                break
+            now = decided[window.start : window.stop]
+            self._embed(target, [document for document, decision in now if decision is Decision.EMBED], known)
+            for document, decision in now:
+                findings.note(document, decision, known)
         return findings
 
-    def _embed(self, target: Target, rows: Sequence[Document], known: dict[bytes, Vector | Refusal]) -> None:
+    def _costs(self, target: Target, decided: Sequence[tuple[Document, Decision]], known: Known) -> list[int]:
+        most = self._embedders.of(target.model).record.max_tokens
+        seen = set(known.made)
+        costs = []
+        for document, decision in decided:
+            hash_ = document.hash or b""
+            costs.append(parts.cost(document.text, most) if decision is Decision.EMBED and hash_ not in seen else 0)
+            if decision is Decision.EMBED:
+                seen.add(hash_)
+        return costs
+
+    def _embed(self, target: Target, rows: Sequence[Document], known: Known) -> None:
         first = {row.hash or b"": row for row in reversed(rows)}
-        wanted = {hash_: row for hash_, row in first.items() if hash_ not in known}
-        if not wanted:
-            return
+        wanted = [row for hash_, row in first.items() if hash_ not in known.made]
+        most = self._embedders.of(target.model).record.max_tokens
+        for positions in parts.calls([parts.cost(row.text, most) for row in wanted]):
+            self._call(target, [wanted[position] for position in positions], known)
+
+    def _call(self, target: Target, rows: Sequence[Document], known: Known) -> None:
+        """Embed texts, all different, in one call of the model."""
         started = self._clock.monotonic()
-        texts = [row.text for row in wanted.values()]
         embedder = self._embedders.of(target.model)
-        encoded = self._patience.call(bisect.encode, embedder, texts, target.dimensions)
-        metrics.TEXTS_ENCODED.labels(self._lane).inc(len(wanted))
+        texts = [row.text for row in rows]
+        encoded = self._patience.call(bisect.encode, embedder, texts, target.dimensions, known.earlier)
+        metrics.TEXTS_ENCODED.labels(self._lane).inc(len(rows))
         metrics.EMBED_SECONDS.labels(self._lane).observe(self._clock.monotonic() - started)
-        for position, (hash_, row) in enumerate(wanted.items()):
+        for position, row in enumerate(rows):
+            hash_ = row.hash or b""
             if position in encoded.refused:
                 reason = encoded.refused[position]
                 log.warning("text goes to quarantine", table=str(target.table), key=row.key, reason=reason)
-                known[hash_] = Refusal(row.key, hash_, reason, encoded.attempts)
+                known.made[hash_] = Refusal(row.key, hash_, reason, encoded.attempts)
             else:
-                known[hash_] = encoded.vectors[position]
+                known.made[hash_] = encoded.vectors[position]
+                known.longest = max(known.longest, row.text, key=len)
+
+
+def _decision(document: Document, target: Target, *, force: bool) -> Decision:
+    decision = decide(document, target.model)
+    return Decision.EMBED if force and decision in {Decision.CURRENT, Decision.QUARANTINED} else decision

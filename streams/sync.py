@@ -2,64 +2,34 @@
 
     decode -> read current rows -> decide -> embed -> write (compare-and-set) -> [acknowledge: the caller]
 
-When `handle` returns, every event of the batch is handled: its row was written, found current or gone, durably
-deferred, or dead-lettered. When it raises, none may be acknowledged.
+An event is handled when its row was written, found current or gone, durably deferred, or dead-lettered. A batch is done
+in parts, and tells after each which of its events are handled; when it raises, no other one may be acknowledged. Each
+part reads its rows anew, the shortest texts come first, and a batch of ordinary texts is one part.
 
-Hazard: an event whose transaction the read cannot see yet must not be concluded from; it is read again after a short
-wait and then deferred, like a row that another transaction holds locked. Its neighbours are written at once. So are all
-rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
+What becomes of the rows is in `streams.live_rows`; here are the events: which rows they mean, and what is handed on.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-import structlog
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import timedelta
 
 from connectors.ports import Clock, Outbox, Store
 from connectors.postgres import origins
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
-from schemas.document import UNREADABLE, Reading, Refusal, Vector, Written
-from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TableLocked, TargetMismatch
+from schemas.errors import EmbedsyncError, PoisonEvent, TargetMismatch
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
+from streams.batch import Batch, Hint, Hints, Work
 from streams.flood import Flood
-from streams.misfits import Misfits
+from streams.live_rows import LiveRows
 from streams.retry import Patience
-from streams.settle import Findings, Settler
+from streams.settle import Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
 
-log = structlog.get_logger()
-
-_PAUSE_SECONDS = 0.01
-"""Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
-
 _LONGEST_DEFERRAL_SECONDS = 30.0
-
-_WRITES = 2
-"""Vectors written for a row whose trigger gives it another text each time; a third would not be the last."""
-_RESTLESS = "a trigger of the table gives it another text with each write of a vector"
-
-
-@dataclass
-class Hint:
-    """That a row may have changed: the transactions that did it, and the records that said so.
-
-    `deferral` is set when the row was deferred before.
-    """
-
-    txids: set[int] = field(default_factory=set)
-    records: list[Record] = field(default_factory=list)
-    committed_at: datetime | None = None
-    deferral: Deferral | None = None
-
-
-Hints = dict[Key, Hint]
 
 
 class Sync:
@@ -86,33 +56,42 @@ class Sync:
         are like now.
         """
         self._targets: dict[TableName, list[Target]] = {}
+        self._renewals = 0
         self.renew(targets)
-        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock, patience)
+        self._shapes = shapes or FixedShapes()
         self._outdated = outdated
         self._store = store
-        self._settler = settler
         self._outbox = outbox
         self._clock = clock
         self._patience = patience
         self._settings = settings
         self._labels = frozenset(origins.labels(origin))
-        self._closed_until: dict[Target, float] = {}
-        """When a table that was found locked is tried again; until then its rows are deferred without a look."""
         self._flood = flood or Flood(DeadLetterSettings())
-        self._failures: dict[str, Failure] = {}
-        """Bad events of the batch in hand, by position; they are moved together when the good ones are done."""
-        self._misfits = Misfits()
-        self._ambiguous = False
-        """Whether a key of the batch stood for several rows. Each was written with the vector of its own text."""
+        self._rows = LiveRows(store, settler, clock, patience, settings, self._defer)
 
     def renew(self, targets: Sequence[Target]) -> None:
-        """Work for these targets from now on; called between two batches, or before one is done again."""
+        """Work for these targets from now on; called between two parts, or before a batch is done again."""
+        self._renewals += 1
         self._targets.clear()
         for target in targets:
             self._targets.setdefault(target.table, []).append(target)
 
     def handle(self, records: Sequence[Record]) -> None:
+        """Make the rows true that a batch of change events speaks of; raises as `steps`."""
+        for _ in self.steps(records):
+            pass
+
+    def handle_deferred(self, records: Sequence[Record]) -> None:
+        """Look again at deferred rows; raises as `steps`."""
+        for _ in self.deferred_steps(records):
+            pass
+
+    def steps(self, records: Sequence[Record]) -> Iterator[list[Record]]:
         """Make the rows true that a batch of change events speaks of.
+
+        Yields:
+            after each part, events that are handled now and may be acknowledged, in their order; often none before the
+            last part, and all by then.
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
@@ -120,49 +99,46 @@ class Sync:
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
-        self._in_their_shape(lambda: self._handle(records))
-        self._dead_letter(records)
-        metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
+        yield from self._parts(Batch(records, "sync", self._clock.monotonic()), self._decode)
 
-    def handle_deferred(self, records: Sequence[Record]) -> None:
+    def deferred_steps(self, records: Sequence[Record]) -> Iterator[list[Record]]:
         """Look again at deferred rows whose time has come; the others go back to the end of their topic.
 
-        Raises:
-            as `handle`.
+        Yields and raises as `steps`.
         """
-        self._in_their_shape(lambda: self._handle_deferred(records))
-        self._dead_letter(records)
+        yield from self._parts(Batch(records, "deferred", self._clock.monotonic()), self._due)
 
-    def _in_their_shape(self, work: Callable[[], None]) -> None:
+    def _parts(self, batch: Batch, decode: Callable[[Batch], dict[Target, Hints]]) -> Iterator[list[Record]]:
         """Do a batch, and again from its events on when a table's key has changed meanwhile."""
+        adaptation = Adaptation(self._shapes, self.renew, self._clock, self._patience)
         while True:
-            self._failures.clear()
-            self._misfits.found.clear()
-            self._ambiguous = False
+            renewals = self._renewals
+            batch.begin()
             try:
-                work()
+                for _ in self._rows.settle(batch, decode(batch)):
+                    yield batch.handled()
             except EmbedsyncError as error:
-                if not self._adaptation.again(error):
+                if renewals == self._renewals and not adaptation.again(error):
                     raise
                 continue
-            if not ((self._failures or self._misfits.found or self._ambiguous) and self._adaptation.renew()):
+            if batch.is_doubtful:
+                adaptation.renew()
+            if not batch.is_doubtful or renewals == self._renewals:
                 break
-        self._adaptation.settled()
-        for failure in self._misfits.place(self._adaptation.shapes, self._patience):
-            self._failures.setdefault(failure.record.position, failure)
+        for failure in batch.misfits.place(self._shapes, self._patience):
+            batch.failures.setdefault(failure.record.position, failure)
+        self._dead_letter(batch)
+        metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
+        yield batch.rest()
 
-    def _handle(self, records: Sequence[Record]) -> None:
-        for target, hints in self._decode(records).items():
-            self._settle(target, hints)
-
-    def _handle_deferred(self, records: Sequence[Record]) -> None:
+    def _due(self, batch: Batch) -> dict[Target, Hints]:
         due: dict[Target, Hints] = {}
         not_due: list[Chunk] = []
-        for record in records:
+        for record in batch.records:
             try:
                 chunk, deferral, targets = self._deferred(record)
             except PoisonEvent as reason:
-                self._fail(record, reason, "decode")
+                batch.fail(record, reason, "decode")
                 continue
             if deferral.not_before > self._clock.now():
                 not_due.append(chunk)
@@ -173,8 +149,7 @@ class Sync:
                 hint.txids.update(self._still_awaited(deferral))
         if not_due:  # all with one wait: live changes share this thread
             self._patience.call(self._outbox.send_chunks, not_due)
-        for target, hints in due.items():
-            self._settle(target, hints)
+        return due
 
     def due_in(self, records: Iterable[Record]) -> float:
         """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
@@ -188,16 +163,16 @@ class Sync:
                 waits.append((deferral.not_before - self._clock.now()).total_seconds())
         return max(0.0, min(waits[1:], default=0.0))
 
-    def _decode(self, records: Sequence[Record]) -> dict[Target, Hints]:
+    def _decode(self, batch: Batch) -> dict[Target, Hints]:
         hints: dict[Target, Hints] = {}
-        for record in records:
+        for record in batch.records:
             try:
-                self._decode_one(record, hints)
+                self._decode_one(batch, record, hints)
             except PoisonEvent as reason:
-                self._fail(record, reason, "decode")
+                batch.fail(record, reason, "decode")
         return hints
 
-    def _decode_one(self, record: Record, hints: dict[Target, Hints]) -> None:
+    def _decode_one(self, batch: Batch, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
         if event is None or not event.touches_row or event.origin in self._labels:
             # An event may name any table: only ours become labels, which have to stay few.
@@ -212,7 +187,7 @@ class Sync:
                 key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
             except PoisonEvent as reason:
                 txids = () if event.txid is None else (event.txid,)
-                self._misfits.add(Failure(record, reason, "decode"), target, txids)
+                batch.misfits.add(Failure(record, reason, "decode"), target, txids)
                 continue
             hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.records.append(record)
@@ -221,113 +196,11 @@ class Sync:
             if event.committed_at is not None:
                 hint.committed_at = min(hint.committed_at or event.committed_at, event.committed_at)
 
-    def _settle(self, target: Target, hints: Hints) -> None:
-        known: dict[bytes, Vector | Refusal] = {}
-        again = Counter[Key]()
-        deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
-        if self._clock.monotonic() < self._closed_until.get(target, 0.0):
-            self._defer(target, hints, ())
-            return
-        while True:
-            early, locked = self._attempt(target, hints, known, again)
-            hints = {key: hints[key] for key in (*early, *locked)}
-            if not hints:
-                return
-            if self._clock.monotonic() >= deadline:
-                self._defer(target, hints, early)
-                return
-            self._clock.wait(_PAUSE_SECONDS)
-
-    def _attempt(
-        self, target: Target, hints: Hints, known: dict[bytes, Vector | Refusal], again: Counter[Key]
-    ) -> tuple[list[Key], list[Key]]:
-        early: list[Key] = []
-        locked: list[Key] = []
-        refusals: list[Refusal] = []
-        left = set(hints)
-        try:
-            for keys, reading in self._settler.read(target, list(hints)):
-                if isinstance(reading, PoisonEvent):
-                    early += self._unreadable(target, keys[0], hints[keys[0]], reading, refusals)
-                else:
-                    self._ambiguous = self._ambiguous or reading.is_ambiguous
-                    waiting = [k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]
-                    early += waiting
-                    locked += self._write(target, set(keys) - set(waiting), reading, hints, known, again)
-                left -= set(keys)
-            if refusals:
-                self._patience.call(self._store.write, target, [], refusals)
-        except TableLocked as reason:
-            log.warning("table is locked; its rows are deferred", table=str(target.table), reason=str(reason))
-            self._closed_until[target] = self._clock.monotonic() + self._settings.defer_seconds
-            locked += left
-        return early, locked
-
-    def _unreadable(
-        self, target: Target, key: Key, hint: Hint, reason: PoisonEvent, refusals: list[Refusal]
-    ) -> list[Key]:
-        """A row that cannot be read: early, if a transaction is in hand that may have changed text or key's type.
-
-        One that ended after the row was read may have, too: so the row is read once more.
-        """
-        if hint.txids:
-            if self._patience.call(self._store.running, hint.txids):
-                return [key]
-            if any(isinstance(reading, Reading) for _, reading in self._settler.read(target, [key])):
-                return [key]
-        is_key = self._patience.call(self._store.takes, target, key)
-        if is_key and isinstance(reason, RowRefused):
-            refusals.append(self._settler.refuse(target, key, reason))
-            metrics.EVENTS.labels("live", str(target.table), "quarantined").inc()
-        elif is_key:
-            for record in hint.records:
-                self._fail(record, reason, "read")
-        else:
-            for record in hint.records:
-                failure, is_ours = Failure(record, reason, "read"), hint.deferral is not None
-                self._misfits.add(failure, target, hint.txids, is_ours=is_ours)
-        return []
-
-    def _write(
-        self,
-        target: Target,
-        ready: set[Key],
-        reading: Reading,
-        hints: Hints,
-        known: dict[bytes, Vector | Refusal],
-        again: Counter[Key],
-    ) -> list[Key]:
-        documents = [document for document in reading.documents if document.key in ready]
-        restless = [document for document in documents if again[document.key] >= _WRITES]
-        findings = self._settler.find(target, [d for d in documents if d not in restless], known)
-        findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, again[d.key]) for d in restless]
-        outcome: Mapping[Key, Written] = {}
-        if findings.updates or findings.refusals:
-            with metrics.WRITE_SECONDS.labels("live").time():
-                outcome = self._patience.call(self._store.write, target, findings.updates, findings.refusals)
-        gone = len(ready) - len({document.key for document in documents})
-        self._count(target, findings, gone, outcome)
-        now = self._clock.now()
-        for key, written in outcome.items():
-            committed_at = hints[key].committed_at
-            if written is Written.WRITTEN and committed_at is not None:
-                metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
-        again.update(key for key, written in outcome.items() if written is Written.AGAIN)
-        return [key for key, written in outcome.items() if written in {Written.LOCKED, Written.AGAIN}]
-
-    def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
-        written = [w.value for w in outcome.values()]
-        counts = {"current": findings.current, "blank": findings.blank, "gone": gone}
-        counts["quarantined"] = findings.quarantined
-        for name in written:
-            counts[name] = counts.get(name, 0) + 1
-        for name, count in counts.items():
-            metrics.EVENTS.labels("live", str(target.table), name).inc(count)
-
-    def _defer(self, target: Target, hints: Hints, early: Sequence[Key]) -> None:
-        now = self._clock.now()
+    def _defer(self, work: Work, keys: Sequence[Key], early: Collection[Key]) -> None:
+        now, target = self._clock.now(), work.target
         chunks = []
-        for key, hint in hints.items():
+        for key in keys:
+            hint = work.hints[key]
             attempt = hint.deferral.attempt + 1 if hint.deferral else 1
             # The exponent has a limit too: a row that is locked for a night would raise OverflowError.
             seconds = min(self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS)
@@ -362,13 +235,10 @@ class Sync:
             raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
         return chunk, chunk.deferral, named or known
 
-    def _fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        self._failures.setdefault(record.position, Failure(record, reason, stage))
-
-    def _dead_letter(self, records: Sequence[Record]) -> None:
+    def _dead_letter(self, batch: Batch) -> None:
         """Move the bad events of a batch, all with one wait, unless they are too many."""
-        failed = self._failures
-        reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in records)
+        failed = batch.failures
+        reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in batch.records)
         self._flood.judge(reasons, self._clock.monotonic())
         self._patience.call(self._outbox.send_dead_letters, list(failed.values()))
         for failure in failed.values():

@@ -1,10 +1,10 @@
 """The watchdog: a thread that ends the process when it is alive but dead, so that a supervisor starts a new one (I9).
 
-Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a batch is over its budget; no
-assignment although this worker is no spare; nothing is handled although its partitions hold events, for each stream by
-itself, since a busy one must not speak for a dead one. The last two are asked of the broker, from outside. And a fifth,
-on the way out: asked to stop, and still there (`Farewell`). Partitions that nobody holds, and topics that changed, are
-`topic_watch`'s.
+Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a part of a batch is over its
+budget (a long batch has as many parts as it needs, each written before the next); no assignment although this worker is
+no spare; nothing is handled although its partitions hold events, for each stream by itself, since a busy one must not
+speak for a dead one. The last two are asked of the broker, from outside. And a fifth, on the way out: asked to stop,
+and still there (`Farewell`). Partitions that nobody holds, and topics that changed, are `topic_watch`'s.
 
 Hazards:
 - It runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends the
@@ -18,7 +18,8 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -37,6 +38,10 @@ STOP_SECONDS = 20.0
 """From the wish to stop to the end of the process, whatever Faust still waits for. A supervisor kills after 30 s."""
 
 
+SHARED = {"sync": ("canary",)}
+"""Streams that come through the agent of another one, and wait for its batches."""
+
+
 class Pulse:
     """Signs of life, written by the event loop and the lane, read by the watchdog. Times are of a monotonic clock."""
 
@@ -46,7 +51,9 @@ class Pulse:
         self.assigned = 0
         self.assignment_changed = now
         self.progressed = dict.fromkeys(streams, now)
-        self.batch_started: float | None = None
+        self.part_started: float | None = None
+        self.long_batches: set[str] = set()
+        """Streams that are between two parts of a batch: the others wait for these parts, since one thread does all."""
 
     def tick(self, now: float, assigned: int) -> None:
         """The event loop moves; this many partitions are assigned."""
@@ -56,14 +63,28 @@ class Pulse:
             self.assignment_changed = now
 
     def begin(self, now: float) -> None:
-        """Work on a batch begins."""
-        self.batch_started = now
+        """Work on a part of a batch begins."""
+        self.part_started = now
 
     def finish(self, now: float, stream: str | None) -> None:
-        """The batch of this stream is handled; None for work that came from none."""
-        self.batch_started = None
+        """The part of a batch of this stream is handled; None for work that came from none."""
+        self.part_started = None
         if stream is not None:
             self.progressed[stream] = now
+
+    @contextmanager
+    def batch(self, stream: str) -> Iterator[Callable[[float], None]]:
+        """Within, a batch of this stream is in hand; call what is given after each part that is not the last."""
+
+        def between(now: float) -> None:
+            self.long_batches.add(stream)
+            for behind in SHARED.get(stream, ()):
+                self.progressed[behind] = now
+
+        try:
+            yield between
+        finally:
+            self.long_batches.discard(stream)
 
 
 class Outside(Protocol):
@@ -89,17 +110,18 @@ def judge(pulse: Pulse, now: float, limits: WatchdogSettings, outside: Outside) 
     """
     if now - pulse.loop_moved > limits.loop_seconds:
         return f"the event loop has not moved for {now - pulse.loop_moved:.0f} s"
-    if pulse.batch_started is not None:
-        age = now - pulse.batch_started
-        return f"a batch has taken {age:.0f} s, over its budget" if age > limits.batch_seconds else None
+    if pulse.part_started is not None:
+        age = now - pulse.part_started
+        return f"a part of a batch has taken {age:.0f} s, over its budget" if age > limits.batch_seconds else None
     if pulse.assigned == 0:
         missing = now - pulse.assignment_changed
         if missing > limits.idle_seconds and not outside.is_member():
             return f"no partition has been assigned for {missing:.0f} s, and the group does not know this worker"
         return None
+    patience = limits.idle_seconds + (limits.batch_seconds if pulse.long_batches else 0.0)
     for stream, progressed in pulse.progressed.items():
         idle = now - max(progressed, pulse.assignment_changed)
-        if idle > limits.idle_seconds and (waiting := outside.lag(stream)):
+        if idle > patience and (waiting := outside.lag(stream)):
             return f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} events wait"
     return None
 

@@ -99,9 +99,9 @@ def test_a_right_that_is_taken_away(place: Workplace) -> None:
 
 BUG = """
 import streams.sync
-def handle(self, records):
+def steps(self, records):
     raise ZeroDivisionError("a bug in the lane")
-streams.sync.Sync.handle = handle
+streams.sync.Sync.steps = steps
 """
 
 

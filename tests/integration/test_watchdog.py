@@ -11,11 +11,16 @@ pytestmark = pytest.mark.stack
 
 def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWorkplace) -> None:
     """A read that does not come back: the stack of every thread is logged, exit 70, and the event is handled later."""
-    slow = "question || CASE WHEN question = 'slow' THEN coalesce(pg_sleep(30)::text, '') ELSE '' END"
     place = make_workplace(
-        tables=[{"name": "public.questions", "text": slow}], watchdog={"batch_seconds": 2}, log={"format": "console"}
+        tables=[{"name": "public.questions", "text": "slow(question)"}],
+        watchdog={"batch_seconds": 2},
+        log={"format": "console"},
     )
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
+    place.execute(
+        "CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN IF $1 = ''slow'' THEN PERFORM pg_sleep(30); END IF; RETURN $1; END'"
+    )
     place.embedsync("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (question) VALUES ('slow')")

@@ -31,13 +31,11 @@ _APART = """            # Apart, since the watchdog must not take beats that com
             changes = [event for event in events if event.message.topic != self._lane.arrivals.topic]
 """
 _HANDLE = """            if changes:
-                await self._guarded(self._batch("sync", self._lane.sync.handle, changes))
+                await self._guarded(self._batch(stream, "sync", self._lane.sync.steps, changes))
             if beats:
-                await self._guarded(self._batch("canary", self._lane.arrivals.handle, beats))
+                await self._guarded(self._batch(stream, "canary", self._lane.arrivals.steps, beats))
 """
-_ACKNOWLEDGE = """            for event in events:
-                await stream.ack(event)
-"""
+_IN_HAND = "        with self._pulse.batch(name) as between:\n"
 _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
@@ -49,8 +47,8 @@ _FIVE = (
     Defect(
         "the acknowledgement before the write",
         "streams/app.py",
-        _HANDLE + _ACKNOWLEDGE,
-        _ACKNOWLEDGE + _HANDLE,
+        _IN_HAND,
+        "        for event in events:\n            await stream.ack(event)\n" + _IN_HAND,
         (f"{ACKNOWLEDGED}::test_an_event_is_acknowledged_after_its_write_and_not_before",),
     ),
     Defect(
@@ -70,8 +68,8 @@ _FIVE = (
     ),
     Defect(
         "the visibility check out",
-        "streams/sync.py",
-        "[k for k in keys if not all(reading.snapshot.sees(xid) for xid in hints[k].txids)]",
+        "streams/live_rows.py",
+        "[k for k in some if not all(reading.snapshot.sees(xid) for xid in work.hints[k].txids)]",
         "[]",
         (
             f"{STEPS}[there and back, current row]",

@@ -1,11 +1,38 @@
-"""Defects of "one row harms nobody": a row that cannot be read, a vector that is not of its text."""
+"""Defects of "one row harms nobody": a long batch, a row that cannot be read, a vector that is not of its text."""
 
 from tests.mutants.defect import SQL, Defect
 
 ONE = "tests/integration/test_one_row.py"
 TRUE = "tests/integration/test_true_to_text.py"
 STORE = "tests/contract/test_store.py"
+PARTS = "tests/unit/test_parts.py"
 
+_OF_A_BATCH = (
+    Defect(
+        "a batch of long texts that is written when the last of them is embedded",
+        "streams/parts.py",
+        "    return now >= until or (done > 0 and now + spent / done * more > until)\n",
+        "    return False\n",
+        (
+            f"{PARTS}::test_a_batch_of_long_texts_is_written_in_parts",
+            f"{PARTS}::test_a_chunk_of_long_texts_moves_in_parts",
+        ),
+    ),
+    Defect(
+        "an event of a long batch that is acknowledged before the ones before it",
+        "streams/batch.py",
+        "                stuck.add(place)\n",
+        "                pass\n",
+        (f"{PARTS}::test_events_of_a_row_that_is_not_done_are_not_acknowledged",),
+    ),
+    Defect(
+        "a long text beside short ones in a call of the model",
+        "streams/parts.py",
+        "if call and (len(call) + 1) * costs[position] > CHARACTERS:",
+        "if call and len(call) == 32:",
+        (f"{PARTS}::test_a_long_text_lends_its_length_to_no_other",),
+    ),
+)
 _OF_A_ROW = (
     Defect(
         "a read that fails as a whole where one row's text cannot be made",
@@ -131,4 +158,4 @@ _OF_FOREIGN_TEXT = (
         ("tests/unit/test_text_lines.py::test_files_of_json",),
     ),
 )
-OF_ONE_ROW = (*_OF_A_ROW, *_OF_A_VECTOR, *_OF_FOREIGN_TEXT)
+OF_ONE_ROW = (*_OF_A_BATCH, *_OF_A_ROW, *_OF_A_VECTOR, *_OF_FOREIGN_TEXT)

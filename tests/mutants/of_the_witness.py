@@ -46,7 +46,7 @@ _OF_WHAT_IS_THERE = (
     Defect(
         "a key of another type that is dead-lettered without a look at the table",
         "streams/sync.py",
-        "if not ((self._failures or self._misfits.found or self._ambiguous) and self._adaptation.renew()):",
+        "if not batch.is_doubtful or renewals == self._renewals:",
         "if True:",
         (f"{CHANGED}::test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now",),
     ),

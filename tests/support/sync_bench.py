@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.record import Record
 from schemas.sections import LiveSettings
 from schemas.table import TableName
@@ -12,24 +12,27 @@ from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
 from streams.sync import Sync
+from tests.support.slow_model import SlowEmbedder
 
 
 class Bench:
     """A live lane on twins."""
 
-    def __init__(self) -> None:
-        """One table, one model, a clock that is moved by hand."""
-        self.embedder = TwinEmbedder(dimensions=16)
+    def __init__(self, seconds_per_character: float = 0.0) -> None:
+        """One table, one model, a clock that is moved by hand. The model takes as long as is said."""
+        self.clock = MemoryClock()
+        self.embedder = SlowEmbedder(self.clock, seconds_per_character)
         key = (KeyColumn("id", "bigint"),)
         name = TableName("public", "questions")
         self.target = Target(name, "embedding", "question", key, self.embedder.model_id, 16)
         self.store = MemoryStore(self.target)
         self.outbox = MemoryOutbox()
-        self.clock = MemoryClock()
         patience = Patience(self.clock, seconds=30, lane="live")
-        settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
+        self.settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
         settings = LiveSettings()
-        self.sync = Sync([self.target], self.store, settler, self.outbox, self.clock, patience, settings, "embedsync")
+        self.sync = Sync(
+            [self.target], self.store, self.settler, self.outbox, self.clock, patience, settings, "embedsync"
+        )
         self.offset = 0
 
     def event(self, key: Any, *, op: str = "u", txid: int | None = None, **source: Any) -> Record:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.memory import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, TransientError
-from streams.bisect import encode
+from streams.bisect import Earlier, encode
 
 
 class Picky(TwinEmbedder):
@@ -149,3 +149,28 @@ def test_what_says_nothing_about_a_text_is_not_its_fault(error: EmbedsyncError) 
 
     with pytest.raises(type(error)):
         encode(Failing(dimensions=8), ["x", "y"], 8)
+
+
+def test_what_came_before_in_the_batch_counts() -> None:
+    """A batch goes to the model in several calls: none of eight texts taken is none of eight, in whichever call."""
+    model = Picky({"a text"})
+    assert set(encode(model, ["a text"], 8, Earlier(taken=0, refused=6)).refused) == {0}
+    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+        encode(model, ["a text"], 8, Earlier(taken=0, refused=7))
+    assert set(encode(model, ["a text"], 8, Earlier(taken=1, refused=7)).refused) == {0}
+
+
+def test_the_longest_text_that_the_batch_brought_is_the_probe() -> None:
+    """A device that has no room for it any more was filled by somebody else, whoever rode in the call that failed."""
+    asked: list[str] = []
+
+    class Full(TwinEmbedder):
+        def encode_documents(self, texts: Sequence[str]) -> Vector:
+            asked.extend(texts)
+            if max(map(len, texts)) > 5:
+                raise OutOfMemory("no room")
+            return super().encode_documents(texts)
+
+    with pytest.raises(TransientError, match="a moment ago"):
+        encode(Full(dimensions=8), ["x" * 90], 8, Earlier(taken=1, longest="y" * 80))
+    assert asked[-1] == "y" * 80

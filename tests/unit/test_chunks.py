@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.chunk import Chunk
 from schemas.errors import Stopping
 from schemas.record import Record
@@ -15,6 +15,7 @@ from streams.chunks import Chunks
 from streams.embedders import Embedders
 from streams.retry import Patience
 from streams.settle import Settler
+from tests.support.slow_model import SlowEmbedder
 
 NAME = TableName("public", "questions")
 
@@ -22,15 +23,15 @@ NAME = TableName("public", "questions")
 class Bench:
     """A replay lane on twins, micro-batches of two."""
 
-    def __init__(self) -> None:
-        self.embedder = TwinEmbedder(dimensions=16)
+    def __init__(self, micro_batch: int = 2, seconds_per_character: float = 0.0) -> None:
+        self.clock = MemoryClock()
+        self.embedder = SlowEmbedder(self.clock, seconds_per_character)
         self.target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), self.embedder.model_id, 16)
         self.store = MemoryStore(self.target)
         self.outbox = MemoryOutbox()
-        self.clock = MemoryClock()
         patience = Patience(self.clock, seconds=30, lane="replay")
         settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="replay")
-        settings = load(replay={"micro_batch": 2})
+        settings = load(replay={"micro_batch": micro_batch})
         self.chunks = Chunks(
             [self.target], self.store, self.store, settler, self.outbox, self.clock, patience, settings
         )

@@ -61,8 +61,8 @@ def test_a_loop_that_stands_still_ends_it(pulse: Pulse) -> None:
     assert "event loop" in (judge(pulse, 61, LIMITS, Answers()) or "")
 
 
-def test_a_batch_over_its_budget_ends_it(pulse: Pulse) -> None:
-    """A batch may be long, but not for ever; meanwhile nothing else is held against the worker."""
+def test_a_part_of_a_batch_over_its_budget_ends_it(pulse: Pulse) -> None:
+    """A part may be long, but not for ever; meanwhile nothing else is held against the worker."""
     pulse.begin(0)
     alive(pulse, 899)
     assert judge(pulse, 899, LIMITS, Answers(waiting=1000)) is None
@@ -84,6 +84,41 @@ def test_a_busy_stream_does_not_speak_for_a_dead_one(pulse: Pulse) -> None:
         alive(pulse, now)
     assert judge(pulse, 111, LIMITS, Answers(waiting=3, behind=("sync",))) is None
     assert "deferred" in (judge(pulse, 111, LIMITS, Answers(waiting=3, behind=("deferred",))) or "")
+
+
+def test_what_waits_for_the_parts_of_a_long_batch_is_not_dead(pulse: Pulse) -> None:
+    """Between two parts another stream may have waited for one of the other's; longer than that it is dead."""
+    with pulse.batch("sync") as between:
+        pulse.begin(0)
+        pulse.finish(300, "sync")
+        between(300)
+        alive(pulse, 300)
+        assert judge(pulse, 300, LIMITS, Answers(waiting=3)) is None
+        for now in (600, 900):
+            pulse.finish(now, "sync")
+            alive(pulse, now)
+        assert judge(pulse, 900, LIMITS, Answers(waiting=3)) is None
+        pulse.finish(961, "sync")
+        alive(pulse, 961)
+        assert "deferred" in (judge(pulse, 961, LIMITS, Answers(waiting=3)) or "")
+
+
+def test_beats_wait_for_the_changes_that_came_before_them() -> None:
+    """They come through one agent: a long batch of changes speaks for the canary, an ordinary one does not."""
+    pulse = Pulse(0.0, ["sync", "canary"])
+    pulse.tick(0.0, 2)
+    behind = Answers(waiting=3, behind=("canary",))
+    with pulse.batch("sync") as between:
+        for now in range(90, 1800, 90):
+            pulse.finish(now, "sync")
+            between(now)
+            alive(pulse, now)
+            assert judge(pulse, now, LIMITS, behind) is None
+    for now in range(1800, 1860, 10):
+        with pulse.batch("sync"):
+            pulse.finish(now, "sync")
+    alive(pulse, 1860)
+    assert "canary" in (judge(pulse, 1860, LIMITS, behind) or "")
 
 
 HUNG = """
