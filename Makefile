@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.embedsync/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test unit lint bench soak mutants lock clean
+.PHONY: help env demo test unit lint floors bench soak mutants lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ lint: env ## ruff, mypy strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+floors: env ## the lowest versions that pyproject.toml allows pass the unit tests (fetches a second PyTorch the first time)
+	$(PYTEST) tests/floors
 
 bench: env ## latency and throughput, printed as ratios measured side by side
 	$(BIN)/python -m tests.bench

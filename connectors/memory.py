@@ -4,6 +4,7 @@ Hazard: a twin is single-threaded and forgets everything; it is never a substitu
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from schemas.target import KeyColumn, Target
 __all__ = ["MemoryClock", "MemoryOutbox", "MemoryRow", "MemoryStore", "TwinEmbedder"]
 
 
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
@@ -38,8 +40,9 @@ class MemoryRow:
 
 @dataclass
 class LedgerEntry:
-    """Where a chunk stands."""
+    """Where a chunk stands, and what was entered."""
 
+    chunk: Chunk
     done: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     cancelled: bool = False
@@ -119,6 +122,15 @@ class MemoryStore:
             if row is not None and (unreadable or sha256(row.text) == refusal.hash):
                 self.quarantine[refusal.key] = refusal
         return outcome
+
+    def enter(self, chunk: Chunk) -> LedgerEntry:
+        """Enter a chunk of a run, as the command does."""
+        return self.ledger.setdefault((str(chunk.run), chunk.number), LedgerEntry(chunk))
+
+    def chunk(self, named: Chunk) -> Chunk | None:
+        """As the port says."""
+        entry = self.ledger.get((str(named.run), named.number))
+        return None if entry is None or entry.cancelled else entry.chunk
 
     def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""
@@ -242,7 +254,7 @@ class MemoryClock:
 def _fits(part: str, column: KeyColumn) -> bool:
     if not column.is_integer:
         return True
-    return part.lstrip("-").isdigit() and abs(int(part)) <= _LARGEST[column.type]
+    return _INTEGER.fullmatch(part) is not None and abs(int(part)) <= _LARGEST[column.type]
 
 
 def sha256(text: str | None) -> bytes | None:

@@ -155,6 +155,10 @@ class Store(Protocol):
 class Ledger(Protocol):
     """Where a replay chunk stands. Shares the store's connection, so that `Store.write` can advance it."""
 
+    def chunk(self, named: Chunk) -> Chunk | None:
+        """The chunk of this run and number as it was entered, whatever else is said of it; None as in `position`."""
+        ...
+
     def finish(self, chunk: Chunk) -> None:
         """Mark the chunk's run as done if this was the last of it."""
         ...

@@ -23,6 +23,7 @@ TABLE = TableName("embedsync", "canary")
 COLUMNS = ("prefix", "beat", "sent_at")
 """All of them travel: they are ours, and hold no text of the application."""
 
+_LARGEST_BEAT = 2**63 - 1
 _ROUNDING_SECONDS = 0.002
 """Events carry the commit time in milliseconds, cut off."""
 
@@ -60,6 +61,8 @@ def parse(record: Record) -> CanaryRecord | None:
     prefix, number, sent_at = (event.fields.get(name) for name in COLUMNS)
     if not isinstance(prefix, str) or not isinstance(number, int) or not isinstance(sent_at, str):
         raise PoisonEvent("an event of the canary lacks its prefix, number or time")
+    if isinstance(number, bool) or not 0 < number <= _LARGEST_BEAT:
+        raise PoisonEvent("the number of a canary is none that Postgres can hold")
     try:
         beat = Beat(number, datetime.fromisoformat(sent_at))
     except ValueError as error:

@@ -1,8 +1,9 @@
 """One replay message: which rows of which column to make true, and for which run.
 
 A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in the topic: a chunk that is
-delivered twice counts once. A deferred row travels as a chunk of one key without a run, through a topic of its own, so
-that it never queues behind a full replay.
+delivered twice counts once. The ledger also says which keys a chunk has; the message only says which chunk it is.
+A deferred row travels as a chunk of one key without a run, through a topic of its own, so that it never queues behind
+a full replay.
 
     {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding", "model": "…", "keys": [[1], [2]]}
 """
@@ -11,16 +12,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
 from schemas.table import Key, TableName, key_part
 from schemas.target import Target
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
+_LARGEST_CHUNK = 2**31 - 1  # the ledger's column is an integer
+_MOST_ATTEMPTS = 10**9  # centuries, at most one look in 30 s; a message's own number may have thousands of digits
 
 
 class LedgerConflict(EmbedsyncError):
@@ -134,23 +137,25 @@ def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
 
 
 class _Deferral(BaseModel):
+    """A newer version's field may be one more thing to wait for: what is not known is refused, never passed over."""
+
     model_config = ConfigDict(extra="forbid")
 
-    since: datetime
-    not_before: datetime
-    attempt: int = Field(ge=1)
-    txids: tuple[int, ...] = ()
+    since: AwareDatetime
+    not_before: AwareDatetime
+    attempt: int = Field(ge=1, le=_MOST_ATTEMPTS)
+    txids: tuple[Annotated[int, Field(ge=0, lt=2**64)], ...] = ()
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     run: UUID | None = None
-    chunk: int = Field(ge=0)
+    chunk: int = Field(ge=0, le=_LARGEST_CHUNK)
     table: str
     column: str = Field(min_length=1)
     model: str = Field(min_length=1)
-    keys: list[list[int | str]] = Field(min_length=1)
+    keys: list[Annotated[list[StrictInt | StrictStr], Field(min_length=1)]] = Field(min_length=1)
     deferral: _Deferral | None = None
 
 
@@ -164,6 +169,6 @@ def _fields(deferral: Deferral) -> dict[str, object]:
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        item = error.errors()[0]
+        item = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
     return str(error)

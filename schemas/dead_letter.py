@@ -6,6 +6,7 @@ Hazard: an event may itself carry such headers (a topic that was mirrored, someb
 a fixed order, so only those are taken off again and the event is sent back exactly as it was.
 """
 
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,11 +19,15 @@ from schemas.table import Key
 _LONGEST_MESSAGE = 1_000  # characters; a broker's default record limit must never be met by our own headers
 _PREFIX = "__connect.errors."
 _NAMES = ("topic", "partition", "offset", "stage", "exception.class.name", "exception.message")
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_PARTITION = re.compile(r"[0-9]{1,9}")
+_OFFSET = re.compile(r"[0-9]{1,18}")
+"""What Kafka takes for a topic's name, a partition and an offset; a header may say anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that can never be handled, why, and the step of the pipeline that failed (`decode`, `read`)."""
+    """A record that can never be handled, why, and the step of the pipeline that failed (`decode`, `read`, `defer`)."""
 
     record: Record
     reason: Exception
@@ -35,7 +40,7 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
     Args:
         record: what failed; its own headers are kept, duplicates included.
         reason: the error; its message is cut at 1,000 characters.
-        stage: the step of the pipeline that failed (`decode`, `read`).
+        stage: the step of the pipeline that failed (`decode`, `read`, `defer`).
     """
     message = str(reason)[:_LONGEST_MESSAGE]
     texts = (record.topic, str(record.partition), str(record.offset), stage, type(reason).__name__, message)
@@ -51,7 +56,7 @@ class DeadLetter:
     Attributes:
         letter: the record of the dead-letter topic.
         original: the event as it was: topic, partition, offset, bytes, headers; None when the letter does not say
-            where it came from (another program wrote it).
+            where it came from, or no such place can be (another program wrote it).
         reason, error, stage: the message, the class and the step; "" where the letter does not say.
     """
 
@@ -78,7 +83,7 @@ class DeadLetter:
         told = {name.removeprefix(_PREFIX): (value or b"").decode(errors="replace") for name, value in own}
         topic, partition, offset = (told.get(name, "") for name in _NAMES[:3])
         original = None
-        if topic and partition.isdecimal() and offset.isdecimal():
+        if _TOPIC.fullmatch(topic) and _PARTITION.fullmatch(partition) and _OFFSET.fullmatch(offset):
             original = replace(letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept)
         error = told.get("exception.class.name", "")
         return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""))
@@ -106,6 +111,7 @@ class Entry:
         size_bytes: key and value of an event.
         state, outcome: what was done about it, and what came of that.
         places: partition and offset of the event's letters in the dead-letter topic.
+        topic: where an event came from by its letter, which anybody may have written; None where that does not tell.
     """
 
     id: str
@@ -123,11 +129,12 @@ class Entry:
     state: State = State.OPEN
     outcome: str | None = None
     places: tuple[tuple[int, int], ...] = ()
+    topic: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """By name; times in RFC 3339."""
         data = asdict(self)
-        del data["places"]
+        del data["places"], data["topic"]
         times = {name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")}
         return data | times
 

@@ -28,6 +28,9 @@ EXIT_RESTART = 70
 """EX_SOFTWARE of sysexits.h, which embedsync's workers use for "restart me"."""
 
 
+_LONGEST_REASON = 500  # characters
+
+
 class Action(StrEnum):
     """What whoever catches the error has to do."""
 
@@ -94,6 +97,12 @@ class PoisonEvent(EmbedsyncError):
     """The event cannot be understood, now or ever."""
 
     action = Action.DEAD_LETTER
+
+    def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
+        """As for every error; cut, since it may quote a key or name of the event, which may be a megabyte long."""
+        if message is not None and len(message) > _LONGEST_REASON:
+            message = f"{message[:_LONGEST_REASON]}..."
+        super().__init__(message, fix=fix)
 
 
 class RowRefused(PoisonEvent):

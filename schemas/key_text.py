@@ -28,7 +28,8 @@ _WORDS: Final = {
 _FIRST_YEAR, _LAST_YEAR = -4713, 5_874_897
 """Of a date; a timestamp ends long before (documentation of PostgreSQL, Date/Time Types)."""
 
-_ISO = re.compile(r"([+-]?\d{4,})(-\d\d-\d\d.*)", re.DOTALL)
+_ISO = re.compile(r"([+-]?[0-9]{4,9})(-[0-9]{2}-[0-9]{2}.*)", re.DOTALL)
+"""Java's years have nine digits at most; Python reads no number of thousands of them."""
 
 
 def for_postgres(key: Key, columns: tuple[KeyColumn, ...]) -> Key:

@@ -37,6 +37,13 @@ CANARY_HOP = Gauge(
     ["hop"],
 )
 LOOKS_PENDING = Gauge("embedsync_looks_pending", "Tables of which all rows are yet to be looked at", ["lane"])
+LOOKED_AGE = Gauge(
+    "embedsync_looked_age_seconds",
+    "Since somebody last did the keeper's work (`keeper`), compared what is configured with what is there (`watch`), "
+    "looked at all rows (`rows`)",
+    ["what"],
+)
+NEGLECTED = Gauge("embedsync_neglected", "1 where nobody did so for two periods", ["what"])
 SLOT_STANDSTILL = Gauge(
     "embedsync_slot_standstill_seconds",
     "For how long the replication slot has stood still while the log moves",
@@ -63,6 +70,11 @@ DIFFERENCES = Gauge(
 )
 API_REQUESTS = Counter("embedsync_api_requests", "Requests to the HTTP server, by their answer", ["path", "status"])
 API_IN_HAND = Gauge("embedsync_api_requests_in_hand", "Requests that the HTTP server works on now")
+API_CUT = Counter(
+    "embedsync_api_connections_cut",
+    "Connections that the HTTP server cut: late (a request's headers, or the reader of its answer), room (too many)",
+    ["reason"],
+)
 API_BATCH_TEXTS = Histogram(
     "embedsync_api_batch_texts",
     "Texts that shared a pass through the model",

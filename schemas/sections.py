@@ -304,6 +304,10 @@ class MetricsSettings(_Section):
     replay_port: int | None = Field(None, ge=1, le=65535, description="port of the replay worker; off when unset")
 
 
+MOST_INPUTS = 10_000
+"""Texts in a request for embeddings, whatever is set: more are refused before one of them is looked at."""
+
+
 class ServeSettings(_Section):
     """The HTTP server."""
 
@@ -318,7 +322,7 @@ class ServeSettings(_Section):
     queue: int = Field(256, ge=1, description="most requests in hand; the next one is answered 503 with Retry-After")
     request_seconds: float = Field(30.0, gt=0, description="a request that takes longer is answered 504")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="a larger request is answered 413")
-    max_inputs: int = Field(2048, ge=1, description="most texts in a request for embeddings")
+    max_inputs: int = Field(2048, ge=1, le=MOST_INPUTS, description="most texts in a request for embeddings")
     database_connections: int = Field(4, ge=1, le=64, description="connections to Postgres, a thread each")
     coverage_seconds: float = Field(
         60.0, gt=0, description="between two looks at how much of a table a search can find; beside the requests"

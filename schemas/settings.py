@@ -248,6 +248,15 @@ def _explain(error: ValidationError) -> str:
 
 
 def cache_directory() -> Path:
-    """Folder for what can be fetched again, one per user: `~/.cache/embedsync`, or below XDG_CACHE_HOME."""
+    """Folder for what can be fetched again, one per user: `~/.cache/embedsync`, or below XDG_CACHE_HOME.
+
+    A user without a home, as a container's may be that has no name, has the root folder for one.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "embedsync"
+    if base.startswith("/"):
+        return Path(base) / "embedsync"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return home / ".cache" / "embedsync"

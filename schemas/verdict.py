@@ -136,6 +136,8 @@ def brief(witness: Witness) -> str:
         return "the replication slot is not well: embedsync lag"
     if witness.looks:
         return f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: embedsync lag"
+    if witness.neglected:
+        return "nobody looks after the rows: embedsync lag"
     return "arrive"
 
 
@@ -152,6 +154,8 @@ def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
         yield seen
     for look in witness.looks:
         yield Finding(Severity.WARNING, "replay", look.sentence)
+    for late in witness.neglected:
+        yield Finding(Severity.WARNING, "live" if late.what == "watch" else "replay", late.sentence)
     if witness.error is not None and witness.slot.error is None:
         yield Finding(Severity.UNKNOWN, "source", witness.error)
 

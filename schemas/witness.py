@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas.lag import SlotLag, rfc3339
+from schemas.rounds import Round
 from schemas.table import TableName
 
 
@@ -162,7 +163,8 @@ class Witness:
         slot_seconds: for how long the slot may stand still while the log moves.
         looks: tables that are yet to be looked at.
         differences: what is configured and is not there.
-        error: why looks or differences are unknown, one sentence.
+        rounds: when somebody last looked after it.
+        error: why looks, differences or rounds are unknown, one sentence.
     """
 
     canary: Canary
@@ -170,7 +172,15 @@ class Witness:
     slot_seconds: float
     looks: tuple[Look, ...] = ()
     differences: tuple[Difference, ...] = ()
+    rounds: tuple[Round, ...] = ()
     error: str | None = None
+
+    @property
+    def neglected(self) -> tuple[Round, ...]:
+        """What nobody does although a live worker runs; that none runs is said of the canary, which it writes."""
+        since = self.canary.written_seconds
+        runs = since is not None and since <= self.canary.late_seconds
+        return tuple(one for one in self.rounds if one.is_late) if runs else ()
 
     def to_json(self) -> dict[str, Any]:
         """What was seen as plain data, but for the slot; lists are null where they could not be read."""
@@ -183,6 +193,7 @@ class Witness:
             "canary": self.canary.to_json(),
             "looks": looks if known else None,
             "differences": differences if known else None,
+            "rounds": [one.to_json() for one in self.rounds] if known else None,
             "error": self.error,
         }
 

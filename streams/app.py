@@ -11,7 +11,6 @@ body) commits offsets of events that were not handled. ARCHITECTURE.md, "Faust",
 
 import asyncio
 import functools
-import getpass
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +67,7 @@ class Runner:
     async def live(self, stream: Any, size: int, linger_seconds: float) -> None:
         """Agent body of the change topics and that of the canary."""
         if self._lane.sync is None or self._lane.arrivals is None:
-            raise ConfigurationError("this lane is not the live one")
+            raise TypeError("this lane is not the live one")
         async for events in stream.noack_take(size, within=linger_seconds):
             # Apart, since the watchdog must not take beats that come for changes that do.
             beats = [event for event in events if event.message.topic == self._lane.arrivals.topic]
@@ -81,7 +80,7 @@ class Runner:
     async def deferred(self, stream: Any) -> None:
         """Agent body of the deferred topic: waits for due rows outside the executor."""
         if self._lane.sync is None:
-            raise ConfigurationError("this lane is not the live one")
+            raise TypeError("this lane is not the live one")
         sync = self._lane.sync
         async for events in stream.noack_take(_DEFERRED_BATCH, within=0.05):
             await self._guarded(self._batch(stream, "deferred", sync.deferred_steps, events, sync.due_in))
@@ -156,7 +155,7 @@ class Runner:
 
     async def _work_off(self, event: Any) -> None:
         if self._lane.chunks is None:
-            raise ConfigurationError("this lane is not the replay one")
+            raise TypeError("this lane is not the replay one")
         record = _record(event)
         self._positions.saw([((record.topic, record.partition), record.offset)])
         steps = self._lane.chunks.steps(record)
@@ -295,8 +294,9 @@ def _options(settings: Settings) -> dict[str, Any]:
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
         "broker_credentials": _credentials(settings),
         "store": "memory://",
-        # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it.
-        "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{getpass.getuser()}"),
+        # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it. By the
+        # user's id, since in a container it may have no name.
+        "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{os.getuid()}"),
         "web_enabled": False,  # binds 0.0.0.0 without authentication
         "processing_guarantee": "at_least_once",
         "stream_wait_empty": True,

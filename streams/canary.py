@@ -23,8 +23,10 @@ from schemas import canary, metrics
 from schemas.canary import CanaryRecord
 from schemas.errors import EmbedsyncError, PoisonEvent, Stopping, TransientError
 from schemas.record import Record
+from schemas.sections import DeadLetterSettings
 from schemas.settings import Settings
 from schemas.witness import Witness
+from streams.flood import Flood
 
 log = structlog.get_logger()
 
@@ -85,9 +87,10 @@ class CanaryWriter:
 class Arrivals:
     """Notes the beats that came back; the live lane calls it once the changes of the same batch are handled."""
 
-    def __init__(self, handle: Handle, desk: CanaryDesk, prefix: str, clock: Clock) -> None:
-        """Join the parts; `handle` is the lane's, for records that are no beats."""
+    def __init__(self, handle: Handle, desk: CanaryDesk, prefix: str, clock: Clock, flood: Flood | None = None) -> None:
+        """Join the parts; `handle` is the lane's, for records that are no beats, as `flood` is, which counts beats."""
         self.topic = canary.TABLE.topic(prefix)
+        self._flood = flood or Flood(DeadLetterSettings())
         self._handle = handle
         self._desk = desk
         self._prefix = prefix
@@ -118,6 +121,8 @@ class Arrivals:
                 beats.append(beat)
         if others:
             self._handle(others)
+        # Good records of the topic: without them any bad one would follow on the one before, however long ago.
+        self._flood.judge([(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic())
         if not beats:
             return
         try:
@@ -140,12 +145,17 @@ def note(seen: Witness) -> None:
         return
     metrics.LOOKS_PENDING.labels("live").set(len(seen.looks))
     metrics.SLOT_STANDSTILL.labels(seen.slot.name).set(seen.slot.standstill_seconds or 0.0)
+    for one in seen.rounds:
+        metrics.LOOKED_AGE.labels(one.what).set(one.age_seconds)
+        metrics.NEGLECTED.labels(one.what).set(int(one.is_late))
 
 
 def forget() -> None:
     """Take back what is no longer known. When the last canary that came back was written stays true."""
     metrics.LOOKS_PENDING.clear()
     metrics.SLOT_STANDSTILL.clear()
+    metrics.LOOKED_AGE.clear()
+    metrics.NEGLECTED.clear()
 
 
 def again(work: Callable[[], T]) -> T:
@@ -167,8 +177,8 @@ def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
     return CanaryWriter(desk, look, clock, settings.canary.seconds)
 
 
-def open_arrivals(settings: Settings, handle: Handle, clock: Clock) -> Arrivals:
+def open_arrivals(settings: Settings, handle: Handle, clock: Clock, flood: Flood) -> Arrivals:
     """Join the real parts; nothing is opened yet."""
     prefix = settings.kafka.topic_prefix
     session = Session(settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals)
-    return Arrivals(handle, CanaryDesk(session, prefix, settings.slot), prefix, clock)
+    return Arrivals(handle, CanaryDesk(session, prefix, settings.slot), prefix, clock, flood)

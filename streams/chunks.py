@@ -103,7 +103,9 @@ class Chunks:
         """Of the micro-batch in hand, for as many parts as it takes."""
         self._flood = Flood(settings.dead_letters)
         self._bad = ""
-        """Position of the last record with something bad in it: limits count records, however much is bad in one."""
+        """Position of the record in hand once it has a letter: there is one for a record, however much is bad in it."""
+        self._seen = 0
+        """A transaction that had ended when rows were last read."""
 
     def renew(self, targets: Sequence[Target]) -> None:
         """Work for these targets from now on; called between two micro-batches."""
@@ -130,12 +132,8 @@ class Chunks:
             metrics.BATCH_ROWS_LEFT.labels("replay").set(0)
 
     def _steps(self, record: Record) -> Iterator[int | Pause]:
-        try:
-            chunk = Chunk.parse(record.value)
-            if chunk.run is None:
-                raise PoisonEvent("a deferred row is in the replay topic")
-        except PoisonEvent as reason:
-            self._dead_letter(record, reason, "decode")
+        chunk = self._entered(record)
+        if chunk is None:
             return
         since = self._clock.monotonic()
         self._reach, self._known = len(chunk.keys), Known()
@@ -161,6 +159,27 @@ class Chunks:
         self._patience.call(self._ledger.finish, chunk)
         if record.position != self._bad:
             self._flood.judge([(record.topic, None)], self._clock.monotonic())
+
+    def _entered(self, record: Record) -> Chunk | None:
+        """The chunk that a record names, as its run entered it; None when there is nothing to do.
+
+        Nothing but that name is believed: where the record says anything else, it is a dead letter besides.
+        """
+        self._bad = ""
+        try:
+            told = Chunk.parse(record.value)
+            if told.run is None:
+                raise PoisonEvent("a deferred row is in the replay topic")
+        except PoisonEvent as reason:
+            self._dead_letter(record, reason, "decode")
+            return None
+        entered = self._patience.call(self._ledger.chunk, told)
+        if entered is None:
+            metrics.EVENTS.labels("replay", "", "ignored").inc()
+            self._flood.judge([(record.topic, None)], self._clock.monotonic())
+        elif entered != told:
+            self._dead_letter(record, PoisonEvent(f"{told.name} is not what its run entered"), "decode")
+        return entered
 
     def _tried(self, record: Record, chunk: Chunk, standing: Standing) -> int:
         """One micro-batch; 0 when it is to be done again from where the chunk stands now."""
@@ -235,6 +254,7 @@ class Chunks:
                 documents = [read[key] for key in some if key in read]
                 findings = self._settler.find(target, documents, self._known, until=until, force=force)
                 look.found.append(findings)
+                self._seen = reading.snapshot.xmin - 1
                 look.read += len(documents) - len(findings.left)
                 left = findings.left[0].key if findings.left else None
             else:
@@ -300,14 +320,16 @@ class Chunks:
 
     def _defer(self, target: Target, keys: Sequence[Key]) -> None:
         now = self._clock.now()
-        deferral = Deferral(now, now + timedelta(seconds=self._defer_seconds), 1)
+        # The transaction tells when the key was one of the table: an old one, which is never waited for.
+        deferral = Deferral(now, now + timedelta(seconds=self._defer_seconds), 1, (self._seen,))
         chunks = [Chunk(target.table, target.column, target.model, (key,), deferral=deferral) for key in keys]
         self._outbox.send_chunks(chunks)
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
-        if record.position != self._bad:
-            self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
-            self._bad = record.position
+        if record.position == self._bad:
+            return
+        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        self._bad = record.position
         self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

@@ -10,13 +10,13 @@ often rather than hidden.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.ports import Clock
 from connectors.postgres import quarantine, schema
 from connectors.postgres.quarantine import NO_TIME, Mark
 from connectors.postgres.session import Session
+from schemas import change
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State
 from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
@@ -152,11 +152,14 @@ class DeadLetters:
 
     def _entry(self, letter: DeadLetter) -> Entry:
         record = letter.letter
-        at = None if record.timestamp_ms is None else datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+        at = change.appended_at(record)
         size = len(record.key or b"") + len(record.value or b"")
         place = (record.partition, record.offset)
         told = (letter.reason, letter.error, letter.stage)
-        return Entry(letter.id, "event", self._table(letter), None, None, *told, 1, at, at, size, places=(place,))
+        topic = letter.original.topic if letter.original else None
+        return Entry(
+            letter.id, "event", self._table(letter), None, None, *told, 1, at, at, size, places=(place,), topic=topic
+        )
 
     def _table(self, letter: DeadLetter) -> str | None:
         """Table of an event: that of a chunk, or the one its topic is named after."""

@@ -130,6 +130,8 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness, failing: Sequ
         yield problem("canary", said.sentence)
     for look in witness.looks:
         yield warning("rows to be looked at", look.sentence, "start a replay worker, whose keeper looks at them")
+    for neglected in witness.neglected:
+        yield warning("looks", neglected.sentence)
     for one in witness.differences:
         if not any(named in one.sentence for named in failing):
             yield problem("configured", one.sentence, one.fix)

@@ -8,7 +8,7 @@ would break that promise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from psycopg2.extensions import parse_dsn
@@ -24,13 +24,16 @@ from connectors.postgres import (
     coverage,
     grants,
     installation,
+    locks,
     looks,
     meaning,
     neighbour,
     others,
     schema,
+    score_rights,
     server,
     statement,
+    trust,
 )
 from connectors.postgres.counting import Place
 from connectors.postgres.neighbour import Examined
@@ -38,7 +41,7 @@ from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, HiddenRows, TransientError
+from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import joined, start_capture, takeover
@@ -133,11 +136,7 @@ def plan(
     _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
     gone = {TableName.parse(table) for table, _ in leaving} - {table.table for table in settings.tables}
     parts.add(looks.forgetting(session, settings.kafka.topic_prefix, gone))
-    if role != facts.role:
-        schema_changes = bool(parts.statements)
-        grantee = grants.Grantee(session, role)
-        triggers = settings.postgres.fire_triggers
-        parts.add(*grants.plan(grantee, facts, tables, schema_changes=schema_changes, fire_triggers=triggers))
+    parts.add(*_grants(settings, session, facts, tables, schema_changes=bool(parts.statements)))
     published = joined.published(session, settings.postgres.publication)
     captured = _add_capture(parts, settings, session, facts, tables, too_large=too_large)
     notices = tuple(dict.fromkeys(parts.notices))
@@ -157,10 +156,19 @@ def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
     tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
     parts = _Parts([])
     _add_bookkeeping(parts, settings, session, facts, embedder, tables)
-    if role != facts.role:
-        grantee, triggers = grants.Grantee(session, role), settings.postgres.fire_triggers
-        parts.add(*grants.plan(grantee, facts, tables, schema_changes=True, fire_triggers=triggers))
+    parts.add(*_grants(settings, session, facts, tables, schema_changes=True))
     return parts.statements
+
+
+def _grants(
+    settings: Settings, session: Session, facts: Server, tables: Sequence[Examined], *, schema_changes: bool
+) -> tuple[list[Statement], list[str]]:
+    """What the workers' role lacks; nothing where it is the connected one."""
+    grantee = grants.Grantee(session, worker(settings, session))
+    asked, triggers = score_rights.asked(session, settings, tables), settings.postgres.fire_triggers
+    if grantee.role == facts.role:
+        return [], []
+    return grants.plan(grantee, facts, tables, asked, schema_changes=schema_changes, fire_triggers=triggers)
 
 
 def _examined(session: Session, facts: Server, role: str, columns: Sequence[Wanted]) -> tuple[Examined, ...]:
@@ -213,7 +221,8 @@ def _add_bookkeeping(
     for examined in tables:
         parts.add(schema.provenance(session, examined))
     parts.add(schema.functions(session, targets, facts.vector_schema or "public"))
-    parts.add(*schema.registrations(session, targets, embedder.record))
+    with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
+        parts.add(*schema.registrations(session, targets, embedder.record, reader.value))
     prefix = settings.kafka.topic_prefix
     parts.add(counting.plan(session, prefix, targets, leaving=leaving, dead=dead))
 
@@ -249,7 +258,7 @@ def script(plan: Plan, settings: Settings) -> str:
 
 def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.refuse) -> tuple[str, tuple[str, ...]]:
     """The script and the notices; changes nothing and needs neither Kafka nor Connect."""
-    session = Session(settings.postgres.admin, role="init", prefix=settings.kafka.topic_prefix, recorded=False)
+    session = admin(settings)
     try:
         made = plan(settings, embedder, session, agree)
         return script(made, settings), made.notices
@@ -272,7 +281,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
         TransientError: a service does not answer, or a lock is not free.
         EmbedsyncError: the connector failed, with its own message.
     """
-    session = Session(settings.postgres.admin, role="init", prefix=settings.kafka.topic_prefix, recorded=False)
+    session = admin(settings)
     connect = Connect(settings.connect.url, clock)
     try:
         with alone(session):
@@ -280,6 +289,12 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
     finally:
         connect.close()
         session.close()
+
+
+def admin(settings: Settings) -> Session:
+    """The session that makes the changes; guarded, since it may be a superuser's."""
+    prefix = settings.kafka.topic_prefix
+    return Session(settings.postgres.admin, role="init", prefix=prefix, recorded=False, guard=trust.guard)
 
 
 def _run(
@@ -327,16 +342,19 @@ def _run(
     notices += topics.differing(settings, planned.names)
     if lost := releases.hazard(connect.version() or ""):
         notices.append(f"{lost}: {releases.FIX}")
-    return _reported(session, settings, planned, changed, notices)
+    return reported(session, settings, planned, changed, notices)
 
 
-def _reported(
+def reported(
     session: Session, settings: Settings, planned: Plan, changed: Sequence[str], notices: Sequence[str]
 ) -> Report:
+    """How things stand, counted as the workers' role."""
     try:
-        counted = _counted(session, settings, planned.tables)
-    except HiddenRows as error:  # from the owner; the worker sees them, as was checked
-        return Report(tuple(changed), (*notices, f"the rows were not counted ({error.message})"), ())
+        with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
+            counted = _counted(reader.session(), settings, planned.tables)
+    except ConfigurationError as error:  # what the workers meet as well; everything is set up nevertheless
+        said = f"the rows were not counted ({error.message})"
+        return Report(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
     return Report(tuple(changed), tuple(notices), tuple(counted))
 
 
@@ -353,8 +371,14 @@ def worker(settings: Settings, session: Session) -> str:
 
 @contextmanager
 def alone(session: Session) -> Iterator[None]:
-    """Hold the lock that lets one `init` at a time work in a database."""
-    if not session.rows("SELECT pg_try_advisory_lock(hashtextextended('embedsync init', 0))")[0][0]:
+    """Hold the lock that lets one `init` at a time work in a database, until the session is closed.
+
+    There is none before the very first `init`; of two of those, one fails at what the other makes.
+
+    Raises:
+        TransientError: another one holds it.
+    """
+    if schema.exists(session, "embedsync.locks") and not locks.take(session, "init"):
         raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")
     session.hold()
     yield

@@ -65,14 +65,17 @@ class Duty:
         self._clock = clock
         self._not_before = float("-inf")
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """Do it, unless it failed a moment ago; what a service refuses is logged.
+
+        Returns:
+            whether it was done.
 
         Raises:
             Stopping: the process was asked to stop.
         """
         if self._clock.monotonic() < self._not_before:
-            return
+            return False
         try:
             self._tick()
         except Stopping:
@@ -80,6 +83,8 @@ class Duty:
         except EmbedsyncError as error:
             self._not_before = self._clock.monotonic() + _AFTER_ERROR_SECONDS
             log.warning("the keeper tries again later", duty=self._name, reason=str(error))
+            return False
+        return True
 
 
 class Task(Protocol):
@@ -119,12 +124,14 @@ class Keeper:
         self._clock = clock
         self._pause = pause
         self._better = better
+        self._begun = False
         self._stands_aside = True
         self._in_office = False
         self._duties = (
             Duty("office", self._look_around, clock),
             *(Duty(name, self._if_mine(task.tick), clock) for name, task in tasks.items()),
         )
+        self._note = Duty("note", lambda: desk.note_round(pause), clock)
 
     def start(self, leave: Leave) -> None:
         """Begin, in a thread that ends with the process or when the clock is stopped; `leave` is told of a bug."""
@@ -136,8 +143,9 @@ class Keeper:
         Raises:
             Stopping: the process was asked to stop.
         """
-        for duty in self._duties:
-            duty.tick()
+        done = [duty.tick() for duty in self._duties]
+        if self._in_office and all(done):
+            self._note.tick()
 
     def _keep(self, leave: Leave) -> None:
         try:
@@ -151,6 +159,9 @@ class Keeper:
 
     def _look_around(self) -> None:
         """Whether this worker may be the keeper; where that is not known, it stays as it was."""
+        if not self._begun:
+            self._desk.begin()
+            self._begun = True
         self._stands_aside = self._better()
         if self._stands_aside:
             self._desk.give_up()
@@ -183,6 +194,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
         replay = Replay(settings, session, KafkaOutbox(settings, targets), clock)
         table = targets[0].table
         before = desk.under_way(table)
+        desk.is_busy(f"sending rows of {table}")
         run = replay.start(Request("stale", requested_by="keeper"), [str(table)])
         if run is not None and (before is None or before.run != run):
             metrics.RECONCILED.labels(str(table)).inc(desk.expected(run))

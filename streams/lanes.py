@@ -97,5 +97,5 @@ def open_lane(settings: Settings, role: str) -> Lane:
     sync = Sync(
         targets, store, settler, outbox, clock, patience, settings.live, origin, flood, watcher.has_moved, shapes
     )  # fmt: skip
-    arrivals = open_arrivals(settings, sync.handle, clock)
+    arrivals = open_arrivals(settings, sync.handle, clock, flood)
     return Lane(targets, models, store, watcher, outbox, clock, sync=sync, arrivals=arrivals)

@@ -161,9 +161,9 @@ class LiveRows:
             for record in hint.records:
                 work.batch.fail(record, reason, "read")
         else:
+            told = hint.deferral.txids if hint.deferral else ()
             for record in hint.records:
-                failure, is_ours = Failure(record, reason, "read"), hint.deferral is not None
-                work.batch.misfits.add(failure, target, hint.txids, is_ours=is_ours)
+                work.batch.misfits.add(Failure(record, reason, "read"), target, hint.txids.union(told))
         return []
 
     def _write(self, work: Work, ready: set[Key], reading: Reading, until: float) -> tuple[list[Key], list[Key]]:

@@ -15,7 +15,7 @@ what they miss is stale, and the gate of `swap` counts it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from connectors.models import describe_model, open_model
@@ -45,7 +45,7 @@ class Migrate:
 
         Args:
             settings: all of them.
-            session: of the tables' owner.
+            session: of the tables' owner; guarded, where that role may do more than the workers'.
             clock: for the pauses between attempts to get a lock.
             tell: takes one line for each change, when it is made.
         """
@@ -214,7 +214,8 @@ class Migrate:
 
     def _gate(self, found: Sequence[ColumnMigration]) -> None:
         self._refuse_during_replay(found)
-        standing = migrate_status.require_filled(self._settings, self._session, self._clock)
+        with closing(reader(self._settings)) as reading:
+            standing = migrate_status.require_filled(self._settings, reading, self._clock)
         migrate_status.require_indexes(standing)
 
     def _refuse_during_replay(self, found: Sequence[ColumnMigration]) -> None:
@@ -279,6 +280,11 @@ class Migrate:
     def _alone(self) -> Iterator[None]:
         with init.alone(self._session):
             yield
+
+
+def reader(settings: Settings) -> Session:
+    """A connection that counts rows: as the workers' role, which evaluates their texts, and not as the owner."""
+    return Session(settings.postgres.dsn, role="migrate reader", prefix=settings.kafka.topic_prefix)
 
 
 def _opening(model: ModelSettings) -> dict[str, object]:

@@ -21,12 +21,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """One such event; `is_ours` for a deferred row, whose key once fitted."""
+    """One such event, or deferred row, with the transactions that it names."""
 
     failure: Failure
     target: Target
     txids: frozenset[int]
-    is_ours: bool
 
 
 @dataclass
@@ -35,9 +34,9 @@ class Misfits:
 
     found: dict[str, Misfit] = field(default_factory=dict)
 
-    def add(self, failure: Failure, target: Target, txids: Iterable[int], *, is_ours: bool = False) -> None:
+    def add(self, failure: Failure, target: Target, txids: Iterable[int]) -> None:
         """Keep one; the first of a position counts."""
-        self.found.setdefault(failure.record.position, Misfit(failure, target, frozenset(txids), is_ours))
+        self.found.setdefault(failure.record.position, Misfit(failure, target, frozenset(txids)))
 
     def place(self, shapes: Shapes, patience: Patience) -> list[Failure]:
         """Have the tables looked at whose rows are meant; returns the bad events.
@@ -49,7 +48,7 @@ class Misfits:
         tables: dict[TableName, str] = {}
         for misfit in self.found.values():
             record, reason, table = misfit.failure.record, misfit.failure.reason, misfit.target.table
-            is_older = misfit.is_ours or shapes.is_older(misfit.target, misfit.txids)
+            is_older = shapes.is_older(misfit.target, misfit.txids)
             if is_older or misfit.txids:
                 tables[table] = "an event came whose key is not one of the table's as it is now"
             if is_older:

@@ -21,7 +21,7 @@ import structlog
 
 from connectors.debezium import Connect
 from connectors.ports import Clock
-from connectors.postgres import looks, origins
+from connectors.postgres import locks, looks, origins
 from connectors.postgres.session import Session, limit_waits
 from schemas.errors import EmbedsyncError, Stopping
 from schemas.settings import Settings
@@ -32,8 +32,6 @@ _SECONDS = 3.0
 """Between two looks: one small query, and one request to Connect where there is a foreign origin."""
 _AFTER_ERROR_SECONDS = 30.0
 """While Postgres or Connect is away, which others report, too many lines would help nobody."""
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('embedsync origin filter ' || %s, 0))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('embedsync origin filter ' || %s, 0))"
 _REASON = "writes with a replication origin were left out of capture"
 
 Leave = Callable[[str, BaseException], None]
@@ -71,13 +69,13 @@ class OriginWatch:
         self._missed = False
         if config is None or not filtered or not others:
             return False
-        prefix = self._settings.kafka.topic_prefix
-        if not self._session.rows(_LOCK, (prefix,))[0][0]:
+        name = f"origin filter {self._settings.kafka.topic_prefix}"
+        if not locks.take(self._session, name):
             return False
         try:
             self._take_away(others, config)
         finally:
-            self._session.rows(_UNLOCK, (prefix,))
+            locks.give_back(self._session, name)
         return True
 
     def _take_away(self, others: Sequence[str], config: Mapping[str, str]) -> None:

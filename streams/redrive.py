@@ -23,6 +23,7 @@ from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.dead_letters import DeadLetters
+from streams.lag import live_topics
 from streams.redriven import Following, Result, Row, Sent
 from streams.replay import Replay
 
@@ -31,6 +32,21 @@ _BATCH_BYTES = 8_388_608
 
 Started = Callable[[UUID], None]
 """Told of a replay run before anything of it is sent."""
+
+
+def refusal(settings: Settings, entry: Entry) -> str | None:
+    """Why an entry cannot be sent again, whatever its letter says; None where it can.
+
+    Only what this installation reads is written to: anybody who may write a letter could name any topic in it.
+    """
+    topic = entry.topic
+    if entry.kind != "event":
+        return None
+    if topic is None:
+        return "the letter does not say where it came from"
+    if topic in (*live_topics(settings), settings.canary_topic, settings.replay_topic):
+        return None
+    return f"the letter names topic {topic}, which nothing reads for kafka.topic_prefix {settings.kafka.topic_prefix}"
 
 
 class Redrive:
@@ -93,8 +109,8 @@ class Redrive:
         sent: list[Sent] = []
         batch: list[tuple[Entry, Record]] = []
         for entry, letter in self._letters.letters(entries):
-            if letter.original is None:
-                results[entry.id] = Result(entry.id, "not sent", "the letter does not say where it came from")
+            if (why := refusal(self._settings, entry)) is not None or letter.original is None:
+                results[entry.id] = Result(entry.id, "not sent", why)
                 continue
             batch.append((entry, letter.original))
             if len(batch) >= _BATCH_RECORDS or sum(e.size_bytes or 0 for e, _ in batch) >= _BATCH_BYTES:

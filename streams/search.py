@@ -69,7 +69,7 @@ class Search:
         return self._steady(lambda: self._find(request))
 
     def like(self, request: SearchRequest, only: sql.Composable) -> tuple[list[Hit], Embedder]:
-        """Rows of one table whose text is like a text, both embedded as documents.
+        """Rows of one table whose text is like a text, both embedded as documents: what `score` asks.
 
         Args:
             request: of one table; where two of its columns are configured, the first is meant.
@@ -85,7 +85,7 @@ class Search:
         def look() -> tuple[list[Hit], Embedder]:
             target = self.targets(request.tables)[0]
             model = self._models.of(target.model)
-            search.check_where(self._session, target, request)
+            search.check_where(self._session, target, request, "score.where")
             (vector,) = model.encode_documents([request.text])
             return search.nearest(self._session, target, vector, request, only=only), model
 

@@ -17,14 +17,12 @@ from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError
 from schemas.sections import ServeSettings
 from schemas.settings import Settings
+from streams.api.connections import LEAVE_SECONDS, bounded
 from streams.api.engine import Engine
 from streams.api.guard import Guard, is_loopback
 from streams.api.routes import build
 
 log = structlog.get_logger(__name__)
-
-_STOP_SECONDS = 5
-"""What an answer may still take to leave, after the time that its request may take."""
 
 
 def run(settings: Settings) -> int:
@@ -76,13 +74,14 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
         await engine.start()
         config = uvicorn.Config(
             Guard(build(engine, settings.serve), settings.serve),
+            http=bounded(settings.serve),
             log_config=None,
             access_log=False,
             lifespan="off",
             ws="none",
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=round(settings.serve.request_seconds) + _STOP_SECONDS,
+            timeout_graceful_shutdown=round(settings.serve.request_seconds) + LEAVE_SECONDS,
         )
         server = uvicorn.Server(config)
         for one in (signal.SIGTERM, signal.SIGINT):

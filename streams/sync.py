@@ -4,12 +4,13 @@
 
 An event is handled when its row was written, found current or gone, durably deferred, or dead-lettered. A batch is done
 in parts, and tells after each which of its events are handled; when it raises, no other one may be acknowledged. Each
-part reads its rows anew, the shortest texts come first, and a batch of ordinary texts is one part.
+part reads its rows again, the shortest texts come first, and a batch of ordinary texts is one part.
 
 What becomes of the rows is in `streams.live_rows`; here are the events: which rows they mean, and what is handed on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from connectors.ports import Clock, Outbox, Store
@@ -30,6 +31,9 @@ from streams.settle import Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
+_MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything
+_LONGEST_KEY = 100_000  # characters, of up to six bytes in JSON
+_MOST_TXIDS = 10_000  # of up to ten digits: with the longest key still a record that Kafka takes
 
 
 class Sync:
@@ -140,7 +144,7 @@ class Sync:
             except PoisonEvent as reason:
                 batch.fail(record, reason, "decode")
                 continue
-            if deferral.not_before > self._clock.now():
+            if self._wait(deferral) > 0:
                 not_due.append(chunk)
                 continue
             for target in targets:
@@ -160,8 +164,13 @@ class Sync:
             except PoisonEvent:
                 return 0.0
             if deferral is not None:
-                waits.append((deferral.not_before - self._clock.now()).total_seconds())
-        return max(0.0, min(waits[1:], default=0.0))
+                waits.append(self._wait(deferral))
+        return min(waits[1:], default=0.0)
+
+    def _wait(self, deferral: Deferral) -> float:
+        """Seconds until a deferred row is due; nobody has it wait for longer than we do, so that is a wrong clock."""
+        seconds = (deferral.not_before - self._clock.now()).total_seconds()
+        return seconds if 0 < seconds <= _LONGEST_DEFERRAL_SECONDS else 0.0
 
     def _decode(self, batch: Batch) -> dict[Target, Hints]:
         hints: dict[Target, Hints] = {}
@@ -201,12 +210,20 @@ class Sync:
         chunks = []
         for key in keys:
             hint = work.hints[key]
-            attempt = hint.deferral.attempt + 1 if hint.deferral else 1
+            if sum(map(len, key)) > _LONGEST_KEY:
+                reason = PoisonEvent(f"a row of {target.table} has to wait, and its key is too long to be sent on")
+                for record in hint.records:
+                    work.batch.fail(record, reason, "defer")
+                continue
+            attempt = min(hint.deferral.attempt, _MOST_ATTEMPTS) + 1 if hint.deferral else 1
             # The exponent has a limit too: a row that is locked for a night would raise OverflowError.
             seconds = min(self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS)
-            since = hint.deferral.since if hint.deferral else now
-            deferral = Deferral(since, now + timedelta(seconds=seconds), attempt, tuple(sorted(hint.txids)))
-            chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=deferral))
+            since = min(hint.deferral.since, now) if hint.deferral else now
+            deferral = Deferral(since, now + timedelta(seconds=seconds), attempt)
+            txids = sorted(hint.txids)
+            for start in range(0, max(1, len(txids)), _MOST_TXIDS):
+                part = replace(deferral, txids=tuple(txids[start : start + _MOST_TXIDS]))
+                chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=part))
             metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
         self._patience.call(self._outbox.send_chunks, chunks)
 
@@ -222,9 +239,9 @@ class Sync:
 
     def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
         chunk = Chunk.parse(record.value)
-        if chunk.deferral is None:
+        if chunk.deferral is None or chunk.run is not None:
             raise PoisonEvent("a chunk of a run is in the deferred topic")
-        if len(chunk.keys) != 1 or not chunk.keys[0]:
+        if len(chunk.keys) != 1:
             raise PoisonEvent("a deferred row has not one key")
         known = self._targets.get(chunk.table, [])
         named = [target for target in known if target.column == chunk.column]

@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
-from connectors.postgres import looks, queries, schema, watched
+from connectors.postgres import looks, queries, rounds, schema, watched
 from connectors.postgres.session import Session, limit_waits
 from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError
@@ -55,6 +55,8 @@ class TargetWatcher:
         """Of the last look."""
         self._said: dict[Found, float] = {}
         """When a difference that is there was last said."""
+        self._noted = float("-inf")
+        """When it was last noted that somebody looks."""
         self._asked: dict[Found, float] = {}
         """When the rows that it keeps from being captured were last asked to be looked at."""
 
@@ -71,6 +73,8 @@ class TargetWatcher:
                 self._seen = self._now()
                 try:
                     self._targets = target_rules.resolve(self._settings, self._session)
+                    if schema.exists(self._session, "embedsync.rounds"):
+                        rounds.begin(self._session, self._settings.kafka.topic_prefix, "watch")
                     return self._targets, embedders.for_targets(self._settings, self._session, self._targets)
                 except ConfigurationError:
                     if self._now() == self._seen:
@@ -113,6 +117,7 @@ class TargetWatcher:
             return None
         stayed = [one for one in found if one.effect is Effect.STOP and one in self._found]
         self._found, self._shape = found, shape
+        self._note()
         if stayed:
             raise ConfigurationError(stayed[0].difference.sentence, fix=stayed[0].difference.fix)
         return self._changed(shape)
@@ -168,6 +173,18 @@ class TargetWatcher:
             if one in self._asked:
                 self._ask_about(one, f"changes were missed while {one.difference.sentence}")
                 del self._asked[one]
+
+    def _note(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._noted < rounds.WATCH_SECONDS:
+            return
+        try:
+            if schema.exists(self._session, "embedsync.rounds"):
+                rounds.note(self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS)
+            self._noted = now
+        except TransientError as error:
+            log.debug("the look could not be noted", reason=str(error))
+            self._session.close()
 
     def _ask_about(self, one: Found, reason: str) -> None:
         self._ask([table.table for table in self._settings.tables] if one.table is None else [one.table], reason)

@@ -11,7 +11,7 @@ from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
 from schemas.dead_letter import Failure
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.record import Header, Record
 from schemas.settings import Settings
 from schemas.target import Target
@@ -89,6 +89,10 @@ class KafkaOutbox:
 
         Returns:
             for each its new offset, or why the broker did not take it.
+
+        Raises:
+            TransientError: the client failed as a whole; which of the records the broker has is not known.
+            ConfigurationError: the same, since this user may write nowhere.
         """
         answers: list[int | str] = ["no answer from the broker"] * len(records)
 
@@ -98,13 +102,18 @@ class KafkaOutbox:
 
             return delivered
 
-        for i, record in enumerate(records):
-            place = (record.topic, record.value, record.key, record.partition)
-            try:
-                self._producer.produce(*place, on_delivery=note(i), headers=list(record.headers))
-            except (KafkaException, BufferError) as error:
-                answers[i] = str(error)
-        self._producer.flush(_DELIVERY_SECONDS + 5)
+        try:
+            for i, record in enumerate(records):
+                place = (record.topic, record.value, record.key, record.partition)
+                try:
+                    self._producer.produce(*place, on_delivery=note(i), headers=list(record.headers))
+                except (KafkaException, BufferError) as error:
+                    if _fatal(error) is not None:
+                        raise
+                    answers[i] = str(error)
+            self._producer.flush(_DELIVERY_SECONDS + 5)
+        except (KafkaException, SystemError) as error:
+            raise self._failed(error, [record.topic for record in records]) from error
         return answers
 
     def _why(self, topic: str, error: KafkaError) -> str:
@@ -113,11 +122,22 @@ class KafkaOutbox:
             return str(rights.refusal(self._settings, [Right("topic", topic, "WRITE")]))
         return error.str()
 
+    def _failed(self, error: BaseException, topics: Iterable[str]) -> EmbedsyncError:
+        """What an error means that the client raised out of a call, rather than as the answer to one record."""
+        fatal, names = _fatal(error), sorted(set(topics))
+        if fatal is not None and fatal.code() in _DENIED:
+            return rights.refusal(self._settings, [Right("topic", name, "WRITE") for name in names])
+        why = error if fatal is None else fatal.str()
+        where = f"Kafka at {self._settings.kafka.bootstrap_servers}"
+        return TransientError(f"{where} took no record for topic {', '.join(names)} ({why})", fix=_FIX)
+
     def _chunk_record(self, chunk: Chunk) -> _Outgoing:
-        topic = self._settings.deferred_topic if chunk.run is None else self._settings.replay_topic
-        key = f"{chunk.run}/{chunk.number}" if chunk.run else f"{chunk.table}/{chunk.keys[0]}"
         value = chunk.encode(self._targets.get((str(chunk.table), chunk.column)))
-        return topic, key.encode(), value, []
+        if chunk.run is not None:
+            return self._settings.replay_topic, f"{chunk.run}/{chunk.number}".encode(), value, []
+        # Not the row's key itself: with a long one in key and value the record would be too large.
+        row = dead_letter.row_id(str(chunk.table), chunk.column, chunk.keys[0])
+        return self._settings.deferred_topic, row.encode(), value, []
 
     def _send(self, records: Iterable[_Outgoing]) -> None:
         failures: list[KafkaError] = []
@@ -132,10 +152,7 @@ class KafkaOutbox:
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
             left = self._producer.flush(_DELIVERY_SECONDS + 5)
         except (KafkaException, BufferError, SystemError) as error:
-            fatal = _fatal(error)
-            if fatal is None:
-                raise TransientError(f"Kafka took no record for topic {topic} ({error})", fix=_FIX) from error
-            failures, left = [fatal], 0
+            raise self._failed(error, [topic]) from error
         if any(failure.code() in _DENIED for failure in failures):
             raise rights.refusal(self._settings, [Right("topic", topic, "WRITE")])
         if failures or left:

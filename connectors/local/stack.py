@@ -78,7 +78,11 @@ class LocalStack:
             clock: the system's when None.
             side_door: a second listener of the broker, which fault tests put a proxy in front of.
         """
-        self.directory = directory.expanduser().resolve()
+        try:
+            self.directory = directory.expanduser().resolve()
+        except RuntimeError as error:
+            what = f"--dir is {directory}, and there is no such home"
+            raise ConfigurationError(what, fix="write the whole path") from error
         self._clock: Clock = clock or SystemClock()
         self._memory = Memory(self.directory / "stack.json")
         self._lifecycle = Lifecycle(self.directory, self._memory, self._clock, side_door)

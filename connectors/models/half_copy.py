@@ -9,6 +9,7 @@ time the copy is loaded.
 """
 
 import json
+import pickle
 import shutil
 import tempfile
 import zipfile
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from connectors.models import disk_room
 from connectors.models.fingerprint import folder_digest
 from connectors.models.layout import main_folder, needed_files
+from connectors.models.loading import not_numbers
 from connectors.models.weights import ITEM_BYTES, disk_bytes, read_weights
 from schemas.errors import EmbedsyncError, ModelUnavailable
 from schemas.settings import cache_directory
@@ -66,6 +68,7 @@ def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
 
     Raises:
         EmbedsyncError: the disk has no room, or the weights are not in float32 or float64.
+        ModelUnavailable: the weights are not numbers only.
     """
     found = find(name, revision)
     if found is not None and _whole(found):
@@ -149,7 +152,10 @@ def _tensors(file: Path) -> Iterator[tuple[str, "torch.Tensor"]]:
                 yield key, opened.get_tensor(key)
         return
     # A file of the time before PyTorch 1.6 is no zip archive and cannot be mapped.
-    loaded = torch.load(file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True)
+    try:
+        loaded = torch.load(file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise not_numbers(file.parent) from error
     yield from loaded.items()
 
 

@@ -76,7 +76,7 @@ def locate(settings: ModelSettings) -> Source:
         ModelUnavailable: the name is a path where no complete model is.
         ConfigurationError: the name can be neither.
     """
-    path = Path(settings.name).expanduser()
+    path = _path(settings.name)
     if path.is_dir():
         folder = path.resolve()
         if not weights_present(folder):
@@ -186,6 +186,15 @@ def _is_whole(repository: str, folder: Path) -> bool:
     if not weights_present(folder):
         return False
     return known is None or known.commit != folder.name or read_layout(folder).modules == known.layout.modules
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ModelUnavailable(
+            f"model.name is {name}, and there is no such home", fix="write the whole path"
+        ) from error
 
 
 def _repository(settings: ModelSettings) -> str:

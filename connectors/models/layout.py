@@ -17,9 +17,9 @@ from typing import Any
 from schemas.errors import ModelUnavailable
 
 # In the repositories of such models, but not read by sentence-transformers on PyTorch: exports to other runtimes,
-# pictures, and bge-m3's two extra heads (colbert_linear.pt, sparse_linear.pt).
+# pictures, bge-m3's two extra heads (colbert_linear.pt, sparse_linear.pt), and code, which is never run.
 _NOT_NEEDED = ("onnx/*", "*.onnx", "*.onnx_data", "openvino/*", "flax_model*", "*.msgpack", "tf_model*", "*.h5",
-               "rust_model.ot", "*.ckpt", "imgs/*", "*.jpg", "*.jpeg", "*.png", "*.gif", "*.md", "*.pdf",
+               "rust_model.ot", "*.py", "*.ckpt", "imgs/*", "*.jpg", "*.jpeg", "*.png", "*.gif", "*.md", "*.pdf",
                "colbert_linear.pt", "sparse_linear.pt")  # fmt: skip
 _SAME_SIZE = ("Normalize", "Dropout", "LayerNorm")
 _POOLING_FLAGS = {

@@ -6,6 +6,7 @@ config.json unless told otherwise, so the precision is always passed.
 """
 
 import logging
+import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.models.placement import Placement
-from schemas.errors import ModelUnavailable, TransientError
+from schemas.errors import EmbedsyncError, ModelUnavailable, TransientError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -23,6 +24,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")
 """What PyTorch's RuntimeError says when it is for want of memory on the CPU (Linux, Windows), or on Apple's GPU."""
 
+_FAILURES = (MemoryError, OSError, ValueError, KeyError, RuntimeError, ImportError, pickle.UnpicklingError)
+"""Of the libraries, over a model's files."""
+
 
 def no_room(error: BaseException) -> bool:
     """Whether an exception of PyTorch is for want of memory. On a CPU it has no class of its own."""
@@ -31,6 +35,14 @@ def no_room(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
+
+
+def not_numbers(folder: Path) -> ModelUnavailable:
+    """What is said of weights in the old format, a pickle, that hold what is no number: it may be code."""
+    return ModelUnavailable(
+        f"the weights of the model in {folder} hold more than numbers, or are damaged",
+        fix="fetch it again, or choose another model",
+    )
 
 
 def load_network(
@@ -60,18 +72,29 @@ def load_network(
     missing: set[str] = set()
     try:
         with _load_report(missing):
-            network = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
-    except (MemoryError, OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        if no_room(error):
-            raise TransientError(f"device {device} has no room for the model", fix="free memory there") from error
-        reason = str(error).split("\n", 1)[0]
-        raise ModelUnavailable(f"the model in {folder} cannot be loaded ({reason})", fix="fetch it again") from error
+            network = SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs=options, trust_remote_code=False
+            )
+    except (*_FAILURES, SafetensorError) as error:
+        raise _why_not(folder, device, error) from error
     if missing:
         some = ", ".join(sorted(missing)[:3])
         raise ModelUnavailable(f"the model in {folder} lacks {len(missing)} weights ({some})", fix="fetch it again")
     if max_tokens is not None:
         network.max_seq_length = max_tokens
     return network
+
+
+def _why_not(folder: Path, device: str, error: Exception) -> EmbedsyncError:
+    if no_room(error):
+        return TransientError(f"device {device} has no room for the model", fix="free memory there")
+    if isinstance(error, pickle.UnpicklingError):
+        return not_numbers(folder)
+    if "trust_remote_code" in str(error):
+        what = f"the model in {folder} needs code of its own, which embedsync does not run"
+        return ModelUnavailable(what, fix="choose another model")
+    reason = str(error).split("\n", 1)[0]
+    return ModelUnavailable(f"the model in {folder} cannot be loaded ({reason})", fix="fetch it again")
 
 
 @contextmanager

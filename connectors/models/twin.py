@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from connectors.models.fingerprint import record
+from connectors.models.text import prepare
 from schemas.document import Vector
 from schemas.errors import PoisonText
 from schemas.model import ModelRecord
@@ -65,7 +66,7 @@ class TwinEmbedder:
             if self.fails(text):
                 raise PoisonText(f"the vector of text {index} ({len(text)} characters) is not finite")
         self.texts_encoded += len(texts)
-        return np.stack([self._vector(text) for text in texts])
+        return np.stack([self._vector(text) for text in prepare(texts, None)])
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query, as a document: float32[dimensions], unit length."""

@@ -6,10 +6,10 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes
 
-from connectors.postgres import queries
+from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, TargetMismatch, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, TargetMismatch
 from schemas.sections import TableSettings
 from schemas.shape import KINDS
 from schemas.table import TableName
@@ -119,24 +119,39 @@ def require_key(info: TableInfo, table: TableName | str) -> None:
 
 
 def check_text(session: Session, target: Target) -> None:
-    """Have Postgres parse the text expression.
+    """Have Postgres parse the text expression, and plan it where that is safe (`Session.only_parses`); reads nothing.
 
     Raises:
         ConfigurationError: it does not: the message is Postgres's, with the setting named; or the role may not read
             what the text reads.
         TransientError: Postgres went away, or the table is locked.
     """
+    if (why := expressions.refusal(session, target.text)) is not None:
+        raise _no_expression(target, why)
     try:
-        with session.connection().cursor() as cursor:
-            cursor.execute(queries.for_target("check_text", target, bound=False))
+        if session.only_parses:
+            with expressions.viewed(session, target):
+                return
+        expressions.explain(session, queries.for_target("check_text", target, bound=False))
     except psycopg2.Error as error:
-        translated = translate(error)
-        if isinstance(translated, TransientError) or error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
-            raise translated from error  # says nothing about the text
-        what = " ".join(str(error).split())
-        raise ConfigurationError(
-            f"the text of table {target.table} is no valid expression ({what})", fix="correct [[tables]] text"
-        ) from error
+        raise _refused(target, error, translate(error)) from error
+    except EmbedsyncError as error:
+        said = error.__cause__
+        if not isinstance(said, psycopg2.Error) or (refused := _refused(target, said, error)) is error:
+            raise
+        raise refused from said
+
+
+def _refused(target: Target, error: psycopg2.Error, translated: EmbedsyncError) -> EmbedsyncError:
+    if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE or expressions.is_transient(error, translated):
+        return translated  # says nothing about the text
+    return _no_expression(target, " ".join(str(error).split()))
+
+
+def _no_expression(target: Target, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the text of table {target.table} is no valid expression ({why})", fix="correct [[tables]] text"
+    )
 
 
 def describe(info: TableInfo) -> str:

@@ -17,6 +17,7 @@ from connectors.postgres import (
     queries,
     replica_identity,
     schema,
+    score_rights,
     server,
     slot,
     watched,
@@ -200,7 +201,9 @@ def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined
     targets = [examined.target for examined in tables]
     if not pending:
         if wanted.record is not None:
-            statements, notices = schema.registrations(session, targets, wanted.record)
+            statements, notices = schema.registrations(
+                session, targets, wanted.record, lambda query: int(session.rows(query)[0][0])
+            )
             pending += [statement for statement in statements if not notices]
             yield from _another_model(targets, wanted, notices)
         if wanted.model_id is not None and tables:
@@ -223,7 +226,8 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
     grantee = grants.Grantee(session, facts.role)
     # Nobody has a right on a column that is not there, which the table's own line says.
     whole = [examined for examined in tables if not schema.provenance(session, examined)]
-    lacking, notices = grants.plan(grantee, facts, whole, schema_changes=False, fire_triggers=triggers)
+    asked = score_rights.asked(session, settings, whole)
+    lacking, notices = grants.plan(grantee, facts, whole, asked, schema_changes=False, fire_triggers=triggers)
     for notice in notices:
         yield warning("rights", notice)
     for statement in lacking:

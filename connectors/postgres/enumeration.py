@@ -4,7 +4,7 @@ Everything here reads in a read-only transaction, since a part of the query may 
 write nothing, whatever functions it calls.
 
 Hazard: `--where` goes into a query as it stands, in brackets of its own. `check_where` keeps it from becoming more than
-one condition; it must have passed before any other function here sees the request.
+one condition (expressions.py); it must have passed before any other function here sees the request.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import errorcodes, sql
 
-from connectors.postgres import guard, queries
+from connectors.postgres import expressions, guard, queries, text_rights
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TransientError
+from schemas.errors import EmbedsyncError, HiddenRows, PoisonEvent, RowRefused
 from schemas.replay import Only, Request, Survey
 from schemas.table import Key
 from schemas.target import Target
@@ -89,34 +89,42 @@ def relation_facts(session: Session, target: Target) -> RelationFacts:
     return RelationFacts(int(heap), rows if rows is not None and rows >= 0 else None, int(indexes), bool(vectors))
 
 
-def check_where(session: Session, target: Target, request: Request) -> None:
-    """Have Postgres parse the whole enumeration with the operator's condition, in a read-only transaction.
+def check_where(session: Session, target: Target, request: Request, named: str = "--where") -> None:
+    """Have Postgres parse and plan the whole enumeration with the operator's condition, in a read-only transaction.
+
+    Args:
+        session: of the role that will evaluate it.
+        target: the column.
+        request: has the condition.
+        named: what the condition is called where it was given.
 
     Raises:
         EmbedsyncError: it is no condition on this table, or more than one.
+        ConfigurationError: the role may not read what it names; with the grant that is missing.
     """
     if request.where is None:
         return
-    if ";" in request.where:
-        raise EmbedsyncError("--where holds a semicolon", fix="write one condition; in a text, chr(59) is a semicolon")
+    if (why := expressions.refusal(session, request.where)) is not None:
+        raise _no_condition(target, named, why)
     parameters = {"model": target.model, "limit": 1, "since": request.since}
     true = sql.SQL("true")
     filters = _filters(target, request)
     query = queries.for_target("enumerate_keys", target, after_cursor=true, wanted_states=true, filters=filters)
-    whole = sql.SQL("EXPLAIN {}").format(query)
-    bare = sql.SQL("\n" + request.where.replace("%", "%%") + "\n")
-    again = queries.for_target("check_where", target, where=bare)
-    for query in (whole, again):
-        try:
-            with session.connection().cursor() as cursor:
-                _in_read_only(cursor, query, parameters)
-        except psycopg2.Error as error:
-            if isinstance(translated := translate(error), TransientError):
-                raise translated from error  # says nothing about the condition
-            what = " ".join(str(error).split())
-            raise EmbedsyncError(
-                f"--where is no condition on {target.table} ({what})", fix="write what would follow WHERE in a SELECT"
-            ) from error
+    try:
+        expressions.explain(session, query, parameters)
+    except psycopg2.Error as error:
+        translated = translate(error)
+        if isinstance(translated, HiddenRows) or expressions.is_transient(error, translated):
+            raise translated from error  # says nothing about the condition
+        if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
+            raise text_rights.refused(session, target, request.where, named, error) from error
+        raise _no_condition(target, named, " ".join(str(error).split())) from error
+
+
+def _no_condition(target: Target, named: str, why: str) -> EmbedsyncError:
+    return EmbedsyncError(
+        f"{named} is no condition on {target.table} ({why})", fix="write what would follow WHERE in a SELECT"
+    )
 
 
 def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
@@ -182,11 +190,3 @@ def _read(session: Session, query: sql.Composable, parameters: dict[str, object]
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(query, parameters)
         return cursor.fetchall()
-
-
-def _in_read_only(cursor: Any, query: sql.Composable, parameters: dict[str, object]) -> None:
-    cursor.execute("BEGIN READ ONLY")
-    try:
-        cursor.execute(query, parameters)
-    finally:
-        cursor.execute("ROLLBACK")

@@ -126,7 +126,8 @@ def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
 
 def is_wrong_length(error: psycopg2.Error) -> bool:
     """Whether pgvector refuses a vector for its length: the column's or the other vector's is another."""
-    return error.pgcode == errorcodes.DATA_EXCEPTION and not error.diag.context and "dimensions" in str(error)
+    raised = error.diag.source_function == _RAISE
+    return error.pgcode == errorcodes.DATA_EXCEPTION and not raised and "dimensions" in str(error)
 
 
 def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:

@@ -4,13 +4,14 @@ It owns nothing and cannot delete a row, read a column of the application that i
 that is not a vector or its provenance. Only what is missing is granted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg2 import sql
 
 from connectors.postgres import queries, text_rights
 from connectors.postgres.neighbour import Examined
+from connectors.postgres.score_rights import Asked
 from connectors.postgres.server import PARAMETER_GRANTS_FROM, Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
@@ -43,7 +44,13 @@ class Grantee:
 
 
 def plan(
-    grantee: Grantee, server: Server, tables: Sequence[Examined], *, schema_changes: bool, fire_triggers: bool
+    grantee: Grantee,
+    server: Server,
+    tables: Sequence[Examined],
+    asked: Sequence[Asked],
+    *,
+    schema_changes: bool,
+    fire_triggers: bool,
 ) -> tuple[list[Statement], list[str]]:
     """Everything that the role lacks.
 
@@ -51,6 +58,7 @@ def plan(
         grantee: who is granted to, and through which session.
         server: what `server.check` returned.
         tables: the configured tables.
+        asked: what else commands evaluate.
         schema_changes: whether tables or views of the schema embedsync are about to be made, so that rights on them
             cannot be looked up yet.
         fire_triggers: whether writes fire triggers; if not, the role must be allowed to switch them off.
@@ -58,7 +66,9 @@ def plan(
     Returns:
         the statements, and a notice for each right that the granting role cannot grant.
     """
-    needed = text_rights.needed(grantee.session, grantee.role, [examined.target for examined in tables])
+    texts = [(f"the text of table {examined.target.table}", examined.target) for examined in tables]
+    named = [*texts, *((one.what, one.target) for one in asked)]
+    needed = text_rights.needed(grantee.session, grantee.role, named)
     statements = _database(grantee, server, {*needed.schemas, *_schemas(server, tables)}, schema_changes=schema_changes)
     if needed.functions:
         names = sql.SQL(", ").join(map(sql.SQL, needed.functions))
@@ -66,7 +76,10 @@ def plan(
         statements.append(grantee.grant(f"call {', '.join(needed.functions)} for its texts", query, names=names))
     for examined in tables:
         statements += _table(grantee, examined)
-        statements += _other_relations(grantee, examined)
+        others = {oid: columns for oid, columns in examined.text_columns.items() if oid != examined.info.oid}
+        statements += _relations(grantee, others, "the text")
+    for one in asked:
+        statements += _relations(grantee, one.columns, one.what)
     functions, notices = _origin_functions(grantee)
     statements += functions
     if not fire_triggers:
@@ -118,17 +131,17 @@ def _table(grantee: Grantee, examined: Examined) -> list[Statement]:
     return [grantee.grant(f"read keys and texts of {target.table} and write its vectors", query, **parts)]
 
 
-def _other_relations(grantee: Grantee, examined: Examined) -> list[Statement]:
+def _relations(grantee: Grantee, columns_of: Mapping[int, tuple[str, ...]], what: str) -> list[Statement]:
     statements = []
-    for oid, columns in examined.text_columns.items():
+    for oid, columns in columns_of.items():
         lines = grantee.session.rows(queries.text("relation_columns"), {"oid": oid})
         schema, name, every = lines[0]
         lacking = grantee.lacking(oid, columns or every, "SELECT")
-        if oid != examined.info.oid and lacking:
+        if lacking:
             names = sql.SQL(", ").join(sql.Identifier(column) for column in every if column in lacking)
             query = "GRANT SELECT ({names}) ON TABLE {table} TO {role}"
             table = sql.Identifier(schema, name)
-            statements.append(grantee.grant(f"read the text in {schema}.{name}", query, names=names, table=table))
+            statements.append(grantee.grant(f"read {what} in {schema}.{name}", query, names=names, table=table))
     return statements
 
 

@@ -94,12 +94,11 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
 
 def wanted(session: Session, settings: Settings, database: Database) -> Installation:
     """What `init` records: the settings' names, log and search path of its own session, the connector's database."""
-    path = str(session.rows("SELECT current_setting('search_path')")[0][0])
     publication = settings.postgres.publication
     owner = publication_owner(session, publication) or str(session.rows("SELECT current_user")[0][0])
     return Installation(
         settings.kafka.topic_prefix, log_identity(session), settings.slot, publication,
-        settings.connector, path, database.host, database.port, owner,
+        settings.connector, session.path, database.host, database.port, owner,
     )  # fmt: skip
 
 

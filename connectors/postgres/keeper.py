@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from connectors.postgres import guard, queries
+from connectors.postgres import guard, locks, queries, rounds
 from connectors.postgres.session import Session
 from schemas.table import Key, TableName
 from schemas.target import Target
-
-_NAME = "hashtextextended('embedsync keeper ' || %(prefix)s, 0)"
-LOCK = f"SELECT pg_try_advisory_lock({_NAME})"
-"""One keeper per installation, over all hosts: a session's lock, which the server gives back when the session ends."""
-UNLOCK = f"SELECT pg_advisory_unlock({_NAME})"
 
 Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
 """State, hash of the text, stored hash and stored model of a row that is not true."""
@@ -38,7 +33,8 @@ class KeeperDesk:
         """Use this connection, which nobody else may use: the lock is its own. `prefix`: kafka.topic_prefix."""
         self._session = session
         self._prefix = prefix
-        self._held_in = -1
+        self._lock = f"keeper {prefix}"
+        self._is_mine = False
 
     def is_mine(self) -> bool:
         """Whether this process is the keeper of the installation; takes the lock when it is free.
@@ -47,13 +43,12 @@ class KeeperDesk:
             TransientError: Postgres does not answer; the lock is then lost.
         """
         self._session.release()  # a connection that ended meanwhile is replaced; nothing is held in the new one
+        self._is_mine = False
         self._session.rows("SELECT 1")
-        if self._held_in != self._session.generation and self._session.rows(LOCK, {"prefix": self._prefix})[0][0]:
-            self._held_in = self._session.generation
-        if self._held_in == self._session.generation:
+        self._is_mine = locks.take(self._session, self._lock)
+        if self._is_mine:
             self._session.hold()  # until the next question: a duty ends with the connection that has the lock
-            return True
-        return False
+        return self._is_mine
 
     def give_up(self) -> None:
         """Let another process be the keeper.
@@ -61,10 +56,23 @@ class KeeperDesk:
         Raises:
             TransientError: Postgres does not answer; the lock is then lost all the same.
         """
-        if self._held_in == self._session.generation:
+        if self._is_mine:
+            self._is_mine = False
             self._session.release()
-            self._session.rows(UNLOCK, {"prefix": self._prefix})
-            self._held_in = -1
+            locks.give_back(self._session, self._lock)
+
+    def begin(self) -> None:
+        """A worker has started whose keeper will work, if it is let. Raises TransientError."""
+        rounds.begin(self._session, self._prefix, "keeper")
+
+    def note_round(self, every: float) -> None:
+        """All duties were done; the next round is in `every` seconds. Raises TransientError."""
+        rounds.note(self._session, self._prefix, "keeper", every)
+
+    def is_busy(self, doing: str) -> None:
+        """The keeper begins what may take long; whoever else has this desk notes nothing. Raises TransientError."""
+        if self._is_mine:
+            rounds.note(self._session, self._prefix, "keeper", None, doing)
 
     def since_reconcile(self) -> float | None:
         """Seconds since all rows were last looked at by any worker; None: never, or somebody wants it done at once."""
@@ -85,6 +93,7 @@ class KeeperDesk:
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that a replay would make true, at most `limit`. Reads every row once where few are stale."""
+        self.is_busy(f"looking at all rows of {target.table}")
         parameters = {"model": target.model, "limit": limit}
         lines = guard.around(target, lambda t: self._session.rows(queries.for_target("stale_rows", t), parameters))
         return {

@@ -14,6 +14,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.settings import Settings
 
+_VISIBLE = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]"
+"""Asked while the role's own search path is set, so with nothing that could be found in it."""
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^,\s]+)')
 """One schema of a search path, as quote_ident writes it."""
 
@@ -25,8 +27,13 @@ def own(session: Session, worker: str) -> dict[str, str]:
         session: of the role that runs `init`.
         worker: role of the workers; schemas that it cannot be let use are left out.
     """
-    session.rows("; ".join(f"RESET {name}" for name in (pins.PATH, *pins.LOCALE)))
-    path, locale = session.rows(queries.text("own_meaning"), {"role": worker, "locale": list(pins.LOCALE)})[0]
+    with session.cursor() as cursor:
+        cursor.execute("; ".join(f"RESET {name}" for name in (pins.PATH, *pins.LOCALE)))
+        cursor.execute(_VISIBLE)
+        ((visible,),) = cursor.fetchall()
+    pins.guard(session.connection())
+    asked = {"visible": visible, "role": worker, "locale": list(pins.LOCALE)}
+    path, locale = session.rows(queries.text("own_meaning"), asked)[0]
     return {pins.PATH: path, **locale}
 
 
@@ -59,8 +66,8 @@ def clauses(session: Session) -> tuple[sql.Composable, set[str]]:
     Args:
         session: pinned; its search path and locale are taken.
     """
-    lines = session.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", ([pins.PATH, *pins.LOCALE],))
-    wanted = {**pins.MEANING, **dict(lines)}
+    lines = session.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (list(pins.LOCALE),))
+    wanted = {**pins.MEANING, **dict(lines), pins.PATH: session.path}
     values = {name: parts(value) if name == pins.PATH else [value] for name, value in wanted.items()}
     clauses = [
         sql.SQL("SET {} = {}").format(sql.SQL(name), sql.SQL(", ").join(map(sql.Literal, value)))

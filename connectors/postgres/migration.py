@@ -15,7 +15,7 @@ from psycopg2 import sql
 
 from connectors.postgres import counting, queries, schema
 from connectors.postgres.session import Session
-from connectors.postgres.statement import Statement, render
+from connectors.postgres.statement import Statement, render, trial
 from schemas.migration import ColumnMigration, IndexNames, State, growing, retired
 from schemas.table import TableName
 from schemas.target import Target
@@ -60,7 +60,10 @@ def read(session: Session) -> list[ColumnMigration]:
 
 def indexes(session: Session, oid: int, column: str) -> list[VectorIndex]:
     """The indexes that read a column of the table with this oid."""
-    return [VectorIndex(*line) for line in session.rows(queries.text("vector_indexes"), {"oid": oid, "column": column})]
+    with trial(session) as cursor:
+        cursor.execute("SET LOCAL search_path = ''")  # so that a definition means the same in every session
+        cursor.execute(queries.text("vector_indexes"), {"oid": oid, "column": column})
+        return [VectorIndex(*line) for line in cursor.fetchall()]
 
 
 def readers(session: Session, oid: int, column: str) -> list[str]:

@@ -61,6 +61,7 @@ COURSE: Mapping[str, str] = {
 PINNED: Mapping[str, str] = {**MEANING, **COURSE}
 LOCALE = ("default_text_search_config", "lc_monetary", "lc_numeric", "lc_time")
 PATH = "search_path"
+_GUARD = "SET search_path = pg_catalog, pg_temp"
 _CLIENT = "SET client_encoding = 'UTF8'"
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 """An offset is committed behind a vector, so the vector must be on disk. What waits for less or more stays."""
@@ -76,6 +77,12 @@ def apply(connection: Connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"{_CLIENT}; {_ORDINARY}; {_DURABLE}")
     put(connection, PINNED)
+
+
+def guard(connection: Connection) -> None:
+    """Have unqualified names mean the server's own alone; before anything else is asked."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GUARD)
 
 
 def put(connection: Connection, settings: Mapping[str, str]) -> None:

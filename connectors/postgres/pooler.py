@@ -22,7 +22,7 @@ from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError, TransientError
 from schemas.masking import mask_dsn
 
-_PID = "SELECT pg_backend_pid()"
+_PID = "SELECT pg_catalog.pg_backend_pid()"
 _ROUNDS = 8
 """Looks before a pooler counts as one in session mode: another client may take the connection that is looked for."""
 _SECONDS = 10.0

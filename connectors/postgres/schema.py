@@ -5,7 +5,7 @@ Hazard: a migration that was released is never edited; a change of the schema is
 `sql/migrations/NNN_<name>.sql`, applied in a transaction together with its entry in embedsync.migrations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from psycopg2 import sql
@@ -14,7 +14,7 @@ from connectors.postgres import queries
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.model import ModelRecord
 from schemas.table import TableName
 from schemas.target import Target
@@ -70,7 +70,7 @@ def functions(session: Session, targets: Sequence[Target], vector_schema: str) -
     made = []
     if not session.rows("SELECT to_regproc('embedsync.vector_digest') IS NOT NULL")[0][0]:
         vectors = sql.Identifier(vector_schema)
-        taken = sql.SQL("SELECT substring(sha256({}.vector_send($1)) FROM 1 FOR 8)").format(vectors)
+        taken = sql.SQL("SELECT substring(pg_catalog.sha256({}.vector_send($1)) FROM 1 FOR 8)").format(vectors)
         body = queries.compose("vector_digest", vectors=vectors, body=sql.Literal(render(session, taken)))
         made.append(Statement("create the digest of vectors", render(session, body)))
     there = {str(name): str(body) for name, body in session.rows(queries.text("text_functions"))}
@@ -112,7 +112,7 @@ def model_record(session: Session, record: ModelRecord) -> list[Statement]:
 
 
 def registrations(
-    session: Session, targets: Sequence[Target], record: ModelRecord
+    session: Session, targets: Sequence[Target], record: ModelRecord, count: Callable[[sql.Composable], int]
 ) -> tuple[list[Statement], list[str]]:
     """The wanted model of each vector column, and a notice for each column whose model changes.
 
@@ -120,6 +120,7 @@ def registrations(
         session: connection of the role that makes the changes.
         targets: the configured columns.
         record: what is to be kept about the model.
+        count: asks a query about rows; may raise EmbedsyncError.
     """
     wanted = dict[tuple[str, str], tuple[str, int, str | None]]()
     statements, notices = [], []
@@ -137,7 +138,7 @@ def registrations(
         )
         statements.append(Statement(f"want vectors of {target.model} in {target.name}", body))
         if before is not None and before[0] != target.model:
-            notices.append(_model_change(session, target, before[0]))
+            notices.append(_model_change(target, before[0], count))
         elif before is not None and before[2] is not None and before[:2] == (target.model, target.dimensions):
             notices.append(f"the text of {target.name} is another expression: workers with the old one stop")
     return statements, notices
@@ -151,12 +152,15 @@ def _model(session: Session, record: ModelRecord) -> Statement:
     )
 
 
-def _model_change(session: Session, target: Target, before: str) -> str:
+def _model_change(target: Target, before: str, count: Callable[[sql.Composable], int]) -> str:
     query = sql.SQL("SELECT count(*) FROM {} WHERE {} = {}").format(
         queries.table(target.table), sql.Identifier(target.model_column), sql.Literal(before)
     )
-    current = int(session.rows(query)[0][0])
+    try:
+        current = f"{count(query):,} vectors"
+    except EmbedsyncError as error:
+        current = f"its vectors (not counted: {error.message})"
     return (
-        f"the model of {target.name} changes from {before} to {target.model}: {current:,} vectors become stale, "
+        f"the model of {target.name} changes from {before} to {target.model}: {current} become stale, "
         "stay readable, and are renewed by `embedsync replay run`"
     )

@@ -25,13 +25,14 @@ class ModelMoved(TransientError):
     """The column has changed its model since the query was embedded: embed it again."""
 
 
-def check_where(session: Session, target: Target, request: SearchRequest) -> None:
-    """Have Postgres parse the request's condition, as that of a replay is.
+def check_where(session: Session, target: Target, request: SearchRequest, named: str = "--where") -> None:
+    """Have Postgres parse the request's condition, as that of a replay is; `named` is what it is called.
 
     Raises:
         EmbedsyncError: it is no condition on this table, or more than one.
+        ConfigurationError: the role may not read what it names.
     """
-    enumeration.check_where(session, target, Request(where=request.where))
+    enumeration.check_where(session, target, Request(where=request.where), named)
 
 
 def nearest(

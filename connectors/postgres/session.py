@@ -8,8 +8,11 @@ A connection that ended while it was idle (a time-out, a restart, a firewall) co
 arrived is seen before the next use, and one that arrives in that moment is made up for by a second try on a new
 connection, where the statement only reads or begins a transaction. A COMMIT is never tried again.
 
-Hazard: what a caller keeps in the session (a lock, a temporary table) is gone with its connection. `generation` tells,
-and `hold` makes the loss an error.
+Hazards:
+- What a caller keeps in the session (a lock, a temporary table) is gone with its connection. `generation` tells, and
+  `hold` makes the loss an error.
+- A role that may do much finds nothing of the application by an unqualified name (`guard`): a function called
+  `array_agg` in a schema of its search path would run with its rights, since it fits better than the server's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +54,7 @@ class Session:
         prefix: str | None = None,
         setup: Callable[[Connection], None] | None = None,
         recorded: bool = True,
+        guard: Callable[[Connection], None] | None = None,
     ) -> None:
         """Remember how to connect; nothing is opened yet.
 
@@ -61,12 +65,17 @@ class Session:
                 any, where all of the database agree.
             setup: run on every new connection before its first use.
             recorded: False for `init`, which takes the search path and locale of its role (`pin`) and records them.
+            guard: run first on every new connection of a role that may do much (`trust.guard`): from then on
+                unqualified names mean the server's own alone. Texts are only parsed in such a session, with the search
+                path that `path` says.
         """
         self._dsn = dsn
         self._role = role
         self._prefix = prefix
         self._setup = setup
         self._recorded = recorded
+        self._guard = guard
+        self._path: str | None = None
         self._pins: dict[str, str] = {}
         self._connection: Connection | None = None
         self._pooled = False
@@ -144,10 +153,24 @@ class Session:
         """
         self._pins = dict(settings)
         try:
-            pins.put(self.connection(), self._pins)
+            self._put(self.connection(), self._pins)
         except psycopg2.Error as error:
             self._drop_if_broken()
             raise translate(error) from error
+
+    @property
+    def path(self) -> str:
+        """The search path that texts are read with, as the server writes one. Raises as `connection`."""
+        self.connection()
+        if self._guard and self._path is not None:
+            return self._path
+        asked = "reset_val" if self._guard else "setting"
+        return str(self.rows(f"SELECT {asked} FROM pg_settings WHERE name = 'search_path'")[0][0])  # noqa: S608 - constants
+
+    @property
+    def only_parses(self) -> bool:
+        """Whether nothing that others wrote may be planned or run in it."""
+        return self._guard is not None
 
     def hold(self) -> None:
         """From now on a lost connection is an error: the caller has a lock in it."""
@@ -186,16 +209,22 @@ class Session:
             return cursor.fetchall() if cursor.description else []
 
     def _opened(self) -> Connection:
-        opened, self._pooled = _connected(self._dsn, self._role)
+        opened, self._pooled = _connected(self._dsn, self._role, self._guard)
         try:
             settings = self._pins or (pins.recorded(opened, self._prefix) if self._recorded else {})
-            pins.put(opened, settings)
+            self._put(opened, settings)
             if self._setup:
                 self._setup(opened)
         except psycopg2.Error as error:
             opened.close()
             raise translate(error) from error
         return opened
+
+    def _put(self, connection: Connection, settings: Mapping[str, str]) -> None:
+        if self._guard:
+            self._path = settings.get(pins.PATH, self._path)
+            settings = {name: value for name, value in settings.items() if name != pins.PATH}
+        pins.put(connection, settings)
 
     def _commit(self, cursor: Cursor, frame: Frame) -> None:
         try:
@@ -230,7 +259,7 @@ def connect(dsn: str, *, role: str) -> Connection:
     return _connected(dsn, role)[0]
 
 
-def _connected(dsn: str, role: str) -> tuple[Connection, bool]:
+def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None = None) -> tuple[Connection, bool]:
     """The connection, and whether a pooler in session mode is in between."""
     options = {"application_name": f"embedsync {role}", "client_encoding": "UTF8", **_NETWORK}
     opened: Connection | None = None
@@ -242,7 +271,9 @@ def _connected(dsn: str, role: str) -> tuple[Connection, bool]:
             asked = parse_dsn(dsn).get("options", "")
             opened = psycopg2.connect(dsn, **{**options, "options": f"{asked} -c {_STRINGS}=on"})
         opened.autocommit = True
-        pooled = pooler.is_between(opened, dsn, options)
+        pooled = pooler.is_between(opened, dsn, options)  # before anything is set, which others would find
+        if guard:
+            guard(opened)
         pins.apply(opened)
     except psycopg2.Error as error:
         _close(opened)

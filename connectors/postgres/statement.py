@@ -71,7 +71,9 @@ def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str
     lines = [*(f"-- {line}" for line in heading.splitlines()), ""]
     if not statements:
         return "\n".join([*lines, "-- nothing to do", ""])
-    lines += ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;", ""]
+    # The path: an unqualified name must not find what an application has put into a schema of the reader's path.
+    lines += ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;"]
+    lines += ["SET search_path = pg_catalog, pg_temp;", ""]
     for number, statement in enumerate(statements, 1):
         comment = " ".join(statement.description.split())
         lines += [f"-- {number}. {comment}", "BEGIN;", f"{_limit(statement, lock_seconds)};"]

@@ -28,7 +28,7 @@ from schemas.errors import PoisonEvent, TargetMismatch, TransientError
 from schemas.replay import Standing
 from schemas.sections import PostgresSettings
 from schemas.snapshot import Snapshot
-from schemas.table import Key
+from schemas.table import Key, TableName
 from schemas.target import Target
 
 log = structlog.get_logger()
@@ -129,6 +129,14 @@ class PostgresStore:
                 if defer is not None:
                     defer(sorted(locked))
                 deferred |= locked
+
+    def chunk(self, named: Chunk) -> Chunk | None:
+        """As the port says."""
+        lines = self._session.rows(queries.text("entered_chunk"), _place(named))
+        if not lines:
+            return None
+        table, column, model, keys = lines[0]
+        return Chunk(TableName.parse(table), column, model, tuple(map(tuple, keys)), named.run, named.number)
 
     def position(self, chunk: Chunk) -> Standing | None:
         """As the port says."""

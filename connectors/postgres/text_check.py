@@ -8,10 +8,10 @@ a row that is stale at two looks of the keeper counts as stale, whatever text it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from connectors.postgres import queries
+from connectors.postgres import expressions, queries
 from connectors.postgres.session import Session
-from connectors.postgres.statement import trial
 from schemas.errors import ConfigurationError
 from schemas.target import Target
 
@@ -37,24 +37,35 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
     Raises:
         ConfigurationError: it changes while its row stays the same, so that no vector would ever be current.
     """
-    with trial(session) as cursor:
-        # They run without parameters, so a % of the text stays single.
-        cursor.execute(queries.for_target("text_view", target, bound=False))
+    with expressions.viewed(session, target) as cursor:
         cursor.execute(queries.for_target("text_columns", target, bound=False))
         lines = cursor.fetchall()
-        cursor.execute("SET LOCAL search_path = ''")  # so that functions are named with their schemas
         cursor.execute(queries.for_target("text_calls", target, bound=False))
         calls = cursor.fetchall()
     _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])
-    columns: dict[int, tuple[str, ...]] = {}
-    for relation in {int(line[0]) for line in lines}:
-        named = tuple(str(line[3]) for line in lines if line[0] == relation and line[3] is not None)
-        whole = any(line[0] == relation and line[3] is None for line in lines)
-        columns[relation] = () if whole else named
-    others = tuple(sorted({f"{schema}.{name}" for found, schema, name, _ in lines if found != oid}))
+    columns = _columns(lines, target)
+    others = tuple(sorted({f"{line[1]}.{line[2]}" for line in lines if line[0] != oid}))
     # Those of the server depend on settings beside their arguments, and ours are the same in every session.
     stable = tuple(str(call) for call, _ in calls if "." in str(call).partition("(")[0])
     return TextFacts(columns, others, stable)
+
+
+def columns(session: Session, target: Target) -> dict[int, tuple[str, ...]]:
+    """The columns that an expression reads, by relation; an empty tuple: whole rows. Raises as `expressions.viewed`."""
+    with expressions.viewed(session, target) as cursor:
+        cursor.execute(queries.for_target("text_columns", target, bound=False))
+        return _columns(cursor.fetchall(), target)
+
+
+def _columns(lines: Sequence[tuple[Any, ...]], target: Target) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    own = (target.table.schema, target.table.name)
+    lines = [line for line in lines if line[3] is not None or line[4] or line[1:3] != own]
+    for relation in {int(line[0]) for line in lines}:
+        named = tuple(str(line[3]) for line in lines if line[0] == relation and line[3] is not None)
+        whole = any(line[0] == relation and line[3] is None for line in lines)
+        found[relation] = () if whole else named
+    return found
 
 
 def _refuse(target: Target, calls: Sequence[str]) -> None:

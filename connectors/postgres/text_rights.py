@@ -1,16 +1,24 @@
-"""What a role needs for a text besides columns: the schemas that its names are found in, and the functions it calls.
+"""What a role needs for an expression: the schemas that its names are found in, the functions it calls, the columns it
+reads.
 
 Hazard: a function that is called by another one is not known before it runs; PostgreSQL's own message then names it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from connectors.postgres import meaning, queries
+import psycopg2
+import structlog
+from psycopg2 import sql
+
+from connectors.postgres import meaning, queries, text_check
+from connectors.postgres.expressions import viewed
 from connectors.postgres.session import Session
-from connectors.postgres.statement import trial
-from schemas.errors import ConfigurationError
+from connectors.postgres.statement import render
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.target import Target
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +29,73 @@ class Needed:
     functions: tuple[str, ...]
 
 
-def needed(session: Session, role: str, targets: Sequence[Target]) -> Needed:
-    """Look at the texts of these columns.
+def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]]) -> Needed:
+    """Look at what these expressions name.
 
     Args:
         session: pinned; of the role that grants.
         role: of the workers.
-        targets: the columns.
+        expressions: what each is called in a sentence, and a column that has it as its text.
 
     Raises:
         ConfigurationError: the role may not call a function, and the connected one cannot let it.
     """
     # A schema that the role may not use is passed over, and a name in it may then be found in a later one.
-    path = meaning.parts(session.rows("SELECT current_setting('search_path')")[0][0])
+    path = meaning.parts(session.path)
     schemas = {name for (name,) in session.rows(queries.text("path_schemas"), {"names": path})}
     functions: set[str] = set()
-    for target in targets:
-        with trial(session) as cursor:
-            cursor.execute(queries.for_target("text_view", target, bound=False))
-            cursor.execute("SET LOCAL search_path = ''")  # so that functions are named with their schemas
+    for what, target in expressions:
+        with viewed(session, target) as cursor:
             cursor.execute(queries.for_target("text_objects", target), {"role": role})
             used, lacking, not_grantable = cursor.fetchall()[0]
         if out_of_reach := sorted(set(lacking) & set(not_grantable)):
             raise ConfigurationError(
-                f"role {role} may not call {out_of_reach[0]}, which the text of table {target.table} calls",
+                f"role {role} may not call {out_of_reach[0]}, which {what} calls",
                 fix=f'as its owner: GRANT EXECUTE ON FUNCTION {out_of_reach[0]} TO "{role}"',
             )
         schemas |= set(used)
         functions |= set(lacking)
     return Needed(tuple(sorted(schemas)), tuple(sorted(functions)))
+
+
+def refused(session: Session, target: Target, expression: str, what: str, error: psycopg2.Error) -> ConfigurationError:
+    """The sentence about an expression that the connected role may not evaluate.
+
+    Args:
+        session: of that role.
+        target: a column of the table.
+        expression: on the table's columns; `expressions.refusal` has passed it.
+        what: what it is called where it was given.
+        error: what the server said.
+    """
+    role = session.connection().info.user
+    try:
+        reads = text_check.columns(session, replace(target, text=expression))
+        for relation, columns in reads.items():
+            if (lacking := _lacking(session, role, relation, columns, what)) is not None:
+                return lacking
+    except TransientError:
+        raise
+    except EmbedsyncError as unknown:  # it may make no temporary view, or use no schema; the server said enough
+        log.debug("which right is missing could not be looked up", reason=str(unknown))
+    said = error.diag.message_primary or "a right is missing"
+    return ConfigurationError(
+        f"role {role} may not evaluate {what} ({said})", fix=f'as an owner: GRANT what is missing TO "{role}"'
+    )
+
+
+def _lacking(
+    session: Session, role: str, relation: int, columns: Sequence[str], what: str
+) -> ConfigurationError | None:
+    schema, name, every = session.rows(queries.text("relation_columns"), {"oid": relation})[0]
+    asked = {"role": role, "oid": relation, "columns": list(columns or every), "right": "SELECT"}
+    lacking = session.rows(queries.text("missing_column_rights"), asked)[0][0]
+    if not lacking:
+        return None
+    names = sql.SQL(", ").join(map(sql.Identifier, lacking))
+    query = sql.SQL("GRANT SELECT ({}) ON {} TO {}")
+    grant = render(session, query.format(names, sql.Identifier(schema, name), sql.Identifier(role)))
+    return ConfigurationError(
+        f"role {role} may not read {', '.join(lacking)} of {schema}.{name}, which {what} names",
+        fix=f"as an owner of the table: {grant}",
+    )

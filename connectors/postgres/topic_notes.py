@@ -7,12 +7,9 @@ Where it does go back, the database lost what it had confirmed.
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from connectors.postgres import queries
+from connectors.postgres import locks, queries
 from connectors.postgres.session import Session
 from schemas.surprises import Noted, Place
-
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
 
 class TopicNotes:
@@ -71,8 +68,5 @@ class TopicNotes:
         Raises:
             TransientError: Postgres does not answer.
         """
-        name = (f"embedsync topics {self._prefix} {role}",)
-        return functools.partial(self._unlock, name) if self._session.rows(_LOCK, name)[0][0] else None
-
-    def _unlock(self, name: tuple[str]) -> None:
-        self._session.rows(_UNLOCK, name)
+        name = f"topics {self._prefix} {role}"
+        return functools.partial(locks.give_back, self._session, name) if locks.take(self._session, name) else None

@@ -1,4 +1,4 @@
-"""The database's side of what green is judged by: the canary, the slot's movement, looks, differences.
+"""The database's side of what green is judged by: the canary, the slot's movement, looks, differences, who looks.
 
 Hazard: a part that cannot be read is unknown and says why; it never looks like one in which all is well.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import installation, log_watch, looks, queries, replica_identity, slot, watched
+from connectors.postgres import installation, log_watch, looks, queries, replica_identity, rounds, slot, watched
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.lag import SlotLag
@@ -36,6 +36,7 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     canary, error = _asked(lambda: _canary(session, settings))
     still, still_error = _asked(lambda: _standstill(session, settings))
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
+    looked, rounds_error = _asked(lambda: rounds.read(session, settings))
     different, compare_error = _asked(lambda: _differences(session, settings)) if compare else ([], None)
     return Witness(
         canary or _of(settings, error=error),
@@ -43,7 +44,8 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
         settings.canary.slot_seconds,
         tuple(pending or ()),
         tuple(different or ()),
-        still_error or looks_error or compare_error,
+        tuple(looked or ()),
+        still_error or looks_error or rounds_error or compare_error,
     )
 
 

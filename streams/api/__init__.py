@@ -1,5 +1,6 @@
 """The HTTP interface of `embedsync serve`. In the order of a request.
 
+    connections.py how many there may be, and how long one may wait or be waited for
     guard.py       token, limits on size, time and number: before anything is read
     routes.py      the paths, and what stands in the OpenAPI page
     bodies.py      requests and answers

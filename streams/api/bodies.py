@@ -1,4 +1,9 @@
-"""Requests and answers of the HTTP interface, as the OpenAPI page shows them."""
+"""Requests and answers of the HTTP interface, as the OpenAPI page shows them.
+
+Hazard: a request is validated in the event loop, where an error for each of its items would hold up everybody else for
+seconds. So every list has a `max_length` and ends at its first wrong item (`fail_fast`), and fields and texts are
+counted before they are looked at one by one.
+"""
 
 import base64
 import json
@@ -7,11 +12,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
 from schemas.search import MOST_HITS, SearchRequest
+from schemas.sections import MOST_INPUTS
 
 # Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.
 _NOT_BLANK = r"[^\s\u001c-\u001f\u0085\ufeff]"
@@ -26,8 +40,15 @@ def _whole(value: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1, le=MOST_HITS), BeforeValidator(_whole)]
 TableText = Annotated[
-    str, Field(pattern=r"^[^\x00]+$", description="schema.table, or table", examples=["public.questions"])
+    str,
+    Field(pattern=r"^[^\x00]+$", max_length=300, description="schema.table, or table", examples=["public.questions"]),
 ]
+KeyText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=10_000)]
+"""A value of a key; more than an index of Postgres takes."""
+
+_MOST_QUERY = 32_768
+"""Characters of a query: what a model of 8,192 tokens can use of an English text."""
+_MOST_TABLES = 1_000
 
 
 _ROW: dict[str, JsonValue] = {
@@ -56,11 +77,19 @@ class _Body(BaseModel):
     # strict: `true` is no number, and "5" is none either. python-re: patterns that a test can run as well.
     model_config = ConfigDict(extra="forbid", strict=True, regex_engine="python-re", hide_input_in_errors=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > (most := len(cls.model_fields)):
+            number = {"number": len(value), "most": most}
+            raise PydanticCustomError("fields", "there are {number} fields, and {most} at most", number)
+        return value
+
 
 class EmbeddingsRequest(_Body):
     """A request of OpenAI's embeddings endpoint, and `input_type`."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS, fail_fast=True)] = Field(
         description="a text or a list of texts; token arrays are refused", examples=["파이썬의 GIL은 무엇인가요?"]
     )
     model: str = Field(description="name or id of a model that is served", examples=["BAAI/bge-m3"])
@@ -75,7 +104,10 @@ class EmbeddingsRequest(_Body):
 
     @field_validator("input", mode="before")
     @classmethod
-    def _no_tokens(cls, value: Any) -> Any:
+    def _few_and_no_tokens(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(value) > MOST_INPUTS:
+            number = {"number": len(value), "most": MOST_INPUTS}
+            raise PydanticCustomError("texts", "there are {number} texts, and {most} at most", number)
         inner = value[0] if isinstance(value, list) and value else None
         if isinstance(inner, int | list) and not isinstance(inner, bool):
             raise PydanticCustomError(
@@ -94,8 +126,13 @@ class EmbeddingsRequest(_Body):
 class SearchBody(_Body):
     """What is looked for."""
 
-    query: Text = Field(description="what is looked for", examples=["파이썬 멀티스레딩"])
-    tables: list[TableText] = Field([], description="only these of the configured tables; all when empty")
+    query: Text = Field(max_length=_MOST_QUERY, description="what is looked for", examples=["파이썬 멀티스레딩"])
+    tables: list[TableText] = Field(
+        [],
+        max_length=_MOST_TABLES,
+        fail_fast=True,
+        description="only these of the configured tables; all when empty",
+    )
     limit: Count = Field(5, description="most rows, over all tables")
     min_similarity: float | None = Field(None, ge=-1, le=1, description="only rows at least this similar")
     exact: bool = Field(False, description="compare every row; use no index")
@@ -173,8 +210,8 @@ class FeedbackBody(_Body):
         examples=["7b0c4d0e-6d0f-4b55-9a53-0d0f2f1c8a11"],
     )
     table: TableText = Field(description="as the hit has it", examples=["public.questions"])
-    key: list[Annotated[str, Field(pattern=r"^[^\x00]*$")]] = Field(
-        min_length=1, max_length=32, description="as the hit has it", examples=[["17"]]
+    key: list[KeyText] = Field(
+        min_length=1, max_length=32, fail_fast=True, description="as the hit has it", examples=[["17"]]
     )
     useful: bool = Field(description="the last word on a row of a search counts")
 
@@ -192,7 +229,7 @@ class ScoreByQuestion(_Body):
     """An answer, and the question whose stored answers are its references."""
 
     answer: Text = Field(description="what is scored", examples=["한 번에 한 스레드만 바이트코드를 실행합니다."])
-    question: Whole | Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] = Field(
+    question: Annotated[KeyText, Field(min_length=1)] | Whole = Field(
         description="the question's key, as the column score.question has it", examples=[1]
     )
 

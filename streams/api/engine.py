@@ -294,7 +294,7 @@ def _nearest(
 def _like(
     session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: sql.Composable
 ) -> list[Hit]:
-    check_where(session, target, request)
+    check_where(session, target, request, "score.where")
     return nearest(session, target, vector, request, only=only)
 
 

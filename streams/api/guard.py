@@ -8,8 +8,8 @@ machine may ask, but not a web page that gave its own name the address 127.0.0.1
 
 import asyncio
 import ipaddress
+import re
 import secrets
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers
@@ -29,6 +29,8 @@ WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
 _ELSEWHERE_BYTES = 4096
 """Most of a body where none is wanted: these paths do not count as work, so nothing bounds their number."""
 _KNOWN = (*OPEN, *WORK, "/metrics")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
+"""A Host header, of which addresses are made further in: what no address can hold must not get there."""
 
 
 def is_loopback(host: str) -> bool:
@@ -66,8 +68,11 @@ class Guard:
 
     def _admit(self, path: str, headers: Headers) -> None:
         """Raises Problem for who may not come in."""
+        named = _HOST.fullmatch(headers.get("host", ""))
+        if named is None:
+            raise Problem(400, "the Host header is not a name or an address", "send that of this server")
         if self._token is None:
-            host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            host = named[1].strip("[]").lower()
             if not is_loopback(host) and host != self._settings.host:
                 raise Problem(421, "this server answers to the names of loopback only", "ask for 127.0.0.1")
         elif path not in OPEN:
@@ -113,8 +118,8 @@ class Guard:
         most = self._settings.max_body_bytes if works else _ELSEWHERE_BYTES
         limit, fix = (f"serve.max_body_bytes ({most})", "send fewer texts") if works else (f"{most} bytes", "send none")
         too_large = Problem(413, f"the request is larger than {limit}", fix)
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > most:
+        length = headers.get("content-length", "").lstrip("0")
+        if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
             raise too_large
         body = bytearray()
         while True:

@@ -120,21 +120,21 @@ def _answer_errors(app: FastAPI) -> None:
     """Every error that leaves a path becomes JSON of one form."""
 
     async def told(request: Request, problem: Problem) -> Response:
-        return problems.answer(request.url.path, problem)
+        return problems.answer(request.scope["path"], problem)
 
     async def ours(request: Request, error: EmbedsyncError) -> Response:
-        return problems.answer(request.url.path, problems.of_error(error))
+        return problems.answer(request.scope["path"], problems.of_error(error))
 
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return problems.answer(request.url.path, _invalid(error))
+        return problems.answer(request.scope["path"], _invalid(error))
 
     async def plain(request: Request, error: HTTPException) -> Response:
         fix = "see /docs" if error.status_code in (404, 405) else None
         problem = Problem(error.status_code, str(error.detail).lower(), fix)
-        return problems.answer(request.url.path, problem, dict(error.headers or {}))
+        return problems.answer(request.scope["path"], problem, dict(error.headers or {}))
 
     async def bug(request: Request, _: Exception) -> Response:
-        return problems.answer(request.url.path, Problem(500, "the server failed; its log says why"))
+        return problems.answer(request.scope["path"], Problem(500, "the server failed; its log says why"))
 
     handlers: dict[type[Exception], Any] = {
         Problem: told,
@@ -148,8 +148,9 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """The first thing that is wrong with a request; never what stood there, which is somebody's text."""
-    first = error.errors()[0]
+    """What is wrong with a request, at its most exact; never what stood there, which is somebody's text."""
+    # Of a text or a list of texts that is wrong, each form has its error, and the list's may name the item.
+    first = max(error.errors(), key=lambda one: len(one["loc"]))
     place = [str(part) for part in first["loc"] if part != "body"]
     param = next((part for part in place if not part.isdigit()), None)
     if first["type"] == "json_invalid":

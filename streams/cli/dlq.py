@@ -19,7 +19,7 @@ from schemas.table import TableName
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_json
 from streams.dead_letters import DeadLetters
-from streams.redrive import Redrive
+from streams.redrive import Redrive, refusal
 from streams.redriven import Result
 
 app = typer.Typer(
@@ -116,9 +116,9 @@ def redrive(
 ) -> None:
     """Send entries through once more, after what was wrong is mended, and say what became of each.
 
-    Events go back to their topic as they were; rows leave quarantine and go through the replay lane, unless an
-    unfinished replay holds their column. An event is sent once: a second call skips it, unless --again. What fails
-    again is a new entry.
+    Events go back to their topic as they were, if that is one that is read here; rows leave quarantine and go through
+    the replay lane, unless an unfinished replay holds their column. An event is sent once: a second call skips it,
+    unless --again. What fails again is a new entry.
 
     Outcomes: current, blank, gone, quarantined (the row is so now), handled (there was no row to look at),
     dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven. While a table has two
@@ -139,7 +139,7 @@ def redrive(
     letters = _letters(settings, session)
     entries = letters.entries(selection, handled=again or bool(ids))
     if dry_run:
-        results = [Result(entry.id, "would be sent", entry.reason) for entry in entries]
+        results = [_forecast(settings, entry) for entry in entries]
     else:
         seconds = 0.0 if no_wait else _seconds(wait)
         results = _redrive(settings, session, letters).run(entries, _announce, again=again, wait=seconds)
@@ -186,6 +186,11 @@ def purge(
         return
     events = f"{number(done.deleted)} events deleted, {number(done.hidden)} hidden"
     out.print(f"{events}, {number(done.rows)} rows out of quarantine", soft_wrap=True)
+
+
+def _forecast(settings: Settings, entry: Entry) -> Result:
+    why = refusal(settings, entry)
+    return Result(entry.id, "would be sent", entry.reason) if why is None else Result(entry.id, "not sent", why)
 
 
 def _letters(settings: Settings, session: Session) -> DeadLetters:

@@ -10,6 +10,7 @@ from rich.table import Table
 from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.ports import Embedder
+from connectors.postgres import trust
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration, State, Step, require
@@ -135,13 +136,9 @@ def index(
     steps = _steps(settings)
     found = steps.open()
     require(Step.INDEX, found)
-    migrate_status.require_filled(settings, _admin(settings), SystemClock())
+    migrate_status.require_filled(settings, migration.reader(settings), SystemClock())
     with IndexBar() as bar:
-        builder = Builder(
-            _admin(settings),
-            Session(settings.postgres.admin, role="migrate progress", prefix=settings.kafka.topic_prefix),
-            SystemClock(),
-        )
+        builder = Builder(admin(settings), admin(settings, "migrate progress"), SystemClock())
         built = builder.build(found, bar.show, memory=memory)
     for name in built:
         err.print(f"done: build the index {name}")
@@ -250,11 +247,12 @@ def _model(settings: Settings, name: str, dimensions: int, revision: str | None)
 
 
 def _steps(settings: Settings) -> migration.Migrate:
-    return migration.Migrate(settings, _admin(settings), SystemClock(), _done)
+    return migration.Migrate(settings, admin(settings), SystemClock(), _done)
 
 
-def _admin(settings: Settings) -> Session:
-    return Session(settings.postgres.admin, role="migrate", prefix=settings.kafka.topic_prefix)
+def admin(settings: Settings, role: str = "migrate") -> Session:
+    """A session that makes changes; guarded, since it may be a superuser's."""
+    return Session(settings.postgres.admin, role=role, prefix=settings.kafka.topic_prefix, guard=trust.guard)
 
 
 def _done(line: str) -> None:

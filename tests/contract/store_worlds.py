@@ -1,5 +1,6 @@
 """The worlds of the store contract: rows in memory or in Postgres, changed from outside, and the store under test."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -9,7 +10,7 @@ import numpy as np
 import psycopg2
 from psycopg2 import sql
 
-from connectors.memory import LedgerEntry, MemoryRow, MemoryStore
+from connectors.memory import MemoryRow, MemoryStore
 from connectors.postgres import queries, schema
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render
@@ -79,7 +80,7 @@ class MemoryWorld:
 
     def chunk(self, keys: int) -> Chunk:
         made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), uuid4(), 1)
-        self.store.ledger[str(made.run), 1] = LedgerEntry()
+        self.store.enter(made)
         return made
 
     def cancel(self, chunk: Chunk) -> None:
@@ -170,8 +171,8 @@ class PostgresWorld:
         )
         self._place.execute(
             "INSERT INTO embedsync.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
-            " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', '[]', %s)",
-            (str(run), keys),
+            " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', %s, %s)",
+            (str(run), json.dumps(made.keys), keys),
         )
         return made
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_a_very_long_text_is_not_an_error(case: Case) -> None:
     long = "가나다라마바사아 " * 889
     assert case.shared.encode_documents([long, "짧은 글"]).shape == (2, case.dimensions)
     assert case.shared.encode_query(long).shape == (case.dimensions,)
+
+
+def test_composed_and_decomposed_text_are_one(case: Case) -> None:
+    """A sentence of Korean has one vector, however its syllables are stored, as a document and as a query."""
+    sentence = "인덱스가 하는 일을 설명해 주세요"
+    apart = unicodedata.normalize("NFD", sentence)
+    assert apart != sentence
+    composed, decomposed = case.shared.encode_documents([sentence, apart])
+    assert composed @ decomposed > 0.999
+    assert case.shared.encode_query(apart) @ case.shared.encode_query(sentence) > 0.999
 
 
 def test_unload_and_use_again(case: Case) -> None:

@@ -13,7 +13,7 @@ from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.replay import Standing
-from schemas.table import Key
+from schemas.table import Key, TableName
 from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit
 
 
@@ -248,6 +248,17 @@ def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     world.cancel(chunk)
     assert world.store.position(chunk) is None
     assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
+
+
+def test_a_chunk_is_what_its_run_entered(world: World) -> None:
+    """Whatever is said of it, run and number alone decide; what a run did not enter, or is cancelled, is none."""
+    chunk = world.chunk(3)
+    told = replace(chunk, table=TableName("public", "other"), column="c", model="m", keys=(("9",),))
+    assert world.store.chunk(told) == chunk
+    assert world.store.chunk(replace(told, number=2)) is None
+    assert world.store.chunk(replace(told, run=uuid4())) is None
+    world.cancel(chunk)
+    assert world.store.chunk(told) is None
 
 
 def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:

@@ -29,7 +29,7 @@ HOLD = """
 REFUSE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     -- No error about one row, which would send it to quarantine.
-    BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'internal_error'; END $$;
+    BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'invalid_transaction_state'; END $$;
     CREATE TRIGGER refuse BEFORE UPDATE OF embedding ON questions FOR EACH ROW EXECUTE FUNCTION refuse()
 """
 IS_HELD = """

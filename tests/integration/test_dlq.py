@@ -11,6 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewTopic,
     ResourceType,
 )
 from typer.testing import CliRunner
@@ -28,6 +29,7 @@ from streams.cli.main import app
 from tests.conftest import MakeWorkplace
 from tests.contract.store_worlds import TARGET, PostgresWorld
 from tests.integration.test_malformed import good, letters, produce
+from tests.support.locks import end_offsets
 from tests.support.malformed import Event
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -210,7 +212,7 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
         "ALTER TABLE embedsync.replay_chunks ADD CONSTRAINT no_chunk CHECK (false)"
     )
     session = Session(place.settings.postgres.dsn, role="test")
-    with pytest.raises(EmbedsyncError, match="no_chunk"):
+    with pytest.raises(EmbedsyncError, match="CheckViolation"):
         quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert [entry.key for entry in quarantine.read(session)] == [("2",)]
     assert place.value("SELECT count(*) FROM embedsync.replays") == 0
@@ -232,7 +234,7 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
         " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd')"
     )
     first, second = (Session(place.settings.postgres.dsn, role="test") for _ in range(2))
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype IN ('tuple', 'transactionid') AND NOT granted AND pid = %s"
     with ThreadPoolExecutor() as pool:
         pid = second.connection().info.backend_pid
         with first.transaction() as cursor:
@@ -247,6 +249,24 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     first.close()
     second.close()
+
+
+def test_a_letter_is_sent_nowhere_that_is_not_read(ready: Workplace) -> None:
+    """Whatever its header says: the topic is named, stays empty, and the letter stays open (F3)."""
+    foreign = f"payments.{ready.settings.kafka.topic_prefix}"
+    admin = AdminClient(client_config(ready.settings))
+    for created in admin.create_topics([NewTopic(foreign, 1, 1)]).values():
+        created.result()
+    record = Record(foreign, 0, 5, b"k", b"v")
+    KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("no"), "decode")])
+    for options in (["--dry-run"], [], ["--again"]):
+        (result,) = dlq(ready, "redrive", "--all", *options, code=1)
+        assert result["outcome"] == "not sent"
+        assert f"names topic {foreign}, which nothing reads" in result["detail"]
+    assert end_offsets(ready, foreign) == 0
+    assert [entry["state"] for entry in dlq(ready, "list")] == ["open"]
+    for deleted in admin.delete_topics([foreign]).values():
+        deleted.result()
 
 
 def named_command(said: str, run: str) -> list[str]:

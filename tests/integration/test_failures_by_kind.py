@@ -12,14 +12,18 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
-SLOW = "question || CASE WHEN question = 'slow' THEN coalesce(nullif(pg_sleep(1.5)::text, ''), '') ELSE '' END"
+SLOW = """
+    CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    'BEGIN IF $1 = ''slow'' THEN PERFORM pg_sleep(1.5); END IF; RETURN $1; END'
+"""
 EDIT = "UPDATE questions SET question = question || '.' WHERE id = 1"
 
 
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
-    made = make_workplace(tables=[{"name": "public.questions", "text": SLOW}])
+    made = make_workplace(tables=[{"name": "public.questions", "text": "slow(question)"}])
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
+    made.execute(SLOW)
     made.embedsync("init")
     return made
 

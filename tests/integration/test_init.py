@@ -98,7 +98,13 @@ def test_the_view_follows_the_settings(workplace: Workplace) -> None:
     workplace.execute("INSERT INTO questions (question) VALUES (NULL)")
     assert setup(workplace.settings).tables[0].blank == 1
     report = setup(workplace.with_settings(tables=[{"name": "public.questions", "text": "'no. ' || id"}]))
-    assert report.changed == ("renew the view embedsync.coverage",)
+    model = open_model(workplace.settings.model).model_id
+    assert report.changed == (
+        "create the function that tries the text of public.questions",
+        "drop the function of a text that is wanted no more",
+        f"want vectors of {model} in public.questions.embedding",
+        "renew the view embedsync.coverage",
+    )
     assert (report.tables[0].blank, report.tables[0].missing) == (0, 1)
 
 

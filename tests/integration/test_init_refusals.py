@@ -35,14 +35,14 @@ REFUSED: list[tuple[str, str, str, str]] = [
     (
         f"CREATE TABLE r (id int PRIMARY KEY, {VECTOR}) PARTITION BY RANGE (id); CREATE TABLE t PARTITION OF r DEFAULT",
         "t is a partition",
-        "name r in",
+        "name public.r in",
         "id",
     ),
     (
         f"""CREATE TABLE t (id int PRIMARY KEY, {VECTOR}) PARTITION BY RANGE (id);
             CREATE TABLE p PARTITION OF t DEFAULT; ALTER TABLE p REPLICA IDENTITY NOTHING""",
-        "partition p of table public.t has REPLICA IDENTITY NOTHING",
-        "ALTER TABLE p",
+        "partition public.p of table public.t has REPLICA IDENTITY NOTHING",
+        "ALTER TABLE public.p",
         "id",
     ),
     (

@@ -155,7 +155,8 @@ def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
     assert wrong == []
     columns = served.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'questions'::regclass AND attnum > 0 "
                              "AND NOT attisdropped AND attname LIKE 'embed%' ORDER BY 1")  # fmt: skip
-    assert [name for (name,) in columns] == ["embedded_at", "embedding", "embedding_hash", "embedding_model"]
+    names = ["embedded_at", "embedding", "embedding_digest", "embedding_hash", "embedding_model"]
+    assert [name for (name,) in columns] == names
     assert status(served) == {"columns": [], "next": None}
     assert served.coverage()["current"] == 200
 

@@ -1,13 +1,15 @@
 """Trouble with one row is that row's alone: texts that Postgres cannot make, in every lane and every command."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import MakeWorkplace
+from tests.support import workplace as workplaces
 from tests.support.server import running_server
 from tests.support.waiting import until
-from tests.support.workplace import QUESTIONS, Workplace
+from tests.support.workplace import QUESTIONS, Endpoints, Workplace
 
 pytestmark = pytest.mark.stack
 
@@ -45,23 +47,24 @@ def quarantined(place: Workplace) -> dict[int, str]:
     return {int(key[0]): reason for key, reason in place.execute("SELECT key, reason FROM embedsync.quarantine")}
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_a_row_whose_text_cannot_be_made_stands_alone(place: Workplace, what: str) -> None:
-    """It goes to quarantine with the name of the condition; its neighbours are embedded, and its text is nowhere."""
-    body, condition = BAD[what]
+def test_rows_whose_text_cannot_be_made_stand_alone(place: Workplace) -> None:
+    """They go to quarantine with the name of the condition; their neighbours are embedded, their text is nowhere."""
     place.start_worker("live")
-    place.execute(
-        "INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL), (3, %s, NULL)",
-        ('{"x": "good"}', body, '{"x": "fine"}'),
-    )
-    until(lambda: state(place) == {"current": 2, "unreadable": 1}, what="the good rows to be current", timeout=60)
-    until(lambda: quarantined(place), what="the bad row in quarantine")
-    assert quarantined(place) == {2: f"its text cannot be made: Postgres raised {condition}"}
+    expected = {}
+    for key, (what, (body, condition)) in enumerate(BAD.items(), 2):
+        place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (key, body))
+        place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (-key, json.dumps({"x": what})))
+        expected[key] = f"its text cannot be made: Postgres raised {condition}"
+    place.execute("INSERT INTO bodies SELECT -id - 100, body, NULL FROM bodies")  # in one transaction with good ones
+    expected |= {-key - 100: reason for key, reason in expected.items()}
+    good, bad = len(BAD) * 2, len(BAD) * 2
+    until(lambda: state(place) == {"current": good, "unreadable": bad}, what="the good rows to be current", timeout=60)
+    until(lambda: len(quarantined(place)) == bad, what="the bad rows in quarantine")
+    assert quarantined(place) == expected
     listed = place.embedsync("dlq", "list", "-o", "json").stdout
-    assert condition in listed
     for said in (listed, place.log("live"), place.embedsync("status", check=False).stdout):
         assert SECRET not in said
-    place.execute("UPDATE bodies SET body = %s WHERE id = 2", ('{"x": "mended"}',))
+    place.execute("UPDATE bodies SET body = %s", ('{"x": "mended"}',))
     place.wait_current("public.bodies")
     assert not quarantined(place)
 
@@ -95,21 +98,44 @@ FUNCTIONS = """
 """
 
 
-@pytest.mark.parametrize("what", EXPRESSIONS)
-def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWorkplace, what: str) -> None:
+def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWorkplace) -> None:
     """Whatever a value brings about: the neighbour is current, the row is named, and no text is told."""
-    text, good, bad, condition = EXPRESSIONS[what]
-    place = make_workplace(tables=[{"name": "public.bodies", "text": text}])
-    place.execute(f"{CREATE};{FUNCTIONS}", ())
+    texts = [text for text, *_ in EXPRESSIONS.values()]
+    place = make_workplace(tables=[{"name": f"public.t{i}", "text": text} for i, text in enumerate(texts)])
+    place.execute(FUNCTIONS, ())
+    for i in range(len(texts)):
+        place.execute(CREATE.replace("bodies", f"t{i}"))
     place.embedsync("init")
     place.start_worker("live")
-    place.execute("INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", (good, bad))
-    until(lambda: quarantined(place), what="the bad row in quarantine")
-    assert quarantined(place) == {2: f"its text cannot be made: Postgres raised {condition}"}
-    assert state(place) in ({"current": 1, "unreadable": 1}, {"blank": 1, "unreadable": 1})
-    assert place.embedsync("verify").returncode == 0
+    for i, (_, good, bad, _) in enumerate(EXPRESSIONS.values()):
+        place.execute(f"INSERT INTO t{i} VALUES (1, %s, NULL), (2, %s, NULL)", (good, bad))
+    query = "SELECT table_name, key, reason FROM embedsync.quarantine"
+    until(lambda: len(place.execute(query)) == len(texts), what="the bad rows in quarantine", timeout=60)
+    assert {(table, tuple(key)): reason for table, key, reason in place.execute(query)} == {
+        (f"public.t{i}", ("2",)): f"its text cannot be made: Postgres raised {condition}"
+        for i, (*_, condition) in enumerate(EXPRESSIONS.values())
+    }
+    verified = place.embedsync("verify")
+    assert f"nothing untrue in {2 * len(texts)} rows ({len(texts)} of them unreadable)" in verified.stdout
     for said in (place.log("live"), place.embedsync("dlq", "list").stdout, place.embedsync("lag", check=False).stdout):
         assert SECRET not in said
+
+
+def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
+    """Limits count records, and none of a chunk is bad for its rows: the run ends, and they are told of (F6)."""
+    place.with_settings(replay={"chunk_size": 4, "nice": 0})
+    place.execute(
+        "INSERT INTO bodies SELECT i, CASE WHEN i %% 4 = 0 THEN 'no json' ELSE '{\"x\": \"' || i || '\"}' END, NULL "
+        "FROM generate_series(1, 1000) AS i",
+        (),
+    )
+    worker = place.start_worker("replay")
+    done = place.embedsync("replay", "run", "--only", "all", check=False)
+    assert worker.poll() is None
+    assert "750 of 1,000 rows are current or blank, 250 are unreadable" in done.stdout
+    assert state(place) == {"current": 750, "unreadable": 250}
+    assert len(quarantined(place)) == 250
+    assert place.value("SELECT state FROM embedsync.replays") == "done"
 
 
 def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
@@ -138,6 +164,18 @@ def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
     assert "196 of 201 rows are current or blank, 5 are unreadable" in every.stdout
     assert sorted(quarantined(place)) == [40, 80, 120, 160, 200]
     assert json.loads(place.embedsync("dlq", "list", "--kind", "event", "-o", "json").stdout) == []
+
+
+@pytest.fixture(scope="module")
+def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A good row and one whose text cannot be made, with a number that nobody may see; bodies are answers too."""
+    score = {"table": "public.bodies", "question": "id", "where": "true"}
+    with workplaces.workplace(stack, tmp_path_factory.mktemp("secretive"), tables=[BODIES], score=score) as place:
+        place.execute(CREATE)
+        place.embedsync("init")
+        bodies = ('{"x": "good"}', f'{{"card": "{SECRET}", oops')
+        place.execute("INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", bodies)
+        yield place
 
 
 @pytest.mark.parametrize(
@@ -185,16 +223,3 @@ def test_neither_log_letter_nor_server_tells_a_text(secretive: Workplace) -> Non
         said.append(server.client.post("/v1/score", json={"answer": "an answer", "question": 2}).text)
         said += [server.client.get("/readyz").text, server.log()]
     assert not [text for text in said if SECRET[:9] in text]
-
-
-@pytest.fixture
-def secretive(make_workplace: MakeWorkplace) -> Workplace:
-    """A good row and one whose text cannot be made, with a number that nobody may see; questions are rows too."""
-    score = {"table": "public.bodies", "question": "id", "where": "true"}
-    place = make_workplace(tables=[BODIES], score=score)
-    place.execute(CREATE)
-    place.embedsync("init")
-    place.execute(
-        "INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", ('{"x": "good"}', f'{{"card": "{SECRET}", oops')
-    )
-    return place

@@ -67,7 +67,7 @@ def test_an_answer_against_those_of_its_question(place: Workplace) -> None:
     for wrong, words in (
         ({"table": "other"}, "not among"),
         ({"question": "nope"}, "nope"),
-        ({"where": "1"}, "--where"),
+        ({"where": "1"}, r"score\.where"),
     ):
         with pytest.raises(EmbedsyncError, match=words):
             scored(place, place.with_settings(score={**FOUND_BY, "where": None, **wrong}), "percent", "17")

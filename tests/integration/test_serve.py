@@ -206,13 +206,16 @@ def test_errors_are_problems_with_a_fix(server: Server) -> None:
     assert secret not in server.log()
 
 
+def test_hundreds_of_thousands_of_texts_hold_up_nobody(server: Server) -> None:
+    """They are counted, not looked at one by one: the answer is 400, and probes come before and after it."""
+    body = '{"model":"lexical","input":[""' + ',""' * 339_999 + "]}"
+    answer = server.client.post("/v1/embeddings", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert "there are 340000 texts, and 10000 at most" in answer.text
+    assert server.client.get("/livez").status_code == 200
+
+
 JSON = {"content-type": "application/json"}
-
-
-def test_a_web_page_cannot_ask(server: Server) -> None:
-    """A form of another site may send text/plain without asking; it is not read as JSON."""
-    answer = server.client.post("/v1/search", content='{"query": "a"}', headers={"content-type": "text/plain"})
-    assert answer.status_code == 422
 
 
 def test_the_openapi_page_is_there(server: Server) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tests.mutants.defect import SQL, Defect
 from tests.mutants.of_one_row import OF_ONE_ROW
+from tests.mutants.of_records import OF_RECORDS
+from tests.mutants.of_rights import OF_RIGHTS
+from tests.mutants.of_the_surroundings import OF_THE_SURROUNDINGS
 from tests.mutants.of_the_witness import OF_THE_WITNESS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,7 +43,8 @@ _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
         f"{SQL}/write_vectors.sql",
-        "    AND CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash END\n",
+        "    AND CASE WHEN {key_match} THEN sha256(convert_to(({text}\n"
+        "        )::text, 'UTF8')) = our_asked.our_hash END\n",
         "",
         (PAUSED, f"{STORE}::test_a_vector_of_an_older_text_is_never_written[postgres]"),
     ),
@@ -128,7 +132,8 @@ _OF_THE_WRITE = (
     Defect(
         "a vector cleared although there is text again",
         f"{SQL}/clear_vectors.sql",
-        "    AND CASE WHEN {key_match} THEN coalesce(left(({text}\n        )::text, {blank_within}) !~ {not_blank}, true) END\n",
+        "    AND CASE WHEN {key_match} THEN coalesce(left(({text}\n"
+        "        )::text, {blank_within}) !~ {not_blank}, true) END\n",
         "",
         (f"{STORE}::test_a_cleared_row_has_no_vector_and_no_provenance[postgres]",),
     ),
@@ -289,6 +294,9 @@ DEFECTS = (
     *_OF_THE_QUERY_LOG,
     *OF_THE_WITNESS,
     *OF_ONE_ROW,
+    *OF_RECORDS,
+    *OF_THE_SURROUNDINGS,
+    *OF_RIGHTS,
 )
 
 

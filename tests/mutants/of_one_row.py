@@ -39,7 +39,7 @@ _OF_A_ROW = (
         "streams/settle.py",
         "            if len(keys) == 1:\n                yield keys, reason\n",
         "            if reason:\n                yield keys, reason\n",
-        (f"{ONE}::test_a_row_whose_text_cannot_be_made_stands_alone",),
+        (f"{ONE}::test_rows_whose_text_cannot_be_made_stand_alone",),
     ),
     Defect(
         "a scan that one row ends",

@@ -1,4 +1,4 @@
-"""Poison events: records in the change topics that nobody can read, and what must come of each: a dead letter.
+"""Poison events: records in all topics that nobody can read, and what must come of each: a dead letter.
 
 A fault lets the dead-letter topic refuse every record for a while, as a full disk or a quota would.
 
@@ -6,7 +6,7 @@ Hazard: a send whose acknowledgement was lost may have arrived: such an event ma
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
@@ -23,13 +23,35 @@ from tests.soak.hits import Hit, Kind, Stage
 from tests.support.waiting import until
 
 _MARK = re.compile(rb"poison-event-(\d+)")
-_SHAPES = (
+POISON = b"poison-event-"
+EVENTS = (
     b'{"not": "closed", "poison-event-%d',
     b'{"op":"u","source":{"schema":"public","table":"nowhere"},"after":{"id":"poison-event-%d"}}',
     b'{"op":"u","source":{"schema":"public","table":"articles"},"after":{"id":"poison-event-%d"}}',
     b"\xff\xfe poison-event-%d",
 )
 """No JSON; a table that is not configured; a key of the wrong type, found out by reading; no UTF-8."""
+_DEFERRAL = b'{"since":"2026-01-01T00:00:00Z","not_before":"2026-01-01T00:00:00Z","attempt":1}'
+_MESSAGE = b'{"chunk":0,"table":"public.articles","column":"embedding","model":"poison-event-%d","keys":[[1]]}'
+_DEFERRED = _MESSAGE[:-1] + b',"deferral":' + _DEFERRAL + b"}"
+DEFERRED = (
+    _DEFERRED.replace(b"00Z", b"00"),
+    _DEFERRED.replace(b"[[1]]", b"[[]]"),
+    _DEFERRED.replace(b"poison-event-%d", b"m").replace(b"[[1]]", b'[["poison-event-%d"]]'),
+    _DEFERRED.replace(b'"attempt":1', b'"attempt":' + b"1" * 5_000),
+    EVENTS[0],
+)
+"""Times without a zone; no key; a key of the wrong type, found out by reading; a number too long; no JSON."""
+CHUNKS = (_MESSAGE, _DEFERRED, _MESSAGE.replace(b'{"chunk":0', b'{"run":"no run","chunk":0'), EVENTS[3])
+"""Of no run; a deferred row; of a run that cannot be; no UTF-8."""
+BEATS = (
+    b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"prefix":"poison-event-%d"}}',
+    b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"prefix":"poison-event-%d","beat":'
+    + b"1" * 5_000
+    + b',"sent_at":"2026-01-01T00:00:00Z"}}',
+    EVENTS[0],
+)
+"""Without a number; with one that is too long; no JSON."""
 
 _REFUSED_BYTES, _ALLOWED_BYTES = "10", "1048588"
 _ADMIN_SECONDS = 15.0
@@ -38,8 +60,10 @@ _ADMIN_SECONDS = 15.0
 class Letters:
     """Sends poison events and collects dead letters."""
 
-    def __init__(self, stage: Stage, offsets: Offsets, servers: str, topics: Sequence[str], dead_letters: str) -> None:
-        """Nothing is sent yet. `topics` are change topics whose records nobody else has to understand."""
+    def __init__(
+        self, stage: Stage, offsets: Offsets, servers: str, topics: Mapping[str, Sequence[bytes]], dead_letters: str
+    ) -> None:
+        """Nothing is sent yet. `topics` are those whose records nobody else has to understand, each with its shapes."""
         self.sent: set[int] = set()
         self.arrived: set[int] = set()
         self._stage = stage
@@ -65,8 +89,8 @@ class Letters:
                 if error is None:
                     self.sent.add(number)
 
-            shape = self._stage.random.choice(_SHAPES)
-            topic = self._stage.random.choice(self._topics)
+            topic = self._stage.random.choice(list(self._topics))
+            shape = self._stage.random.choice(self._topics[topic])
             # Without a key: the one of a record is believed before its value.
             self._producer.produce(topic, shape % number, on_delivery=delivered)
         self._producer.poll(0)

@@ -99,4 +99,4 @@ def _event(value: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 
 def _deferred(value: Mapping[str, Any]) -> list[str]:
-    return [str(part) for part in value["keys"][0]]
+    return [str(part) for part in value["keys"][0]] if value.get("keys") else []

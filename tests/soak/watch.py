@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from tests.soak.checker import AWAY, Offsets, Rows
+from tests.soak.letters import POISON
 from tests.soak.tables import PROBE
 
 _READ_SECONDS = 5.0
@@ -104,6 +105,8 @@ class Watch(threading.Thread):
     def _note(self, message: Any) -> None:
         place = (message.topic(), message.partition())
         self._read[place] = message.offset() + 1
+        if POISON in message.value():
+            return
         value = json.loads(message.value())
         if place[0] == self._probe_topic:
             self._ids[place[1], message.offset()] = int(value["after"]["id"])

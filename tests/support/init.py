@@ -11,11 +11,12 @@ from confluent_kafka import Consumer
 from connectors.clock import SystemClock
 from connectors.kafka.outbox import client_config
 from connectors.models import open_model
+from connectors.postgres import installation, meaning, statement
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import init
+from streams import init, start_capture
 from streams.init import Report
 from tests.support.waiting import until
 from tests.support.workplace import Workplace, server_owner
@@ -24,6 +25,23 @@ from tests.support.workplace import Workplace, server_owner
 def setup(settings: Settings) -> Report:
     """Run `init` in this process."""
     return init.run(settings, open_model(settings.model), SystemClock(), lambda _: None)
+
+
+def set_up_database(settings: Settings) -> Report:
+    """What `init` does in the database, without topics and connector: for tests of rights."""
+    session = init.admin(settings)
+    try:
+        with init.alone(session):
+            plan = init.plan(settings, open_model(settings.model), session)
+            for step in plan.statements:
+                statement.run(session, step, lock_seconds=2, clock=SystemClock())
+            steps = installation.registration(session, settings, start_capture.database(settings, session))
+            for step in [*steps, *meaning.registration(session, settings)]:
+                statement.run(session, step, lock_seconds=2, clock=SystemClock())
+            changed = [step.description for step in (*plan.statements, *steps)]
+            return init.reported(session, settings, plan, changed, plan.notices)
+    finally:
+        session.close()
 
 
 def planned(settings: Settings) -> init.Plan:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
+from schemas.rounds import Round
 from schemas.table import TableName
 from schemas.verdict import LagReport
 from schemas.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
@@ -55,7 +56,9 @@ def report(**parts: Any) -> LagReport:
         "replay": GroupLag("embedsync-replay", "stable", 1, (row(2, 2, age=0.0),)),
         "connector": ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
     }
-    seen = witness(**{name: parts.pop(name) for name in ("slot", "canary", "looks", "differences") if name in parts})
+    seen = witness(
+        **{name: parts.pop(name) for name in ("slot", "canary", "looks", "differences", "rounds") if name in parts}
+    )
     return LagReport(**({"witness": seen} | fine | parts))
 
 
@@ -82,6 +85,7 @@ CASES: list[tuple[Mapping[str, Any], int, str]] = [
     ({"canary": Canary(5.0, 30.0, error="older")}, 3, "live: whether changes arrive is not known: older"),
     ({"looks": (Look(TableName("public", "docs"), "events expired", NOW, 9.0),)}, 1,
      "replay: the rows of public.docs are yet to be looked at: events expired"),
+    ({"rounds": (Round("keeper", 46.0, 5.0),)}, 1, "replay: no worker has done the keeper's work for 46.0 s: see the"),
     ({"differences": (Difference("table t was swapped", "embedsync init"),)}, 2,
      "source: table t was swapped: embedsync init"),
     ({"slot": SlotLag("s", "active", "reserved", 1, 2048, None, 181.0)}, 2,

@@ -161,7 +161,7 @@ def test_what_came_before_in_the_batch_counts() -> None:
 
 
 def test_the_longest_text_that_the_batch_brought_is_the_probe() -> None:
-    """A device that has no room for it any more was filled by somebody else, whoever rode in the call that failed."""
+    """A device that has no room for it any more was filled by another process, in whichever call it shows."""
     asked: list[str] = []
 
     class Full(TwinEmbedder):

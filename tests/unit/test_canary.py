@@ -15,15 +15,17 @@ from connectors.memory import MemoryClock
 from schemas.canary import Stage, judge, parse, stage, to_json
 from schemas.coverage import Coverage
 from schemas.coverage import verdict as counted
-from schemas.errors import PoisonEvent, TransientError
+from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
 from schemas.lag import PartitionLag, SlotLag
 from schemas.record import Record
+from schemas.sections import DeadLetterSettings
 from schemas.settings import Settings, load
 from schemas.severity import Severity
 from schemas.table import TableName
 from schemas.verdict import brief, witnessed
 from schemas.witness import Beat, Canary, Difference, Look, Witness
 from streams.canary import Arrivals, CanaryWriter
+from streams.flood import Flood
 from streams.witness import transit as came
 from tests.support.lag import NOW, canary, report, transit, witness
 from tests.support.waiting import until
@@ -247,6 +249,21 @@ def test_beats_are_noted_and_what_is_none_is_handed_on() -> None:
     arrivals.handle([record(event(7)), record(event(8)), bad, record(event(3, prefix="q"))])
     assert handled == [bad]
     assert desk.noted == [7, 8]
+
+
+def test_bad_records_between_beats_are_no_flood() -> None:
+    """Months may lie between two of them: a beat in between ends a row of bad ones, as any good record does."""
+    flood, desk = Flood(DeadLetterSettings(most_in_a_row=3)), Desk()
+
+    def handle(records: Sequence[Record]) -> None:
+        flood.judge([(one.topic, "no beat") for one in records], 0.0)
+
+    arrivals = Arrivals(handle, desk, "p", MemoryClock(), flood)  # type: ignore[arg-type]  # likewise
+    for number in range(1, 50):
+        arrivals.handle([record(b"{broken"), record(event(number))])
+    with pytest.raises(DeadLetterFlood):
+        arrivals.handle([record(b"{broken")] * 4)
+    assert desk.noted == list(range(1, 50))
 
 
 def test_an_arrival_that_cannot_be_noted_holds_nothing_up() -> None:

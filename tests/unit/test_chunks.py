@@ -1,12 +1,13 @@
 """The replay lane on twins: what a chunk does to rows, ledger and model."""
 
+import dataclasses
 from uuid import UUID, uuid4
 
 import pytest
 
 from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.chunk import Chunk
-from schemas.errors import Stopping
+from schemas.errors import DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import load
 from schemas.table import TableName
@@ -39,8 +40,7 @@ class Bench:
     def chunk(self, *keys: str, model: str | None = None, run: UUID | None = None) -> tuple[Record, LedgerEntry]:
         run = run or uuid4()
         made = Chunk(NAME, "embedding", model or self.target.model, tuple((key,) for key in keys), run, 1)
-        entry = self.store.ledger.setdefault((str(run), 1), LedgerEntry())
-        return Record("t.replay", 0, 0, None, made.encode()), entry
+        return Record("t.replay", 0, 0, None, made.encode()), self.store.enter(made)
 
     def put(self, key: str, text: str | None) -> None:
         self.store.rows[key,] = MemoryRow(text)
@@ -135,7 +135,7 @@ def test_a_chunk_for_a_table_nobody_configured_fails_and_ends(bench: Bench) -> N
     """It is dead-lettered, and its ledger says so: whoever follows the run does not wait for ever."""
     run = uuid4()
     unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",), ("2",)), run, 1)
-    entry = bench.store.ledger[str(run), 1] = LedgerEntry()
+    entry = bench.store.enter(unknown)
     assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, unknown.encode()))) == [2]
     assert (entry.done, counts(entry)) == (2, {"failed": 2})
     assert len(bench.outbox.dead_letters) == 1
@@ -148,6 +148,45 @@ def test_a_key_that_cannot_be_read_fails_alone(bench: Bench) -> None:
     list(bench.chunks.steps(record))
     assert counts(entry) == {"embedded": 1, "failed": 1}
     assert "one" in bench.outbox.dead_letters[0][1]
+
+
+def test_one_bad_row_in_each_chunk_is_no_flood(bench: Bench) -> None:
+    """Rows whose text cannot be made are counted and told of, however many chunks have one: the run ends (F6)."""
+    for number in range(300):
+        keys = [str(4 * number + i) for i in range(4)]
+        for key in keys:
+            bench.put(key, f"text {key}")
+        bench.store.unreadable.add((keys[2],))
+        record, entry = bench.chunk(*keys)
+        assert list(bench.chunks.steps(dataclasses.replace(record, offset=number))) == [2, 2]
+        assert counts(entry) == {"embedded": 3, "quarantined": 1}
+    assert len(bench.store.quarantine) == 300
+    assert not bench.outbox.dead_letters
+
+
+def test_a_record_is_one_bad_event_however_much_is_bad_in_it(bench: Bench) -> None:
+    """Limits count records, and so do letters: 150 keys that are none, among as many rows, are one of each."""
+    keys = [name for number in range(150) for name in (str(number), f"word {number}")]
+    for key in keys[::2]:
+        bench.put(key, f"text {key}")
+    record, entry = bench.chunk(*keys)
+    assert list(bench.chunks.steps(record)) == [2] * 150
+    assert counts(entry) == {"embedded": 150, "failed": 150}
+    assert [letter for letter, _, _ in bench.outbox.dead_letters] == [record]
+
+
+def test_bad_records_among_good_ones_trip_the_limit_as_anywhere(bench: Bench) -> None:
+    """Half of them are too many of them, whether a good chunk had one row or hundreds."""
+
+    def step(number: int) -> None:
+        record, _ = bench.chunk(*(str(key) for key in range(20)))
+        value = record.value if number % 3 == 0 else b"{"
+        list(bench.chunks.steps(dataclasses.replace(record, offset=number, value=value)))
+
+    for number in range(199):
+        step(number)
+    with pytest.raises(DeadLetterFlood, match=r"133 of 200 events within 60 s of topic t\.replay"):
+        step(199)
 
 
 def test_stopping_between_micro_batches_loses_nothing(bench: Bench) -> None:

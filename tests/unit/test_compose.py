@@ -15,6 +15,7 @@ import click
 import jsonschema
 import pytest
 import typer
+from psycopg2.extensions import parse_dsn
 
 from connectors.local import properties, versions
 from connectors.local.postgres import Postgres
@@ -184,7 +185,8 @@ def test_the_workers_find_everything(services: dict[str, Any], monkeypatch: pyte
     live = _settings("worker-live", services, monkeypatch)
     assert live.model.name == "BAAI/bge-m3"
     assert live.model.dimensions == 1024
-    assert live.postgres.dsn == f"postgresql://postgres@postgres:5432/{properties.DATABASE}"
+    place = {"host": "postgres", "port": "5432", "dbname": properties.DATABASE}
+    assert parse_dsn(live.postgres.dsn) == {**place, "user": "embedsync", "password": "embedsync-worker"}
     assert live.kafka.bootstrap_servers == services["connect"]["environment"]["BOOTSTRAP_SERVERS"]
     assert live.connect.url == "http://connect:8083"
     assert (live.connect.database_host, live.connect.database_port) == ("postgres", 5432)
@@ -194,31 +196,54 @@ def test_the_workers_find_everything(services: dict[str, Any], monkeypatch: pyte
     assert (replay.metrics.live_port, replay.metrics.replay_port) == (None, 9464)
 
 
+def test_only_init_connects_as_a_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers know one login, that of a role which is made without any rights, and `init` grants to it."""
+    script = (ROOT / "ops/docker/worker.sql").read_text(encoding="utf-8")
+    made = re.search(r"^CREATE ROLE (\w+) LOGIN NOSUPERUSER PASSWORD :'password';$", script, re.MULTILINE)
+    assert made
+    secret = "what-only-init-may-know"
+    services = containers.compose({"POSTGRES_PASSWORD": secret})["services"]
+    for name in ONE_SHOT | WORKERS.keys():
+        postgres = _settings(name, services, monkeypatch).postgres
+        assert parse_dsn(postgres.dsn)["user"] == made[1]
+        if name == "init":
+            assert parse_dsn(postgres.admin_dsn or "") == {
+                **parse_dsn(postgres.dsn), "user": "postgres", "password": secret
+            }  # fmt: skip
+        else:
+            assert postgres.admin_dsn is None
+            assert secret not in json.dumps(services[name])
+    password = parse_dsn(services["init"]["environment"]["EMBEDSYNC_POSTGRES__DSN"])["password"]
+    assert services["postgres"]["environment"]["WORKER_PASSWORD"] == password
+
+
 def test_every_variable_of_embedsync_is_a_setting(services: dict[str, Any]) -> None:
     """A misspelt EMBEDSYNC_ variable would be ignored without an error; there is none."""
     for name in ONE_SHOT | WORKERS.keys():
         for variable in services[name]["environment"]:
-            if variable != "PGPASSWORD":
-                section, field = variable.removeprefix("EMBEDSYNC_").lower().split("__")
-                annotation = Settings.model_fields[section].annotation
-                assert annotation is not None
-                assert field in annotation.model_fields, variable
+            section, field = variable.removeprefix("EMBEDSYNC_").lower().split("__")
+            annotation = Settings.model_fields[section].annotation
+            assert annotation is not None
+            assert field in annotation.model_fields, variable
 
 
 def test_what_the_user_sets_arrives() -> None:
     """Password, ports, model and torch build come from the environment, everywhere they are used."""
     chosen = {
-        "POSTGRES_PASSWORD": "p@ss", "POSTGRES_PORT": "1", "KAFKA_PORT": "2", "CONNECT_PORT": "3",
+        "POSTGRES_PASSWORD": "p@ss/:?", "WORKER_PASSWORD": "w#r k=1",
+        "POSTGRES_PORT": "1", "KAFKA_PORT": "2", "CONNECT_PORT": "3",
         "EMBEDSYNC_MODEL__NAME": "lexical", "EMBEDSYNC_MODEL__DIMENSIONS": "64", "TORCH": "default",
     }  # fmt: skip
     services = containers.compose(chosen)["services"]
     ports = [services[name]["ports"] for name in containers.PORTS]
     assert ports == [["127.0.0.1:1:5432"], ["127.0.0.1:2:9092"], ["127.0.0.1:3:8083"]]
-    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "p@ss"
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "p@ss/:?"
+    assert services["postgres"]["environment"]["WORKER_PASSWORD"] == "w#r k=1"
+    assert parse_dsn(services["init"]["environment"]["EMBEDSYNC_POSTGRES__ADMIN_DSN"])["password"] == "p@ss/:?"
     assert services["model"]["build"]["args"] == {"TORCH": "default"}
     for name in ONE_SHOT | WORKERS.keys():
         environment = services[name]["environment"]
-        assert environment["PGPASSWORD"] == "p@ss"
+        assert parse_dsn(environment["EMBEDSYNC_POSTGRES__DSN"])["password"] == "w#r k=1"
         assert (environment["EMBEDSYNC_MODEL__NAME"], environment["EMBEDSYNC_MODEL__DIMENSIONS"]) == ("lexical", "64")
 
 
@@ -249,7 +274,8 @@ def test_volumes_and_mounts_fit_the_images(compose: dict[str, Any]) -> None:
         assert (ROOT / source).is_file(), source
     assert mounts["postgres"][0] == ("postgres", "/var/lib/postgresql")  # PostgreSQL 18's images; `data` is lost
     assert mounts["postgres"][1][0] == "./examples/interview/schema.sql"
-    assert mounts["postgres"][1][1].startswith("/docker-entrypoint-initdb.d/")
+    assert mounts["postgres"][2][0] == "./ops/docker/worker.sql"
+    assert all(target.startswith("/docker-entrypoint-initdb.d/") for _, target in mounts["postgres"][1:])
     log_dirs = compose["services"]["kafka"]["environment"]["KAFKA_LOG_DIRS"]
     assert mounts["kafka"] == [("kafka", log_dirs)] == [("kafka", "/var/lib/kafka/data")]
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")

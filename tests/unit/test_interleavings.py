@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from connectors.ports import Store
 from schemas.chunk import Chunk
 from schemas.record import Record
@@ -170,7 +170,7 @@ class World:
         settler = Settler(store, EMBEDDERS, self.clock, self.patience, lane="replay")
         chunks = Chunks([TARGET], store, self.store, settler, self.outbox, self.clock, self.patience, SETTINGS)
         chunk = Chunk(NAME, "embedding", TARGET.model, (ONE,), uuid4(), 1)
-        self.store.ledger[str(chunk.run), 1] = LedgerEntry()
+        self.store.enter(chunk)
 
         def work(actor: Paused) -> None:
             store.actor = actor

@@ -233,12 +233,20 @@ class Duties:
     ticks: int = 0
     forgotten: int = 0
     given_up: int = 0
+    begun: int = 0
+    noted: list[float] = field(default_factory=list)
 
     def is_mine(self) -> bool:
         return self.mine
 
     def give_up(self) -> None:
         self.given_up += 1
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def note_round(self, every: float) -> None:
+        self.noted.append(every)
 
     def tick(self) -> None:
         self.ticks += 1
@@ -278,6 +286,26 @@ def test_a_service_that_is_away_is_asked_again_later() -> None:
     clock.advance(5)
     keeper.tick()
     assert duties.ticks == 4
+
+
+def test_a_round_is_noted_once_all_duties_were_done() -> None:
+    """By the keeper alone, and not while a duty fails; that a worker has started is noted whoever is the keeper."""
+    clock, duties = MemoryClock(), Duties(mine=False)
+    keeper = keeper_of(duties, clock)
+    keeper.tick()
+    keeper.tick()
+    assert (duties.begun, duties.noted) == (1, [])
+    duties.mine = True
+    keeper.tick()
+    assert duties.noted == [5.0]
+    duties.error = TransientError("away")
+    keeper.tick()
+    duties.error = None
+    keeper.tick()
+    assert duties.noted == [5.0]
+    clock.advance(30)
+    keeper.tick()
+    assert duties.noted == [5.0, 5.0]
 
 
 def test_a_bug_ends_the_worker() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,6 +14,25 @@ from streams.watchdog import Pulse
 
 class Left(BaseException):
     """The process would have ended here."""
+
+
+def exit_codes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The codes with which the process would have ended."""
+    left: list[int] = []
+
+    def leave(exit_code: int, reason: str, error: BaseException | None = None) -> None:
+        left.append(exit_code)
+        raise Left
+
+    monkeypatch.setattr(app, "leave", leave)
+    return left
+
+
+def runner(**lane: Any) -> app.Runner:
+    faust: Any = SimpleNamespace(should_stop=False)
+    parts: Any = SimpleNamespace(clock=MemoryClock(), sync=None, arrivals=None, chunks=None, **lane)
+    positions: Any = SimpleNamespace(saw=lambda _: None)
+    return app.Runner(faust, parts, Pulse(0.0, ["sync"]), positions)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +51,7 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
 
     A look at what is wanted now that fails is no way out of the loop's body either.
     """
-    left: list[int] = []
-
-    def leave(exit_code: int, reason: str, error: BaseException | None = None) -> None:
-        left.append(exit_code)
-        raise Left
-
-    monkeypatch.setattr(app, "leave", leave)
+    left = exit_codes(monkeypatch)
 
     async def work() -> None:
         raise error
@@ -48,10 +61,20 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
             raise changed
         return changed
 
-    lane = SimpleNamespace(clock=MemoryClock(), watcher=SimpleNamespace(has_moved=has_moved))
-    runner = app.Runner(
-        cast("Any", SimpleNamespace(should_stop=False)), cast("Any", lane), Pulse(0.0, ["sync"]), cast("Any", None)
-    )
+    running = runner(watcher=SimpleNamespace(has_moved=has_moved))
     with pytest.raises(Left):
-        asyncio.run(runner._guarded(work()))
+        asyncio.run(running._guarded(work()))
     assert left == [code]
+
+
+def test_a_lane_that_is_joined_wrongly_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting mends it: 70 and a traceback, not 78, after which nobody would start the worker again."""
+    left = exit_codes(monkeypatch)
+    message = SimpleNamespace(topic="t", partition=0, offset=1, key=b"", value=b"", headers=(), timestamp=0)
+    running = runner(watcher=SimpleNamespace(has_moved=lambda: False))
+    with pytest.raises(Left):
+        asyncio.run(running._guarded(running._work_off(SimpleNamespace(message=message))))
+    assert left == [70]
+    for body in (running.live(None, 1, 1.0), running.deferred(None)):
+        with pytest.raises(TypeError, match="this lane is not the live one"):
+            asyncio.run(body)

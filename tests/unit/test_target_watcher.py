@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from connectors.memory import MemoryClock
-from connectors.postgres import looks, schema, watched
+from connectors.postgres import looks, rounds, schema, watched
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import load
 from schemas.shape import Effect, Found, Shape, TableShape
@@ -36,6 +36,9 @@ class Bench:
         monkeypatch.setattr(watched, "found", lambda *_: list(self.found))
         monkeypatch.setattr(schema, "exists", lambda *_: True)
         monkeypatch.setattr(looks, "ask", self._ask)
+        monkeypatch.setattr(rounds, "note", self._note)
+        self.noted: list[float] = []
+        self.deaf = False
         self.watcher = TargetWatcher(settings, "live", self.clock)
         self.watcher._targets = [TARGET]
 
@@ -47,6 +50,12 @@ class Bench:
     def _ask(self, _session: object, prefix: str, tables: Sequence[TableName], reason: str) -> None:
         assert prefix == "embedsync"
         self.asked.append((list(tables), reason))
+
+    def _note(self, _session: object, prefix: str, what: str, every: float) -> None:
+        if self.deaf:
+            raise TransientError("Postgres does not answer")
+        assert (prefix, what, every) == ("embedsync", "watch", 15.0)
+        self.noted.append(self.clock.monotonic())
 
     def look(self, seconds: float = 3.0) -> Sequence[Target] | None:
         self.clock.advance(seconds)
@@ -126,3 +135,17 @@ def test_transactions_are_compared_with_the_one_that_changed_the_table(bench: Be
     assert bench.watcher.is_older(TARGET, [99, 100])
     assert not bench.watcher.is_older(TARGET, [99, 101])
     assert not bench.watcher.is_older(TARGET, [])
+
+
+def test_that_somebody_looked_is_noted_now_and_then(bench: Bench) -> None:
+    """Four times a minute, and only where it could look; a note that cannot be made keeps nobody from looking."""
+    bench.deaf = True
+    bench.look()
+    bench.deaf = False
+    for _ in range(20):
+        bench.look()
+    assert len(bench.noted) == 4
+    bench.away = True
+    for _ in range(20):
+        bench.look()
+    assert len(bench.noted) == 4

@@ -1,3 +1,3 @@
--- Parse and plan the text expression; reads nothing.
-EXPLAIN SELECT ({text}
+-- The text alone, to be parsed and planned.
+SELECT ({text}
     )::text FROM {table}

@@ -13,10 +13,11 @@ SELECT
      FROM (
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
                              'queries', 'quality_runs', 'canary', 'canary_trail', 'looks', 'slot_moves', 'topics',
-                             'table_marks']), 'INSERT'
+                             'table_marks', 'locks', 'rounds']), 'INSERT'
          UNION ALL
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
-                             'canary', 'canary_trail', 'looks', 'slot_moves', 'topics', 'table_marks']), 'UPDATE'
+                             'canary', 'canary_trail', 'looks', 'slot_moves', 'topics', 'table_marks',
+                             'locks', 'rounds']), 'UPDATE'
          UNION ALL
          SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks', 'topics', 'table_marks']),
                 'DELETE'

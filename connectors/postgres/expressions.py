@@ -1,0 +1,83 @@
+"""SQL expressions that somebody writes into settings or arguments: one expression each, and never run to find that out.
+
+An expression goes into queries as it stands, in brackets. One that closes a bracket which it did not open could become
+anything, another statement too. So the server's own parser is asked first, where nothing but expressions may stand.
+
+Hazard: planning a query runs functions: those that are called immutable, of constants, in the expression and in the
+indexes of its tables. So a session in which nothing of others may run (`Session.only_parses`) only parses.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2 import errorcodes, sql
+from psycopg2.extensions import cursor as Cursor
+
+from connectors.postgres import queries
+from connectors.postgres.errors import translate
+from connectors.postgres.session import Session
+from connectors.postgres.statement import trial
+from schemas.errors import EmbedsyncError, TransientError
+from schemas.target import Target
+
+_NO_TYPE = 'pg_catalog."a type that does not exist"'
+_PARSED = "SELECT pg_catalog.to_regtype(%s)"
+"""What stands in the brackets behind a type that does not exist is parsed as expressions, and then left alone."""
+_REFUSED = (errorcodes.SYNTAX_ERROR, errorcodes.STATEMENT_TOO_COMPLEX)
+
+
+def refusal(session: Session, expression: str) -> str | None:
+    """Why this is not an expression, as the server's parser says it; None where it is one.
+
+    Raises:
+        EmbedsyncError: the server does not answer, or does not get as far as parsing.
+    """
+    try:
+        with session.connection().cursor() as cursor:
+            cursor.execute(_PARSED, (f"{_NO_TYPE}({expression}\n)",))  # on a line of its own: it may end in a comment
+    except psycopg2.Error as error:
+        if error.pgcode not in _REFUSED:
+            raise translate(error) from error
+        return " ".join((error.diag.message_primary or "").split())
+    return None
+
+
+def explain(session: Session, query: sql.Composable, parameters: Mapping[str, Any] | None = None) -> None:
+    """Have a query parsed and planned in a read-only transaction; `refusal` comes first for what stands in it.
+
+    Raises:
+        psycopg2.Error: what the server says against it.
+    """
+    with session.connection().cursor() as cursor:
+        cursor.execute("BEGIN READ ONLY")
+        try:
+            cursor.execute(sql.SQL("EXPLAIN {}").format(query), parameters)
+        finally:
+            if not cursor.connection.closed:
+                cursor.execute("ROLLBACK")
+
+
+def is_transient(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
+    """Whether what `explain` met says nothing about the expression; one that writes while it is planned is to blame."""
+    return isinstance(translated, TransientError) and error.pgcode != errorcodes.READ_ONLY_SQL_TRANSACTION
+
+
+@contextmanager
+def viewed(session: Session, target: Target) -> Iterator[Cursor]:
+    """A cursor beside a temporary view of the target's text, which goes again; nothing is planned or run.
+
+    It tells what the text names: the server's parser knows what every name stands for. Names are shown with their
+    schemas. `refusal` comes first.
+
+    Raises:
+        EmbedsyncError: as `Session` says it; the parser's own words are its cause.
+    """
+    path = session.path
+    with trial(session) as cursor:
+        cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
+        # Without parameters, so that a % of the text stays single.
+        cursor.execute(queries.for_target("text_view", target, bound=False))
+        cursor.execute("SET LOCAL search_path = ''")
+        yield cursor

@@ -1,0 +1,27 @@
+"""Locks that take a right: lines of embedsync.locks, which only the roles of an installation may write.
+
+An advisory lock is anybody's who may connect: whoever holds one of our name, and does not let go, keeps the keeper from
+its work for ever. A line names the connection that holds it, and holds for as long as the server has that
+connection, so it ends with its session as an advisory lock does, however that ends.
+
+Hazard: of a holder with another role Postgres shows no start, only process id and name. A process id that is used again
+by a connection of the same name, before anybody looked, would keep the lock for it.
+"""
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+
+
+def take(session: Session, name: str) -> bool:
+    """Whether a lock is this connection's: it was, or nobody held it and now it is.
+
+    Raises:
+        TransientError: Postgres does not answer.
+        ConfigurationError: `init` was not run since there are such locks.
+    """
+    return bool(session.rows(queries.text("take_lock"), {"name": name})[0][0])
+
+
+def give_back(session: Session, name: str) -> None:
+    """Let another connection have it; nothing where it is not this one's. Raises as `take`."""
+    session.rows(queries.text("give_back_lock"), {"name": name})

@@ -1,0 +1,67 @@
+"""When somebody last looked after an installation (embedsync.rounds): noted by who looks, read by who judges."""
+
+from connectors.postgres import queries
+from connectors.postgres.session import Session
+from schemas.rounds import ALL, Round, What
+from schemas.settings import Settings
+
+WATCH_SECONDS = 15.0
+"""A worker looks more often, and notes it this often."""
+
+
+def begin(session: Session, prefix: str, what: What) -> None:
+    """A worker has started that will look.
+
+    Args:
+        session: of the workers' role.
+        prefix: kafka.topic_prefix of the installation.
+        what: at what.
+
+    Raises:
+        TransientError: Postgres does not answer.
+        ConfigurationError: `init` was not run since this is noted.
+    """
+    session.rows(queries.text("begin_round"), {"prefix": prefix, "what": what})
+
+
+def note(session: Session, prefix: str, what: What, every: float | None, doing: str | None = None) -> None:
+    """Somebody has looked.
+
+    Args:
+        session: of the workers' role.
+        prefix: kafka.topic_prefix of the installation.
+        what: at what.
+        every: the period in seconds; None: as noted before.
+        doing: what is begun now and may take long.
+
+    Raises:
+        TransientError, ConfigurationError: as `begin`.
+    """
+    parameters = {"prefix": prefix, "what": what, "every": every, "doing": doing}
+    session.rows(queries.text("note_round"), parameters)
+
+
+def read(session: Session, settings: Settings) -> list[Round]:
+    """How long ago each was; nothing where `init` was not run since this is noted.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if not session.rows("SELECT to_regclass('embedsync.rounds') IS NOT NULL")[0][0]:
+        return []
+    lines = session.rows(queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)})
+    return [
+        _judged(settings, what, float(age), every, doing)
+        for what, age, every, doing in lines
+        if what != "rows" or settings.keeper.reconcile_seconds
+    ]
+
+
+def _judged(settings: Settings, what: What, age: float, every: float | None, doing: str | None) -> Round:
+    keeper = settings.keeper
+    if what == "rows":
+        # There are two looks, and a worker that has just started waits before the first.
+        return Round(what, age, keeper.reconcile_seconds + keeper.stale_seconds, 60.0)
+    if what == "watch":
+        return Round(what, age, every or WATCH_SECONDS, settings.watchdog.batch_seconds)
+    return Round(what, age, every or keeper.poll_seconds, 0.0, doing)

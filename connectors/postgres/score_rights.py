@@ -1,0 +1,81 @@
+"""What `[score]` reads beside texts, so that the workers' role can be let read it: the column of the question, and what
+its condition names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import psycopg2
+from psycopg2 import sql
+
+from connectors.postgres import expressions, text_check
+from connectors.postgres.neighbour import Examined
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.settings import Settings
+from schemas.table import TableName
+from schemas.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An expression that a command evaluates with the workers' rights.
+
+    Attributes:
+        what: what it is called in a sentence.
+        target: a column of its table, with the expression in the place of the text.
+        columns: what it reads, by relation; an empty tuple: whole rows.
+    """
+
+    what: str
+    target: Target
+    columns: dict[int, tuple[str, ...]]
+
+
+def asked(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[Asked]:
+    """The expressions of `[score]`, where its table is among the examined ones.
+
+    Args:
+        session: of the role that grants; nothing is run in it.
+        settings: all of them.
+        tables: the configured tables.
+
+    Raises:
+        ConfigurationError: `score.where` is no condition on the table.
+        TransientError: Postgres does not answer.
+    """
+    wanted = settings.score
+    named = TableName.parse(wanted.table)
+    found = next((one for one in tables if one.target.table == named), None)
+    if found is None:
+        return []
+    made = []
+    if wanted.question in found.info.columns:  # else the command says so
+        column = sql.Identifier(wanted.question).as_string(session.connection())
+        made.append(_asked(session, "score.question", found.target, column))
+    if wanted.where is not None:
+        made.append(_condition(session, found.target, wanted.where))
+    return made
+
+
+def _condition(session: Session, target: Target, where: str) -> Asked:
+    if (why := expressions.refusal(session, where)) is not None:
+        raise _no_condition(target, why)
+    try:
+        return _asked(session, "score.where", target, f"CASE WHEN {where}\n THEN '' END")
+    except EmbedsyncError as error:
+        if not isinstance(error.__cause__, psycopg2.ProgrammingError):
+            raise
+        raise _no_condition(target, " ".join(str(error.__cause__).split())) from error
+
+
+def _asked(session: Session, what: str, target: Target, expression: str) -> Asked:
+    reads = replace(target, text=expression)
+    return Asked(what, reads, text_check.columns(session, reads))
+
+
+def _no_condition(target: Target, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"score.where is no condition on {target.table} ({why})",
+        fix="correct [score] where: what would follow WHERE in a SELECT",
+    )

@@ -1,0 +1,71 @@
+"""Whether anybody looks after an installation: the keeper, the workers' watch of what is configured, looks at all rows.
+
+Pure. What heals by itself heals only while somebody looks; nobody having looked for two periods has to be said.
+
+Hazard: what looks is busy now and then, with a table's rows or with a batch; that is no reason to say anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.duration import show_duration
+
+What = Literal["keeper", "watch", "rows"]
+ALL: tuple[What, ...] = ("keeper", "watch", "rows")
+
+_LEAST_SECONDS = 45.0
+"""However short a period is: the keeper's pause after an error is half a minute."""
+_BUSY_SECONDS = 600.0
+"""For what a keeper does over a whole table: a hundred million rows are read in that time."""
+_SAID: dict[What, tuple[str, str]] = {
+    "keeper": ("no worker has done the keeper's work", "see the workers' logs, and embedsync.locks for who holds it"),
+    "watch": ("no worker has compared what is configured with what is there", "see the workers' logs"),
+    "rows": ("nobody has looked at all rows for those that stayed stale", "embedsync worker --role replay"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One thing that somebody does again and again.
+
+    Attributes:
+        what: which.
+        age_seconds: since it was last done, or somebody began who will.
+        every_seconds: its period.
+        busy_seconds: how long whoever does it may be busy with something else, besides.
+        doing: what the keeper has begun and not ended; None: nothing.
+    """
+
+    what: What
+    age_seconds: float
+    every_seconds: float
+    busy_seconds: float = 0.0
+    doing: str | None = None
+
+    @property
+    def allowed_seconds(self) -> float:
+        """Two periods, and what may come in between."""
+        busy = self.busy_seconds if self.doing is None else max(self.busy_seconds, _BUSY_SECONDS)
+        return max(2 * self.every_seconds, _LEAST_SECONDS) + busy
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has to be said."""
+        return self.age_seconds > self.allowed_seconds
+
+    @property
+    def sentence(self) -> str:
+        """What every command says of it."""
+        words, fix = _SAID[self.what]
+        doing = "" if self.doing is None else f" (the last was {self.doing})"
+        return f"{words} for {show_duration(self.age_seconds)}{doing}: {fix}"
+
+    def to_json(self) -> dict[str, object]:
+        """The figures as plain data."""
+        return {
+            "what": self.what,
+            "age_seconds": round(self.age_seconds, 3),
+            "allowed_seconds": self.allowed_seconds,
+            "doing": self.doing,
+            "late": self.is_late,
+        }

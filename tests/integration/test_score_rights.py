@@ -1,0 +1,157 @@
+"""The workers' role has what commands evaluate: `[score]`, granted by `init`; a right that is missing is called one."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connectors.models import open_model
+from connectors.postgres import checkup, enumeration, text_check
+from connectors.postgres.checkup import Wanted
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError
+from schemas.finding import Level
+from schemas.replay import Request
+from schemas.score import Score
+from schemas.search import Hit
+from schemas.settings import Settings
+from streams import score, targets
+from streams.api import engine
+from streams.search import Search
+from tests.conftest import MakeWorkplace
+from tests.support.init import as_role, planned, set_up_database, worker_role
+from tests.support.vectors import embed_all
+from tests.support.workplace import Workplace
+
+pytestmark = pytest.mark.stack
+
+ANSWERS = """
+    CREATE SCHEMA graded;
+    CREATE FUNCTION graded.is_good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 >= 85';
+    REVOKE EXECUTE ON FUNCTION graded.is_good FROM PUBLIC;
+    CREATE TABLE graded.judges (id int PRIMARY KEY, trusted boolean, name text);
+    CREATE TABLE answers (id bigint PRIMARY KEY, "of%" text, body text, marks int, judge int, secret text,
+                          embedding vector(64));
+    INSERT INTO graded.judges VALUES (1, true, 'a');
+    INSERT INTO answers VALUES (1, '17', 'a mutex for one thread', 90, 1, 'x'), (2, '17', 'a lock', 30, 1, 'x')
+"""
+WHERE = "graded.is_good(marks) AND EXISTS (SELECT FROM graded.judges AS j WHERE j.id = judge AND j.trusted) -- 85 %"
+SCORE = {"table": "answers", "question": "of%", "where": WHERE}
+
+
+@pytest.fixture
+def worker(stack: Any) -> Iterator[str]:
+    """A role that owns nothing; dropped after the test's database."""
+    with worker_role(stack.postgres_dsn) as name:
+        yield name
+
+
+@pytest.fixture
+def place(worker: str, make_workplace: MakeWorkplace) -> Workplace:
+    """Answers, whose vectors a role of its own writes; `init` was not run."""
+    made = make_workplace(tables=[{"name": "public.answers", "text": "body"}])
+    made.execute(ANSWERS)
+    as_role(made, worker)
+    return made
+
+
+def scored(settings: Settings) -> Score:
+    """The score of an answer by those of question 17, as the workers' role."""
+    with closing(Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)) as session:
+        return score.against_stored(settings, Search(settings, session), "a lock", "17")
+
+
+def scored_over_http(settings: Settings) -> list[Hit]:
+    """The nearest answer as the server asks for it."""
+    with closing(Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)) as session:
+        (target,) = targets.served(settings, session)
+        request, only = score.stored_request(settings, "a lock", "17")
+        vector = open_model(settings.model).encode_documents(["a lock"])[0]
+        return engine._like(session, target=target, vector=vector, request=request, only=only)
+
+
+def test_init_grants_what_score_names(place: Workplace) -> None:
+    """By question and by a condition over another table and a function that not everybody may call: refused with the
+    grant before `init`, answered after it; and nothing else is granted.
+    """
+    set_up_database(place.settings)
+    embed_all(place)
+    settings = place.with_settings(score={**SCORE, "where": "marks >= 85"})
+    with pytest.raises(ConfigurationError) as refused:
+        scored(settings)
+    assert "may not read marks of public.answers, which score.where names" in str(refused.value)
+    with pytest.raises(ConfigurationError, match=r"which score\.where names"):
+        scored_over_http(settings)
+    place.execute(str(refused.value.fix).partition(": ")[2])
+    with pytest.raises(ConfigurationError, match=r"permission denied for table answers.*embedsync init"):
+        scored(settings)
+    settings = place.with_settings(score=SCORE)
+    report = set_up_database(settings)
+    assert any("read score.question in public.answers" in line for line in report.changed)
+    reference = scored(settings).reference
+    assert reference is not None
+    assert reference.text == "a mutex for one thread"
+    assert [hit.text for hit in scored_over_http(settings)] == ["a mutex for one thread"]
+    assert set_up_database(settings).changed == ()
+    assert set_up_database(place.with_settings(score={**SCORE, "where": "true"})).changed == ()
+    with closing(Session(settings.postgres.dsn, role="test")) as session:
+        for column, table in (("secret", "answers"), ("name", "graded.judges")):
+            with pytest.raises(ConfigurationError, match="permission denied"):
+                session.rows(f"SELECT {column} FROM {table}")
+
+
+def test_columns_of_an_expression(place: Workplace) -> None:
+    """Those that it names; none of the table where it names none, and all where it takes whole rows."""
+    set_up_database(place.settings)
+    examined = planned(place.settings).tables[0]
+    expected: tuple[tuple[str, dict[int, tuple[str, ...]]], ...] = (
+        ("true", {}),
+        ("body || marks", {examined.info.oid: ("body", "marks")}),
+        ("answers::text", {examined.info.oid: ()}),
+        ("(SELECT a.body FROM answers AS a LIMIT 1)", {examined.info.oid: ("body",)}),
+    )
+    for expression, columns in expected:
+        assert text_check.columns(place.session, replace(examined.target, text=expression)) == columns, expression
+
+
+def test_doctor_names_rights_that_score_lacks(place: Workplace) -> None:
+    """Settings that name more than `init` has granted are a problem with the command that mends it."""
+    set_up_database(place.settings)
+    settings = place.with_settings(score={**SCORE, "where": None})
+    with closing(Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)) as session:
+        seen = checkup.run(session, settings, Wanted("lexical", None, 64)).findings
+        rights = [one for one in seen if one.check == "rights"]
+        assert [one.level for one in rights] == [Level.PROBLEM]
+        assert "read score.question in public.answers" in rights[0].sentence
+        set_up_database(settings)
+        seen = checkup.run(session, settings, Wanted("lexical", None, 64)).findings
+        assert [one.level for one in seen if one.check == "rights"] == [Level.OK]
+
+
+def test_a_right_that_a_condition_lacks_is_called_one(place: Workplace) -> None:
+    """`--where` over columns that the role may not read says which, with the grant; else it is what Postgres says."""
+    set_up_database(place.settings)
+    target = planned(place.settings).tables[0].target
+    with closing(
+        Session(place.settings.postgres.dsn, role="test", prefix=place.settings.kafka.topic_prefix)
+    ) as session:
+        role = session.connection().info.user
+
+        def refusal(where: str) -> ConfigurationError:
+            with pytest.raises(ConfigurationError) as refused:
+                enumeration.check_where(session, target, Request(where=where))
+            return refused.value
+
+        refused = refusal("marks > 1 OR judge = 2")
+        assert refused.message == f"role {role} may not read marks, judge of public.answers, which --where names"
+        assert (
+            refused.fix
+            == f'as an owner of the table: GRANT SELECT ("marks", "judge") ON "public"."answers" TO "{role}"'
+        )
+        assert "permission denied for schema graded" in refusal("graded.is_good(1)").message
+        place.execute(f'GRANT USAGE ON SCHEMA graded TO "{role}"')
+        assert "permission denied for function is_good" in refusal("graded.is_good(1)").message
+        place.execute(str(refused.fix).partition(": ")[2])
+        enumeration.check_where(session, target, Request(where="marks > 1 OR judge = 2"))

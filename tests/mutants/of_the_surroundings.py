@@ -1,0 +1,80 @@
+"""Defects in rights and surroundings: the HTTP server's bounds, what is installed, who runs it, what errors say."""
+
+from tests.mutants.defect import Defect
+
+_BOUNDS = "tests/unit/test_api_bounds.py"
+_CONNECTIONS = "tests/unit/test_connections.py"
+
+_OF_THE_SERVER = (
+    Defect(
+        "an error for each of a request's texts",
+        "streams/api/bodies.py",
+        "max_length=MOST_INPUTS, fail_fast=True)",
+        "max_length=MOST_INPUTS)",
+        (f"{_BOUNDS}::test_many_wrong_items_are_one_error",),
+    ),
+    Defect(
+        "a Host header that is taken as it comes",
+        "streams/api/guard.py",
+        "        if named is None:\n",
+        "        if False:\n",
+        (f"{_BOUNDS}::test_a_host_that_is_none_is_a_bad_request",),
+    ),
+    Defect(
+        "headers that may take for ever",
+        "streams/api/connections.py",
+        "        if request is self._timed:\n",
+        "        if request is None or request is self._timed:\n",
+        (f"{_CONNECTIONS}::test_who_never_finishes_the_headers_is_cut[nothing]",),
+    ),
+    Defect(
+        "connections without a bound",
+        "streams/api/connections.py",
+        "        if len(there) <= self.most:\n",
+        "        if True:\n",
+        (f"{_CONNECTIONS}::test_newcomers_take_the_place_of_those_who_wait_longest",),
+    ),
+)
+
+_OF_WHAT_IS_INSTALLED = (
+    Defect(
+        "code in a model's folder that is run",
+        "connectors/models/loading.py",
+        "trust_remote_code=False",
+        "trust_remote_code=True",
+        ("tests/contract/test_model_code.py",),
+    ),
+    Defect(
+        "a lowest version below which a folder's code is run",
+        "pyproject.toml",
+        '"sentence-transformers>=6"',
+        '"sentence-transformers>=5.6.1"',
+        ("tests/unit/test_floors.py::test_versions_below_which_a_promise_does_not_hold_are_refused",),
+    ),
+)
+
+_OF_WHO_RUNS_IT = (
+    Defect(
+        "workers of the compose file that are superusers",
+        "docker-compose.yml",
+        "user=embedsync password='${WORKER_PASSWORD:-embedsync-worker}'",
+        "user=postgres password='${POSTGRES_PASSWORD:-embedsync}'",
+        ("tests/unit/test_compose.py::test_only_init_connects_as_a_superuser",),
+    ),
+    Defect(
+        "a worker that asks for its user's name",
+        "streams/app.py",
+        'f"embedsync-{os.getuid()}"',
+        "f\"embedsync-{__import__('getpass').getuser()}\"",
+        ("tests/unit/test_nameless.py::test_a_worker_needs_no_name",),
+    ),
+    Defect(
+        "a lane joined wrongly that is taken for a wrong setting",
+        "streams/app.py",
+        'raise TypeError("this lane is not the replay one")',
+        'raise ConfigurationError("this lane is not the replay one")',
+        ("tests/unit/test_leaving.py::test_a_lane_that_is_joined_wrongly_is_a_bug",),
+    ),
+)
+
+OF_THE_SURROUNDINGS = (*_OF_THE_SERVER, *_OF_WHAT_IS_INSTALLED, *_OF_WHO_RUNS_IT)
