@@ -28,8 +28,8 @@ class Target:
     """A vector column, the text it describes and the model that must have made it.
 
     `text` is a SQL expression over the table's columns. `model` is the model id stored beside each vector. In a query
-    about a `guarded` target, a row whose text raises an error is unreadable, and the others are what they are; that
-    takes about X times as long.
+    about a `guarded` target, a row whose text raises an error is unreadable, and the others are what they are; over a
+    cheap text that takes five to seven times as long (docs/reliability.md has the figures).
     """
 
     table: TableName

@@ -14,12 +14,11 @@ def run(settings: Settings, clock: Clock) -> list[Finding]:
 
     Raises:
         TransientError: no broker answers.
-        ConfigurationError: it refuses us.
+        ConfigurationError: it refuses us, or does not let us see a topic.
     """
-    there = topics.existing(settings)
     names = [table.table for table in settings.tables]
+    missing = topics.missing(settings, list(topics.wanted(settings, names)))
     findings = [ok("Kafka", f"answers at {settings.kafka.bootstrap_servers}")]
-    missing = [name for name in topics.wanted(settings, names) if name not in there]
     findings += [problem("topics", f"topic {name} does not exist", "embedsync init") for name in missing]
     findings += [warning("topics", said) for said in topics.differing(settings, names)]
     if len(findings) == 1:

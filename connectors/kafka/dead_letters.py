@@ -7,17 +7,16 @@ Hazards:
   for it (partition EOF), never a count.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import rights
-from connectors.kafka.outbox import client_config
+from connectors.kafka import client
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import TransientError
 from schemas.record import Header, Record
 from schemas.settings import Settings
 
@@ -48,12 +47,13 @@ class DeadLetterTopic:
         """For each partition the offset that its next record will get.
 
         Raises:
-            ConfigurationError: there is no such topic.
-            TransientError: no broker answers.
+            ConfigurationError: there is no such topic, or the broker refuses us.
+            TransientError: no broker answers, or a partition has no leader.
         """
-        consumer = Consumer(client_config(self._settings, **_OPTIONS))
+        said: list[KafkaError] = []
+        consumer = client.opened(Consumer, self._settings, **_OPTIONS, error_cb=said.append)
         try:
-            return {number: end for number, (_, end) in self._bounds(consumer).items()}
+            return {number: end for number, (_, end) in self._bounds(consumer, said).items()}
         finally:
             consumer.close()
 
@@ -66,9 +66,10 @@ class DeadLetterTopic:
         Raises:
             as `ends`.
         """
-        consumer = Consumer(client_config(self._settings, **_OPTIONS))
+        said: list[KafkaError] = []
+        consumer = client.opened(Consumer, self._settings, **_OPTIONS, error_cb=said.append)
         try:
-            for number, (start, end) in self._bounds(consumer).items():
+            for number, (start, end) in self._bounds(consumer, said).items():
                 first = max(start, (since or {}).get(number, start))
                 if first < end:
                     consumer.assign([TopicPartition(self._topic, number, first)])
@@ -81,34 +82,35 @@ class DeadLetterTopic:
 
         Raises:
             TransientError: the broker did not do it.
-            ConfigurationError: this user may not.
+            ConfigurationError: this user may not, or there is no such topic.
         """
-        admin = AdminClient(client_config(self._settings))
+        said: list[KafkaError] = []
+        admin = client.opened(AdminClient, self._settings, error_cb=said.append)
         places = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
         for future in admin.delete_records(places, request_timeout=_ANSWER_SECONDS).values():
             try:
                 future.result()
             except KafkaException as error:
-                why = error.args[0]
-                if "AUTHORIZATION" in why.name():
-                    raise rights.refusal(self._settings, [Right("topic", self._topic, "DELETE")]) from error
-                sentence = f"topic {self._topic} cannot be shortened ({why.str()})"
-                raise TransientError(sentence, fix="run it again") from error
+                admin.poll(0)  # hands over what it said
+                right, what = Right("topic", self._topic, "DELETE"), f"topic {self._topic} cannot be shortened"
+                raise client.error_of(self._settings, error.args[0], right, what, said) from error
 
-    def _bounds(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+    def _bounds(self, consumer: Consumer, said: Sequence[KafkaError]) -> dict[int, tuple[int, int]]:
+        right = Right("topic", self._topic, "READ")
         try:
             found = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics[self._topic]
             if found.error is not None:
-                raise ConfigurationError(f"topic {self._topic} does not exist", fix="run `embedsync init`")
+                raise client.error_of(self._settings, found.error, right)
+            lost = [number for number, partition in sorted(found.partitions.items()) if partition.leader < 0]
+            if lost:
+                raise client.leaderless(self._settings, self._topic, lost)
             return {
                 number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS)
                 for number in sorted(found.partitions)
             }
         except KafkaException as error:
-            servers = self._settings.kafka.bootstrap_servers
-            raise TransientError(
-                f"Kafka does not answer at {servers} ({error.args[0].str()})", fix="check kafka.bootstrap_servers"
-            ) from error
+            consumer.poll(0)  # hands over what it said
+            raise client.error_of(self._settings, error.args[0], right, said=said) from error
 
     def _records(self, consumer: Consumer, number: int, end: int) -> Iterator[Record]:
         heard = self._clock.monotonic()
@@ -125,7 +127,8 @@ class DeadLetterTopic:
             if problem is not None and problem.name() == "GROUP_AUTHORIZATION_FAILED":
                 continue  # of a group that is not used: records come all the same
             if problem is not None:
-                raise TransientError(f"topic {self._topic} could not be read ({problem.str()})", fix="run it again")
+                what = f"topic {self._topic} could not be read"
+                raise client.error_of(self._settings, problem, Right("topic", self._topic, "READ"), what)
             record = _record(message, number)
             if record.offset >= end:
                 return

@@ -15,6 +15,7 @@ Hazards:
 - Isolation is read_uncommitted, as Faust's consumer has it: otherwise an open transaction looks like lag.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -31,13 +32,12 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from connectors.kafka import probe, rights, security
+from connectors.kafka import client, probe, rights
 from connectors.kafka.group import Group, describe
-from connectors.kafka.outbox import client_config
 from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import EmbedsyncError, TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.record import Record
 from schemas.settings import Settings
@@ -87,6 +87,13 @@ class Offsets(Protocol):
         ...
 
 
+_REMEMBERED = 8  # of what a client says on the side: it may be open for weeks
+
+
+class _Denied(str):
+    """Why a topic or group is not known: we may not see it."""
+
+
 class _Missing(str):
     """Why a topic has no partitions: it does not exist."""
 
@@ -99,6 +106,11 @@ class _Facts:
     ends: Mapping[Place, int | str]
 
 
+def _told(offset: int) -> int | str:
+    """An end of a log, or that it is not known: of a broker that is starting librdkafka says -1001, and no error."""
+    return offset if offset >= 0 else "the broker does not say where the log begins and ends"
+
+
 class KafkaOffsets:
     """`Offsets` over a real broker."""
 
@@ -107,7 +119,7 @@ class KafkaOffsets:
         self._settings = settings
         self._clock = clock
         self._admin: AdminClient | None = None
-        self._complaint: KafkaError | None = None
+        self._said: deque[KafkaError] = deque(maxlen=_REMEMBERED)
         self._is_deaf = False
         self._askers: dict[str, Consumer] = {}
 
@@ -132,10 +144,13 @@ class KafkaOffsets:
 
         Raises:
             TransientError: the broker did not tell.
+            ConfigurationError: we may not see the group.
         """
-        described = self._description(group)
+        described = self._visible(group, self._description(group))
+        if isinstance(described, _Denied):
+            raise rights.refusal(self._settings, [Right("group", group, "DESCRIBE")])
         if isinstance(described, str):
-            raise TransientError(described)
+            raise TransientError(f"group {group} cannot be described ({described})", fix="run it again")
         return {member.client_id for member in described.members}
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str | None]:
@@ -152,11 +167,8 @@ class KafkaOffsets:
                 given = str(future.result().topic_id)
                 found[topic] = "" if given == _NO_ID else given
             except KafkaException as error:
-                problem = error.args[0]
-                if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise rights.refusal(self._settings, [Right("topic", topic, "DESCRIBE")]) from error
-                if problem.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise self._away(problem) from error
+                if not client.is_missing(error.args[0]):
+                    raise self._away(error.args[0], topic) from error
                 found[topic] = None
         return found
 
@@ -165,6 +177,7 @@ class KafkaOffsets:
 
         Raises:
             TransientError: the broker did not take them; while the group has a member it does not.
+            ConfigurationError: this user may not.
         """
         places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
         try:
@@ -174,7 +187,8 @@ class KafkaOffsets:
             refused = error.args[0]
         if refused is not None:
             self._forget_asker(group)
-            raise TransientError(f"the offsets of group {group} could not be set ({refused.str()})")
+            what = f"the offsets of group {group} could not be set"
+            raise client.error_of(self._settings, refused, Right("group", group, "READ"), what)
 
     def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:
         """As the port says."""
@@ -197,15 +211,16 @@ class KafkaOffsets:
                 found[topic] = sorted(partition.id for partition in future.result().partitions)
             except KafkaException as error:
                 found[topic] = self._no_topic(topic, error)
+        self._said.clear()  # it answers, so what it complained of is over
         return {topic: found[topic] for topic in topics}
 
     def _no_topic(self, topic: str, error: KafkaException) -> str:
         problem = error.args[0]
-        if problem.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if client.is_missing(problem):
             return _Missing(f"topic {topic} does not exist: embedsync init")
-        if problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        if client.is_denied(problem):
             return self._denied("topic", topic)
-        raise self._away(problem) from error
+        raise self._away(problem, topic) from error
 
     def _log_offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int | str]:
         if not places:
@@ -216,7 +231,7 @@ class KafkaOffsets:
             request_timeout=ANSWER_SECONDS,
         )
         return {
-            (key.topic, key.partition): self._answer(future, lambda info: int(info.offset))
+            (key.topic, key.partition): self._answer(future, lambda info: _told(info.offset))
             for key, future in answers.items()
         }
 
@@ -229,7 +244,7 @@ class KafkaOffsets:
             found = self._asker(group).committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
         except KafkaException as error:
             self._forget_asker(group)
-            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            if client.is_denied(error.args[0]):
                 return self._denied("group", group)
             return str(error.args[0].str())
         return {
@@ -238,7 +253,7 @@ class KafkaOffsets:
 
     def _asker(self, group: str) -> Consumer:
         if group not in self._askers:
-            self._askers[group] = Consumer(client_config(self._settings, **_ASKER, **{"group.id": group}))
+            self._askers[group] = client.opened(Consumer, self._settings, **_ASKER, **{"group.id": group})
         return self._askers[group]
 
     def _forget_asker(self, group: str) -> None:
@@ -261,8 +276,7 @@ class KafkaOffsets:
         try:
             future.result()
         except KafkaException as error:
-            denied = error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
-            return self._denied("group", group) if denied else self._silence(error)
+            return self._denied("group", group) if client.is_denied(error.args[0]) else self._silence(error)
         return found
 
     def _answer(self, future: "Future[Any]", take: Callable[[Any], Any]) -> Any:
@@ -277,42 +291,22 @@ class KafkaOffsets:
         return str(error.args[0].str())
 
     def _denied(self, resource: Literal["topic", "group"], name: str) -> str:
-        return str(rights.refusal(self._settings, [Right(resource, name, "DESCRIBE")]))
+        return _Denied(rights.refusal(self._settings, [Right(resource, name, "DESCRIBE")]))
 
     def _open(self) -> AdminClient:
         if self._is_deaf:
             self._admin, self._is_deaf = None, False
         if self._admin is None:
-            try:
-                self._admin = AdminClient(client_config(self._settings, error_cb=self._complain))
-            except KafkaException as error:
-                raise ConfigurationError(
-                    f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
-                    fix="correct kafka.security",
-                ) from error
+            self._said.clear()
+            self._admin = client.opened(AdminClient, self._settings, error_cb=self._said.append)
         return self._admin
 
-    def _complain(self, problem: KafkaError) -> None:
-        """Keep the reason that the client gives while it tries to connect: the request itself only times out."""
-        if problem.name() != "_ALL_BROKERS_DOWN":
-            self._complaint = problem
-
-    def _away(self, problem: KafkaError) -> EmbedsyncError:
-        """Say why no broker answered. The next call connects anew."""
+    def _away(self, problem: KafkaError, topic: str) -> EmbedsyncError:
+        """Say why nobody answered. The next call connects anew."""
         if self._admin is not None:
-            self._admin.poll(0)
+            self._admin.poll(0)  # hands over what it said
         self._admin = None
-        servers = self._settings.kafka.bootstrap_servers
-        silent = f"no answer within {FIRST_ANSWER_SECONDS:g} s" if problem.name() == "_TIMED_OUT" else problem.str()
-        complaint, self._complaint = self._complaint, None
-        why = complaint.str() if complaint else silent
-        if security.is_refusal((complaint or problem).name(), why):
-            return ConfigurationError(
-                f"Kafka refuses the connection to {servers} ({why})", fix="correct kafka.security"
-            )
-        return TransientError(
-            f"Kafka does not answer at {servers} ({why})", fix="check kafka.bootstrap_servers and that the broker runs"
-        )
+        return client.error_of(self._settings, problem, Right("topic", topic, "DESCRIBE"), said=tuple(self._said))
 
 
 def _rows(

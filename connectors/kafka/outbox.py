@@ -1,17 +1,16 @@
 """Records that leave the pipeline, each acknowledged by the broker before the call returns."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka import rights
+from connectors.kafka import client, rights
 from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
 from schemas.dead_letter import Failure
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import EmbedsyncError, TransientError
 from schemas.record import Header, Record
 from schemas.settings import Settings
 from schemas.target import Target
@@ -21,24 +20,9 @@ log = structlog.get_logger()
 _DELIVERY_SECONDS = 30
 """How long one send may take, all retries of the client included. Longer than a broker's restart (a few seconds)."""
 
-_DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
-
-
-_FIX = (
-    "check kafka.bootstrap_servers, that `embedsync init` created the topic, and for a record that is too large "
-    "dead_letters.max_record_bytes"
-)
-
-
-def client_config(settings: Settings, **more: object) -> dict[str, Any]:
-    """Options that every confluent-kafka client of ours gets."""
-    return {
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
-        "client.id": "embedsync",
-        "log_level": 2,  # no line on stderr per failed attempt: errors reach us as exceptions
-        **settings.kafka.security,
-        **more,
-    }
+_SILENT = {"_MSG_TIMED_OUT", "_TIMED_OUT", "_TIMED_OUT_QUEUE", "_TRANSPORT", "_ALL_BROKERS_DOWN"}
+"""Errors of a send that do not say what is wrong: it has to be looked for."""
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
 
 
 _Outgoing = tuple[str, bytes | None, bytes | None, Sequence[Header]]
@@ -58,13 +42,7 @@ class KafkaOutbox:
         options = {"acks": "all", "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": size}
         # A topic that is missing is told after 5 s; `init` makes the topics long before anything is sent.
         limit = {"message.timeout.ms": _DELIVERY_SECONDS * 1000, "topic.metadata.propagation.max.ms": 5000}
-        try:
-            self._producer = Producer(client_config(settings, **options, **limit))
-        except KafkaException as error:
-            raise ConfigurationError(
-                f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
-                fix="correct kafka.security",
-            ) from error
+        self._producer = client.opened(Producer, settings, **options, **limit)
 
     def renew(self, targets: Sequence[Target]) -> None:
         """From now on these tell which key columns are numbers."""
@@ -94,11 +72,11 @@ class KafkaOutbox:
             TransientError: the client failed as a whole; which of the records the broker has is not known.
             ConfigurationError: the same, since this user may write nowhere.
         """
-        answers: list[int | str] = ["no answer from the broker"] * len(records)
+        answers: list[int | KafkaError | str | None] = [None] * len(records)
 
         def note(i: int) -> Callable[[KafkaError | None, Message], None]:
             def delivered(error: KafkaError | None, message: Message) -> None:
-                answers[i] = self._why(records[i].topic, error) if error is not None else int(message.offset() or 0)
+                answers[i] = error if error is not None else int(message.offset() or 0)
 
             return delivered
 
@@ -110,26 +88,51 @@ class KafkaOutbox:
                 except (KafkaException, BufferError) as error:
                     if _fatal(error) is not None:
                         raise
-                    answers[i] = str(error)
+                    answers[i] = error.args[0] if isinstance(error, KafkaException) else str(error)
             self._producer.flush(_DELIVERY_SECONDS + 5)
         except (KafkaException, SystemError) as error:
             raise self._failed(error, [record.topic for record in records]) from error
-        return answers
+        return self._told(records, answers)
 
-    def _why(self, topic: str, error: KafkaError) -> str:
-        """What the broker says about a record; for a right that is missing, which one and how it is granted."""
-        if error.code() in _DENIED:
-            return str(rights.refusal(self._settings, [Right("topic", topic, "WRITE")]))
-        return error.str()
+    def _told(self, records: Sequence[Record], answers: Sequence[int | KafkaError | str | None]) -> list[int | str]:
+        """Offsets as they are, and for each error its sentence; what is to be looked for is looked for once."""
+        sentences: dict[tuple[str, str], str] = {}
+        told: list[int | str] = []
+        for record, answer in zip(records, answers, strict=True):
+            if isinstance(answer, int | str):
+                told.append(answer)
+                continue
+            cause = record.topic, "" if answer is None else answer.name()
+            if cause not in sentences:
+                sentences[cause] = str(self._refused(record.topic, answer))
+            told.append(sentences[cause])
+        return told
+
+    def _refused(self, topic: str, problem: KafkaError | None) -> EmbedsyncError:
+        """What it means that no record was taken for a topic; without a problem, that there was no answer."""
+        right = Right("topic", topic, "WRITE")
+        what = f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic}"
+        if problem is not None and problem.code() in _TOO_LARGE:
+            fix = "raise dead_letters.max_record_bytes, and max.message.bytes of the topic"
+            return TransientError(f"{what} ({problem.str()})", fix=fix)
+        if problem is None or problem.name() in _SILENT:
+            why = "no answer" if problem is None else problem.str()
+            return client.look(self._settings, right) or TransientError(f"{what} ({why})", fix="run it again")
+        error = client.error_of(self._settings, problem, right, what)
+        # Somebody may make the topic: so it is tried again, as long as everything is.
+        return TransientError(error.message, fix=error.fix) if client.is_missing(problem) else error
 
     def _failed(self, error: BaseException, topics: Iterable[str]) -> EmbedsyncError:
         """What an error means that the client raised out of a call, rather than as the answer to one record."""
         fatal, names = _fatal(error), sorted(set(topics))
-        if fatal is not None and fatal.code() in _DENIED:
+        if fatal is not None and client.is_denied(fatal):
             return rights.refusal(self._settings, [Right("topic", name, "WRITE") for name in names])
-        why = error if fatal is None else fatal.str()
+        problem = error.args[0] if fatal is None and isinstance(error, KafkaException) else fatal
+        if problem is not None and len(names) == 1:
+            return self._refused(names[0], problem)
         where = f"Kafka at {self._settings.kafka.bootstrap_servers}"
-        return TransientError(f"{where} took no record for topic {', '.join(names)} ({why})", fix=_FIX)
+        why = error if fatal is None else fatal.str()
+        return TransientError(f"{where} took no record for topic {', '.join(names)} ({why})", fix="run it again")
 
     def _chunk_record(self, chunk: Chunk) -> _Outgoing:
         value = chunk.encode(self._targets.get((str(chunk.table), chunk.column)))
@@ -153,14 +156,9 @@ class KafkaOutbox:
             left = self._producer.flush(_DELIVERY_SECONDS + 5)
         except (KafkaException, BufferError, SystemError) as error:
             raise self._failed(error, [topic]) from error
-        if any(failure.code() in _DENIED for failure in failures):
-            raise rights.refusal(self._settings, [Right("topic", topic, "WRITE")])
         if failures or left:
-            why = failures[0].str() if failures else f"{left} records without an answer"
-            raise TransientError(
-                f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic} ({why})",
-                fix=_FIX,
-            )
+            denied = next((failure for failure in failures if client.is_denied(failure)), None)
+            raise self._refused(topic, denied or next(iter(failures), None))
 
 
 def _fatal(error: BaseException) -> KafkaError | None:

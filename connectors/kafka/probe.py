@@ -9,7 +9,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import opened
 from connectors.ports import Clock
 from schemas.record import Record
 from schemas.settings import Settings
@@ -36,7 +36,7 @@ def first_records(
     """Read what `connectors.kafka.offsets.Offsets.records_at` promises."""
     if not places:
         return {}
-    probe = Consumer(client_config(settings, **_OPTIONS))
+    probe = opened(Consumer, settings, **_OPTIONS)
     try:
         probe.assign([TopicPartition(topic, number, offset) for (topic, number), offset in places.items()])
         return _collect(probe, set(places), clock.monotonic() + timeout, clock)

@@ -278,5 +278,6 @@ def _operations(future: Any) -> set[Any] | None:
             return set()
         if problem.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND):
             return None
-        raise TransientError(f"Kafka did not tell which rights there are ({problem.str()})") from error
+        sentence = f"Kafka did not tell which rights there are ({problem.str()})"
+        raise TransientError(sentence, fix="check kafka.bootstrap_servers and that the broker runs") from error
     return set(found) if found else None

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is exported without saying so
     AdminClient,
     NewTopic,
 )
 
 from connectors.clock import SystemClock
-from connectors.kafka import rights, security
-from connectors.kafka.outbox import client_config
+from connectors.kafka import client, rights
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
 
@@ -31,7 +30,6 @@ _CANARY_HOURS = 6
 """Only the newest beats say something. Only closed segments expire, and a broker closes one after a week."""
 _WRONG_SETTINGS = {"INVALID_REPLICATION_FACTOR", "POLICY_VIOLATION"}
 """Errors of a new topic, by librdkafka's names, that no retry mends."""
-_DENIED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +68,28 @@ def existing(settings: Settings) -> dict[str, int]:
 
 
 def missing(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Those of the names that are no topic. Raises as `existing`."""
-    there = existing(settings)
-    return [name for name in names if name not in there]
+    """Those of the names that are no topic.
+
+    Raises:
+        ConfigurationError: we may not see one of them, which the list of all leaves out; or as `existing`.
+        TransientError: as `existing`.
+    """
+    admin, listed = _admin(settings)
+    unseen = [name for name in names if name not in listed or listed[name].error is not None]
+    return [name for name in unseen if not _is_there(settings, admin, name)]
+
+
+def _is_there(settings: Settings, admin: AdminClient, name: str) -> bool:
+    (future,) = admin.describe_topics(TopicCollection([name]), request_timeout=_ANSWER_SECONDS).values()
+    try:
+        future.result()
+    except KafkaException as error:
+        problem = error.args[0]
+        if client.is_missing(problem):
+            return False
+        what = f"topic {name} cannot be looked at"
+        raise client.error_of(settings, problem, Right("topic", name, "DESCRIBE"), what) from error
+    return True
 
 
 def differing(settings: Settings, tables: Sequence[TableName]) -> list[str]:
@@ -163,35 +180,23 @@ def _is_created(settings: Settings, name: str, future: Any) -> bool:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False  # somebody was faster
-        if error.args[0].code() in _DENIED:
+        if client.is_denied(error.args[0]):
             known = [right for right in rights.of("init", settings.kafka.topic_prefix) if right.operation == "CREATE"]
             raise rights.refusal(settings, [right for right in known if name.startswith(right.name)]) from error
-        raise _translate(error, f"topic {name} cannot be created") from error
+        what = f"topic {name} cannot be created"
+        if error.args[0].name() in _WRONG_SETTINGS:
+            raise ConfigurationError(f"{what} ({error.args[0].str()})", fix="check [kafka] in the settings") from error
+        raise client.error_of(settings, error.args[0], Right("topic", name, "CREATE"), what) from error
     return True
 
 
 def _admin(settings: Settings) -> tuple[AdminClient, Mapping[str, Any]]:
     """A client and the topics it sees, which shows that the broker answers."""
-    complaints: list[KafkaError] = []
-    servers = settings.kafka.bootstrap_servers
-    admin: AdminClient | None = None
+    said: list[KafkaError] = []
+    admin = client.opened(AdminClient, settings, error_cb=said.append)
     try:
-        admin = AdminClient(client_config(settings, error_cb=complaints.append))
         return admin, admin.list_topics(timeout=_ANSWER_SECONDS).topics
     except KafkaException as error:
-        if admin is not None:
-            admin.poll(0)  # hands the complaints over; the request itself only times out
-        told = [problem for problem in complaints if problem.name() != "_ALL_BROKERS_DOWN"]
-        if any(security.is_refusal(problem.name(), problem.str()) for problem in told):
-            raise ConfigurationError(
-                f"Kafka refuses the connection to {servers} ({told[-1].str()})", fix="correct kafka.security"
-            ) from error
-        why = f" ({told[-1].str()})" if told else ""
-        raise _translate(error, f"Kafka does not answer at {servers}{why}") from error
-
-
-def _translate(error: KafkaException, what: str) -> EmbedsyncError:
-    cause = error.args[0]
-    if cause.name() in _WRONG_SETTINGS:
-        return ConfigurationError(f"{what} ({cause.str()})", fix="check [kafka] in the settings")
-    return TransientError(f"{what} ({cause.str()})", fix="check kafka.bootstrap_servers, kafka.security and the broker")
+        admin.poll(0)  # hands over what it said: the request itself only times out
+        right = Right("topic", f"{settings.kafka.topic_prefix}.", "DESCRIBE", prefixed=True)
+        raise client.error_of(settings, error.args[0], right, said=said) from error

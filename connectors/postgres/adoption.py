@@ -70,7 +70,7 @@ class Adoption:
 
     def count(self, target: Target, horizon: Horizon) -> Mapping[str, int]:
         """Vectors without provenance, by what keeps them from being adopted (schemas/adoption.py). One scan."""
-        rows = self._judged.rows(target, chosen=_unowned(target), recent=_recent(target))
+        rows = self._judged.rows(target.guard(), chosen=_unowned(target), recent=_recent(target))
         query = queries.compose("adoptable_rows", audited=rows, adoptable=_adoptable())
         return {kind: int(rows) for kind, rows in self._session.rows(query, _parameters(target, horizon))}
 
@@ -133,7 +133,7 @@ class Adoption:
         self, cursor: Cursor, target: Target, horizon: Horizon, keys: Sequence[Key], part: Sequence[int]
     ) -> list[int]:
         chosen = sql.SQL("{} AND {}").format(queries.for_target("asked_keys", target), _settled(target))
-        rows = self._judged.rows(target, chosen=chosen)
+        rows = self._judged.rows(target.guard(), chosen=chosen)
         query = queries.for_target("adopt_rows", target, audited=rows, adoptable=_adoptable())
         place = {"table": str(target.table), "column": target.column}
         asked = key_arrays([keys[position] for position in part])

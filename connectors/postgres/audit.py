@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from connectors.postgres import own_writes, queries
+from connectors.postgres import guard, own_writes, queries
 from connectors.postgres.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
@@ -39,12 +39,19 @@ class Audit:
         self._judged = JudgedRows(self._session)
 
     def scan(self, target: Target) -> list[Group]:
-        """Judge every row of a table, in one statement: minutes per million vectors of 1,024 numbers."""
+        """Judge every row of a table, in one statement: minutes per million vectors of 1,024 numbers.
+
+        Where a row's text cannot be made, in a second statement, around such rows.
+        """
         parameters = {**wanted(target), "samples": SAMPLES}
-        query = queries.for_target("audit_rows", target, audited=self._judged.rows(target))
+
+        def judge(of: Target) -> list[tuple[Any, ...]]:
+            query = queries.for_target("audit_rows", of, audited=self._judged.rows(of))
+            return self._session.rows(query, parameters)
+
         return [
             Group(state, tuple(findings), rows, tuple(tuple(key) for key in keys))
-            for state, findings, rows, keys in self._session.rows(query, parameters)
+            for state, findings, rows, keys in guard.around(target, judge)
         ]
 
     def draw(self, target: Target, count: int, current: int, seed: int) -> list[Key]:
@@ -77,7 +84,7 @@ class Audit:
             how many.
         """
         chosen = queries.for_target("asked_keys", target)
-        query = queries.for_target("disown_damaged", target, audited=self._judged.rows(target, chosen=chosen))
+        query = queries.for_target("disown_damaged", target, audited=self._judged.rows(target.guard(), chosen=chosen))
         pages = self._judged.pages(target, lambda rows: queries.for_target("damaged_keys", target, audited=rows))
         return sum(self._change(target, query, keys, wanted(target)) for keys in pages)
 

@@ -1,6 +1,6 @@
 """Scans that survive any row: once as they are, and where a row's text raises an error, once more around such rows.
 
-Hazard: the second scan evaluates each text in a function of its own, which takes several times as long.
+Hazard: the second scan evaluates each text in a function of its own, which takes several times as long (Target).
 """
 
 from collections.abc import Callable

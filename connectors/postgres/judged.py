@@ -52,7 +52,7 @@ class JudgedRows:
         """The rows as a fragment.
 
         Args:
-            target: the column.
+            target: the column; guarded, where a row whose text cannot be made is not to end the query.
             sample: a TABLESAMPLE clause.
             chosen: a condition on the table's columns.
             order: an ORDER BY clause.
@@ -60,7 +60,14 @@ class JudgedRows:
         """
         vectors = self.vector_schema()
         return queries.for_target(
-            "audited", target.guard(), vectors=vectors, sample=sample, chosen=chosen, order=order, recent=recent
+            "audited",
+            target,
+            vectors=vectors,
+            sample=sample,
+            chosen=chosen,
+            order=order,
+            recent=recent,
+            untouched=_NEVER,
         )
 
     def pages(
@@ -85,7 +92,7 @@ class JudgedRows:
         """
         self._cursors += 1
         cursor = sql.Identifier(f"embedsync_keys_{self._cursors}")
-        rows = self.rows(target, chosen=chosen, order=queries.for_target("key_order", target))
+        rows = self.rows(target.guard(), chosen=chosen, order=queries.for_target("key_order", target))
         declared = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(cursor, query(rows))
         self._session.rows(declared, {**wanted(target), **parameters, "limit": None})
         fetch = sql.SQL("FETCH {} FROM {}").format(sql.Literal(PAGE), cursor)
@@ -122,7 +129,7 @@ class JudgedRows:
         percent = min(100.0, 100 * (count + 4 * math.sqrt(count) + 10) / max(among, 1))
         sample = sql.SQL("TABLESAMPLE BERNOULLI (%(percent)s) REPEATABLE (%(seed)s)")
         order = queries.for_target("sample_order", target)
-        rows = self.rows(target, sample=sample, chosen=chosen, order=order)
+        rows = self.rows(target.guard(), sample=sample, chosen=chosen, order=order)
         drawn = {"percent": percent, "seed": seed, "limit": count}
         return [tuple(key) for (key,) in self._session.rows(query(rows), {**wanted(target), **parameters, **drawn})]
 

@@ -19,8 +19,8 @@ from schemas.table import TableName
 from schemas.target import Target
 
 FOLDER = Path(__file__).parent / "sql"
-FRAGMENTS = ("doc", "row_state")
-"""What a query about a column may start from: the columns of a row, and the rule of its state."""
+FRAGMENTS = ("tied", "doc", "row_state")
+"""What a query about a column may start from: whether a vector is as written, a row's columns, its state's rule."""
 _OURS = re.compile(r"\bour_(?=[a-z0-9])")
 
 
@@ -101,6 +101,9 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "key_match": sql.SQL(" AND ").join(matches),
         "not_blank": sql.Literal(NOT_BLANK),
         "blank_within": sql.Literal(BLANK_WITHIN),
+        "untouched": sql.SQL("substring({} FROM 9) = xidsend({}.xmin)").format(
+            sql.Identifier(safe(target.digest_column)), name_of
+        ),
         "text_digest": sql.Literal(target.text_digest),
         "not_of_a_row": sql.Literal(list(conditions.NOT_OF_A_ROW)),
         "table_literal": sql.Literal(safe(str(target.table))),
@@ -109,8 +112,10 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
     parts |= (
         _guard(name_of, target, prefix) if target.guarded else {"tried": sql.SQL(""), "unreadable": sql.SQL("false")}
     )
-    parts |= {name: _filled(name, prefix, parts) for name in FRAGMENTS}
-    return _filled(name, prefix, parts | more)
+    parts |= more
+    for fragment in FRAGMENTS:
+        parts[fragment] = _filled(fragment, prefix, parts)
+    return _filled(name, prefix, parts)
 
 
 def _guard(table: sql.Identifier, target: Target, prefix: str) -> dict[str, sql.Composable]:

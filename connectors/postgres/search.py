@@ -12,7 +12,7 @@ from pgvector import Vector as PgVector
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import enumeration, lengths, queries
+from connectors.postgres import enumeration, guard, lengths, queries
 from connectors.postgres.session import Session
 from schemas.document import Vector
 from schemas.errors import TransientError
@@ -62,16 +62,7 @@ def nearest(
     conditions = [only] if only else []
     conditions += [enumeration.condition(request.where)] if request.where else []
     condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
-    parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
-    with lengths.explained(session, target), session.transaction() as cursor:
-        cursor.execute("SET TRANSACTION READ ONLY")
-        hold(cursor, target)
-        cursor.execute(queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit})
-        ((schema, *_),) = cursor.fetchall()
-        distance = _distance(target, schema)
-        lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
-        if len(lines) < request.limit and not request.exact and _has_index(session, target):
-            lines = _search(cursor, target, condition, distance, parameters, exact=True)
+    lines = guard.around(target, lambda t: _nearest(session, t, query, request, condition))
     hits = [_hit(target, line) for line in lines]
     least = -math.inf if request.min_similarity is None else request.min_similarity
     return [hit for hit in hits if hit.similarity >= least]  # which NaN, the similarity to a zero vector, is not
@@ -109,6 +100,22 @@ def hold(cursor: Cursor, target: Target) -> None:
         raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
 
 
+def _nearest(
+    session: Session, target: Target, query: Vector, request: SearchRequest, condition: sql.Composable
+) -> list[tuple[Any, ...]]:
+    parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
+    with lengths.explained(session, target), session.transaction() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        hold(cursor, target)
+        cursor.execute(queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit})
+        ((schema, *_),) = cursor.fetchall()
+        distance = _distance(target, schema)
+        lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
+        if len(lines) < request.limit and not request.exact and _has_index(session, target):
+            lines = _search(cursor, target, condition, distance, parameters, exact=True)
+        return lines
+
+
 def _distance(target: Target, schema: str) -> sql.Composed:
     """Cosine distance to the query, wherever pgvector is installed."""
     names = {"column": target.column, "schema": schema}
@@ -132,7 +139,7 @@ def _search(
 def _query(target: Target, condition: sql.Composable, distance: sql.Composable, *, exact: bool) -> sql.Composed:
     # An index serves the bare distance only; the sum is computed for every row.
     order = sql.SQL("({}) + 0").format(distance) if exact else distance
-    return queries.for_target("search_rows", target.guard(), condition=condition, distance=distance, order=order)
+    return queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
 
 
 def _has_index(session: Session, target: Target) -> bool:

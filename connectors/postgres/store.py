@@ -227,7 +227,10 @@ class PostgresStore:
             copying.copy_expert(
                 queries.for_target("copy_stage", target, bound=False, stage=stage), copy.image(chosen, vectors)
             )
-        parameters = self._parameters(target, updates, chosen) | {"hashes": [updates[i].hash for i in chosen]}
+        parameters = self._parameters(target, updates, chosen) | {
+            "hashes": [updates[i].hash for i in chosen],
+            "digests": copy.digests(vectors),
+        }
         cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
         return meddled.note(cursor.fetchall())
 

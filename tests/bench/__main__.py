@@ -23,6 +23,7 @@ from tests.bench import interview, live_first
 from tests.support import figures
 from tests.support import workplace as workplaces
 from tests.support.models import build_xlm_roberta
+from tests.support.own_postgres import postgres_alone
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
@@ -168,6 +169,18 @@ def search(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
     _show(report, arguments, "search", f"search --rows {arguments.rows}")
 
 
+def rows(arguments: argparse.Namespace) -> None:
+    """The digest of vectors, and scans around rows whose text cannot be made, on a Postgres alone."""
+    from tests.bench.rows import prepared as database
+    from tests.bench.rows import run
+
+    folder = ROOT / ".embedsync" / "bench"
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with postgres_alone(folder) as dsn, database(dsn) as settings:
+        report = run(settings, arguments.rows, say)
+    _show(report, arguments, "rows", f"rows --rows {arguments.rows}")
+
+
 class Report(Protocol):
     """Figures of a section that can be kept."""
 
@@ -195,25 +208,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
         "--rows", type=int, default=50_000,
-        help="rows of the live burst, of search and of each table of migrate; the replay has twice as many,"
+        help="rows of the live burst, of search, of rows and of each table of migrate; the replay has twice as many,"
         " that of live-first eight times as many (with --compute: so many)",
     )  # fmt: skip
     parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale and search")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first and serve")
     parser.add_argument("--compute", action="store_true", help="live-first with a network that takes real work")
     parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there, too: migrate, live-first, search, serve"
+        "--json", metavar="FILE", help="write the figures there, too: migrate, live-first, search, serve, rows"
     )
     parser.add_argument(
-        "--markdown", metavar="FILE", help="and as a table, into its place in docs/migration.md or docs/search.md"
+        "--markdown",
+        metavar="FILE",
+        help="and as a table, into its place in docs/migration.md, docs/search.md or docs/reliability.md",
     )
     parser.add_argument("--stack", metavar="DIR", help="use the local stack in DIR, and leave it running")
     parser.add_argument(
         "sections",
         nargs="*",
-        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate, search",
+        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate, search;"
+        " rows (by itself: it needs Postgres only)",
     )
     arguments = parser.parse_args()
+    if arguments.sections == ["rows"]:
+        say(f"-- rows (load average {os.getloadavg()[0]:.1f})")
+        rows(arguments)
+        return
     sections: dict[str, Callable[[Endpoints], bool | None]] = {
         "latency": latency,
         "writes": writes,

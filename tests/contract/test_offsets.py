@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.clock import SystemClock
+from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets, Offsets
-from connectors.kafka.outbox import client_config
 from connectors.kafka.probe import Place
 from connectors.kafka.twin import MemoryOffsets
 from schemas.errors import ConfigurationError, TransientError

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer
 
-from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.kafka.client import client_config
+from connectors.kafka.outbox import KafkaOutbox
 from connectors.memory import MemoryOutbox
 from connectors.ports import Outbox
 from schemas.chunk import Chunk, Deferral

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak.load import TEXT_KINDS
+
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.stack
 
@@ -29,6 +31,9 @@ def test_random_faults_break_no_promise(tmp_path: Path) -> None:
     assert report["polls"] > 0
     assert report["rows_checked"] > 1000
     assert report["text_changes"] > 0
-    assert report["rows_poisoned"] > 0
+    assert report["rows_refused"] > 0
+    assert report["rows_unreadable"] > 0
+    assert report["changes"].keys() >= {*TEXT_KINDS}
     assert report["dead_letters"] == report["poison_events"] > 0
     assert report["vector_writes"]["written"] > 0
+    assert report["vector_writes"]["text changed by a trigger"] > 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Consumer
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.settings import Settings
 from tests.conftest import MakeWorkplace

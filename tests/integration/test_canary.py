@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.clock import SystemClock
 from connectors.debezium import Connect
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from connectors.postgres import looks
 from connectors.postgres.canary import CanaryDesk
 from connectors.postgres.session import Session

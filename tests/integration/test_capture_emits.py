@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from schemas.settings import Settings
 from schemas.table import TableName
 from tests.conftest import MakeWorkplace

@@ -17,8 +17,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
 from typer.testing import CliRunner
 
 from connectors.clock import SystemClock
+from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
-from connectors.kafka.outbox import KafkaOutbox, client_config
+from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres import quarantine
 from connectors.postgres.ledger import RunLedger, create_keys
 from connectors.postgres.session import Session

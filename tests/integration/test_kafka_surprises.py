@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from connectors.clock import SystemClock
+from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
-from connectors.kafka.outbox import client_config
 from schemas.errors import EXIT_RESTART
 from schemas.lag import GroupLag
 from tests.support.vectors import in_secret

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from schemas.lag import Status
 from schemas.settings import load
 from streams.lag import collect, live_topics

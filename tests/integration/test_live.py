@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from tests.conftest import MakeWorkplace
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

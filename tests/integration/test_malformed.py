@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.clock import SystemClock
+from connectors.kafka.client import client_config
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
-from connectors.kafka.outbox import client_config
 from schemas.dead_letter import DeadLetter
 from tests.integration.test_live import metric
 from tests.support import malformed

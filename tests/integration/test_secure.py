@@ -14,7 +14,8 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.kafka import rights, topics
+from connectors.kafka import outbox, rights, topics
+from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
@@ -22,6 +23,7 @@ from connectors.local import certificates
 from connectors.local.stack import LocalStack
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.record import Record
 from schemas.settings import load
 from tests.support import workplace as workplaces
 from tests.support.secure import (
@@ -266,8 +268,12 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
         allow(place, {"embedsync": (reading,)})
 
 
-def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path) -> None:
-    """A wrong password, a foreign authority and a client without TLS each get one sentence, without the password."""
+def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password, a foreign authority and a client without TLS each get one sentence, without the password.
+
+    Also who sends a chunk or reads the dead letters.
+    """
+    monkeypatch.setattr(outbox, "_DELIVERY_SECONDS", 2)
     ca = tmp_path / "ca.pem"
     certificates.make(tmp_path, SystemClock())
     shutil.copy(certificates.authority(tmp_path), ca)
@@ -281,9 +287,15 @@ def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path) -> None:
         settings = load(
             **{**place.settings.model_dump(), "kafka": {**place.settings.kafka.model_dump(), "security": options}}
         )
-        with pytest.raises(kind, match=words) as refused:
-            topics.existing(settings)
-        assert "wr0ng-secret" not in str(refused.value)
+        letters, record = DeadLetterTopic(settings, SystemClock()), Record(settings.dead_letter_topic, 0, 0, b"", b"")
+        for ask in (
+            lambda: topics.existing(settings),  # noqa: B023 - called in this round
+            letters.ends,
+            lambda: KafkaOutbox(settings)._send([(record.topic, record.key, record.value, [])]),  # noqa: B023 - likewise
+        ):
+            with pytest.raises(kind, match=words) as refused:
+                ask()
+            assert "wr0ng-secret" not in str(refused.value)
 
 
 def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(place: Workplace, tmp_path: Path) -> None:

@@ -78,6 +78,24 @@ def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make
     assert is_verified(place)
 
 
+def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_workplace: MakeWorkplace) -> None:
+    """Behind the digest stands which transaction wrote it: `status` trusts a row of that one, `verify` none."""
+    place = posts(make_workplace)
+    place.embedsync("init")
+    place.start_worker("live")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'pear')")
+    place.wait_current("public.posts")
+    assert place.value("SELECT bool_and(substring(embedding_digest FROM 9) = xidsend(xmin)) FROM posts")
+    assert is_verified(place), "the digest that the worker computes is the one of the database"
+    trusted = "substring(embedding_digest FROM 1 FOR 8) || xidsend(pg_current_xact_id()::xid)"
+    other = "SELECT embedding FROM posts WHERE id = 2"
+    place.execute(f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1")
+    assert place.coverage("public.posts")["current"] == 2
+    assert not is_verified(place, "foreign_vector")
+    place.execute("UPDATE posts SET views = views + 1")
+    assert place.coverage("public.posts")["stale_text"] == 1
+
+
 def test_a_worker_with_another_expression_leaves(make_workplace: MakeWorkplace) -> None:
     """`init` with another text and a new worker: the old one goes, and puts no vector over the new ones."""
     place = posts(make_workplace)

@@ -77,4 +77,28 @@ _OF_WHO_RUNS_IT = (
     ),
 )
 
-OF_THE_SURROUNDINGS = (*_OF_THE_SERVER, *_OF_WHAT_IS_INSTALLED, *_OF_WHO_RUNS_IT)
+_OF_KAFKA_S_WORDS = (
+    Defect(
+        "a topic without a leader that is called unanswered",
+        "connectors/kafka/dead_letters.py",
+        "            if lost:\n",
+        "            if False:\n",
+        ("tests/unit/test_kafka_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+    ),
+    Defect(
+        "a wrong password that is called silence",
+        "connectors/kafka/client.py",
+        "    for one in (*told, problem):\n",
+        "    for one in (problem,):\n",
+        ("tests/unit/test_kafka_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+    ),
+    Defect(
+        "a topic that may not be seen called missing",
+        "connectors/kafka/topics.py",
+        "        if client.is_missing(problem):\n",
+        "        if True:\n",
+        ("tests/unit/test_kafka_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",),
+    ),
+)
+
+OF_THE_SURROUNDINGS = (*_OF_THE_SERVER, *_OF_WHAT_IS_INSTALLED, *_OF_WHO_RUNS_IT, *_OF_KAFKA_S_WORDS)

@@ -16,9 +16,9 @@ import psycopg2
 from connectors.local import free_ports
 from connectors.local.properties import SideDoor
 from connectors.local.stack import LocalStack
+from tests.soak.audit import AUDIT, WORKER, audit_trigger
 from tests.soak.campaign import Bounds, Campaign
-from tests.soak.checker import AUDIT, audit_trigger
-from tests.soak.places import NAME, WORKER, places, prepare
+from tests.soak.places import NAME, places, prepare
 from tests.soak.report import Report
 from tests.soak.tables import TABLES
 from tests.support.proxy import Proxy

@@ -1,5 +1,5 @@
-"""The independent checker: own SQL, own hashing, own reading of offsets. It imports one thing of the pipeline, the
-lexical model, to make vectors of a sample again and compare them.
+"""The independent checker: own SQL, own composing, hashing and digests, own rule of what shows nothing, own reading of
+offsets. It imports one thing of the pipeline, the lexical model, to make every vector again and compare it.
 
 Hazard: the order of reads is a rule. Committed offsets before log ends, both before rows: what a commit covers must
 then be in the rows or in what is not committed yet.
@@ -7,9 +7,11 @@ then be in the rows or in what is not committed yet.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
+import struct
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,19 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
+from schemas.document import Vector
 from schemas.sections import ModelSettings
-from tests.soak.tables import DIMENSIONS, POISON, PROVENANCE, VECTOR, Table, compose, is_blank, is_poison
+from tests.soak.tables import (
+    DIMENSIONS,
+    PROVENANCE,
+    READ,
+    VECTOR,
+    Table,
+    Text,
+    Unreadable,
+    is_blank,
+    is_refused,
+)
 
 _COUNTS = (
     "embedded",
@@ -33,40 +46,9 @@ _COUNTS = (
     "failed",
     "obsolete",
 )
-_CONTENT = r"({text}) !~ E'\\A[ \\t\\r\\n]*\\Z'"
-_NOTHING = " AND ".join(f"{column} IS NULL" for column in (VECTOR, *PROVENANCE))
-
-AUDIT = f"""
-CREATE SCHEMA soak;
-CREATE TABLE soak.audit (table_name text, what text, key text, at timestamptz DEFAULT clock_timestamp());
-CREATE FUNCTION soak.audit() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE content text; what text;
-BEGIN
-    EXECUTE format('SELECT %s FROM (SELECT ($1).*) AS doc', TG_ARGV[0]) USING NEW INTO content;
-    what := CASE
-        WHEN NEW.embedding_hash IS NULL AND NEW.{VECTOR} IS NOT NULL THEN 'vector without hash'
-        WHEN NEW.embedding_hash IS NULL AND content ~ '[^ \t\r\n]' THEN 'cleared over text'
-        WHEN NEW.embedding_hash IS NOT NULL AND NEW.{VECTOR} IS NULL THEN 'hash without vector'
-        WHEN NEW.embedding_hash IS NULL THEN 'cleared'
-        WHEN NEW.embedding_hash IS DISTINCT FROM sha256(convert_to(content, 'UTF8')) THEN 'stale over fresh'
-        WHEN NEW.embedding_hash IS NOT DISTINCT FROM OLD.embedding_hash THEN 'written again'
-        ELSE 'written' END;
-    INSERT INTO soak.audit VALUES (TG_TABLE_NAME, what, left(to_jsonb(NEW)::text, 200));
-    RETURN NULL;
-END $$;
-"""
-"""A trigger on every write of a vector, in the writer's own transaction: an embedding of another text than the row's
-is noted at the moment it lands (I4), also when a later one would cover it up."""
-
-
-def audit_trigger(table: Table) -> str:
-    """DDL of the audit trigger of a table, which has its provenance columns already."""
-    columns = ", ".join((VECTOR, *PROVENANCE))
-    text = table.expression.replace("'", "''")
-    return (
-        f"CREATE TRIGGER soak_audit AFTER UPDATE OF {columns} ON {table.name}"
-        f" FOR EACH ROW EXECUTE FUNCTION soak.audit('{text}')"
-    )
+_GOOD_WRITES = ("written", "written again", "cleared", "text changed by a trigger")
+_STATES = ("current", "blank", "quarantined", "unreadable")
+_DIGEST_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -81,32 +63,46 @@ class Wrong:
         return f"{self.table.name} {self.key} {self.problem}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Judgement:
     """What the rows came to at a moment when everything was said to be handled.
 
     Attributes:
         checked: rows looked at.
-        poisoned: of these, rows whose text the model refuses.
+        refused: of these, rows with a text that the model refuses, or a trigger changes every time.
+        unreadable: of these, rows of which Postgres makes no text.
         lost: rows that are neither current, blank, nor in quarantine for a reason.
-        untrue: vectors of the sample that are not what the model makes of the row's text.
+        untrue: vectors that are not what the model makes of the row's text.
+        miscounted: tables of which the product counts something else.
     """
 
-    checked: int
-    poisoned: int
-    lost: list[Wrong]
-    untrue: list[str]
+    checked: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    lost: list[Wrong] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
+    miscounted: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row as read: its vector as Postgres writes it, and what stands beside it."""
+
+    key: tuple[Any, ...]
+    text: Text
+    vector: str | None
+    provenance: Sequence[Any]
 
 
 class Rows:
     """What the tables hold."""
 
-    def __init__(self, dsn: str, tables: Sequence[Table], seed: int) -> None:
+    def __init__(self, dsn: str, tables: Sequence[Table]) -> None:
         """Remember how to connect; each question opens a connection of its own."""
         self._dsn = dsn
         self._tables = tables
-        self._random = Random(f"{seed}/sample")
         self._model = LexicalEmbedder(ModelSettings(name="lexical", dimensions=DIMENSIONS))
+        self._made: dict[bytes, Vector] = {}
 
     def ask(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement.
@@ -123,96 +119,97 @@ class Rows:
         finally:
             connection.close()
 
-    def unsettled(self) -> int:
-        """Rows that are neither current nor blank, counted by Postgres: quick, and only for waiting."""
-        parts = []
-        for table in self._tables:
-            content = f"coalesce({_CONTENT.format(text=table.expression)}, false)"
-            current = (
-                f"{VECTOR} IS NOT NULL AND embedding_model = %s"
-                f" AND embedding_hash = sha256(convert_to({table.expression}, 'UTF8'))"
-            )
-            good = (
-                f"CASE WHEN {table.expression} LIKE '%%{POISON}%%' THEN true"
-                f" WHEN {content} THEN coalesce({current}, false) ELSE {_NOTHING} END"
-            )
-            parts.append(f"(SELECT count(*) FROM {table.name} WHERE NOT ({good}))")
-        return int(self.ask(f"SELECT {' + '.join(parts)}", [self._model.model_id] * len(parts))[0][0])
-
-    def check(self, sample: int) -> "Judgement":
-        """Judge every row, and embed a sample of each table again (I1, I2, I10)."""
-        checked = poisoned = 0
-        lost: list[Wrong] = []
-        untrue: list[str] = []
+    def check(self) -> Judgement:
+        """Judge every row, and embed every text again (I1, I2, I10)."""
+        found = Judgement()
         quarantine = self._quarantine()
         for table in self._tables:
-            columns = ", ".join((*table.key, *table.texts, f"{VECTOR}::text", *PROVENANCE))
-            rows = self.ask(f"SELECT {columns} FROM {table.name}")
-            checked += len(rows)
-            split = len(table.key)
-            for row in rows:
-                text = compose(row[split : split + len(table.texts)])
-                if is_poison(text):
-                    poisoned += 1
-                    problem = self._isolated(table, row[:split], str(text), quarantine)
-                else:
-                    problem = self._judge(table, row[split:])
-                lost += [Wrong(table, tuple(row[:split]), problem)] if problem else []
-            untrue += self._compare(table, rows, sample)
-        return Judgement(checked, poisoned, lost, untrue)
+            counts: Counter[str] = Counter()
+            full = []
+            for row in self._read(table):
+                state = _state(table, row.text)
+                counts[state] += 1
+                match state:
+                    case "current":
+                        problem = self._judge(row)
+                    case "blank":
+                        problem = _not_empty(row)
+                    case _:
+                        problem = self._isolated(table, row, quarantine)
+                found.lost += [Wrong(table, row.key, problem)] if problem else []
+                full += [row] if state == "current" and row.vector else []
+            found.checked += counts.total()
+            found.refused += counts["quarantined"]
+            found.unreadable += counts["unreadable"]
+            found.untrue += self._compare(table, full)
+            found.miscounted += self._recount(table, counts)
+        return found
+
+    def _read(self, table: Table) -> Iterator[_Row]:
+        columns = ", ".join((*table.key, *table.texts, f"{VECTOR}::text", *PROVENANCE))
+        split, end = len(table.key), len(table.key) + len(table.texts)
+        for row in self.ask(f"SELECT {columns} FROM {table.name}"):
+            yield _Row(tuple(row[:split]), table.compose(row[split:end]), row[end], row[end + 1 :])
 
     def _quarantine(self) -> dict[tuple[str, tuple[str, ...]], tuple[bytes, str, str]]:
         found = self.ask("SELECT table_name, key, hash, model, reason FROM embedsync.quarantine")
         return {(name, tuple(key)): (bytes(hash_), model, reason) for name, key, hash_, model, reason in found}
 
-    def _isolated(
-        self, table: Table, key: Sequence[Any], text: str, quarantine: Mapping[Any, tuple[bytes, str, str]]
-    ) -> str | None:
-        listed = quarantine.get((f"public.{table.name}", tuple(map(str, key))))
+    def _isolated(self, table: Table, row: _Row, quarantine: Mapping[Any, tuple[bytes, str, str]]) -> str | None:
+        """A row that can have no vector of its text stands in quarantine, with this text or none, and the reason."""
+        listed = quarantine.get((f"public.{table.name}", tuple(map(str, row.key))))
+        what = row.text.condition if isinstance(row.text, Unreadable) else "a text that is refused"
         if listed is None:
-            return "has a text that the model refuses, and is not in quarantine"
-        if listed[0] != hashlib.sha256(text.encode()).digest() or listed[1] != self._model.model_id:
-            return "is in quarantine with another text or model"
+            return f"has {what}, and is not in quarantine"
+        hash_ = b"" if isinstance(row.text, Unreadable) else _hash(str(row.text))
+        if listed[0] != hash_ or listed[1] != self._model.model_id:
+            return f"has {what}, and is in quarantine with another text or model"
+        if isinstance(row.text, Unreadable):
+            said = listed[2].endswith(f" {what}") and len(listed[2]) < len(what) + 60
+            return None if said else f"has {what}, and is in quarantine because {listed[2]!r}"
         return None if listed[2] else "is in quarantine without a reason"
 
-    def _judge(self, table: Table, row: Sequence[Any]) -> str | None:
-        text = compose(row[: len(table.texts)])
-        stored, hash_, model, at = row[len(table.texts) :]
-        if is_blank(text) or text is None:
-            return None if (stored, hash_, model, at) == (None,) * 4 else "is blank and has a vector or its parts"
-        if stored is None or hash_ is None:
+    def _judge(self, row: _Row) -> str | None:
+        hash_, model, at, digest = row.provenance
+        if row.vector is None or hash_ is None:
             return "has no vector"
-        if bytes(hash_) != hashlib.sha256(text.encode()).digest():
+        if bytes(hash_) != _hash(str(row.text)):
             return f"has the vector of another text (embedded at {at})"
         if model != self._model.model_id or at is None:
             return f"has a vector of model {model} of {at}"
-        vector = np.array(json.loads(stored))
+        vector = np.array(json.loads(row.vector), dtype=np.float32)
         if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all() or abs(np.linalg.norm(vector) - 1) > 1e-3:
             return f"has no unit vector of {DIMENSIONS} finite numbers"
-        return None
+        sent = struct.pack(">HH", DIMENSIONS, 0) + vector.astype(">f4").tobytes()
+        wanted = hashlib.sha256(sent).digest()[:_DIGEST_BYTES]
+        return None if digest and bytes(digest) == wanted else "has a vector that is not the one that was written"
 
-    def _compare(self, table: Table, rows: Sequence[Sequence[Any]], sample: int) -> list[str]:
-        split, end = len(table.key), len(table.key) + len(table.texts)
-        full = [
-            (row[:split], text, row[end])
-            for row in rows
-            if not is_blank(text := compose(row[split:end])) and not is_poison(text) and row[end]
-        ]
-        chosen = self._random.sample(full, min(sample, len(full)))
-        made = self._model.encode_documents([str(text) for _, text, _ in chosen])
+    def _compare(self, table: Table, rows: Sequence[_Row]) -> list[str]:
+        """Vectors of another text, in whichever way they came there."""
+        texts = {_hash(str(row.text)): str(row.text) for row in rows}
+        fresh = {hash_: _counted(text) for hash_, text in texts.items() if hash_ not in self._made}
+        self._made |= dict(zip(fresh, self._model.encode_documents(list(fresh.values())), strict=True))
         wrong = []
-        for (key, _, stored), vector in zip(chosen, made, strict=True):
-            cosine = float(np.dot(vector, json.loads(stored)))
+        for row in rows:
+            cosine = float(np.dot(self._made[_hash(str(row.text))], json.loads(str(row.vector))))
             if cosine < 0.999:
-                wrong.append(f"{table.name} {tuple(key)} has another vector than its text (cosine {cosine:.4f})")
+                wrong.append(f"{table.name} {row.key} has another vector than its text (cosine {cosine:.4f})")
         return wrong
+
+    def _recount(self, table: Table, counts: Mapping[str, int]) -> list[str]:
+        """What the product counts has to be what was seen."""
+        columns = ", ".join(("rows", *_STATES))
+        select = f"SELECT {columns} FROM embedsync.coverage WHERE table_name = %s"
+        said = [tuple(map(int, line)) for line in self.ask(select, (f"public.{table.name}",))]
+        seen = [(sum(counts.values()), *(counts[state] for state in _STATES))]
+        return [] if said == seen else [f"{table.name}: coverage says {said}, not {seen}, of {columns}"]
 
     def audit(self) -> tuple[dict[str, int], list[str]]:
         """What the audit trigger noted: writes by kind, and those that break I4 or I5."""
         counts = {str(what): int(n) for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")}
         bad = self.ask(
-            "SELECT what, table_name, at, key FROM soak.audit"
-            " WHERE what NOT IN ('written', 'written again', 'cleared') ORDER BY at LIMIT 5"
+            "SELECT what, table_name, at, key FROM soak.audit WHERE what <> ALL(%s) ORDER BY at LIMIT 5",
+            (list(_GOOD_WRITES),),
         )
         return counts, [f"I4, I5: {what} in {table} at {at}: {key}" for what, table, at, key in bad]
 
@@ -229,6 +226,29 @@ class Rows:
             f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add to {added}, {failed} failed"
             for run, chunk, keys, done, added, failed in bad
         ]
+
+
+def _state(table: Table, text: Text) -> str:
+    """What the product is to call a row with this text, once it is handled."""
+    if isinstance(text, Unreadable):
+        return "unreadable"
+    if text is None or is_blank(text):
+        return "blank"
+    return "quarantined" if is_refused(table, text) else "current"
+
+
+def _not_empty(row: _Row) -> str | None:
+    beside = (row.vector, *row.provenance)
+    return "is blank and has a vector or its parts" if any(part is not None for part in beside) else None
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _counted(text: str) -> str:
+    """What the lexical model makes a vector of: so many characters, composed."""
+    return unicodedata.normalize("NFC", text[:READ])
 
 
 class Offsets:

@@ -8,127 +8,50 @@ campaign, not its every moment. A commit whose answer is lost with the server co
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Callable
 
-import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from tests.soak.tables import ARTICLES, CHANGING, NOTES, POISON, PROBE, Key, Table
+from tests.soak.bad_rows import Troublemaker
+from tests.soak.hand import HOT, MOST_ROWS, ROLLED_BACK
+from tests.soak.tables import (
+    ARTICLES,
+    CHANGING,
+    NOTES,
+    PROBE,
+    Table,
+)
 from tests.soak.texts import long_words, words
 
-_MOST_ROWS = 900
 _FEWEST_ROWS = 150
-_HOT = 8
-"""Rows at the start of each table that half of the changes meet, so that changes of one row follow each other."""
-
 _SLOW = 8
 """Long probe texts in a burst: batches that take a while, so that faults and commits fall into the middle of one."""
 
 _PROBES_KEPT = 50
 
-_BLANKS = (None, "", " ", "\n\t \r\n")
-
-ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
 TEXT_KINDS = (
     "inserted",
     "text edited",
     "long text",
+    "huge text",
+    "text inserted for a trigger to change",
+    "restless text",
+    "old vector saved",
+    "old vector and provenance saved",
     "key and text changed",
     "deleted and inserted again",
     "probe row",
     "poison text",
     "poison cured",
+    "unreadable text",
+    "unreadable text mended",
 )
 """Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
 
 
-class Hand(threading.Thread):
-    """One connection and what it does, transaction by transaction."""
-
-    def __init__(self, dsn: str, seed: str, changes: Counter[str], going: threading.Event) -> None:
-        super().__init__(daemon=True, name=f"load {seed}")
-        self.busy = threading.Lock()
-        self._dsn = dsn
-        self._random = Random(seed)
-        self._changes = changes
-        self._going = going
-        self._ended = threading.Event()
-        self._connection: Connection | None = None
-        self._pending: list[tuple[str, int]] = []
-
-    def run(self) -> None:
-        """Work until `end`."""
-        while not self._ended.wait(self._random.expovariate(14.0)):
-            with self.busy:
-                if self._going.is_set():
-                    self._attempt(self._transaction)
-        if self._connection is not None:
-            self._connection.close()
-
-    def end(self) -> None:
-        """Ask it to end."""
-        self._ended.set()
-
-    def burst(self) -> None:
-        """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
-        self._attempt(self._burst)
-
-    def forget_probes(self) -> None:
-        """Delete all probe rows but the last."""
-        self._attempt(self._forget)
-
-    def cure(self) -> None:
-        """Give every row with a poison text another one."""
-        self._attempt(self._cure)
-
-    def _cure(self, connection: Connection) -> None:
-        with connection.cursor() as cursor:
-            for table in CHANGING:
-                texts = ", ".join(f"{column} = replace({column}, %(poison)s, 'harmless')" for column in table.texts)
-                found = " OR ".join(f"{column} LIKE '%%' || %(poison)s || '%%'" for column in table.texts)
-                cursor.execute(f"UPDATE {table.name} SET {texts} WHERE {found}", {"poison": POISON})
-                self._count("poison cured", cursor.rowcount)
-        self._commit(connection)
-
-    def _forget(self, connection: Connection) -> None:
-        with connection.cursor() as cursor:
-            last = f"(SELECT coalesce(max(id), 0) FROM {PROBE.name})"
-            cursor.execute(f"DELETE FROM {PROBE.name} WHERE id <= {last} - %s", (_PROBES_KEPT,))
-        connection.commit()
-
-    def _attempt(self, work: Callable[[Connection], None]) -> None:
-        self._pending.clear()
-        try:
-            work(self._open())
-        except psycopg2.Error:
-            self._changes[ABORTED] += 1
-            self._drop()
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            opened = psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak load")
-            with opened.cursor() as cursor:
-                cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '20s'")
-            opened.commit()
-            self._connection = opened
-        return self._connection
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            try:
-                self._connection.rollback()
-            except psycopg2.Error:
-                self._connection.close()
-            if self._connection.closed:
-                self._connection = None
-
-    def _commit(self, connection: Connection) -> None:
-        connection.commit()
-        for kind, count in self._pending:
-            self._changes[kind] += count
-        self._pending.clear()
+class Changer(Troublemaker):
+    """A hand that does all that the load does."""
 
     def _transaction(self, connection: Connection) -> None:
         random = self._random
@@ -143,12 +66,26 @@ class Hand(threading.Thread):
         else:
             self._commit(connection)
 
+    def burst(self) -> None:
+        """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
+        self._attempt(self._burst)
+
+    def forget_probes(self) -> None:
+        """Delete all probe rows but the last."""
+        self._attempt(self._forget)
+
+    def _forget(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            last = f"(SELECT coalesce(max(id), 0) FROM {PROBE.name})"
+            cursor.execute(f"DELETE FROM {PROBE.name} WHERE id <= {last} - %s", (_PROBES_KEPT,))
+        connection.commit()
+
     def _burst(self, connection: Connection) -> None:
         with connection.cursor() as cursor:
             for _ in range(60):
                 self.insert(cursor, NOTES)
             for table in CHANGING:
-                for key in self._keys(cursor, table, _HOT, offset=0):
+                for key in self._keys(cursor, table, HOT, offset=0):
                     self._set_text(cursor, table, key, "text edited")
             self.long_text(cursor, ARTICLES)
             self._commit(connection)
@@ -158,32 +95,6 @@ class Hand(threading.Thread):
                 cursor.execute(f"INSERT INTO {PROBE.name} (words) VALUES (%s)", (long_words(self._random),))
             self._count("probe row", _SLOW)
             self._commit(connection)
-
-    def _keys(self, cursor: Cursor, table: Table, count: int, offset: int | None = None) -> list[Key]:
-        if offset is None:
-            offset = 0 if self._random.random() < 0.5 else self._random.randrange(_MOST_ROWS)
-            offset += self._random.randrange(_HOT)
-        columns = ", ".join(table.key)
-        cursor.execute(f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT %s", (offset, count))
-        return cursor.fetchall()
-
-    def _count(self, kind: str, rows: int) -> None:
-        if rows > 0:
-            self._pending.append((kind, rows))
-
-    def _set_text(self, cursor: Cursor, table: Table, key: Key, kind: str, text: Sequence[str | None] = ()) -> None:
-        values = text or [words(self._random) for _ in table.texts]
-        assigned = ", ".join(f"{column} = %s" for column in table.texts)
-        cursor.execute(f"UPDATE {table.name} SET {assigned} WHERE {table.where}", (*values, *key))
-        self._count(kind, cursor.rowcount)
-
-    def _insert_row(self, cursor: Cursor, table: Table, key: Key, kind: str) -> None:
-        values = (*key, *(words(self._random) for _ in table.texts))
-        columns = ", ".join((*table.key, *table.texts))
-        conflict = f"({', '.join(table.key)}) DO UPDATE SET {table.texts[0]} = excluded.{table.texts[0]}"
-        places = ", ".join(["%s"] * len(values))
-        cursor.execute(f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT {conflict}", values)
-        self._count(kind, cursor.rowcount)
 
     def insert(self, cursor: Cursor, table: Table) -> None:
         """New rows; in the small table also over rows that are there."""
@@ -208,7 +119,7 @@ class Hand(threading.Thread):
         rows = int(found[0]) if found else 0
         if rows < _FEWEST_ROWS and not table.small:
             return
-        for key in self._keys(cursor, table, 200 if rows > _MOST_ROWS else 1):
+        for key in self._keys(cursor, table, 200 if rows > MOST_ROWS else 1):
             cursor.execute(f"DELETE FROM {table.name} WHERE {table.where}", key)
             self._count("deleted", cursor.rowcount)
 
@@ -230,28 +141,6 @@ class Hand(threading.Thread):
         for key in self._keys(cursor, table, 1):
             cursor.execute(f"DELETE FROM {table.name} WHERE {table.where}", key)
             self._insert_row(cursor, table, key, "deleted and inserted again")
-
-    def blank(self, cursor: Cursor, table: Table) -> None:
-        """A text that goes away."""
-        for key in self._keys(cursor, table, 1):
-            text = self._random.choice(_BLANKS)
-            self._set_text(cursor, table, key, "text blanked", [text] * len(table.texts))
-
-    def long_text(self, cursor: Cursor, table: Table) -> None:
-        """A text of 200 kB."""
-        for key in self._keys(cursor, table, 1):
-            self._set_text(cursor, table, key, "long text", [long_words(self._random), *["x"] * (len(table.texts) - 1)])
-
-    def poison(self, cursor: Cursor, table: Table) -> None:
-        """A text that the model refuses, in a row that was there or in a new one."""
-        text = [f"{words(self._random)} {POISON}"] * len(table.texts)
-        if self._random.random() < 0.5:
-            key = table.new_key(self._random)
-            self._insert_row(cursor, table, key, "inserted")
-            self._set_text(cursor, table, key, "poison text", text)
-            return
-        for key in self._keys(cursor, table, 1):
-            self._set_text(cursor, table, key, "poison text", text)
 
     def undone(self, cursor: Cursor, table: Table) -> None:
         """An edit rolled back to a savepoint."""
@@ -295,20 +184,24 @@ class Hand(threading.Thread):
         self._count("probe row", rows)
 
 
-_Change = Callable[[Hand, Cursor, Table], None]
+_Change = Callable[[Changer, Cursor, Table], None]
 _MIX: tuple[tuple[_Change, float], ...] = (
-    (Hand.insert, 14),
-    (Hand.edit, 30),
-    (Hand.touch, 18),
-    (Hand.delete, 8),
-    (Hand.rekey, 6),
-    (Hand.reborn, 4),
-    (Hand.blank, 4),
-    (Hand.long_text, 0.7),
-    (Hand.poison, 1.5),
-    (Hand.undone, 3),
-    (Hand.hold, 1),
-    (Hand.truncate, 1.5),
+    (Changer.insert, 14),
+    (Changer.edit, 30),
+    (Changer.touch, 18),
+    (Changer.delete, 8),
+    (Changer.rekey, 6),
+    (Changer.reborn, 4),
+    (Changer.blank, 4),
+    (Changer.long_text, 0.7),
+    (Changer.huge_text, 0.4),
+    (Changer.poison, 1.5),
+    (Changer.unreadable, 4),
+    (Changer.restless, 0.7),
+    (Changer.save_back, 8),
+    (Changer.undone, 3),
+    (Changer.hold, 1),
+    (Changer.truncate, 1.5),
     (lambda hand, cursor, _: hand.probe(cursor), 12),
 )
 _CHANGES = [change for change, _ in _MIX]
@@ -322,8 +215,8 @@ class Load:
         """Make the hands; they start paused."""
         self._counts: list[Counter[str]] = [Counter() for _ in range(connections + 1)]
         self._going = threading.Event()
-        self._hands = [Hand(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)]
-        self._burster = Hand(dsn, f"{seed}/burst", self._counts[-1], self._going)
+        self._hands = [Changer(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)]
+        self._burster = Changer(dsn, f"{seed}/burst", self._counts[-1], self._going)
 
     @property
     def changes(self) -> Counter[str]:
@@ -358,7 +251,7 @@ class Load:
         self._burster.forget_probes()
 
     def cure(self) -> None:
-        """Give every row with a poison text another one. Only while Postgres answers."""
+        """Give every row that has no vector for its text another text. Only while Postgres answers."""
         self._burster.cure()
 
     def stop(self) -> None:

@@ -33,7 +33,7 @@ class Moments:
         """Nothing is hit yet. The proxies are those that the workers go through."""
         self._stage = stage
         self._dsn = dsn
-        self._rows = Rows(dsn, (), 0)
+        self._rows = Rows(dsn, ())
         self._fleet = fleet
         self._postgres = postgres
         self._kafka = kafka

@@ -23,11 +23,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg2 import sql
 
-from tests.soak.checker import audit_trigger
+from tests.soak.audit import WORKER, audit_trigger
 from tests.soak.fleet import EXIT_CONFIGURATION, Fleet
 from tests.soak.hits import Hit, Kind, Stage
 from tests.soak.marks import Marks
-from tests.soak.places import WORKER, Places
+from tests.soak.places import Places
 from tests.soak.tables import LINES, NOTES, SMALL, Table
 from tests.soak.texts import words
 from tests.support.waiting import until

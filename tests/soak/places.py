@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 from connectors.local.stack import Endpoints
 from connectors.postgres.session import Session
 from schemas.settings import Settings, load
+from tests.soak.audit import WORKER
 from tests.soak.tables import DIMENSIONS, TABLES
 from tests.support import workplace
 from tests.support.proxy import HOST, Proxy
 from tests.support.workplace import Workplace
 
 NAME = "soak"
-WORKER = "soak_worker"
-"""The role of the workers, which row-level security and time-outs of roles apply to."""
 PASSWORD = "campaign"
 CONFIGURED = [{"name": f"public.{table.name}", "text": table.expression} for table in TABLES]
 

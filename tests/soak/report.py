@@ -28,7 +28,9 @@ class Report:
         checks: quiescent points at which all rows were judged.
         polls: looks of the watch for I3, and those that a fault took away.
         deferrals: records in the deferred topic: locked rows and early events, and looks that came too soon.
-        rows_poisoned: of the rows checked, those with a text that the model refuses, each in quarantine.
+        rows_refused: of the rows checked, those with a text that the model refuses, or that a trigger changes every
+            time, each in quarantine.
+        rows_unreadable: of the rows checked, those of which Postgres makes no text, each in quarantine.
         rows_lost: rows that were not handled although the lag was 0.
         vectors_untrue: vectors of another text than the row's, when they were written or when they were checked.
         offsets_past: events below a committed offset whose row was not handled.
@@ -62,7 +64,8 @@ class Report:
     polls: int = 0
     polls_skipped: int = 0
     deferrals: int = 0
-    rows_poisoned: int = 0
+    rows_refused: int = 0
+    rows_unreadable: int = 0
     rows_lost: int = 0
     vectors_untrue: int = 0
     offsets_past: int = 0
@@ -128,7 +131,8 @@ class Report:
             *((f"  {kind}", f"{count:,}") for kind, count in sorted(self.changes.items())),
             ("transactions undone", f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks"),
             ("rows checked", f"{self.rows_checked:,} at {self.checks} quiescent points"),
-            ("  with a refused text, in quarantine", f"{self.rows_poisoned:,}"),
+            ("  with a refused text, in quarantine", f"{self.rows_refused:,}"),
+            ("  with a text that cannot be made, in quarantine", f"{self.rows_unreadable:,}"),
             ("events that nobody can read", f"{self.poison_events}, of which dead letters {self.dead_letters}"),
             ("quarantine lines left at the end", self.quarantine_left),
             ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from connectors.clock import SystemClock
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from connectors.models import open_model
 from connectors.postgres import installation, meaning, statement
 from connectors.postgres.session import Session

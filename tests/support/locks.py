@@ -8,7 +8,7 @@ import psycopg2
 from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from tests.support.workplace import Workplace
 
 

@@ -22,10 +22,17 @@ class Beside:
 @contextmanager
 def own_postgres(shared: Endpoints, directory: Path) -> Iterator[Beside]:
     """Start a server in a folder, and take it away again."""
+    with postgres_alone(directory) as dsn:
+        yield Beside(dsn, shared.bootstrap_servers, shared.connect_url)
+
+
+@contextmanager
+def postgres_alone(directory: Path) -> Iterator[str]:
+    """Start a server in a folder that is there, without Kafka and Connect, and take it away again; its dsn."""
     local = LocalStack(directory)
     local._new(secure=False)  # the state alone: Kafka and Connect of this folder are never started
     try:
         local.start("postgres")
-        yield Beside(local.endpoints().postgres_dsn, shared.bootstrap_servers, shared.connect_url)
+        yield local.endpoints().postgres_dsn
     finally:
         local.reset()

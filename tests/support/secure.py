@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
 )
 
 from connectors.kafka import rights, topics
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from connectors.kafka.rights import Right
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

@@ -22,7 +22,7 @@ import psycopg2
 from confluent_kafka.admin import AdminClient
 from psycopg2 import sql
 
-from connectors.kafka.outbox import client_config
+from connectors.kafka.client import client_config
 from connectors.postgres.session import Session
 from schemas.settings import Settings, load
 from tests.support.waiting import until

@@ -19,7 +19,9 @@ LEFT JOIN LATERAL (
         SELECT
             {doc}
         FROM {table}{tried}
+        OFFSET 0 -- keeps the planner from evaluating the text once per use above
     ) AS doc
+    OFFSET 0 -- likewise for the state
 ) AS doc ON true
 WHERE wanted.table_name = {table_literal} AND wanted.column_name = {column_literal}
 GROUP BY wanted.table_name, wanted.column_name, wanted.model, wanted.dimensions

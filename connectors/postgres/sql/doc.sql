@@ -6,4 +6,4 @@ ARRAY[{keys_as_text}] AS key,
 {hash_column} AS stored_hash,
 {model_column} AS stored_model,
 {unreadable} AS unreadable,
-coalesce({digest_column} = embedsync.vector_digest({column}), true) AS tied
+{tied} AS tied

@@ -15,7 +15,7 @@ SELECT
     {time_column} AS embedded_at,
     extract(epoch FROM now() - {time_column}) AS age_seconds,
     {hash_column} = sha256(convert_to(({text}
-    )::text, 'UTF8')) AND coalesce({digest_column} = embedsync.vector_digest({column}), true) AS is_current
+    )::text, 'UTF8')) AND {tied} AS is_current
 FROM our_asked
 JOIN {table} ON {key_match}{tried}
 ORDER BY our_asked.our_distance

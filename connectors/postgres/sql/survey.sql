@@ -17,6 +17,8 @@ FROM (
             {doc}
         FROM {table} {sample}{tried}
         WHERE {filters}
+        OFFSET 0 -- keeps the planner from evaluating the text once per use above
     ) AS doc
     CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
+    OFFSET 0 -- likewise for the state
 ) AS seen

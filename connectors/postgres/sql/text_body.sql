@@ -1,9 +1,6 @@
 
 #variable_conflict use_column
 BEGIN
-    -- What is wrong with the expression itself is no row's fault.
-    PERFORM /* embedsync */ ({text}
-        )::text FROM {table} WHERE false;
     BEGIN
         our_text := (SELECT ({text}
             )::text FROM {table} WHERE {table}.tableoid = $1 AND {table}.ctid = $2);
@@ -11,6 +8,9 @@ BEGIN
         IF SQLSTATE LIKE ANY ({not_of_a_row}) THEN
             RAISE;
         END IF;
+        -- What is wrong with the expression itself is no row's fault: then this raises it again.
+        PERFORM /* embedsync */ ({text}
+            )::text FROM {table} WHERE false;
         our_text := NULL;
         our_condition := SQLSTATE;
     END;

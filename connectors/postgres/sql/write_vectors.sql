@@ -1,14 +1,15 @@
 -- Compare and set: only where the text still has the hash that was embedded, and model and expression are the wanted ones.
 -- The text is made of the asked rows alone, whichever way the planner joins them: another row's may raise an error.
+-- The staged rows are of this very savepoint, so that their xmin will be that of the rows that are written.
 -- Returns what a trigger of the table may have changed meanwhile: whether text and vector are as they were asked to be.
 UPDATE {table}
 SET {column} = our_stage.our_vector,
     {hash_column} = our_asked.our_hash,
     {model_column} = %(model)s,
     {time_column} = clock_timestamp(),
-    {digest_column} = embedsync.vector_digest(our_stage.our_vector)
-FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[])
-    AS our_asked ({key_names}, our_ord, our_hash)
+    {digest_column} = our_asked.our_digest || xidsend(our_stage.xmin)
+FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[], %(digests)s::bytea[])
+    AS our_asked ({key_names}, our_ord, our_hash, our_digest)
 JOIN {stage} AS our_stage USING (our_ord)
 WHERE {key_match}
     AND CASE WHEN {key_match} THEN sha256(convert_to(({text}
@@ -21,4 +22,4 @@ WHERE {key_match}
 RETURNING our_asked.our_ord,
     sha256(convert_to(({text}
         )::text, 'UTF8')) IS NOT DISTINCT FROM our_asked.our_hash,
-    embedsync.vector_digest({table}.{column}) IS NOT DISTINCT FROM {table}.{digest_column}
+    record_image_eq(ROW({table}.{column}), ROW(our_stage.our_vector)) -- the same bytes
