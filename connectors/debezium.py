@@ -315,6 +315,9 @@ class Connect:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             return self._unanswered(str(error) or type(error).__name__, error)
+        except UnicodeError as error:
+            sentence = f"connect.url {self.shown} has no name of a machine"
+            raise ConfigurationError(sentence, fix="correct connect.url") from error
         if answer.status_code == httpx.codes.CONFLICT or (answer.is_error and _REBALANCE_WORDS in answer.text):
             raise _Rebalancing
         if answer.status_code == httpx.codes.NOT_FOUND and absent_is_none:
@@ -326,7 +329,7 @@ class Connect:
             )
         try:
             return answer.json() if answer.content else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return self._unanswered("what answers there does not speak JSON", error)
 
     def _unanswered(self, why: str, cause: Exception | None = None) -> Any:

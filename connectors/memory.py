@@ -13,7 +13,18 @@ from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.dead_letter import Failure
-from schemas.document import BLANK_WITHIN, UNREADABLE, Document, Reading, Refusal, Update, Vector, Written, is_blank
+from schemas.document import (
+    BLANK_WITHIN,
+    TOO_SLOW,
+    UNREADABLE,
+    Document,
+    Reading,
+    Refusal,
+    Update,
+    Vector,
+    Written,
+    is_blank,
+)
 from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
 from schemas.record import Record
 from schemas.replay import Standing
@@ -119,7 +130,8 @@ class MemoryStore:
         for refusal in refusals:
             row = self.rows.get(refusal.key)
             unreadable = refusal.hash == UNREADABLE and refusal.key in self.unreadable
-            if row is not None and (unreadable or sha256(row.text) == refusal.hash):
+            untried = refusal.hash == TOO_SLOW
+            if row is not None and (unreadable or untried or sha256(row.text) == refusal.hash):
                 self.quarantine[refusal.key] = refusal
         return outcome
 

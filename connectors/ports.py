@@ -100,6 +100,7 @@ class Store(Protocol):
             PoisonEvent: a key has another number of columns, or is not a value of their types.
             RowRefused: Postgres cannot make the text of one of the rows, or that is what is the matter with a key.
                 Either says what it is about for a call with one key; the caller asks for fewer until then.
+            RowTooSlow: the same for what takes too long.
         """
         ...
 

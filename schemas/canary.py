@@ -7,7 +7,7 @@ Hazard: the topic holds the beats of every installation in the database, each un
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -63,13 +63,19 @@ def parse(record: Record) -> CanaryRecord | None:
         raise PoisonEvent("an event of the canary lacks its prefix, number or time")
     if isinstance(number, bool) or not 0 < number <= _LARGEST_BEAT:
         raise PoisonEvent("the number of a canary is none that Postgres can hold")
-    try:
-        beat = Beat(number, datetime.fromisoformat(sent_at))
-    except ValueError as error:
-        raise PoisonEvent("the time of a canary is not a time") from error
-    if beat.sent_at.tzinfo is None:
-        raise PoisonEvent("the time of a canary has no zone")
+    beat = Beat(number, _time(sent_at))
     return CanaryRecord(prefix, beat, change.handled_at(record.value), change.appended_at(record))
+
+
+def _time(text: str) -> datetime:
+    """In UTC: offsets of a day are a time for Python, and none for Postgres."""
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            raise PoisonEvent("the time of a canary has no zone")
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise PoisonEvent("the time of a canary is not a time") from error
 
 
 def stage(canary: Canary) -> Stage | None:

@@ -16,6 +16,8 @@ from typing import Any, Literal, Self
 from schemas.record import Header, Record
 from schemas.table import Key
 
+_LEFT_OUT = "embedsync.left_out"
+"""Header before the six: the event, of so many bytes, was larger than a record may be, and its place alone is kept."""
 _LONGEST_MESSAGE = 1_000  # characters; a broker's default record limit must never be met by our own headers
 _PREFIX = "__connect.errors."
 _NAMES = ("topic", "partition", "offset", "stage", "exception.class.name", "exception.message")
@@ -49,6 +51,13 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
     return [*record.headers, *errors]
 
 
+def without_content(record: Record, reason: Exception, *, stage: str) -> list[Header]:
+    """Headers of the dead letter of an event that is too large for one; it has neither key, value nor other headers."""
+    size = sum(len(part or b"") for part in (record.key, record.value))
+    bare = Record(record.topic, record.partition, record.offset, None, None, ((_LEFT_OUT, str(size).encode()),))
+    return headers(bare, reason, stage=stage)
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A dead letter, read back.
@@ -58,6 +67,7 @@ class DeadLetter:
         original: the event as it was: topic, partition, offset, bytes, headers; None when the letter does not say
             where it came from, or no such place can be (another program wrote it).
         reason, error, stage: the message, the class and the step; "" where the letter does not say.
+        is_bare: the event was too large for a letter: what it was is to be read where it came from.
     """
 
     letter: Record
@@ -65,6 +75,7 @@ class DeadLetter:
     reason: str = ""
     error: str = ""
     stage: str = ""
+    is_bare: bool = False
 
     @property
     def id(self) -> str:
@@ -86,7 +97,8 @@ class DeadLetter:
         if _TOPIC.fullmatch(topic) and _PARTITION.fullmatch(partition) and _OFFSET.fullmatch(offset):
             original = replace(letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept)
         error = told.get("exception.class.name", "")
-        return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""))
+        is_bare = any(name == _LEFT_OUT for name, _ in kept)
+        return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""), is_bare)
 
 
 class State(StrEnum):
@@ -112,6 +124,7 @@ class Entry:
         state, outcome: what was done about it, and what came of that.
         places: partition and offset of the event's letters in the dead-letter topic.
         topic: where an event came from by its letter, which anybody may have written; None where that does not tell.
+        is_bare: the letter has only the event's place.
     """
 
     id: str
@@ -130,11 +143,12 @@ class Entry:
     outcome: str | None = None
     places: tuple[tuple[int, int], ...] = ()
     topic: str | None = None
+    is_bare: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """By name; times in RFC 3339."""
         data = asdict(self)
-        del data["places"], data["topic"]
+        del data["places"], data["topic"], data["is_bare"]
         times = {name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")}
         return data | times
 

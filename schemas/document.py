@@ -34,6 +34,10 @@ BLANK_WITHIN = 100_000
 """Characters after which a text that is blank until then counts as blank: a regular expression of Postgres takes four
 times the memory of a text, and fails on one of 256 MB."""
 
+SHOWN_WITHIN = 1_048_576
+"""Characters of a text that commands read to show or embed it: what a model of 32,768 tokens may use. The rest of a
+longer one is not shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -121,8 +125,8 @@ class Update:
 class Refusal:
     """A text that the model, or a row whose write the table cannot take: to quarantine, while it has this text.
 
-    `hash` is UNREADABLE for a row whose text cannot be made. `attempts` is how often the text was tried alone; `reason`
-    never holds the text.
+    `hash` is UNREADABLE for a row whose text cannot be made, or TOO_SLOW. `attempts` is how often the text was tried
+    alone; `reason` never holds the text.
     """
 
     key: Key
@@ -133,6 +137,8 @@ class Refusal:
 
 UNREADABLE = b""
 """In place of a hash, where a row has no text: its expression raises an error."""
+TOO_SLOW = b"\0"
+"""In place of a hash, where nobody waited for the text. Such a row counts as what it is besides, not as quarantined."""
 
 
 class Written(StrEnum):

@@ -10,6 +10,7 @@
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
     ├── RowRefused                  Postgres cannot do it for one of these rows: halves are tried, then quarantine
+    │   └── RowTooSlow              ... within the time of a statement
     ├── PoisonText                  the model cannot take this text: quarantine
     │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
     ├── DeadLetterFlood             too many bad events: stop before they are moved      exit 70
@@ -114,6 +115,14 @@ class RowRefused(PoisonEvent):
         """Take the name of Postgres's condition; its message is left out, since it may quote the row."""
         self.condition = condition
         super().__init__(f"Postgres raised {condition}")
+
+
+class RowTooSlow(RowRefused):
+    """The statement that makes a row's text takes longer than a statement of a worker may."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("no error, and did not come to its end in time")
 
 
 class PoisonText(EmbedsyncError):

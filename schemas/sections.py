@@ -33,7 +33,7 @@ NameOrUnset = Annotated[str, AfterValidator(lambda value: value and _sql_name(va
 
 class _Section(BaseModel):
     # hide_input: pydantic's own messages quote the value, which may be a password; --debug shows them.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 LOW_MEMORY_TEXTS = 8

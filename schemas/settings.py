@@ -24,6 +24,7 @@ from pydantic_settings import (
 from schemas import canary
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.masking import mask_dsn, mask_options
+from schemas.paths import is_file
 from schemas.sections import (
     CanarySettings,
     ConnectSettings,
@@ -179,18 +180,20 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     Raises:
         ConfigurationError: the file is missing or not TOML, or a value is wrong; the message names the setting.
     """
-    if config is not None and not config.is_file():
+    if config is not None and not is_file(config):
         raise ConfigurationError(f"there is no configuration file {config}", fix="check --config")
     file = config or CONFIG_FILE
-    if file.is_file():
+    if is_file(file):
         _check_toml(file)
     sourced = type(
         "Settings", (Settings,), {"model_config": SettingsConfigDict(toml_file=file), "__module__": __name__}
     )
     try:
         settings: Settings = sourced(**flags)
+    except RecursionError:
+        raise ConfigurationError("an EMBEDSYNC_ variable is nested too deep", fix="correct it") from None
     except ValidationError as error:
-        raise ConfigurationError(_explain(error), fix=f"correct it in {file} or in the environment") from error
+        raise ConfigurationError(explained(error), fix=f"correct it in {file} or in the environment") from error
     except SettingsError:
         # Its cause quotes the value, so it is left out of the chain.
         raise ConfigurationError(
@@ -216,10 +219,12 @@ def _check_toml(file: Path) -> None:
     try:
         list(decoded(content.splitlines(), str(file)))
         tomllib.loads(content.decode())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
     except EmbedsyncError as error:
         raise ConfigurationError(error.message, fix=error.fix) from error
+    except ValueError as error:  # a number of thousands of digits as well
+        raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
+    except RecursionError:
+        raise ConfigurationError(f"{file} is nested too deep to be read", fix="correct it") from None
 
 
 def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -237,7 +242,8 @@ def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
+    """Each setting that is refused, and why, without its value."""
     problems = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "settings"

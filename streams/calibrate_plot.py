@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import EmbedsyncError
+from schemas.paths import is_directory
 from schemas.score import GRADES
 from streams.calibrate import Calibration
 
@@ -28,7 +29,7 @@ def check(file: Path) -> None:
     endings = Figure().canvas.get_supported_filetypes()
     if file.suffix.lstrip(".").lower() not in endings:
         raise EmbedsyncError(f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}")
-    if not file.parent.is_dir():
+    if not is_directory(file.parent):
         raise EmbedsyncError(f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere")
 
 
@@ -54,7 +55,8 @@ def write(calibration: Calibration, file: Path) -> None:
     for (name, threshold, interval), style in zip(lines, ("--", "-"), strict=True):
         axes.axvline(threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}")
         axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)
-    axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs", title=calibration.model)
+    axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs")
+    axes.set_title(calibration.model, parse_math=False)  # a model's name is no formula
     figure.legend(loc="outside lower center", ncols=3)
     try:
         figure.savefig(file)

@@ -126,7 +126,9 @@ class Arrivals:
         if not beats:
             return
         try:
-            again(lambda: self._desk.arrived(beats, had_at))
+            # Once each, though an event may come twice: a statement changes no row a second time.
+            newest = {beat.beat.number: beat for beat in beats}
+            again(lambda: self._desk.arrived(list(newest.values()), had_at))
         except EmbedsyncError as error:
             log.warning("the arrival of the canary could not be noted", reason=str(error))
 

@@ -64,7 +64,7 @@ def _by_group(found: Comparison, axes: "Axes") -> None:
     lines = [line for line in found.quality[found.ways[0]] if line.measure == DECIDES]
     axes.axvline(0, color="black", linewidth=0.8)
     _points(axes, [line.difference for line in lines], list(range(len(lines))), _B, "o", None)
-    axes.set_yticks(range(len(lines)), [f"{line.group} ({line.queries})" for line in lines])
+    axes.set_yticks(range(len(lines)), [f"{line.group} ({line.queries})" for line in lines], parse_math=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel(f"{DECIDES} of B minus that of A: right of 0, B is better")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from schemas.comparison import Comparison
 from schemas.errors import EmbedsyncError
+from schemas.paths import is_directory
 from streams import compare_plots, compare_words, measures
 
 TEMPLATE = Path(__file__).with_name("compare_report.html.j2")
@@ -21,7 +22,7 @@ def require(file: Path) -> None:
         EmbedsyncError: a package of the extra `report` is missing, or the folder of the file.
     """
     measures.require("matplotlib", "jinja2")
-    if not file.parent.is_dir():
+    if not is_directory(file.parent):
         raise EmbedsyncError(f"there is no folder {file.parent} for the report", fix="correct --html")
 
 

@@ -158,8 +158,9 @@ class DeadLetters:
         told = (letter.reason, letter.error, letter.stage)
         topic = letter.original.topic if letter.original else None
         return Entry(
-            letter.id, "event", self._table(letter), None, None, *told, 1, at, at, size, places=(place,), topic=topic
-        )
+            letter.id, "event", self._table(letter), None, None, *told, 1, at, at, size, places=(place,), topic=topic,
+            is_bare=letter.is_bare,
+        )  # fmt: skip
 
     def _table(self, letter: DeadLetter) -> str | None:
         """Table of an event: that of a chunk, or the one its topic is named after."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
+import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from connectors import debezium_releases as releases
@@ -36,6 +37,7 @@ from connectors.postgres import (
     trust,
 )
 from connectors.postgres.counting import Place
+from connectors.postgres.errors import translate
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
@@ -365,8 +367,15 @@ def _counted(session: Session, settings: Settings, tables: Sequence[Examined]) -
 
 def worker(settings: Settings, session: Session) -> str:
     """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
-    named = parse_dsn(settings.postgres.dsn).get("user") if settings.postgres.admin_dsn else None
+    named = _user(settings.postgres.dsn) if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
+
+
+def _user(dsn: str) -> str | None:
+    try:
+        return parse_dsn(dsn).get("user")
+    except psycopg2.Error as error:
+        raise translate(error, dsn=dsn) from error
 
 
 @contextmanager

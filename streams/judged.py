@@ -83,8 +83,9 @@ def read_corpus(file: Path, field: str) -> dict[Key, str]:
 def _objects(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise EmbedsyncError(f"{file} cannot be read ({error.strerror})", fix="check the path") from error
+    except (OSError, ValueError) as error:  # the second of a path with a NUL
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise EmbedsyncError(f"{file} cannot be read ({why})", fix="check the path") from error
     for number, line in enumerate(decoded(lines, str(file)), 1):
         if not line.strip():
             continue

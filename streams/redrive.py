@@ -44,6 +44,8 @@ def refusal(settings: Settings, entry: Entry) -> str | None:
         return None
     if topic is None:
         return "the letter does not say where it came from"
+    if entry.is_bare:
+        return f"the event was too large for a dead letter: what it was stands at {entry.id}, as long as Kafka keeps it"
     if topic in (*live_topics(settings), settings.canary_topic, settings.replay_topic):
         return None
     return f"the letter names topic {topic}, which nothing reads for kafka.topic_prefix {settings.kafka.topic_prefix}"

@@ -81,7 +81,7 @@ def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: 
         EmbedsyncError: there is none.
     """
     if not hits:
-        among = f" with {settings.score.where}" if settings.score.where else ""
+        among = " that meets score.where" if settings.score.where else ""
         raise EmbedsyncError(
             f"{settings.score.table} has no answer{among} to question {question} that has a vector",
             fix="check the question and [score], or give --reference",

@@ -62,9 +62,10 @@ def bind(settings: ServeSettings) -> socket.socket:
             bound.bind(address)
             unless_bound.pop_all()
             return bound
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second for what no name of a machine can be
+        why = (error.strerror if isinstance(error, OSError) else None) or "this is no name of a machine"
         raise ConfigurationError(
-            f"cannot listen on {host} port {port} ({error.strerror})", fix="choose another serve.host or serve.port"
+            f"cannot listen on {host} port {port} ({why})", fix="choose another serve.host or serve.port"
         ) from error
 
 

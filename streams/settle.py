@@ -13,8 +13,8 @@ import structlog
 
 from connectors.ports import Clock, Store
 from schemas import metrics
-from schemas.document import UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
-from schemas.errors import PoisonEvent, RowRefused
+from schemas.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
+from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
 from schemas.table import Key
 from schemas.target import Target
 from streams import bisect, parts
@@ -104,7 +104,7 @@ class Settler:
         """A row whose text Postgres cannot make, for quarantine: with the name of the condition, never its message."""
         said = f"its text cannot be made: {reason.message}"
         log.warning("row goes to quarantine", table=str(target.table), key=key, reason=said)
-        return Refusal(key, UNREADABLE, said, 1)
+        return Refusal(key, TOO_SLOW if isinstance(reason, RowTooSlow) else UNREADABLE, said, 1)
 
     def part_ends(self) -> float:
         """Until when (of the monotonic clock) a part that begins now may go on."""

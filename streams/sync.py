@@ -34,6 +34,8 @@ _LONGEST_DEFERRAL_SECONDS = 30.0
 _MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything
 _LONGEST_KEY = 100_000  # characters, of up to six bytes in JSON
 _MOST_TXIDS = 10_000  # of up to ten digits: with the longest key still a record that Kafka takes
+_LARGEST_DEFERRAL = 900_000
+"""Bytes; what may be handed on again has to fit into a record as large as a broker takes by default."""
 
 
 class Sync:
@@ -238,6 +240,8 @@ class Sync:
         return tuple(sorted(self._patience.call(self._store.running, deferral.txids)))
 
     def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
+        if len(record.value or b"") > _LARGEST_DEFERRAL:
+            raise PoisonEvent("it is larger than any deferred row")
         chunk = Chunk.parse(record.value)
         if chunk.deferral is None or chunk.run is not None:
             raise PoisonEvent("a chunk of a run is in the deferred topic")

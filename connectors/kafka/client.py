@@ -60,10 +60,10 @@ def opened(kind: Callable[[dict[str, Any]], T], settings: Settings, **options: o
     """
     try:
         return kind(client_config(settings, **options))
-    except KafkaException as error:
+    except (KafkaException, TypeError, ValueError) as error:  # the latter two of options that want a function
+        why = security.reason(error.args[0]) if isinstance(error, KafkaException) else str(error)
         raise ConfigurationError(
-            f"kafka.security holds an option that the Kafka client refuses ({error.args[0].str()})",
-            fix="correct kafka.security",
+            f"kafka.security holds an option that the Kafka client refuses ({why})", fix="correct kafka.security"
         ) from error
 
 
@@ -97,14 +97,14 @@ def error_of(
         return rights.refusal(settings, [right])
     told = [one for one in said if one.name() != "_ALL_BROKERS_DOWN"]
     for one in (*told, problem):
-        if security.is_refusal(one.name(), one.str()):
-            sentence = f"Kafka refuses the connection to {servers} ({one.str()})"
+        if security.is_refusal(one.name(), security.reason(one)):
+            sentence = f"Kafka refuses the connection to {servers} ({security.reason(one)})"
             return ConfigurationError(sentence, fix="correct kafka.security")
     if is_missing(problem) and right.resource == "topic":
         return ConfigurationError(f"topic {right.name} does not exist", fix="run `embedsync init`")
     if problem.code() in _LEADERLESS:
         return leaderless(settings, right.name)
-    why = told[-1].str() if told else problem.str()
+    why = security.reason(told[-1]) if told else security.reason(problem)
     fix = "check kafka.bootstrap_servers, kafka.security and that the broker runs"
     return TransientError(f"{what or f'Kafka does not answer at {servers}'} ({why})", fix=fix)
 

@@ -139,7 +139,6 @@ class DeadLetterTopic:
 
 def _record(message: Message, number: int) -> Record:
     kind, milliseconds = message.timestamp()
-    given = cast("list[Header]", message.headers() or [])  # the client declares more than it returns
     offset = message.offset() or 0
     return Record(
         str(message.topic()),
@@ -147,6 +146,14 @@ def _record(message: Message, number: int) -> Record:
         offset,
         message.key(),
         message.value(),
-        tuple(given),
+        _headers(message),
         milliseconds if kind else None,
     )
+
+
+def _headers(message: Message) -> tuple[Header, ...]:
+    """Headers of a record; none where a name is no UTF-8, which the client cannot hand over."""
+    try:
+        return tuple(cast("list[Header]", message.headers() or []))  # the client declares more than it returns
+    except (SystemError, UnicodeDecodeError):
+        return ()

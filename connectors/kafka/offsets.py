@@ -32,7 +32,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from connectors.kafka import client, probe, rights
+from connectors.kafka import client, probe, rights, security
 from connectors.kafka.group import Group, describe
 from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
@@ -246,7 +246,7 @@ class KafkaOffsets:
             self._forget_asker(group)
             if client.is_denied(error.args[0]):
                 return self._denied("group", group)
-            return str(error.args[0].str())
+            return security.reason(error.args[0])
         return {
             (p.topic, p.partition): None if p.offset == _NO_OFFSET else int(p.offset) for p in found if p.error is None
         }
@@ -288,7 +288,7 @@ class KafkaOffsets:
 
     def _silence(self, error: KafkaException) -> str:
         self._is_deaf = self._is_deaf or error.args[0].code() < 0  # librdkafka's own errors are negative
-        return str(error.args[0].str())
+        return security.reason(error.args[0])
 
     def _denied(self, resource: Literal["topic", "group"], name: str) -> str:
         return _Denied(rights.refusal(self._settings, [Right(resource, name, "DESCRIBE")]))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka import client, rights
+from connectors.kafka import client, rights, security
 from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
@@ -27,6 +27,10 @@ _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
 
 _Outgoing = tuple[str, bytes | None, bytes | None, Sequence[Header]]
 """Topic, key, value, headers."""
+
+
+class RecordTooLarge(TransientError):
+    """The record is larger than the client's limit, the topic's or the broker's."""
 
 
 class KafkaOutbox:
@@ -55,12 +59,16 @@ class KafkaOutbox:
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:
         """As the port says."""
         topic = self._settings.dead_letter_topic
-        records: list[_Outgoing] = []
         for failure in failures:
-            record, reason = failure.record, failure.reason
-            log.warning("event moved to the dead-letter topic", topic=topic, record=record.position, reason=str(reason))
-            records.append((topic, record.key, record.value, dead_letter.headers(record, reason, stage=failure.stage)))
-        self._send(records)
+            where, reason = failure.record.position, str(failure.reason)
+            log.warning("event moved to the dead-letter topic", topic=topic, record=where, reason=reason)
+        letters = [_letter(topic, failure) for failure in failures]
+        try:
+            self._send(letters)
+        except RecordTooLarge:
+            # One at a time, since nothing tells which. One that was sent already is one entry all the same.
+            for failure, letter in zip(failures, letters, strict=True):
+                self._send_one(topic, failure, letter)
 
     def send_again(self, records: Sequence[Record]) -> list[int | str]:
         """Write records as they were to the partitions they were read from, and wait for each.
@@ -114,9 +122,9 @@ class KafkaOutbox:
         what = f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic}"
         if problem is not None and problem.code() in _TOO_LARGE:
             fix = "raise dead_letters.max_record_bytes, and max.message.bytes of the topic"
-            return TransientError(f"{what} ({problem.str()})", fix=fix)
+            return RecordTooLarge(f"{what} ({security.reason(problem)})", fix=fix)
         if problem is None or problem.name() in _SILENT:
-            why = "no answer" if problem is None else problem.str()
+            why = "no answer" if problem is None else security.reason(problem)
             return client.look(self._settings, right) or TransientError(f"{what} ({why})", fix="run it again")
         error = client.error_of(self._settings, problem, right, what)
         # Somebody may make the topic: so it is tried again, as long as everything is.
@@ -131,7 +139,7 @@ class KafkaOutbox:
         if problem is not None and len(names) == 1:
             return self._refused(names[0], problem)
         where = f"Kafka at {self._settings.kafka.bootstrap_servers}"
-        why = error if fatal is None else fatal.str()
+        why = error if fatal is None else security.reason(fatal)
         return TransientError(f"{where} took no record for topic {', '.join(names)} ({why})", fix="run it again")
 
     def _chunk_record(self, chunk: Chunk) -> _Outgoing:
@@ -141,6 +149,14 @@ class KafkaOutbox:
         # Not the row's key itself: with a long one in key and value the record would be too large.
         row = dead_letter.row_id(str(chunk.table), chunk.column, chunk.keys[0])
         return self._settings.deferred_topic, row.encode(), value, []
+
+    def _send_one(self, topic: str, failure: Failure, letter: _Outgoing) -> None:
+        """A dead letter; of an event that is too large for one, its place alone: no event stops its lane for ever."""
+        try:
+            self._send([letter])
+        except RecordTooLarge:
+            headers = dead_letter.without_content(failure.record, failure.reason, stage=failure.stage)
+            self._send([(topic, None, None, headers)])
 
     def _send(self, records: Iterable[_Outgoing]) -> None:
         failures: list[KafkaError] = []
@@ -159,6 +175,11 @@ class KafkaOutbox:
         if failures or left:
             denied = next((failure for failure in failures if client.is_denied(failure)), None)
             raise self._refused(topic, denied or next(iter(failures), None))
+
+
+def _letter(topic: str, failure: Failure) -> _Outgoing:
+    record = failure.record
+    return topic, record.key, record.value, dead_letter.headers(record, failure.reason, stage=failure.stage)
 
 
 def _fatal(error: BaseException) -> KafkaError | None:

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
     ResourceType,
 )
 
+from connectors.kafka import security
 from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.settings import Settings
 
@@ -241,7 +242,7 @@ def _finish(futures: Mapping[Any, Any]) -> None:
         try:
             future.result(_ANSWER_SECONDS)
         except KafkaException as error:
-            raise EmbedsyncError(f"Kafka grants no rights ({error.args[0].str()})") from error
+            raise EmbedsyncError(f"Kafka grants no rights ({security.reason(error.args[0])})") from error
 
 
 def _topics_of(rights: Sequence[Right], topics: Sequence[str]) -> list[str]:
@@ -278,6 +279,6 @@ def _operations(future: Any) -> set[Any] | None:
             return set()
         if problem.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND):
             return None
-        sentence = f"Kafka did not tell which rights there are ({problem.str()})"
+        sentence = f"Kafka did not tell which rights there are ({security.reason(problem)})"
         raise TransientError(sentence, fix="check kafka.bootstrap_servers and that the broker runs") from error
     return set(found) if found else None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from confluent_kafka import KafkaError
+
 from schemas.errors import ConfigurationError
 
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -80,6 +82,12 @@ def transport(security: Mapping[str, str]) -> Transport:
     if not protocol.startswith("SASL"):
         return Transport(protocol, context=context)
     return Transport(protocol, *_login(security), context=context)
+
+
+def reason(problem: KafkaError) -> str:
+    """What a client says of an error, never nothing: some answers of a broker carry a code and no words."""
+    words = str(problem.str()).strip()
+    return words if words and not words.endswith(":") else f"{words} {problem.name()}".strip()
 
 
 def is_refusal(name: str, why: str) -> bool:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 )
 
 from connectors.clock import SystemClock
-from connectors.kafka import client, rights
+from connectors.kafka import client, rights, security
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, TransientError
@@ -185,7 +185,8 @@ def _is_created(settings: Settings, name: str, future: Any) -> bool:
             raise rights.refusal(settings, [right for right in known if name.startswith(right.name)]) from error
         what = f"topic {name} cannot be created"
         if error.args[0].name() in _WRONG_SETTINGS:
-            raise ConfigurationError(f"{what} ({error.args[0].str()})", fix="check [kafka] in the settings") from error
+            sentence = f"{what} ({security.reason(error.args[0])})"
+            raise ConfigurationError(sentence, fix="check [kafka] in the settings") from error
         raise client.error_of(settings, error.args[0], Right("topic", name, "CREATE"), what) from error
     return True
 

@@ -14,7 +14,11 @@ from connectors.models.e5_small import DIMENSIONS as E5_DIMENSIONS
 from connectors.models.e5_small import E5SmallEmbedder
 from connectors.models.layout import read_layout
 from schemas.errors import ConfigurationError, ModelUnavailable
+from schemas.paths import is_directory
 from schemas.sections import ModelSettings
+
+_LONGEST_NUMBER = 7
+"""Digits of dimensions that no model has; more of them are part of a name."""
 
 
 def named(name: str, base: ModelSettings) -> ModelSettings:
@@ -29,7 +33,11 @@ def named(name: str, base: ModelSettings) -> ModelSettings:
         ConfigurationError: the name can be no model, or its files do not say the dimensions.
     """
     before, _, last = name.rpartition(":")
-    given = int(last) if before and last.isdecimal() and not Path(name).is_dir() else None
+    given = (
+        int(last)
+        if before and last.isdecimal() and len(last) < _LONGEST_NUMBER and not is_directory(Path(name))
+        else None
+    )
     bare = name if given is None else before
     own = {} if bare == base.name else {"revision": None, "max_tokens": None}
     chosen = base.model_copy(update={"name": bare, **own})

@@ -12,6 +12,7 @@ from pathlib import Path
 from connectors.models import disk_room
 from connectors.models.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
+from schemas.paths import is_directory
 from schemas.sections import ModelSettings
 
 PULL = "run `embedsync model pull`"
@@ -77,7 +78,7 @@ def locate(settings: ModelSettings) -> Source:
         ConfigurationError: the name can be neither.
     """
     path = _path(settings.name)
-    if path.is_dir():
+    if is_directory(path):
         folder = path.resolve()
         if not weights_present(folder):
             raise ModelUnavailable(

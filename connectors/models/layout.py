@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from schemas.errors import ModelUnavailable
+from schemas.paths import is_file
 
 # In the repositories of such models, but not read by sentence-transformers on PyTorch: exports to other runtimes,
 # pictures, bge-m3's two extra heads (colbert_linear.pt, sparse_linear.pt), and code, which is never run.
@@ -146,7 +147,13 @@ def _max_tokens(home: Path) -> int | None:
 
 
 def _modules(folder: Path) -> list[dict[str, str]]:
-    modules: list[dict[str, str]] = _load(folder / "modules.json") or []
+    file = folder / "modules.json"
+    modules = _load(file) or []
+    if not isinstance(modules, list) or not all(
+        isinstance(module, dict) and isinstance(module.get("path"), str) and isinstance(module.get("type"), str)
+        for module in modules
+    ):
+        raise ModelUnavailable(f"the model's file {file} lists no modules", fix="fetch the model again")
     return modules
 
 
@@ -156,12 +163,14 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         ModelUnavailable: the file is not JSON.
     """
-    content: dict[str, Any] = _load(file) or {}
+    content = _load(file) or {}
+    if not isinstance(content, dict):
+        raise ModelUnavailable(f"the model's file {file} is no JSON object", fix="fetch the model again")
     return content
 
 
 def _load(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except ValueError as error:
+        return json.loads(file.read_text(encoding="utf-8")) if is_file(file) else None
+    except (ValueError, RecursionError) as error:
         raise ModelUnavailable(f"the model's file {file} is not JSON ({error})", fix="fetch the model again") from error

@@ -118,7 +118,7 @@ class Adoption:
             self._check_target(cursor, target)
         page.adopted = len(written)
         for position, error in refused.items():
-            if table_refusals.is_lock(error):
+            if table_refusals.may_pass(error):
                 page.locked += 1
             else:
                 page.refused[free[position]] = table_refusals.reason(error)

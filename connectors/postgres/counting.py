@@ -30,7 +30,7 @@ Place = tuple[str, str]
 _OLDEST = "count_rows"
 """Of the default prefix, and of an installation of any prefix before there was a function for each."""
 _BODY = "\n#variable_conflict use_column\nBEGIN\n{blocks}\nEND\n"
-_BLOCK = re.compile(r"(--.*\n)*BEGIN\n")
+_BLOCK = re.compile(r"(--.*\n)*DECLARE \w+ text;\n")
 """Of an embedsync that could not count around a row; a column is counted again once `init` is run with its table."""
 _LONGEST = 63  # bytes of a name in Postgres
 _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")

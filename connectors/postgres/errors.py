@@ -49,8 +49,6 @@ _STRUCTURE = conditions.MISSING | {
     errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
-_RAISE = "exec_stmt_raise"
-"""Function of the server (pl_exec.c) that raises what an application's function says, which may be a row's text."""
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 
@@ -65,6 +63,8 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
         return WrongLength(
             f"a vector has another length than it should ({what})", fix="embedsync doctor names the column"
         )
+    if conditions.is_raised(error):
+        return RowRefused(conditions.name(code))
     if code == errorcodes.LOCK_NOT_AVAILABLE:
         return TableLocked(f"Postgres did not get a lock in time ({what})")
     if isinstance(error, psycopg2.InterfaceError) or not code or _is_transient(code):
@@ -102,8 +102,8 @@ def _refused_statement(error: psycopg2.Error, code: str, what: str) -> Embedsync
 
 
 def _said(error: psycopg2.Error) -> str:
-    if error.diag.source_function == _RAISE:
-        return conditions.name(error.pgcode)
+    if conditions.is_raised(error):
+        return conditions.name(error.pgcode)  # what it says may be a row's text
     # The context of an error within the function that counts is the whole function.
     said = error.diag.message_primary if error.diag.internal_query else str(error)
     return " ".join((said or "").split())
@@ -126,8 +126,8 @@ def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
 
 def is_wrong_length(error: psycopg2.Error) -> bool:
     """Whether pgvector refuses a vector for its length: the column's or the other vector's is another."""
-    raised = error.diag.source_function == _RAISE
-    return error.pgcode == errorcodes.DATA_EXCEPTION and not raised and "dimensions" in str(error)
+    is_pgvectors = error.pgcode == errorcodes.DATA_EXCEPTION and not conditions.is_raised(error)
+    return is_pgvectors and "dimensions" in str(error)
 
 
 def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:

@@ -7,6 +7,7 @@ Hazard: planning a query runs functions: those that are called immutable, of con
 indexes of its tables. So a session in which nothing of others may run (`Session.only_parses`) only parses.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,12 +20,14 @@ from connectors.postgres import queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
 from schemas.target import Target
 
 _NO_TYPE = 'pg_catalog."a type that does not exist"'
 _PARSED = "SELECT pg_catalog.to_regtype(%s)"
 """What stands in the brackets behind a type that does not exist is parsed as expressions, and then left alone."""
+_STRUCTURED = re.compile(r"""'\s*[\[{(]|\be'|\bu&'|\$""", re.IGNORECASE)
+"""The beginning of a literal that an array, composite or range may be made of, or of one that says so in escapes."""
 _REFUSED = (errorcodes.SYNTAX_ERROR, errorcodes.STATEMENT_TOO_COMPLEX)
 
 
@@ -59,6 +62,18 @@ def explain(session: Session, query: sql.Composable, parameters: Mapping[str, An
                 cursor.execute("ROLLBACK")
 
 
+def _refuse_domains(session: Session, target: Target) -> None:
+    """Refuse a literal that may be a value of a domain, or hold some, where a domain of others would be checked."""
+    if not session.only_parses or not _STRUCTURED.search(target.text):
+        return
+    for domain, function, owner in session.rows(queries.text("domains_of_others")):
+        raise ConfigurationError(
+            f"{target.table}: to parse {target.text!r} might run {function} of role {owner}, which checks the domain "
+            f"{domain}, with the rights of a superuser",
+            fix="name a role without them in postgres.admin_dsn, as the owner of the table",
+        )
+
+
 def is_transient(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
     """Whether what `explain` met says nothing about the expression; one that writes while it is planned is to blame."""
     return isinstance(translated, TransientError) and error.pgcode != errorcodes.READ_ONLY_SQL_TRANSACTION
@@ -72,8 +87,10 @@ def viewed(session: Session, target: Target) -> Iterator[Cursor]:
     schemas. `refusal` comes first.
 
     Raises:
+        ConfigurationError: to parse it might run a function of others with a superuser's rights.
         EmbedsyncError: as `Session` says it; the parser's own words are its cause.
     """
+    _refuse_domains(session, target)
     path = session.path
     with trial(session) as cursor:
         cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))

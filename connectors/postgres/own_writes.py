@@ -25,6 +25,7 @@ from schemas.sections import PostgresSettings
 
 log = structlog.get_logger()
 
+STATEMENT_TIMEOUT = "60s"
 _UNTRIGGERED = "SET LOCAL session_replication_role = replica"
 _RESET = "SELECT pg_replication_origin_session_reset()"
 _NONE_TO_HAVE = (errors.UndefinedObject, errors.InsufficientPrivilege, errors.ConfigurationLimitExceeded)
@@ -80,4 +81,4 @@ def limit_waits(connection: Connection, settings: PostgresSettings) -> None:
     """Setup of a session that writes: it waits neither long for a lock nor for a statement that does not end."""
     with connection.cursor() as cursor:
         cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
-        cursor.execute("SET statement_timeout = '60s'")
+        cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))

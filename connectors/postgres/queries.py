@@ -14,13 +14,14 @@ from pathlib import Path
 from psycopg2 import sql
 
 from connectors.postgres import conditions
-from schemas.document import BLANK_WITHIN, NOT_BLANK
+from schemas.document import BLANK_WITHIN, NOT_BLANK, SHOWN_WITHIN
 from schemas.table import TableName
 from schemas.target import Target
 
 FOLDER = Path(__file__).parent / "sql"
-FRAGMENTS = ("tied", "doc", "row_state")
-"""What a query about a column may start from: whether a vector is as written, a row's columns, its state's rule."""
+FRAGMENTS = ("tied", "doc", "row_state", "of_no_row")
+"""What a query about a column may start from: whether a vector is as written, a row's columns, its state's rule; and
+whether an error is about no row."""
 _OURS = re.compile(r"\bour_(?=[a-z0-9])")
 
 
@@ -101,6 +102,7 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "key_match": sql.SQL(" AND ").join(matches),
         "not_blank": sql.Literal(NOT_BLANK),
         "blank_within": sql.Literal(BLANK_WITHIN),
+        "shown_within": sql.Literal(SHOWN_WITHIN),
         "untouched": sql.SQL("substring({} FROM 9) = xidsend({}.xmin)").format(
             sql.Identifier(safe(target.digest_column)), name_of
         ),

@@ -16,7 +16,6 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.model import ModelRecord
-from schemas.table import TableName
 from schemas.target import Target
 
 
@@ -81,9 +80,9 @@ def functions(session: Session, targets: Sequence[Target], vector_schema: str) -
             function = sql.Identifier("embedsync", name)
             body = queries.for_target("text_function", target, bound=False, function=function, body=sql.Literal(text))
             made.append(Statement(f"create the function that tries the text of {target.table}", render(session, body)))
-    kept = {target.table for target in targets}
+    kept = {(str(target.table), target.column) for target in targets}
     others = session.rows(queries.text("all_targets")) if exists(session, "embedsync.targets") else []
-    in_use = {f"text_{digest}" for table, *_, digest in others if digest and TableName.parse(table) not in kept}
+    in_use = {f"text_{digest}" for table, column, *_, digest in others if digest and (table, column) not in kept}
     for name in sorted(there.keys() - wanted.keys() - in_use):
         dropped = sql.SQL("DROP FUNCTION {}(oid, tid)").format(sql.Identifier("embedsync", name))
         made.append(Statement("drop the function of a text that is wanted no more", render(session, dropped)))

@@ -29,7 +29,7 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import pins, pooler
 from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
-from schemas.errors import EmbedsyncError, RowRefused, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, RowRefused, TransientError
 
 log = structlog.get_logger()
 
@@ -278,6 +278,11 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
     except psycopg2.Error as error:
         _close(opened)
         raise translate(error, dsn=dsn) from error
+    except UnicodeError as error:  # what libpq was told by a variable, and quotes
+        _close(opened)
+        raise ConfigurationError(
+            "a setting of the connection to Postgres is not UTF-8", fix="correct postgres.dsn and the variables PG..."
+        ) from error
     except EmbedsyncError:
         _close(opened)
         raise

@@ -13,18 +13,18 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import structlog
-from psycopg2 import sql
+from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, lengths, own_writes, queries, table_refusals
+from connectors.postgres import copy, lengths, other_rows, own_writes, queries, table_refusals
 from connectors.postgres.errors import over_rows
 from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import BLANK_WITHIN, Document, Reading, Refusal, Update, Written
-from schemas.errors import PoisonEvent, TargetMismatch, TransientError
+from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Reading, Refusal, Update, Vector, Written
+from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
 from schemas.replay import Standing
 from schemas.sections import PostgresSettings
 from schemas.snapshot import Snapshot
@@ -50,11 +50,10 @@ class _Meddled:
     texts: set[int] = field(default_factory=set)
     vectors: set[int] = field(default_factory=set)
 
-    def note(self, lines: Sequence[tuple[int, bool, bool]]) -> list[int]:
-        """Keep what an UPDATE returned: position, and whether text and vector are as asked. Returns the positions."""
+    def note(self, lines: Sequence[tuple[int, bool, bool]]) -> None:
+        """Keep what was found: position, and whether text and vector are as asked."""
         self.texts |= {int(ord_) for ord_, same_text, _ in lines if not same_text}
-        self.vectors |= {int(ord_) for ord_, _, same_vector in lines if not same_vector}
-        return [int(ord_) for ord_, _, _ in lines]
+        self.vectors |= {int(ord_) for ord_, same_text, same_vector in lines if same_text and not same_vector}
 
 
 class PostgresStore:
@@ -73,8 +72,13 @@ class PostgresStore:
             if len(key) != len(target.key):
                 raise PoisonEvent(f"a key of {target.table} has {len(target.key)} columns, not {len(key)}: {key!r}")
         parameters = {**key_arrays(keys), "model": target.model, "characters": characters}
-        with over_rows():
-            lines = self._session.rows(queries.for_target("read_rows", target), parameters)
+        try:
+            with over_rows():
+                lines = self._session.rows(queries.for_target("read_rows", target), parameters)
+        except TransientError as error:
+            if isinstance(error.__cause__, errors.QueryCanceled):
+                raise RowTooSlow from None
+            raise
         documents = [
             Document(keys[ord_ - 1], text, blank, _bytes(hash_), _bytes(stored_hash), *rest)
             for _, ord_, text, blank, hash_, stored_hash, *rest in lines
@@ -87,7 +91,8 @@ class PostgresStore:
         if len(key) != len(target.key):
             return False
         try:
-            self._session.rows(queries.for_target("cast_keys", target), key_arrays([key]))
+            with over_rows():  # a name may stand for nothing, where a key's type is regclass
+                self._session.rows(queries.for_target("cast_keys", target), key_arrays([key]))
         except PoisonEvent:
             return False
         return True
@@ -176,7 +181,13 @@ class PostgresStore:
         clears = [i for i in sorted(mine) if updates[i].vector is None]
         troubled: table_refusals.Refused = {}
         meddled = _Meddled()
-        halves = functools.partial(table_refusals.in_halves, cursor, refused=troubled, table=str(target.table))
+        halves = functools.partial(
+            table_refusals.in_halves,
+            cursor,
+            refused=troubled,
+            table=str(target.table),
+            takes_others=lambda part: self._takes_others(cursor, target, updates, part),
+        )
         written = (
             {
                 *halves(lambda part: self._set(cursor, target, updates, part, meddled), vectors),
@@ -190,9 +201,11 @@ class PostgresStore:
         for i in meddled.texts:
             outcome[updates[i].key] = Written.AGAIN
         reasons = {
-            i: table_refusals.reason(error) for i, error in troubled.items() if not table_refusals.is_lock(error)
+            i: table_refusals.reason(error) for i, error in troubled.items() if not table_refusals.may_pass(error)
         }
-        reasons |= dict.fromkeys(meddled.vectors - meddled.texts, _OTHER_VECTOR)
+        if meddled.vectors:
+            halves(lambda part: self._disown(cursor, target, updates, part), sorted(meddled.vectors))
+            reasons |= dict.fromkeys(meddled.vectors, _OTHER_VECTOR)
         found = self._refused(target, updates, reasons, outcome)
         if written:
             done = key_arrays([updates[i].key for i in written])
@@ -204,7 +217,7 @@ class PostgresStore:
     def _refused(
         self, target: Target, updates: Sequence[Update], reasons: Mapping[int, str], outcome: dict[Key, Written]
     ) -> list[Refusal]:
-        """Rows for quarantine; those whose trigger met a lock stay LOCKED in `outcome`."""
+        """Rows for quarantine; those that may be taken later stay LOCKED in `outcome`."""
         found = []
         for i, reason in reasons.items():
             update = updates[i]
@@ -218,31 +231,73 @@ class PostgresStore:
     ) -> list[int]:
         if not chosen:
             return []
+        stage = self._fill_stage(cursor, target, updates, chosen)
+        parameters = self._parameters(target, updates, chosen) | {
+            "hashes": [updates[i].hash for i in chosen],
+            "digests": copy.digests(_vectors(updates, chosen)),
+        }
+        cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
+        return self._compared(cursor, target, parameters, meddled)
+
+    def _fill_stage(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]
+    ) -> sql.Identifier:
+        """Copy vectors to where the UPDATE takes them from; returns its name."""
         name = self._stages.get((self._session.generation, target.name))
         if name is None:
             raise TransientError("the connection was renewed while a write began")
         stage = sql.Identifier("pg_temp", name)
-        vectors = np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
+        image = copy.image(chosen, _vectors(updates, chosen))
         with cursor.connection.cursor() as copying:
-            copying.copy_expert(
-                queries.for_target("copy_stage", target, bound=False, stage=stage), copy.image(chosen, vectors)
+            copying.copy_expert(queries.for_target("copy_stage", target, bound=False, stage=stage), image)
+        return stage
+
+    def _takes_others(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> bool:
+        """Whether the table takes the first of these vectors for a row beside these; nothing of the trial stays."""
+        parameters = self._parameters(target, updates, chosen)
+        vector: sql.Composable = sql.SQL("NULL")
+        cursor.execute("SAVEPOINT embedsync_vector")
+        if updates[chosen[0]].vector is not None:
+            stage = self._fill_stage(cursor, target, updates, chosen[:1])
+            vector = sql.SQL("(SELECT our_stage.our_vector FROM {} AS our_stage WHERE our_stage.our_ord = {})").format(
+                stage, sql.Literal(chosen[0])
             )
-        parameters = self._parameters(target, updates, chosen) | {
-            "hashes": [updates[i].hash for i in chosen],
-            "digests": copy.digests(vectors),
-        }
-        cursor.execute(queries.for_target("write_vectors", target, stage=stage), parameters)
-        return meddled.note(cursor.fetchall())
+        keys = [updates[i].key for i in chosen]
+        taken = other_rows.take(cursor, target, keys, vector, str(parameters["relation"]), key_arrays)
+        cursor.execute("ROLLBACK TO SAVEPOINT embedsync_vector; RELEASE SAVEPOINT embedsync_vector")
+        return taken
 
     def _clear(
         self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: "_Meddled"
     ) -> list[int]:
         if not chosen:
             return []
-        cursor.execute(queries.for_target("clear_vectors", target), self._parameters(target, updates, chosen))
-        return meddled.note(cursor.fetchall())
+        nothing = [None] * len(chosen)
+        parameters = self._parameters(target, updates, chosen) | {"hashes": nothing, "digests": nothing}
+        cursor.execute(queries.for_target("clear_vectors", target), parameters)
+        return self._compared(cursor, target, parameters, meddled)
+
+    def _compared(
+        self, cursor: Cursor, target: Target, parameters: dict[str, object], meddled: "_Meddled"
+    ) -> list[int]:
+        """The positions that the UPDATE just made has written; what triggers made of these rows is noted."""
+        written = [int(ord_) for (ord_,) in cursor.fetchall()]
+        cursor.execute(queries.for_target("meddled", target), parameters)
+        meddled.note([line for line in cursor.fetchall() if line[0] in set(written)])
+        return written
+
+    def _disown(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
+        cursor.execute(queries.for_target("disown_rows", target), self._parameters(target, updates, chosen))
+        return [int(ord_) for (ord_,) in cursor.fetchall()]
 
     def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
+        slow = [refusal for refusal in refused if refusal.hash == TOO_SLOW]
+        # Put down without another look at the text.
+        self._put_down(cursor, queries.for_target("quarantine_rows", target, unreadable=sql.SQL("true")), target, slow)
+        others = [refusal for refusal in refused if refusal.hash != TOO_SLOW]
+        self._put_down(cursor, queries.for_target("quarantine_rows", target.guard()), target, others)
+
+    def _put_down(self, cursor: Cursor, query: sql.Composable, target: Target, refused: Sequence[Refusal]) -> None:
         if not refused:
             return
         parameters = {
@@ -252,7 +307,7 @@ class PostgresStore:
             "attempts": [refusal.attempts for refusal in refused],
             "model": target.model,
         }
-        cursor.execute(queries.for_target("quarantine_rows", target.guard()), parameters)
+        cursor.execute(query, parameters)
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {
@@ -261,6 +316,7 @@ class PostgresStore:
             "model": target.model,
             "dimensions": target.dimensions,
             "table": str(target.table),
+            "relation": queries.table(target.table).as_string(self._session.connection()),
             "column": target.column,
         }
 
@@ -308,6 +364,11 @@ class PostgresStore:
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()
         own_writes.limit_waits(connection, self._settings)
+
+
+def _vectors(updates: Sequence[Update], chosen: Sequence[int]) -> Vector:
+    """Those at these positions, which all have one: float32[n, dimensions]."""
+    return np.stack([vector for i in chosen if (vector := updates[i].vector) is not None])
 
 
 def _place(chunk: Chunk) -> dict[str, object]:

@@ -4,7 +4,7 @@ A constraint, a trigger or a policy of the application may refuse one row of an 
 that somebody holds. Halves are tried, each under a savepoint, until the guilty rows stand alone.
 
 Hazard: a trigger that is broken refuses everything, and must not fill the quarantine with a whole table. So eight or
-more rows of which none is taken are an error of the table, not of the rows.
+more rows of which none is taken are an error of the table, unless it takes other rows (other_rows.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,13 @@ Refused = dict[int, psycopg2.Error]
 
 
 def in_halves(
-    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused, *, table: str
+    cursor: Cursor,
+    work: Callable[[Sequence[int]], list[int]],
+    chosen: Sequence[int],
+    refused: Refused,
+    *,
+    table: str,
+    takes_others: Callable[[Sequence[int]], bool] = lambda _: False,
 ) -> list[int]:
     """Do the work for all, or for as many as the table takes.
 
@@ -37,17 +43,19 @@ def in_halves(
         chosen: positions.
         refused: takes the positions of rows that were refused, with the error of each.
         table: its name, for the message.
+        takes_others: whether it takes other rows than these.
 
     Returns:
         the positions written.
 
     Raises:
         psycopg2.Error: an error that is not about a row.
-        EmbedsyncError: eight or more rows, of which each was refused.
+        EmbedsyncError: eight or more rows, of which each was refused, as every other is.
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
-    if len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS and not any(map(is_lock, refused.values())):
+    is_suspect = len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS
+    if is_suspect and not any(map(may_pass, refused.values())) and not takes_others(chosen):
         raise EmbedsyncError(
             f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
             fix="mend its triggers or constraints",
@@ -55,9 +63,10 @@ def in_halves(
     return written
 
 
-def is_lock(error: psycopg2.Error) -> bool:
-    """Whether a lock was not free that the row needs for one of its triggers or constraints."""
-    return error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)
+def may_pass(error: psycopg2.Error) -> bool:
+    """Whether the row may be taken later: a lock was not free, or a trigger wants the transaction tried again."""
+    is_rollback = conditions.is_raised(error) and (error.pgcode or "").startswith("40")
+    return is_rollback or (error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context))
 
 
 def reason(error: psycopg2.Error) -> str:
@@ -93,4 +102,4 @@ def _halve(
 
 def _is_about_a_row(error: psycopg2.Error) -> bool:
     # A vector of the wrong length is a DataException too, but about the column.
-    return is_lock(error) or (conditions.is_of_a_row(error) and not is_wrong_length(error))
+    return may_pass(error) or (conditions.is_of_a_row(error) and not is_wrong_length(error))

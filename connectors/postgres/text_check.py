@@ -6,9 +6,12 @@ Hazard: what an application calls immutable, or a stable function reads from ano
 a row that is stale at two looks of the keeper counts as stale, whatever text it had at either.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from psycopg2 import sql
 
 from connectors.postgres import expressions, queries
 from connectors.postgres.session import Session
@@ -40,10 +43,12 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
     with expressions.viewed(session, target) as cursor:
         cursor.execute(queries.for_target("text_columns", target, bound=False))
         lines = cursor.fetchall()
-        cursor.execute(queries.for_target("text_calls", target, bound=False))
+        text = sql.Literal(target.text)
+        cursor.execute(queries.for_target("text_calls", target, bound=False, text_literal=text))
         calls = cursor.fetchall()
     _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])
     columns = _columns(lines, target)
+    _refuse_own_vector(target, columns.get(oid))
     others = tuple(sorted({f"{line[1]}.{line[2]}" for line in lines if line[0] != oid}))
     # Those of the server depend on settings beside their arguments, and ours are the same in every session.
     stable = tuple(str(call) for call, _ in calls if "." in str(call).partition("(")[0])
@@ -68,11 +73,33 @@ def _columns(lines: Sequence[tuple[Any, ...]], target: Target) -> dict[int, tupl
     return found
 
 
+def _refuse_own_vector(target: Target, read: tuple[str, ...] | None) -> None:
+    """A text that reads what a write of its vector sets is another one after each write."""
+    if read is None:
+        return
+    own = (target.column, *target.provenance)
+    if read:
+        found = [name for name in own if name in read]
+    else:  # the whole row, of which the text may take these away again, each by its name
+        found = [name for name in own if name not in _named(target.text)]
+    if found:
+        raise ConfigurationError(
+            f"the text of {target.table} reads {', '.join(found)}, which each write of its vector sets: no vector "
+            "of it would ever be current",
+            fix="correct [[tables]] text: leave these columns out, by to_jsonb(...) - 'name' where it reads whole rows",
+        )
+
+
+def _named(text: str) -> set[str]:
+    """Words within the string literals of a text: names of columns that a whole row is made without."""
+    return {word for literal in re.findall(r"'[^']*'", text) for word in re.findall(r"\w+", literal)}
+
+
 def _refuse(target: Target, calls: Sequence[str]) -> None:
     if calls:
         raise ConfigurationError(
-            f"the text of {target.table} calls {', '.join(calls)}: it changes while its row stays the same, and no "
-            "vector of it would ever be current",
+            f"the text of {target.table} depends on {', '.join(calls)}: it changes while its row stays the same, and "
+            "no vector of it would ever be current",
             fix="correct [[tables]] text: it may depend on the row's own columns alone; if a function of yours does, "
             "declare it IMMUTABLE",
         )

@@ -31,6 +31,7 @@ _ELSEWHERE_BYTES = 4096
 _KNOWN = (*OPEN, *WORK, "/metrics")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
 """A Host header, of which addresses are made further in: what no address can hold must not get there."""
+_LARGEST_PORT = 65_535
 
 
 def is_loopback(host: str) -> bool:
@@ -69,7 +70,7 @@ class Guard:
     def _admit(self, path: str, headers: Headers) -> None:
         """Raises Problem for who may not come in."""
         named = _HOST.fullmatch(headers.get("host", ""))
-        if named is None:
+        if named is None or int((named[2] or ":0")[1:]) > _LARGEST_PORT:
             raise Problem(400, "the Host header is not a name or an address", "send that of this server")
         if self._token is None:
             host = named[1].strip("[]").lower()

@@ -41,6 +41,7 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         default_response_class=problems.Answer,
+        redirect_slashes=False,
     )
     page.add(app)
     paths = Paths(engine)

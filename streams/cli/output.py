@@ -5,6 +5,7 @@ Everything that is printed passes through here, and no text can command the term
 """
 
 import codecs
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -133,8 +134,8 @@ def count_or_all(text: str, option: str) -> int | None:
     """
     if text == "all":
         return None
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise typer.BadParameter(f"{text!r} is neither a number of rows nor all", param_hint=option)
+    if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
+        raise typer.BadParameter(f"{text[:40]!r} is neither a number of rows nor all", param_hint=option)
     return int(text)
 
 

@@ -3,8 +3,11 @@
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from schemas.errors import ConfigurationError
 from schemas.sections import ServeSettings
+from schemas.settings import explained
 
 
 def serve(
@@ -26,5 +29,8 @@ def serve(
 
     settings = ctx.obj()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    chosen = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+    try:
+        chosen = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+    except ValidationError as error:
+        raise ConfigurationError(explained(error), fix="correct --host or --port") from error
     raise typer.Exit(server.run(settings.model_copy(update={"serve": chosen})))

@@ -255,3 +255,51 @@ def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(place
     assert counts == [(19, 1, 20)]
     reason = place.value("SELECT reason FROM embedsync.quarantine")
     assert reason == "the table refuses the write (CheckViolation by no_seven)"
+
+
+ARCHIVE = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF {} THEN RAISE insufficient_privilege USING MESSAGE = 'archived: ' || NEW.question; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON questions FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(place: Workplace) -> None:
+    """An archive that a trigger protects, twenty rows in one transaction: quarantine, and the next row is embedded."""
+    place.execute(ARCHIVE.format("OLD.views = 9"))
+    worker = place.start_worker("live")
+    place.execute("INSERT INTO questions (id, question) SELECT i, 'good ' || i FROM generate_series(1, 3) AS i")
+    place.wait_current()
+    place.execute("INSERT INTO questions (id, question, views) SELECT i, 'old', 9 FROM generate_series(11, 30) AS i")
+    until(lambda: place.coverage()["quarantined"] == 20, what="the archive in quarantine")
+    assert place.value("SELECT DISTINCT reason FROM embedsync.quarantine") == (
+        "the table refuses the write (InsufficientPrivilege)"
+    )
+    place.execute("INSERT INTO questions (id, question) VALUES (4, 'good 4')")
+    until(lambda: place.coverage()["current"] == 4, what="the next row")
+    assert place.value("SELECT count(*) FROM questions WHERE embedding_hash = sha256('')") == 0  # the trial is over
+    assert worker.poll() is None
+
+
+def test_a_table_that_takes_no_row_fills_no_quarantine(place: Workplace) -> None:
+    """A trigger that is broken: the worker says so and leaves."""
+    place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i")
+    place.execute(ARCHIVE.format("true"))
+    worker = place.start("worker", "--role", "live", log="live")
+    assert until(worker.poll, what="the worker to leave") == 70
+    assert "table public.questions took none of " in place.log("live")
+    assert place.coverage()["quarantined"] == 0
+
+
+def test_a_trigger_that_always_wants_another_try_has_its_row_deferred(place: Workplace) -> None:
+    """Its neighbours are written at once, and the row itself once the trigger lets it."""
+    place.execute(ARCHIVE.replace("insufficient_privilege", "SQLSTATE '40001'").format("NEW.id = 2"))
+    place.start_worker("live")
+    place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 3) AS i")
+    until(lambda: current(place, 1, 3), what="the neighbours")
+    until(lambda: deferred(place) >= 2, what="the row to be deferred, and again")
+    place.execute("DROP TRIGGER refuse ON questions")
+    place.wait_current()

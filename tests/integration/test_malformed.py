@@ -149,7 +149,7 @@ def test_bad_records_in_every_topic_that_is_read(ready: Workplace) -> None:
         at = {(row.topic, row.partition): row.current_offset or 0 for row in rows}
         return all(at[event[:2]] > event[2] for event in placed if event[0] != settings.dead_letter_topic)
 
-    until(handled, timeout=120, what="every record to be handled")
+    until(handled, what="every record to be handled")
     assert place.coverage() == {**place.coverage(), "rows": 100, "current": 100}
     told = Counter(
         (d.original.topic, d.original.partition, d.original.offset)

@@ -2,11 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from connectors.postgres import own_writes
+from connectors.postgres.store import PostgresStore
+from schemas.document import TOO_SLOW, Refusal
+from schemas.errors import RowTooSlow
+from schemas.table import TableName
+from schemas.target import KeyColumn, Target
 from tests.conftest import MakeWorkplace
 from tests.support import workplace as workplaces
+from tests.support.init import planned
 from tests.support.server import running_server
 from tests.support.waiting import until
 from tests.support.workplace import QUESTIONS, Endpoints, Workplace
@@ -58,7 +66,7 @@ def test_rows_whose_text_cannot_be_made_stand_alone(place: Workplace) -> None:
     place.execute("INSERT INTO bodies SELECT -id - 100, body, NULL FROM bodies")  # in one transaction with good ones
     expected |= {-key - 100: reason for key, reason in expected.items()}
     good, bad = len(BAD) * 2, len(BAD) * 2
-    until(lambda: state(place) == {"current": good, "unreadable": bad}, what="the good rows to be current", timeout=60)
+    until(lambda: state(place) == {"current": good, "unreadable": bad}, what="the good rows to be current")
     until(lambda: len(quarantined(place)) == bad, what="the bad rows in quarantine")
     assert quarantined(place) == expected
     listed = place.embedsync("dlq", "list", "-o", "json").stdout
@@ -86,6 +94,27 @@ EXPRESSIONS = {
     "a function that raises": ("checked(body)", "good", SECRET, "RaiseException"),
     "a function that asserts": ("asserted(body)", "good", SECRET, "AssertFailure"),
     "a function that runs what it is given": ("run(body)", "1", f"{SECRET} +", "SyntaxError"),
+    "a query that names us": ("run(body)", "1", f"'{SECRET} embedsync' +", "SyntaxError"),
+    "an array of arrays": (
+        "array_to_string(array_remove(body::text[], ''), ' ')",
+        "{a}",
+        "{{a},{b}}",
+        "FeatureNotSupported",
+    ),
+    "a part that this type lacks": (
+        "date_part(body, '2026-01-01'::timestamp)::text",
+        "year",
+        "timezone",
+        "FeatureNotSupported",
+    ),
+    "a right that a function denies": ("coded(body)", "good", "42501", "InsufficientPrivilege"),
+    "a function that says it was cancelled": ("coded(body)", "good", "57014", "QueryCanceled"),
+    "a function that wants to be tried again": ("coded(body)", "good", "40001", "SerializationFailure"),
+    "a function without resources": ("coded(body)", "good", "53000", "InsufficientResources"),
+    "a function without a connection": ("coded(body)", "good", "08000", "ConnectionException"),
+    "a function on a standby": ("coded(body)", "good", "25006", "ReadOnlySqlTransaction"),
+    "a table that a function misses": ("coded(body)", "good", "42P01", "UndefinedTable"),
+    "a condition that nobody knows": ("coded(body)", "good", "Z4111", "a condition of its own"),
 }
 """Texts; a body of which each can be made, one of which it cannot, and what Postgres calls that."""
 FUNCTIONS = """
@@ -93,6 +122,8 @@ FUNCTIONS = """
     $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no %%', $1 USING DETAIL = $1, HINT = $1; END IF; RETURN $1; END $$;
     CREATE FUNCTION asserted(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
     $$ BEGIN ASSERT $1 = 'good', $1; RETURN $1; END $$;
+    CREATE FUNCTION coded(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no' USING ERRCODE = $1; END IF; RETURN $1; END $$;
     CREATE FUNCTION run(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
     $$ DECLARE made text; BEGIN EXECUTE 'SELECT ' || $1 INTO made; RETURN made; END $$;
 """
@@ -110,15 +141,48 @@ def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWork
     for i, (_, good, bad, _) in enumerate(EXPRESSIONS.values()):
         place.execute(f"INSERT INTO t{i} VALUES (1, %s, NULL), (2, %s, NULL)", (good, bad))
     query = "SELECT table_name, key, reason FROM embedsync.quarantine"
-    until(lambda: len(place.execute(query)) == len(texts), what="the bad rows in quarantine", timeout=60)
+    until(lambda: len(place.execute(query)) == len(texts), what="the bad rows in quarantine")
     assert {(table, tuple(key)): reason for table, key, reason in place.execute(query)} == {
         (f"public.t{i}", ("2",)): f"its text cannot be made: Postgres raised {condition}"
         for i, (*_, condition) in enumerate(EXPRESSIONS.values())
     }
+    assert place.value("SELECT count(*) FROM embedsync.coverage WHERE current = 1 AND unreadable = 1") == len(texts)
     verified = place.embedsync("verify")
     assert f"nothing untrue in {2 * len(texts)} rows ({len(texts)} of them unreadable)" in verified.stdout
     for said in (place.log("live"), place.embedsync("dlq", "list").stdout, place.embedsync("lag", check=False).stdout):
         assert SECRET not in said
+
+
+def test_a_text_that_takes_too_long_is_its_rows_alone(
+    make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that does not come to its end for one row: no other row waits for it, and it is put down unread."""
+    monkeypatch.setattr(own_writes, "STATEMENT_TIMEOUT", "1s")
+    place = make_workplace(tables=[{"name": "public.bodies", "text": "slow(body)"}])
+    place.execute(
+        "CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
+        " $$ BEGIN WHILE $1 = 'slow' LOOP END LOOP; RETURN $1; END $$"
+    )
+    place.execute(CREATE)
+    place.embedsync("init")
+    place.execute("INSERT INTO bodies VALUES (1, 'good', NULL), (2, 'slow', NULL)")
+    target = planned(place.settings).tables[0].target
+    with closing(PostgresStore(place.settings.postgres, role="test")) as store:
+        for keys in ([("1",), ("2",)], [("2",)]):
+            with pytest.raises(RowTooSlow):
+                store.read(target, keys)
+        assert [document.text for document in store.read(target, [("1",)]).documents] == ["good"]
+        store.write(target, [], [Refusal(("2",), TOO_SLOW, "too slow", 1)])
+    assert quarantined(place) == {2: "too slow"}
+
+
+def test_a_key_that_names_what_is_not_there_is_no_key(workplace: Workplace) -> None:
+    """Of a type whose values are names: nothing is wrong with the settings."""
+    table = TableName("public", "tables")
+    target = Target(table, "embedding", "name", (KeyColumn("id", "regclass"),), "lexical", 64)
+    with closing(PostgresStore(workplace.settings.postgres, role="test")) as store:
+        assert store.takes(target, ("pg_class",))
+        assert not store.takes(target, ("nosuch",))
 
 
 def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:

@@ -146,6 +146,32 @@ def test_init_runs_nothing_of_the_application_as_a_superuser(trial: Trial, text:
         trial.as_app("SELECT pg_read_file('/etc/hostname')")
 
 
+DOMAIN = """
+    CREATE FUNCTION odd(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.seize(); RETURN true; END $$;
+    CREATE DOMAIN checked AS int CHECK (odd(VALUE));
+    CREATE TYPE composed AS (part checked)
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["body || ('{1}'::checked[])::text", "body || ('(1)'::composed)::text", "body || (E'\\x7b1}'::checked[])::text"],
+)
+def test_a_domain_of_the_application_is_not_checked_as_a_superuser(trial: Trial, text: str) -> None:
+    """The parser makes the value of a quoted array, and checks its domain: so such a text is refused unparsed."""
+    trial.as_app(DOMAIN)
+    settings = trial.with_text(text)
+    for attempt in (lambda: init.print_sql(settings, open_model(settings.model)), lambda: set_up_database(settings)):
+        with pytest.raises(ConfigurationError, match=rf"might run public\.odd\(integer\) of role {trial.app}"):
+            attempt()
+    assert not trial.is_seized
+    score = {"table": "public.posts", "question": "id", "where": text.replace("body || ", "body <> ")}
+    with pytest.raises(ConfigurationError, match=r"public\.odd\(integer\)"):
+        set_up_database(trial.with_text("body || 'and {not first}'", score=score))
+    set_up_database(trial.with_text("body || 'and {not first}'", score={"table": "public.posts", "where": None}))
+    assert not trial.is_seized
+
+
 def test_a_change_of_the_model_is_counted_as_the_worker(trial: Trial) -> None:
     """How many vectors become stale is read by the workers' role, which reads the application's table all day."""
     trial.as_app("CREATE INDEX ON posts ((norm('a constant'::text)))")

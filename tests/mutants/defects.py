@@ -65,9 +65,9 @@ _FIVE = (
     Defect(
         "the dead letter not awaited",
         "connectors/kafka/outbox.py",
-        "        self._send(records)\n",
-        "        for _, key, value, headers in records:\n"
-        "            self._producer.produce(topic, value, key, headers=list(headers))\n",
+        "            self._send(letters)\n",
+        "            for _, key, value, headers in letters:\n"
+        "                self._producer.produce(topic, value, key, headers=list(headers))\n",
         ("tests/contract/test_outbox.py::test_a_dead_letter_that_kafka_does_not_take_is_an_error",),
     ),
     Defect(

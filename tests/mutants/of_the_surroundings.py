@@ -16,7 +16,7 @@ _OF_THE_SERVER = (
     Defect(
         "a Host header that is taken as it comes",
         "streams/api/guard.py",
-        "        if named is None:\n",
+        '        if named is None or int((named[2] or ":0")[1:]) > _LARGEST_PORT:\n',
         "        if False:\n",
         (f"{_BOUNDS}::test_a_host_that_is_none_is_a_bad_request",),
     ),

@@ -159,6 +159,16 @@ def test_a_deferred_row_without_a_zone_or_a_key_is_a_dead_letter(
     assert bench.is_current(2)
 
 
+def test_a_deferred_row_that_cannot_be_handed_on_is_a_dead_letter(bench: Bench) -> None:
+    """Larger than a record that a broker takes by default, with a time that would send it round again."""
+    bench.put(2, "y")
+    later = (bench.clock.now() + timedelta(seconds=20)).isoformat()
+    bad = deferred(bench, ["k" * 1_000_000], not_before=later)
+    bench.sync.handle_deferred([bad, deferred(bench, [2])])
+    assert [record for record, *_ in bench.outbox.dead_letters] == [bad]
+    assert bench.is_current(2)
+
+
 @pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=365 * 7_000)])
 def test_a_row_that_is_to_wait_for_longer_than_any_is_looked_at(bench: Bench, ahead: timedelta) -> None:
     """A clock that was wrong, or a time that somebody made up: it is not carried round for ever."""

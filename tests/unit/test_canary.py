@@ -143,12 +143,16 @@ def test_a_record_is_read_with_its_times() -> None:
     assert (read.prefix, read.beat) == ("p", Beat(7, NOW))
     assert (read.captured_at, read.queued_at) == (NOW + timedelta(milliseconds=10), NOW + timedelta(milliseconds=30))
     assert parse(record(None)) is None
+    odd = parse(record(event(7, sent_at="2026-01-01T23:59:00+23:59")))
+    assert odd is not None
+    assert odd.beat.sent_at.isoformat() == "2026-01-01T00:00:00+00:00"  # other offsets than Postgres has
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        b"{broken", {"op": "u"}, event(1, sent_at="soon"), event(1, sent_at="2026-01-01T00:00:00"), event(1, beat="1"),
+        b"{broken", {"op": "u"}, event(1, sent_at="soon"),
+        event(1, sent_at="0001-01-01T00:00:00+23:59"), event(1, sent_at="2026-01-01T00:00:00"), event(1, beat="1"),
         event(1, prefix=5), event(1) | {"source": {"schema": "public", "table": "t"}},
     ],
 )  # fmt: skip
@@ -249,6 +253,8 @@ def test_beats_are_noted_and_what_is_none_is_handed_on() -> None:
     arrivals.handle([record(event(7)), record(event(8)), bad, record(event(3, prefix="q"))])
     assert handled == [bad]
     assert desk.noted == [7, 8]
+    arrivals.handle([record(event(9)), record(event(9))])  # as after a rebalance
+    assert desk.noted == [7, 8, 9]
 
 
 def test_bad_records_between_beats_are_no_flood() -> None:

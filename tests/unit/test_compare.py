@@ -188,7 +188,9 @@ def side(name: str, answers: Answers) -> Side:
 @pytest.fixture
 def compared() -> Comparison:
     """A finds two of three queries, B the other way round finds all of them; two kinds."""
-    queries = tuple(JudgedQuery(n, f"q<{n}>", ((str(n),),), "even" if n % 2 == 0 else "odd") for n in (1, 2, 3))
+    queries = tuple(
+        JudgedQuery(n, f"q<{n}>", ((str(n),),), "even $\\frac$" if n % 2 == 0 else "odd") for n in (1, 2, 3)
+    )
     turns: list[str] = []
     a = Canned("a", turns, {"q<1>": "123", "q<2>": "213", "q<3>": ""})
     b = Canned("b", turns, {"q<1>": "123", "q<2>": "213", "q<3>": "3"})
@@ -201,7 +203,7 @@ def compared() -> Comparison:
 
 def test_a_comparison_is_concluded(compared: Comparison) -> None:
     """Groups, pairs, the differing query with its ranks, latencies of every answer, and the sentence."""
-    assert [line.group for line in compared.quality["exact"][::3]] == ["all", "odd", "even"]
+    assert [line.group for line in compared.quality["exact"][::3]] == ["all", "odd", "even $\\frac$"]
     assert compared.line(measure="recall@10").difference.mean == pytest.approx(1 / 3)
     (most,) = compared.differing
     assert (most.query.line, most.a_rank, most.b_rank, most.a_first, most.b_first) == (3, None, 1, None, "text 3")

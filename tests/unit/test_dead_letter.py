@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letter import DeadLetter, Entry, Selection, headers, row_id
+from schemas.dead_letter import DeadLetter, Entry, Selection, headers, row_id, without_content
 from schemas.errors import PoisonEvent
 from schemas.record import Record
 
@@ -35,6 +35,16 @@ def test_a_letter_of_kafka_connect_is_read_by_name() -> None:
     assert letter.id == "x/1/4"
     assert letter.original is not None
     assert letter.original.headers == (("own", b"1"),)
+
+
+def test_an_event_that_is_too_large_leaves_its_place() -> None:
+    """Neither key nor value, and the letter says so: sent back, it would be a tombstone."""
+    record = Record("a.b", 3, 17, b"k", b"v" * 9, (("own", b"x"),), 5)
+    told = without_content(record, PoisonEvent("bad"), stage="decode")
+    letter = DeadLetter.parse(Record("t.dlq", 0, 9, None, None, tuple(told)))
+    assert (letter.id, letter.is_bare, letter.reason) == ("a.b/3/17", True, "bad")
+    whole = DeadLetter.parse(Record("t.dlq", 0, 9, None, None, tuple(headers(record, PoisonEvent("bad"), stage="s"))))
+    assert not whole.is_bare
 
 
 def test_a_letter_that_says_nothing_still_has_an_id() -> None:

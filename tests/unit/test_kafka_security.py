@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
 from connectors.kafka import rights, security
 from connectors.kafka.security import Transport, transport
@@ -117,3 +118,10 @@ def test_the_documented_rights_are_those_of_the_code() -> None:
     assert all(
         f"`{name}`" in page for name in ("security.protocol", *security._SASL[:1], *security._SASL[2:], *security._SSL)
     )
+
+
+def test_a_reason_is_never_empty() -> None:
+    """Some answers of a broker carry a code and no words."""
+    bare, prefixed, plain = KafkaError(15, ""), KafkaError(15, "ConsumerGroupDescribe: "), KafkaError(15, "not here")
+    said = [security.reason(problem) for problem in (bare, prefixed, plain)]
+    assert said == ["COORDINATOR_NOT_AVAILABLE", "ConsumerGroupDescribe: COORDINATOR_NOT_AVAILABLE", "not here"]

@@ -1,14 +1,15 @@
 """Where a dead letter may be sent, and what becomes of errors of the client that sends it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.kafka.outbox import KafkaOutbox
-from schemas.dead_letter import Entry
-from schemas.errors import ConfigurationError, TransientError
+from schemas.dead_letter import Entry, Failure
+from schemas.errors import ConfigurationError, PoisonEvent, TransientError
 from schemas.record import Record
 from schemas.settings import load
 from streams.redrive import refusal
@@ -37,6 +38,12 @@ def test_what_nothing_reads_is_named_and_not_written_to(topic: str) -> None:
     assert f"names topic {topic}, which nothing reads" in str(refusal(SETTINGS, entry(topic)))
 
 
+def test_a_letter_without_its_event_is_not_sent() -> None:
+    """It says where the event still stands."""
+    bare = replace(entry("t.public.posts"), is_bare=True)
+    assert "too large for a dead letter: what it was stands at id" in str(refusal(SETTINGS, bare))
+
+
 def test_a_letter_that_names_no_place_is_not_sent() -> None:
     """There is nowhere to send it; rows are not sent to a topic of their letter's at all."""
     assert refusal(SETTINGS, entry(None)) == "the letter does not say where it came from"
@@ -46,13 +53,20 @@ def test_a_letter_that_names_no_place_is_not_sent() -> None:
 class Client:
     """A producer that fails in a call."""
 
-    def __init__(self, produce: BaseException | None = None, flush: BaseException | None = None) -> None:
+    def __init__(
+        self, produce: BaseException | None = None, flush: BaseException | None = None, *, most: int = 1_000
+    ) -> None:
         self._produce = produce
         self._flush = flush
+        self._most = most
+        self.sent: list[tuple[object, object]] = []
 
-    def produce(self, *_: object, **__: object) -> None:
+    def produce(self, _: str, value: bytes | None, key: bytes | None, *__: object, **___: object) -> None:
         if self._produce:
             raise self._produce
+        if len(value or b"") > self._most:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"))
+        self.sent.append((key, value))
 
     def flush(self, _: float) -> int:
         if self._flush:
@@ -106,6 +120,15 @@ def test_a_record_that_the_client_refuses_has_its_answer() -> None:
     outbox._producer = Client(produce=refused)  # type: ignore[assignment]  # likewise
     (answer,) = outbox.send_again([RECORD])
     assert "no such partition" in str(answer)
+
+
+def test_an_event_that_no_record_can_hold_stops_nobody() -> None:
+    """One that was compressed in its topic may be larger than any letter: the others keep theirs."""
+    outbox, client = KafkaOutbox(SETTINGS), Client()
+    outbox._producer = client  # type: ignore[assignment]  # a twin of what is used
+    large = Record("t.public.posts", 0, 6, b"k2", b"v" * 2_000)
+    outbox.send_dead_letters([Failure(record, PoisonEvent("bad"), "decode") for record in (RECORD, large)])
+    assert client.sent[-2:] == [(b"k", b"v"), (None, None)]
 
 
 def test_bugs_of_a_callback_are_not_hidden() -> None:

@@ -28,6 +28,12 @@ def test_any_finding_is_untrue(state: str, finding: str) -> None:
     assert found.samples == {finding: [("1",), ("2",)]}
 
 
+def test_a_foreign_vector_is_passed_by_in_every_state() -> None:
+    """A replay may take the row for current where the check calls it stale."""
+    assert truth(Group("stale_text", ("foreign_vector",), 3)).disowned == 3
+    assert truth(Group("stale_text", ("not_unit_length",), 3)).disowned == 0
+
+
 def test_a_row_with_several_findings_is_one_row() -> None:
     """Counts overlap, the number of untrue rows does not; samples are bounded."""
     keys = tuple((str(i),) for i in range(9))

@@ -2,7 +2,7 @@
 SELECT our_asked.our_ord::integer, found.text, found.numbers, found.digest
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 CROSS JOIN LATERAL (
-    SELECT doc.text, doc.numbers, doc.digest
+    SELECT left(doc.text, {shown_within}) AS text, doc.numbers, doc.digest
     FROM (
         SELECT
             {column}::real[] AS numbers,

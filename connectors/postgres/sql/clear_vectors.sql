@@ -12,5 +12,4 @@ WHERE {key_match}
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
-RETURNING our_asked.our_ord, coalesce(left(({text}
-        )::text, {blank_within}) !~ {not_blank}, true), {table}.{column} IS NULL
+RETURNING our_asked.our_ord

@@ -1,5 +1,6 @@
 -- Keys of rows that a replay would pass by, although what stands beside their vector is untrue.
 SELECT audited.key
 FROM ({audited}) AS audited
-WHERE audited.state IN ('current', 'quarantined') AND cardinality(audited.findings) > 0
+WHERE (audited.state IN ('current', 'quarantined') OR 'foreign_vector' = ANY (audited.findings))
+    AND cardinality(audited.findings) > 0
 LIMIT %(limit)s

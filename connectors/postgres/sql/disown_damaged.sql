@@ -5,7 +5,8 @@ SET {hash_column} = NULL,
     {model_column} = CASE WHEN our_asked.state = 'quarantined' THEN NULL ELSE {table}.{model_column} END
 FROM (
     SELECT * FROM ({audited}) AS audited
-    WHERE audited.state IN ('current', 'quarantined') AND cardinality(audited.findings) > 0
+    WHERE (audited.state IN ('current', 'quarantined') OR 'foreign_vector' = ANY (audited.findings))
+        AND cardinality(audited.findings) > 0
 ) AS our_asked
 WHERE {key_match}
 RETURNING our_asked.key

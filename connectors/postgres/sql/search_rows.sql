@@ -9,13 +9,16 @@ WITH our_asked AS MATERIALIZED (
 )
 SELECT
     ARRAY[{keys_as_text}] AS key,
-    ({text}
-    )::text AS text,
+    left(({text}
+    )::text, {shown_within}) AS text,
     1 - our_asked.our_distance AS similarity,
-    {time_column} AS embedded_at,
-    extract(epoch FROM now() - {time_column}) AS age_seconds,
+    our_made.at AS embedded_at,
+    extract(epoch FROM now() - our_made.at) AS age_seconds,
     {hash_column} = sha256(convert_to(({text}
     )::text, 'UTF8')) AND {tied} AS is_current
 FROM our_asked
 JOIN {table} ON {key_match}{tried}
+CROSS JOIN LATERAL ( -- what an application wrote there may be no time that anybody can reckon with
+    SELECT CASE WHEN {time_column} >= '1900-01-01' AND {time_column} < '9999-01-01' THEN {time_column} END AS at
+) AS our_made
 ORDER BY our_asked.our_distance

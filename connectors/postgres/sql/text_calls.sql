@@ -17,4 +17,11 @@ FROM called JOIN pg_proc AS proc USING (oid)
 WHERE proc.provolatile <> 'i'
 UNION ALL
 SELECT 'the time or the session (CURRENT_...)', true FROM stored WHERE query LIKE '%{{SQLVALUEFUNCTION %'
+UNION ALL
+SELECT 'a system column', true FROM stored WHERE query ~ ':varattno -[1-5]\M' -- but for tableoid
+UNION ALL
+-- The parser makes a moment of the word, a new one each time.
+SELECT 'a word for the time (''now'', ''today'')', true FROM stored
+WHERE query ~ ':consttype (?:1082|1083|1114|1184|1266)\M' -- date, time, timestamp, timestamptz, timetz
+    AND {text_literal} ~* E'''\\s*(?:now|today|tomorrow|yesterday)\\M'
 ORDER BY 1

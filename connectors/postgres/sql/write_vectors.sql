@@ -1,7 +1,6 @@
 -- Compare and set: only where the text still has the hash that was embedded, and model and expression are the wanted ones.
 -- The text is made of the asked rows alone, whichever way the planner joins them: another row's may raise an error.
 -- The staged rows are of this very savepoint, so that their xmin will be that of the rows that are written.
--- Returns what a trigger of the table may have changed meanwhile: whether text and vector are as they were asked to be.
 UPDATE {table}
 SET {column} = our_stage.our_vector,
     {hash_column} = our_asked.our_hash,
@@ -19,7 +18,4 @@ WHERE {key_match}
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
-RETURNING our_asked.our_ord,
-    sha256(convert_to(({text}
-        )::text, 'UTF8')) IS NOT DISTINCT FROM our_asked.our_hash,
-    record_image_eq(ROW({table}.{column}), ROW(our_stage.our_vector)) -- the same bytes
+RETURNING our_asked.our_ord
