@@ -8,7 +8,6 @@ Hazard: it starts a local stack of its own in .embedsync/bench and takes it away
 import argparse
 import os
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from tests.support import figures
 from tests.support import workplace as workplaces
 from tests.support.models import build_xlm_roberta
 from tests.support.own_postgres import postgres_alone
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
@@ -42,11 +42,12 @@ def prepared(endpoints: Endpoints, dimensions: int = 1024, name: str = "lexical"
     with tempfile.TemporaryDirectory() as directory:
         model = {"name": name, "dimensions": dimensions}
         with workplaces.workplace(endpoints, Path(directory), model=model, replay=interview.NICE) as place:
+            place.installed = True
             place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=dimensions))
             yield place
 
 
-def resident_mb(process: "subprocess.Popen[bytes]") -> float:
+def resident_mb(process: Process) -> float:
     pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 

@@ -21,6 +21,7 @@ from tests.bench import interview, judge
 from tests.bench.clients import Editor, Row, Searcher, Step
 from tests.bench.migration_report import Report
 from tests.support import workplace as workplaces
+from tests.support.prefork import Process
 from tests.support.waiting import let_pass, until
 from tests.support.workplace import Endpoints, Workplace
 
@@ -59,7 +60,7 @@ class Story:
         self._report = Report(rows)
         self._searcher = Searcher(place.settings, self._step, rows)
         self._editor = Editor(place.settings, self._step, rows)
-        self._worker: subprocess.Popen[bytes]
+        self._worker: Process
 
     def tell(self) -> Report:
         """Fill, move, go back, heal."""
@@ -169,7 +170,7 @@ class Story:
     def _moved_at(self, column: str) -> float:
         return float(self._place.value(f"SELECT extract(epoch FROM max({column})) FROM embedsync.column_migrations"))
 
-    def _workers(self) -> "subprocess.Popen[bytes]":
+    def _workers(self) -> Process:
         before = self._ready()
         process = self._place.start("worker")
         until(lambda: self._ready() >= before + 2, what="both workers to be ready")

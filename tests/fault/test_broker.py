@@ -3,7 +3,6 @@
 import functools
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from connectors.local.stack import LocalStack
 from schemas.errors import TransientError
 from schemas.settings import Settings
 from tests.fault.conftest import ready_on
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -43,7 +43,7 @@ def broker_pid(fragile: LocalStack) -> int:
     return next(status.pid for status in fragile.status() if status.name == "kafka" and status.pid)
 
 
-def joined(place: Workplace) -> "list[subprocess.Popen[bytes]]":
+def joined(place: Workplace) -> list[Process]:
     """A worker of each role, started, and known to its group: from then on SIGTERM is Faust's to handle."""
     settings = place.settings
     offsets = KafkaOffsets(settings, SystemClock())

@@ -1,12 +1,12 @@
 """What a running worker does about each kind of failure: a sentence and 78, a retry in place, 70 and a traceback."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
@@ -28,7 +28,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     return made
 
 
-def leaves(place: Workplace, worker: "subprocess.Popen[bytes]", code: int, *words: str) -> None:
+def leaves(place: Workplace, worker: Process, code: int, *words: str) -> None:
     """The worker ends with this code, and says these words in its one last line."""
     assert worker.wait(120) == code, place.log("live")[-2000:]
     last = [line for line in place.log("live").splitlines() if "worker leaves" in line][-1]

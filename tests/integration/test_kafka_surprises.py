@@ -4,7 +4,6 @@ The keeper looks only at what it is asked for here, and no replay worker runs: w
 """
 
 import signal
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +16,7 @@ from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART
 from schemas.lag import GroupLag
+from tests.support.prefork import Process
 from tests.support.vectors import in_secret
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -63,7 +63,7 @@ class Broker:
     def delete(self) -> None:
         self.admin.delete_topics([self.topic])[self.topic].result()
 
-    def stop(self, worker: "subprocess.Popen[bytes]") -> None:
+    def stop(self, worker: Process) -> None:
         """Stop a worker and wait until its group is empty."""
         worker.terminate()
         worker.wait(120)

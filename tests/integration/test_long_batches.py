@@ -3,7 +3,6 @@
 The model is the lexical one, and sleeps for each long text; so what a part takes does not depend on the machine.
 """
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from streams import parts
 from tests.conftest import MakeWorkplace
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
@@ -67,7 +67,7 @@ def committed(place: Workplace) -> int:
         offsets.close()
 
 
-def within(place: Workplace, worker: "subprocess.Popen[bytes]", least: int) -> None:
+def within(place: Workplace, worker: Process, least: int) -> None:
     """Wait until at least so many rows are written, but not all."""
 
     def some() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -49,7 +50,7 @@ def done_keys(place: Workplace) -> int:
     return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
 
 
-def _further(place: Workplace, command: "subprocess.Popen[bytes]", goal: int) -> None:
+def _further(place: Workplace, command: Process, goal: int) -> None:
     what = "some progress"
     until(lambda: done_keys(place) >= min(goal, 2000) or command.poll() is not None, what=what)
 

@@ -1,6 +1,5 @@
 """`embedsync serve` as a process on a free port of loopback, and a table whose vectors are true without any worker."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from streams import targets
+from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -23,7 +23,7 @@ class Server:
     """The process, and a client of it."""
 
     place: Workplace
-    process: "subprocess.Popen[bytes]"
+    process: Process
     client: httpx.Client
     port: int
     log_name: str

@@ -8,13 +8,14 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,6 +26,8 @@ from psycopg2 import sql
 from connectors.kafka.client import client_config
 from connectors.postgres.session import Session
 from schemas.settings import Settings, load
+from tests.support import prefork
+from tests.support.prefork import Process
 from tests.support.waiting import until
 
 QUESTIONS = {"name": "public.questions", "text": "question"}
@@ -73,7 +76,9 @@ class Workplace:
     directory: Path
     own: Settings
     """The settings it was made with; what a test replaces does not confuse the clean-up."""
-    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    installed: bool = False
+    """Whether the installed program is started, with all that it imports, as whoever measures wants it."""
 
     def execute(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run a statement as the owner of the database, in a transaction of its own."""
@@ -106,34 +111,43 @@ class Workplace:
         self, *arguments: str, check: bool = True, timeout: float = 300
     ) -> "subprocess.CompletedProcess[str]":
         """Run the command line to its end."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.directory, env=self.environment(), text=True, capture_output=True,
-            timeout=timeout, check=False,
-        )  # fmt: skip
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self._start(arguments, out, err)
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+            said = [_whole(file) for file in (out, err)]
+        done = subprocess.CompletedProcess(process.args, code, *said)
         if check and done.returncode != 0:
             raise AssertionError(
                 f"embedsync {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done
 
-    def start(self, *arguments: str, log: str = "worker") -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str, log: str = "worker") -> Process:
         """Start the command line in the background; it is killed when the test ends. Output goes to `<log>.log`.
 
         In a session of its own, as the supervisor and systemd start a worker: the kernel shares cores among sessions.
         """
         with (self.directory / f"{log}.log").open("ab") as output:
-            process = subprocess.Popen(
-                self.command(*arguments), cwd=self.directory, env=self.environment(), stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
+            process = self._start(arguments, output, output)
         self.processes.append(process)
         return process
+
+    def _start(self, arguments: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
+        command = self.command(*arguments)
+        if self.installed:
+            return subprocess.Popen(
+                command, cwd=self.directory, env=self.environment(), stdout=out, stderr=err, start_new_session=True
+            )
+        return prefork.start(command[1:], folder=self.directory, environment=self.environment(), out=out, err=err)
 
     def log(self, name: str = "worker") -> str:
         """What a background process wrote."""
         return (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
-    def start_worker(self, role: str = "live", *, log: str | None = None) -> "subprocess.Popen[bytes]":
+    def start_worker(self, role: str = "live", *, log: str | None = None) -> Process:
         """Start a worker of one role and wait until it is ready."""
         name = log or role
         before = self.log(name).count("worker ready") if (self.directory / f"{name}.log").exists() else 0
@@ -161,6 +175,12 @@ class Workplace:
             return seen["rows"] == seen["current"] + seen["blank"]
 
         until(settled, timeout=timeout, what=f"all rows of {table} to be current")
+
+
+def _whole(file: IO[bytes]) -> str:
+    """What was written into it, as text."""
+    file.seek(0)
+    return file.read().decode()
 
 
 def write_config(settings: Settings, file: Path) -> Path:
