@@ -1,15 +1,18 @@
 """The comparison as one HTML file that needs nothing else: plots and style are inside, no address is called.
 
+What comes from outside is written out (schemas/printable.py): a page is also read on a terminal.
 Plots are images with their data in the page, since ids within several SVGs of one page would mix.
 """
 
 import base64
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from schemas.comparison import Comparison
 from schemas.errors import EmbedsyncError
 from schemas.paths import is_directory
+from schemas.printable import visible
 from streams import compare_plots, compare_words, measures
 
 TEMPLATE = Path(__file__).with_name("compare_report.html.j2")
@@ -42,7 +45,9 @@ def render(found: Comparison) -> str:
     """The page."""
     import jinja2
 
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_written
+    )
     plots = {
         title: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
         for title, svg in compare_plots.draw(found).items()
@@ -54,3 +59,7 @@ def render(found: Comparison) -> str:
     return page.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         found=found, plots=plots, quality=quality, words=compare_words, rows=list(compare_words.system_rows(found))
     )
+
+
+def _written(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value

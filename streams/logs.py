@@ -59,6 +59,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # what Python warns of may quote what comes from outside
 
 
 def flush() -> None:

@@ -28,9 +28,9 @@ from schemas.settings import Settings
 
 log = structlog.get_logger()
 
-_SECONDS = 3.0
+SECONDS = 3.0
 """Between two looks: one small query, and one request to Connect where there is a foreign origin."""
-_AFTER_ERROR_SECONDS = 30.0
+_SAY_AGAIN_SECONDS = 30.0
 """While Postgres or Connect is away, which others report, too many lines would help nobody."""
 _REASON = "writes with a replication origin were left out of capture"
 
@@ -96,23 +96,22 @@ class OriginWatch:
 
     def keep(self, clock: Clock, leave: Leave) -> None:
         """Look every few seconds until the process is asked to stop; `leave` is told of a bug."""
+        said = float("-inf")
         try:
             while True:
-                clock.wait(_SECONDS if self._looked() else _AFTER_ERROR_SECONDS)
+                try:
+                    self.look()
+                except Stopping:
+                    raise
+                except EmbedsyncError as error:
+                    if clock.monotonic() - said >= _SAY_AGAIN_SECONDS:
+                        said = clock.monotonic()
+                        log.warning("replication origins of others were not looked for; later again", reason=str(error))
+                clock.wait(SECONDS)  # after an error as well: what is written meanwhile has no other witness
         except Stopping:
             return
         except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would notice nothing, for ever
             leave(f"a bug in the watch of origins ({bug!r})", bug)
-
-    def _looked(self) -> bool:
-        try:
-            self.look()
-        except Stopping:
-            raise
-        except EmbedsyncError as error:
-            log.warning("replication origins of others were not looked for; later again", reason=str(error))
-            return False
-        return True
 
 
 def ask(session: Session, settings: Settings) -> None:

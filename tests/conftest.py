@@ -19,19 +19,37 @@ from tests.support.workplace import Endpoints, Workplace
 ROOT = Path(__file__).parent.parent
 TEST_STACK = ROOT / ".embedsync" / "test"
 LONGEST_FIRST = (
-    "test_migrate",
-    "test_replay",
     "test_guide",
+    "test_soak",
     "test_demo",
+    "test_migrate",
     "test_secure",
+    "test_replay",
     "test_models",
     "test_interleavings",
+    "test_failures_by_kind",
 )
 """Files of minutes: begun last, one of them would keep one process busy while the others have nothing left."""
 MakeWorkplace = Callable[..., Workplace]
 
 hypothesis.settings.register_profile("embedsync", deadline=None)  # no test fails because time passed
 hypothesis.settings.load_profile("embedsync")
+
+
+class _Together:
+    """A file stays in one process of `--dist loadgroup`, and so do those that share a stack of their own."""
+
+    @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Mark each test."""
+        for item in items:
+            is_fragile = "fragile" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("fragile" if is_fragile else item.path.stem))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Add what needs a place of its own among the plugins."""
+    config.pluginmanager.register(_Together())
 
 
 @pytest.hookimpl(trylast=True)  # after the shuffle

@@ -20,6 +20,7 @@ from connectors.postgres import (
     score_rights,
     server,
     slot,
+    trust,
     watched,
     witness,
 )
@@ -232,6 +233,9 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
         yield warning("rights", notice)
     for statement in lacking:
         yield problem("rights", f"missing: {statement.description}", "embedsync init, as an owner of the tables")
+    for function, owner in session.rows(queries.text("function_of_others"), {"role": facts.role}):
+        said = f"{facts.role} is a superuser: {function} of role {owner}, once a text calls it, runs as one"
+        yield warning("rights", said, trust.SEPARATE)
     if not lacking:
         yield ok("rights", f"role {facts.role} has what a worker needs")
 

@@ -34,8 +34,8 @@ def read(session: Session, settings: Settings) -> list[Coverage]:
         raise ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
     counting.require(session, settings)
     mine = {table.name for table in settings.tables}
+    _require_tables(session, [table.table for table in settings.tables])
     columns = _count(session, name, mine)
-    _require_tables(session, [TableName.parse(column.table) for column in columns])
     empty = [column.table for column in columns if not column.rows]
     if any(not is_empty(session, TableName.parse(table)) for table in empty):
         columns = _count(session, name, mine)  # a row may have come since

@@ -14,7 +14,7 @@ from connectors.postgres.session import Session, limit_locks
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 
-_SEPARATE = "name a role of its own for the workers in postgres.dsn, and this one in postgres.admin_dsn"
+SEPARATE = "name a role of its own for the workers in postgres.dsn, and this one in postgres.admin_dsn"
 
 
 def guard(connection: Connection) -> None:
@@ -66,7 +66,7 @@ class Reader:
             raise ConfigurationError(
                 f"{self._role} is a superuser and runs nothing that others have made, and {function} belongs to role "
                 f"{owner}",
-                fix=_SEPARATE,
+                fix=SEPARATE,
             )
         return self._session
 

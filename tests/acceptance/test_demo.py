@@ -12,13 +12,13 @@ import pytest
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_demo_tells_its_story_and_leaves_nothing_running(tmp_path: Path) -> None:
     """It exits 0, every step is there with its figures, and no process is left."""
     embedsync = str(Path(sys.executable).with_name("embedsync"))
     done = subprocess.run(
         [embedsync, "demo", "--dir", str(tmp_path / "demo")], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
-        text=True, capture_output=True, timeout=1100, check=False,
+        text=True, capture_output=True, timeout=2200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (

@@ -14,7 +14,7 @@ def test_the_settings_document_is_that_of_the_code() -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_console_session_prints_what_the_readme_shows(tmp_path: Path) -> None:
     """Every command of the quickstart, typed into one shell in a fresh folder, prints what stands below it."""
 
@@ -23,4 +23,4 @@ def test_the_console_session_prints_what_the_readme_shows(tmp_path: Path) -> Non
         waited = "until embedsync status | grep -q 'are current'; do :; done; embedsync status\n"
         return script.replace("embedsync status\n", waited)
 
-    hold(README, tmp_path, seconds=1100, edit=patient)
+    hold(README, tmp_path, seconds=2200, edit=patient)

@@ -28,8 +28,11 @@ HOLD = """
 """
 REFUSE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-    -- No error about one row, which would send it to quarantine.
-    BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'invalid_transaction_state'; END $$;
+    BEGIN
+        -- An error that is about no row, which would go to quarantine: the server's own, and not one that is raised.
+        SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;
+        RETURN NEW;
+    END $$;
     CREATE TRIGGER refuse BEFORE UPDATE OF embedding ON questions FOR EACH ROW EXECUTE FUNCTION refuse()
 """
 IS_HELD = """
@@ -106,7 +109,7 @@ def test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing(caught_up: 
     until(lambda: worker.poll() is not None or committed(caught_up) != 1, what="the worker to leave")
     assert committed(caught_up) == 1
     assert worker.returncode == 70
-    assert "not today" in caught_up.log("live")
+    assert "SET TRANSACTION ISOLATION LEVEL must" in caught_up.log("live")
     caught_up.execute("DROP TRIGGER refuse ON questions")
     caught_up.start_worker("live")
     caught_up.wait_current()

@@ -33,6 +33,7 @@ def test_changes_between_slot_and_connector_are_not_missed(workplace: Workplace)
     """The connector starts where the slot starts, also when the change came before it was registered."""
     with workplace.session.cursor() as cursor:
         cursor.execute(workplace.embedsync("init", "--print-sql").stdout)
+    workplace.session.close()  # with the search path of the script
     workplace.execute("INSERT INTO questions (question) VALUES ('between')")
     setup(workplace.settings)
     assert [event.op for event in events(workplace.settings, "public.questions", 1)] == ["c"]

@@ -102,6 +102,7 @@ def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: Connec
     assert any("is on another server" in said for said in _wrong(settings, connect))
 
     moved.rows(place.embedsync("init", "--print-sql").stdout)
+    moved.close()  # with the search path of the script
     said = place.embedsync("init").stderr
     assert "is reset, because database moved is on another server" in said.replace("\n", " ")
     assert f"the connector read database {old.slot}" in said

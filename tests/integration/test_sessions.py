@@ -117,7 +117,7 @@ def test_a_function_that_the_worker_cannot_be_let_call_is_named(role: str, make_
     place.execute(f'GRANT ALL ON DATABASE "{place.value("SELECT current_database()")}" TO "{role}"')
     place.execute(
         "CREATE TABLE posts (id bigint PRIMARY KEY, title text, embedding vector(64)); "
-        "CREATE FUNCTION secret(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; "
+        "CREATE FUNCTION secret(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'; "
         f'REVOKE ALL ON FUNCTION secret FROM PUBLIC; GRANT EXECUTE ON FUNCTION secret TO "{role}"; '
         f'ALTER TABLE posts OWNER TO "{role}"; ALTER ROLE "{role}" REPLICATION'
     )
@@ -138,7 +138,8 @@ def test_a_short_statement_timeout_of_the_role_ends_nothing(role: str, make_work
     place.execute("CREATE TABLE posts (id bigint PRIMARY KEY, title text, embedding vector(64))")
     place.execute("INSERT INTO posts SELECT i, 'row ' || i FROM generate_series(1, 30) AS i")
     place.execute(
-        "CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN $1; END $$"
+        "CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(0.01); RETURN $1; END $$"
     )
     setup(as_role(place, role))
     place.execute(f'ALTER ROLE "{role}" SET statement_timeout = %s', ("150ms",))

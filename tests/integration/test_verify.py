@@ -16,6 +16,12 @@ pytestmark = pytest.mark.stack
 ROWS = 40
 TRUE = {"rows": ROWS, "current": ROWS - 2, "blank": 1, "quarantined": 1}
 
+FORGED = (
+    "UPDATE questions SET (embedding, embedding_digest) = (SELECT embedding, substring(embedding_digest FOR 8)"
+    " || xidsend(pg_current_xact_id()::xid) FROM questions WHERE key = 9) WHERE key = 8"
+)
+"""A vector of another row, with its digest: as if a worker had written it."""
+
 
 @pytest.fixture
 def role(stack: Any) -> Iterator[str]:
@@ -77,7 +83,7 @@ def damage(place: Workplace) -> None:
         "UPDATE questions SET embedding_model = NULL, embedding_hash = NULL WHERE key = 5;"
         "UPDATE questions SET embedding = NULL WHERE key = 6;"
         "UPDATE questions SET embedding_hash = sha256('another text') WHERE key = 7;"
-        "UPDATE questions SET embedding = (SELECT embedding FROM questions WHERE key = 9) WHERE key = 8;"
+        f"{FORGED};"
         "UPDATE questions SET embedding = array_fill(0, ARRAY[64])::vector WHERE key = 10;"
         "UPDATE questions SET embedding = array_fill(9, ARRAY[64])::vector, embedding_hash = sha256('older'),"
         " embedding_model = (SELECT model FROM embedsync.targets) WHERE key = 40;"
@@ -91,18 +97,19 @@ def test_damage_of_every_kind_is_found_and_repaired(filled: Workplace) -> None:
     damage(filled)
     found = verify(filled, "--deep", "all", code=1)
     assert counts(found) == {
-        "rows": ROWS, "current": ROWS - 6, "blank": 1, "quarantined": 1, "missing": 1, "stale_text": 1,
-        "stale_model": 2, "wrong_dimension": 1, "not_finite": 1, "not_unit_length": 3, "unknown_model": 1,
-        "no_provenance": 1, "no_vector": 1,
+        "rows": ROWS, "current": ROWS - 10, "blank": 1, "quarantined": 1, "missing": 1, "stale_text": 5,
+        "stale_model": 2, "foreign_vector": 4, "wrong_dimension": 1, "not_finite": 1, "not_unit_length": 3,
+        "unknown_model": 1, "no_provenance": 1, "no_vector": 1,
     }  # fmt: skip
     (table,) = found["tables"]
     assert table["samples"] == {
         "wrong_dimension": [["1"]], "not_finite": [["2"]], "not_unit_length": [["10"], ["3"], ["40"]],
         "stale_model": [["4"], ["5"]], "unknown_model": [["4"]], "no_provenance": [["5"]], "missing": [["6"]],
-        "no_vector": [["6"]], "stale_text": [["7"]],
+        "no_vector": [["6"]], "stale_text": [["1"], ["10"], ["2"], ["3"], ["7"]],
+        "foreign_vector": [["1"], ["10"], ["2"], ["3"]],
     }  # fmt: skip
-    assert table["deep"]["checked"] == ROWS - 6
-    assert {row["key"][0] for row in table["deep"]["untrue"]} == {"1", "2", "8", "10"}
+    assert table["deep"]["checked"] == ROWS - 10
+    assert {row["key"][0] for row in table["deep"]["untrue"]} == {"8"}
 
     before = filled.execute("SELECT embedding::text, embedding_hash FROM questions ORDER BY key")
     planned = verify(filled, "--deep", "all", "--repair", "--dry-run", code=1)
@@ -112,14 +119,14 @@ def test_damage_of_every_kind_is_found_and_repaired(filled: Workplace) -> None:
     repaired = verify(filled, "--deep", "all", "--repair")
     assert counts(repaired) == TRUE
     assert repaired["tables"][0]["deep"]["untrue"] == []
-    assert repaired["tables"][0]["deep"]["checked"] == 4
+    assert repaired["tables"][0]["deep"]["checked"] == 1
     assert counts(verify(filled, "--deep", "all")) == TRUE
     assert filled.execute("SELECT embedding IS NULL, embedding_model FROM questions WHERE key = 40") == [(False, None)]
 
 
 def test_only_deep_finds_a_vector_of_another_text(filled: Workplace) -> None:
-    """A unit vector written by hand looks right; a sample is uniform, bounded and repeatable by its seed."""
-    filled.execute("UPDATE questions SET embedding = (SELECT embedding FROM questions WHERE key = 9) WHERE key = 8")
+    """One that was written with its digest looks right; a sample is uniform, bounded and repeatable by its seed."""
+    filled.execute(FORGED)
     assert counts(verify(filled, "--repair")) == TRUE
     untrue = verify(filled, "--deep", "all", code=1)["tables"][0]["deep"]
     assert [row["key"] for row in untrue["untrue"]] == [["8"]]

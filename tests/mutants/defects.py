@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants.defect import SQL, Defect
+from tests.mutants.of_errors import OF_ERRORS
 from tests.mutants.of_one_row import OF_ONE_ROW
 from tests.mutants.of_records import OF_RECORDS
 from tests.mutants.of_rights import OF_RIGHTS
@@ -294,6 +295,7 @@ DEFECTS = (
     *_OF_THE_QUERY_LOG,
     *OF_THE_WITNESS,
     *OF_ONE_ROW,
+    *OF_ERRORS,
     *OF_RECORDS,
     *OF_THE_SURROUNDINGS,
     *OF_RIGHTS,

@@ -23,6 +23,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg2 import sql
 
+from streams import origin_watch
 from tests.soak.audit import WORKER, audit_trigger
 from tests.soak.fleet import EXIT_CONFIGURATION, Fleet
 from tests.soak.hits import Hit, Kind, Stage
@@ -59,6 +60,8 @@ class Operators:
         self._admin: dict[str, str | int | float | bool] = {"bootstrap.servers": servers, "log_level": 0}
         self._marks = marks
         self._second, self._colleague = place.second, place.colleague
+        self._labelled = False
+        """Whether rows were written under an origin since the last verdict."""
 
     def kinds(self) -> list[Kind]:
         """All of them. Those that need `init` or take a table's lock come one at a time."""
@@ -109,7 +112,14 @@ class Operators:
             connection.commit()
         finally:
             connection.close()
+        self._labelled = True
         return self._stage.made("foreign origin", "5 rows")
+
+    def let_origins_be_seen(self) -> None:
+        """Nobody can know of writes under another's origin before the workers look for origins the next time."""
+        if self._labelled:
+            self._stage.let_pass(3 * origin_watch.SECONDS)
+        self._labelled = False
 
     def _row_security(self) -> Hit:
         """A policy that hides every row from the workers: they leave with 78, and offsets stay."""

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
 T = TypeVar("T")
 
 
@@ -19,14 +21,18 @@ def until(condition: Callable[[], T], *, timeout: float = 120.0, what: str, paus
     Raises:
         AssertionError: the deadline passed; the message names `what` and the last value.
     """
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {value!r}")
-        time.sleep(pause)
+
+    def give_up(state: RetryCallState) -> T:
+        last = state.outcome.result() if state.outcome else None
+        raise AssertionError(f"waited {timeout:g} s in vain for {what}; last value: {last!r}")
+
+    asking = Retrying(
+        retry=retry_if_result(lambda value: not value),
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(pause),
+        retry_error_callback=give_up,
+    )
+    return asking(condition)
 
 
 def let_pass(seconds: float) -> None:

@@ -137,11 +137,12 @@ class Workplace:
 
     def _start(self, arguments: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
         command = self.command(*arguments)
-        if self.installed:
+        environment = self.environment()
+        if self.installed or "PYTHONPATH" in environment:  # which Python reads before anything is imported
             return subprocess.Popen(
-                command, cwd=self.directory, env=self.environment(), stdout=out, stderr=err, start_new_session=True
+                command, cwd=self.directory, env=environment, stdout=out, stderr=err, start_new_session=True
             )
-        return prefork.start(command[1:], folder=self.directory, environment=self.environment(), out=out, err=err)
+        return prefork.start(command[1:], folder=self.directory, environment=environment, out=out, err=err)
 
     def log(self, name: str = "worker") -> str:
         """What a background process wrote."""
@@ -212,6 +213,7 @@ def workplace(
         "connect": {
             "url": endpoints.connect_url,
             "heartbeat_seconds": 1,
+            "poll_interval_ms": 50,  # each idle connector looks at its queue so often: with 5 ms, a tenth of a core
             # Containers reach Postgres by another address than the tests do.
             "database_host": getattr(endpoints, "database_host", None),
             "database_port": getattr(endpoints, "database_port", None),

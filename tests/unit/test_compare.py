@@ -198,7 +198,9 @@ def compared() -> Comparison:
     assert a.asked == b.asked == [query.text for query in queries] * compare.ROUNDS
     assert "".join(turns[:8]) == "abbaabba"
     sides = (side("one", answers[0]), side("two", answers[1]))
-    return compare.conclude(Judged(Path("q"), queries, 4), sides, answers, Options(10, 0), "3 texts", ["a <note>"])
+    return compare.conclude(
+        Judged(Path("q"), queries, 4), sides, answers, Options(10, 0), "3 texts", ["a <note>", "a\x1b[2Jb"]
+    )
 
 
 def test_a_comparison_is_concluded(compared: Comparison) -> None:
@@ -230,6 +232,7 @@ def test_the_page_needs_nothing_else(compared: Comparison, tmp_path: Path) -> No
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "q&lt;3&gt;" in page
     assert "a &lt;note&gt;" in page
+    assert r"a\x1b[2Jb" in page
     assert compared.verdict.replace("&", "&amp;") in page
     assert page == compare_report.render(compared)
     with pytest.raises(EmbedsyncError, match="no folder"):

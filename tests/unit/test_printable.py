@@ -220,7 +220,7 @@ def _everything(descriptor: int) -> str:
 
 
 LOGGING = """
-import logging, sys, structlog
+import logging, sys, structlog, warnings
 from schemas.sections import LogSettings
 from streams import logs
 hostile = eval(sys.argv[2])
@@ -228,6 +228,7 @@ logs.configure(LogSettings(format=sys.argv[1]), role=hostile)
 log = structlog.get_logger()
 log.warning(hostile, reason=hostile, keys=[hostile], error=ValueError(hostile))
 logging.getLogger("other").warning("%s", hostile)
+warnings.warn(hostile)
 for one in (log, logging.getLogger("other")):
     try:
         raise ValueError(hostile)
@@ -245,7 +246,9 @@ def test_logs_are_written_out(form: str) -> None:
     lines = done.stderr.splitlines()
     if form == "json":
         events = [json.loads(line) for line in lines]
-        assert [event["event"] for event in events] == [HOSTILE, HOSTILE, "failed", "failed"]
+        said = [event["event"] for event in events]
+        assert said[:2] + said[3:] == [HOSTILE, HOSTILE, "failed", "failed"]
+        assert f"UserWarning: {HOSTILE}" in said[2]
         assert events[0]["reason"] == HOSTILE
     else:
         assert [LINE in line for line in lines[:2]] == [True, True]
