@@ -7,6 +7,7 @@ Hazards:
 """
 
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -112,6 +113,8 @@ class Moments:
         if not self._hold():
             return None
         hold = self._stage.random.uniform(0.5, 4.0)
+        # In time, and not behind the next hits of the group, which may commit something themselves.
+        threading.Timer(hold, self._release).start()
         return self._stage.made("commit held", "every commit of Postgres", hold, self._release)
 
     def _kill(self, kind: str, condition: str) -> Hit | None:
