@@ -152,7 +152,7 @@ class Chunks:
                 continue
             handled = self._tried(record, chunk, standing)
             metrics.BATCH_ROWS_LEFT.labels("replay").set(len(chunk.keys) - standing.done - handled)
-            self._reach = max(self._reach if handled == 0 else 0, 2 * handled)
+            self._reach = 2 * handled or self._reach
             yield handled
             since = self._clock.monotonic()
         self._gate.goes_on()

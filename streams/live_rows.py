@@ -90,7 +90,7 @@ class LiveRows:
             work.batch.settle([work.hints[key] for key in handled])
             work.batch.tell(self._clock.monotonic())
             metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
-            keys, reach = [*left, *keys[reach:]], 2 * len(handled)
+            keys, reach = [*left, *keys[reach:]], max(1, 2 * len(handled))
             if keys:
                 yield
                 self._clock.wait(0)
@@ -185,9 +185,11 @@ class LiveRows:
             committed_at = work.hints[key].committed_at
             if written is Written.WRITTEN and committed_at is not None:
                 metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
-        again.update(key for key, written in outcome.items() if written is Written.AGAIN)
-        held = [key for key, written in outcome.items() if written in {Written.LOCKED, Written.AGAIN}]
-        return held, [document.key for document in findings.left]
+        changed = [key for key, written in outcome.items() if written is Written.AGAIN]
+        again.update(changed)
+        held = [key for key, written in outcome.items() if written is Written.LOCKED]
+        # Nobody is waited for: a row that a trigger has changed is one of those that the part did not come to.
+        return held, [*(document.key for document in findings.left), *changed]
 
     def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
         written = [w.value for w in outcome.values()]
