@@ -167,7 +167,8 @@ def _grants(
 ) -> tuple[list[Statement], list[str]]:
     """What the workers' role lacks; nothing where it is the connected one."""
     grantee = grants.Grantee(session, worker(settings, session))
-    asked, triggers = score_rights.asked(session, settings, tables), settings.postgres.fire_triggers
+    asked = score_rights.asked(session, settings, tables)  # always: it refuses a score.where that is no condition
+    triggers = settings.postgres.fire_triggers
     if grantee.role == facts.role:
         return [], []
     return grants.plan(grantee, facts, tables, asked, schema_changes=schema_changes, fire_triggers=triggers)

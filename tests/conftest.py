@@ -14,6 +14,7 @@ import structlog
 from tests.support import command
 from tests.support import workplace as workplaces
 from tests.support.command import Embedsync
+from tests.support.init import worker_role
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
@@ -102,6 +103,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from connectors.local.stack import LocalStack
 
         LocalStack(TEST_STACK).reset()
+
+
+@pytest.fixture
+def role(stack: Endpoints) -> Iterator[str]:
+    """A role that owns nothing, for workers; named before `make_workplace`, it is dropped after the test's database."""
+    with worker_role(stack.postgres_dsn) as name:
+        yield name
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """When somebody last looked after an installation (embedsync.rounds): noted by who looks, read by who judges."""
 
-from connectors.postgres import queries
+from connectors.postgres import queries, schema
 from connectors.postgres.session import Session
 from schemas.rounds import ALL, Round, What
 from schemas.settings import Settings
@@ -47,7 +47,7 @@ def read(session: Session, settings: Settings) -> list[Round]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not session.rows("SELECT to_regclass('embedsync.rounds') IS NOT NULL")[0][0]:
+    if not schema.exists(session, "embedsync.rounds"):
         return []
     lines = session.rows(queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)})
     return [

@@ -3,7 +3,7 @@
 import json
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from streams.adopt import Adopt
 from tests.conftest import MakeWorkplace
 from tests.integration.test_live import metric
 from tests.integration.test_verify import counts, verify
-from tests.support.init import as_role, setup, worker_role
+from tests.support.init import as_role, setup
 from tests.support.locks import transaction, unseen
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -27,13 +27,6 @@ pytestmark = pytest.mark.stack
 
 MODEL = ("--model", "lexical")
 QUESTIONS = ("-t", "public.questions")
-
-
-@pytest.fixture
-def role(stack: Any) -> Iterator[str]:
-    """A role that owns nothing."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
 
 
 def make_vectors(place: Workplace, texts: Sequence[str], *, first: int = 1) -> None:

@@ -1,12 +1,8 @@
 """`embedsync doctor` on real parts: quiet when all is well, one line with its command for each thing that is not."""
 
 import json
-import secrets
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
@@ -34,18 +30,6 @@ BROKEN_INDEX = """
     CREATE INDEX broken ON questions USING hnsw (embedding vector_cosine_ops);
     UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass
 """
-
-
-@pytest.fixture
-def role(stack: Any) -> Iterator[str]:
-    """A role that owns nothing; dropped after the test's database."""
-    name = f"worker_{secrets.token_hex(4)}"
-    owner = psycopg2.connect(stack.postgres_dsn)
-    owner.autocommit = True
-    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
-    yield name
-    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-    owner.close()
 
 
 def troubles(place: Workplace) -> list[Finding]:

@@ -1,10 +1,7 @@
 """The rights of the worker, and those that `embedsync init` itself needs."""
 
 import re
-import secrets
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import pytest
@@ -21,18 +18,6 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 pytestmark = pytest.mark.stack
 
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
-
-
-@pytest.fixture
-def role(stack: Any) -> Iterator[str]:
-    """A role that owns nothing; dropped after the test's database."""
-    name = f"worker_{secrets.token_hex(4)}"
-    owner = psycopg2.connect(stack.postgres_dsn)
-    owner.autocommit = True
-    owner.cursor().execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'")
-    yield name
-    owner.cursor().execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
-    owner.close()
 
 
 def test_the_worker_has_what_it_needs_and_nothing_else(role: str, make_workplace: MakeWorkplace) -> None:

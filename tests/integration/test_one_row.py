@@ -265,6 +265,7 @@ def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...])
     assert SECRET[:9] not in done.stdout + done.stderr
     assert done.returncode != 70
     assert "Traceback" not in done.stderr
+    assert "Usage:" not in done.stderr, "a command that is not there tells no text either"
 
 
 def test_neither_log_letter_nor_server_tells_a_text(secretive: Workplace) -> None:

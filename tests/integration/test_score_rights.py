@@ -1,9 +1,7 @@
 """The workers' role has what commands evaluate: `[score]`, granted by `init`; a right that is missing is called one."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -21,7 +19,7 @@ from streams import score, targets
 from streams.api import engine
 from streams.search import Search
 from tests.conftest import MakeWorkplace
-from tests.support.init import as_role, planned, set_up_database, worker_role
+from tests.support.init import as_role, planned, set_up_database
 from tests.support.vectors import embed_all
 from tests.support.workplace import Workplace
 
@@ -42,18 +40,11 @@ SCORE = {"table": "answers", "question": "of%", "where": WHERE}
 
 
 @pytest.fixture
-def worker(stack: Any) -> Iterator[str]:
-    """A role that owns nothing; dropped after the test's database."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
-
-
-@pytest.fixture
-def place(worker: str, make_workplace: MakeWorkplace) -> Workplace:
+def place(role: str, make_workplace: MakeWorkplace) -> Workplace:
     """Answers, whose vectors a role of its own writes; `init` was not run."""
     made = make_workplace(tables=[{"name": "public.answers", "text": "body"}])
     made.execute(ANSWERS)
-    as_role(made, worker)
+    as_role(made, role)
     return made
 
 

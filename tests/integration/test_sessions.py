@@ -1,7 +1,6 @@
 """A row's text is the same bytes for owner, worker and whoever counts, and no role's time-out ends our work."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
@@ -13,7 +12,7 @@ from schemas.errors import ConfigurationError
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, planned, setup, worker_role
 from tests.support.server import fill_vectors
-from tests.support.workplace import Endpoints, Workplace
+from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
 
@@ -50,13 +49,6 @@ LEFT_ALONE = {
 }  # fmt: skip
 """Settings of the other categories that are the default of objects we do not make, say more or less, or are of one
 transaction."""
-
-
-@pytest.fixture
-def role(stack: Endpoints) -> Iterator[str]:
-    """A role that owns nothing; to be dropped after the test's database."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
 
 
 def test_one_meaning_of_a_text_whatever_a_role_has_set(role: str, make_workplace: MakeWorkplace) -> None:

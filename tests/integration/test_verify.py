@@ -2,13 +2,12 @@
 
 import json
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.init import as_role, setup, worker_role
+from tests.support.init import as_role, setup
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -21,13 +20,6 @@ FORGED = (
     " || xidsend(pg_current_xact_id()::xid) FROM questions WHERE key = 9) WHERE key = 8"
 )
 """A vector of another row, with its digest: as if a worker had written it."""
-
-
-@pytest.fixture
-def role(stack: Any) -> Iterator[str]:
-    """A role that owns nothing; dropped after the test's database."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
 
 
 @pytest.fixture

@@ -1,28 +1,18 @@
 """What is configured and what is there part ways after `init`: rows that are hidden, tables that are swapped."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from connectors.postgres import counting, coverage, watched
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows
 from tests.conftest import MakeWorkplace
-from tests.support.init import as_role, worker_role
+from tests.support.init import as_role
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
 HIDDEN = "row-level security of table"
-
-
-@pytest.fixture
-def role(stack: Any) -> Iterator[str]:
-    """A role that owns nothing; dropped after the test's database."""
-    with worker_role(stack.postgres_dsn) as name:
-        yield name
 
 
 def sentences(place: Workplace) -> list[str]:

@@ -10,22 +10,7 @@ from connectors.memory import MemoryClock
 from schemas.errors import ConfigurationError, TargetMismatch
 from streams import app
 from streams.watchdog import Pulse
-
-
-class Left(BaseException):
-    """The process would have ended here."""
-
-
-def exit_codes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The codes with which the process would have ended."""
-    left: list[int] = []
-
-    def leave(exit_code: int, reason: str, error: BaseException | None = None) -> None:
-        left.append(exit_code)
-        raise Left
-
-    monkeypatch.setattr(app, "leave", leave)
-    return left
+from tests.support.leaving import Left, exit_codes
 
 
 def runner(**lane: Any) -> app.Runner:

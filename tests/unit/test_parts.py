@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.memory import MemoryRow
+from connectors.memory import LedgerEntry, MemoryRow
 from schemas import metrics
 from schemas.document import Written
 from schemas.errors import EmbedsyncError, OutOfMemory, Stopping, TransientError
@@ -42,6 +42,14 @@ def put(bench: Bench, keys: Sequence[int]) -> list[Record]:
 
 def current(bench: Bench) -> list[int]:
     return [int(key[0]) for key in bench.store.rows if bench.is_current(int(key[0]))]
+
+
+def long_chunk(count: int) -> tuple[ReplayBench, Record, LedgerEntry]:
+    """A replay lane with a chunk of so many long texts."""
+    bench = ReplayBench(64, SECONDS / LONG)
+    for key in range(count):
+        bench.put(str(key), long(key))
+    return bench, *bench.chunk(*map(str, range(count)))
 
 
 def lasts(bench: Bench, steps: Iterator[Any]) -> Iterator[float]:
@@ -302,10 +310,7 @@ def test_progress_is_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_chunk_of_long_texts_moves_in_parts() -> None:
     """Each part is in the ledger as soon as it is written, and a worker killed in between costs none of it."""
-    bench = ReplayBench(64, SECONDS / LONG)
-    for key in range(8):
-        bench.put(str(key), long(key))
-    record, entry = bench.chunk(*map(str, range(8)))
+    bench, record, entry = long_chunk(8)
     steps = bench.chunks.steps(record)
     for done in (1, 2, 3):
         began = bench.clock.monotonic()
@@ -321,10 +326,7 @@ def test_a_chunk_of_long_texts_moves_in_parts() -> None:
 
 def test_a_chunk_that_is_given_back_leaves_nothing_in_hand() -> None:
     """A run paused within a long chunk: the metric tells of what a worker has, not of what is to come."""
-    bench = ReplayBench(64, SECONDS / LONG)
-    for key in range(8):
-        bench.put(str(key), long(key))
-    record, entry = bench.chunk(*map(str, range(8)))
+    bench, record, entry = long_chunk(8)
     steps = bench.chunks.steps(record)
     assert next(steps) == 1
     entry.state = "paused"
@@ -353,10 +355,7 @@ def test_a_part_of_a_chunk_is_its_next_keys() -> None:
 
 def test_parts_of_a_chunk_take_their_room_under_a_rate_once() -> None:
     """A rate counts rows, not parts."""
-    bench = ReplayBench(64, SECONDS / LONG)
-    for key in range(8):
-        bench.put(str(key), long(key))
-    record, entry = bench.chunk(*map(str, range(8)))
+    bench, record, entry = long_chunk(8)
     entry.rate = 4.0
     list(bench.chunks.steps(record))
     assert (entry.done, entry.slots) == (8, 8 / 4.0)

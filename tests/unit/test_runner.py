@@ -11,15 +11,11 @@ from connectors.memory import MemoryClock
 from schemas.errors import Stopping
 from schemas.record import Record
 from schemas.sections import WatchdogSettings
-from streams import app
 from streams.app import Runner
 from streams.watchdog import Pulse, judge
+from tests.support.leaving import Left, exit_codes
 
 CHANGES, CANARY = "t.public.questions", "t.embedsync.canary"
-
-
-class Left(BaseException):
-    """The process would have ended here."""
 
 
 class Broker:
@@ -75,14 +71,7 @@ def event(topic: str, offset: int) -> Any:
 @pytest.fixture
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Exit codes of the processes that would have ended."""
-    codes: list[int] = []
-
-    def leave(code: int, reason: str, error: BaseException | None = None) -> None:
-        codes.append(code)
-        raise Left
-
-    monkeypatch.setattr(app, "leave", leave)
-    return codes
+    return exit_codes(monkeypatch)
 
 
 def in_parts(world: World, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
