@@ -97,7 +97,8 @@ class DeadLetter:
         if _TOPIC.fullmatch(topic) and _PARTITION.fullmatch(partition) and _OFFSET.fullmatch(offset):
             original = replace(letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept)
         error = told.get("exception.class.name", "")
-        is_bare = any(name == _LEFT_OUT for name, _ in kept)
+        # An event of another installation may carry such a header; it has its content, too.
+        is_bare = letter.key is None and letter.value is None and [name for name, _ in kept] == [_LEFT_OUT]
         return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""), is_bare)
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2 import errorcodes
 
 from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
@@ -143,9 +142,9 @@ def check_text(session: Session, target: Target) -> None:
 
 
 def _refused(target: Target, error: psycopg2.Error, translated: EmbedsyncError) -> EmbedsyncError:
-    if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE or expressions.is_transient(error, translated):
-        return translated  # says nothing about the text
-    return _no_expression(target, " ".join(str(error).split()))
+    if expressions.is_to_blame(error, translated):
+        return _no_expression(target, " ".join(str(error).split()))
+    return translated
 
 
 def _no_expression(target: Target, why: str) -> ConfigurationError:

@@ -20,7 +20,7 @@ from connectors.postgres import queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, RowRefused, TransientError
 from schemas.target import Target
 
 _NO_TYPE = 'pg_catalog."a type that does not exist"'
@@ -79,6 +79,11 @@ def is_transient(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
     return isinstance(translated, TransientError) and error.pgcode != errorcodes.READ_ONLY_SQL_TRANSACTION
 
 
+def is_to_blame(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
+    """Whether the expression is what the server refuses, and neither the role nor the connection."""
+    return error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE and not is_transient(error, translated)
+
+
 @contextmanager
 def viewed(session: Session, target: Target) -> Iterator[Cursor]:
     """A cursor beside a temporary view of the target's text, which goes again; nothing is planned or run.
@@ -92,9 +97,12 @@ def viewed(session: Session, target: Target) -> Iterator[Cursor]:
     """
     _refuse_domains(session, target)
     path = session.path
-    with trial(session) as cursor:
-        cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
-        # Without parameters, so that a % of the text stays single.
-        cursor.execute(queries.for_target("text_view", target, bound=False))
-        cursor.execute("SET LOCAL search_path = ''")
-        yield cursor
+    try:
+        with trial(session) as cursor:
+            cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
+            # Without parameters, so that a % of the text stays single.
+            cursor.execute(queries.for_target("text_view", target, bound=False))
+            cursor.execute("SET LOCAL search_path = ''")
+            yield cursor
+    except RowRefused as error:  # no row is read: the server's words are about the expression, and may be told
+        raise EmbedsyncError(error.message) from error.__context__

@@ -64,9 +64,10 @@ def _condition(session: Session, target: Target, where: str) -> Asked:
     try:
         return _asked(session, "score.where", target, f"CASE WHEN {where}\n THEN '' END")
     except EmbedsyncError as error:
-        if not isinstance(error.__cause__, psycopg2.ProgrammingError):
+        said = error.__cause__
+        if not isinstance(said, psycopg2.Error) or not expressions.is_to_blame(said, error):
             raise
-        raise _no_condition(target, " ".join(str(error.__cause__).split())) from error
+        raise _no_condition(target, " ".join(str(said).split())) from error
 
 
 def _asked(session: Session, what: str, target: Target, expression: str) -> Asked:

@@ -10,6 +10,7 @@ The transaction carries a replication origin, so that capture leaves these write
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import structlog
@@ -283,7 +284,8 @@ class PostgresStore:
         """The positions that the UPDATE just made has written; what triggers made of these rows is noted."""
         written = [int(ord_) for (ord_,) in cursor.fetchall()]
         cursor.execute(queries.for_target("meddled", target), parameters)
-        meddled.note([line for line in cursor.fetchall() if line[0] in set(written)])
+        own = set(written)
+        meddled.note([line for line in cursor.fetchall() if line[0] in own])
         return written
 
     def _disown(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
@@ -293,11 +295,11 @@ class PostgresStore:
     def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
         slow = [refusal for refusal in refused if refusal.hash == TOO_SLOW]
         # Put down without another look at the text.
-        self._put_down(cursor, queries.for_target("quarantine_rows", target, unreadable=sql.SQL("true")), target, slow)
+        self._put_down(cursor, target, slow, unreadable=sql.SQL("true"))
         others = [refusal for refusal in refused if refusal.hash != TOO_SLOW]
-        self._put_down(cursor, queries.for_target("quarantine_rows", target.guard()), target, others)
+        self._put_down(cursor, target.guard(), others)
 
-    def _put_down(self, cursor: Cursor, query: sql.Composable, target: Target, refused: Sequence[Refusal]) -> None:
+    def _put_down(self, cursor: Cursor, target: Target, refused: Sequence[Refusal], **parts: Any) -> None:
         if not refused:
             return
         parameters = {
@@ -307,7 +309,7 @@ class PostgresStore:
             "attempts": [refusal.attempts for refusal in refused],
             "model": target.model,
         }
-        cursor.execute(query, parameters)
+        cursor.execute(queries.for_target("quarantine_rows", target, **parts), parameters)
 
     def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
         return {

@@ -20,9 +20,10 @@ COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "
 def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     """Count, for every table, the rows whose vector is true and those whose vector is not.
 
-    current: hash and model match; missing: text but no vector; stale_text, stale_model: made from an older text or by
-    another model; blank: no text, so no vector; quarantined: the model cannot take the text;
-    unreadable: Postgres cannot make the text, since its expression raises an error for that row. Counts every row.
+    current: hash and model match, and the vector is the one written with them; missing: text but no vector; stale_text:
+    of an older text, or another vector than was written; stale_model: by another model; blank: no text, so no vector;
+    quarantined: the model cannot take the text, or the table refuses the write; unreadable: Postgres cannot make the
+    text, since its expression raises an error for that row. Counts every row.
 
     The verdict is that of the count and of the witness: whether the canary comes back, so that changes arrive, the
     slot moves, all tables were looked at, and what is configured is there.

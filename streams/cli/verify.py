@@ -36,12 +36,13 @@ def verify(
 ) -> None:
     """Check that every vector is true, and exit 1 while one is not.
 
-    True is a row that is current, blank, or in quarantine with its reason. Beside the states of `embedsync status`,
-    vectors are counted that have the wrong dimension, are not finite or not of unit length, say no provenance, or name
-    a model that this database never wanted. Reads every vector once.
+    True is a row that is current, blank, unreadable, or in quarantine with its reason. Beside the states of `embedsync
+    status`, vectors are counted that have the wrong dimension, are not finite or not of unit length, are not the ones
+    that were written with their provenance, say no provenance, or name a model that this database never wanted. Reads
+    every vector once.
 
-    A vector that was overwritten by hand with another one of unit length looks right, since its text has not changed.
-    Only --deep finds it: it embeds texts again and reports every cosine under 0.999. A sample finds such a vector with
+    A vector of before digests were kept that was overwritten by another one of unit length looks right. Only --deep
+    finds it: it embeds texts again and reports every cosine under 0.999. A sample finds such a vector with
     luck only; --deep all checks every row, which takes as long as embedding the table. The configured model must be
     the one that the tables want. Nothing is known about changes on their way: rows that wait for the worker count as
     stale.

@@ -83,6 +83,7 @@ REFUSED: list[tuple[str, str, str, str]] = [
         "id",
     ),
     (f"CREATE TABLE t (id int PRIMARY KEY, {VECTOR})", "is no valid expression", "[[tables]] text", "nosuch"),
+    (f"CREATE TABLE t (id int PRIMARY KEY, {VECTOR})", 'integer: "-"', "[[tables]] text", "coalesce(id, '-')"),
     ("SELECT 1", "there is no table public.t", "[[tables]] name", "id"),
 ]
 

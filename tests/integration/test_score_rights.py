@@ -93,6 +93,12 @@ def test_init_grants_what_score_names(place: Workplace) -> None:
                 session.rows(f"SELECT {column} FROM {table}")
 
 
+def test_a_literal_that_is_none_is_the_conditions(place: Workplace) -> None:
+    """The server's sentence names the literal, and the setting is named: no row was read that it could quote."""
+    with pytest.raises(ConfigurationError, match=r'score\.where is no condition on public\.answers \(.*"many"'):
+        set_up_database(place.with_settings(score={**SCORE, "where": "marks > 'many'"}))
+
+
 def test_columns_of_an_expression(place: Workplace) -> None:
     """Those that it names; none of the table where it names none, and all where it takes whole rows."""
     set_up_database(place.settings)

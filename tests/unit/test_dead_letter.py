@@ -45,6 +45,9 @@ def test_an_event_that_is_too_large_leaves_its_place() -> None:
     assert (letter.id, letter.is_bare, letter.reason) == ("a.b/3/17", True, "bad")
     whole = DeadLetter.parse(Record("t.dlq", 0, 9, None, None, tuple(headers(record, PoisonEvent("bad"), stage="s"))))
     assert not whole.is_bare
+    mirrored = replace(record, headers=(*record.headers, told[0]))
+    told = headers(mirrored, PoisonEvent("bad"), stage="s")
+    assert not DeadLetter.parse(Record("t.dlq", 0, 9, b"k", b"v", tuple(told))).is_bare
 
 
 def test_a_letter_that_says_nothing_still_has_an_id() -> None:

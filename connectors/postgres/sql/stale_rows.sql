@@ -4,6 +4,7 @@ FROM (
     SELECT
         {doc}
     FROM {table}{tried}
+    OFFSET 0 -- keeps the planner from evaluating the text once per use above
 ) AS doc
 CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
 WHERE {row_state} IN ('missing', 'stale_text', 'stale_model')
