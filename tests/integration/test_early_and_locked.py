@@ -285,7 +285,8 @@ def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(pla
 
 
 def test_a_table_that_takes_no_row_fills_no_quarantine(place: Workplace) -> None:
-    """A trigger that is broken: the worker says so and leaves."""
+    """A trigger that is broken: the worker says so and leaves. The batch waits for all: a few may be guilty."""
+    place.with_settings(live={"batch_size": 20, "linger_ms": 60_000.0})
     place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i")
     place.execute(ARCHIVE.format("true"))
     worker = place.start("worker", "--role", "live", log="live")
