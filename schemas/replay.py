@@ -51,9 +51,14 @@ class Request:
         """Whether the run is about every row of its columns."""
         return self.where is None and self.since is None and not self.keys
 
+    @property
+    def covers_stale(self) -> bool:
+        """Whether the run is about every row that needs a vector, as the keeper's runs are."""
+        return self.is_whole and self.only != "missing"
+
     def same_rows(self, other: "Request") -> bool:
         """Whether going on with the other run does what this one asks for."""
-        names = ("only", "where", "since", "force", "keys")
+        names = ("only", "where", "since", "force", "keys", "requested_by")
         return not self.keys and all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property
@@ -91,6 +96,10 @@ class Run:
     waiting_seconds: float | None
     columns: tuple[str, ...]
     request: Request
+
+    def gives_way_to(self, request: Request) -> bool:
+        """Whether it ends where this is asked for: the keeper heals by itself, so nobody has to wait for it."""
+        return (self.request.requested_by, request.requested_by, self.state) == ("keeper", "operator", "running")
 
     @property
     def go_on(self) -> str:

@@ -8,6 +8,7 @@ Hazards:
 - Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run stays in
   the topic.
 - Two runs over one column are refused, whatever rows they name: that two conditions exclude each other cannot be shown.
+  One of the keeper's is no reason to refuse a person's: it ends, since the keeper finds again what it leaves undone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from connectors.ports import Clock, Outbox
 from connectors.postgres import coverage, enumeration, quarantine
-from connectors.postgres.ledger import RunLedger, Scope, Taken
+from connectors.postgres.ledger import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.coverage import Coverage
@@ -35,8 +36,6 @@ _RESEND_SECONDS = 2.0
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
 _KEY_PAGE = 10_000
-_MOST_RUNS = 1_000
-"""Runs under way at a time: each holds a column, so there are as many as columns at most."""
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
@@ -177,16 +176,15 @@ class Replay:
         return Prepared(request, targets, surveys, unfinished)
 
     def unfinished(self, request: Request, targets: Sequence[Target]) -> Run | None:
-        """The interrupted run that does what is asked for; None when nothing is in the way.
+        """The interrupted run that does what is asked for; None when nothing is in the way but what gives way.
 
         Raises:
             EmbedsyncError: a run that does something else holds one of the columns, or it is paused.
         """
         names = [target.name for target in targets]
-        found = self._ledger.find(columns=names, unfinished=True, limit=1)
-        if not found:
+        run = self._ledger.in_the_way(names, request)
+        if run is None:
             return None
-        run = found[0]
         over = f"run {run.run} ({run.request.options}) over {', '.join(run.columns)}"
         if run.state == "planned":
             raise EmbedsyncError(
@@ -286,7 +284,7 @@ class Replay:
         Returns:
             the runs. One that is counted twice counts once.
         """
-        runs = [run.run for run in self._ledger.find(unfinished=True, limit=_MOST_RUNS) if run.state == "running"]
+        runs = [run.run for run in self._ledger.find(unfinished=True, limit=MOST_RUNS) if run.state == "running"]
         for run in runs:
             self._send_again(run, everything=True)
         return runs

@@ -23,6 +23,7 @@ from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from schemas.document import Vector
 from schemas.errors import EmbedsyncError
+from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
@@ -113,7 +114,8 @@ class Verify:
         Raises:
             EmbedsyncError: with the run and what to do.
         """
-        for run in self._ledger.find(columns=[target.name for target in self.targets], unfinished=True, limit=1):
+        run = self._ledger.in_the_way([target.name for target in self.targets], Request("stale"))
+        if run is not None:
             raise EmbedsyncError(
                 f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} is not finished: nothing "
                 "was repaired",

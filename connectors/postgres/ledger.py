@@ -25,6 +25,8 @@ from schemas.target import Target
 
 __all__ = ["Only", "RunLedger", "Scope", "ScopeProgress", "Taken"]
 
+MOST_RUNS = 1_000
+"""Runs under way at a time: each holds a column, so there are as many as columns at most."""
 PAGE_CHUNKS = 20
 """Chunks added to the ledger and sent together: at 500 keys each, 10,000 keys in memory."""
 
@@ -69,8 +71,16 @@ class RunLedger:
             )
         ]
 
+    def in_the_way(self, columns: Sequence[str], request: Request) -> Run | None:
+        """An unfinished run that holds one of these columns and does not give way to this request."""
+        found = self.find(columns=columns, unfinished=True, limit=MOST_RUNS)
+        return next((run for run in found if not run.gives_way_to(request)), None)
+
     def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
-        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns."""
+        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns.
+
+        One of the keeper's is no such run: it ends, and a person's takes its place.
+        """
         with self._session.transaction() as cursor:
             return _create(cursor, scopes, request)
 
@@ -205,6 +215,8 @@ def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID |
     run = uuid4()
     columns = [scope.target.name for scope in scopes]
     cursor.execute(queries.text("enter_replay"))
+    if request.requested_by == "operator":
+        cursor.execute(queries.text("give_way"), {"columns": columns, "covers": request.covers_stale})
     cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": 1})
     if cursor.fetchall():
         return None

@@ -115,7 +115,8 @@ def run(
     run: `embedsync worker`, or `embedsync worker --role replay`.
 
     Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
-    another vector column. A line of --keys is a key, or a JSON array for a key of several columns.
+    another vector column; one that the keeper began ends where yours begins. A line of --keys is a key, or a JSON array
+    for a key of several columns.
 
     Exit code 0 only if afterwards every row of the run is current or blank.
 

@@ -89,6 +89,34 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     assert answer(filled, "plan")["columns"][0]["rows_per_second"] > 0
 
 
+def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
+    """Whoever asks is served, with whatever rows; what the keeper's run leaves undone is looked at again. A paused one
+    was somebody's wish, and stays.
+    """
+    place = filled
+    begin = (
+        "WITH run AS (INSERT INTO embedsync.replays (run, scope, state, requested_by)"
+        " VALUES (gen_random_uuid(), 'stale', 'running', 'keeper') RETURNING run), scoped AS ("
+        "INSERT INTO embedsync.replay_scopes (run, table_name, column_name, model, expected)"
+        " SELECT run, 'public.questions', 'embedding', 'm', 2000 FROM run) SELECT run::text FROM run"
+    )
+    state = "SELECT state FROM embedsync.replays WHERE run::text = %s"
+    looks = "SELECT table_name FROM embedsync.looks"
+    for options, asked in ((("--where", "id < 9"), [("public.questions",)]), (("--only", "stale"), [])):
+        place.execute("DELETE FROM embedsync.looks")
+        kept = str(place.value(begin))
+        assert answer(place, "plan", *options)["columns"], "a plan changes nothing"
+        assert place.value(state, (kept,)) == "running"
+        mine = answer(place, "run", *options, "--detach")["run"]
+        assert (place.value(state, (kept,)), place.value(state, (mine,))) == ("cancelled", "running")
+        assert place.execute(looks) == asked
+        place.embedsync("replay", "cancel", mine)
+    kept = str(place.value(begin))
+    place.embedsync("replay", "pause", kept)
+    assert f"replay cancel {kept}" in refusal(place, "run", "--only", "all")
+    assert place.value(state, (kept,)) == "paused"
+
+
 def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -> None:
     """`--where` can only read and is one condition; a bad key is named by its line; nothing was sent."""
     for where in (
