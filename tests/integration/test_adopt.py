@@ -126,13 +126,15 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
         "blank": 1, "quarantined": 1, "wrong_dimension": 1, "not_finite": 1, "not_unit_length": 1, "recent": 0,
     }  # fmt: skip
     until(lambda: metric(live, "embedsync_events_total", outcome="current") >= 60, what="the events of the writes")
-    assert metric(live, "embedsync_texts_encoded_total") == 0
-    assert place.value("SELECT count(*) FROM questions WHERE embedded_at > now() - interval '10 min'") == 60
+    stamped = "SELECT count(*) FROM questions WHERE id <= 60 AND embedded_at > now() - interval '10 min'"
+    assert place.value(stamped) == 60
     assert adopt(place)["adopted"] == 0
 
     place.start_worker("replay")
     place.embedsync("replay", "run", "--only", "all", check=False)
-    assert metric(replay, "embedsync_texts_encoded_total") == 6, "rows 62, 63, 64, 66, 67 and 68"
+    # Which lane has the others depends on the keeper: a test beside this one may give it a reason to look at all rows.
+    encoded = [metric(lane, "embedsync_texts_encoded_total") for lane in (live, replay)]
+    assert sum(encoded) == 6, "rows 62, 63, 64, 66, 67 and 68"
     found = verify(place, "--deep", "all")
     assert counts(found) == {"rows": 68, "current": 66, "blank": 1, "quarantined": 1}
     assert found["tables"][0]["deep"]["checked"] == 66
