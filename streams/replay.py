@@ -214,7 +214,11 @@ class Replay:
             for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
         ]
         scopes = [scope for scope in scopes if scope.expected]
-        return self._create(scopes, prepared.request) if scopes else None
+        if scopes:
+            return self._create(scopes, prepared.request)
+        if prepared.request.covers_stale:  # nothing is left for the keeper either
+            self._ledger.give_way([target.name for target in prepared.targets], prepared.request)
+        return None
 
     def begin_keys(self, prepared: Prepared, lines: Iterable[str], name: str) -> UUID | None:
         """Enter a run over the keys in these lines; it may be sent once all are read. None for no key.

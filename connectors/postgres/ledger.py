@@ -84,6 +84,12 @@ class RunLedger:
         with self._session.transaction() as cursor:
             return _create(cursor, scopes, request)
 
+    def give_way(self, columns: Sequence[str], request: Request) -> None:
+        """End the keeper's runs over these columns, since a person asks for what they do."""
+        with self._session.transaction() as cursor:
+            cursor.execute(queries.text("enter_replay"))
+            _give_way(cursor, columns, request)
+
     def scopes(self, run: UUID, targets: Sequence[Target]) -> list[Scope]:
         """The columns of a run, with the targets they belong to; a column that is no longer configured is left out."""
         known = {(str(target.table), target.column): target for target in targets}
@@ -215,8 +221,7 @@ def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID |
     run = uuid4()
     columns = [scope.target.name for scope in scopes]
     cursor.execute(queries.text("enter_replay"))
-    if request.requested_by == "operator":
-        cursor.execute(queries.text("give_way"), {"columns": columns, "covers": request.covers_stale})
+    _give_way(cursor, columns, request)
     cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": 1})
     if cursor.fetchall():
         return None
@@ -225,6 +230,11 @@ def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID |
         parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
         cursor.execute(queries.text("create_scope"), parameters)
     return run
+
+
+def _give_way(cursor: Cursor, columns: Sequence[str], request: Request) -> None:
+    if request.requested_by == "operator":
+        cursor.execute(queries.text("give_way"), {"columns": list(columns), "covers": request.covers_stale})
 
 
 def _enter(cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int) -> list[Chunk]:

@@ -111,6 +111,10 @@ def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
         assert (place.value(state, (kept,)), place.value(state, (mine,))) == ("cancelled", "running")
         assert place.execute(looks) == asked
         place.embedsync("replay", "cancel", mine)
+    place.execute("UPDATE questions SET question = ''")
+    kept = str(place.value(begin))
+    assert answer(place, "run")["run"] is None, "nothing is left to do, for the keeper neither"
+    assert place.value(state, (kept,)) == "cancelled"
     kept = str(place.value(begin))
     place.embedsync("replay", "pause", kept)
     assert f"replay cancel {kept}" in refusal(place, "run", "--only", "all")
