@@ -8,7 +8,7 @@ gap. Two commands on one run cannot both enter a page: the cursor is compared wh
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -64,17 +64,11 @@ class RunLedger:
             limit: at most so many.
         """
         asked = {"prefix": prefix, "columns": columns, "unfinished": unfinished, "limit": limit}
-        return [
-            Run(UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request))
-            for run, state, created, finished, waiting, seconds, names, *request in self._session.rows(
-                queries.text("replays"), asked
-            )
-        ]
+        return [_run(line) for line in self._session.rows(queries.text("replays"), asked)]
 
     def in_the_way(self, columns: Sequence[str], request: Request) -> Run | None:
         """An unfinished run that holds one of these columns and does not give way to this request."""
-        found = self.find(columns=columns, unfinished=True, limit=MOST_RUNS)
-        return next((run for run in found if not run.gives_way_to(request)), None)
+        return _in_the_way(self.find(columns=columns, unfinished=True, limit=MOST_RUNS), request)
 
     def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
         """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns.
@@ -221,15 +215,24 @@ def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID |
     run = uuid4()
     columns = [scope.target.name for scope in scopes]
     cursor.execute(queries.text("enter_replay"))
-    _give_way(cursor, columns, request)
-    cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": 1})
-    if cursor.fetchall():
+    cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": MOST_RUNS})
+    if _in_the_way(map(_run, cursor.fetchall()), request) is not None:
         return None
+    _give_way(cursor, columns, request)
     cursor.execute(queries.text("create_replay"), _request(run, request))
     for scope in scopes:
         parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
         cursor.execute(queries.text("create_scope"), parameters)
     return run
+
+
+def _in_the_way(found: Iterable[Run], request: Request) -> Run | None:
+    return next((run for run in found if not run.gives_way_to(request)), None)
+
+
+def _run(line: tuple[Any, ...]) -> Run:
+    run, state, created, finished, waiting, seconds, names, *request = line
+    return Run(UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request))
 
 
 def _give_way(cursor: Cursor, columns: Sequence[str], request: Request) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,9 @@ from schemas.document import Update
 from streams import targets
 from tests.support.prefork import Process
 from tests.support.waiting import until
-from tests.support.workplace import Workplace
+from tests.support.workplace import CREATE_QUESTIONS, Endpoints, Workplace, workplace
+
+ROWS = ("파이썬의 GIL은 무엇인가요?", "트랜잭션 격리 수준을 설명해 주세요.", "좋은 단위 테스트의 조건은 무엇인가요?")
 
 
 @dataclass
@@ -36,6 +39,18 @@ class Server:
     def log(self) -> str:
         """What it wrote."""
         return self.place.log(self.log_name)
+
+
+@contextmanager
+def questions(stack: Endpoints, folder: Path) -> Iterator[Workplace]:
+    """A workplace of three questions with true vectors; no worker runs."""
+    score = {"table": "public.questions", "question": "id", "where": "true"}  # each question is its own stored answer
+    with workplace(stack, folder, score=score) as made:
+        made.execute(CREATE_QUESTIONS.format(dimensions=64))
+        made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
+        made.embedsync("init")
+        fill_vectors(made)
+        yield made
 
 
 @contextmanager
