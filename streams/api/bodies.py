@@ -7,6 +7,7 @@ counted before they are looked at one by one.
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -28,8 +29,9 @@ from schemas.search import MOST_HITS, SearchRequest
 from schemas.sections import MOST_INPUTS
 
 # Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.
-_NOT_BLANK = r"[^\s\u001c-\u001f\u0085\ufeff]"
-Text = Annotated[str, Field(min_length=1, pattern=_NOT_BLANK, description="not blank")]
+NOT_BLANK = r"[^\s\u001c-\u001f\u0085\ufeff]"
+_SHOWS = re.compile(NOT_BLANK)
+Text = Annotated[str, Field(min_length=1, pattern=NOT_BLANK, description="not blank")]
 
 
 def _whole(value: Any) -> Any:
@@ -65,6 +67,10 @@ _FOUND: JsonValue = {
         "coverage": 0.9956, "age_seconds": 12.5,
     }],
     "warnings": ["99.5 % of 459 rows of public.questions are covered: 2 are not searched"],
+}  # fmt: skip
+_MODEL: dict[str, JsonValue] = {
+    "id": "BAAI/bge-m3", "object": "model", "created": 1767603600, "owned_by": "embedsync",
+    "model_id": "BAAI/bge-m3@5617a9f+1a2b3c4d", "dimensions": 1024,
 }  # fmt: skip
 _SCORED: JsonValue = {
     "similarity": 0.8712, "score": 87.12, "grade": "excellent", "message": "우수한 답변입니다",
@@ -104,23 +110,41 @@ class EmbeddingsRequest(_Body):
 
     @field_validator("input", mode="before")
     @classmethod
-    def _few_and_no_tokens(cls, value: Any) -> Any:
-        if isinstance(value, list) and len(value) > MOST_INPUTS:
-            number = {"number": len(value), "most": MOST_INPUTS}
-            raise PydanticCustomError("texts", "there are {number} texts, and {most} at most", number)
-        inner = value[0] if isinstance(value, list) and value else None
-        if isinstance(inner, int | list) and not isinstance(inner, bool):
-            raise PydanticCustomError(
-                "tokens",
-                "token arrays are not understood, since each model has tokens of its own; send texts (in LangChain: "
-                "check_embedding_ctx_length=False)",
-            )
+    def _texts(cls, value: Any) -> Any:
+        """Name what is wrong and where: of a text or a list of texts pydantic would say that it is no text."""
+        if isinstance(value, list):
+            _check_texts(value)
+        elif not isinstance(value, str):
+            raise PydanticCustomError("input", "it is neither a text nor a list of texts")
+        elif not _SHOWS.search(value):
+            raise PydanticCustomError("blank", "it is empty" if not value else "it is blank")
         return value
 
     @property
     def texts(self) -> list[str]:
         """The input as a list."""
         return [self.input] if isinstance(self.input, str) else self.input
+
+
+def _check_texts(items: Sequence[object]) -> None:
+    """Raises the error of the first item that is no text to embed."""
+    if not items:
+        raise PydanticCustomError("empty_list", "it is an empty list; send at least one text")
+    if len(items) > MOST_INPUTS:
+        number = {"number": len(items), "most": MOST_INPUTS}
+        raise PydanticCustomError("texts", "there are {number} texts, and {most} at most", number)
+    if isinstance(items[0], int | list) and not isinstance(items[0], bool):
+        raise PydanticCustomError(
+            "tokens",
+            "token arrays are not understood, since each model has tokens of its own; send texts (in LangChain: "
+            "check_embedding_ctx_length=False)",
+        )
+    for place, item in enumerate(items):
+        if not isinstance(item, str):
+            raise PydanticCustomError("no_text", "item {place} is no text (items count from 0)", {"place": place})
+        if not _SHOWS.search(item):
+            what = {"place": place, "what": "blank" if item else "empty"}
+            raise PydanticCustomError("blank", "item {place} is {what} (items count from 0)", what)
 
 
 class SearchBody(_Body):
@@ -271,6 +295,32 @@ class EmbeddingsResponse(BaseModel):
     data: list[Embedding]
     model: str
     usage: Usage
+
+
+class ModelBody(BaseModel):
+    """A model that is served, as OpenAI describes one, and what its vectors are.
+
+    `id` is what a request calls it; `model_id` is what stands beside its vectors in the database; `created` is when
+    this server began, in seconds since 1970.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_MODEL]})
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["embedsync"]
+    model_id: str
+    dimensions: int
+
+
+class ModelsAnswer(BaseModel):
+    """The models that are served."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"object": "list", "data": [_MODEL]}]})
+
+    object: Literal["list"]
+    data: list[ModelBody]
 
 
 class Health(BaseModel):

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from psycopg2 import sql
 
-from connectors.ports import Clock
+from connectors.ports import Clock, Embedder
 from connectors.postgres import witness
 from connectors.postgres.quality import require
 from connectors.postgres.search import check_where, nearest
@@ -35,6 +35,7 @@ from streams.api.bodies import (
     EmbeddingsRequest,
     FeedbackBody,
     FoundRow,
+    ModelBody,
     ScoreByQuestion,
     ScoreByReference,
     SearchAnswer,
@@ -68,6 +69,7 @@ class Engine:
         serve = settings.serve
         self._settings = settings
         self._clock = clock
+        self._began = int(clock.now().timestamp())
         self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
         database = partial(Database, settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
         self._database = database(role="serve", threads=serve.database_connections, seconds=serve.request_seconds)
@@ -165,6 +167,28 @@ class Engine:
         vectors = await self.batcher.encode(model, texts, query=request.input_type == "query")
         tokens = sum(await self.batcher.call(model.count_tokens, texts))
         return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)
+
+    async def models(self) -> list[ModelBody]:
+        """The models that are served; the settings' own one comes first."""
+        return [self._describe(name, model) for name, model in (await self._catalog.names()).items()]
+
+    async def model(self, name: str) -> ModelBody:
+        """One of them, by its name or id.
+
+        Raises:
+            Problem: it is not served.
+        """
+        return self._describe(name, await self._catalog.named(name))
+
+    def _describe(self, name: str, model: Embedder) -> ModelBody:
+        return ModelBody(
+            id=name,
+            object="model",
+            created=self._began,
+            owned_by="embedsync",
+            model_id=model.model_id,
+            dimensions=model.dimensions,
+        )
 
     async def search(self, body: SearchBody) -> SearchAnswer:
         """The nearest rows; noted in the metrics and, if there is one, in the query log.

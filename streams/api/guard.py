@@ -28,7 +28,7 @@ WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
 """Paths that count as requests in hand."""
 _ELSEWHERE_BYTES = 4096
 """Most of a body where none is wanted: these paths do not count as work, so nothing bounds their number."""
-_KNOWN = (*OPEN, *WORK, "/metrics")
+_KNOWN = (*OPEN, *WORK, problems.MODELS_PATH, "/metrics")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
 """A Host header, of which addresses are made further in: what no address can hold must not get there."""
 _LARGEST_PORT = 65_535

@@ -106,6 +106,8 @@ class _Page:
             yield f"<p>{name}, for example:</p><pre>{escape(text)}</pre>"
 
     def _curl(self, path: str, method: str, operation: Schema, body: Schema | None) -> str:
+        for one in operation.get("parameters", ()):
+            path = path.replace(f"{{{one['name']}}}", str(self._example(one["schema"])))
         parts = ["curl", "-sS", shlex.quote(self._base + path)]
         parts += [] if method in ("get", "post") else ["-X", method.upper()]
         parts += ['-H "Authorization: Bearer $TOKEN"'] if operation.get("security") else []

@@ -1,6 +1,7 @@
 """Errors as JSON: one sentence and what mends it.
 
-RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings`, whose clients expect OpenAI's form.
+RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings` and `/v1/models`, whose clients expect
+OpenAI's form.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from schemas.errors import EmbedsyncError, PoisonEvent, PoisonText, TransientErr
 from schemas.printable import json_text
 
 OPENAI_PATH = "/v1/embeddings"
+MODELS_PATH = "/v1/models"
 RETRY_AFTER = "1"
 """Seconds, for what may be over soon: a full queue, a database that is away."""
 
@@ -101,7 +103,7 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
     more = {**(headers or {}), **({"Retry-After": RETRY_AFTER} if problem.status == 503 else {})}
     if problem.status == 401:
         more["WWW-Authenticate"] = "Bearer"
-    if path == OPENAI_PATH:
+    if _is_openai(path):
         return Answer(_openai(problem), _openai_status(problem.status), more)
     body = ProblemBody(
         type="about:blank",
@@ -115,10 +117,14 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
 
 def documented(path: str) -> dict[int | str, dict[str, Any]]:
     """How errors at this path stand in the OpenAPI description."""
-    if path == OPENAI_PATH:
+    if _is_openai(path):
         return {"default": {"description": "an error in OpenAI's form", "model": OpenAIErrorBody}}
     content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
     return {"default": {"description": "an error as RFC 9457 has it", "content": content}}
+
+
+def _is_openai(path: str) -> bool:
+    return path in (OPENAI_PATH, MODELS_PATH) or path.startswith(f"{MODELS_PATH}/")
 
 
 def _openai(problem: Problem) -> dict[str, Any]:

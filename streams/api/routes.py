@@ -1,9 +1,10 @@
 """The paths of the HTTP server and their description (`/openapi.json`, `/docs`)."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response, Security
+from fastapi import APIRouter, FastAPI, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,10 +14,13 @@ from schemas.errors import EmbedsyncError
 from schemas.sections import ServeSettings
 from streams.api import page, problems
 from streams.api.bodies import (
+    NOT_BLANK,
     EmbeddingsRequest,
     EmbeddingsResponse,
     FeedbackBody,
     Health,
+    ModelBody,
+    ModelsAnswer,
     ScoreAnswer,
     ScoreByQuestion,
     ScoreByReference,
@@ -26,10 +30,17 @@ from streams.api.bodies import (
 from streams.api.engine import Engine
 from streams.api.problems import Problem
 
+_WORDS = {
+    "string_unicode": "it holds half a character",
+    "string_too_short": "it is empty",
+    "too_short": "it is an empty list",
+    "extra_forbidden": "there is no such field",
+    "missing": "it is missing",
+}
 _ABOUT = """Search by meaning over the tables that embedsync keeps in step, and the vectors of texts.
 
-Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` they
-have OpenAI's form. 503 comes with `Retry-After`."""
+Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` and
+`/v1/models` they have OpenAI's form. 503 comes with `Retry-After`."""
 
 
 def build(engine: Engine, settings: ServeSettings) -> FastAPI:
@@ -61,10 +72,18 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
         response_model=EmbeddingsResponse,
         responses=problems.documented(problems.OPENAI_PATH),
     )(paths.embeddings)
+    for path, about, answers in (
+        (problems.MODELS_PATH, "The models that are served, in OpenAI's form", paths.models),
+        (f"{problems.MODELS_PATH}/{{model:path}}", "One of the models that are served", paths.model),
+    ):
+        work.get(path, summary=about, responses=problems.documented(problems.MODELS_PATH))(answers)
     app.include_router(work)
     app.include_router(health)
     _answer_errors(app)
     return app
+
+
+_ModelName = Annotated[str, Path(examples=["BAAI/bge-m3"])]
 
 
 class _Metrics(Response):
@@ -116,6 +135,14 @@ class Paths:
         """
         return Response(await self._engine.embeddings(request), media_type="application/json")
 
+    async def models(self) -> ModelsAnswer:
+        """Their `id` is what `/v1/embeddings` takes as `model`."""
+        return ModelsAnswer(object="list", data=await self._engine.models())
+
+    async def model(self, model: _ModelName) -> ModelBody:
+        """By its name or its id, which may hold slashes."""
+        return await self._engine.model(model)
+
 
 def _answer_errors(app: FastAPI) -> None:
     """Every error that leaves a path becomes JSON of one form."""
@@ -157,6 +184,11 @@ def _invalid(error: RequestValidationError) -> Problem:
     if first["type"] == "json_invalid":
         return Problem(400, "the body is not JSON", "correct it")
     where = ".".join(part for part in place if part.isidentifier() or part.isdigit()) or "the body"
-    # pydantic's own words are about raw data
-    what = "it holds half a character" if first["type"] == "string_unicode" else first["msg"]
-    return Problem(422, f"{where}: {what}", "see /docs", param=param)
+    return Problem(422, f"{where}: {_words(first)}", "see /docs", param=param)
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """What is wrong, where pydantic's own words are about raw data and patterns."""
+    if error["type"] == "string_pattern_mismatch":
+        return "it is blank" if error["ctx"]["pattern"] == NOT_BLANK else "it is not of the form that /docs says"
+    return _WORDS.get(error["type"]) or str(error["msg"])

@@ -107,15 +107,30 @@ class Catalog:
         """
         if name in (self._settings.model.name, self.own.model_id):
             return self.own
+        names = await self.names()
+        if name in names:
+            return names[name]
+        for model in names.values():
+            if name in (model.model_id, model.model_id.rpartition("@")[0]):
+                return model
+        known = ", ".join(sorted(names))
+        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
+
+    async def names(self) -> dict[str, Embedder]:
+        """The models that are served, by the name that a request may call them; the settings' own one comes first.
+
+        A model whose name another one has already goes by its id. While Postgres is away, the settings' own alone.
+        """
+        found = {self._settings.model.name: self.own}
         try:
             models = (await self.served()).models
         except TransientError:
             models = {}
         for identity, model in models.items():
-            if name in (identity, identity.rpartition("@")[0]):
-                return model
-        known = ", ".join(sorted({self._settings.model.name, *(i.rpartition("@")[0] for i in models)}))
-        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
+            if identity != self.own.model_id:
+                name = identity.rpartition("@")[0]
+                found[identity if name in found else name] = model
+        return found
 
     def wanted(self, session: Session) -> tuple[Target, ...]:
         """The columns as they are now; for a session of the caller's.

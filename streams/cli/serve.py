@@ -17,7 +17,7 @@ def serve(
 ) -> None:
     """Answer search, scores and embeddings over HTTP, until SIGTERM or Ctrl-C.
 
-    POST /v1/search, /v1/score, /v1/embeddings (in OpenAI's form, for clients that exist), GET /livez, /readyz,
+    POST /v1/search, /v1/score, /v1/embeddings, GET /v1/models (in OpenAI's form), /livez, /readyz,
     /metrics; /docs describes them. Requests that arrive together share a pass through the model.
 
     For example:

@@ -76,8 +76,29 @@ def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="ask for one of: lexical") as unknown:
         create(model="text-embedding-3-small", input="a")
     assert unknown.value.code == "model_not_found"
-    with pytest.raises(openai.BadRequestError, match="input"):
-        create(model="lexical", input=["a", "  "])
+    for texts, said in (
+        ([], "empty list"),
+        ("", "it is empty"),
+        (["hi", ""], "item 1 is empty"),
+        (["a", "  "], "item 1"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=said) as empty:
+            create(model="lexical", input=texts)
+        assert empty.value.param == "input"
+
+
+def test_openais_client_finds_the_models(server: Server, client: openai.OpenAI) -> None:
+    """The list, each of it by its name and by its id; what the list calls a model is what `embeddings` takes."""
+    (listed,) = client.models.list().data
+    assert (listed.id, listed.object, listed.owned_by) == ("lexical", "model", "embedsync")
+    identity = open_model(server.place.settings.model).model_id
+    assert client.models.retrieve("lexical") == listed
+    found = server.client.get(f"/v1/models/{identity}").json()
+    assert (found["id"], found["model_id"], found["dimensions"]) == (identity, identity, 64)
+    assert client.embeddings.create(model=listed.id, input="a").model == identity
+    with pytest.raises(openai.NotFoundError, match="ask for one of: lexical") as unknown:
+        client.models.retrieve("BAAI/bge-m3")
+    assert unknown.value.code == "model_not_found"
 
 
 def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> None:
@@ -208,8 +229,9 @@ def test_the_openapi_page_is_there(server: Server) -> None:
     assert shown.status_code == 200
     assert shown.headers["content-security-policy"].startswith("default-src 'none';")
     paths = server.client.get("/openapi.json").json()["paths"]
-    assert {"/v1/search", "/v1/score", "/v1/embeddings", "/feedback", "/livez", "/readyz", "/metrics"} <= set(paths)
-    assert all(f"{server.url}{path}" in shown.text for path in paths)
+    work = {"/v1/search", "/v1/score", "/v1/embeddings", "/v1/models", "/v1/models/{model}", "/feedback"}
+    assert work | {"/livez", "/readyz", "/metrics"} <= set(paths)
+    assert all(f"{server.url}{path.replace('{model}', 'BAAI/bge-m3')}" in shown.text for path in paths)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

@@ -103,9 +103,10 @@ def test_curl_lines_are_requests_that_fit(text: str) -> None:
     bodies = [(line[2].removeprefix(BASE), line[line.index("-d") + 1]) for line in lines if "-d" in line]
     taken = [type(kinds[path].validate_json(body)) for path, body in bodies]
     assert taken == [SearchBody, ScoreByReference, ScoreByQuestion, FeedbackBody, EmbeddingsRequest]
+    assert [line[2] for line in lines if "models" in line[2]] == [f"{BASE}/v1/models", f"{BASE}/v1/models/BAAI/bge-m3"]
     assert "Bearer" not in text
     guarded = page.render(served(token="a-token-of-this-test-0123456789").openapi(), BASE)
-    assert guarded.count("Authorization: Bearer $TOKEN") == len(bodies) + 1  # and /metrics
+    assert guarded.count("Authorization: Bearer $TOKEN") == len(bodies) + 3  # /v1/models, one of them, /metrics
     assert "a-token" not in guarded
 
 
