@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError, model_validator
+from pydantic import PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -76,6 +76,19 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     quality: QualitySettings = QualitySettings()
     log: LogSettings = LogSettings()
+
+    _file: Path | None = PrivateAttr(None)
+    _was_read: bool = PrivateAttr(False)
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file: where it is, or would be; None where these settings were not loaded."""
+        return self._file
+
+    @property
+    def was_read(self) -> bool:
+        """Whether there was such a file."""
+        return self._was_read
 
     @model_validator(mode="after")
     def _distinct_tables(self) -> Self:
@@ -203,6 +216,7 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     broken = next((name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None)
     if broken is not None:
         raise ConfigurationError(f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment")
+    settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
     return settings
 
 

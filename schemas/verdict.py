@@ -156,6 +156,8 @@ def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, "replay", look.sentence)
     for late in witness.neglected:
         yield Finding(Severity.WARNING, "live" if late.what == "watch" else "replay", late.sentence)
+    for edit in witness.edits:
+        yield Finding(Severity.WARNING, "live", f"{edit.sentence}: {edit.fix}")
     if witness.error is not None and witness.slot.error is None:
         yield Finding(Severity.UNKNOWN, "source", witness.error)
 

@@ -164,6 +164,7 @@ class Witness:
         looks: tables that are yet to be looked at.
         differences: what is configured and is not there.
         rounds: when somebody last looked after it.
+        edits: workers that run with other settings than their files say now.
         error: why looks, differences or rounds are unknown, one sentence.
     """
 
@@ -173,6 +174,7 @@ class Witness:
     looks: tuple[Look, ...] = ()
     differences: tuple[Difference, ...] = ()
     rounds: tuple[Round, ...] = ()
+    edits: tuple[Difference, ...] = ()
     error: str | None = None
 
     @property
@@ -194,6 +196,7 @@ class Witness:
             "looks": looks if known else None,
             "differences": differences if known else None,
             "rounds": [one.to_json() for one in self.rounds] if known else None,
+            "edits": [{"sentence": one.sentence, "fix": one.fix} for one in self.edits] if known else None,
             "error": self.error,
         }
 

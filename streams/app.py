@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import faust
 import structlog
@@ -111,11 +111,17 @@ class Runner:
         try:
             changed = await self._run(None, self._lane.watcher.has_moved)
         except ConfigurationError as now:
-            leave(now.exit_code, str(now))
+            self._leave_with(now)
         except BaseException as now:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(now) or type(now).__name__, now)
         if changed:
             leave(EXIT_RESTART, f"starting anew with what the database wants now ({error})")
+        self._leave_with(error)
+
+    def _leave_with(self, error: ConfigurationError) -> NoReturn:
+        """Restarting helps where the settings file has become another one since this worker read it."""
+        if self._lane.watcher.is_edited():
+            leave(EXIT_RESTART, f"starting anew with the settings file as it is now ({error})")
         leave(error.exit_code, str(error))
 
     async def _look(self) -> None:
@@ -237,7 +243,7 @@ class Runner:
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)
 
 
-def leave(code: int, reason: str, error: BaseException | None = None) -> None:
+def leave(code: int, reason: str, error: BaseException | None = None) -> NoReturn:
     """End the process now, without Faust's shutdown, which would commit what was not handled."""
     report = log.info if code == 0 else log.critical
     report("worker leaves", exit_code=code, reason=reason, exc_info=error)

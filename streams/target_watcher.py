@@ -28,6 +28,7 @@ from schemas.target import Target
 from streams import embedders
 from streams import targets as target_rules
 from streams.embedders import Embedders
+from streams.settings_watch import SettingsWatch
 
 log = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class TargetWatcher:
         """When a difference that is there was last said."""
         self._noted = float("-inf")
         """When it was last noted that somebody looks."""
+        self._file = SettingsWatch(settings, role)
         self._asked: dict[Found, float] = {}
         """When the rows that it keeps from being captured were last asked to be looked at."""
 
@@ -111,6 +113,7 @@ class TargetWatcher:
             shape = watched.read(self._session, self._settings)
             found = watched.found(shape, self._settings)
             self._tell([one for one in found if one in self._found])
+            self._file.tell(self._session)
         except TransientError as error:
             log.debug("what is configured could not be looked at", reason=str(error))
             self._session.close()
@@ -121,6 +124,10 @@ class TargetWatcher:
         if stayed:
             raise ConfigurationError(stayed[0].difference.sentence, fix=stayed[0].difference.fix)
         return self._changed(shape)
+
+    def is_edited(self) -> bool:
+        """Whether a process that starts again would run with other settings."""
+        return self._file.is_edited()
 
     def renewed(self) -> Sequence[Target] | None:
         """As `streams.shapes.Shapes` says."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import installation, log_watch, looks, queries, replica_identity, rounds, slot, watched
+from connectors.postgres import edits, installation, log_watch, looks, queries, replica_identity, rounds, slot, watched
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.lag import SlotLag
@@ -37,6 +37,7 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     still, still_error = _asked(lambda: _standstill(session, settings))
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
     looked, rounds_error = _asked(lambda: rounds.read(session, settings))
+    edited, edits_error = _asked(lambda: edits.read(session, settings.kafka.topic_prefix))
     different, compare_error = _asked(lambda: _differences(session, settings)) if compare else ([], None)
     return Witness(
         canary or _of(settings, error=error),
@@ -45,7 +46,8 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
         tuple(pending or ()),
         tuple(different or ()),
         tuple(looked or ()),
-        still_error or looks_error or rounds_error or compare_error,
+        tuple(edited or ()),
+        still_error or looks_error or rounds_error or edits_error or compare_error,
     )
 
 

@@ -13,13 +13,14 @@ SELECT
      FROM (
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
                              'queries', 'quality_runs', 'canary', 'canary_trail', 'looks', 'slot_moves', 'topics',
-                             'table_marks', 'locks', 'rounds']), 'INSERT'
+                             'table_marks', 'locks', 'rounds', 'edited_settings']), 'INSERT'
          UNION ALL
          SELECT unnest(ARRAY['replays', 'replay_scopes', 'replay_chunks', 'quarantine', 'keeper', 'dead_letters', 'feedback',
                              'canary', 'canary_trail', 'looks', 'slot_moves', 'topics', 'table_marks',
-                             'locks', 'rounds']), 'UPDATE'
+                             'locks', 'rounds', 'edited_settings']), 'UPDATE'
          UNION ALL
-         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks', 'topics', 'table_marks']),
+         SELECT unnest(ARRAY['quarantine', 'dead_letters', 'queries', 'quality_runs', 'canary_trail', 'looks', 'topics', 'table_marks',
+                             'edited_settings']),
                 'DELETE'
      ) AS wanted (name, privilege)
      LEFT JOIN pg_class AS class

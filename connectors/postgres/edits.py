@@ -1,0 +1,43 @@
+"""Settings files that were edited under running workers (embedsync.edited_settings): noted by workers, read by all.
+
+A line names the connection of the worker that wrote it, and counts for as long as the server has that connection.
+"""
+
+from connectors.postgres import queries, schema
+from connectors.postgres.session import Session
+from schemas.witness import Difference
+
+
+def note(session: Session, prefix: str, worker: str, edit: Difference | None) -> None:
+    """Write down what a worker runs with that its file no longer says; None: nothing any more.
+
+    Args:
+        session: of the worker, which keeps it open.
+        prefix: kafka.topic_prefix of the installation.
+        worker: role, host and process.
+        edit: what differs, and what to do.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if not schema.exists(session, "embedsync.edited_settings"):
+        return  # `init` was not run since this is noted; the log has it
+    if edit is None:
+        session.rows(
+            "DELETE FROM embedsync.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1", (prefix, worker)
+        )
+        return
+    values = {"prefix": prefix, "worker": worker, "sentence": edit.sentence, "fix": edit.fix}
+    session.rows(queries.text("note_edit"), values)
+
+
+def read(session: Session, prefix: str) -> list[Difference]:
+    """What workers run with that their files no longer say, by worker.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if not schema.exists(session, "embedsync.edited_settings"):
+        return []
+    lines = session.rows(queries.text("edits"), {"prefix": prefix})
+    return [Difference(f"worker {worker}: {sentence}", fix) for worker, sentence, fix in lines]

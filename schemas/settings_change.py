@@ -1,0 +1,61 @@
+"""How two readings of the settings differ, by the names of what changed and never by a value, which may be a secret.
+
+Pure. Only what workers use counts: `score`, `serve` and `quality` are other programs' settings.
+"""
+
+from collections.abc import Iterator
+
+from schemas.sections import TableSettings
+from schemas.settings import Settings
+
+_OF_WORKERS = (
+    "model", "postgres", "kafka", "connect", "live", "replay", "keeper", "canary", "dead_letters", "watchdog",
+    "metrics", "log",
+)  # fmt: skip
+_OF_OTHERS = ("postgres.admin_dsn",)
+_OF_INIT = ("table ", "text of ", "model.", "postgres.", "kafka.", "connect.")
+"""What `init` must know of before workers can work with it."""
+
+
+def changes(before: Settings, after: Settings) -> list[str]:
+    """What differs, as an operator would name it: `table public.x was added`, `text of public.x`, `live.linger_ms`."""
+    return [*_tables(before, after), *_sections(before, after)]
+
+
+def advice(changed: list[str]) -> str:
+    """What has workers take these changes."""
+    if not any(name.startswith(_OF_INIT) for name in changed):
+        return "start the workers again"
+    if all(name.startswith(("table ", "text of ", "model.")) and "removed" not in name for name in changed):
+        return "embedsync init, after which the workers start anew with it"
+    return "embedsync init, then start the workers again"
+
+
+def is_model_alone(changed: list[str]) -> bool:
+    """Whether only the model is another one, which `migrate finish` asks for."""
+    return bool(changed) and all(name.startswith("model.") for name in changed)
+
+
+def _tables(before: Settings, after: Settings) -> Iterator[str]:
+    old, new = _by_column(before), _by_column(after)
+    for place, table in new.items():
+        if place not in old:
+            yield f"table {place} was added"
+        elif table.text != old[place].text:
+            yield f"text of {place}"
+    yield from (f"table {place} was removed" for place in old if place not in new)
+
+
+def _by_column(settings: Settings) -> dict[str, TableSettings]:
+    """By table, and by table and column where one table has several."""
+    names = [table.name for table in settings.tables]
+    return {t.name if names.count(t.name) == 1 else f"{t.name}.{t.column}": t for t in settings.tables}
+
+
+def _sections(before: Settings, after: Settings) -> Iterator[str]:
+    for section in _OF_WORKERS:
+        old, new = getattr(before, section), getattr(after, section)
+        for field in type(old).model_fields:
+            name = f"{section}.{field}"
+            if getattr(old, field) != getattr(new, field) and name not in _OF_OTHERS:
+                yield name
