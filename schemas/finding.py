@@ -1,7 +1,11 @@
-"""Findings of `embedsync doctor`: one precondition, how it stands, and the command that mends it."""
+"""Findings of `embedsync doctor`: one precondition, how it stands, and the command that mends it.
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+One cause is said once. A finding names the parts whose trouble would explain it (`follows`); where one of them is a
+problem, it is shown with that cause, and not counted (`settle`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -19,18 +23,30 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it stands in a sentence, and the command or setting that mends it."""
+    """One line: what was looked at, how it stands in a sentence, and the command or setting that mends it.
+
+    Attributes:
+        cause: check of the problem that it follows from; None while it stands for itself.
+        part: what is in trouble where this is a problem; the check when it is empty.
+        follows: parts whose trouble would explain it.
+    """
 
     check: str
     level: Level
     sentence: str
     fix: str | None = None
+    cause: str | None = None
+    part: str = field(default="", compare=False)
+    follows: tuple[str, ...] = field(default=(), compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The line under the names of the command line's contract; `status` is null where it is unknown."""
-        line = asdict(self)
-        level = line.pop("level")
-        return {"check": line["check"], "status": None if level is Level.UNKNOWN else str(level), **line}
+        """The line under the names of the command line's contract.
+
+        `status` is null where it is unknown, or follows from a problem, whose check then is `cause`.
+        """
+        status = None if self.level is Level.UNKNOWN else str(self.level)
+        line = {"check": self.check, "status": status, "sentence": self.sentence, "fix": self.fix}
+        return line if self.cause is None else {**line, "cause": self.cause}
 
 
 def ok(check: str, sentence: str) -> Finding:
@@ -38,24 +54,61 @@ def ok(check: str, sentence: str) -> Finding:
     return Finding(check, Level.OK, sentence)
 
 
-def warning(check: str, sentence: str, fix: str | None = None) -> Finding:
+def warning(check: str, sentence: str, fix: str | None = None, *, follows: Sequence[str] = ()) -> Finding:
     """It works, and may stop doing so."""
-    return Finding(check, Level.WARNING, sentence, fix)
+    return Finding(check, Level.WARNING, sentence, fix, follows=tuple(follows))
 
 
-def problem(check: str, sentence: str, fix: str | None = None) -> Finding:
+def problem(
+    check: str, sentence: str, fix: str | None = None, *, part: str = "", follows: Sequence[str] = ()
+) -> Finding:
     """It does not work like this."""
-    return Finding(check, Level.PROBLEM, sentence, fix)
+    return Finding(check, Level.PROBLEM, sentence, fix, part=part, follows=tuple(follows))
 
 
-def unknown(check: str, why: str) -> Finding:
+def unknown(check: str, why: str, *, follows: Sequence[str] = ()) -> Finding:
     """It could not be looked at."""
-    return Finding(check, Level.UNKNOWN, f"not checked: {why}")
+    return Finding(check, Level.UNKNOWN, f"not checked: {why}", follows=tuple(follows))
 
 
-def guarded(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def guarded(check: str, look: Callable[[], Iterable[Finding]], *, follows: Sequence[str] = ()) -> list[Finding]:
     """What a look finds; an error of ours that it raises is a problem, in the error's own words."""
     try:
         return list(look())
     except EmbedsyncError as error:
-        return [problem(check, error.message, error.fix)]
+        return [problem(check, error.message, error.fix, follows=follows)]
+
+
+def settle(findings: Iterable[Finding]) -> list[Finding]:
+    """The same, where what follows from a problem names it, and is no problem or warning of its own.
+
+    Of what would explain each other, one stays: no trouble explains itself.
+    """
+    found = list(findings)
+    roots: set[int] = set()
+    settled = []
+    for place, one in enumerate(found):
+        root = None if place in roots or one.level is Level.OK else _root(found, place, {place})
+        if root is None:
+            settled.append(one)
+            continue
+        roots.add(root)
+        settled.append(replace(one, level=Level.UNKNOWN, fix=None, cause=found[root].check))
+    return [one for place, one in enumerate(settled) if one.cause is None or not _repeats(one, settled[:place])]
+
+
+def _root(found: Sequence[Finding], place: int, passed: set[int]) -> int | None:
+    """The problem that explains this finding, by its place: the first of what explains what explains it."""
+    for other, cause in enumerate(found):
+        if other in passed or cause.level is not Level.PROBLEM:
+            continue
+        if (cause.part or cause.check) in found[place].follows:
+            passed.add(other)
+            further = _root(found, other, passed)
+            return other if further is None else further
+    return None
+
+
+def _repeats(one: Finding, before: Sequence[Finding]) -> bool:
+    """Whether a line of the same check says already that it follows from the same."""
+    return any((one.check, one.cause) == (other.check, other.cause) for other in before)

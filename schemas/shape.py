@@ -151,21 +151,25 @@ def compare(shape: Shape, *, publication: str, slot: str) -> list[Found]:
 
 
 def _capture(shape: Shape, publication: str, slot: str) -> Iterator[Found]:
-    there = shape.publication
+    there, published = shape.publication, f"publication {publication}"
     if there is None:
-        yield _missed(None, f"there is no publication {publication}: nothing is captured", INIT)
+        yield _missed(None, f"there is no publication {publication}: nothing is captured", INIT, published)
     elif not there.inserts_and_updates:
-        yield _missed(None, f"publication {publication} leaves out inserts or updates", INIT)
+        yield _missed(None, f"publication {publication} leaves out inserts or updates", INIT, published)
     elif not there.through_root and any(table.kind == "p" for table in shape.tables):
-        yield _missed(None, f"publication {publication} does not publish partitions through their root", INIT)
-    reads = shape.slot
+        yield _missed(
+            None, f"publication {publication} does not publish partitions through their root", INIT, published
+        )
+    reads, read = shape.slot, f"slot {slot}"
     if reads is None:
-        yield _missed(None, f"there is no replication slot {slot}: nothing is captured", INIT)
+        yield _missed(None, f"there is no replication slot {slot}: nothing is captured", INIT, read)
     elif reads.plugin != "pgoutput" or reads.database != shape.database:
         where = f"{reads.plugin or 'physical replication'} in database {reads.database or '-'}"
         yield _missed(None, f"replication slot {slot} is for {where}", "set postgres.slot to another name")
     elif reads.wal_status == "lost":
-        yield _missed(None, f"replication slot {slot} is lost: the server has removed the log that it needs", INIT)
+        yield _missed(
+            None, f"replication slot {slot} is lost: the server has removed the log that it needs", INIT, read
+        )
 
 
 def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[Found]:
@@ -200,16 +204,15 @@ def _published(there: PublicationShape, table: TableShape, publication: str) -> 
     if not table.published:
         others = [other for other in there.members if other.schema == name.schema]
         instead = f"; it publishes {', '.join(map(str, others))}" if others else ""
-        yield _missed(
-            name, f"table {name} is not published by {configured}{instead}: its changes are not captured", INIT
-        )
+        said = f"table {name} is not published by {configured}{instead}: its changes are not captured"
+        yield _missed(name, said, INIT, configured)
         return
     if table.filtered:
-        yield _missed(name, f"{configured} publishes some rows of table {name} only", INIT)
+        yield _missed(name, f"{configured} publishes some rows of table {name} only", INIT, configured)
     lacking = [column.name for column in table.key if table.listed is not None and column.name not in table.listed]
     if lacking:
         yield _found(Effect.NAMED, name, f"{configured} leaves out key column {lacking[0]} of table {name}: updates of "
-                     "the application fail", INIT)  # fmt: skip
+                     "the application fail", INIT, configured)  # fmt: skip
 
 
 def _key(table: TableShape) -> Iterator[Found]:
@@ -246,9 +249,10 @@ def _columns(table: TableShape, harm: Effect) -> Iterator[Found]:
                 yield _found(harm, table.table, f"table {table.table} has no column {column}", INIT)
 
 
-def _missed(table: TableName | None, sentence: str, fix: str) -> Found:
-    return _found(Effect.MISSED, table, sentence, fix)
+def _missed(table: TableName | None, sentence: str, fix: str, about: str = "") -> Found:
+    return _found(Effect.MISSED, table, sentence, fix, about)
 
 
-def _found(effect: Effect, table: TableName | None, sentence: str, fix: str) -> Found:
-    return Found(effect, table, Difference(sentence, fix))
+def _found(effect: Effect, table: TableName | None, sentence: str, fix: str, about: str = "") -> Found:
+    """`about` is the table's line in `doctor` where it is left out."""
+    return Found(effect, table, Difference(sentence, fix, about or (f"table {table}" if table else "")))

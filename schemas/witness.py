@@ -6,7 +6,7 @@ Hazard: ages are by the database's clock alone. The times that Connect, Kafka an
 own clocks: they show where time went, and nothing is judged by them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -39,10 +39,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something configured that is not what is there: one sentence without a full stop, and what to do about it."""
+    """Something configured that is not what is there: one sentence without a full stop, and what to do about it.
+
+    Attributes:
+        about: the part that `doctor` has a line of its own for; empty: none.
+    """
 
     sentence: str
     fix: str
+    about: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from connectors.ports import Clock
 from connectors.postgres import checkup as postgres
 from connectors.postgres import origins
 from connectors.postgres.session import Session
+from schemas import needs
 from schemas.canary import judge
 from schemas.duration import show_duration
 from schemas.errors import EmbedsyncError
-from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
@@ -62,21 +63,22 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     findings += said if seen is None else seen.findings
     if seen is None:
         checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat", "canary")
-        findings += [unknown(check, "Postgres does not answer") for check in checks]
+        findings += [unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks]
     else:
-        failing = [f.check.removeprefix("table ") for f in seen.findings if f.level is Level.PROBLEM]
-        findings += _witnessed(settings, clock, seen.witness, failing)
-    topics, said = _answer("Kafka", broker, "Kafka does not answer in time")
-    findings += topics or [*said, unknown("topics", "Kafka does not answer"), unknown("workers", "likewise")]
-    connector, said = _answer("Kafka Connect", capturing, "Kafka Connect does not answer in time")
+        findings += _witnessed(settings, clock, seen.witness)
+    topics, said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
+    silent = [unknown(check, "Kafka does not answer", follows=[needs.KAFKA]) for check in (needs.TOPICS, "workers")]
+    findings += topics or [*said, *silent]
+    connector, said = _answer(needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA])
     if connector is None:
-        return [*findings, *said, unknown("connector", "Kafka Connect does not answer")]
+        return [*findings, *said, unknown("connector", "Kafka Connect does not answer", follows=[needs.CONNECT])]
     findings += [*connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
     if seen is None:
         return findings
     watched: Inquiry[list[Finding] | None] = Inquiry(lambda: _watched(settings, clock))
     watched.start()
-    offset, said = _answer("offset", watched, "Postgres or Kafka Connect does not answer in time")
+    late = "Postgres or Kafka Connect does not answer in time"
+    offset, said = _answer(needs.OFFSET, watched, late, follows=[*needs.KEPT, needs.CONNECT])
     return [*findings, *(said if offset is None else offset)]
 
 
@@ -98,45 +100,46 @@ class _Connector:
 
     def _finding(self, check: str) -> Finding:
         if self.status is None:
-            return problem(check, "is not known to Kafka Connect: nothing is captured", INIT)
+            return problem(check, "is not known to Kafka Connect: nothing is captured", INIT, follows=needs.SET_UP)
         if self.status.error is not None:
-            said = Explainer(self._settings).explain(self.status.error)
-            return problem(check, f"failed: {said}", "mend that, then embedsync init")
+            said, running = Explainer(self._settings).explain(self.status.error), needs.Needs(self._settings).running
+            return problem(check, f"failed: {said}", "mend that, then embedsync init", follows=running)
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
 
 
-def _witnessed(settings: Settings, clock: Clock, witness: Witness, failing: Sequence[str]) -> Iterator[Finding]:
+def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[Finding]:
     """Whether changes arrive, what is yet to be looked at, and what is configured and not there.
 
-    The lines above come from stricter rules: a table, publication or slot whose line fails (`failing`:
-    "public.questions", "publication embedsync") is not said to differ besides.
+    The lines above come from stricter rules: what differs in a table, publication or slot whose line fails follows.
     """
+    needed = needs.Needs(settings).canary
     way: Inquiry[Witness] = Inquiry(lambda: with_transit(witness, settings, clock))
     way.start()
     try:
         witness = way.answer(ANSWER_SECONDS) or witness
     except EmbedsyncError as error:
-        yield unknown("canary", error.message)
+        yield unknown("canary", error.message, follows=needed)
         return
     said = judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if said is None:
         age = show_duration(max(witness.canary.age_seconds or 0.0, 0.0))
         yield ok("canary", f"changes arrive: what was written {age} ago has come back through Kafka and a live worker")
     elif said.severity is Severity.WARNING:
-        yield warning("canary", said.sentence)
+        yield warning("canary", said.sentence, follows=needed)
     else:
-        yield problem("canary", said.sentence)
+        yield problem("canary", said.sentence, follows=needed)
     for look in witness.looks:
-        yield warning("rows to be looked at", look.sentence, "start a replay worker, whose keeper looks at them")
+        fix = "start a replay worker, whose keeper looks at them"
+        yield warning("rows to be looked at", look.sentence, fix, follows=needed)
     for neglected in witness.neglected:
-        yield warning("looks", neglected.sentence)
+        yield warning("looks", neglected.sentence, follows=needed)
     for one in witness.differences:
-        if not any(named in one.sentence for named in failing):
-            yield problem("configured", one.sentence, one.fix)
+        yield problem("configured", one.sentence, one.fix, follows=[one.about])
     if witness.error is not None:
-        yield problem("configured", f"what the database watches cannot be read: {witness.error}")
+        said_so = f"what the database watches cannot be read: {witness.error}"
+        yield problem("configured", said_so, follows=needs.KEPT)
     elif not witness.differences:
         yield ok("configured", "is what is there, as running workers see it")
 
@@ -152,13 +155,15 @@ def _no_tables() -> Finding:
     return problem("settings", "no table is configured", "add [[tables]] with name and text to embedsync.toml")
 
 
-def _answer(check: str, question: Inquiry[T | None], late: str) -> tuple[T | None, list[Finding]]:
+def _answer(
+    check: str, question: Inquiry[T | None], late: str, *, follows: Sequence[str] = ()
+) -> tuple[T | None, list[Finding]]:
     """The answer, or what there is to say in its place."""
     try:
         answer = question.answer(ANSWER_SECONDS)
     except EmbedsyncError as error:
-        return None, [problem(check, error.message, error.fix)]
-    return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)")]
+        return None, [problem(check, error.message, error.fix, follows=follows)]
+    return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)]
 
 
 def _model(facts: ModelFacts | None) -> Iterator[Finding]:
@@ -210,8 +215,10 @@ def _watched(settings: Settings, clock: Clock) -> list[Finding]:
     finally:
         connect.close()
         session.close()
-    wrong = [problem("offset", one.sentence, one.fix) for one in found]
-    return wrong or [ok("offset", f"of {settings.connector}, belongs to this database's log")]
+    # A slot that is not there has no position, and the connector is one of its log all the same.
+    gone = [needs.Needs(settings).slot]
+    wrong = [problem(needs.OFFSET, one.sentence, one.fix, follows=gone) for one in found]
+    return wrong or [ok(needs.OFFSET, f"of {settings.connector}, belongs to this database's log")]
 
 
 def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[Finding]:
@@ -220,7 +227,8 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
     if connector.config is None or connector.status is None:
         return
     if seen is None or len(seen.tables) < len(settings.tables):
-        yield unknown(check, "the tables in Postgres are not known")
+        unread = [needs.POSTGRES, *(needs.table(table.name) for table in settings.tables)]
+        yield unknown(check, "the tables in Postgres are not known", follows=unread)
         return
     targets = [examined.target for examined in seen.tables]
     if difference := origins.left_out(seen.foreign_origins, connector.config):

@@ -330,7 +330,9 @@ class Replay:
             return []
         if request.is_whole:
             names = {(str(target.table), target.column) for target in prepared.targets}
-            return [c for c in coverage.read(self._session, self._settings) if (c.table, c.column) in names]
+            tables = {table for table, _ in names}
+            counted = coverage.read(self._session, self._settings, tables)
+            return [line for line in counted if (line.table, line.column) in names]
         return [_coverage(t, enumeration.survey(self._session, t, request, exact=True)) for t in prepared.targets]
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:

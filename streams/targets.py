@@ -5,10 +5,10 @@ Hazard: during a migration a table has two: the served column, and the one besid
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from connectors.ports import Embedder
-from connectors.postgres import catalog, migration, queries
+from connectors.postgres import migration
+from connectors.postgres import wanted as wanted_rules
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State
@@ -39,9 +39,13 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
     def look() -> list[Target]:
         found = []
         for table in settings.tables:
-            besides = [m.beside for m in _under_way(session, table) if m.beside and _wanted(session, table, m.beside)]
+            besides = [
+                m.beside
+                for m in _under_way(session, table)
+                if m.beside and wanted_rules.lines(session, table, m.beside)
+            ]
             for column in (table.column, *besides):
-                target, frozen = _resolve(session, table.model_copy(update={"column": column}))
+                target, frozen = wanted_rules.resolve(session, table.model_copy(update={"column": column}))
                 found += [] if frozen else [target]
         return found
 
@@ -54,7 +58,7 @@ def served(settings: Settings, session: Session) -> list[Target]:
     Raises:
         ConfigurationError, TransientError: as `resolve`.
     """
-    return _steady(settings, session, lambda: [_resolve(session, table)[0] for table in settings.tables])
+    return _steady(settings, session, lambda: [wanted_rules.resolve(session, table)[0] for table in settings.tables])
 
 
 def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wanted]:
@@ -80,12 +84,14 @@ def choose(settings: Settings, session: Session, tables: Sequence[str]) -> list[
     Raises:
         ConfigurationError: as `resolve`, or a table is not configured.
     """
-    targets = resolve(settings, session)
-    wanted = [TableName.parse(name) for name in tables]
-    for name in wanted:
-        if name not in {target.table for target in targets}:
-            raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
-    return [target for target in targets if not wanted or target.table in wanted]
+    asked = {TableName.parse(name) for name in tables}
+    for name in asked - {table.table for table in settings.tables}:
+        raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
+    if not asked:
+        return resolve(settings, session)
+    # What is wrong with another table is no business of this one's.
+    listed = tuple(table for table in settings.tables if table.table in asked)
+    return resolve(settings.model_copy(update={"tables": listed}), session)
 
 
 def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
@@ -127,31 +133,3 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
 
 def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:
     return [m for m in migration.read(session) if (m.table, m.column) == (table.table, table.column)]
-
-
-def _resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
-    info = catalog.inspect(session, table.table)
-    catalog.require_table(info, table.table)
-    if table.column not in info.columns:
-        catalog.target_of(info, table, model="", dimensions=0)  # raises with the sentence for a missing column
-    lines = _wanted(session, table, table.column)
-    if not lines:
-        raise ConfigurationError(f"embedsync does not know {table.name}.{table.column} yet", fix="run `embedsync init`")
-    model, dimensions, frozen, text_digest = lines[0]
-    target = catalog.target_of(info, table, model=str(model), dimensions=int(dimensions))
-    if text_digest != target.text_digest.hex():
-        raise TargetMismatch(
-            f"{target.name} wants vectors of another text than [[tables]] text of {table.name} says",
-            fix="correct the text, or run `embedsync init` to want this one from now on",
-        )
-    for column in target.provenance:
-        if column not in info.columns:
-            raise ConfigurationError(f"table {table.name} has no column {column}", fix="run `embedsync init`")
-    catalog.check_text(session, target)
-    return target, bool(frozen)
-
-
-def _wanted(session: Session, table: TableSettings, column: str) -> list[tuple[Any, ...]]:
-    if not session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]:
-        return []
-    return session.rows(queries.text("wanted_target"), {"table": str(table.table), "column": column})

@@ -54,7 +54,8 @@ class Verify:
         self._session = session
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
-        counting.require(session, settings)
+        chosen = {target.table for target in self.targets}
+        counting.require(session, settings, [table for table in settings.tables if not tables or table.table in chosen])
 
     def scan(self) -> list[Truth]:
         """Judge every row by what the database can tell.

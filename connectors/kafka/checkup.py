@@ -6,6 +6,7 @@ from connectors.kafka import topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
 from schemas.finding import Finding, guarded, ok, problem, warning
+from schemas.needs import SET_UP, TOPICS, Needs
 from schemas.settings import Settings
 
 
@@ -19,15 +20,17 @@ def run(settings: Settings, clock: Clock) -> list[Finding]:
     names = [table.table for table in settings.tables]
     missing = topics.missing(settings, list(topics.wanted(settings, names)))
     findings = [ok("Kafka", f"answers at {settings.kafka.bootstrap_servers}")]
-    findings += [problem("topics", f"topic {name} does not exist", "embedsync init") for name in missing]
-    findings += [warning("topics", said) for said in topics.differing(settings, names)]
+    if missing:
+        said = f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
+        findings.append(problem(TOPICS, f"{said} not exist", "embedsync init", follows=SET_UP))
+    findings += [warning(TOPICS, said) for said in topics.differing(settings, names)]
     if len(findings) == 1:
-        findings.append(ok("topics", f"all {len(topics.wanted(settings, names))} are there"))
+        findings.append(ok(TOPICS, f"all {len(topics.wanted(settings, names))} are there"))
     return findings + guarded("workers", lambda: _groups(settings, clock))
 
 
 def _groups(settings: Settings, clock: Clock) -> Iterator[Finding]:
-    offsets = KafkaOffsets(settings, clock)
+    offsets, needed = KafkaOffsets(settings, clock), Needs(settings).workers
     try:
         for role, group in (("live", settings.live_group), ("replay", settings.replay_group)):
             members = len(offsets.client_ids(group))
@@ -35,8 +38,8 @@ def _groups(settings: Settings, clock: Clock) -> Iterator[Finding]:
             if members:
                 yield ok(check, f"{members} in group {group}")
             elif role == "live":
-                yield problem(check, "none runs: changes are captured, and wait", command)
+                yield problem(check, "none runs: changes are captured, and wait", command, follows=needed)
             else:
-                yield warning(check, "none runs: replays wait, and nothing heals by itself", command)
+                yield warning(check, "none runs: replays wait, and nothing heals by itself", command, follows=needed)
     finally:
         offsets.close()

@@ -3,8 +3,9 @@
 Hazard: nothing here changes anything. The one object that is made, a temporary view, is rolled back.
 """
 
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from connectors.postgres import (
     capture,
@@ -12,6 +13,7 @@ from connectors.postgres import (
     counting,
     grants,
     lengths,
+    log_watch,
     neighbour,
     origins,
     queries,
@@ -24,6 +26,7 @@ from connectors.postgres import (
     watched,
     witness,
 )
+from connectors.postgres.errors import DENIED
 from connectors.postgres.lengths import Column
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
@@ -31,8 +34,10 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
 from schemas.model import ModelRecord
+from schemas.needs import INIT as FOUNDED
+from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -40,6 +45,8 @@ from schemas.target import Target
 from schemas.witness import Witness
 
 INIT = "embedsync init"
+_UNREAD = "what a right is missing for"
+"""A part: whatever it is, it explains no missing right."""
 _LIMIT = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf()"
 _BEATS = 5
 """Heartbeats that may be missing before it is a problem; one is missed whenever the connector is restarted."""
@@ -90,22 +97,35 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         said = "leads through a pooler in session mode, which must run DISCARD ALL between its clients"
         findings.append(warning("connection", said, "name the server itself in postgres.dsn, where that can be"))
     tables: list[Examined] = []
-    refused = replica_identity.by_table(session, settings)
+    refused, needs = replica_identity.by_table(session, settings), Needs(settings)
+    # Columns of its types went with the extension.
+    columns = (POSTGRES,) if facts.vector_schema is None else ()
     for table in settings.tables:
         name = f"table {table.name}"
-        findings += guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
-        findings += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables, refused))  # type: ignore[misc] # likewise
-    findings += guarded("schema embedsync", lambda: _bookkeeping(session, settings, tables, wanted))
-    findings += guarded("rights", lambda: _rights(session, settings, facts, tables))
-    findings += guarded("publication", lambda: _publication(session, settings, tables))
+        looked = guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
+        looked += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables, refused))  # type: ignore[misc] # likewise
+        findings += [replace(one, follows=(*one.follows, *columns)) for one in looked]
+    findings += guarded(SCHEMA, lambda: _bookkeeping(session, settings, tables, wanted))
+    findings += guarded(RIGHTS, lambda: _rights(session, settings, facts, tables))
+    findings += guarded(needs.publication, lambda: _publication(session, settings, tables))
     findings += [problem(f"table {table}", d.sentence, d.fix) for table, found in refused.items() for d in found]
     findings += guarded("replication origins", lambda: _origins(session, settings, facts))
     seen = witness.read(session, settings)
-    findings += guarded("slot", lambda: _slot(settings, facts, seen))
+    findings += guarded(needs.slot, lambda: _slot(settings, facts, seen))
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
     others, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
-    return Checkup(tuple(findings), facts, tuple(tables), at, parameters, seen, others)
+    return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, others)
+
+
+def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same; what could not be looked at without a right on the schema embedsync follows from that right."""
+    parameters = {"role": session.connection().info.user, "schemas": ["embedsync"]}
+    _, unusable, unreadable, _ = session.rows(queries.text("missing_rights"), parameters)[0]
+    denied = bool(unusable or unreadable)
+    for one in findings:
+        refused = denied and one.level is Level.PROBLEM and one.check != RIGHTS and DENIED in one.sentence
+        yield replace(one, part=_UNREAD, follows=(*one.follows, RIGHTS)) if refused else one
 
 
 def _server(facts: Server, role: str) -> Iterator[Finding]:
@@ -194,19 +214,28 @@ def _table(
         yield warning(name, notice)
     missing = schema.provenance(session, examined)
     for statement in missing:
-        yield problem(name, f"lacks columns ({statement.description})", INIT)
+        yield problem(name, f"lacks columns ({statement.description})", INIT, follows=[FOUNDED])
 
 
 def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
     pending = schema.migrations(session)
+    if not schema.exists(session, "embedsync.migrations"):
+        database = session.connection().info.dbname
+        yield problem(SCHEMA, f"`embedsync init` was not run in database {database}", INIT, part=FOUNDED)
+        return
     targets = [examined.target for examined in tables]
     if not pending:
+        for one in log_watch.differences(session, settings):
+            if one.about == FOUNDED:
+                yield problem(SCHEMA, one.sentence, one.fix, part=FOUNDED)
+                return
         if wanted.record is not None:
             statements, notices = schema.registrations(
                 session, targets, wanted.record, lambda query: int(session.rows(query)[0][0])
             )
             pending += [statement for statement in statements if not notices]
-            yield from _another_model(targets, wanted, notices)
+            lengths_differ = tuple(length(str(t.table), t.column) for t in targets)
+            yield from (replace(one, follows=lengths_differ) for one in _another_model(targets, wanted, notices))
         if wanted.model_id is not None and tables:
             pending += counting.plan(session, settings.kafka.topic_prefix, targets)
     yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
@@ -231,61 +260,79 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
     lacking, notices = grants.plan(grantee, facts, whole, asked, schema_changes=False, fire_triggers=triggers)
     for notice in notices:
         yield warning("rights", notice)
-    for statement in lacking:
-        yield problem("rights", f"missing: {statement.description}", "embedsync init, as an owner of the tables")
+    ledger = [one for one in lacking if one.description.endswith(grants.LEDGER)]
+    for these, follows in (([one for one in lacking if one not in ledger], SET_UP), (ledger, (*SET_UP, SCHEMA))):
+        said = "; ".join(statement.description for statement in these)
+        if these:
+            yield problem(RIGHTS, f"missing: {said}", "embedsync init, as an owner of the tables", follows=follows)
     for function, owner in session.rows(queries.text("function_of_others"), {"role": facts.role}):
         said = f"{facts.role} is a superuser: {function} of role {owner}, once a text calls it, runs as one"
         yield warning("rights", said, trust.SEPARATE)
-    if not lacking:
-        yield ok("rights", f"role {facts.role} has what a worker needs")
+    if not lacking and len(tables) == len(settings.tables):
+        yield ok(RIGHTS, f"role {facts.role} has what a worker needs")
+    elif not lacking:
+        yield unknown(RIGHTS, "a table has a problem", follows=[f"table {table.name}" for table in settings.tables])
 
 
 def _publication(session: Session, settings: Settings, tables: Sequence[Examined]) -> Iterator[Finding]:
-    name = settings.postgres.publication
-    if len(tables) < len(settings.tables):
-        exists = session.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,))
-        if not exists:
-            raise ConfigurationError(f"there is no publication {name}", fix=INIT)
-        yield unknown(f"publication {name}", "a table has a problem")
+    name, check = settings.postgres.publication, Needs(settings).publication
+    if not session.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)):
+        yield problem(check, f"there is no publication {name}: nothing is captured", INIT, follows=SET_UP)
+        return
+    sound = {examined.target.table for examined in tables}
+    failing = [table.table for table in settings.tables if table.table not in sound]
+    shape = watched.read(session, settings)
+    differing = [
+        one.difference.sentence
+        for one in watched.found(shape, settings)
+        if one.difference.about == check and one.table not in failing
+    ]
+    if failing:  # its whole list cannot be compared: it may rightly publish them
+        if differing:
+            yield problem(check, "; ".join(differing), INIT, follows=SET_UP)
+        else:
+            yield unknown(check, "a table has a problem", follows=[f"table {table}" for table in failing])
         return
     columns = settings.postgres.publication_columns
     statements, _ = capture.publication(session, name, tables, columns=columns)
     for notice in capture.unlisted(tables) if columns == "keys" else ():
-        yield warning(f"publication {name}", notice)
-    differing = [
-        one.sentence for one in watched.differences(session, settings) if f"publication {name}" in one.sentence
-    ]
+        yield warning(check, notice)
     for statement in statements:
-        yield problem(f"publication {name}", "; ".join([f"to do: {statement.description}", *differing]), INIT)
+        said = "; ".join([f"to do: {statement.description}", *differing])
+        yield problem(check, said, INIT, follows=SET_UP)
     if not statements:
-        yield ok(f"publication {name}", "publishes the configured tables")
+        yield ok(check, "publishes the configured tables")
 
 
 def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:
     statements, notices = capture.origins(session, settings.postgres.origin, facts)
     for said in [statement.description for statement in statements] + notices:
-        yield warning("replication origins", f"own writes come back as events, one look-up each ({said})", INIT)
+        words = f"own writes come back as events, one look-up each ({said})"
+        yield warning("replication origins", words, INIT, follows=[*SET_UP, SCHEMA, RIGHTS])
     if not statements and not notices:
         yield ok("replication origins", f"{settings.postgres.origin}_0 and its sisters are there")
 
 
 def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Finding]:
-    check = f"slot {settings.slot}"
+    needs = Needs(settings)
+    check = needs.slot
+    idle = partial(problem, check, part=READER, follows=needs.reader)
     seen, still = witnessed.slot, witnessed.slot.standstill_seconds
     held = "-" if seen.retained_bytes is None else f"{seen.retained_bytes / 2**20:,.1f} MiB"
     if seen.error is not None:
-        yield unknown(check, seen.error)
+        yield unknown(check, seen.error, follows=SET_UP)
     elif seen.state == "missing":
-        yield problem(check, "is not there: nothing is captured", INIT)
+        yield problem(check, "is not there: nothing is captured", INIT, follows=SET_UP)
     elif seen.wal_status == "lost":
         yield problem(check, "is lost: the server has removed the log it needs, and nothing is captured", INIT)
     elif seen.wal_status == "unreserved":
-        yield problem(check, f"is about to be lost: it holds {held}, more than it may", "start its connector at once")
+        yield problem(check, f"is about to be lost: it holds {held}, more than it may", "start its connector at once",
+                      part=READER)  # fmt: skip
     elif seen.state == "inactive":
-        yield problem(check, f"is read by nobody, and holds {held} of disk", "start its connector: embedsync init")
+        yield idle(f"is read by nobody, and holds {held} of disk", "start its connector: embedsync init")
     elif still is not None and still > witnessed.slot_seconds:
         words = f"has stood still for {show_duration(still)} while the log moves, and holds {held} of disk"
-        yield problem(check, words, "see the log of Kafka Connect")
+        yield idle(words, "see the log of Kafka Connect")
     else:
         yield ok(check, f"is read; it holds {held} of disk")
     if facts.slot_limit == "-1":
@@ -299,19 +346,22 @@ def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Fin
 def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
     founded = schema.exists(session, "embedsync.heartbeat")
     lines = session.rows(queries.text("heartbeat_age")) if founded else []
+    needed = (*KEPT, *Needs(settings).reader, READER)
     if not lines:
-        raise ConfigurationError("no heartbeat was ever written", fix=INIT)
+        yield problem("heartbeat", "no heartbeat was ever written", INIT, follows=needed)
+        return
     age, every = float(lines[0][0]), settings.connect.heartbeat_seconds
     if age > _BEATS * every + _SLOW_SECONDS:
         yield problem("heartbeat", f"the connector's last one is {age:,.0f} s old, and one is due every {every} s",
-                      "see the lines about the connector")  # fmt: skip
+                      "see the lines about the connector", follows=needed)  # fmt: skip
     else:
         # It is written although nothing is delivered: whether changes arrive, the canary says.
         yield ok("heartbeat", f"the connector wrote to the database {max(age, 0.0):.1f} s ago, which moves the slot")
 
 
 def _to_do(check: str, statements: Sequence[Statement], fine: str) -> Iterator[Finding]:
-    for statement in statements:
-        yield problem(check, f"to do: {statement.description}", INIT)
-    if not statements:
+    if statements:
+        said = "; ".join(statement.description for statement in statements)
+        yield problem(check, f"to do: {said}", INIT)
+    else:
         yield ok(check, fine)

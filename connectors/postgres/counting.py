@@ -2,14 +2,14 @@
 view embedsync.coverage over all of them, for people.
 
 Hazards:
-- A command reads the function of its own installation, never the view: a table that another installation's application
-  dropped makes that one's function fail, and the view with it.
+- No command reads function or view, but counts the tables of its own settings by the same rule (coverage.py): a table
+  that an application dropped makes the function of its installation fail, and the view with it.
 - A settings file may list some of the tables of its installation (a migration of one table): lines of the tables that
   it does not list stay, unless they are told to leave.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -20,6 +20,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.migration import growing, retired
+from schemas.sections import TableSettings
 from schemas.settings import Settings, slug
 from schemas.table import TableName
 from schemas.target import Target
@@ -78,17 +79,32 @@ def stands(session: Session, table: TableName) -> bool:
     return bool(session.rows(query, (table.name, table.schema)))
 
 
-def require(session: Session, settings: Settings) -> None:
-    """Refuse to speak of all tables while the database counts fewer than the settings list.
+def kept(session: Session, prefix: str) -> set[Place]:
+    """The columns that an installation keeps; none where `init` was not run with that prefix. Raises as `read`."""
+    return {(line.table, line.column) for line in read(session) if line.prefix == prefix}
+
+
+def unknown_here() -> ConfigurationError:
+    """The error about a database in which `init` was not run."""
+    return ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
+
+
+def require(session: Session, settings: Settings, tables: Sequence[TableSettings]) -> None:
+    """Refuse to speak of tables that the installation does not keep.
 
     Raises:
         ConfigurationError: `embedsync init` was not run with these tables.
         TransientError: Postgres does not answer.
     """
-    there = {(line.table, line.column) for line in read(session) if line.prefix == settings.kafka.topic_prefix}
+    there = kept(session, settings.kafka.topic_prefix)
     if not there:
-        raise ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
-    lacking = [f"{table.name}.{table.column}" for table in settings.tables if (table.name, table.column) not in there]
+        raise unknown_here()
+    require_kept(settings, there, tables)
+
+
+def require_kept(settings: Settings, there: Collection[Place], tables: Sequence[TableSettings]) -> None:
+    """As `require`, of columns that were read."""
+    lacking = [f"{table.name}.{table.column}" for table in tables if (table.name, table.column) not in there]
     if lacking:
         raise ConfigurationError(
             f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not kept by the installation "

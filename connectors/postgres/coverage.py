@@ -1,49 +1,85 @@
-"""Coverage as the database counts it, through the function that `embedsync init` makes for an installation.
+"""Coverage as the database counts it: of the tables in the reader's own settings, whatever else the installation keeps.
 
-Hazard: a count of nothing is the same line for a table without rows and for rows that were not seen. So a table that
-was counted as empty is looked at directly, and a count over something that is not a table is refused.
+The rule of each state is the one under the view embedsync.coverage (`sql/coverage_of.sql`); the view itself is for
+people, and of what every `init` of every settings file has made of it.
+
+Hazards:
+- A count of nothing is the same line for a table without rows and for rows that were not seen. So a table that was
+  counted as empty is looked at directly, and a count over something that is not a table is refused.
+- A settings file may list a table that the installation does not keep, or keeps by another text. It is named: to leave
+  it out would make "all" a part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from psycopg2 import sql
-
-from connectors.postgres import counting, queries
+from connectors.postgres import counting, guard, migration, queries, wanted
+from connectors.postgres.counting import Place
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.shape import KINDS
 from schemas.table import TableName
+from schemas.target import Target
 
 
-def read(session: Session, settings: Settings) -> list[Coverage]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look came to.
+
+    Attributes:
+        columns: the columns that were counted, and those beside them in a migration; in the order of the settings.
+        targets: what each of them is, in the same order.
+        unseen: by the name of each configured table that was not counted, why.
+        others: tables that the installation keeps true as well and the settings do not list, by name.
+    """
+
+    columns: tuple[Coverage, ...]
+    targets: tuple[Target, ...]
+    unseen: dict[str, ConfigurationError]
+    others: tuple[str, ...]
+
+
+def read(session: Session, settings: Settings, tables: Collection[str] | None = None) -> list[Coverage]:
     """Count all rows of the settings' tables. Reads every row once: seconds per million rows.
 
     Args:
         session: any connection that may read the tables.
-        settings: whose columns have to be among those counted.
+        settings: whose tables are counted.
+        tables: names of those that are asked about; None: all of them.
 
     Raises:
         HiddenRows: row-level security would hide rows.
-        ConfigurationError: `embedsync init` was not run in this database, or not with all these tables.
+        ConfigurationError: one of the tables cannot be counted: `embedsync init` was not run with it, or it is gone.
         EmbedsyncError: a table has rows that were not counted.
     """
-    name = counting.function_of(settings.kafka.topic_prefix)
-    if not session.rows("SELECT to_regprocedure(%s) IS NOT NULL", (f"embedsync.{name}()",))[0][0]:
-        raise ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
-    counting.require(session, settings)
-    mine = {table.name for table in settings.tables}
-    _require_tables(session, [table.table for table in settings.tables])
-    columns = _count(session, name, mine)
-    empty = [column.table for column in columns if not column.rows]
-    if any(not is_empty(session, TableName.parse(table)) for table in empty):
-        columns = _count(session, name, mine)  # a row may have come since
-        for table in empty:
-            rows = next((column.rows for column in columns if column.table == table), 0)
-            if not rows and not is_empty(session, TableName.parse(table)):
-                raise unseen(TableName.parse(table))
-    return columns
+    seen = look(session, settings, tables)
+    for error in seen.unseen.values():
+        raise error
+    return list(seen.columns)
+
+
+def look(session: Session, settings: Settings, tables: Collection[str] | None = None) -> Seen:
+    """Count as `read` does, and tell which tables were not counted in place of giving up at the first.
+
+    Raises:
+        ConfigurationError: `embedsync init` was not run in this database.
+        EmbedsyncError: a table has rows that were not counted.
+    """
+    kept = counting.kept(session, settings.kafka.topic_prefix)
+    if not kept:
+        raise counting.unknown_here()
+    asked = [table for table in settings.tables if tables is None or table.name in tables]
+    listed = {str(table.table) for table in settings.tables}
+    others = tuple(sorted({name for name, _ in kept} - listed))
+    while True:
+        before = migration.read(session)
+        counted, unseen = _look(session, settings, kept, asked)
+        if migration.read(session) == before:  # else a column took another's name in between
+            return Seen(tuple(line for line, _ in counted), tuple(t for _, t in counted), unseen, others)
+        kept = counting.kept(session, settings.kafka.topic_prefix)
 
 
 def is_empty(session: Session, table: TableName) -> bool:
@@ -63,17 +99,37 @@ def unseen(table: TableName) -> EmbedsyncError:
     )
 
 
-def _count(session: Session, function: str, tables: set[str]) -> list[Coverage]:
-    query = queries.compose("read_coverage", function=sql.Identifier("embedsync", function))
-    return [line for line in (Coverage(*found) for found in session.rows(query)) if line.table in tables]
+def _look(
+    session: Session, settings: Settings, kept: Collection[Place], tables: Sequence[TableSettings]
+) -> tuple[list[tuple[Coverage, Target]], dict[str, ConfigurationError]]:
+    counted: list[tuple[Coverage, Target]] = []
+    unseen: dict[str, ConfigurationError] = {}
+    for table in tables:
+        try:
+            counting.require_kept(settings, kept, [table])
+            _require_table(session, table.table)
+            here = (table.name, table.column)
+            columns = sorted(column for name, column in kept if counting.akin(here, (name, column)))
+            found = [wanted.resolve(session, table.model_copy(update={"column": column}))[0] for column in columns]
+            counted += [(_count(session, target), target) for target in found]
+        except ConfigurationError as error:
+            unseen[table.name] = error
+    return counted, unseen
 
 
-def _require_tables(session: Session, tables: Sequence[TableName]) -> None:
-    parameters = {
-        "names": [str(table) for table in tables],
-        "schemas": [table.schema for table in tables],
-        "tables": [table.name for table in tables],
-    }
+def _count(session: Session, target: Target) -> Coverage:
+    for _ in range(2):  # a row may have come since
+        lines = guard.around(target, lambda t: session.rows(queries.for_target("coverage_of", t, bound=False)))
+        if not lines:  # a migration ended a moment ago
+            raise ConfigurationError(f"embedsync does not know {target.name} any more", fix="call the command again")
+        counted = Coverage(*lines[0])
+        if counted.rows or is_empty(session, target.table):
+            return counted
+    raise unseen(target.table)
+
+
+def _require_table(session: Session, table: TableName) -> None:
+    parameters = {"names": [str(table)], "schemas": [table.schema], "tables": [table.name]}
     for name, kind in session.rows(queries.text("not_tables"), parameters):
         raise ConfigurationError(
             f"how many rows {name} has is not known: it is a {KINDS.get(kind, f'relation of kind {kind}')}, which may "

@@ -113,10 +113,14 @@ def _is_transient(code: str) -> bool:
     return code[:2] in conditions.TRANSIENT_CLASSES or code in conditions.TRANSIENT
 
 
+DENIED = "the role may not do this"
+"""How the sentence about a missing right begins."""
+
+
 def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
     """A right that is missing, or rows that a policy would hide: table and role, in any language of the server."""
     if error.diag.source_function != _RLS_CHECK:
-        return ConfigurationError(f"the role may not do this ({what})", fix="embedsync init, as an owner of the tables")
+        return ConfigurationError(f"{DENIED} ({what})", fix="embedsync init, as an owner of the tables")
     named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
     role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
     table = f"table {named[1].strip()}" if named else "a table"

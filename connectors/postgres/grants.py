@@ -20,6 +20,9 @@ _TRIGGERS_OFF = "session_replication_role"
 _COSTS = "the worker's own writes come back as events, which costs one key look-up each"
 
 
+LEDGER = "read embedsync's tables and keep its ledger"
+"""What a description says of the tables in the schema embedsync."""
+
 SYSTEM_COLUMNS = ("xmin", "tableoid", "ctid")
 """Which transaction wrote a row (`adopt` leaves out what was written since a moment), and where a row is: its text is
 evaluated alone where another row's raises an error."""
@@ -106,7 +109,7 @@ def _database(grantee: Grantee, server: Server, schemas: set[str], *, schema_cha
         query = "GRANT USAGE ON SCHEMA {names} TO {role}"
         statements.append(grantee.grant(f"use the schemas {', '.join(unusable)}", query, names=names))
     if schema_changes or reading or writing:
-        statements.append(grantee.grant("read embedsync's tables and keep its ledger", queries.text("grant_embedsync")))
+        statements.append(grantee.grant(LEDGER, queries.text("grant_embedsync")))
     return statements
 
 

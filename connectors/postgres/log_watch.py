@@ -51,7 +51,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
             f"`embedsync init` was not run to its end in database {here.database_name} for the prefix "
             f"{settings.kafka.topic_prefix}, so it is not known which log the connector's offset belongs to"
         )
-        return [Difference(said, INIT)]
+        return [Difference(said, INIT, "init")]
     moved = here.moved_from(recorded.log)
     return [] if moved is None else [Difference(f"{moved}; changes may be skipped", INIT)]
 

@@ -41,6 +41,7 @@ def by_table(session: Session, settings: Settings) -> dict[TableName, list[Diffe
             Difference(
                 f"Postgres refuses every UPDATE of {table}, which is published: {why}",
                 f"{fix.format(table, table)}; or ALTER PUBLICATION {publication} DROP TABLE {published}",
+                f"table {published}",
             )
         )
     return found

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
@@ -18,6 +17,7 @@ from schemas.truth import SAMPLES
 from streams import embedders, replay_advice
 from streams.adopt import Adopt, require_proof
 from streams.cli.output import Format, OutputOption, confirm, count_or_all, counting_bars, err, number, out, print_json
+from streams.cli.tables import Grid
 
 
 def adopt(
@@ -120,7 +120,7 @@ def _describe(found: Candidates) -> None:
 def _print(found: Sequence[Candidates]) -> None:
     names = [name for name in OBSTACLES if any(c.counts.get(name) for c in found)]
     heads = ("TABLE", "COLUMN", "ADOPTABLE", "COMPARED", "LOWEST-COSINE", "ADOPTED")
-    table = Table(*heads, *(name.upper().replace("_", "-") for name in names), box=None)
+    table = Grid(*heads, *(name.upper().replace("_", "-") for name in names))
     for c in found:
         table.add_row(
             c.table, c.column, number(c.adoptable), number(c.sample.checked if c.sample else None),

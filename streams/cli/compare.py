@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.models import by_name
@@ -16,6 +15,7 @@ from schemas.comparison import Comparison
 from schemas.settings import Settings
 from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
 from streams.cli.output import Format, OutputOption, err, label, out, print_json
+from streams.cli.tables import Grid
 from streams.compare import Options, Progress
 
 
@@ -116,7 +116,7 @@ def _print(found: Comparison) -> None:
     out.print()
     for way in found.ways:
         _print_quality(found, way)
-    cost = Table("COST", "A", "B", box=None)
+    cost = Grid("COST", "A", "B")
     for row in compare_words.system_rows(found):
         cost.add_row(*row)
     out.print(cost)
@@ -128,7 +128,7 @@ def _print(found: Comparison) -> None:
 
 
 def _print_quality(found: Comparison, way: str) -> None:
-    quality = Table(f"{way.upper()} SEARCH", "QUERIES", "MEASURE", "A", "B", "B - A", box=None)
+    quality = Grid(f"{way.upper()} SEARCH", "QUERIES", "MEASURE", "A", "B", "B - A")
     for line in found.quality[way]:
         shown = compare_words.estimate(line.difference, signed=True)
         estimates = (compare_words.estimate(line.a), compare_words.estimate(line.b), shown)
@@ -140,7 +140,7 @@ def _print_quality(found: Comparison, way: str) -> None:
 def _print_differing(found: Comparison) -> None:
     if not found.differing:
         return
-    most = Table("THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B", box=None)
+    most = Grid("THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B")
     for one in found.differing:
         firsts = (" ".join((text or "-").split())[:24] for text in (one.a_first, one.b_first))
         ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))

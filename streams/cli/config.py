@@ -1,9 +1,9 @@
 """`embedsync config show`: what is in force, secrets masked."""
 
 import typer
-from rich.table import Table
 
 from streams.cli.output import Format, OutputOption, out, print_json
+from streams.cli.tables import Grid
 
 app = typer.Typer(no_args_is_help=True, help="The settings in force.")
 
@@ -23,7 +23,7 @@ def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     if output is Format.JSON:
         print_json(masked)
         return
-    table = Table("SETTING", "VALUE", "VARIABLE", box=None)
+    table = Grid("SETTING", "VALUE", "VARIABLE", last=("VARIABLE",), wide=output is Format.WIDE)
     for section, values in masked.items():
         if section == "tables":
             for entry in values:

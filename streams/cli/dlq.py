@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.kafka.dead_letters import DeadLetterTopic
@@ -18,6 +17,7 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_json
+from streams.cli.tables import Grid
 from streams.dead_letters import DeadLetters
 from streams.redrive import Redrive, refusal
 from streams.redriven import Result
@@ -67,7 +67,7 @@ def list_(
     if output is Format.JSON:
         print_json([entry.to_json() for entry in entries])
         return
-    _print(entries)
+    _print(entries, wide=output is Format.WIDE)
 
 
 @app.command()
@@ -263,11 +263,12 @@ def _is_text(data: bytes) -> bool:
     return all(character.isprintable() or character in "\t\r\n" for character in text)
 
 
-def _print(entries: Sequence[Entry]) -> None:
+def _print(entries: Sequence[Entry], *, wide: bool = False) -> None:
     if not entries:
         err.print("no dead letters")
         return
-    table = Table("ID", "KIND", "TABLE", "KEY", "LAST", "ATTEMPTS", "STATE", "REASON", box=None)
+    heads = ("ID", "KIND", "TABLE", "KEY", "LAST", "ATTEMPTS", "STATE", "REASON")
+    table = Grid(*heads, last=("KIND", "ATTEMPTS", "STATE", "TABLE", "LAST"), whole=("ID",), wide=wide)
     for e in entries:
         at = e.last_at.strftime("%Y-%m-%dT%H:%M:%SZ") if e.last_at else "-"
         key = ",".join(e.key) if e.key else "-"
@@ -279,7 +280,7 @@ def _print_results(results: Sequence[Result], output: Format) -> None:
     if output is Format.JSON:
         print_json([result.to_json() for result in results])
         return
-    table = Table("ID", "OUTCOME", "DETAIL", box=None)
+    table = Grid("ID", "OUTCOME", "DETAIL", whole=("ID",))
     for result in results:
         table.add_row(result.id, result.outcome, result.detail or "")
     if results:

@@ -1,13 +1,13 @@
 """`embedsync doctor`: arguments and printing only; the looking is in streams/doctor.py."""
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, Level, problem
+from schemas.finding import Finding, Level, problem, settle
 from streams import doctor as doctors
 from streams.cli.output import Format, OutputOption, out, print_json, styled
+from streams.cli.tables import Grid
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Level.UNKNOWN: "dim"}
 
@@ -17,7 +17,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     From the settings and the model through Postgres (rights, tables, publication, slot) and Kafka (topics, workers) to
     the connector. It connects as the workers do (postgres.dsn) and needs no more rights than they have. `-` means that
-    it could not be looked at, because of a line above it.
+    it could not be looked at, or is as it is because of a problem of another line, which is named: one cause is counted
+    once, whatever follows from it.
 
     Exit code: 0 without a problem (warnings do not count), 1 with one.
 
@@ -27,7 +28,7 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         embedsync doctor -o json
     """
     try:
-        findings = doctors.examine(ctx.obj(), SystemClock())
+        findings = settle(doctors.examine(ctx.obj(), SystemClock()))
     except ConfigurationError as error:  # the settings themselves
         findings = [problem("settings", error.message, error.fix)]
     problems = sum(finding.level is Level.PROBLEM for finding in findings)
@@ -39,9 +40,10 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
 
 def _print(findings: list[Finding], problems: int) -> None:
-    table = Table("STATUS", "CHECK", "FINDING", box=None)
+    table = Grid("STATUS", "CHECK", "FINDING")
     for finding in findings:
         said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
+        said += f" (follows from: {finding.cause})" if finding.cause else ""
         table.add_row(styled(finding.level, _STYLES[finding.level]), finding.check, said)
     out.print(table)
     warnings = sum(finding.level is Level.WARNING for finding in findings)

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.kafka import rights
 from connectors.models import open_model
 from streams import init as setup
 from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
+from streams.cli.tables import Grid
 from streams.takeover import Agree
 
 
@@ -81,7 +81,7 @@ def _notices(notices: tuple[str, ...]) -> None:
 
 
 def _tables(report: setup.Report) -> None:
-    table = Table("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING", box=None)
+    table = Grid("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING")
     for line in report.tables:
         figures = (number(line.rows), number(line.current), number(line.lacking))
         table.add_row(line.table, line.column, line.model, *figures)

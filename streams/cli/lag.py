@@ -7,10 +7,10 @@ UNKNOWN (3), since 2 would read as CRITICAL. LagCommand sees to that, so it has 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Annotated, Any, cast
 
 import typer
+from rich.console import Group
 from rich.live import Live
 from typer.core import TyperCommand
 
@@ -21,21 +21,13 @@ from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli import lag_page
-from streams.cli.output import Screen, err, out, print_json
+from streams.cli.output import Format, Screen, err, out, print_json
 from streams.lag import LagMonitor, collect
 
 # click's UsageError, reached through typer, which carries a copy of click inside itself.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 WATCH_SECONDS = "2s"
-
-
-class LagFormat(StrEnum):
-    """Forms of the report."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    JSON = "json"
 
 
 class LagCommand(TyperCommand):
@@ -70,8 +62,8 @@ def _duration(text: str) -> float:
 def lag(
     ctx: typer.Context,
     output: Annotated[
-        LagFormat, typer.Option("--output", "-o", help="table; wide adds who reads each partition; json for scripts")
-    ] = LagFormat.TABLE,
+        Format, typer.Option("--output", "-o", help="table; wide adds who reads each partition; json for scripts")
+    ] = Format.TABLE,
     watch: Annotated[
         float | None,
         typer.Option(
@@ -126,13 +118,13 @@ def lag(
         raise typer.Exit(1)
 
 
-def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: LagFormat) -> int:
+def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: Format) -> int:
     try:
         report = collect(settings(), thresholds=thresholds)
     except EmbedsyncError as error:
         out.print(plugin_line(Severity.UNKNOWN, str(error)), soft_wrap=True)
         return Severity.UNKNOWN.exit_code
-    if output is LagFormat.JSON:
+    if output is Format.JSON:
         print_json(report.to_json())
     else:
         for line in report.plugin_lines():
@@ -140,7 +132,7 @@ def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: Lag
     return report.severity.exit_code
 
 
-def _watch(settings: Settings, thresholds: Thresholds, output: LagFormat, every: float) -> None:
+def _watch(settings: Settings, thresholds: Thresholds, output: Format, every: float) -> None:
     """Show reports until Ctrl-C, which is the ordinary end."""
     clock = SystemClock()
     try:
@@ -153,29 +145,24 @@ def _watch(settings: Settings, thresholds: Thresholds, output: LagFormat, every:
 
 
 @contextmanager
-def _display(output: LagFormat) -> Iterator[Callable[[LagReport], None]]:
+def _display(output: Format) -> Iterator[Callable[[LagReport], None]]:
     """How a watch shows a report: redrawn on a terminal, else one after another."""
     screen = Screen()
-    if output is LagFormat.JSON:
+    if output is Format.JSON:
         yield lambda report: print_json(report.to_json(), indent=None)
     elif not screen.is_terminal:
         yield lambda report: _print(report, output)
     else:
         with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
-
-            def redraw(report: LagReport) -> None:
-                narrow = output is LagFormat.TABLE and screen.width < lag_page.FULL_WIDTH
-                live.update(lag_page.page(report, "narrow" if narrow else output.value), refresh=True)
-
-            yield redraw
+            yield lambda report: live.update(Group(*lag_page.page(report, wide=output is Format.WIDE)), refresh=True)
 
 
-def _print(report: LagReport, output: LagFormat) -> None:
-    if output is LagFormat.JSON:
+def _print(report: LagReport, output: Format) -> None:
+    if output is Format.JSON:
         print_json(report.to_json())
     else:
-        # Never folded or cut: a line that is too long for a terminal wraps there, as with other Kafka tools.
-        Screen(width=1000).print(lag_page.page(report, output.value))
+        for part in lag_page.page(report, wide=output is Format.WIDE):
+            out.print(part)
     for group in (report.live, report.replay):
         if group.state is not None and "rebalance" in group.state:
             err.print(f"group {group.group_name} is rebalancing: its members and owners are about to change")

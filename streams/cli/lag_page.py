@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from schemas.canary import stage
@@ -12,42 +11,30 @@ from schemas.severity import Severity
 from schemas.verdict import LagReport, show_bytes
 from schemas.witness import Canary
 from streams.cli.output import number, seconds, styled
-
-FULL_WIDTH = 140  # characters that the columns of "table" need with names of ordinary length
+from streams.cli.tables import Grid
 
 _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red", Severity.UNKNOWN: "magenta"}
 _OFFSETS = ("CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET")
 _TABLE = ("GROUP", "TOPIC", "PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "STATUS")  # the order of Kafka's own tools
-_COLUMNS = {
-    "narrow": ("TOPIC", "PARTITION", "LAG", "TIME-LAG", "STATUS"),
-    "table": _TABLE,
-    "wide": (*_TABLE, "CONSUMER-ID", "HOST", "CLIENT-ID"),
-}
-_RIGHT = {"PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG"}
+_READERS = ("CONSUMER-ID", "HOST", "CLIENT-ID")
+_LAST = ("LOG-START-OFFSET", "LOG-END-OFFSET", "CURRENT-OFFSET", "GROUP")  # what a narrow screen shows last
+_LAGS = ("LAG", "TIME-LAG", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")  # a lag that is unknown is said to be
 
 
-def page(report: LagReport, form: str) -> RenderableType:
-    """Everything, verdict first. `form` is narrow, table or wide."""
+def page(report: LagReport, *, wide: bool) -> Sequence[RenderableType]:
+    """Everything, verdict first; `wide`: with who reads each partition."""
     first, *others = [styled(str(f), _COLOURS[f.severity]) for f in report.findings] or [
         styled(report.verdict, "green")
     ]
     first.stylize("bold")
     groups = (report.live, report.replay)
-    return Group(first, *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, form))
+    return (first, *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, wide=wide))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        right = column in _RIGHT
-        table.add_column(column, justify="right" if right else "left", no_wrap=right)
-    return table
-
-
-def _hops(report: LagReport) -> Table:
+def _hops(report: LagReport) -> Grid:
     """Slot, connector and canary, a line each."""
     slot, connector = report.slot, report.connector
-    table = _table("HOP", "NAME", "STATE", "DETAIL")
+    table = Grid("HOP", "NAME", "STATE", "DETAIL")
     sizes = (("unconfirmed", slot.unconfirmed_bytes), ("retained", slot.retained_bytes), ("safe", slot.safe_wal_bytes))
     figures = [f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"]
     table.add_row("slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}")
@@ -72,19 +59,19 @@ def _way(canary: Canary) -> str:
     return ", ".join(words) or "-"
 
 
-def _groups(groups: Sequence[GroupLag]) -> Table:
-    table = _table("GROUP", "STATE", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")
+def _groups(groups: Sequence[GroupLag]) -> Grid:
+    table = Grid("GROUP", "STATE", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS", keep=_LAGS)
     for group in groups:
         figures = number(group.members), number(group.total_lag), seconds(group.max_time_lag_seconds)
         table.add_row(group.group_name, group.state or "-", *figures, str(group.status or "-"))
     return table
 
 
-def _partitions(groups: Sequence[GroupLag], form: str) -> Table:
-    """A row per partition; a column ERROR only where there is one."""
+def _partitions(groups: Sequence[GroupLag], *, wide: bool) -> Grid:
+    """A row per partition."""
     rows = [(group.group_name, partition) for group in groups for partition in group.partitions]
-    columns = [*_COLUMNS[form], *(["ERROR"] if any(partition.error for _, partition in rows) else [])]
-    table = _table(*columns)
+    columns = (*_TABLE, *(_READERS if wide else ()), "ERROR")
+    table = Grid(*columns, keep=_LAGS, last=_LAST, wide=wide)
     for group, partition in rows:
         cells = _cells(group, partition)
         table.add_row(*(cells[column] for column in columns))

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from schemas.errors import ConfigurationError
 from streams.cli.output import Format, OutputOption, confirm, err, label, out, print_exactly, print_json
+from streams.cli.tables import Grid
 
 if TYPE_CHECKING:
     from connectors.local.stack import LocalStack, PartStatus
@@ -109,15 +110,11 @@ def _option(directory: Path) -> str:
 
 
 def _print_table(parts: list["PartStatus"]) -> None:
-    """Aligned columns of full width: a path that is cut cannot be opened."""
-    rows = [("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG")]
+    """A path that is folded cannot be opened."""
+    table = Grid("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG", whole=("LOG",))
     for part in parts:
-        pid = "-" if part.pid is None else str(part.pid)
-        rows.append((part.name, part.state, pid, part.where or "-", part.version, str(part.log)))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.print(line.rstrip(), soft_wrap=True)
+        table.add_row(part.name, part.state, str(part.pid or "-"), part.where or "-", part.version, str(part.log))
+    out.print(table)
 
 
 def _stack(directory: Path) -> "LocalStack":

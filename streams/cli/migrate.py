@@ -5,7 +5,6 @@ from typing import Annotated, Self
 
 import typer
 from rich.progress import BarColumn, Progress
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.models import open_model
@@ -20,6 +19,7 @@ from streams import migrate as migration
 from streams import migrate_plan, migrate_status
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, confirm, err, label, number, out, print_json, seconds, styled
+from streams.cli.tables import Grid
 from streams.migrate_index import Builder
 from streams.migrate_index import Progress as Built
 
@@ -108,7 +108,8 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     if output is Format.JSON:
         print_json(report.to_json())
         return
-    table = Table("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES", box=None)
+    heads = ("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES")
+    table = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=output is Format.WIDE)
     for line in report.columns:
         m = line.migration
         state = f"{m.state}{', offline' if m.offline else ''}{', old frozen' if m.frozen else ''}"
@@ -212,9 +213,8 @@ class IndexBar:
 def _print_plan(
     tables: list[migrate_plan.TablePlan], locks: tuple[tuple[str, str, str], ...], embedder: Embedder
 ) -> None:
-    table = Table(
-        "TABLE", "COLUMN", "ROWS", "LENGTH", "TABLE-SIZE", "MORE", "INDEXES", "INDEX-SIZE", "REPLAY", box=None
-    )
+    heads = ("TABLE", "COLUMN", "ROWS", "LENGTH", "TABLE-SIZE", "MORE", "INDEXES", "INDEX-SIZE", "REPLAY")
+    table = Grid(*heads, keep=heads)
     for line in tables:
         table.add_row(
             line.table, line.column, number(line.rows), f"{line.from_dimensions} -> {line.to_dimensions}",
@@ -222,7 +222,7 @@ def _print_plan(
             _megabytes(line.index_bytes), seconds(line.seconds),
         )  # fmt: skip
     out.print(table)
-    steps = Table("STEP", "LOCK", "HELD FOR", box=None)
+    steps = Grid("STEP", "LOCK", "HELD FOR")
     for lock in locks:
         steps.add_row(*lock)
     out.print(steps)

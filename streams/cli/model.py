@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.models import describe_model, fetch_model, named, open_model, place_model, store_half_copy
@@ -21,6 +20,7 @@ from schemas.settings import Settings
 from streams import model_check
 from streams.cli.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.replay_page import size
+from streams.cli.tables import Grid
 from streams.model_check import Checked
 
 app = typer.Typer(help="The model that makes the vectors.", no_args_is_help=True)
@@ -186,7 +186,7 @@ def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement
 
 
 def _print_known(models: Sequence[tuple[ModelRecord, list[str]]]) -> None:
-    table = Table("MODEL", "REVISION", "DIMENSIONS", "POOLING", "MAX-TOKENS", "WANTED-IN", box=None)
+    table = Grid("MODEL", "REVISION", "DIMENSIONS", "POOLING", "MAX-TOKENS", "WANTED-IN")
     for record, wanted_in in models:
         figures = (record.revision, record.dimensions, record.pooling, record.max_tokens)
         table.add_row(record.model, *map(_shown, figures), ", ".join(wanted_in) or "-")

@@ -10,26 +10,42 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.segment import Segment
+from rich.table import Column
 from rich.text import Text
 
 from schemas.printable import json_text, one_line, visible
 
-_PIPE_WIDTH = 200
-"""Columns of a table that goes to a file or a pipe: nothing is cut there for want of a terminal's width."""
+_NO_WIDTH = 1_000_000
+"""Columns of a file or a pipe: nothing is folded there, each row of a table is a line."""
 
 
 class Screen(Console):
-    """A console that shows text from outside as it is, on one line, and obeys none of it."""
+    """A console that shows text from outside as it is, obeys none of it, and cuts nothing."""
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        """Take stdout or stderr, whatever they are when something is printed; `width` in columns."""
+        """Take stdout or stderr, whatever they are when something is printed; `width` in columns, else theirs."""
         super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+        self._width = width  # rich takes COLUMNS here, and keeps it for a pipe too
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """As rich has them; what is no terminal has no width."""
+        options = super().options
+        if self._width is None and not self.file.isatty():
+            options.max_width = _NO_WIDTH
+        return options
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does, but sentences are folded by the terminal alone, so that what is copied from it is whole."""
+        if all(isinstance(one, str | Text) for one in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **{"crop": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich does: what becomes of a string, also of one in a table or a bar."""
@@ -49,12 +65,8 @@ def _written_out(text: Text) -> Text:
     )
 
 
-def _width(stream: TextIO) -> int | None:
-    return None if stream.isatty() else _PIPE_WIDTH
-
-
-out = Screen(width=_width(sys.stdout))
-err = Screen(stderr=True, width=_width(sys.stderr))
+out = Screen()
+err = Screen(stderr=True)
 
 
 def styled(text: str, style: str) -> Text:
@@ -63,18 +75,22 @@ def styled(text: str, style: str) -> Text:
 
 
 def label(field: str = "{task.description}") -> TextColumn:
-    """A column of words in a row of bars."""
-    return TextColumn(field, markup=False)
+    """A column of words in a row of bars; what has no room there is folded."""
+    return TextColumn(field, markup=False, table_column=Column(overflow="fold"))
 
 
 class Format(StrEnum):
     """Forms of a report."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
 
 
-OutputOption = Annotated[Format, typer.Option("--output", "-o", help="table for people, json for scripts")]
+OutputOption = Annotated[
+    Format,
+    typer.Option("--output", "-o", help="table for people; wide: all of its columns; json for scripts"),
+]
 
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.postgres import quality as store
@@ -16,6 +15,7 @@ from schemas.table import TableName
 from streams import measures
 from streams import quality as judging
 from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
+from streams.cli.tables import Grid
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -139,7 +139,8 @@ def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> 
     if output is Format.JSON:
         print_json({"tables": [run.to_json() for run in runs], "feedback": [one.to_json() for one in opinions]})
         return
-    shown = Table("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY", box=None)
+    heads = ("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY")
+    shown = Grid(*heads, last=("MODEL",), wide=output is Format.WIDE)
     for run in runs:
         figures = (f"{value:.4f}" for value in run.measures.values())
         times = (f"{1000 * seconds:.0f} ms" for seconds in (run.p50_seconds, run.p95_seconds))

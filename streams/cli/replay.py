@@ -187,7 +187,7 @@ def status(
     if output is Format.JSON:
         print_json([one.to_json() for one in statuses])
     elif statuses:
-        page.show_statuses(statuses)
+        page.show_statuses(statuses, wide=output is Format.WIDE)
     else:
         out.print("there was no run yet: embedsync replay plan")
 

@@ -7,11 +7,11 @@ from typing import Self
 from uuid import UUID
 
 from rich.progress import BarColumn, Progress, TaskID
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from schemas.replay import ScopeProgress
 from streams.cli.output import err, label, number, out, seconds
+from streams.cli.tables import Grid
 from streams.replay import Outcome
 from streams.replay_control import RunStatus
 from streams.replay_plan import Plan, ScopePlan
@@ -59,7 +59,7 @@ def show_plan(plan: Plan) -> None:
         "WAL",
         "DISK",
     )
-    table = Table(*heads, box=None)
+    table = Grid(*heads)
     for s in plan.scopes:
         about = "" if s.exact else "~"
         counts = (s.rows, s.current, s.blank, s.to_send, s.to_embed)
@@ -200,7 +200,7 @@ def figures(scope: ScopeProgress, rate: float | None) -> str:
 def show_outcome(outcome: Outcome) -> None:
     """The verdict on stdout."""
     heads = ("TABLE", "COLUMN", "SENT", "EMBEDDED", "CURRENT", "BLANK", "CHANGED", "DEFERRED", "QUARANTINED", "FAILED")
-    table = Table(*heads, box=None)
+    table = Grid(*heads, zeros=heads[2:])
     for s in outcome.progress:
         counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.quarantined, s.failed)
         table.add_row(s.table, s.column, *(number(count) for count in counts))
@@ -214,14 +214,15 @@ def show_outcome(outcome: Outcome) -> None:
     out.print(said, style=style, soft_wrap=True)
 
 
-def show_statuses(statuses: Sequence[RunStatus]) -> None:
+def show_statuses(statuses: Sequence[RunStatus], *, wide: bool = False) -> None:
     """Runs on stdout, a line per column; what is narrowed, limited or waiting in words below."""
-    table = Table("RUN", "STATE", "ASKED", "BY", "TABLE", "PROGRESS", box=None)
+    heads = ("RUN", "STATE", "ASKED", "BY", "TABLE", "PROGRESS")
+    table = Grid(*heads, last=("BY", "ASKED"), whole=("RUN",), wide=wide)
     for status in statuses:
         run = status.run
         for i, scope in enumerate(status.progress):
-            heads = (str(run.run), run.state, run.request.options, run.request.requested_by) if i == 0 else ("",) * 4
-            table.add_row(*heads, short_name(scope.table, scope.column), figures(scope, status.speed))
+            about = (str(run.run), run.state, run.request.options, run.request.requested_by) if i == 0 else ("",) * 4
+            table.add_row(*about, short_name(scope.table, scope.column), figures(scope, status.speed))
     out.print(table)
     for status in statuses:
         for line in _limits(status):

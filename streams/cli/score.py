@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 
 from connectors.models import open_model
@@ -18,6 +17,7 @@ from streams import calibrate_plot
 from streams import score as scoring
 from streams.calibrate import Calibration
 from streams.cli.output import Format, OutputOption, err, out, print_json, print_lines
+from streams.cli.tables import Grid
 from streams.search import Search
 
 
@@ -141,7 +141,7 @@ def _print(score: Score) -> None:
 
 
 def _print_calibration(found: Calibration) -> None:
-    shown = Table("THRESHOLD", "ABOVE", "95 % INTERVAL", box=None)
+    shown = Grid("THRESHOLD", "ABOVE", "95 % INTERVAL")
     for name, value, interval in (
         ("excellent", found.thresholds.excellent, found.excellent),
         ("good", found.thresholds.good, found.good),
@@ -149,7 +149,7 @@ def _print_calibration(found: Calibration) -> None:
         shown.add_row(name, f"{value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
     out.print(shown)
     out.print()
-    confusion = Table("GRADED BY HAND", *(str(grade).upper() for grade in GRADES), box=None)
+    confusion = Grid("GRADED BY HAND", *(str(grade).upper() for grade in GRADES))
     for grade, row in zip(GRADES, found.confusion, strict=True):
         confusion.add_row(str(grade), *map(str, row))
     out.print(confusion)

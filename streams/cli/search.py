@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from connectors.postgres.session import Session
 from schemas.search import MOST_HITS, Found, SearchRequest
 from streams.cli.output import Format, OutputOption, err, out, print_json, seconds
+from streams.cli.tables import Grid
 from streams.search import Search
 
 
@@ -61,7 +61,7 @@ def _print(found: Found) -> None:
     if not found.hits:
         err.print("nothing was found")
         return
-    shown = Table("SIMILARITY", "TABLE", "KEY", "AGE", "TEXT", box=None)
+    shown = Grid("SIMILARITY", "TABLE", "KEY", "AGE", "TEXT")
     for hit in found.hits:
         age = seconds(hit.age_seconds) + ("" if hit.is_current else " *")
         row = hit.table, ",".join(hit.key), age, " ".join(hit.text.split())[:100]

@@ -1,17 +1,21 @@
 """`embedsync status`: are the vectors true? Arguments and printing only."""
 
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.postgres import coverage, quality
 from connectors.postgres.session import Session
 from schemas.canary import judge, to_json
-from schemas.coverage import verdict
+from schemas.coverage import Coverage, verdict
+from schemas.errors import ConfigurationError
 from schemas.quality import Quality
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
-from streams.cli.output import Format, OutputOption, number, out, print_json, seconds
+from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
+from streams.cli.tables import Grid
 from streams.witness import examine
 
 COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
@@ -30,38 +34,69 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     Below stand the last figures of judged queries, where some were ever asked: `embedsync quality`.
 
-    Exit code: 0; 1 where the witness says that something critical is wrong, as a canary that does not come back.
+    The tables are those of these settings. One that cannot be counted is named, and the others are counted: the
+    database keeps it by another text or not at all, or it is gone. Tables that another file has kept here are named.
+
+    Exit code: 0; 1 where the witness says that something critical is wrong, as a canary that does not come back; 78
+    where a table cannot be counted.
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="status", prefix=settings.kafka.topic_prefix)
-    columns, known = coverage.read(session, settings), quality.last(session)
+    seen, known = coverage.look(session, settings), quality.last(session)
+    columns, refused = list(seen.columns), list(seen.unseen.values())
+    if refused and not columns:
+        raise refused[0]
     witness = examine(session, settings, SystemClock())
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
-    said = verdict(columns, trouble[0].sentence if trouble else None)
+    doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
+    doubts += [finding.sentence for finding in trouble]
+    said = verdict(columns, doubts[0] if doubts else None)
     critical = any(finding.severity is Severity.CRITICAL for finding in trouble)
     judged = [known[name] for name in dict.fromkeys(column.table for column in columns) if name in known]
     if output is Format.JSON:
         tables = [column.to_json() for column in columns]
         figures = [one.to_json() for one in judged] or None
         slot = witness.slot.to_json()
-        seen = {
+        witnesses = {
             **witness.to_json(),
             "slot": slot,
             "canary": to_json(witness.canary, judge(witness.canary, DEFAULT_THRESHOLDS.crit)),
         }
-        print_json({"tables": tables, "quality": figures, "witness": seen, "verdict": said})
-        raise typer.Exit(1 if critical else 0)
-    table = Table("TABLE", "COLUMN", "MODEL", *(name.upper().replace("_", "-") for name in COLUMNS), box=None)
-    for column in columns:
-        table.add_row(column.table, column.column, column.model, *(number(getattr(column, name)) for name in COLUMNS))
-    out.print(table)
+        print_json({"tables": tables, "quality": figures, "witness": witnesses, "verdict": said, **_beside(seen)})
+        _end(refused, critical=critical)
+    out.print(counts(columns, wide=output is Format.WIDE))
     for one in judged:
         out.print(_sentence(one), soft_wrap=True)
-    for finding in trouble[1:]:
+    if seen.others:
+        out.print(f"also kept true here, not in these settings: {', '.join(seen.others)}", soft_wrap=True)
+    for finding in trouble if refused else trouble[1:]:
         out.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
-    true = columns and all(column.is_true for column in columns) and not trouble
+    true = columns and all(column.is_true for column in columns) and not doubts
     out.print(said, style="red" if critical else "green" if true else "yellow", soft_wrap=True)
+    _end(refused, critical=critical)
+
+
+def _beside(seen: coverage.Seen) -> dict[str, Any]:
+    lost = [{"table": table, "error": error.message, "fix": error.fix} for table, error in seen.unseen.items()]
+    return {"not_counted": lost, "others": list(seen.others)}
+
+
+def _end(refused: Sequence[ConfigurationError], *, critical: bool) -> NoReturn:
+    """Leave with the exit code of the worst; what keeps a table from being counted is said as every error is."""
+    for error in refused[1:]:
+        err.print(str(error), soft_wrap=True)
+    if refused:
+        raise refused[0]
     raise typer.Exit(1 if critical else 0)
+
+
+def counts(columns: Sequence[Coverage], *, wide: bool) -> Grid:
+    """A row for each column; a narrow screen leaves out what is 0, then the model, unless `wide`."""
+    heads = [name.upper().replace("_", "-") for name in COLUMNS]
+    table = Grid("TABLE", "COLUMN", "MODEL", *heads, zeros=heads[2:], last=("MODEL", "COLUMN"), wide=wide)
+    for column in columns:
+        table.add_row(column.table, column.column, column.model, *(number(getattr(column, name)) for name in COLUMNS))
+    return table
 
 
 def _sentence(known: Quality) -> str:

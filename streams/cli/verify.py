@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from connectors.clock import SystemClock
 from connectors.kafka.outbox import KafkaOutbox
@@ -16,6 +15,7 @@ from schemas.truth import FINDINGS, STATES, Truth, verdict
 from streams import embedders
 from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.replay_page import Bars, announce
+from streams.cli.tables import Grid
 from streams.embedders import Embedders
 from streams.replay import Replay
 from streams.verify import Verify
@@ -72,8 +72,8 @@ def verify(
             found = checks.deep(found, models, count, draw, progress)
     report: dict[str, Any] = {"seed": draw} if models else {}
     if repair and not all(truth.is_true for truth in found):
-        if output is Format.TABLE:
-            _print(found)
+        if output is not Format.JSON:
+            _print(found, wide=output is Format.WIDE)
         report["repair"] = _plan(found)
         if dry_run:
             _tell_plan(found)
@@ -84,7 +84,7 @@ def verify(
         tables = [truth.to_json() for truth in found]
         print_json({"tables": tables, "true": true, "verdict": verdict(found), **report})
     elif not (repair and dry_run and not true):
-        _print(found)
+        _print(found, wide=output is Format.WIDE)
     raise typer.Exit(0 if true else 1)
 
 
@@ -122,9 +122,10 @@ def _tell_plan(found: Sequence[Truth]) -> None:
             )
 
 
-def _print(found: Sequence[Truth]) -> None:
+def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
     names = [name for name in FINDINGS if any(truth.count(name) for truth in found)]
-    table = Table("TABLE", "COLUMN", "ROWS", *(_title(name) for name in (*STATES, *names)), box=None)
+    heads = [_title(name) for name in (*STATES, *names)]
+    table = Grid("TABLE", "COLUMN", "ROWS", *heads, zeros=heads[1:], last=("COLUMN",), wide=wide)
     for truth in found:
         counts = (truth.rows, *(truth.count(name) for name in (*STATES, *names)))
         table.add_row(truth.table, truth.column, *map(number, counts))

@@ -5,8 +5,6 @@ a link of its own.
 """
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -41,6 +39,7 @@ from streams.redriven import Result
 from streams.replay import Outcome
 from tests.support.command import Embedsync
 from tests.support.lag import report
+from tests.support.terminal import shown
 
 OSC52 = "\x1b]52;c;cm0gLXJm\x07"
 MARKS = "\r\x08\x7f\u202ecba\u2066\u2028b"
@@ -146,7 +145,7 @@ def _lag() -> None:
         connector=ConnectorState(HOSTILE, HOSTILE, (HOSTILE,), HOSTILE),
         replay=GroupLag(HOSTILE, HOSTILE, 1, (), HOSTILE),
     )
-    Screen(width=1000).print(lag_page.page(said, "wide"))
+    Screen(width=1000).print(*lag_page.page(said, wide=True))
     for line in said.plugin_lines():
         output.out.print(line, soft_wrap=True)
 
@@ -194,29 +193,10 @@ def test_on_a_real_terminal(tmp_path: Path) -> None:
     """`config show`, with the words in a setting: nothing but colours leaves the program."""
     where = HOSTILE.removesuffix("\ud83d")
     (tmp_path / "embedsync.toml").write_text(f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8")
-    primary, secondary = pty.openpty()
-    command = [sys.executable, "-m", "streams.cli.main", "config", "show"]
-    environment = {**os.environ, "COLUMNS": "300", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=secondary, stderr=secondary, env=environment)
-    os.close(secondary)
-    written = _everything(primary)
-    assert process.wait() == 0, written
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", written.replace("\r\n", "\n"))
-    assert harmless(plain), plain
-    assert SHOWN in plain
-
-
-def _everything(descriptor: int) -> str:
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(descriptor, 65536)
-        except OSError:  # the terminal is gone with the last who wrote to it
-            part = b""
-        if not part:
-            os.close(descriptor)
-            return b"".join(parts).decode()
-        parts.append(part)
+    code, written = shown(["config", "show"], columns=300, folder=tmp_path)
+    assert code == 0, written
+    assert harmless(written), written
+    assert SHOWN in written
 
 
 LOGGING = """

@@ -1,0 +1,258 @@
+"""The screens of the commands: `python -m tests.support.screens` writes tests/unit/screens anew, for reading.
+
+Each page is drawn from fixed data at 80 and at 120 columns, with `-o wide` at 80 where that is more, and into a pipe.
+"""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+from uuid import UUID
+
+from connectors.local.stack import PartStatus
+from schemas.adoption import Candidates
+from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
+from schemas.coverage import Coverage
+from schemas.dead_letter import Entry
+from schemas.finding import ok, problem, warning
+from schemas.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
+from schemas.quality import QualityRun
+from schemas.replay import Request, Run, ScopeProgress
+from schemas.search import Found, Hit, Timings
+from schemas.truth import Deep, Group, Truth
+from streams.cli import (
+    adopt,
+    compare,
+    dlq,
+    doctor,
+    lag_page,
+    local,
+    output,
+    quality,
+    replay_page,
+    search,
+    status,
+    verify,
+)
+from streams.redriven import Result
+from streams.replay import Outcome
+from streams.replay_control import RunStatus
+from streams.replay_plan import Plan, ScopePlan
+from tests.support.lag import report
+
+FOLDER = Path(__file__).parent.parent / "unit" / "screens"
+WIDTHS = (80, 120)
+MODEL = "BAAI/bge-m3@5617a9f61b02+1f3c9a77"
+LONG = "면접.면접_질문과_모범_답안_모음_한국어_자료"
+"""A name of 63 bytes, as long as Postgres has them, in a schema of its own; its column has one of 31 cells."""
+COLUMN = "embedding_of_question_and_answer"
+RUN = UUID("0198c0de-0000-7000-8000-00000000beef")
+NOW = datetime(2026, 1, 1, 3, 4, 5, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What draws a page, and whether `-o wide` shows more; it is told whether everything is wanted."""
+
+    draw: Callable[[bool], object]
+    has_more: bool = False
+
+
+@contextlib.contextmanager
+def drawn(width: int | None) -> Iterator[io.StringIO]:
+    """Both screens with a width of columns; None is a pipe. Yields what is printed on either."""
+    written = io.StringIO()
+    with (
+        contextlib.redirect_stdout(written),
+        contextlib.redirect_stderr(written),
+        patch.object(output.out, "_width", width),
+        patch.object(output.err, "_width", width),
+    ):
+        yield written
+
+
+def screen(page: Page, width: int | None, *, wide: bool = False) -> str:
+    """A page as it looks."""
+    with drawn(width) as written:
+        page.draw(wide)
+    return written.getvalue()
+
+
+def document(page: Page) -> str:
+    """All looks of a page under headings of their own."""
+    looks: list[tuple[str, int | None, bool]] = [(f"{width} columns", width, False) for width in WIDTHS]
+    looks += [("80 columns, -o wide", 80, True)] if page.has_more else []
+    looks += [("no terminal", None, False)]
+    return "\n".join(f"=== {name}\n{screen(page, width, wide=wide)}" for name, width, wide in looks)
+
+
+def _status(wide: bool) -> None:
+    columns = [
+        Coverage("public.questions", "embedding", MODEL, 1024, 1_204_331, 1_203_900, 12, 0, 0, 419, 0, 0),
+        Coverage(LONG, COLUMN, MODEL, 1024, 237, 237, 0, 0, 0, 0, 0, 0),
+    ]
+    output.out.print(status.counts(columns, wide=wide))
+
+
+def _bad_status(wide: bool) -> None:
+    line = Coverage("public.questions", "embedding", MODEL, 1024, 1_204_331, 1_100_000, 12, 319, 100_000, 419, 1, 3_580)
+    output.out.print(status.counts([line], wide=wide))
+
+
+def _lag(wide: bool) -> None:
+    reader = Member("faust-1.0.0-5f0c1e02-7f5b-4b59-9f1c-0d4a4ac2a111", "10.12.0.117", "faust-1.0.0")
+    rows = (
+        PartitionLag("embedsync.public.questions", 0, 1_204_331, 0, 1_205_566, 12.3, member=reader),
+        PartitionLag(f"embedsync.{LONG}", 11, None, 0, 7, 2.0, status=Status.NO_COMMIT, member=reader),
+    )
+    seen = report(
+        live=GroupLag("embedsync-live", "stable", 1, rows),
+        connector=ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
+    )
+    for part in lag_page.page(seen, wide=wide):
+        output.out.print(part)
+
+
+def _scope(table: str, column: str) -> ScopeProgress:
+    return ScopeProgress(
+        table, column, "running", 1_000_000, True, 1_000_000, 431_204, 430_000, 0, 1_201, 0, 0, 0, 0, 3, 0, 0
+    )
+
+
+def _replay_status(wide: bool) -> None:
+    run = Run(RUN, "running", NOW, None, None, None, (), Request(since=NOW, rate=500.0))
+    scopes = (_scope("public.questions", "embedding"), _scope(LONG, COLUMN))
+    replay_page.show_statuses([RunStatus(run, scopes, 1_912.0)], wide=wide)
+
+
+def _replay_outcome(wide: bool) -> None:
+    scopes = (_scope("public.questions", "embedding"), _scope(LONG, COLUMN))
+    replay_page.show_outcome(Outcome(RUN, "done", False, scopes, []))
+
+
+def _replay_plan(wide: bool) -> None:
+    scopes = tuple(
+        ScopePlan(
+            table, column, MODEL, True, 1_204_331, 1_100_000, 419, 0, 104_331, 103_912, 408, 612.0, 81_920, 141.0,
+            str(RUN), 737.0, 912_000_000, 510_000_000, True,
+        )
+        for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
+    )  # fmt: skip
+    replay_page.show_plan(Plan(Request(), scopes, 2, 2, 30.0))
+
+
+def _verify(wide: bool) -> None:
+    deep = Deep(1_000, lowest_cosine=0.999_998, cosine_sum=1_000.0, compared=1_000)
+    fine = Group("current", (), 1_203_900)
+    verify._print(
+        [
+            Truth("public.questions", "embedding", MODEL, (fine, Group("missing", (), 12, (("17",), ("한글 키",))))),
+            Truth(LONG, COLUMN, MODEL, (fine, Group("current", ("not_unit_length",), 2, (("4711",),))), deep),
+        ],
+        wide=wide,
+    )
+
+
+def _adopt(wide: bool) -> None:
+    deep = Deep(100, lowest_cosine=0.999_998, cosine_sum=100.0, compared=100)
+    adopt._print([Candidates(table, column, MODEL, {"adoptable": 1_204_331, "recent": 3}, deep, 1_204_331)
+                  for table, column in (("public.questions", "embedding"), (LONG, COLUMN))])  # fmt: skip
+
+
+def _dlq(wide: bool) -> None:
+    reason = "the value is not JSON: Expecting value: line 1 column 1 (char 0)"
+    event = f"embedsync.{LONG}/11/1204331"
+    entries = [
+        Entry("row-0f3a9c81d2e4", "row", "public.questions", "embedding", ("17",), "문장이 8,192 토큰보다 깁니다",
+              "PoisonText", "embed", 3, NOW, NOW),
+        *(Entry(id_, "event", None, None, None, reason, "PoisonEvent", "decode", 1, NOW, NOW, 9)
+          for id_ in ("embedsync.public.questions/3/1234", event)),
+    ]  # fmt: skip
+    dlq._print(entries[:2], wide=wide)
+    output.out.print()
+    dlq._print(entries[1:], wide=wide)
+    output.out.print()
+    dlq._print_results([Result(entry.id, "not sent", entry.reason) for entry in entries], output.Format.TABLE)
+
+
+def _doctor(wide: bool) -> None:
+    findings = [
+        ok("settings", "embedsync.toml is read"),
+        warning("slot", "embedsync retains 1.2 GB of WAL", "see docs/reliability.md"),
+        problem(
+            "table",
+            f'{LONG} has no primary key, so that none of its rows can be named, and "{COLUMN}" stays empty',
+            f'ALTER TABLE {LONG} ADD PRIMARY KEY ("번호")',
+        ),
+    ]
+    doctor._print(findings, 1)
+
+
+def _compare(wide: bool) -> None:
+    estimates = Estimate(0.512, 0.441, 0.58), Estimate(0.802, 0.744, 0.861), Estimate(0.29, 0.21, 0.372)
+    times = Percentiles(0.0123, 0.0456)
+    sides = [
+        Side(name, model, 384, 1.2, 100_000_000, 2_400_000_000, 222, 141.3, 222, 340_992, None,
+             {"exact": Latency(times, times, times, (0.1,) * 20)})
+        for name, model in (("multilingual-e5-small", "multilingual-e5-small@614241f6"), ("BAAI/bge-m3", MODEL))
+    ]  # fmt: skip
+    groups = ("all", "오타가 있는 질문")
+    lines = [Line(group, 200, measure, *estimates) for group in groups for measure in ("recall@10", "nDCG@10")]
+    first = "파이썬의 GIL이 멀티스레딩에 어떤 영향을 주는지 설명해 주세요"
+    asked = JudgedQuery(3, "파이썬 쓰레드는 왜 동시에 안 도나요?", (("17",),), "오타가 있는 질문")
+    differing = [Differing(asked, 0.1, 0.9, None, 1, None, first)]
+    compare._print(
+        Comparison(sides[0], sides[1], 200, 22, "public.questions", 100, 0, {"exact": lines}, ([], []), differing)
+    )
+
+
+def _quality(wide: bool) -> None:
+    runs = [
+        QualityRun(table, MODEL, NOW, 1_200, 0, "index", 0.81234, 0.9, 0.7, 0.0123, 0.0456)
+        for table in ("public.questions", LONG)
+    ]
+    quality._print(runs, [], output.Format.WIDE if wide else output.Format.TABLE)
+
+
+def _search(wide: bool) -> None:
+    text = "파이썬의 GIL이 멀티스레딩에 어떤 영향을 주는지 설명하고, 멀티프로세싱과 비교해 주세요 👩‍💻"
+    near = Hit("public.questions", ("17",), text, 0.9123, NOW, 12.0, True)
+    hits = (near, Hit(LONG, ("18",), text, 0.8, NOW, 9e4, False))
+    search._print(Found(hits, (MODEL,), Timings(0, 0, 0)))
+
+
+def _local(wide: bool) -> None:
+    folder = Path("/home/김철수/work/embedsync/.embedsync/local/stack")
+    parts = [
+        PartStatus("postgres", "running", 4711, "127.0.0.1:35432", folder / "postgres" / "postgres.log", "17.4"),
+        PartStatus("kafka", "stopped", None, "127.0.0.1:39092", folder / "kafka" / "kafka.log", "4.1.0"),
+    ]
+    local._print_table(parts)
+
+
+PAGES: dict[str, Page] = {
+    "status": Page(_status, has_more=True),
+    "status-bad": Page(_bad_status, has_more=True),
+    "lag": Page(_lag, has_more=True),
+    "replay-status": Page(_replay_status, has_more=True),
+    "replay-outcome": Page(_replay_outcome),
+    "replay-plan": Page(_replay_plan),
+    "verify": Page(_verify, has_more=True),
+    "adopt": Page(_adopt),
+    "dlq": Page(_dlq, has_more=True),
+    "doctor": Page(_doctor),
+    "compare": Page(_compare),
+    "quality": Page(_quality, has_more=True),
+    "search": Page(_search),
+    "local-status": Page(_local),
+}
+NAMES: Sequence[str] = (LONG, COLUMN)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, one in PAGES.items():
+        (FOLDER / f"{name}.txt").write_text(document(one), encoding="utf-8")
