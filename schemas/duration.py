@@ -1,9 +1,17 @@
-"""Durations as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`, `1m05s` out."""
+"""Durations and times as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`, `1m05s` out.
+
+Hazard: a time without a zone is in UTC, as every time that embedsync prints, wherever the operator sits.
+"""
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
+_SHOWN = 40  # characters
+_TIMES = "write it as 1h or 2d (ago), 2026-01-31, 2026-01-31T12:00 (UTC) or 2026-01-31T12:00+09:00"
+_SKEW = timedelta(minutes=1)
+"""By which clocks of two machines may differ without a time being one to come."""
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -26,6 +34,43 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != written:
         raise ValueError(f"{text!r} is not a duration: write it as 30s, 5m or 1h30m")
     return _finite(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
+
+
+def parse_past(text: str, now: datetime) -> datetime:
+    """Read a time that is over: so long ago, or a date or time; without a zone in UTC.
+
+    Args:
+        text: `1h`, `1h30m`, `2026-01-31`, `2026-01-31T12:00:00+09:00`. A bare number is neither: a year would be one.
+        now: aware.
+
+    Returns:
+        aware, in UTC; of a duration to the second.
+
+    Raises:
+        ValueError: it is no time, or one to come; the message shows how to write one.
+    """
+    written = text.strip()
+    shown = repr(written if len(written) <= _SHOWN else f"{written[:_SHOWN]}...")
+    if written.isdigit():
+        raise ValueError(f"{shown} is neither a duration nor a time: {_TIMES}")
+    try:
+        time = _past(written, now)
+    except OverflowError as error:
+        raise ValueError(f"{shown} is before all dates: {_TIMES}") from error
+    except ValueError as error:
+        raise ValueError(f"{shown} is neither a duration nor a time: {_TIMES}") from error
+    if time > now + _SKEW:
+        raise ValueError(f"{shown} is a time to come: {_TIMES}")
+    return time
+
+
+def _past(written: str, now: datetime) -> datetime:
+    try:
+        seconds = parse_duration(written)
+    except ValueError:
+        time = datetime.fromisoformat(written)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    return (now.astimezone(UTC) - timedelta(seconds=seconds)).replace(microsecond=0)
 
 
 def show_duration(seconds: float) -> str:

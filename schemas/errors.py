@@ -9,6 +9,7 @@
     ├── TransientError              retry in place with back-off; a worker then exits 70
     │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
     ├── PoisonEvent                 this event can never be handled: dead-letter topic
+    ├── IndexesLacking              a step of a migration would leave indexes behind: ask
     ├── RowRefused                  Postgres cannot do it for one of these rows: halves are tried, then quarantine
     │   └── RowTooSlow              ... within the time of a statement
     ├── PoisonText                  the model cannot take this text: quarantine
@@ -92,6 +93,15 @@ class TransientError(EmbedsyncError):
 
 class TableLocked(TransientError):
     """Another transaction holds a lock on the whole table."""
+
+
+class IndexesLacking(EmbedsyncError):
+    """Indexes of the old vectors have no twin on the new ones."""
+
+    def __init__(self, message: str, names: frozenset[str], *, fix: str) -> None:
+        """Take the sentence, and the names of the indexes with their columns."""
+        self.names = names
+        super().__init__(message, fix=fix)
 
 
 class PoisonEvent(EmbedsyncError):

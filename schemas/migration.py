@@ -7,12 +7,15 @@
                   rolled_back
 
 Online, the new vectors grow in a second column beside the old one; the swap renames both. Offline, the column itself is
-emptied and changed, and `finish` follows on `started`.
+emptied and changed, `finish` follows on `started`, and `rollback` empties it once more.
+
+Every decision is made for each column by its own state: columns of one migration may be at different steps.
 
 Hazard: every name here is derived from the served column's name, cut to what Postgres keeps of a name (63 bytes).
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -45,6 +48,8 @@ class IndexNames:
     retired: str
     definition: str
     """`CREATE INDEX` of the served one, as pg_get_indexdef prints it; offline, all that is left of it."""
+    tablespace: str | None = None
+    """Where it was kept, if not where the database is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,47 +109,70 @@ class Step(StrEnum):
 _ALLOWED: dict[tuple[State, bool], tuple[Step, ...]] = {
     (State.STARTED, False): (Step.INDEX, Step.SWAP, Step.ROLLBACK),
     (State.SWAPPED, False): (Step.SWAP, Step.ROLLBACK, Step.FINISH),
-    (State.STARTED, True): (Step.INDEX, Step.FINISH),
+    (State.STARTED, True): (Step.INDEX, Step.ROLLBACK, Step.FINISH),
 }
 _WHY_NOT = {
-    (State.STARTED, False): ("the columns are not swapped yet", "embedsync migrate swap"),
-    (State.SWAPPED, False): ("the columns are swapped already", "embedsync migrate finish, or rollback"),
-    (State.STARTED, True): ("an offline migration has no second column", "embedsync migrate finish"),
+    (State.STARTED, False): ("not swapped yet", "embedsync migrate swap"),
+    (State.SWAPPED, False): ("swapped already", "embedsync migrate finish{flags}, or rollback"),
+    (State.STARTED, True): ("offline, without a second column", "embedsync migrate finish"),
 }
 
 
 def growing(column: str) -> str:
     """Name of the column in which the new vectors grow."""
-    return _suffixed(column, "_v2", room=_LONGEST_PROVENANCE)
+    return suffixed(column, "_v2", room=_LONGEST_PROVENANCE)
 
 
 def retired(column: str) -> str:
     """Name of the old vectors' column after the swap."""
-    return _suffixed(column, "_old", room=_LONGEST_PROVENANCE)
+    return suffixed(column, "_old", room=_LONGEST_PROVENANCE)
 
 
-def index_names(name: str, definition: str) -> IndexNames:
+def index_names(name: str, definition: str, tablespace: str | None = None) -> IndexNames:
     """The names of an index and its twin."""
-    return IndexNames(name, _suffixed(name, "_v2"), _suffixed(name, "_old"), definition)
+    return IndexNames(name, suffixed(name, "_v2"), suffixed(name, "_old"), definition, tablespace)
 
 
-def require(step: Step, migrations: list[ColumnMigration]) -> None:
-    """Refuse a step that is not this migration's next one.
+def require(step: Step, migrations: Sequence[ColumnMigration]) -> list[ColumnMigration]:
+    """The columns that a step is for, each by its own state; the others stay as they are.
+
+    Returns:
+        those that may take the step; all of them where the step drops something.
 
     Raises:
-        EmbedsyncError: with the command that comes next.
+        EmbedsyncError: it is for none of them, or would end a part of them; with the command that comes next.
     """
     if not migrations:
         raise EmbedsyncError(
             f"there is no migration to {step}", fix="embedsync migrate start --model NAME --dimensions N"
         )
-    for migration in migrations:
-        case = (migration.state, migration.offline)
-        if step not in _ALLOWED[case]:
-            why, instead = _WHY_NOT[case]
-            raise EmbedsyncError(f"cannot {step} the migration of {migration.name}: {why}", fix=instead)
+    takes = [one for one in migrations if step in _ALLOWED[one.state, one.offline]]
+    left = [one for one in migrations if one not in takes]
+    if left and (not takes or step is Step.FINISH):
+        raise _too_early(step, left, takes)
+    return takes
 
 
-def _suffixed(name: str, suffix: str, *, room: int = 0) -> str:
+def _too_early(step: Step, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> EmbedsyncError:
+    whys: dict[str, list[str]] = {}
+    for one in left:
+        whys.setdefault(_WHY_NOT[one.state, one.offline][0], []).append(one.name)
+    why = "; ".join(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {said}" for said, names in whys.items())
+    instead = _WHY_NOT[left[0].state, left[0].offline][1]
+    alike = [one for one in left if (one.state, one.offline) == (left[0].state, left[0].offline)]
+    flags = table_flags(one.table for one in alike) if takes or len(alike) < len(left) else ""
+    fix = instead.format(flags=flags) if "{flags}" in instead else f"{instead}{flags}"
+    if takes:
+        fix = f"{fix}; or, for those that are ready, embedsync migrate {step}{table_flags(one.table for one in takes)}"
+    return EmbedsyncError(f"cannot {step}: {why}", fix=fix)
+
+
+def table_flags(tables: Iterable[TableName]) -> str:
+    """` -t public.questions -t ...`, as a shell takes it: each table once."""
+    return "".join(f" -t {shlex.quote(name)}" for name in dict.fromkeys(map(str, tables)))
+
+
+def suffixed(name: str, suffix: str, *, room: int = 0) -> str:
+    """A name with a suffix, cut to what Postgres keeps of it; `room` bytes are left for a further one."""
     most = _LONGEST_NAME - len(suffix) - room
     return name.encode()[:most].decode(errors="ignore") + suffix

@@ -3,7 +3,9 @@
 Hazard: a figure that is not known is None. An estimate says that it is one (`exact`).
 """
 
+import math
 import re
+import shlex
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,8 +18,12 @@ UNFINISHED = ("planned", "running", "paused")
 LEAST_RATE = 0.1
 """Rows per second. A slower limit would let one row wait for longer than a rebalance may take."""
 
+SURVEY_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
+
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*(s|m|h))?")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LIFTED = ("none", "off")
+_PLAIN_IN_QUOTES = re.compile(r'[^"$`\\!]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,8 @@ class Request:
         if self.keys:
             return "--keys" + (" --force" if self.force else "")
         parts = [f"--only {self.only}"]
-        parts += [f'--where "{self.where}"'] if self.where else []
-        parts += [f"--since {self.since.isoformat()}"] if self.since else []
+        parts += [f"--where {_quoted(self.where)}"] if self.where else []
+        parts += [f"--since {_rfc3339(self.since)}"] if self.since else []
         parts += ["--force"] if self.force else []
         return " ".join(parts)
 
@@ -186,9 +192,32 @@ class Survey:
             return {"all": self.rows - self.blank}.get(request.only, self.selected(request))
         return min(self.selected(request), self.missing + self.stale_text + self.stale_model)
 
+    def __add__(self, other: "Survey") -> "Survey":
+        """Both together, where no row is in both."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in SURVEY_COUNTS}
+        texts = [(s.mean_bytes, s.rows - s.blank) for s in (self, other) if s.mean_bytes is not None]
+        total = sum(number for _, number in texts)
+        mean = sum(mean * number for mean, number in texts) / total if total else None
+        largest = [s.largest_bytes for s in (self, other) if s.largest_bytes is not None]
+        is_exact = self.exact and other.exact
+        return Survey(**counts, mean_bytes=mean, largest_bytes=max(largest, default=None), exact=is_exact)
+
+
+NO_ROWS = Survey(0, 0, 0, 0, 0, 0, 0, 0, None, None)
+
+
+def is_lifted(text: str) -> bool:
+    """Whether this is written for no limit: `none` or `off`."""
+    return text.strip().lower() in _LIFTED
+
+
+def show_rate(rate: float) -> str:
+    """A rate as every command prints it: `200 rows/s`, `0.5 rows/s`."""
+    return f"{f'{rate:,.3f}'.rstrip('0').rstrip('.')} rows/s"
+
 
 def parse_rate(text: str) -> float | None:
-    """Read a rate: `200/s`, `200`, `30/m`; `none` lifts the limit.
+    """Read a rate, whichever command takes it: `200/s`, `200`, `30/m`; `none` or `off` lifts the limit.
 
     Returns:
         rows per second; None for no limit.
@@ -196,15 +225,22 @@ def parse_rate(text: str) -> float | None:
     Raises:
         ValueError: it is none, or below LEAST_RATE.
     """
-    if text.strip().lower() == "none":
+    if is_lifted(text):
         return None
     found = _RATE.fullmatch(text.strip().lower())
     if found is None:
-        raise ValueError(f"{text!r} is not a rate: write it as 200/s, 30/m or none")
+        raise ValueError(f"{text!r} is not a rate: write it as 200/s, 200, 30/m or none")
     rate = float(found[1]) / _SECONDS[found[2]]
+    if not math.isfinite(rate):
+        raise ValueError(f"{text[:20]}... is no rate that can be kept: write none for no limit")
     if rate < LEAST_RATE:
         raise ValueError(f"{text!r} is under the least rate of {LEAST_RATE:g}/s: pause the run instead")
     return rate
+
+
+def _quoted(where: str) -> str:
+    """A condition as a shell takes it, in double quotes where they leave it as it stands."""
+    return f'"{where}"' if _PLAIN_IN_QUOTES.fullmatch(where) else shlex.quote(where)
 
 
 def _rfc3339(time: datetime | None) -> str | None:

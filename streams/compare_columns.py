@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.models import by_name
 from connectors.ports import Clock
-from connectors.postgres import catalog, migration, ranking
+from connectors.postgres import catalog, migration, ranking, twins
 from connectors.postgres.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session
 from schemas.comparison import Comparison, Side
@@ -134,8 +134,8 @@ def _columns(settings: Settings, session: Session, made: ColumnMigration, table:
         catalog.check_text(session, target)
         named = ModelSettings(**{**settings.model.model_dump(), **opening})
         by_name.require(named)
-        found = migration.indexes(session, info.oid, column)
-        usable = {index.name: index.bytes for index in found if index.valid and index.method in ("hnsw", "ivfflat")}
+        found = twins.read(session, info.oid, [column])
+        usable = {i.name: i.bytes for i in found if i.valid and i.definition.method in ("hnsw", "ivfflat")}
         return _Column(target, named, ranking.searchable(session, target), usable)
 
     return (

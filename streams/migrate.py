@@ -6,30 +6,36 @@
     swap       the new column takes the old one's name; rollback gives it back
     finish     the old column is dropped
 
-The state is in the database (`embedsync.column_migrations`), and every step is planned from what is there: a step that
-was killed is finished by calling it again, and one that comes too early names the one before it.
+The state is in the database (`embedsync.column_migrations`), and every step is decided for each column by its own
+state. First it looks at all tables of its scope for what stands in its way (`migrate_check`); then it is one
+transaction over all of them. A step that was killed is called again; one that comes too early names the one before it.
 
 Hazard: workers notice a step by looking at embedsync.targets every few seconds, and start anew with the models it
 wants. Until then they write nothing into a column that has changed its model (the write's WHERE), so nothing is mixed;
 what they miss is stale, and the gate of `swap` counts it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from connectors.models import describe_model, open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres import catalog, migration, queries, schema, server, statement
+from connectors.postgres import catalog, counting, migration, queries, schema, server, statement, twins
+from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import EmbedsyncError, TransientError
-from schemas.migration import ColumnMigration, State, Step, index_names, require
+from schemas.index_definition import Vectors
+from schemas.migration import ColumnMigration, State, Step, growing, require, table_flags
+from schemas.replay import Request
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
-from streams import init, migrate_status
+from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status, migrate_todo
 from streams import targets as target_rules
+from streams.migrate_look import Obstacles
 
 Tell = Callable[[str], None]
 
@@ -38,9 +44,11 @@ _POLL_SECONDS = 0.25
 
 
 class Migrate:
-    """The steps, each for all configured tables at once."""
+    """The steps, each for all tables of its scope at once and for each column by its own state."""
 
-    def __init__(self, settings: Settings, session: Session, clock: Clock, tell: Tell) -> None:
+    def __init__(
+        self, settings: Settings, session: Session, clock: Clock, tell: Tell, tables: Sequence[str] | None = None
+    ) -> None:
         """Join the parts.
 
         Args:
@@ -48,14 +56,27 @@ class Migrate:
             session: of the tables' owner; guarded, where that role may do more than the workers'.
             clock: for the pauses between attempts to get a lock.
             tell: takes one line for each change, when it is made.
+            tables: those that the steps are for; None: all configured ones.
         """
-        self._settings = settings
+        self._every = settings
+        self._names = tuple(tables or ())
         self._session = session
         self._clock = clock
         self._tell = tell
 
+    @property
+    def flags(self) -> str:
+        """The scope as it was typed: nothing, or ` -t public.questions`."""
+        return table_flags(TableName.parse(name) for name in self._names)
+
+    @property
+    def _settings(self) -> Settings:
+        return migrate_scope.scoped(self._every, self._names)
+
     def start(self, model: ModelSettings, *, offline: bool = False, freeze_old: bool = False) -> None:
         """Have another model wanted: beside the old one, or (offline) in its place.
+
+        Columns that are under way to another model, or further on, are left as they are where there are others.
 
         Args:
             model: which; its files must be here, since its id is made of them.
@@ -63,140 +84,203 @@ class Migrate:
             freeze_old: leave the old vectors as they are from now on.
 
         Raises:
-            EmbedsyncError: another migration is under way, the model is the one that is wanted already, or the settings
-                do not name the one to move from.
+            EmbedsyncError: there is no column to start with, something stands in the way, or the settings do not name
+                the model to move from; nothing was changed.
         """
-        embedder, present = open_model(model), describe_model(self._settings.model).model_id
+        embedder, present = open_model(model), describe_model(self._every.model).model_id
         with self._alone():
             for step in schema.migrations(self._session):
-                self._run(step)
-            served = target_rules.served(self._settings, self._session)
-            under_way = {(m.table, m.column): m for m in self.open()}
-            for target in served:
-                made = under_way.get((target.table, target.column))
-                self._check_start(target, made, embedder, present, offline=offline)
-            for step in schema.model_record(self._session, embedder.record):
-                self._run(step)
-            for target in served:
-                if (target.table, target.column) not in under_way:
-                    planned = self._planned(target, embedder, model, offline=offline, frozen=freeze_old)
-                    self._run(migration.record(self._session, target, planned))
-            for made in self.open():
-                self._begin(next(t for t in served if (t.table, t.column) == (made.table, made.column)), made)
+                self._run(step, "start")
+            fresh, again = self._chosen(embedder, present, offline=offline)
+            planned = [(t, self._planned(t, embedder, model, offline=offline, frozen=freeze_old)) for t in fresh]
+            obstacles = Obstacles(self._session)
+            obstacles.ours()
+            for _, made in [*planned, *(pair for pair in again if _is_half(*pair))]:
+                (obstacles.rewriting if made.offline else obstacles.adding)(made)
+            obstacles.refuse("start the migration", f"`embedsync migrate start ...{self.flags}` again")
+            steps = migrate_start.plan(
+                self._settings, self._session, embedder.record, planned, again, freeze=freeze_old
+            )
+            if offline:
+                self._refuse_during_replay([made for _, made in planned])
             workers = self._workers()
-            self._keep_books()
+            if steps:
+                changed = [target.table for target, _ in (*planned, *again)]
+                self._run(migration.together(self._session, changed, steps), "start", steps)
         self._await_workers(workers)
 
-    def swap(self) -> None:
+    def swap(self, *, without: Collection[str] | None = frozenset()) -> None:
         """Have the new columns served: one short transaction, as soon as every row of them is true.
 
+        Args:
+            without: indexes that may be left behind, as IndexesLacking names them; None: any.
+
         Raises:
+            IndexesLacking: others have no twin.
             EmbedsyncError: rows or indexes are missing, a replay is under way; the message names the next command.
             TransientError: the locks were not free; nothing has changed.
         """
         with self._alone():
-            found = self.open()
-            require(Step.SWAP, found)
+            found = self._require(Step.SWAP)
             waiting = [made for made in found if made.state is State.STARTED]
             if not waiting:
                 return
-            self._gate(waiting)
+            self._gate(waiting, without)
+            migrate_check.obstacles(self._session, Step.SWAP, waiting, self.flags)
+            self._refuse_during_replay(waiting)
             self._analyze(waiting)
-            self._exchange(waiting, back=False)
+            self._take(Step.SWAP, waiting, [self._exchange(waiting, back=False)], after=self._exchanged(waiting))
 
-    def rollback(self) -> None:
-        """Go one step back: after the swap the old columns are served again; before it the new ones are dropped."""
+    def intent(self, step: Step) -> migrate_check.Intent:
+        """What `rollback` or `finish` will do, column by column; for the question before it.
+
+        Raises:
+            EmbedsyncError: it is too early, or something stands in the way.
+        """
+        return migrate_check.intent(self._session, step, self._require(step), self.flags)
+
+    def rollback(self, asked: Sequence[ColumnMigration] | None = None) -> None:
+        """Each column goes one step back: swapped, its old vectors are served again; started, the new ones go.
+
+        Args:
+            asked: the columns as they were when it was asked whether to go on; None: nobody was asked.
+
+        Raises:
+            EmbedsyncError: something stands in the way; nothing was changed.
+            TransientError: the locks were not free; nothing has changed.
+        """
         with self._alone():
-            found = self.open()
-            require(Step.ROLLBACK, found)
-            if found[0].state is State.SWAPPED:
-                self._refuse_during_replay(found)
-                self._exchange(found, back=True)
-                return
-            for made in found:
-                self._discard(made, State.ROLLED_BACK)
+            found = self._require(Step.ROLLBACK)
+            migrate_check.refuse_moved(asked, found)
+            migrate_check.obstacles(self._session, Step.ROLLBACK, found, self.flags)
+            gone = self._gone(found)
+            here = [made for made in found if made not in gone]
+            self._refuse_during_replay(here)
+            back = [made for made in here if made.state is State.SWAPPED]
+            dropped = [made for made in here if made.state is State.STARTED and not made.offline]
+            steps = [migration.forget(self._session, made) for made in gone]
+            steps += [self._exchange(back, back=True)] if back else []
+            steps += [migration.discard(self._session, dropped, State.ROLLED_BACK)] if dropped else []
+            steps += [self._refill(made) for made in here if made.offline]
+            self._take(Step.ROLLBACK, here, steps, after=self._exchanged(back), leaving=dropped)
 
-    def finish(self, wanted_model: str) -> None:
-        """Drop the old columns and end the migration.
+    def finish(
+        self,
+        wanted_model: str,
+        asked: Sequence[ColumnMigration] | None = None,
+        *,
+        without: Collection[str] | None = frozenset(),
+    ) -> None:
+        """Drop the old columns and end the migrations.
 
         Args:
             wanted_model: model id that the settings name, which alone counts when the migration has ended.
+            asked: as for `rollback`.
+            without: indexes that may go with the old column, as IndexesLacking names them; None: any.
 
         Raises:
-            EmbedsyncError: it is too early, or the settings still name the old model.
+            IndexesLacking: others have no twin.
+            EmbedsyncError: it is too early, the settings still name the old model, or something stands in the way;
+                nothing was changed.
         """
         with self._alone():
-            found = self.open()
-            require(Step.FINISH, found)
-            for made in found:
-                if made.to_model != wanted_model:
-                    raise EmbedsyncError(
-                        f"the settings name {wanted_model}, but {made.name} now holds vectors of {made.to_model}",
-                        fix="set model.name and model.dimensions of the new model in embedsync.toml first",
-                    )
-            if found[0].offline:
-                self._gate(found)
-            for made in found:
-                self._discard(made, State.FINISHED)
+            found = self._require(Step.FINISH)
+            migrate_check.refuse_moved(asked, found)
+            migrate_check.refuse_other_models(self._every, self._session, found, wanted_model)
+            if offline := [made for made in found if made.offline]:
+                self._gate(offline, without)
+            migrate_status.require_indexes(self._session, [made for made in found if not made.offline], without)
+            migrate_check.obstacles(self._session, Step.FINISH, found, self.flags)
+            self._refuse_during_replay(found)
+            self._take(Step.FINISH, found, [migration.discard(self._session, found, State.FINISHED)], leaving=found)
 
     def open(self) -> list[ColumnMigration]:
-        """The configured columns that are under way."""
-        mine = {(table.table, table.column) for table in self._settings.tables}
-        return [made for made in migration.read(self._session) if (made.table, made.column) in mine]
+        """The columns of the scope that are under way.
 
-    def _check_start(
-        self, target: Target, made: ColumnMigration | None, embedder: Embedder, present: str | None, *, offline: bool
-    ) -> None:
-        if made is None:
-            if target.model == embedder.model_id:
-                raise EmbedsyncError(
-                    f"{target.name} wants {target.model} already",
-                    fix="name another model, or run `embedsync replay run`",
-                )
-            # What [model] says is kept for those who open the old model from now on; None: its files are not here.
-            if present not in (None, target.model):
-                raise EmbedsyncError(
-                    f"{target.name} holds vectors of {target.model}, but [model] names {present}",
-                    fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one",
-                )
-            return
-        if (made.to_model, made.offline) != (embedder.model_id, offline) or made.state is not State.STARTED:
-            how = "offline, " if made.offline else ""
+        Raises:
+            ConfigurationError: a named table is not configured.
+        """
+        tables = {table.table for table in self._settings.tables}
+        return [made for made in migrate_scope.mine(self._every, self._session) if made.table in tables]
+
+    def _require(self, step: Step) -> list[ColumnMigration]:
+        """The columns that a step is for."""
+        if step is Step.ROLLBACK and (lost := self._lost()):
+            return lost
+        found = self.open()
+        if not found:
+            self._none(step)
+        for made in found:
+            amiss = migrate_status.problem(self._session, made)
+            ways = {Step.ROLLBACK: State.STARTED, Step.FINISH: State.SWAPPED}
+            # What drops the column beside needs no other, and a table that is gone is taken back by `rollback` alone.
+            if amiss is None or (made.state is ways.get(step) and not made.offline):
+                continue
+            if step is Step.ROLLBACK and made in self._gone([made]):
+                continue
+            raise EmbedsyncError(f"cannot {step} {made.name}: {amiss.why}", fix=amiss.typed(table_flags([made.table])))
+        return require(step, found)
+
+    def _lost(self) -> list[ColumnMigration]:
+        """What is under way of a named table that is neither configured nor there: `rollback` ends it."""
+        names = {TableName.parse(name) for name in self._names} - {table.table for table in self._every.tables}
+        others = [m for m in migrate_scope.elsewhere(self._every, self._session) if m.table in names]
+        lost = self._gone(others)
+        if lost and len({made.table for made in lost}) == len({TableName.parse(name) for name in self._names}):
+            return lost
+        return []
+
+    def _none(self, step: Step) -> None:
+        where = f" of {', '.join(self._names)}" if self._names else ""
+        others = [*migrate_scope.mine(self._every, self._session), *migrate_scope.elsewhere(self._every, self._session)]
+        if others:
+            names = ", ".join(made.name for made in others)
             raise EmbedsyncError(
-                f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
-                fix="embedsync migrate status, then finish or rollback",
+                f"there is no migration{where} to {step}; under way is {names}", fix="embedsync migrate status"
             )
+        require(step, [])
+
+    def _chosen(
+        self, embedder: Embedder, present: str | None, *, offline: bool
+    ) -> tuple[list[Target], list[migrate_start.Pair]]:
+        """The columns to start with, and those whose start is called again; says which are left as they are."""
+        under_way = {(m.table, m.column): m for m in self.open()}
+        fresh: list[Target] = []
+        again: list[migrate_start.Pair] = []
+        left: list[EmbedsyncError] = []
+        for target in target_rules.served(self._settings, self._session):
+            made = under_way.get((target.table, target.column))
+            if made is None and target.model != embedder.model_id:
+                # What [model] says is kept for those who open the old model; None: its files are not here.
+                if present not in (None, target.model):
+                    raise EmbedsyncError(
+                        f"{target.name} holds vectors of {target.model}, but [model] names {present}",
+                        fix="set [model] back to the model that is there now, until `migrate finish` asks for the new "
+                        "one; or, for a column that has the model of [model] already, leave its table out with -t",
+                    )
+                fresh.append(target)
+            elif made is not None and _is_same(made, embedder, offline=offline):
+                again.append((target, made))
+            else:
+                left.append(_why_left(target, made))
+        if not fresh and not again:
+            raise left[0]
+        for why in left:
+            self._tell(f"{why.message}: it is left as it is")
+        return fresh, again
 
     def _planned(
         self, target: Target, embedder: Embedder, model: ModelSettings, *, offline: bool, frozen: bool
     ) -> ColumnMigration:
         oid = catalog.inspect(self._session, target.table).oid
-        found = migration.indexes(self._session, oid, target.column)
-        names = tuple(index_names(index.name, index.definition) for index in found if index.valid)
+        new = Vectors(target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id)
+        migrate_todo.refuse(self._session, oid, target, new)
+        names = twins.records(self._session, oid, target.column)
         return ColumnMigration(
             target.table, target.column, State.STARTED, offline, frozen and not offline,
             target.model, target.dimensions, embedder.model_id, embedder.dimensions,
-            names, _opening(self._settings.model), _opening(model),
+            names, _opening(self._every.model), _opening(model),
         )  # fmt: skip
-
-    def _begin(self, target: Target, made: ColumnMigration) -> None:
-        vector_schema = (
-            server.check(self._session, init.worker(self._settings, self._session)).vector_schema or "public"
-        )
-        if made.offline:
-            if target.model != made.to_model:
-                self._run(migration.empty(self._session, target, made, vector_schema))
-            return
-        columns = catalog.inspect(self._session, target.table).columns
-        if made.beside not in columns:
-            self._run(migration.add_growing(self._session, target, made.to_dimensions, vector_schema))
-        if made.frozen:
-            self._run(migration.freeze(self._session, target, frozen=True))
-
-    def _keep_books(self) -> None:
-        """Provenance, targets, the view that counts and the worker's rights, for the columns as they are now."""
-        for step in init.bookkeeping(self._settings, self._session):
-            self._run(step)
 
     def _workers(self) -> set[int]:
         return {int(pid) for (pid,) in self._session.rows(queries.text("worker_sessions"))}
@@ -212,69 +296,110 @@ class Migrate:
         if before:
             self._tell("the workers have started anew, and fill the new vectors from now on")
 
-    def _gate(self, found: Sequence[ColumnMigration]) -> None:
-        self._refuse_during_replay(found)
-        with closing(reader(self._settings)) as reading:
-            standing = migrate_status.require_filled(self._settings, reading, self._clock)
-        migrate_status.require_indexes(standing)
+    def _gone(self, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:
+        return migrate_scope.gone(self._session, found)
+
+    def _gate(self, found: Sequence[ColumnMigration], without: Collection[str] | None) -> None:
+        with closing(reader(self._every)) as reading:
+            migrate_status.require_filled(self._every, reading, self._clock, found)
+        migrate_status.require_indexes(self._session, found, without)
 
     def _refuse_during_replay(self, found: Sequence[ColumnMigration]) -> None:
+        """Have the keeper's own runs over these columns give way, and refuse while a person's is under way."""
         names = [str(made.table) for made in found]
-        if lines := self._session.rows(queries.text("replay_of_tables"), {"tables": names}):
-            raise EmbedsyncError(
-                f"replay run {lines[0][0]} is under way on these tables",
-                fix="let it finish (`embedsync replay status`), or `embedsync replay cancel` it",
-            )
+        columns = [f"{made.table}.{column}" for made in found for column in (made.column, made.beside) if column]
+        lines = self._session.rows(queries.text("replay_of_tables"), {"tables": names})
+        if mine := [line for line in lines if not line[2]]:
+            run, state, _, table = mine[0]
+            way = migrate_status.waiting_for(str(run), str(state))
+            raise EmbedsyncError(f"replay run {run} of {table} is not finished ({state})", fix=way.typed())
+        if lines:
+            # The rows that its run had not come to are looked at again, by its next keeper.
+            RunLedger(self._session).give_way(columns, Request(only="missing"))
+            self._tell("the keeper's own replay has given way; it looks at these rows again afterwards")
 
     def _analyze(self, found: Sequence[ColumnMigration]) -> None:
         """Searches go by the index from the swap on: seen without, an exact scan of 50,000 rows for each of them."""
         besides = {(made.table, made.beside) for made in found}
-        for target in target_rules.resolve(self._settings, self._session):
+        for target in target_rules.resolve(self._tables_of(found), self._session):
             if (target.table, target.column) not in besides:
                 continue
             step = migration.analyze(self._session, target)
             try:
                 if step is not None:
-                    self._run(step)
+                    self._run(step, "swap")
             except TransientError as error:  # a long VACUUM holds the lock; the swap needs it less than its readers
                 self._tell(
                     f"{error.message}: ANALYZE {target.table} yourself, or searches are slow until autovacuum does"
                 )
 
-    def _exchange(self, found: Sequence[ColumnMigration], *, back: bool) -> None:
-        served = {(t.table, t.column): t for t in target_rules.served(self._settings, self._session)}
+    def _take(
+        self,
+        step: Step,
+        found: Sequence[ColumnMigration],
+        parts: Sequence[Statement],
+        *,
+        after: Sequence[Target] = (),
+        leaving: Sequence[ColumnMigration] = (),
+    ) -> None:
+        """One transaction over these tables, the view that counts included.
+
+        Args:
+            step: which.
+            found: the columns whose tables are changed.
+            parts: what is done to them.
+            after: columns that are counted afterwards under the names they have then.
+            leaving: migrations whose column beside is no longer there.
+        """
+        gone = [(str(made.table), made.beside) for made in leaving if made.beside]
+        view = counting.plan(self._session, self._every.kafka.topic_prefix, after, leaving=gone)
+        tables = [made.table for made in found]
+        self._run(migration.together(self._session, tables, [*parts, *view]), str(step), parts)
+
+    def _exchange(self, found: Sequence[ColumnMigration], *, back: bool) -> Statement:
+        served = {(t.table, t.column): t for t in target_rules.served(self._tables_of(found), self._session)}
         targets = [served[made.table, made.column] for made in found]
-        after: list[Target] = []
-        for (table, column), target in served.items():
-            made = next((m for m in found if (m.table, m.column) == (table, column)), None)
+        return migration.exchange(self._session, targets, found, back=back)
+
+    def _exchanged(self, found: Sequence[ColumnMigration]) -> list[Target]:
+        """Both columns of each as they are after the exchange, or after the way back: as they are read now."""
+        after = []
+        for target in target_rules.served(self._tables_of(found), self._session) if found else []:
+            made = next((m for m in found if (m.table, m.column) == (target.table, target.column)), None)
             if made is None:
-                after.append(target)
                 continue
-            moved = replace(made, state=State.STARTED if back else State.SWAPPED)
+            swapped = made.state is State.STARTED
+            moved = replace(made, state=State.SWAPPED if swapped else State.STARTED)
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
-            now, aside = (old, new) if back else (new, old)
+            now, aside = (new, old) if swapped else (old, new)
             after.append(replace(target, model=now[0], dimensions=now[1]))
-            after.append(replace(target, column=moved.beside or column, model=aside[0], dimensions=aside[1]))
-        prefix = self._settings.kafka.topic_prefix
-        self._run(migration.exchange(self._session, targets, found, after, prefix=prefix, back=back))
+            after.append(replace(target, column=moved.beside or made.column, model=aside[0], dimensions=aside[1]))
+        return after
 
-    def _discard(self, made: ColumnMigration, state: State) -> None:
-        served = target_rules.served(self._settings, self._session)
+    def _tables_of(self, found: Sequence[ColumnMigration]) -> Settings:
+        """The settings with these tables alone, so that a fault of another one is no matter."""
+        names = {made.table for made in found}
+        return self._every.model_copy(update={"tables": tuple(t for t in self._every.tables if t.table in names)})
+
+    def _refill(self, made: ColumnMigration) -> Statement:
+        served = target_rules.served(self._tables_of([made]), self._session)
         target = next(t for t in served if (t.table, t.column) == (made.table, made.column))
-        others = [m for m in self.open() if m != made and m.beside]
-        besides = [
-            replace(t, column=m.beside or t.column)
-            for m in others
-            for t in served
-            if (t.table, t.column) == (m.table, m.column)
-        ]
-        prefix = self._settings.kafka.topic_prefix
-        self._run(migration.discard(self._session, target, made, state, [*served, *besides], prefix=prefix))
+        vectors = server.check(self._session, init.worker(self._every, self._session)).vector_schema or "public"
+        return migration.refill(self._session, target, made, vectors)
 
-    def _run(self, step: Statement) -> None:
-        limit = self._settings.postgres.lock_timeout_seconds
-        statement.run(self._session, step, lock_seconds=limit, clock=self._clock)
-        self._tell(step.description)
+    def _run(self, step: Statement, verb: str, parts: Sequence[Statement] = ()) -> None:
+        limit = self._every.postgres.lock_timeout_seconds
+        try:
+            statement.run(self._session, step, lock_seconds=limit, clock=self._clock)
+        except TransientError:
+            raise
+        except EmbedsyncError as error:
+            raise EmbedsyncError(
+                f"Postgres refused to {step.description}, and nothing was changed: {error.message}",
+                fix=f"mend what it names, then `embedsync migrate {verb}{self.flags}` again",
+            ) from error
+        for part in parts or [step]:
+            self._tell(part.description)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -285,6 +410,27 @@ class Migrate:
 def reader(settings: Settings) -> Session:
     """A connection that counts rows: as the workers' role, which evaluates their texts, and not as the owner."""
     return Session(settings.postgres.dsn, role="migrate reader", prefix=settings.kafka.topic_prefix)
+
+
+def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
+    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, State.STARTED)
+
+
+def _is_half(target: Target, made: ColumnMigration) -> bool:
+    """Whether an offline start was recorded, and its column not emptied: as an older embedsync could leave it."""
+    return made.offline and target.model != made.to_model
+
+
+def _why_left(target: Target, made: ColumnMigration | None) -> EmbedsyncError:
+    if made is None:
+        return EmbedsyncError(
+            f"{target.name} wants {target.model} already", fix="name another model, or run `embedsync replay run`"
+        )
+    how = "offline, " if made.offline else ""
+    return EmbedsyncError(
+        f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
+        fix=f"embedsync migrate status, then finish or rollback{table_flags([made.table])}",
+    )
 
 
 def _opening(model: ModelSettings) -> dict[str, object]:

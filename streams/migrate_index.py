@@ -7,19 +7,18 @@ Hazards:
   dropped, concurrently, before the next attempt.
 """
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from psycopg2 import sql
-
 from connectors.ports import Clock
-from connectors.postgres import catalog, migration, queries
+from connectors.postgres import queries, statement, twin_steps, twins
 from connectors.postgres.session import Session
-from connectors.postgres.statement import render
+from connectors.postgres.statement import Statement
+from connectors.postgres.twin_steps import Kind, Step
+from connectors.postgres.twins import Standing
 from schemas.errors import EmbedsyncError
-from schemas.migration import ColumnMigration, IndexNames
+from schemas.migration import ColumnMigration
 
 _POLL_SECONDS = 0.5
 
@@ -47,20 +46,22 @@ Watch = Callable[[Progress], None]
 class Builder:
     """Builds the indexes of columns that are under way."""
 
-    def __init__(self, session: Session, watcher: Session, clock: Clock) -> None:
+    def __init__(self, session: Session, watcher: Session, clock: Clock, *, lock_seconds: float) -> None:
         """Join the parts.
 
         Args:
             session: of the tables' owner; it is busy while an index is built.
             watcher: a second connection, for the progress.
             clock: for the pauses between two looks.
+            lock_seconds: longest wait for a lock of a statement that is over in moments.
         """
         self._session = session
+        self._lock_seconds = lock_seconds
         self._watcher = watcher
         self._clock = clock
 
     def build(self, found: Sequence[ColumnMigration], watch: Watch, *, memory: str | None = None) -> list[str]:
-        """Build what is missing.
+        """Build what is missing; where a step before was killed it goes on.
 
         Args:
             found: the columns.
@@ -71,32 +72,36 @@ class Builder:
             names of the indexes that were built.
 
         Raises:
-            EmbedsyncError: the table is partitioned, the index cannot be carried over, or the server refuses it.
+            EmbedsyncError: an index cannot be carried over, or the server refuses it.
         """
         built = []
         for made in found:
-            info = catalog.inspect(self._session, made.table)
-            column = made.column if made.offline else made.beside or made.column
-            there = {index.name: index for index in migration.indexes(self._session, info.oid, column)}
-            for names in made.indexes:
-                name = names.served if made.offline else names.growing
-                index = there.get(name)
-                if index is not None and index.valid:
-                    continue
-                if info.kind == "p":
+            done: list[str] = []
+            # Planned anew after each statement: partitions come and go while an index of hours is built.
+            while steps := twin_steps.plan(self._session, made):
+                step = steps[0]
+                if step.sql in done:
                     raise EmbedsyncError(
-                        f"{made.table} is partitioned, and PostgreSQL builds no index concurrently there",
-                        fix=f"build {name} yourself, partition by partition, then attach: {definition(made, names)}",
+                        f"index {step.index} of {step.table} was built, and is not what was asked for",
+                        fix="embedsync migrate status, which names what is INVALID or lacks a twin",
                     )
-                if index is not None:
-                    self._drop(made, name)
-                self._create(name, definition(made, names), watch, memory)
-                built.append(name)
+                self._run(step, watch, memory)
+                done.append(step.sql)
+                if step.kind is Kind.BUILD:
+                    built.append(step.index)
+        for made in found:
+            require_no_constraint(twins.standing(self._session, made))
         return built
 
-    def _drop(self, made: ColumnMigration, name: str) -> None:
-        query = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(made.table.schema, name))
-        self._session.rows(render(self._session, query))
+    def _run(self, step: Step, watch: Watch, memory: str | None) -> None:
+        if step.kind is Kind.BUILD:
+            self._create(step.index, step.sql, watch, memory)
+        elif step.kind is Kind.DROP:
+            self._session.rows("SET lock_timeout = 0")
+            self._session.rows(step.sql)
+        else:
+            what = f"{'make the frame of' if step.kind is Kind.FRAME else 'attach a part to'} the index {step.index}"
+            statement.run(self._session, Statement(what, step.sql), lock_seconds=self._lock_seconds, clock=self._clock)
 
     def _create(self, name: str, create: str, watch: Watch, memory: str | None) -> None:
         self._session.rows("SET lock_timeout = 0")
@@ -132,39 +137,29 @@ class Builder:
             watch(Progress(name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0))
 
 
-def definition(made: ColumnMigration, names: IndexNames) -> str:
-    """The served index's definition, for the new column: another name, another column, another length.
+def script(session: Session, found: Sequence[ColumnMigration]) -> str:
+    """What `build` would run, for psql: each statement by itself, since a concurrent one takes no transaction.
 
     Raises:
-        EmbedsyncError: the new vectors are too long for the method.
+        EmbedsyncError: as `Builder.build`.
     """
-    column, name = (made.column, names.served) if made.offline else (made.beside or made.column, names.growing)
-    on = names.definition.split(" ON ", 1)[1]
-    body, options, rest = on.partition(" WITH (")
-    inside, _, condition = rest.partition(")")
-    body, condition = (_moved(part, made, column) for part in (body, condition))
-    on = f"{body}{options}{inside}{')' if options else ''}{condition}"
-    _check_length(made, names, on)
-    return f"CREATE INDEX CONCURRENTLY {_quoted(name)} ON {on}"
+    lines = ["-- Run statement by statement (psql -f does), not with --single-transaction."]
+    for made in found:
+        steps = twin_steps.plan(session, made)
+        lines.append(f"-- {made.name}: {'every index is built' if not steps else f'{len(steps)} statements'}")
+        lines += [f"{step.sql};" for step in steps]
+    return "\n".join(lines) + "\n"
 
 
-def _moved(part: str, made: ColumnMigration, column: str) -> str:
-    """Part of a definition with the column's name and length replaced; never its storage options, like `m`."""
-    # pg_get_indexdef prints a name in quotes only where it needs them.
-    for spelling in (_quoted(made.column), made.column):
-        part = re.sub(rf'(?<![\w".]){re.escape(spelling)}(?![\w"])', lambda _: _quoted(column), part)
-    return re.sub(rf"\b(vector|halfvec)\({made.from_dimensions}\)", rf"\1({made.to_dimensions})", part)
+def require_no_constraint(found: Standing) -> None:
+    """Refuse where an index serves a constraint, which only its owner can have on the new column.
 
-
-def _check_length(made: ColumnMigration, names: IndexNames, on: str) -> None:
-    # pgvector's limits of HNSW and IVFFlat: 2,000 dimensions for vector, 4,000 for halfvec.
-    most = 4000 if "halfvec" in on else 2000
-    if made.to_dimensions > most:
-        raise EmbedsyncError(
-            f"index {names.served} cannot hold {made.to_dimensions} dimensions, pgvector takes {most}",
-            fix="drop it before `migrate start`, and index the new column as halfvec yourself",
-        )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    Raises:
+        EmbedsyncError: with the constraint.
+    """
+    for index in found.lacking:
+        if index.constraint is not None:
+            raise EmbedsyncError(
+                f"constraint {index.constraint} of {index.table} holds the vector column, and is not carried over",
+                fix=f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `embedsync migrate swap --yes`",
+            )

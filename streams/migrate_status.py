@@ -1,85 +1,153 @@
-"""How far a migration is, and the command that comes next."""
+"""How far each column of a migration is, and the command that comes next for it: by the rule by which the steps decide.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+While an application writes, a handful of rows always lack the new vector: they are on their way. So `status` waits for
+them as the gate of `swap` does (`stragglers`), and both speak of those that stay.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.ports import Clock
-from connectors.postgres import catalog, coverage, migration
+from connectors.postgres import catalog, counting, coverage, queries, twins
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
-from schemas.coverage import Coverage
-from schemas.errors import EmbedsyncError
-from schemas.migration import ColumnMigration, State
+from connectors.postgres.twins import Standing
+from schemas.errors import EmbedsyncError, IndexesLacking
+from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
-from streams import stragglers, targets
+from schemas.target import Target
+from streams import migrate_scope, stragglers, targets
+from streams.migrate_next import Elsewhere, Next, following, following_all, starting
+
+__all__ = ["ColumnStatus", "Report", "new_column", "read", "require_filled", "require_indexes"]
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatus:
     """One column: its migration, the rows that still lack the new vector, the indexes that are built on it.
 
-    `rows` and `lacking` are None where the new column is not counted yet.
+    Attributes:
+        migration: its state.
+        rows: of the table; None where the new column is not counted.
+        lacking: those without a true new vector, the ones on their way to it among them; None likewise.
+        staying: those of them that stay so; None likewise.
+        built: indexes on the new column.
+        problem: what somebody did to the table, and what to do; None where all is as the migration left it.
+        run: a replay run over the table that does not give way; None without.
+        named: whether the settings name the new model.
     """
 
     migration: ColumnMigration
     rows: int | None
     lacking: int | None
-    built: int
+    indexes: Standing | None = None
+    staying: int | None = None
+    problem: Next | None = None
+    run: Next | None = None
+    named: bool = True
+
+    @property
+    def next(self) -> Next:
+        """What comes next for this column."""
+        if self.problem is not None:
+            return self.problem
+        if self.run is not None:
+            return self.run
+        lacking = self.indexes.lacking if self.indexes else ()
+        unbuilt = sum(index.constraint is None for index in lacking)
+        return following(self.migration, staying=self.staying, unbuilt=unbuilt, named=self.named)
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name."""
-        m = self.migration
+        m, found = self.migration, self.indexes
         return {
             "table": str(m.table), "column": m.column, "beside": m.beside, "state": str(m.state), "offline": m.offline,
             "frozen": m.frozen, "from_model": m.from_model, "from_dimensions": m.from_dimensions,
             "to_model": m.to_model, "to_dimensions": m.to_dimensions, "rows": self.rows, "lacking": self.lacking,
-            "indexes": len(m.indexes), "indexes_built": self.built,
+            "staying": self.staying, "indexes": len(found.wanted) if found else None,
+            "indexes_built": found.built if found else None,
+            "indexes_lacking": [index.label for index in found.lacking] if found else [],
+            "indexes_invalid": [index.label for index in found.invalid] if found else [],
+            "problem": self.problem.why if self.problem else None,
+            "next": self.next.typed(table_flags([m.table])),
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All columns that are under way, and one sentence."""
+    """All columns that are under way, and what comes next.
+
+    Attributes:
+        columns: those in the scope.
+        elsewhere: what is under way in the database and belongs to no table of the settings.
+        is_part: whether the scope is a part of what is under way in the settings.
+    """
 
     columns: Sequence[ColumnStatus]
+    elsewhere: Sequence[Elsewhere] = ()
+    is_part: bool = False
+
+    @property
+    def steps(self) -> list[str]:
+        """The commands that come next, each with the tables it is for where it is not for all of them."""
+        return following_all([(line.migration.table, line.next) for line in self.columns], is_part=self.is_part)
 
     @property
     def next(self) -> str | None:
-        """The command that comes next; None without a migration."""
-        if not self.columns:
-            return None
-        first = self.columns[0].migration
-        if any(line.lacking is None for line in self.columns):
-            return f"embedsync migrate start (again, with model {first.to_model})"
-        if first.state is State.SWAPPED:
-            return "embedsync migrate finish (or rollback)"
-        if any(line.lacking for line in self.columns):
-            return "embedsync replay run"
-        if any(line.built < len(line.migration.indexes) for line in self.columns):
-            return "embedsync migrate index"
-        return "embedsync migrate finish" if first.offline else "embedsync migrate swap"
+        """The first of them; None without a migration."""
+        return next(iter(self.steps), None)
 
     @property
     def verdict(self) -> str:
-        """The sentence."""
-        return f"next: {self.next}" if self.columns else "no migration is under way"
+        """The sentences, a line each."""
+        lines = [f"{line.migration.name}: {line.problem.why}" for line in self.columns if line.problem]
+        lines += [f"next: {step}" for step in self.steps] or ["no migration is under way"]
+        return "\n".join([*lines, *(one.sentence for one in self.elsewhere)])
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
-        return {"columns": [line.to_json() for line in self.columns], "next": self.next}
+        elsewhere = [{"table": str(o.migration.table), "column": o.migration.column, "state": str(o.migration.state),
+                      "installation": o.installation, "gone": o.gone} for o in self.elsewhere]  # fmt: skip
+        return {"columns": [line.to_json() for line in self.columns], "next": self.next} | (
+            {"elsewhere": elsewhere} if elsewhere else {}
+        )
 
 
-def read(settings: Settings, session: Session) -> Report:
-    """Look at the configured columns; counts every row once."""
-    mine = {(table.table, table.column) for table in settings.tables}
-    found = [made for made in migration.read(session) if (made.table, made.column) in mine]
-    counted = {(line.table, line.column): line for line in coverage.read(session, settings)} if found else {}
-    return Report([_column(session, made, counted) for made in found])
+def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[str] | None = None) -> Report:
+    """Look at the columns of the settings' tables; counts every row once, and waits for those on their way.
+
+    Args:
+        settings: all of them.
+        session: any connection that may read the tables.
+        clock: for the pauses in between.
+        tables: those that are asked about; None: all configured ones.
+
+    Raises:
+        ConfigurationError: a table is not configured.
+        TransientError: Postgres does not answer.
+    """
+    every = migrate_scope.mine(settings, session)
+    scoped = migrate_scope.scoped(settings, tables)
+    found = [made for made in every if made.table in {table.table for table in scoped.tables}]
+    others = migrate_scope.elsewhere(settings, session)
+    gone = migrate_scope.gone(session, others)
+    elsewhere = [Elsewhere(made, migrate_scope.keeper_of(session, made), made in gone) for made in others]
+    lines = [_column(settings, session, made) for made in found]
+    whole = [line for line in lines if line.problem is None]
+    return Report(_counted(scoped, session, clock, lines, whole), elsewhere, is_part=len(found) < len(every))
 
 
-def require_filled(settings: Settings, session: Session, clock: Clock) -> Sequence[ColumnStatus]:
+def require_filled(
+    settings: Settings, session: Session, clock: Clock, found: Collection[ColumnMigration] | None = None
+) -> Sequence[ColumnStatus]:
     """Refuse to go on while rows lack their new vectors; rows that are on their way to one may.
+
+    Args:
+        settings: all of them.
+        session: any connection that may read the tables.
+        clock: for the pauses in between.
+        found: the columns that shall go on; None: all that are under way.
 
     Returns:
         the columns.
@@ -87,50 +155,159 @@ def require_filled(settings: Settings, session: Session, clock: Clock) -> Sequen
     Raises:
         EmbedsyncError: with the number of rows and the command that fills them.
     """
-    found = read(settings, session).columns
-    for line in found:
-        lacking = _stragglers(settings, session, clock, line)
-        if lacking is None or lacking:
-            what = "the rows" if lacking is None else f"{lacking:,} rows"
+    names = None if found is None else [str(made.table) for made in found]
+    report = read(settings, session, clock, names)
+    lines = [line for line in report.columns if found is None or line.migration in found]
+    for line in lines:
+        flags = table_flags([line.migration.table]) if report.is_part or len(report.columns) > 1 else ""
+        if line.problem is not None:
+            raise EmbedsyncError(f"{line.migration.name}: {line.problem.why}", fix=line.problem.typed(flags))
+        if line.staying is None:
+            again = starting(line.migration)
+            raise EmbedsyncError(f"the rows of {line.migration.table} are not counted yet", fix=again.typed(flags))
+        if line.staying:
             raise EmbedsyncError(
-                f"{what} of {line.migration.table} lack a vector of {line.migration.to_model}",
-                fix="embedsync replay run",
+                f"{line.staying:,} rows of {line.migration.table} lack a vector of {line.migration.to_model}",
+                fix=f"embedsync replay run{flags}",
             )
+    return lines
+
+
+def require_indexes(
+    session: Session, found: Sequence[ColumnMigration], without: Collection[str] | None = frozenset()
+) -> None:
+    """Refuse to go on while an index of the old column has no twin, as the catalogue has it at this moment.
+
+    Args:
+        session: any connection.
+        found: the columns.
+        without: the ones that may be left behind, as the refusal named them; None: any.
+
+    Raises:
+        IndexesLacking: with their names and the command that builds them.
+    """
+    gone = migrate_scope.gone(session, found)
+    standing = [(made, twins.standing(session, made)) for made in found if made not in gone]
+    lacking = {made: [f"{index.label} of {made.name}" for index in one.lacking] for made, one in standing}
+    names = frozenset(name for named in lacking.values() for name in named)
+    if not names - (names if without is None else frozenset(without)):
+        return
+    flags = table_flags(made.table for made, named in lacking.items() if named)
+    is_last = any(made.offline or made.state is State.SWAPPED for made, named in lacking.items() if named)
+    swapped = any(made.state is State.SWAPPED for made, named in lacking.items() if named)
+    built = "create on the new column what is needed" if swapped else f"embedsync migrate index{flags}"
+    raise IndexesLacking(
+        f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes of the old vectors have no twin on the "
+        f"new ones: {', '.join(sorted(names))}",
+        names,
+        fix=f"{built}; or go on without them, with `embedsync migrate {'finish' if is_last else 'swap'} --yes`",
+    )
+
+
+def problem(session: Session, made: ColumnMigration) -> Next | None:
+    """What somebody did to the table of a migration that is under way, and what to do; None where nothing.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    if not counting.stands(session, made.table):
+        return Next(
+            "embedsync migrate rollback",
+            why=f"there is no table {made.table} any more",
+            before="give the table its name back; or, to end its migration,",
+        )
+    info = catalog.inspect(session, made.table)
+    if made.column not in info.columns:
+        dimensions = made.from_dimensions if made.state is State.STARTED and not made.offline else made.to_dimensions
+        add = f'ALTER TABLE {_sql_name(made)} ADD COLUMN "{made.column}" vector({dimensions})'
+        return Next(
+            "embedsync replay run",
+            why=f"the column {made.column} is gone",
+            before=f"give it its name back; or {add}, then `embedsync init` and",
+        )
+    if made.beside is None or made.beside in info.columns:
+        return None
+    if made.state is State.STARTED:
+        return replace(starting(made), why=f"started, but the column {made.beside} is missing",
+                       remark="or embedsync migrate rollback")  # fmt: skip
+    return Next("embedsync migrate finish", why=f"swapped, but the old column {made.beside} is gone")
+
+
+def _sql_name(made: ColumnMigration) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (made.table.schema, made.table.name))
+
+
+def _column(settings: Settings, session: Session, made: ColumnMigration) -> ColumnStatus:
+    found = problem(session, made)
+    if found is not None:
+        return ColumnStatus(made, None, None, problem=found)
+    model, wanted = settings.model, made.to_settings
+    named = (model.name, model.dimensions) == (wanted.get("name", model.name), made.to_dimensions)
+    return ColumnStatus(made, None, None, twins.standing(session, made), run=_run_of(session, made), named=named)
+
+
+def _run_of(session: Session, made: ColumnMigration) -> Next | None:
+    for run, state, yields, _ in session.rows(queries.text("replay_of_tables"), {"tables": [str(made.table)]}):
+        if not yields:
+            return waiting_for(str(run), str(state))
+    return None
+
+
+def waiting_for(run: str, state: str) -> Next:
+    """What to do while a replay run is not finished."""
+    if state == "paused":
+        return Next("embedsync replay resume", run, takes_tables=False, remark=f"or embedsync replay cancel {run}")
+    remark = f"a replay run is under way: wait until it has ended, or embedsync replay cancel {run}"
+    return Next("embedsync replay status", run, takes_tables=False, remark=remark)
+
+
+def _counted(
+    settings: Settings, session: Session, clock: Clock, lines: Sequence[ColumnStatus], whole: Sequence[ColumnStatus]
+) -> list[ColumnStatus]:
+    if not whole:
+        return list(lines)
+    names = {line.migration.table for line in whole}
+    healthy = settings.model_copy(update={"tables": tuple(t for t in settings.tables if t.table in names)})
+    counted = {(line.table, line.column): line for line in coverage.read(session, healthy)}
+    lacking = {}
+    for line in whole:
+        place = (str(line.migration.table), new_column(line.migration))
+        if place in counted:
+            lacking[place] = counted[place].lacking
+    staying = _staying(healthy, session, clock, lacking)
+    found = []
+    for line in lines:
+        place = (str(line.migration.table), new_column(line.migration))
+        if line in whole and place in counted:
+            rows = counted[place].rows
+            line = replace(line, rows=rows, lacking=lacking[place], staying=staying[place])  # noqa: PLW2901
+        found.append(line)
     return found
 
 
-def require_indexes(found: Sequence[ColumnStatus]) -> None:
-    """Refuse to go on while an index of the old column has no twin.
-
-    Raises:
-        EmbedsyncError: with the command that builds it.
-    """
-    for line in found:
-        if missing := len(line.migration.indexes) - line.built:
-            raise EmbedsyncError(
-                f"{missing} of {len(line.migration.indexes)} indexes of {line.migration.name} are not built again",
-                fix="embedsync migrate index",
-            )
-
-
-def _stragglers(settings: Settings, session: Session, clock: Clock, line: ColumnStatus) -> int | None:
-    if line.lacking is None or not 0 < line.lacking <= stragglers.MOST:
-        return line.lacking
-    place = (line.migration.table, new_column(line.migration))
-    target = next((t for t in targets.resolve(settings, session) if (t.table, t.column) == place), None)
-    if target is None:
-        return line.lacking
+def _staying(
+    settings: Settings, session: Session, clock: Clock, lacking: Mapping[tuple[str, str], int]
+) -> Mapping[tuple[str, str], int]:
+    """Of the rows that lack a vector those that stay so, by column: all are waited for at once."""
+    moving = {place for place, rows in lacking.items() if 0 < rows <= stragglers.MOST}
+    if not moving:
+        return lacking
+    known = {(str(t.table), t.column): t for t in targets.resolve(settings, session)}
+    watched = [known[place] for place in sorted(moving) if place in known]
     desk = KeeperDesk(session, settings.kafka.topic_prefix)
-    return stragglers.count(lambda: desk.stale(target, stragglers.MOST), clock)
+
+    def look() -> dict[tuple[str, ...], Any]:
+        return {(str(t.table), t.column, *key): seen for t in watched for key, seen in _stale(desk, t).items()}
+
+    left = list(stragglers.staying(look, clock))
+    places = {(str(t.table), t.column) for t in watched}
+    return {
+        place: sum(key[:2] == place for key in left) if place in places else rows for place, rows in lacking.items()
+    }
 
 
-def _column(session: Session, made: ColumnMigration, counted: dict[tuple[str, str], Coverage]) -> ColumnStatus:
-    column = new_column(made)
-    line = counted.get((str(made.table), column))
-    names = {names.served if column == made.column else names.growing for names in made.indexes}
-    oid = catalog.inspect(session, made.table).oid
-    built = sum(index.valid and index.name in names for index in migration.indexes(session, oid, column))
-    return ColumnStatus(made, line.rows if line else None, line.lacking if line else None, built)
+def _stale(desk: KeeperDesk, target: Target) -> Mapping[tuple[str, ...], Any]:
+    return desk.stale(target, stragglers.MOST)
 
 
 def new_column(made: ColumnMigration) -> str:

@@ -22,20 +22,20 @@ from connectors.postgres.ledger import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.coverage import Coverage
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import EmbedsyncError
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import key_lines
+from streams import replay_keys
 from streams import targets as target_rules
+from streams.replay_keys import Named
 from streams.retry import Patience
 
 _POLL_SECONDS = 0.25
 _RESEND_SECONDS = 2.0
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
-_KEY_PAGE = 10_000
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
@@ -56,7 +56,8 @@ class Prepared:
 class Outcome:
     """What a run came to: the ledger's counts by column, and the state of its rows afterwards.
 
-    `coverage` is over the rows that the run was about; empty when they were named one by one, where the ledger tells.
+    `coverage` is over the rows that the run was about; empty when they were named one by one, where the ledger tells,
+    and `named` what their keys came to.
     """
 
     run: UUID | None
@@ -64,6 +65,12 @@ class Outcome:
     resumed: bool
     progress: Sequence[ScopeProgress]
     coverage: Sequence[Coverage]
+    named: Named | None = None
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether there were keys, and not one of a row: of another table, perhaps."""
+        return self.named is not None and self.named.keys > 0 and self.named.rows == 0
 
     @property
     def rows(self) -> int:
@@ -88,9 +95,14 @@ class Outcome:
         return sum(c.unreadable for c in self.coverage)
 
     @property
+    def gone(self) -> int:
+        """Rows named one by one that were deleted before their turn."""
+        return 0 if self.coverage else sum(p.gone for p in self.progress)
+
+    @property
     def is_true(self) -> bool:
-        """Whether every row of the run is current or blank now."""
-        return self.state == "done" and self.good == self.rows
+        """Whether every row of the run is current or blank now; not where all keys are of no row."""
+        return self.state == "done" and self.good == self.rows and not self.names_nothing
 
     def to_json(self) -> dict[str, Any]:
         """The verdict for scripts."""
@@ -101,6 +113,7 @@ class Outcome:
             "ok": self.is_true,
             "columns": [scope.to_json() for scope in self.progress],
             "coverage": [column.to_json() for column in self.coverage],
+            "keys": self.named.to_json() if self.named else None,
         }
 
 
@@ -165,7 +178,7 @@ class Replay:
             EmbedsyncError: the condition is none, or another unfinished run holds one of the columns.
         """
         targets = target_rules.choose(self._settings, self._session, tables)
-        if request.keys and len(targets) != 1:
+        if request.keys and len({target.table for target in targets}) != 1:
             raise EmbedsyncError("--keys is about one table", fix="name it with --table")
         for target in targets:
             enumeration.check_where(self._session, target, request)
@@ -220,29 +233,27 @@ class Replay:
             self._ledger.give_way([target.name for target in prepared.targets], prepared.request)
         return None
 
-    def begin_keys(self, prepared: Prepared, lines: Iterable[str], name: str) -> UUID | None:
-        """Enter a run over the keys in these lines; it may be sent once all are read. None for no key.
+    def begin_keys(self, prepared: Prepared, lines: Iterable[str], named: Named) -> UUID | None:
+        """Enter a run over the rows that these lines name; it may be sent once all are read. None for no row.
+
+        Args:
+            prepared: its columns are of one table.
+            lines: a key each.
+            named: told what they come to.
 
         Raises:
             EmbedsyncError: a line is no key of the table; nothing of the run is sent, and it is cancelled.
         """
-        (target,) = prepared.targets
-        run = self._create([Scope(target, 0)], prepared.request)
+        run = self._create([Scope(target, 0) for target in prepared.targets], prepared.request)
         size = prepared.request.chunk_size or self._settings.replay.chunk_size
-        entered = 0
         try:
-            page: list[tuple[int, Key]] = []
-            for line in key_lines.read(lines, len(target.key), name):
-                page.append(line)
-                if len(page) >= max(_KEY_PAGE - _KEY_PAGE % size, size):
-                    self._enter_keys(run, target, page, size, name)
-                    entered, page = entered + len(page), []
-            self._enter_keys(run, target, page, size, name)
-            entered += len(page)
+            for keys in replay_keys.rows(self._session, prepared.targets[0], lines, named):
+                for target in prepared.targets:
+                    self._ledger.enter_keys(run, target, keys, size)
         except BaseException:
             self._ledger.set_state(run, "cancelled", after=("planned",))
             raise
-        if not entered or not self._ledger.end_keys(run):
+        if not named.rows or not self._ledger.end_keys(run):
             self._ledger.set_state(run, "cancelled", after=("planned",))
             return None
         return run
@@ -307,18 +318,18 @@ class Replay:
                 resend = self._clock.monotonic() + _RESEND_SECONDS
             self._clock.wait(_POLL_SECONDS)
 
-    def outcome(self, run: UUID | None, prepared: Prepared) -> Outcome:
-        """What the run came to, once rows that were locked have had time to be written."""
+    def outcome(self, run: UUID | None, prepared: Prepared, named: Named | None = None) -> Outcome:
+        """What the run came to, once rows that were locked have had time to be written; `named`: by these keys."""
         resumed = prepared.unfinished is not None
         if run is None:
             counted = zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
-            return Outcome(None, "done", False, [], [_coverage(target, survey) for target, survey in counted])
+            return Outcome(None, "done", False, [], [_coverage(target, survey) for target, survey in counted], named)
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
         deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if any(p.deferred for p in progress) else 0.0)
         while True:
             began = self._clock.monotonic()
-            outcome = Outcome(run, state, resumed, progress, self._count(prepared))
+            outcome = Outcome(run, state, resumed, progress, self._count(prepared), named)
             now = self._clock.monotonic()
             if outcome.is_true or now >= deadline:
                 return outcome
@@ -344,19 +355,6 @@ class Replay:
             self.unfinished(request, targets)
             raise EmbedsyncError("another run over these columns began just now", fix="see `embedsync replay status`")
         return run
-
-    def _enter_keys(self, run: UUID, target: Target, page: Sequence[tuple[int, Key]], size: int, name: str) -> None:
-        keys = [key for _, key in page]
-        if not keys:
-            return
-        try:
-            plain = enumeration.plain_keys(self._session, target, keys)
-        except PoisonEvent:
-            position, why = enumeration.first_bad_key(self._session, target, keys)
-            raise EmbedsyncError(
-                f"line {page[position][0]} of {name} is no key of {target.table} ({why})", fix="correct the line"
-            ) from None
-        self._ledger.enter_keys(run, target, plain, size)
 
     def _send_again(self, run: UUID, *, everything: bool) -> None:
         for chunks in self._ledger.unsent(run, everything=everything):

@@ -6,6 +6,7 @@ Hazard: a paused run's chunks leave the topic (the workers give them back), so a
 Kafka; a pause or a cancel does not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,20 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run, how far each of its columns is, and rows per second just now (None: nothing was finished lately)."""
+    """A run, how far each of its columns is, and rows per second just now.
+
+    `speeds` are by `schema.table.column`, and under None of all columns together; nothing was finished lately where
+    there is none.
+    """
 
     run: Run
     progress: tuple[ScopeProgress, ...]
-    speed: float | None
+    speeds: Mapping[str | None, float]
+
+    @property
+    def speed(self) -> float | None:
+        """Of all columns together; no more than the run may now."""
+        return self._limited(self.speeds.get(None))
 
     @property
     def eta_seconds(self) -> float | None:
@@ -34,6 +44,14 @@ class RunStatus:
         if self.run.state != "running" or self.run.waiting or not self.speed:
             return None
         return left / self.speed
+
+    def speed_of(self, scope: ScopeProgress) -> float | None:
+        """Of one column: what another one does says nothing of it."""
+        return self._limited(self.speeds.get(f"{scope.table}.{scope.column}"))
+
+    def _limited(self, speed: float | None) -> float | None:
+        limit = self.run.request.rate
+        return speed if speed is None or limit is None else min(speed, limit)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -113,5 +131,5 @@ class Control:
         return [run for run in found if any(column.startswith(self._mine) for column in run.columns)]
 
     def _status(self, run: Run) -> RunStatus:
-        speed = self._ledger.speed(run.run) if run.state == "running" else None
-        return RunStatus(run, tuple(self._ledger.progress(run.run)), speed)
+        speeds = self._ledger.speeds(run.run) if run.state == "running" else {}
+        return RunStatus(run, tuple(self._ledger.progress(run.run)), speeds)

@@ -22,6 +22,7 @@ from schemas.replay import Request, Survey
 from schemas.settings import Settings
 from schemas.target import Target
 from streams.replay import Prepared
+from streams.replay_keys import Named
 
 _TOAST_FROM = 2000
 """Bytes; a row is brought under this by moving its largest values out."""
@@ -82,13 +83,14 @@ class ScopePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A planned run. `workers` are those of the replay lane now; None: Kafka did not tell."""
+    """A planned run. `workers` are those of the replay lane now; None: Kafka did not tell. `named`: by these keys."""
 
     request: Request
     scopes: tuple[ScopePlan, ...]
     workers: int | None
     live_workers: int | None
     max_live_lag_seconds: float
+    named: Named | None
 
     @property
     def to_embed(self) -> int:
@@ -104,6 +106,7 @@ class Plan:
             "live_workers": self.live_workers,
             "max_live_lag_seconds": self.max_live_lag_seconds,
             "rate": self.request.rate,
+            "keys": self.named.to_json() if self.named else None,
         }
 
 
@@ -126,7 +129,9 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
     return Costs(_WAL_MORE * wal, value * (_TOAST_FILL if pieces else 1.0) + entries)
 
 
-def plan(settings: Settings, session: Session, prepared: Prepared, offsets: Offsets) -> Plan:
+def plan(
+    settings: Settings, session: Session, prepared: Prepared, offsets: Offsets, named: Named | None = None
+) -> Plan:
     """Put the plan of a prepared request together; asks Kafka who works."""
     workers, live = _members(settings, offsets)
     request = prepared.request
@@ -135,7 +140,7 @@ def plan(settings: Settings, session: Session, prepared: Prepared, offsets: Offs
         for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
     ]
     limit = request.max_live_lag or settings.replay.max_live_lag_seconds
-    return Plan(request, tuple(scopes), workers, live, limit)
+    return Plan(request, tuple(scopes), workers, live, limit, named)
 
 
 def _scope(

@@ -23,7 +23,12 @@ Look = Callable[[], Mapping[Key, Fingerprint]]
 
 
 def count(look: Look, clock: Clock) -> int:
-    """How many rows that lack a true vector now do not get one while others do.
+    """How many rows that lack a true vector now do not get one while others do. As `staying`."""
+    return len(staying(look, clock))
+
+
+def staying(look: Look, clock: Clock) -> Mapping[Key, Fingerprint]:
+    """The rows that lack a true vector now and do not get one while others do.
 
     Args:
         look: asked again and again, until none of its first answer is left or none of them moves any more.
@@ -38,4 +43,4 @@ def count(look: Look, clock: Clock) -> int:
         if len(still) < len(left):
             moved_at = clock.monotonic()
         left = still
-    return len(left)
+    return left

@@ -7,7 +7,8 @@ origin), copy (the binary image), table_refusals (rows whose write the table ref
 enumeration (rows of a replay), guard (scans that survive any row), ledger (replay runs), quarantine (from the
 operator's side), coverage, judged and audit (every vector), adoption (vectors of the application), search, ranking (for
 comparisons), quality (figures of judged queries, feedback), query_log (searches and feedback, written), slot, lengths
-(of vectors: what differs, and the error about it), migration (columns on their way to another model), keeper (who it
+(of vectors: what differs, and the error about it), migration (columns on their way to another model), dependents (what
+stands on a column), keeper (who it
 is, which rows are stale), locks (that take a right), rounds (when somebody last looked), looks (tables that are yet to
 be looked at), topic_notes (topics, and how far they are handled), table_marks (what rows are stored in), installation
 (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?), watched (configured against

@@ -18,7 +18,7 @@ from connectors.postgres import expressions, guard, queries, text_rights
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError, HiddenRows, PoisonEvent, RowRefused
-from schemas.replay import Only, Request, Survey
+from schemas.replay import SURVEY_COUNTS, Only, Request, Survey
 from schemas.table import Key
 from schemas.target import Target
 
@@ -28,9 +28,6 @@ _STATES: dict[Only, tuple[str, ...]] = {
 }
 _SAMPLE_BYTES = 32 * 2**20
 """A table with more than this is sampled for an estimate: about a second, even from a cold disk."""
-
-
-_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ def survey(
     scale = 1 / share
     if share < 1.0 and facts.rows and request.is_whole and counts[0]:
         scale = facts.rows / counts[0]  # the whole is known better than the share that a sample really took
-    scaled = dict(zip(_COUNTS, (round(count * scale) for count in counts), strict=True))
+    scaled = dict(zip(SURVEY_COUNTS, (round(count * scale) for count in counts), strict=True))
     return Survey(**scaled, mean_bytes=mean, largest_bytes=largest, exact=share == 1.0)
 
 
@@ -133,13 +130,42 @@ def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Ke
     Raises:
         PoisonEvent: one of them is no value of the key columns' types.
     """
-    count = len(target.key)
-    texts = sql.SQL(", ").join(
-        sql.SQL("{}::text").format(sql.Identifier(f"{queries.ours(target)}k{i}")) for i in range(count)
+    query = queries.for_target("plain_keys", target, key_texts=_texts(target))
+    return [tuple(key) for (key,) in session.rows(query, _arrays(target, keys))]
+
+
+def named_rows(session: Session, target: Target, keys: Sequence[Key]) -> list[tuple[Key, Key | None]]:
+    """Keys as the database writes them, each with that of the row it names; None for no row.
+
+    Two spellings of one row (`007` and `7`, a time in two zones) come to the same row's key.
+
+    Raises:
+        PoisonEvent: as `plain_keys`.
+    """
+    query = queries.for_target("named_rows", target, key_texts=_texts(target))
+    lines = session.rows(query, _arrays(target, keys))
+    return [(tuple(plain), tuple(found) if found else None) for plain, found in lines]
+
+
+def survey_keys(session: Session, target: Target, keys: Sequence[Key]) -> Survey:
+    """Count the rows with these keys by state."""
+    more: dict[str, Any] = {"sample": sql.SQL(""), "filters": queries.for_target("asked_keys", target)}
+    parameters = {"model": target.model, **_arrays(target, keys)}
+    ((*counts, mean, largest),) = guard.around(
+        target, lambda t: _read(session, queries.for_target("survey", t, **more), parameters)
     )
-    arrays = {f"k{i}": [key[i] for key in keys] for i in range(count)}
-    query = queries.for_target("plain_keys", target, key_texts=texts)
-    return [tuple(key) for (key,) in session.rows(query, arrays)]
+    return Survey(**dict(zip(SURVEY_COUNTS, counts, strict=True)), mean_bytes=mean, largest_bytes=largest)
+
+
+def _texts(target: Target) -> sql.Composable:
+    prefix = queries.ours(target)
+    return sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier(f"{prefix}k{i}")) for i in range(len(target.key))
+    )
+
+
+def _arrays(target: Target, keys: Sequence[Key]) -> dict[str, object]:
+    return {f"k{i}": [key[i] for key in keys] for i in range(len(target.key))}
 
 
 def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tuple[int, str]:

@@ -180,10 +180,13 @@ class RunLedger:
         lines = self._session.rows(queries.text("replay_progress"), {"run": str(run)})
         return [ScopeProgress(*line) for line in lines]
 
-    def speed(self, run: UUID) -> float | None:
-        """Rows per second over the last two minutes; None when no chunk was finished in them."""
-        ((speed,),) = self._session.rows(queries.text("replay_speed"), {"run": str(run)})
-        return None if speed is None else float(speed)
+    def speeds(self, run: UUID) -> dict[str | None, float]:
+        """Rows per second over the last two minutes by `schema.table.column`, and under None of all columns together.
+
+        What finished no chunk in them is left out.
+        """
+        lines = self._session.rows(queries.text("replay_speed"), {"run": str(run)})
+        return {column: float(speed) for column, speed in lines if speed is not None}
 
     def measured_rate(self, target: Target) -> tuple[str, float] | None:
         """The last run that embedded rows of this column with this model, and rows per second of one worker in it."""

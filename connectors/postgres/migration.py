@@ -2,46 +2,25 @@
 
 Hazards:
 - Every step is planned from what is there, so that a step that was killed is finished by running it again.
-- The swap and its way back are one transaction over all tables: columns, indexes, targets, quarantine, the view that
-  counts and the state move together or not at all.
+- A step is one transaction over all tables of its scope (`together`): columns, indexes, targets, quarantine, the view
+  that counts and the state move together or not at all.
 - Everything outside that names a column by number (a view, a function with a parsed body) stays with the old column.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from psycopg2 import sql
 
-from connectors.postgres import counting, queries, schema
+from connectors.postgres import catalog, queries, schema, twins
 from connectors.postgres.session import Session
-from connectors.postgres.statement import Statement, render, trial
-from schemas.migration import ColumnMigration, IndexNames, State, growing, retired
+from connectors.postgres.statement import Statement, render
+from schemas.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
 from schemas.table import TableName
 from schemas.target import Target
 
 _MOSTLY_NULL = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """An index that reads a vector column.
-
-    Attributes:
-        name: its name, in the table's schema.
-        definition: `CREATE INDEX`, as the server prints it.
-        valid: false for what a failed CREATE INDEX CONCURRENTLY leaves.
-        method: `hnsw`, `ivfflat` or another.
-        plain: on this column alone, without an expression or a condition.
-        bytes: its size.
-    """
-
-    name: str
-    definition: str
-    valid: bool
-    method: str
-    plain: bool
-    bytes: int
 
 
 def read(session: Session) -> list[ColumnMigration]:
@@ -56,14 +35,6 @@ def read(session: Session) -> list[ColumnMigration]:
         for table, column, state, offline, frozen, from_model, from_dimensions, to_model, to_dimensions, indexes,
         from_settings, to_settings in session.rows(queries.text("open_migrations"))
     ]  # fmt: skip
-
-
-def indexes(session: Session, oid: int, column: str) -> list[VectorIndex]:
-    """The indexes that read a column of the table with this oid."""
-    with trial(session) as cursor:
-        cursor.execute("SET LOCAL search_path = ''")  # so that a definition means the same in every session
-        cursor.execute(queries.text("vector_indexes"), {"oid": oid, "column": column})
-        return [VectorIndex(*line) for line in cursor.fetchall()]
 
 
 def readers(session: Session, oid: int, column: str) -> list[str]:
@@ -113,14 +84,30 @@ def analyze(session: Session, target: Target) -> Statement | None:
     return Statement(f"analyze {target.table}", render(session, sql.SQL("ANALYZE {}").format(table)))
 
 
+def freeze_later(session: Session, made: ColumnMigration) -> Statement:
+    """Have the old vectors of a migration that is under way kept true no longer."""
+    target = _bare(made)
+    noted = render(session, queries.for_target("freeze_migration", target, bound=False))
+    return Statement(f"freeze {made.name}", ";\n".join([noted, freeze(session, target, frozen=True).sql]))
+
+
+def together(session: Session, tables: Iterable[TableName], steps: Sequence[Statement]) -> Statement:
+    """Several steps as one transaction, which has every lock before it changes anything.
+
+    Args:
+        session: of the tables' owner.
+        tables: those that are changed.
+        steps: at least one.
+    """
+    # One LOCK for all tables, always in the same order, so that no other order of locks can cross it halfway.
+    names = sql.SQL(", ").join(queries.table(table) for table in sorted(set(tables)))
+    lock = [render(session, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))] if set(tables) else []
+    what = ", ".join(dict.fromkeys(step.description for step in steps))
+    return Statement(what, ";\n".join([*lock, *(step.sql for step in steps)]))
+
+
 def exchange(
-    session: Session,
-    targets: Sequence[Target],
-    migrations: Sequence[ColumnMigration],
-    after: Sequence[Target],
-    *,
-    prefix: str,
-    back: bool,
+    session: Session, targets: Sequence[Target], migrations: Sequence[ColumnMigration], *, back: bool
 ) -> Statement:
     """Have the new columns served, all of them at once; or, `back`, the old ones again, with the new ones beside them.
 
@@ -128,57 +115,72 @@ def exchange(
         session: of the tables' owner.
         targets: the served columns as they are now.
         migrations: theirs, in the same order.
-        after: every column that is counted afterwards, of the tables that the settings list.
-        prefix: kafka.topic_prefix of the installation.
         back: whether this is the way back.
     """
-    tables = sql.SQL(", ").join(queries.table(target.table) for target in targets)
-    # One LOCK for all tables before anything else, so that no other order of locks can cross it halfway.
-    parts = [render(session, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))]
+    parts = []
     for target, migration in zip(targets, migrations, strict=True):
         parts += _renames(session, target, migration, back=back)
         parts.append(_moved(session, target, State.STARTED if back else State.SWAPPED))
         if back:
             parts.append(freeze(session, target, frozen=False).sql)
-    parts += [statement.sql for statement in counting.plan(session, prefix, after)]
     what = "serve the old vectors again" if back else "serve the new vectors"
     return Statement(f"{what} in {', '.join(target.name for target in targets)}", ";\n".join(parts))
 
 
-def discard(
-    session: Session, target: Target, migration: ColumnMigration, state: State, after: Sequence[Target], *, prefix: str
-) -> Statement:
-    """Drop what stands beside the served column, and end the migration.
+def discard(session: Session, found: Sequence[ColumnMigration], state: State) -> Statement:
+    """Drop what stands beside the served columns, and end their migrations.
+
+    Args:
+        session: of the tables' owner.
+        found: the migrations; of an offline one nothing is dropped.
+        state: FINISHED when the old vectors go, ROLLED_BACK when the new ones do.
+    """
+    parts, what = [], []
+    for made in found:
+        target = _bare(made)
+        if made.beside:
+            beside = replace(target, column=made.beside)
+            parts.append(render(session, queries.for_target("drop_columns", beside, bound=False)))
+            what.append(f"drop the column {made.beside} of {made.table}")
+        parts += [_moved(session, target, state), freeze(session, target, frozen=False).sql]
+        what.append(f"end the migration of {made.name}")
+    return Statement(", ".join(what), ";\n".join(parts))
+
+
+def forget(session: Session, made: ColumnMigration) -> Statement:
+    """End the migration of a table that is gone."""
+    target = _bare(made)
+    parts = [_moved(session, target, State.ROLLED_BACK)]
+    columns = [replace(target, column=column) for column in (made.column, made.beside) if column]
+    parts += [render(session, queries.for_target("forget_column", one, bound=False)) for one in columns]
+    return Statement(f"end the migration of {made.name}, whose table is gone", ";\n".join(parts))
+
+
+def refill(session: Session, target: Target, made: ColumnMigration, vector_schema: str) -> Statement:
+    """Offline, and back: empty the column once more, for vectors of the old model, with the indexes it had.
 
     Args:
         session: of the table's owner.
-        target: the served column.
-        migration: its migration.
-        state: FINISHED when the old vectors go, ROLLED_BACK when the new ones do.
-        after: every column that is counted afterwards, of the tables that the settings list.
-        prefix: kafka.topic_prefix of the installation.
+        target: the column as it is.
+        made: its migration.
+        vector_schema: schema of pgvector.
     """
-    parts = [_moved(session, target, state), freeze(session, target, frozen=False).sql]
-    what = f"end the migration of {target.name}"
-    if migration.beside:
-        beside = replace(target, column=migration.beside)
-        parts.insert(0, render(session, queries.for_target("drop_columns", beside, bound=False)))
-        what = f"drop the column {migration.beside} of {target.table} and {what}"
-        parts += [statement.sql for statement in counting.plan(session, prefix, after)]
-    return Statement(what, ";\n".join(parts))
+    old = replace(made, to_model=made.from_model, to_dimensions=made.from_dimensions)
+    parts = [empty(session, target, old, vector_schema).sql]
+    # Of an empty column an index is made in a moment; nobody could be asked to remember its definition.
+    parts += [names.definition.replace(" ON ONLY ", " ON ", 1) for names in made.indexes]
+    parts.append(_moved(session, target, State.ROLLED_BACK))
+    return Statement(f"empty {made.name}, make it vector({made.from_dimensions}) again", ";\n".join(parts))
 
 
 def empty(session: Session, target: Target, migration: ColumnMigration, vector_schema: str) -> Statement:
     """Offline: drop the indexes, empty the column and change its length."""
-    drops = [
-        sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(target.table.schema, names.served))
-        for names in migration.indexes
-    ]
+    drops = twins.drops(session, catalog.inspect(session, target.table).oid, target.column)
     body = queries.for_target(
         "empty_column", target, bound=False, type=vector_type(vector_schema, migration.to_dimensions),
         to_model=sql.Literal(migration.to_model), to_dimensions=sql.Literal(migration.to_dimensions),
     )  # fmt: skip
-    parts = [*(render(session, drop) for drop in drops), render(session, body)]
+    parts = [*drops, render(session, body)]
     return Statement(f"empty {target.name} and make it vector({migration.to_dimensions})", ";\n".join(parts))
 
 
@@ -199,18 +201,15 @@ def _renames(session: Session, target: Target, migration: ColumnMigration, *, ba
     }  # fmt: skip
     identifiers: dict[str, sql.Composable] = {name: sql.Identifier(value) for name, value in parts.items()}
     identifiers |= {"aside_literal": sql.Literal(aside), "coming_literal": sql.Literal(coming)}
-    lines = [render(session, queries.for_target("rename_columns", target, bound=False, **identifiers))]
-    for names in migration.indexes:
-        aside_name, coming_name = (names.growing, names.retired) if back else (names.retired, names.growing)
-        lines += [_rename_index(session, target, names.served, aside_name)]
-        lines += [_rename_index(session, target, coming_name, names.served)]
-    return lines
-
-
-def _rename_index(session: Session, target: Target, name: str, to: str) -> str:
-    query = sql.SQL("ALTER INDEX IF EXISTS {} RENAME TO {}")
-    return render(session, query.format(sql.Identifier(target.table.schema, name), sql.Identifier(to)))
+    renamed = render(session, queries.for_target("rename_columns", target, bound=False, **identifiers))
+    suffix = "_v2" if back else "_old"
+    return [renamed, *twins.renames(session, migration, lambda name: suffixed(name, suffix))]
 
 
 def _moved(session: Session, target: Target, state: State) -> str:
     return render(session, queries.for_target("move_migration", target, bound=False, state=sql.Literal(str(state))))
+
+
+def _bare(made: ColumnMigration) -> Target:
+    """The served column, for statements that name it and read nothing: whatever else is amiss with its table."""
+    return Target(made.table, made.column, "NULL", (), made.to_model, made.to_dimensions)

@@ -141,7 +141,7 @@ def redrive(
     if dry_run:
         results = [_forecast(settings, entry) for entry in entries]
     else:
-        seconds = 0.0 if no_wait else _seconds(wait)
+        seconds = 0.0 if no_wait else _seconds(wait, "--wait")
         results = _redrive(settings, session, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
     if waiting := sum(result.outcome == "waiting" for result in results):
@@ -228,15 +228,16 @@ def _selection(
     if not everything and not any((ids, kind, table, reason, older, newer)):
         raise typer.BadParameter("say which: IDs, a filter, or --all")
     name = str(TableName.parse(table)) if table else None
-    ages = [None if age is None else _seconds(age) for age in (older, newer)]
+    given = (("--older-than", older), ("--newer-than", newer))
+    ages = [None if age is None else _seconds(age, name) for name, age in given]
     return Selection(tuple(ids), kind, name, reason, *ages)
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, name: str) -> float:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint=name) from error
 
 
 def _bytes(letter: DeadLetter, limit: int | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """`embedsync migrate`: arguments and printing only; the work is in streams/migrate.py and its neighbours."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Self
 
 import typer
@@ -8,19 +10,28 @@ from rich.progress import BarColumn, Progress
 
 from connectors.clock import SystemClock
 from connectors.models import open_model
-from connectors.ports import Embedder
 from connectors.postgres import trust
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
-from schemas.migration import ColumnMigration, State, Step, require
+from schemas.errors import EmbedsyncError, IndexesLacking
+from schemas.migration import Step, require, table_flags
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from streams import migrate as migration
-from streams import migrate_plan, migrate_status
-from streams import targets as target_rules
-from streams.cli.output import Format, OutputOption, confirm, err, label, number, out, print_json, seconds, styled
+from streams import migrate_check, migrate_plan, migrate_scope, migrate_status
+from streams.cli import migrate_page
+from streams.cli.output import (
+    Format,
+    OutputOption,
+    confirm,
+    err,
+    label,
+    number,
+    out,
+    print_exactly,
+    print_json,
+)
 from streams.cli.tables import Grid
-from streams.migrate_index import Builder
+from streams.migrate_index import Builder, script
 from streams.migrate_index import Progress as Built
 
 app = typer.Typer(
@@ -29,7 +40,8 @@ app = typer.Typer(
     help="""Move vector columns to another model, of any length, while readers go on reading.
 
     In this order: `plan`, `start`, then `embedsync replay run` to fill the rows, `index`, `swap`, `finish`. `status`
-    says at any time what comes next, `rollback` goes one step back. Every step may be killed and called again.
+    says at any time what comes next, `rollback` goes one step back. Every step may be killed and called again. With
+    `-t TABLE` each is for some tables alone; each column is at a step of its own.
     """,
 )
 
@@ -41,6 +53,7 @@ RevisionOption = Annotated[str | None, typer.Option("--revision", help="commit o
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="empty the column itself and fill it again: search finds nothing meanwhile")
 ]
+TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 
 
@@ -51,24 +64,32 @@ def plan(
     dimensions: DimensionsOption,
     revision: RevisionOption = None,
     offline: OfflineOption = False,
+    table: TablesOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Say what a migration would take: locks, time, disk. Changes nothing.
+    """Say all that a migration takes: what stands in its way, what to do by hand, locks, time, disk. Changes nothing.
+
+    Exit code: 1 where `start` would be refused now.
 
     For example:
 
         embedsync migrate plan --model BAAI/bge-m3 --dimensions 1024
     """
     settings: Settings = ctx.obj()
-    embedder = open_model(_model(settings, model, dimensions, revision))
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
-    tables = migrate_plan.make(session, target_rules.served(settings, session), embedder)
+    chosen = _model(settings, model, dimensions, revision)
+    scoped = migrate_scope.scoped(settings, table)
+    flags = table_flags(one.table for one in scoped.tables) if table else ""
+    made = migrate_plan.make(scoped, session, chosen, SystemClock(), offline=offline, flags=flags)
     locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
     if output is Format.JSON:
         steps = [dict(zip(("step", "lock", "held"), lock, strict=True)) for lock in locks]
-        print_json({"to_model": embedder.model_id, "tables": [t.to_json() for t in tables], "steps": steps})
-        return
-    _print_plan(tables, locks, embedder)
+        print_json({**made.to_json(), "steps": steps})
+    else:
+        migrate_page.show(made, locks)
+    if made.refusals:
+        err.print(f"`migrate start` is refused: {made.refusals[0].what}", soft_wrap=True)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -81,6 +102,7 @@ def start(
     freeze_old: Annotated[
         bool, typer.Option("--freeze-old", help="leave the old vectors as they are: one model in memory instead of two")
     ] = False,
+    table: TablesOption = None,
     yes: YesOption = False,
 ) -> None:
     """Want another model: its vectors grow in a second column, and workers fill both from now on.
@@ -88,37 +110,52 @@ def start(
     Running workers notice within seconds and start anew with both models. No table is rewritten.
 
     With --offline the column itself is emptied and changed: one rewrite of the table under a lock that nothing passes,
-    and search finds nothing until the replay is done.
+    and search finds nothing until the replay is done. Tables that are under way already are left as they are.
     """
     settings: Settings = ctx.obj()
     chosen = _model(settings, model, dimensions, revision)
+    steps = _steps(settings, table)
     if offline:
-        _ask("this empties all vectors now, and search finds nothing until a replay has filled them again", yes=yes)
-    _steps(settings).start(chosen, offline=offline, freeze_old=freeze_old)
-    err.print("next: embedsync replay run, which fills the rows that were there before")
+        names = ", ".join(one.name for one in migrate_scope.scoped(settings, table).tables)
+        _ask(
+            f"this empties all vectors of {names} now, and search finds nothing until a replay has filled them again",
+            yes=yes,
+        )
+    steps.start(chosen, offline=offline, freeze_old=freeze_old)
+    err.print(f"next: embedsync replay run{steps.flags}, which fills the rows that were there before", soft_wrap=True)
 
 
 @app.command()
-def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
-    """Say how far the migration is, and what comes next."""
+def status(ctx: typer.Context, table: TablesOption = None, output: OutputOption = Format.TABLE) -> None:
+    """Say how far the migration of each column is, and what comes next.
+
+    Rows that are on their way to a vector are waited for, for some seconds, as `swap` does.
+    """
     settings: Settings = ctx.obj()
-    report = migrate_status.read(
-        settings, Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
-    )
+    session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
+    report = migrate_status.read(settings, session, SystemClock(), table)
     if output is Format.JSON:
         print_json(report.to_json())
         return
     heads = ("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES")
-    table = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=output is Format.WIDE)
+    grid = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=output is Format.WIDE)
     for line in report.columns:
         m = line.migration
         state = f"{m.state}{', offline' if m.offline else ''}{', old frozen' if m.frozen else ''}"
-        table.add_row(
+        grid.add_row(
             str(m.table), m.column, m.beside or "-", state, m.from_model, m.to_model, number(line.rows),
-            number(line.lacking), f"{line.built}/{len(m.indexes)}",
+            number(line.lacking), _built(line),
         )  # fmt: skip
     if report.columns:
-        out.print(table)
+        out.print(grid)
+    for line in report.columns:
+        if line.indexes is None:
+            continue
+        for one in line.indexes.lacking:
+            err.print(f"index {one.label} of {line.migration.name} has no twin on the new vectors", soft_wrap=True)
+        for one in line.indexes.invalid:
+            state = "is being built" if one.building else "is INVALID, and counts for nothing"
+            err.print(f"index {one.label} of {line.migration.name} {state}", soft_wrap=True)
     out.print(report.verdict, soft_wrap=True)
 
 
@@ -128,59 +165,69 @@ def index(
     memory: Annotated[
         str | None, typer.Option("--memory", help="maintenance_work_mem of the build, for example 2GB")
     ] = None,
+    print_sql: Annotated[
+        bool, typer.Option("--print-sql", help="print what is left to run, for psql, and change nothing")
+    ] = False,
+    table: TablesOption = None,
 ) -> None:
-    """Build the old column's vector indexes on the new one, concurrently: reads and writes go on.
+    """Build the old column's indexes on the new one, concurrently: reads and writes go on.
 
-    An INVALID index that a killed build left is dropped and built again. Ctrl-C cancels the build.
+    An index of the old column that has no twin on the new one is built, whatever it is called and whenever it was made;
+    on a table with partitions one partition after the other. An INVALID index that a killed build left is dropped and
+    built again. Ctrl-C cancels the build; called again, it goes on where it was.
     """
     settings: Settings = ctx.obj()
-    steps = _steps(settings)
-    found = steps.open()
-    require(Step.INDEX, found)
-    migrate_status.require_filled(settings, migration.reader(settings), SystemClock())
+    steps = _steps(settings, table)
+    found = require(Step.INDEX, steps.open())
+    if print_sql:
+        print_exactly(script(admin(settings), found))
+        return
+    migrate_status.require_filled(settings, migration.reader(settings), SystemClock(), found)
     with IndexBar() as bar:
-        builder = Builder(admin(settings), admin(settings, "migrate progress"), SystemClock())
+        limit = settings.postgres.lock_timeout_seconds
+        watcher = admin(settings, "migrate progress")
+        builder = Builder(admin(settings), watcher, SystemClock(), lock_seconds=limit)
         built = builder.build(found, bar.show, memory=memory)
     for name in built:
         err.print(f"done: build the index {name}")
-    _next(found, "finish" if found[0].offline else "swap")
+    _next(settings, table)
 
 
 @app.command()
-def swap(ctx: typer.Context) -> None:
-    """Have the new vectors served: one transaction of milliseconds over all tables.
+def swap(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
+    """Have the new vectors served: one transaction of milliseconds over all tables that are ready for it.
 
-    Refused while a row lacks its new vector or an index is missing. `embedsync search` changes over with it;
-    programs that query the column themselves: see docs/migration.md.
+    Refused while a row lacks its new vector. Asks where an index of the old column has no twin on the new one.
+    `embedsync search` changes over with it; programs that query the column themselves: see docs/migration.md.
     """
-    steps = _steps(ctx.obj())
-    steps.swap()
-    _next(steps.open(), "finish, once you are content (`migrate rollback` goes back)")
+    settings: Settings = ctx.obj()
+    _without_twins(_steps(settings, table).swap, yes=yes)
+    _next(settings, table)
 
 
 @app.command()
-def rollback(ctx: typer.Context, yes: YesOption = False) -> None:
-    """Go one step back: after the swap the old vectors are served again; before it the new column is dropped."""
-    steps = _steps(ctx.obj())
-    found = steps.open()
-    if found and found[0].state is State.STARTED and not found[0].offline:
-        _ask(f"this drops the new vectors of {', '.join(made.name for made in found)}", yes=yes)
-    steps.rollback()
-    if steps.open():
-        err.print("the old vectors are served again, the new ones are kept beside them: swap, or rollback once more")
+def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
+    """Go one step back, each column from where it is: the old vectors are served again, or the new ones are dropped."""
+    settings: Settings = ctx.obj()
+    steps = _steps(settings, table)
+    intent = steps.intent(Step.ROLLBACK)
+    _agree(intent, yes=yes)
+    steps.rollback(intent.found)
+    _next(settings, table if steps.open() else None)
 
 
 @app.command()
-def finish(ctx: typer.Context, yes: YesOption = False) -> None:
+def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
     """Drop the old column and its indexes; after this there is no way back but another migration."""
     settings: Settings = ctx.obj()
-    steps = _steps(settings)
-    found = steps.open()
-    require(Step.FINISH, found)
-    if not found[0].offline:
-        _ask(f"this drops the old vectors of {', '.join(made.name for made in found)} for good", yes=yes)
-    steps.finish(open_model(settings.model).model_id)
-    err.print("the space of the old vectors is free for new rows; only VACUUM FULL would give it back to the disk")
+    steps = _steps(settings, table)
+    intent = steps.intent(Step.FINISH)
+    wanted = open_model(settings.model).model_id
+    _agree(intent, yes=yes)
+    _without_twins(partial(steps.finish, wanted, intent.found), yes=yes)
+    if intent.drops:
+        err.print("the space of the old vectors is free for new rows; only VACUUM FULL would give it back to the disk")
+    _next(settings, None)
 
 
 class IndexBar:
@@ -210,44 +257,13 @@ class IndexBar:
         self._phase = phase
 
 
-def _print_plan(
-    tables: list[migrate_plan.TablePlan], locks: tuple[tuple[str, str, str], ...], embedder: Embedder
-) -> None:
-    heads = ("TABLE", "COLUMN", "ROWS", "LENGTH", "TABLE-SIZE", "MORE", "INDEXES", "INDEX-SIZE", "REPLAY")
-    table = Grid(*heads, keep=heads)
-    for line in tables:
-        table.add_row(
-            line.table, line.column, number(line.rows), f"{line.from_dimensions} -> {line.to_dimensions}",
-            _megabytes(line.table_bytes), _megabytes(line.more_bytes), str(len(line.indexes)),
-            _megabytes(line.index_bytes), seconds(line.seconds),
-        )  # fmt: skip
-    out.print(table)
-    steps = Grid("STEP", "LOCK", "HELD FOR")
-    for lock in locks:
-        steps.add_row(*lock)
-    out.print(steps)
-    for line in tables:
-        for reader in line.readers:
-            err.print(
-                styled("notice:", "yellow"),
-                f"{reader} reads {line.table}.{line.column} by number, and goes on reading the old "
-                "vectors after the swap: create it anew then",
-                soft_wrap=True,
-            )
-    out.print(f"to {embedder.model_id}; next: embedsync migrate start", soft_wrap=True)
-
-
-def _megabytes(size: int | None) -> str:
-    return "-" if size is None else f"{size / 1e6:,.1f} MB"
-
-
 def _model(settings: Settings, name: str, dimensions: int, revision: str | None) -> ModelSettings:
     chosen = {"name": name, "dimensions": dimensions, "revision": revision, "max_tokens": None}
     return ModelSettings(**{**settings.model.model_dump(), **chosen})
 
 
-def _steps(settings: Settings) -> migration.Migrate:
-    return migration.Migrate(settings, admin(settings), SystemClock(), _done)
+def _steps(settings: Settings, tables: list[str] | None) -> migration.Migrate:
+    return migration.Migrate(settings, admin(settings), SystemClock(), _done, tables)
 
 
 def admin(settings: Settings, role: str = "migrate") -> Session:
@@ -255,13 +271,40 @@ def admin(settings: Settings, role: str = "migrate") -> Session:
     return Session(settings.postgres.admin, role=role, prefix=settings.kafka.topic_prefix, guard=trust.guard)
 
 
+def _built(line: migrate_status.ColumnStatus) -> str:
+    return f"{line.indexes.built}/{len(line.indexes.wanted)}" if line.indexes else "-"
+
+
 def _done(line: str) -> None:
     err.print(f"done: {line}", soft_wrap=True)
 
 
-def _next(found: list[ColumnMigration], command: str) -> None:
-    if found:
-        err.print(f"next: embedsync migrate {command}")
+def _next(settings: Settings, tables: list[str] | None) -> None:
+    """What comes next for the columns that are still under way, as `status` would say it."""
+    session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
+    report = migrate_status.read(settings, session, SystemClock(), tables)
+    for step in report.steps:
+        err.print(f"next: {step}", soft_wrap=True)
+
+
+def _agree(intent: migrate_check.Intent, *, yes: bool) -> None:
+    for line in intent.lines:
+        err.print(line, soft_wrap=True)
+    if intent.drops:
+        _ask(f"this cannot be taken back: {'; '.join(intent.lines)}", yes=yes)
+
+
+def _without_twins(step: Callable[..., None], *, yes: bool) -> None:
+    """Take a step; where indexes would be left behind, ask."""
+    try:
+        step(without=frozenset())
+    except IndexesLacking as lacking:
+        if not yes:
+            if not sys.stdin.isatty():
+                raise
+            confirm(f"{lacking.message}. Go on without them?", abort=True)
+        step(without=None if yes else lacking.names)
+        err.print(f"notice: went on without {', '.join(sorted(lacking.names))}", soft_wrap=True)
 
 
 def _ask(what: str, *, yes: bool) -> None:

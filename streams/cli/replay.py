@@ -1,10 +1,7 @@
 """`embedsync replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -16,53 +13,46 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
-from schemas.duration import parse_duration
-from schemas.replay import Only, Request, parse_rate
 from schemas.settings import Settings
-from schemas.text_lines import decoded
-from streams import replay_advice, replay_plan
+from streams import replay_advice, replay_keys, replay_plan
 from streams import targets as target_rules
+from streams.cli import replay_options as options
 from streams.cli import replay_page as page
 from streams.cli.output import Format, OutputOption, confirm, err, out, print_json
+from streams.cli.replay_options import (
+    STDIN,
+    ChunkOption,
+    ForceOption,
+    KeysOption,
+    LagOption,
+    OnlyOption,
+    RateOption,
+    RunArgument,
+    SinceOption,
+    TablesOption,
+    WhereOption,
+)
 from streams.replay import Prepared, Replay
 from streams.replay_control import Control
+from streams.replay_keys import Named
 
 app = typer.Typer(no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it.")
 
 _CONFIRM_ROWS = 100_000
 """More rows than this are asked about on a terminal."""
 
-_STDIN = "standard input"
-
-TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
-OnlyOption = Annotated[
-    str, typer.Option("--only", help="missing: no vector; stale: missing, or text or model differs; all: every row")
-]
-WhereOption = Annotated[str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="only vectors written before this time (RFC 3339)")
-]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="embed rows that are current too, and try quarantined ones again")
-]
-ChunkOption = Annotated[
-    int | None, typer.Option("--chunk", min=1, max=10_000, help="keys in a message; replay.chunk_size when left out")
-]
-RunArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="[RUN]", help="its id or the beginning of it; the only unfinished run if left out"),
-]
-
 
 @app.command()
 def plan(
     ctx: typer.Context,
-    only: OnlyOption = "stale",
+    only: OnlyOption = None,
     table: TablesOption = None,
     where: WhereOption = None,
     since: SinceOption = None,
     force: ForceOption = False,
-    rate: Annotated[str | None, typer.Option("--rate", help="as `run` takes it")] = None,
+    keys: KeysOption = None,
+    rate: RateOption = None,
+    max_live_lag: LagOption = None,
     chunk: ChunkOption = None,
     exact: Annotated[bool, typer.Option("--exact", help="count large tables instead of sampling them")] = False,
     output: OutputOption = Format.TABLE,
@@ -77,29 +67,32 @@ def plan(
         embedsync replay plan
         embedsync replay plan --only all --force -t public.questions --exact
         embedsync replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
+        embedsync replay plan -t questions --keys ids.txt
     """
     settings = ctx.obj()
-    request = Request(_only(only), where, _time(since), force, rate=_rate(rate), chunk_size=chunk)
+    request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
     session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     replay = _replay(settings, session)
-    _plan(settings, session, replay.prepare(request, table or [], exact=exact), output)
+    with options.lines(keys) as lines:
+        prepared = replay.prepare(request, table or [], exact=exact)
+        named = _named(prepared, keys)
+        if named is not None:
+            counted = replay_keys.survey(session, prepared.targets, lines, named)
+            prepared = replace(prepared, surveys=counted)
+    _plan(settings, session, prepared, output, named)
 
 
 @app.command()
 def run(
     ctx: typer.Context,
-    only: OnlyOption = "stale",
+    only: OnlyOption = None,
     table: TablesOption = None,
     where: WhereOption = None,
     since: SinceOption = None,
     force: ForceOption = False,
-    keys: Annotated[
-        str | None, typer.Option("--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input")
-    ] = None,
-    rate: Annotated[str | None, typer.Option("--rate", help="most rows over all workers: 200/s, 30/m")] = None,
-    max_live_lag: Annotated[
-        str | None, typer.Option("--max-live-lag", help="wait while a live change is older: 30s, 5m")
-    ] = None,
+    keys: KeysOption = None,
+    rate: RateOption = None,
+    max_live_lag: LagOption = None,
     chunk: ChunkOption = None,
     follow: Annotated[
         bool, typer.Option("--follow/--detach", help="watch to the end, or leave once all is sent")
@@ -116,7 +109,7 @@ def run(
 
     Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
     another vector column; one that the keeper began ends where yours begins. A line of --keys is a key, or a JSON array
-    for a key of several columns.
+    for a key of several columns; keys that match no row are counted and listed, repeats are left out.
 
     Exit code 0 only if afterwards every row of the run is current or blank.
 
@@ -125,37 +118,34 @@ def run(
         embedsync replay run                       fill what is missing or stale
         embedsync replay run --only all --force -t public.questions --rate 200/s --detach
         embedsync replay run --where "lang = 'ko'" --max-live-lag 30s
+        embedsync replay run --only all --force --since 2d --rate 30/m
         psql -Atc "SELECT id FROM questions WHERE ..." | embedsync replay run -t questions --keys -
         embedsync replay run -o json | jq .ok
     """
     settings = ctx.obj()
-    request = Request(
-        "all" if keys else _only(only), where, _time(since), force, bool(keys), _rate(rate),
-        _duration(max_live_lag, "--max-live-lag"), chunk,
-    )  # fmt: skip
-    if keys and (where or since):
-        raise typer.BadParameter("names the rows already; leave out --where and --since", param_hint="--keys")
+    request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
     topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
     session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     replay = _replay(settings, session)
     run_id: UUID | None = None
     try:
-        with _lines(keys) as lines:
+        with options.lines(keys) as lines:
             prepared = replay.prepare(request, table or [])
+            named = _named(prepared, keys)
             if prepared.surveys and not _agreed(settings, session, prepared, yes):
                 raise typer.Exit(1)
-            name = _STDIN if keys == "-" else keys
-            run_id = replay.begin_keys(prepared, lines, name) if name else replay.begin(prepared)
+            run_id = replay.begin_keys(prepared, lines, named) if named else replay.begin(prepared)
+        page.show_named(named)
         if run_id is not None:
             resumed = prepared.unfinished is not None
             page.announce(run_id, resumed)
             with page.Bars() as bars:
                 replay.feed(run_id, bars.show, everything=resumed)
                 if not follow:
-                    _detached(run_id, output)
+                    _detached(run_id, output, named)
                     return
                 replay.follow(run_id, bars.show)
-        outcome = replay.outcome(run_id, prepared)
+        outcome = replay.outcome(run_id, prepared, named)
     except KeyboardInterrupt:
         _leave(run_id, keys)
         raise typer.Exit(130) from None
@@ -236,31 +226,25 @@ def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
 @app.command("set")
 def set_(
     ctx: typer.Context,
-    values: Annotated[list[str], typer.Argument(metavar="[RUN] rate=200/s max-live-lag=30s", help="one or both")],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN] [rate=200/s] [max-live-lag=30s]", help="as the options")
+    ] = None,
+    rate: RateOption = None,
+    max_live_lag: LagOption = None,
 ) -> None:
-    """Change the limits of a run while it runs; `none` lifts one.
+    """Change the limits of a run while it runs, written as `run` takes them; `none` lifts one.
 
     For example:
 
         embedsync replay set rate=200/s
+        embedsync replay set --rate 200/s
         embedsync replay set 3f2a rate=none max-live-lag=30s
     """
-    run_id = None if "=" in values[0] else values[0]
-    limits: dict[str, float | None] = {}
-    for item in values if run_id is None else values[1:]:
-        name, _, value = item.partition("=")
-        match name:
-            case "rate":
-                limits["rate"] = _rate(value)
-            case "max-live-lag":
-                limits["max_live_lag"] = None if value == "none" else _duration(value, name)
-            case _:
-                raise typer.BadParameter(f"{item!r} is neither rate=... nor max-live-lag=...")
-    if not limits:
-        raise typer.BadParameter("nothing to set: rate=200/s, max-live-lag=30s")
+    run_id, *items = values if values and "=" not in values[0] else [None, *(values or ())]
+    limits = options.limits([item for item in items if item is not None], rate, max_live_lag)
     found = _control(ctx).limit(run_id, limits)
-    shown = ", ".join(f"{name.replace('_', '-')} {'none' if v is None else f'{v:g}'}" for name, v in limits.items())
-    err.print(f"run {found.run}: {shown}", soft_wrap=True)
+    shown = {"rate": page.rate_limit, "max_live_lag": page.lag_limit}
+    err.print(f"run {found.run}: {', '.join(shown[name](value) for name, value in limits.items())}", soft_wrap=True)
 
 
 def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool) -> bool:
@@ -270,11 +254,19 @@ def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool)
     return confirm(f"embed {made.to_embed:,} rows?")
 
 
-def _plan(settings: Settings, session: Session, prepared: Prepared, output: Format) -> replay_plan.Plan:
+def _named(prepared: Prepared, keys: str | None) -> Named | None:
+    return Named(STDIN if keys == "-" else keys, str(prepared.targets[0].table)) if keys is not None else None
+
+
+def _plan(
+    settings: Settings, session: Session, prepared: Prepared, output: Format, named: Named | None = None
+) -> replay_plan.Plan:
     offsets = KafkaOffsets(settings, SystemClock())
     if prepared.unfinished is not None:
         err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True)
-    made = replay_plan.plan(settings, session, prepared, offsets)
+    made = replay_plan.plan(settings, session, prepared, offsets, named)
+    page.show_since(prepared.request.since)
+    page.show_named(named)
     if output is Format.JSON:
         print_json(made.to_json())
     else:
@@ -282,10 +274,10 @@ def _plan(settings: Settings, session: Session, prepared: Prepared, output: Form
     return made
 
 
-def _detached(run_id: UUID, output: Format) -> None:
+def _detached(run_id: UUID, output: Format, named: Named | None) -> None:
     err.print(f"all is sent; the workers do the rest: embedsync replay status {run_id}", soft_wrap=True)
     if output is Format.JSON:
-        print_json({"run": str(run_id), "state": "running"})
+        print_json({"run": str(run_id), "state": "running", "keys": named.to_json() if named else None})
 
 
 def _leave(run_id: UUID | None, keys: str | None) -> None:
@@ -296,54 +288,6 @@ def _leave(run_id: UUID | None, keys: str | None) -> None:
     err.print(told, soft_wrap=True)
     again = f"`embedsync replay resume {run_id}`" if keys else "`embedsync replay run` with the same options"
     err.print(f"{again} takes it up again", soft_wrap=True)
-
-
-@contextmanager
-def _lines(keys: str | None) -> Iterator[Iterable[str]]:
-    if keys is None:
-        yield ()
-    elif keys == "-":
-        yield decoded(sys.stdin.buffer, _STDIN)
-    else:
-        try:
-            file = Path(keys).open("rb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
-        with file:
-            yield decoded(file, keys)
-
-
-def _only(value: str) -> Only:
-    match value:
-        case "missing" | "stale" | "all":
-            return value
-        case _:
-            raise typer.BadParameter(f"{value!r} is not one of missing, stale, all", param_hint="--only")
-
-
-def _rate(text: str | None) -> float | None:
-    try:
-        return None if text is None else parse_rate(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="rate") from error
-
-
-def _duration(text: str | None, name: str) -> float | None:
-    try:
-        value = None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
-    if value == 0:
-        raise typer.BadParameter("has to be more than 0", param_hint=name)
-    return value
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        time = None if text is None else datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time: 2026-01-31T12:00:00Z", param_hint="--since") from error
-    return time if time is None or time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _control(ctx: typer.Context) -> Control:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -9,16 +10,20 @@ from uuid import UUID
 from rich.progress import BarColumn, Progress, TaskID
 
 from connectors.clock import SystemClock
-from schemas.replay import ScopeProgress
+from schemas.replay import ScopeProgress, show_rate
 from streams.cli.output import err, label, number, out, seconds
 from streams.cli.tables import Grid
 from streams.replay import Outcome
 from streams.replay_control import RunStatus
+from streams.replay_keys import Named
 from streams.replay_plan import Plan, ScopePlan
 
 _LINE_SECONDS = 10.0
 _QUIET_SECONDS = 15.0
 _WINDOW_SECONDS = 30.0
+_WHOLE_RATE = 10.0
+"""Rows per second; from here on no fraction of one is shown."""
+_MISSED_SHOWN = 10
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -99,11 +104,43 @@ def _effect(plan: Plan) -> str:
     if plan.to_embed == 0:
         return "live changes: no effect, nothing is embedded"
     waits = f"live changes go first: the replay waits while one is older than {plan.max_live_lag_seconds:g} s"
-    limit = f", at most {plan.request.rate:g} rows/s" if plan.request.rate else ""
+    limit = f", at most {show_rate(plan.request.rate)}" if plan.request.rate else ""
     if plan.workers == 0:
         return f"{waits}{limit}; no replay worker runs now: embedsync worker --role replay"
     count = "an unknown number of" if plan.workers is None else f"{plan.workers:,}"
     return f"{waits}{limit}; {count} replay worker(s), niced; old vectors stay readable until they are replaced"
+
+
+def show_since(since: datetime | None) -> None:
+    """Which time was understood."""
+    if since is not None:
+        err.print(f"only vectors written before {since.isoformat().replace('+00:00', 'Z')}", soft_wrap=True)
+
+
+def show_named(named: Named | None) -> None:
+    """What the keys came to on stderr; the first few of no row with their lines, all of them are in `-o json`."""
+    if named is None:
+        return
+    rows = f"{number(named.keys)} keys of {named.source} name {number(named.rows)} rows of {named.table}"
+    repeats = f", {number(named.repeats)} are repeats" if named.repeats else ""
+    lost = named.of_no_row
+    err.print(f"{rows}{repeats}" + (f"; {number(len(lost))} match no row:" if lost else ""), soft_wrap=True)
+    for line, key in lost[:_MISSED_SHOWN]:
+        err.print(f"  line {line}: {', '.join(key)}", soft_wrap=True)
+    if len(lost) > _MISSED_SHOWN:
+        err.print(f"  and {number(len(lost) - _MISSED_SHOWN)} more: -o json lists all", soft_wrap=True)
+
+
+def rate_limit(rate: float | None) -> str:
+    """A run's own rate, None for none."""
+    return "no limit of its rate" if rate is None else f"at most {show_rate(rate)}"
+
+
+def lag_limit(seconds: float | None) -> str:
+    """A run's own limit of the live lane's lag, None for that of the settings."""
+    if seconds is None:
+        return "waits while a live change is older than replay.max_live_lag_seconds"
+    return f"waits while a live change is older than {seconds:g} s"
 
 
 def announce(run: UUID, resumed: bool) -> None:
@@ -152,6 +189,8 @@ class Bars:
             self._warned = True
             err.print("nothing moves: is a replay worker running? (embedsync worker --role replay)", style="yellow")
         plain = not err.is_terminal and now - self._printed >= _LINE_SECONDS
+        if idle:
+            self._seen.clear()  # a pause is not slow work
         for scope in scopes:
             name = short_name(scope.table, scope.column)
             line = figures(scope, self._rate(name, scope.done, now))
@@ -175,12 +214,14 @@ class Bars:
 
 def figures(scope: ScopeProgress, rate: float | None) -> str:
     """`431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3  waiting: live lag 41s > 30s`."""
-    parts = [f"{scope.done:,}/{scope.total:,}", f"{int(100 * scope.done / scope.total)}%" if scope.total else "100%"]
-    if rate:
-        parts.append(f"{rate:,.0f} rows/s")
-        if scope.done < scope.total:
+    share = int(100 * scope.done / scope.total) if scope.total else 100 * scope.enumerated
+    parts = [f"{scope.done:,}/{scope.total:,}", f"{share}%"]
+    if rate and scope.done and scope.state == "running":
+        parts.append(show_rate(rate if rate < _WHOLE_RATE else round(rate)))
+        if scope.done < scope.total and not scope.waiting:
             parts.append(f"ETA {eta((scope.total - scope.done) / rate)}")
     counts = (
+        ("gone", scope.gone),
         ("current", scope.current),
         ("deferred", scope.deferred),
         ("quarantined", scope.quarantined),
@@ -208,7 +249,11 @@ def show_outcome(outcome: Outcome) -> None:
         out.print(table)
     style = "green" if outcome.is_true else "red"
     name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
-    apart = (("in quarantine", outcome.quarantined), ("unreadable", outcome.unreadable))
+    if outcome.named is not None and outcome.names_nothing:
+        lost = f"none of the {number(outcome.named.keys)} keys of {outcome.named.source} is of a row"
+        out.print(f"{name}: {lost} of {outcome.named.table}", style=style, soft_wrap=True)
+        return
+    apart = (("in quarantine", outcome.quarantined), ("unreadable", outcome.unreadable), ("gone", outcome.gone))
     told = "".join(f", {count:,} {'is' if count == 1 else 'are'} {what}" for what, count in apart if count)
     said = f"{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank{told}"
     out.print(said, style=style, soft_wrap=True)
@@ -222,7 +267,7 @@ def show_statuses(statuses: Sequence[RunStatus], *, wide: bool = False) -> None:
         run = status.run
         for i, scope in enumerate(status.progress):
             about = (str(run.run), run.state, run.request.options, run.request.requested_by) if i == 0 else ("",) * 4
-            table.add_row(*about, short_name(scope.table, scope.column), figures(scope, status.speed))
+            table.add_row(*about, short_name(scope.table, scope.column), figures(scope, status.speed_of(scope)))
     out.print(table)
     for status in statuses:
         for line in _limits(status):
@@ -234,9 +279,9 @@ def _limits(status: RunStatus) -> list[str]:
     if run.waiting:
         lines.append(f"waiting for {eta(run.waiting_seconds or 0)}: {run.waiting}")
     if run.request.rate is not None and run.finished_at is None:
-        lines.append(f"at most {run.request.rate:g} rows/s")
+        lines.append(rate_limit(run.request.rate))
     if run.request.max_live_lag is not None and run.finished_at is None:
-        lines.append(f"waits while a live change is older than {run.request.max_live_lag:g} s")
+        lines.append(lag_limit(run.request.max_live_lag))
     if run.state == "paused":
         lines.append(f"paused: embedsync replay resume {run.run}")
     if any(not scope.enumerated for scope in status.progress) and run.state == "running":

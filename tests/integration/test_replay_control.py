@@ -141,7 +141,8 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
     filled.start_worker("replay")
     outcome = answer(filled, "run", "--keys", str(file))
     (column,) = outcome["columns"]
-    assert (outcome["ok"], column["sent"], column["embedded"], column["gone"]) == (True, 121, 120, 1)
+    assert outcome["keys"]["of_no_row"] == [{"line": 121, "key": ["99999"]}]
+    assert (outcome["ok"], column["sent"], column["embedded"], column["gone"]) == (True, 120, 120, 0)
     before = filled.value("SELECT max(embedded_at) FROM questions")
     outcome = answer(filled, "run", "--only", "all", "--force", "--since", before.isoformat())
     assert (outcome["columns"][0]["embedded"], outcome["columns"][0]["current"]) == (119, 0)

@@ -23,6 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests.support import killed
+
 _LONGEST = 1 << 20
 """Bytes of a request: arguments and environment."""
 
@@ -175,6 +177,7 @@ class _Parent:
         os.chdir(str(request["folder"]))
         os.environ.clear()
         os.environ.update(request["environment"])  # type: ignore[call-overload]  # JSON has no types
+        killed.arm(os.environ)
         time.tzset()
         sys.argv = ["embedsync", *request["arguments"]]  # type: ignore[misc]  # likewise
         sys.modules["__main__"].__package__ = None  # which usage errors would name

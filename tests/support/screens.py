@@ -125,7 +125,9 @@ def _scope(table: str, column: str) -> ScopeProgress:
 def _replay_status(wide: bool) -> None:
     run = Run(RUN, "running", NOW, None, None, None, (), Request(since=NOW, rate=500.0))
     scopes = (_scope("public.questions", "embedding"), _scope(LONG, COLUMN))
-    replay_page.show_statuses([RunStatus(run, scopes, 1_912.0)], wide=wide)
+    replay_page.show_statuses(
+        [RunStatus(run, scopes, {None: 1_912.0, "public.questions.embedding": 1_912.0})], wide=wide
+    )
 
 
 def _replay_outcome(wide: bool) -> None:
@@ -141,7 +143,7 @@ def _replay_plan(wide: bool) -> None:
         )
         for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
     )  # fmt: skip
-    replay_page.show_plan(Plan(Request(), scopes, 2, 2, 30.0))
+    replay_page.show_plan(Plan(Request(), scopes, 2, 2, 30.0, None))
 
 
 def _verify(wide: bool) -> None:

@@ -1,10 +1,14 @@
-"""Durations as people write and read them."""
+"""Durations and times as people write and read them."""
+
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.duration import parse_duration, show_duration
+from schemas.duration import parse_duration, parse_past, show_duration
+
+NOW = datetime(2026, 6, 1, 12, 0, 30, 250_000, UTC)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,50 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
     """No text leads to another exception or a negative number."""
     try:
         assert parse_duration(text) >= 0
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1h", "2026-06-01T11:00:30Z"),
+        ("90m", "2026-06-01T10:30:30Z"),
+        ("2d", "2026-05-30T12:00:30Z"),
+        ("1h30m", "2026-06-01T10:30:30Z"),
+        ("0s", "2026-06-01T12:00:30Z"),
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+        ("2026-01-31T12:00", "2026-01-31T12:00:00Z"),
+        (" 2026-01-31 12:00:01 ", "2026-01-31T12:00:01Z"),
+        ("2026-01-31T12:00:00.123456Z", "2026-01-31T12:00:00.123456Z"),
+        ("2026-01-31T12:00+09:00", "2026-01-31T03:00:00Z"),
+        ("2026-06-01T12:01:00Z", "2026-06-01T12:01:00Z"),  # within what two clocks may differ by
+    ],
+)
+def test_a_time_that_is_over_is_read(text: str, expected: str) -> None:
+    """So long ago, a date, a time; without a zone in UTC, as embedsync prints times."""
+    assert parse_past(text, NOW) == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "yesterday", "90", "2026", "20260131", "-1h", "1y", "2026-13-01", "2026-02-30", "12:00", "2026-01-31T25:00",
+        "2027-01-01", "2026-06-01T12:02:00Z", "999999999d", "9" * 400 + "s", "0001-01-01T00:00+14:00", "x" * 500,
+    ],
+)  # fmt: skip
+def test_what_is_no_time_that_is_over_is_refused(text: str) -> None:
+    """One sentence with examples; a bare number is no time, since it might be a year; nor is one to come."""
+    with pytest.raises(ValueError, match="write it as 1h or 2d") as refused:
+        parse_past(text, NOW)
+    assert len(str(refused.value)) < 200
+
+
+@given(st.text(max_size=24))
+def test_any_text_is_a_time_or_refused(text: str) -> None:
+    """No text leads to another exception."""
+    try:
+        assert parse_past(text, NOW).tzinfo is UTC
     except ValueError:
         return
 

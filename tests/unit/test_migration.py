@@ -3,9 +3,8 @@
 import pytest
 
 from schemas.errors import EmbedsyncError
-from schemas.migration import ColumnMigration, IndexNames, State, Step, growing, index_names, require, retired
+from schemas.migration import ColumnMigration, State, Step, growing, index_names, require, retired
 from schemas.table import TableName
-from streams.migrate_index import definition
 from streams.migrate_plan import vector_bytes
 
 
@@ -52,50 +51,6 @@ def test_names_fit_into_what_postgres_keeps() -> None:
         names = index_names(name, "")
         assert max(len(n.encode()) for n in (names.growing, names.retired)) <= 63
         assert len({names.served, names.growing, names.retired}) == 3
-
-
-def carried(served: str, **more: object) -> str:
-    """A definition carried over to the new column."""
-    migration = made(**more)  # type: ignore[arg-type] # keyword arguments of one type each
-    return definition(migration, IndexNames("idx", "idx_v2", "idx_old", served))
-
-
-def test_an_index_keeps_its_method_class_and_options() -> None:
-    """Only name and column change; an option that is called like a column stays."""
-    served = (
-        "CREATE INDEX idx ON public.questions USING hnsw (embedding vector_cosine_ops) "
-        "WITH (m='16', ef_construction='64')"
-    )
-    assert carried(served) == (
-        'CREATE INDEX CONCURRENTLY "idx_v2" ON public.questions USING hnsw ("embedding_v2" vector_cosine_ops) '
-        "WITH (m='16', ef_construction='64')"
-    )
-    assert "WITH (m='16')" in carried(
-        "CREATE INDEX idx ON public.m USING hnsw (m vector_l2_ops) WITH (m='16')", column="m"
-    )
-    assert 'ON public.m USING hnsw ("m_v2" vector_l2_ops)' in carried(
-        "CREATE INDEX idx ON public.m USING hnsw (m vector_l2_ops)", column="m"
-    )
-
-
-def test_an_index_over_an_expression_takes_the_new_length() -> None:
-    """A cast to halfvec or vector of the old length becomes one of the new length, conditions included."""
-    served = (
-        "CREATE INDEX idx ON public.questions USING hnsw (((embedding)::halfvec(768)) halfvec_cosine_ops) "
-        "WHERE (embedding IS NOT NULL)"
-    )
-    assert carried(served).endswith(
-        'USING hnsw ((("embedding_v2")::halfvec(1024)) halfvec_cosine_ops) WHERE ("embedding_v2" IS NOT NULL)'
-    )
-
-
-@pytest.mark.parametrize(("kind", "most"), [("vector", 2000), ("halfvec", 4000)])
-def test_vectors_too_long_for_an_index_are_refused(kind: str, most: int) -> None:
-    """Pgvector's limits are told before a build of hours fails."""
-    served = f"CREATE INDEX idx ON public.questions USING hnsw (((embedding)::{kind}(768)) {kind}_cosine_ops)"
-    assert carried(served, to=most)
-    with pytest.raises(EmbedsyncError, match=f"pgvector takes {most}"):
-        carried(served, to=most + 1)
 
 
 def test_the_size_of_a_vector_on_disk() -> None:

@@ -1,24 +1,37 @@
 """What `embedsync replay` reads and shows: rates, keys, the bar, the plan's figures."""
 
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
+import typer
 
 from connectors.postgres.enumeration import RelationFacts
+from schemas.duration import parse_past
 from schemas.errors import EmbedsyncError
-from schemas.replay import Request, ScopeProgress, Survey, parse_rate
+from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams import key_lines
-from streams.cli.replay_page import figures, short_name, size
+from streams.cli import replay_options as options
+from streams.cli.replay_page import figures, rate_limit, short_name, size
+from streams.replay_control import RunStatus
 from streams.replay_plan import costs
 
+NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
 SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
 
 
-@pytest.mark.parametrize(("text", "rate"), [("200/s", 200.0), ("200", 200.0), ("30/m", 0.5), ("none", None)])
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("200/s", 200.0), ("200", 200.0), ("30/m", 0.5), ("none", None), (" OFF ", None), ("3600/h", 1.0)],
+)
 def test_a_rate_is_read_as_people_write_it(text: str, rate: float | None) -> None:
     """Rows per second; `none` lifts the limit."""
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-1/s", "1/week", "1/h"])
+@pytest.mark.parametrize("text", ["", "fast", "-1/s", "1/week", "1/h", "9" * 400, "inf", "nan"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
     """One so slow that a row would hold up a rebalance is, too."""
     with pytest.raises(ValueError, match="rate"):
@@ -47,14 +60,108 @@ def test_the_bar_says_everything_in_one_line() -> None:
     )  # fmt: skip
     line = figures(progress, 1912.0)
     counts = "current 12,001  quarantined 3  waiting: live lag 41s > 30s"
-    assert line == f"431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  {counts}"
+    assert line == f"431,204/1,000,000  43%  1,912 rows/s  {counts}"
     assert short_name(progress.table, progress.column) == "questions"
+    going = figures(replace(progress, waiting=None), 1912.0)
+    assert going == "431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3"
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "total", "enumerated", "rate", "shown"),
+    [
+        ("running", 0, 1000, True, 250.0, "0/1,000  0%"),
+        ("running", 0, 1000, True, None, "0/1,000  0%"),
+        ("running", 10, 1000, True, None, "10/1,000  1%"),
+        ("paused", 500, 1000, True, 250.0, "500/1,000  50%  paused"),
+        ("cancelled", 500, 1000, True, 250.0, "500/1,000  50%  cancelled"),
+        ("done", 1000, 1000, True, 250.0, "1,000/1,000  100%"),
+        ("running", 1000, 1000, True, 250.0, "1,000/1,000  100%  250 rows/s"),
+        ("planned", 0, 0, False, None, "0/0  0%  enumerated 0  planned"),
+    ],
+)
+def test_a_rate_is_shown_of_what_moves_only(
+    state: str, done: int, total: int, enumerated: bool, rate: float | None, shown: str
+) -> None:
+    """A column at 0 %, a run that stands and one that has ended have neither a rate nor an ETA."""
+    counts = (total, enumerated, total, done, done, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert figures(ScopeProgress("public.questions", "embedding", state, *counts), rate) == shown
+
+
+def test_each_column_has_its_own_speed() -> None:
+    """And none is more than the run may; what is not known, or stands, has no ETA."""
+    begun = ScopeProgress("public.a", "embedding", "running", 100, True, 100, 40, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    waits = replace(begun, table="public.b", done=0, embedded=0)
+    speeds = {None: 30.0, "public.a.embedding": 30.0}
+    run = Run(UUID(int=1), "running", NOW, None, None, None, (), Request())
+    status = RunStatus(run, (begun, waits), speeds)
+    assert (status.speed_of(begun), status.speed_of(waits), status.eta_seconds) == (30.0, None, 160 / 30)
+    limited = replace(status, run=replace(run, request=Request(rate=2.0)))
+    assert (limited.speed, limited.speed_of(begun), limited.eta_seconds) == (2.0, 2.0, 80.0)
+    assert replace(status, speeds={}).eta_seconds is None
+    assert replace(status, run=replace(run, state="paused")).eta_seconds is None
+
+
+def test_run_and_set_take_limits_in_one_notation() -> None:
+    """As an option of `run`, as one of `set`, as `name=value`: the same words are the same limit."""
+    for rate, lag in (("50", "1m"), ("50/s", "60s"), ("3000/m", "60"), ("none", "off"), ("off", "NONE")):
+        asked = options.request(None, None, None, False, None, rate, lag, None)
+        expected = {"rate": asked.rate, "max_live_lag": asked.max_live_lag}
+        assert expected == ({"rate": None, "max_live_lag": None} if "o" in rate else {"rate": 50, "max_live_lag": 60})
+        assert options.limits([], rate, lag) == expected
+        assert options.limits([f"rate={rate}", f"max-live-lag={lag}"], None, None) == expected
+    assert (rate_limit(50.0), rate_limit(0.25), rate_limit(1234567.0)) == (
+        "at most 50 rows/s",
+        "at most 0.25 rows/s",
+        "at most 1,234,567 rows/s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "rate", "says"),
+    [
+        ([], None, "nothing to set"),
+        (["speed=1"], None, "neither rate"),
+        (["rate=fast"], None, "200/s, 200, 30/m or none"),
+        (["rate=1", "rate=2"], None, "given twice"),
+        (["rate=1"], "2", "given twice"),
+        (["max-live-lag=0"], None, "more than 0"),
+    ],
+)
+def test_what_set_does_not_understand_is_refused(values: list[str], rate: str | None, says: str) -> None:
+    """One sentence, before anything is changed."""
+    with pytest.raises(typer.BadParameter, match=says):
+        options.limits(values, rate, None)
+
+
+@pytest.mark.parametrize("beside", [("all", None, None), (None, "true", None), (None, None, "1h")])
+def test_keys_name_the_rows_alone(beside: tuple[str | None, str | None, str | None]) -> None:
+    """What would be ignored beside --keys is refused, --only too."""
+    with pytest.raises(typer.BadParameter, match="names the rows already"):
+        options.request(*beside, False, "keys.txt", None, None, None)
+
+
+@pytest.mark.parametrize("where", ["a = 1", "\"Name\" = 'x'", "a = '$HOME'", "a = '`ls`'", "a ~ '\\d'", "a = '!'"])
+def test_the_options_shown_can_be_typed(where: str) -> None:
+    """A shell takes the condition as it stands; the time is the one that was meant, to the microsecond."""
+    request = Request("all", where, NOW)
+    words = shlex.split(request.options)
+    assert words[words.index("--where") + 1] == where
+    assert parse_past(words[words.index("--since") + 1], NOW) == NOW
 
 
 def test_what_a_run_sends_and_embeds_follows_from_the_states() -> None:
     """`all` sends every row and embeds what is not current; `--force` embeds all but the blank ones."""
     asked = [Request("missing"), Request("stale"), Request("all"), Request("all", force=True)]
     assert [(SURVEY.selected(r), SURVEY.to_embed(r)) for r in asked] == [(10, 10), (25, 25), (100, 25), (100, 90)]
+
+
+def test_surveys_of_pages_add_up() -> None:
+    """Counts, the mean by the rows that have a text, the largest; nothing is added by no rows."""
+    other = Survey(300, 300, 0, 0, 0, 0, 0, 0, 50.0, 60)
+    both = NO_ROWS + SURVEY + other
+    assert (both.rows, both.current, both.blank, both.largest_bytes) == (400, 360, 10, 60)
+    assert both.mean_bytes == (90 * 20 + 300 * 50) / 390
+    assert NO_ROWS + NO_ROWS == NO_ROWS
 
 
 def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:

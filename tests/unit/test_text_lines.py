@@ -15,7 +15,7 @@ from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.settings import load
 from schemas.text_lines import decoded, is_text, read_json
 from streams import key_lines
-from streams.cli import replay
+from streams.cli import replay_options
 from tests.support.command import Embedsync
 
 HALF = '"\\ud83d"'
@@ -103,7 +103,7 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     content = b"\xef\xbb\xbf17\n18\n\xff\n19\n"
     Path("keys.txt").write_bytes(content)
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content), encoding="ascii"))
-    with replay._lines(name) as lines:
+    with replay_options.lines(name) as lines:
         read = key_lines.read(lines, 1, name)
         assert [next(read), next(read)] == [(1, ("17",)), (2, ("18",))]
         with pytest.raises(EmbedsyncError, match=r"^line 3 of .* is not UTF-8: write it in UTF-8$"):

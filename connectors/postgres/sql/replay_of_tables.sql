@@ -1,6 +1,7 @@
--- A replay run that is not finished and has a column of one of these tables.
-SELECT run::text
-FROM embedsync.replays
-JOIN embedsync.replay_scopes USING (run)
-WHERE state NOT IN ('done', 'cancelled') AND table_name = ANY (%(tables)s)
-LIMIT 1
+-- Unfinished replay runs that have a column of one of these tables, a person's first. `yields`: the keeper's, which gives way.
+SELECT DISTINCT replays.run::text, replays.state, replays.requested_by = 'keeper' AND replays.state = 'running' AS yields,
+    scopes.table_name
+FROM embedsync.replays AS replays
+JOIN embedsync.replay_scopes AS scopes USING (run)
+WHERE replays.state NOT IN ('done', 'cancelled') AND scopes.table_name = ANY (%(tables)s)
+ORDER BY yields, 1, 4

@@ -1,0 +1,59 @@
+"""`embedsync migrate plan` on a screen."""
+
+from streams import migrate_plan
+from streams.cli.output import number, out, seconds, styled
+from streams.cli.tables import Grid
+from streams.migrate_todo import Todo
+
+
+def show(plan: migrate_plan.Plan, locks: tuple[tuple[str, str, str], ...]) -> None:
+    """Figures, indexes, locks, what stands in the way and what to do by hand, and what to type in which order."""
+    out.print(_figures(plan))
+    for table in plan.tables:
+        for index in table.index_parts:
+            out.print(f"index {index['name']} on {index['table']}: {megabytes(index['bytes'])}", soft_wrap=True)
+        for name in table.invalid:
+            out.print(f"index {name} is INVALID: nothing uses it, and it is not built again", soft_wrap=True)
+    if any(table.free_bytes is None for table in plan.tables):
+        out.print("FREE is - where the disk of Postgres cannot be seen from here: look there yourself", soft_wrap=True)
+    steps = Grid("STEP", "LOCK", "HELD FOR")
+    for lock in locks:
+        steps.add_row(*lock)
+    out.print(steps)
+    if plan.under_way:
+        out.print(styled("under way:", "yellow"), plan.under_way, soft_wrap=True)
+    _todo([*plan.todo, *(one for table in plan.tables for one in table.todo)])
+    out.print("programs that query the column themselves: docs/migration.md", soft_wrap=True)
+    out.print(f"to {plan.to_model or 'a model whose files are not here'}; type, in this order:", soft_wrap=True)
+    for command in plan.commands:
+        out.print(f"  {command}", soft_wrap=True)
+
+
+def megabytes(size: int | None) -> str:
+    """A size for people; `-` when unknown."""
+    return "-" if size is None else f"{size / 1e6:,.1f} MB"
+
+
+def _figures(plan: migrate_plan.Plan) -> Grid:
+    heads = ("TABLE", "COLUMN", "ROWS", "LENGTH", "SIZE", "MORE", "FREE", "INDEXES", "INDEX-SIZE", "REPLAY")
+    table = Grid(*heads, keep=heads)
+    for line in plan.tables:
+        parts = f" ({line.partitions} partitions)" if line.partitions else ""
+        table.add_row(
+            f"{line.table}{parts}", line.column, number(line.rows), f"{line.from_dimensions} -> {line.to_dimensions}",
+            megabytes(line.table_bytes), megabytes(line.more_bytes), megabytes(line.free_bytes),
+            str(len(line.indexes)), megabytes(line.index_bytes), seconds(line.seconds),
+        )  # fmt: skip
+    return table
+
+
+def _todo(todo: list[Todo]) -> None:
+    for one in todo:
+        kind = styled(f"blocks {one.step}:", "red") if one.blocks else styled(f"by hand, {one.step}:", "yellow")
+        out.print(kind, one.what, soft_wrap=True)
+        if one.statement:
+            out.print(f"    {one.who}: {one.statement}{';' if _is_sql(one.statement) else ''}", soft_wrap=True)
+
+
+def _is_sql(statement: str) -> bool:
+    return statement.split(" ", 1)[0].isupper()

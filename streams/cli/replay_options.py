@@ -1,0 +1,156 @@
+"""The options of `embedsync replay` that several of its commands have, and how what is typed there is read.
+
+One notation for all: what `run` takes as `--rate` and `--max-live-lag`, `set` takes too, there and as `rate=...`.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connectors.clock import SystemClock
+from schemas.duration import parse_duration, parse_past
+from schemas.replay import Only, Request, is_lifted, parse_rate
+from schemas.text_lines import decoded
+
+STDIN = "standard input"
+
+TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
+OnlyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--only", help="missing: no vector; stale (the default): missing, or text or model differs; all: every row"
+    ),
+]
+WhereOption = Annotated[str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="only vectors written before: 1h (ago), 2026-01-31T12:00 (UTC)"),
+]
+KeysOption = Annotated[
+    str | None, typer.Option("--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input")
+]
+RateOption = Annotated[
+    str | None, typer.Option("--rate", help="most rows over all workers: 200/s, 200, 30/m; none: no limit")
+]
+LagOption = Annotated[
+    str | None,
+    typer.Option("--max-live-lag", help="wait while a live change is older: 30s, 5m; none: the setting's"),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="embed rows that are current too, and try quarantined ones again")
+]
+ChunkOption = Annotated[
+    int | None, typer.Option("--chunk", min=1, max=10_000, help="keys in a message; replay.chunk_size when left out")
+]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="its id or the beginning of it; the only unfinished run if left out"),
+]
+
+_LIMITS = ("rate", "max-live-lag")
+
+
+def request(
+    only: str | None,
+    where: str | None,
+    since: str | None,
+    force: bool,
+    keys: str | None,
+    rate: str | None,
+    max_live_lag: str | None,
+    chunk: int | None,
+) -> Request:
+    """What is asked for; keys name the rows, so nothing else may.
+
+    Raises:
+        BadParameter: an option is not understood, or one beside --keys names rows as well.
+    """
+    beside = [name for name, value in (("--only", only), ("--where", where), ("--since", since)) if value is not None]
+    if keys is not None and beside:
+        raise typer.BadParameter(f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys")
+    return Request(
+        "all" if keys is not None else _only(only or "stale"), where, _time(since), force, keys is not None,
+        _rate(rate, "--rate"), _lag(max_live_lag, "--max-live-lag"), chunk,
+    )  # fmt: skip
+
+
+def limits(values: list[str], rate: str | None, max_live_lag: str | None) -> dict[str, float | None]:
+    """The limits that `set` is given, as options or as `rate=... max-live-lag=...`, by the name in the ledger.
+
+    Raises:
+        BadParameter: one is not understood, is given twice, or there is none.
+    """
+    given = [
+        (f"--{name}", value) for name, value in zip(_LIMITS, (rate, max_live_lag), strict=True) if value is not None
+    ]
+    given += [(name, value) for name, _, value in (item.partition("=") for item in values)]
+    found: dict[str, float | None] = {}
+    for written, value in given:
+        name = written.removeprefix("--").replace("_", "-")
+        if name not in _LIMITS:
+            raise typer.BadParameter(f"{written!r} is neither rate=... nor max-live-lag=...")
+        if (column := name.replace("-", "_")) in found:
+            raise typer.BadParameter(f"{name} is given twice")
+        found[column] = _rate(value, written) if name == "rate" else _lag(value, written)
+    if not found:
+        raise typer.BadParameter("nothing to set: rate=200/s, max-live-lag=30s")
+    return found
+
+
+@contextmanager
+def lines(keys: str | None) -> Iterator[Iterable[str]]:
+    """The lines of --keys, none without it.
+
+    Raises:
+        BadParameter: the file cannot be read.
+    """
+    if keys is None:
+        yield ()
+    elif keys == "-":
+        yield decoded(sys.stdin.buffer, STDIN)
+    else:
+        try:
+            file = Path(keys).open("rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
+        with file:
+            yield decoded(file, keys)
+
+
+def _only(value: str) -> Only:
+    match value:
+        case "missing" | "stale" | "all":
+            return value
+        case _:
+            raise typer.BadParameter(f"{value!r} is not one of missing, stale, all", param_hint="--only")
+
+
+def _rate(text: str | None, name: str) -> float | None:
+    try:
+        return None if text is None else parse_rate(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
+
+
+def _lag(text: str | None, name: str) -> float | None:
+    if text is None or is_lifted(text):
+        return None
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from error
+    if value == 0:
+        raise typer.BadParameter("has to be more than 0", param_hint=name)
+    return value
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else parse_past(text, SystemClock().now())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from error

@@ -1,0 +1,134 @@
+"""What has to be true before a step of a migration changes anything, and what the step will do, column by column."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from connectors.postgres.session import Session
+from schemas.errors import EmbedsyncError
+from schemas.migration import ColumnMigration, State, Step, table_flags
+from schemas.settings import Settings
+from streams import migrate_scope
+from streams.migrate_look import Obstacles
+from streams.migrate_next import naming_of
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a step will do, before it is done.
+
+    Attributes:
+        found: the columns that it is for, as they are now.
+        lines: a sentence for each, and for what goes along with them.
+        drops: whether vectors go that only a replay would bring back.
+    """
+
+    found: tuple[ColumnMigration, ...]
+    lines: tuple[str, ...]
+    drops: bool
+
+
+def intent(session: Session, step: Step, found: Sequence[ColumnMigration], flags: str) -> Intent:
+    """What `rollback` or `finish` will do with these columns. Raises as `obstacles`."""
+    gone = migrate_scope.gone(session, found)
+    lines = [f"{made.name}: {_will(step, made, gone=made in gone)}" for made in found]
+    lines += [f"along with it goes {one}" for one in obstacles(session, step, found, flags)]
+    drops = any(made not in gone and _drops(step, made) for made in found)
+    return Intent(tuple(found), tuple(lines), drops)
+
+
+def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], flags: str) -> list[str]:
+    """Refuse a step that something stands in the way of, in any of its tables.
+
+    Args:
+        session: of the role that will make the changes.
+        step: `swap`, `rollback` or `finish`.
+        found: the columns that it is for.
+        flags: the scope as it was typed.
+
+    Returns:
+        what goes along with a dropped column without a word.
+
+    Raises:
+        EmbedsyncError: with everything that is in the way, and the statements that deal with it.
+    """
+    look = Obstacles(session)
+    look.ours()
+    gone = migrate_scope.gone(session, found)
+    for made in found:
+        if made in gone or (step is Step.FINISH and made.offline):
+            continue
+        if made.offline:
+            look.rewriting(made)
+        elif step is Step.SWAP or (step is Step.ROLLBACK and made.state is State.SWAPPED):
+            look.renaming(made)
+        else:
+            look.dropping(made)
+    look.refuse(str(step), f"`embedsync migrate {step}{flags}` again")
+    return look.lost
+
+
+def refuse_moved(asked: Collection[ColumnMigration] | None, found: Collection[ColumnMigration]) -> None:
+    """Refuse to do something else than was asked for.
+
+    Args:
+        asked: the columns when it was asked whether to go on; None: nobody was asked.
+        found: the columns now.
+
+    Raises:
+        EmbedsyncError: they are not the same.
+    """
+    if asked is not None and list(asked) != list(found):
+        raise EmbedsyncError(
+            "the migration took a step while you were asked, and nothing was changed", fix="embedsync migrate status"
+        )
+
+
+def refuse_other_models(settings: Settings, session: Session, found: Sequence[ColumnMigration], wanted: str) -> None:
+    """Refuse an end after which the settings would name another model than a table wants.
+
+    Args:
+        settings: all of them.
+        session: any connection that may read the schema embedsync.
+        found: the columns whose migration would end.
+        wanted: model id that the settings name, which alone counts for a table that is not under way.
+
+    Raises:
+        EmbedsyncError: with what to set, or which table to move first.
+    """
+    wrong = [made for made in found if made.to_model != wanted]
+    if wrong:
+        ready = table_flags(made.table for made in found if made not in wrong)
+        instead = f"; or, for the others, embedsync migrate finish{ready}" if ready else ""
+        raise EmbedsyncError(
+            f"the settings name {wanted}, but {', '.join(made.name for made in wrong)} now "
+            f"{'holds' if len(wrong) == 1 else 'hold'} vectors of {wrong[0].to_model}",
+            fix=f"{naming_of(wrong[0])} first{instead}",
+        )
+    moving = {(made.table, made.column) for made in migrate_scope.mine(settings, session)}
+    lines = session.rows("SELECT table_name, column_name, model FROM embedsync.targets")
+    models = {(str(table), str(column)): str(model) for table, column, model in lines}
+    for table in settings.tables:
+        other = models.get((table.name, table.column), wanted)
+        if (table.table, table.column) not in moving and other != wanted:
+            raise EmbedsyncError(
+                f"{table.name}.{table.column} holds vectors of {other} and is not under way; after `finish` the "
+                f"settings would name {wanted} for it too, and no worker could start",
+                fix=f"embedsync migrate start -m NAME -d N{table_flags([table.table])} first, with the same model",
+            )
+
+
+def _drops(step: Step, made: ColumnMigration) -> bool:
+    return not made.offline if step is Step.FINISH else made.offline or made.state is State.STARTED
+
+
+def _will(step: Step, made: ColumnMigration, *, gone: bool) -> str:
+    if gone:
+        return "its table is gone, so its migration ends"
+    if step is Step.FINISH:
+        dropped = f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
+        return "its migration ends" if made.offline else dropped
+    if made.offline:
+        return f"all vectors of {made.to_model} go, and a replay has to make those of {made.from_model} again"
+    if made.state is State.SWAPPED:
+        return f"the old vectors (of {made.from_model}) are served again, the new ones are kept beside them"
+    return f"the new vectors ({made.beside}, of {made.to_model}) are dropped"

@@ -1,0 +1,141 @@
+"""What stands in the way of a migration and what a person has to do for it, step by step.
+
+Hazards:
+- Whatever knows the column by number (a view, a function with a parsed body, a trigger) stays with the old vectors over
+  the swap, and has to be made anew before `finish` drops them.
+- Of functions whose source is text only the mention of the column's name is known: a hint to look, no more.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connectors.postgres import dependents, outlook, twins
+from connectors.postgres.dependents import Dependent
+from connectors.postgres.session import Session
+from connectors.postgres.twins import Index
+from schemas.errors import EmbedsyncError
+from schemas.index_definition import Vectors
+from schemas.migration import ColumnMigration, growing, retired
+from schemas.target import Target
+
+_MOST_HALF = 4000
+"""Dimensions of a halfvec that HNSW and IVFFlat take (pgvector)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One thing, before or with a step.
+
+    Attributes:
+        step: `start`, `replay`, `index`, `swap` or `finish`: by when.
+        blocks: whether that step is refused, or fails, while it is not done.
+        what: one sentence.
+        statement: SQL or a command that does it; None where only a person can know.
+        who: whose part it is: a role of the database, or `you`.
+    """
+
+    step: str
+    blocks: bool
+    what: str
+    statement: str | None
+    who: str
+
+    def to_json(self) -> dict[str, Any]:
+        """By field name."""
+        return asdict(self)
+
+
+def too_long(indexes: Sequence[Index], old: Vectors, new: Vectors) -> Iterator[Todo]:
+    """The indexes that cannot hold the new vectors."""
+    for index in indexes:
+        found = index.definition.carried(old, new).too_long(new)
+        if found is None:
+            continue
+        length, most = found
+        half = f"halfvec({old.dimensions})" if new.dimensions <= _MOST_HALF else f"bit({old.dimensions})"
+        cast = f"({old.column}::{half})" if new.dimensions <= _MOST_HALF else f"(binary_quantize({old.column})::{half})"
+        yield Todo(
+            "start", True,
+            f"index {index.label} would have to hold {length:,} dimensions, and pgvector takes {most:,}: have searches "
+            f"use an index on {cast} first, whose twin is then built, and drop this one",
+            f"DROP INDEX CONCURRENTLY {index.sql_name}", "you",
+        )  # fmt: skip
+
+
+def constraints(indexes: Sequence[Index]) -> Iterator[Todo]:
+    """Constraints that hold the vector column, which are not carried over."""
+    for index in indexes:
+        if index.constraint is not None:
+            yield Todo(
+                "start", True,
+                f"constraint {index.constraint} of {index.table} holds the vector column, and is not carried over",
+                f"ALTER TABLE {index.sql_table} DROP CONSTRAINT {index.constraint}", "you",
+            )  # fmt: skip
+
+
+def refuse(session: Session, oid: int, target: Target, new: Vectors) -> None:
+    """Refuse to start where an index could not be carried over, before anything is changed.
+
+    Raises:
+        EmbedsyncError: with the index or constraint, and the statement that takes it out of the way.
+    """
+    old = Vectors(target.column, target.dimensions, target.model)
+    wanted = twins.wanted(twins.read(session, oid, old.columns))
+    for one in (*constraints(wanted), *too_long(wanted, old, new)):
+        raise EmbedsyncError(one.what, fix=one.statement)
+
+
+def names(target: Target, columns: Sequence[str], made: ColumnMigration | None) -> Iterator[Todo]:
+    """Columns that have the names which a migration needs."""
+    taken = [] if made else [("start", growing(target.column)), ("swap", retired(target.column))]
+    for step, name in taken:
+        if name in columns:
+            yield Todo(
+                step, True, f"{target.table} has a column {name} already, which is the name that `{step}` needs",
+                f'ALTER TABLE {target.table} RENAME COLUMN "{name}" TO ...', "you",
+            )  # fmt: skip
+
+
+def ownership(session: Session, oid: int, target: Target, dsn: str) -> Iterator[Todo]:
+    """Whether the role that makes the changes may make them."""
+    owner, role, may = outlook.may_change(session, oid, dsn)
+    if may is False:
+        yield Todo(
+            "start", True, f"role {role} of postgres.admin_dsn does not own {target.table}, {owner} does",
+            f'GRANT "{owner}" TO "{role}"', owner,
+        )  # fmt: skip
+
+
+def readers(session: Session, oid: int, target: Target, made: ColumnMigration | None, *, offline: bool) -> list[Todo]:
+    """What depends on the served column, and on the old one after the swap: once in each list."""
+    vectors = Vectors(made.beside or target.column if made and _is_swapped(made) else target.column, 0, "")
+    found = dependents.of_columns(session, oid, vectors.columns)
+    todo = [_of_dependent(session, oid, one, target, offline=offline) for one in found]
+    for name, whose in outlook.mentioning(session, target.column):
+        todo.append(
+            Todo(
+                "swap", False,
+                f"look at function {name}: its source mentions {target.column}, the new vectors from the swap on",
+                f"\\sf {name}", whose,
+            )
+        )  # fmt: skip
+    return todo
+
+
+def _of_dependent(session: Session, oid: int, one: Dependent, target: Target, *, offline: bool) -> Todo:
+    whose = outlook.owner(session, oid, one)
+    shown = f" ({one.shows} prints its definition)" if one.shows else ""
+    step = "start" if offline else "finish"
+    if one.blocks:
+        again = "make it anew afterwards" if offline else f"make it anew after the swap, on {target.column}"
+        what = f"{one.said} knows {target.column} by number, and {step} is refused while it is there: {again}{shown}"
+    else:
+        what = f"{one.said} stays with the old vectors over the swap, and goes with them at finish: make it anew{shown}"
+        if offline:
+            what = f"{one.said} depends on {target.column}: look whether it fits the new vectors{shown}"
+    return Todo(step, one.blocks, what, one.drops or None, whose)
+
+
+def _is_swapped(made: ColumnMigration) -> bool:
+    return str(made.state) == "swapped"

@@ -1,0 +1,98 @@
+"""What the tests of migrations share: tables of questions, the verbs as a person types them, and rows filled in place.
+
+No capture and no worker: `set_up` makes what `init` makes in the database, `fill` is the live lane in this process.
+"""
+
+import json
+from contextlib import closing
+from typing import Any
+
+from connectors.clock import SystemClock
+from connectors.memory import MemoryOutbox
+from connectors.postgres import statement
+from connectors.postgres.session import Session
+from connectors.postgres.store import PostgresStore
+from schemas.record import Record
+from streams import embedders, init, targets
+from streams.retry import Patience
+from streams.settle import Settler
+from streams.sync import Sync
+from tests.support.workplace import Workplace
+
+TO = ("--model", "lexical", "--dimensions", "96")
+
+
+def table(place: Workplace, name: str, rows: int = 20) -> None:
+    """A table like the example's, with rows."""
+    place.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, question text, embedding vector(64))")
+    place.execute(
+        f"INSERT INTO {name} SELECT i, 'question ' || i || ' of ' || md5(i::text) FROM generate_series(1, {rows}) i"
+    )
+
+
+def set_up(place: Workplace) -> None:
+    """What `init` makes in the database, without slot, topics and connector."""
+    with closing(init.admin(place.settings)) as session:
+        for step in init.bookkeeping(place.settings, session):
+            statement.run(session, step, lock_seconds=5, clock=SystemClock())
+
+
+def fill(place: Workplace) -> None:
+    """Make all rows of the settings' tables true, in every column that is kept, as a replay would."""
+    prefix, clock = place.settings.kafka.topic_prefix, SystemClock()
+    store = PostgresStore(place.settings.postgres, role="test", prefix=prefix)
+    with closing(Session(place.settings.postgres.dsn, role="test", prefix=prefix)) as session, closing(store):
+        found = targets.resolve(place.settings, session)
+        models = embedders.for_targets(place.settings, session, found)
+        patience = Patience(clock, seconds=5, lane="live")
+        settler = Settler(store, models, clock, patience, lane="live")
+        sync = Sync(found, store, settler, MemoryOutbox(), clock, patience, place.settings.live, "embedsync")
+        for name in {target.table for target in found}:
+            rows = place.execute(f"SELECT id FROM {name}")
+            source = json.dumps({"schema": name.schema, "table": name.name})
+            events = [f'{{"op":"u","source":{source},"after":{{"id":{key}}}}}'.encode() for (key,) in rows]
+            sync.handle(
+                [
+                    Record("t", 0, i, b'{"id":%d}' % key, event)
+                    for i, ((key,), event) in enumerate(zip(rows, events, strict=True))
+                ]
+            )
+
+
+def migrate(place: Workplace, *arguments: str) -> str:
+    """A verb that must succeed; returns what it said."""
+    return place.embedsync("migrate", *arguments).stderr
+
+
+def refused(place: Workplace, *arguments: str) -> str:
+    """The sentence with which a verb is refused."""
+    done = place.embedsync("migrate", *arguments, check=False)
+    assert done.returncode in (1, 78), done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def status(place: Workplace, *arguments: str) -> dict[str, Any]:
+    """`migrate status` as JSON."""
+    found: dict[str, Any] = json.loads(place.embedsync("migrate", "status", *arguments, "-o", "json").stdout)
+    return found
+
+
+def states(place: Workplace) -> dict[str, str]:
+    """The newest state of each table."""
+    lines = place.execute("SELECT DISTINCT ON (table_name) table_name, state FROM embedsync.column_migrations "
+                          "ORDER BY table_name, id DESC")  # fmt: skip
+    return dict(lines)
+
+
+def columns(place: Workplace, name: str) -> set[str]:
+    """The vector columns of a table."""
+    lines = place.execute("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped "
+                          "AND atttypid = 'vector'::regtype", (name,))  # fmt: skip
+    return {column for (column,) in lines}
+
+
+def length(place: Workplace, name: str, column: str = "embedding") -> int:
+    """Declared length of a vector column."""
+    return int(place.value("SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
+                           (name, column)))  # fmt: skip
