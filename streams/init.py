@@ -43,7 +43,7 @@ from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import joined, start_capture, takeover
@@ -381,7 +381,7 @@ def _user(dsn: str) -> str | None:
 
 @contextmanager
 def alone(session: Session) -> Iterator[None]:
-    """Hold the lock that lets one `init` at a time work in a database, until the session is closed.
+    """Hold the lock that lets one command at a time change a database (`init`, `migrate`), until the session is closed.
 
     There is none before the very first `init`; of two of those, one fails at what the other makes.
 
@@ -389,7 +389,7 @@ def alone(session: Session) -> Iterator[None]:
         TransientError: another one holds it.
     """
     if schema.exists(session, "embedsync.locks") and not locks.take(session, "init"):
-        raise TransientError("another `embedsync init` works in this database", fix="wait until it has ended")
+        raise locks.refusal(session, "init")
     session.hold()
     yield
     session.release()

@@ -7,40 +7,18 @@ Hazards:
   dropped, concurrently, before the next attempt.
 """
 
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from connectors.ports import Clock
-from connectors.postgres import queries, statement, twin_steps, twins
+from connectors.postgres import statement, twin_steps, twins
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from connectors.postgres.twin_steps import Kind, Step
 from connectors.postgres.twins import Standing
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration
-
-_POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a build is.
-
-    Attributes:
-        index: its name.
-        phase: in the words of pg_stat_progress_create_index.
-        done: tuples loaded, or else blocks read.
-        total: of the same; 0 when the server does not know.
-    """
-
-    index: str
-    phase: str
-    done: int
-    total: int
-
-
-Watch = Callable[[Progress], None]
+from streams import migrate_build
+from streams.migrate_build import Watch
 
 
 class Builder:
@@ -95,46 +73,13 @@ class Builder:
 
     def _run(self, step: Step, watch: Watch, memory: str | None) -> None:
         if step.kind is Kind.BUILD:
-            self._create(step.index, step.sql, watch, memory)
+            migrate_build.build(self._session, self._watcher, step.index, step.sql, watch, memory=memory)
         elif step.kind is Kind.DROP:
             self._session.rows("SET lock_timeout = 0")
             self._session.rows(step.sql)
         else:
             what = f"{'make the frame of' if step.kind is Kind.FRAME else 'attach a part to'} the index {step.index}"
             statement.run(self._session, Statement(what, step.sql), lock_seconds=self._lock_seconds, clock=self._clock)
-
-    def _create(self, name: str, create: str, watch: Watch, memory: str | None) -> None:
-        self._session.rows("SET lock_timeout = 0")
-        if memory:
-            self._session.rows("SELECT set_config('maintenance_work_mem', %s, false)", (memory,))
-        pid = self._session.connection().info.backend_pid
-        failures: list[EmbedsyncError] = []
-
-        def work() -> None:
-            try:
-                self._session.rows(create)
-            except EmbedsyncError as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=work, name="create index", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                self._look(name, pid, watch)
-                thread.join(_POLL_SECONDS)
-        except BaseException:
-            # Ctrl-C: the server would go on building for nobody.
-            self._watcher.rows("SELECT pg_cancel_backend(%s)", (pid,))
-            thread.join()
-            raise
-        if failures:
-            raise failures[0]
-
-    def _look(self, name: str, pid: int, watch: Watch) -> None:
-        for phase, blocks, of_blocks, tuples, of_tuples in self._watcher.rows(
-            queries.text("index_progress"), {"pid": pid}
-        ):
-            watch(Progress(name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0))
 
 
 def script(session: Session, found: Sequence[ColumnMigration]) -> str:

@@ -1,6 +1,7 @@
 """Postgres: the rows, the ledger, and what `embedsync init` puts into the database.
 
-In the order a change meets them: session (connections), errors, conditions (which are about a row), pooler (is one in
+In the order a change meets them: session (connections), open_connections (those of this process, and their end),
+errors, conditions (which are about a row), pooler (is one in
 between), pins (what every session sets), idle (connections that ended), queries (the .sql files), expressions (texts
 and conditions, parsed), catalog (what a table is), store (read and write), own_writes (transactions under a replication
 origin), copy (the binary image), table_refusals (rows whose write the table refuses), other_rows (does it take any?),
@@ -9,7 +10,8 @@ operator's side), coverage, judged and audit (every vector), adoption (vectors o
 comparisons), quality (figures of judged queries, feedback), query_log (searches and feedback, written), slot, lengths
 (of vectors: what differs, and the error about it), migration (columns on their way to another model), dependents (what
 stands on a column), keeper (who it
-is, which rows are stale), locks (that take a right), rounds (when somebody last looked), looks (tables that are yet to
+is, which rows are stale), locks (that take a right), blockers (who holds what we wait for),
+rounds (when somebody last looked), looks (tables that are yet to
 be looked at), topic_notes (topics, and how far they are handled), table_marks (what rows are stored in), installation
 (what `init` set up, and on which log), log_watch (whose log is the connector's offset of?), watched (configured against
 there), canary (its beats and arrivals), witness (what green is judged by), checkup (what `doctor` asks). For `init`:

@@ -12,6 +12,7 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import parse_dsn
 
 from connectors.postgres import conditions
+from schemas import command
 from schemas.errors import (
     ConfigurationError,
     EmbedsyncError,
@@ -53,8 +54,14 @@ _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 
 
-def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncError:
-    """The error of ours that says what to do about one of psycopg2's. Never holds a password."""
+def translate(error: psycopg2.Error, *, dsn: str | None = None, changes: bool = False) -> EmbedsyncError:
+    """The error of ours that says what to do about one of psycopg2's. Never holds a password.
+
+    Args:
+        error: what psycopg2 raised.
+        dsn: of the connection that could not be opened.
+        changes: whether the session was one that makes changes, whose role no `init` gives rights to.
+    """
     code = error.pgcode or ""
     what = _said(error) if dsn is None else _reason(error, dsn)
     if dsn is not None or code in (errorcodes.INVALID_PASSWORD, errorcodes.INVALID_AUTHORIZATION_SPECIFICATION):
@@ -70,7 +77,7 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None) -> EmbedsyncErro
     if isinstance(error, psycopg2.InterfaceError) or not code or _is_transient(code):
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
-        return _forbidden(error, what)
+        return _forbidden(error, what, changes=changes)
     return _refused_statement(error, code, what)
 
 
@@ -93,12 +100,18 @@ def over_rows() -> Iterator[None]:
 def _refused_statement(error: psycopg2.Error, code: str, what: str) -> EmbedsyncError:
     # A locale that `init` recorded on another server is not one of the values that a text brings.
     if code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what and not error.diag.context:
-        return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
+        return _unfit(what)
     if conditions.is_of_a_row(error):
         return RowRefused(conditions.name(code))
     if code in _STRUCTURE:
-        return ConfigurationError(f"the database does not fit the settings ({what})", fix="embedsync init")
+        return _unfit(what)
     return EmbedsyncError(f"Postgres refused the statement ({what})")
+
+
+def _unfit(what: str) -> ConfigurationError:
+    """What does not fit is mended by `init`; where that is what runs, only the settings can be wrong."""
+    fix = f"correct embedsync.toml, then repeat {command.again()}" if command.is_running("init") else "embedsync init"
+    return ConfigurationError(f"the database does not fit the settings ({what})", fix=fix)
 
 
 def _said(error: psycopg2.Error) -> str:
@@ -117,10 +130,13 @@ DENIED = "the role may not do this"
 """How the sentence about a missing right begins."""
 
 
-def _forbidden(error: psycopg2.Error, what: str) -> ConfigurationError:
+def _forbidden(error: psycopg2.Error, what: str, *, changes: bool) -> ConfigurationError:
     """A right that is missing, or rows that a policy would hide: table and role, in any language of the server."""
     if error.diag.source_function != _RLS_CHECK:
-        return ConfigurationError(f"{DENIED} ({what})", fix="embedsync init, as an owner of the tables")
+        fix = f"name an owner of the tables in postgres.admin_dsn, then repeat {command.again()}"
+        if not changes:
+            fix = "embedsync init, as an owner of the tables"
+        return ConfigurationError(f"{DENIED} ({what})", fix=fix)
     named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
     role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
     table = f"table {named[1].strip()}" if named else "a table"

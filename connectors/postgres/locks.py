@@ -8,8 +8,10 @@ Hazard: of a holder with another role Postgres shows no start, only process id a
 by a connection of the same name, before anybody looked, would keep the lock for it.
 """
 
-from connectors.postgres import queries
+from connectors.postgres import blockers, queries
 from connectors.postgres.session import Session
+from schemas import command
+from schemas.errors import TransientError
 
 
 def take(session: Session, name: str) -> bool:
@@ -20,6 +22,16 @@ def take(session: Session, name: str) -> bool:
         ConfigurationError: `init` was not run since there are such locks.
     """
     return bool(session.rows(queries.text("take_lock"), {"name": name})[0][0])
+
+
+def refusal(session: Session, name: str) -> TransientError:
+    """What is said where a lock is another command's, with who that is. Raises as `take`."""
+    lines = session.rows(queries.text("lock_holder"), {"name": name})
+    other = blockers.named(session, lines[0][0]) if lines else None
+    return TransientError(
+        f"another command changes this database{f': {other.name}' if other else ''}",
+        fix=f"wait until it has ended, then repeat {command.again()}",
+    )
 
 
 def give_back(session: Session, name: str) -> None:

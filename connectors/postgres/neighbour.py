@@ -17,6 +17,7 @@ from connectors.postgres.catalog import TableInfo
 from connectors.postgres.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.session import Session
 from connectors.postgres.text_check import TextFacts
+from schemas import command
 from schemas.errors import ConfigurationError, EmbedsyncError, HiddenRows
 from schemas.sections import TableSettings
 from schemas.shape import travels
@@ -107,7 +108,7 @@ def examine(
 def _facts(session: Session, oid: int, worker: str) -> Facts:
     lines = session.rows(queries.text("neighbour_facts"), {"oid": oid, "worker": worker})
     if not lines:
-        raise EmbedsyncError("the table or the role went away while it was looked at", fix="run `embedsync init` again")
+        raise EmbedsyncError("the table or the role went away while it was looked at", fix=f"repeat {command.again()}")
     return Facts(*lines[0])
 
 

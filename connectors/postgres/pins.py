@@ -43,11 +43,14 @@ MEANING: Mapping[str, str] = {
 }
 """What a text, a key or a count may depend on; the server's own defaults, but for the time zone and date order."""
 
+CONNECTION_CHECK = "client_connection_check_interval"
 COURSE: Mapping[str, str] = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "transaction_timeout": "0",  # since PostgreSQL 17
     "idle_session_timeout": "0",
+    # Since PostgreSQL 14, and on some platforms only: a process of ours that was killed leaves no statement running.
+    CONNECTION_CHECK: "2000",  # milliseconds
     # Never none: a worker that is stopped within a transaction must let go of the application's rows.
     "idle_in_transaction_session_timeout": "60000",  # milliseconds
     "default_transaction_isolation": "read committed",
@@ -76,7 +79,11 @@ def apply(connection: Connection) -> None:
     """Set what is the same for every session."""
     with connection.cursor() as cursor:
         cursor.execute(f"{_CLIENT}; {_ORDINARY}; {_DURABLE}")
-    put(connection, PINNED)
+    try:
+        put(connection, PINNED)
+    except errors.InvalidParameterValue:
+        # A server's platform may know no way to see that a client is gone, and takes 0 only.
+        put(connection, {name: value for name, value in PINNED.items() if name != CONNECTION_CHECK})
 
 
 def guard(connection: Connection) -> None:

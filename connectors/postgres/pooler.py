@@ -52,7 +52,7 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
         TransientError: the pooler has no connection left to find out with.
         psycopg2.Error: Postgres refuses, or went away.
     """
-    if _pid(opened) == opened.info.backend_pid:
+    if server_pid(opened) == opened.info.backend_pid:
         return False
     try:
         shared = _is_shared(opened, dsn, options)
@@ -79,14 +79,15 @@ def _is_shared(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
     """Whether two clients meet on one connection of the server, or one client wanders from one to another."""
     second = _Second(dsn, options)
     try:
-        first = _pid(opened)
+        first = server_pid(opened)
         # Most poolers hand out the connection that came back last: the second's transaction gets the first's.
-        return any(_pid(opened) != first or second.pid_in_transaction() in (first, None) for _ in range(_ROUNDS))
+        return any(server_pid(opened) != first or second.pid_in_transaction() in (first, None) for _ in range(_ROUNDS))
     finally:
         second.close()
 
 
-def _pid(connection: Connection) -> int:
+def server_pid(connection: Connection) -> int:
+    """Id of the server's process that serves a connection now."""
     with connection.cursor() as cursor:
         cursor.execute(_PID)
         return int(cursor.fetchall()[0][0])

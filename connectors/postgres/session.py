@@ -26,7 +26,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, parse_dsn
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import pins, pooler
+from connectors.postgres import open_connections, pins, pooler
 from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
 from schemas.errors import ConfigurationError, EmbedsyncError, RowRefused, TransientError
@@ -112,7 +112,7 @@ class Session:
             self._drop_if_broken()
             if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
                 self.close()  # the same name may lead to the new primary
-            translated = translate(error)
+            translated = translate(error, changes=self._guard is not None)
             # A traceback would tell Postgres's message, which may quote the row.
             raise translated from (None if isinstance(translated, RowRefused) else error)
 
@@ -172,6 +172,15 @@ class Session:
         """Whether nothing that others wrote may be planned or run in it."""
         return self._guard is not None
 
+    @property
+    def pid(self) -> int:
+        """Id of the server's process, also behind a pooler in session mode. Raises as `connection`."""
+        return open_connections.pid(self.connection())
+
+    def beside(self, role: str) -> "Session":
+        """Another session of the same role on the same server, for a look at what this one does."""
+        return Session(self._dsn, role=role, recorded=False, guard=self._guard)
+
     def hold(self) -> None:
         """From now on a lost connection is an error: the caller has a lock in it."""
         self._held = True
@@ -185,7 +194,7 @@ class Session:
         if self._connection is not None:
             if self._pooled and not self._connection.closed:
                 _leave_clean(self._connection)
-            self._connection.close()
+            _close(self._connection)
             self._connection = None
 
     def rows(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
@@ -216,7 +225,7 @@ class Session:
             if self._setup:
                 self._setup(opened)
         except psycopg2.Error as error:
-            opened.close()
+            _close(opened)
             raise translate(error) from error
         return opened
 
@@ -272,6 +281,8 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
             opened = psycopg2.connect(dsn, **{**options, "options": f"{asked} -c {_STRINGS}=on"})
         opened.autocommit = True
         pooled = pooler.is_between(opened, dsn, options)  # before anything is set, which others would find
+        pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
+        open_connections.remember(opened, open_connections.Opened(pid, dsn, guard))
         if guard:
             guard(opened)
         pins.apply(opened)
@@ -291,6 +302,7 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
 
 def _close(opened: Connection | None) -> None:
     if opened is not None:
+        open_connections.forget(opened)
         opened.close()
 
 

@@ -1,4 +1,4 @@
-"""Statements of `init`: planned from the state of the database, then run one by one or printed as one script.
+"""Statements that change the database: planned from its state, then run one by one or printed as one script.
 
 Each runs in a short transaction of its own under `lock_timeout`, and gives way with a growing pause when the lock is
 not free, so that no query of the application ever waits behind it for longer than that.
@@ -6,8 +6,9 @@ not free, so that no query of the application ever waits behind it for longer th
 Hazard: a statement is plain SQL with everything quoted in already, and runs without parameters; a `%` in it is a `%`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from psycopg2 import errors, sql
@@ -15,8 +16,11 @@ from psycopg2.extensions import cursor as Cursor
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from connectors.ports import Clock
-from connectors.postgres import queries
+from connectors.postgres import blockers
+from connectors.postgres.blockers import Lookout
 from connectors.postgres.session import Session
+from schemas import blocker
+from schemas.blocker import Blocker
 from schemas.errors import TransientError
 
 _ATTEMPTS = 8
@@ -47,7 +51,7 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
     """Run one statement, again and again while a lock is not free.
 
     Raises:
-        TransientError: the lock was not free in any attempt; the message names the oldest transaction.
+        TransientError: the lock was not free in any attempt; the message names who held it, and what to repeat.
         ConfigurationError, EmbedsyncError: as `Session`.
     """
 
@@ -56,14 +60,22 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
             cursor.execute(_limit(statement, lock_seconds))
             cursor.execute(statement.sql)
 
-    retrying = Retrying(
-        retry=retry_if_exception(_lock_is_taken),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_exponential_jitter(multiplier=0.5, max=8.0, jitter=0.2),
-        sleep=clock.wait,
-        retry_error_callback=lambda state: _give_up(session, statement, state),
-    )
-    retrying(once)
+    with ExitStack() as watching:
+        looking: list[Lookout] = []
+
+        def pause(state: RetryCallState) -> None:
+            if not looking:  # from the second attempt on: most get their lock in the first
+                looking.append(watching.enter_context(Lookout(session)))
+            clock.wait(state.upcoming_sleep)
+
+        Retrying(
+            retry=retry_if_exception(_lock_is_taken),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.5, max=8.0, jitter=0.2),
+            before_sleep=pause,
+            sleep=lambda _: None,
+            retry_error_callback=lambda state: _give_up(session, statement, state, looking[0].seen),
+        )(once)
 
 
 def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str) -> str:
@@ -103,13 +115,18 @@ def _lock_is_taken(error: BaseException) -> bool:
     return isinstance(error.__cause__, errors.LockNotAvailable | errors.ObjectInUse)
 
 
-def _give_up(session: Session, statement: Statement, state: RetryCallState) -> None:
-    lines = session.rows(queries.text("oldest_transaction"))
-    holder = (
-        "; the oldest transaction is pid {}, user {}, application {}, open since {}".format(*lines[0]) if lines else ""
-    )
+def _give_up(session: Session, statement: Statement, state: RetryCallState, seen: Sequence[Blocker]) -> None:
     cause = state.outcome.exception() if state.outcome else None
+    if not seen and cause is not None and (reader := _reader(session, cause.__cause__)) is not None:
+        seen = [reader]
+    holder = f"; in the way is {blocker.names(seen)}" if seen else ""
     raise TransientError(
         f"could not {statement.description}: a lock was not free in {_ATTEMPTS} attempts{holder}",
-        fix="end that transaction, or run `embedsync init` again at a quieter time",
+        fix=blocker.way_on(seen),
     ) from cause
+
+
+def _reader(session: Session, error: BaseException | None) -> Blocker | None:
+    """Who reads a slot that is in use, which is no lock: the server's message ends with the id."""
+    said = re.search(r"(\d+)\D*$", error.diag.message_primary or "") if isinstance(error, errors.ObjectInUse) else None
+    return blockers.named(session, int(said[1])) if said else None

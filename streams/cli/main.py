@@ -17,7 +17,11 @@ from typing import Annotated, Any
 import typer
 import typer.exceptions
 
+from connectors.postgres import open_connections
+from connectors.postgres.blockers import Watch
+from schemas import blocker, command
 from schemas import settings as settings_module
+from schemas.blocker import Blocker
 from schemas.errors import EmbedsyncError
 from schemas.settings import Settings
 from schemas.text_lines import is_text
@@ -43,6 +47,7 @@ from streams.cli import (
     verify,
     worker,
 )
+from streams.cli.interruption import Interruption
 from streams.cli.output import err, print_error, print_exactly, print_lines
 
 app = typer.Typer(
@@ -60,12 +65,21 @@ app = typer.Typer(
     """,
 )
 _debug = False
+_INTERRUPTED = 130  # 128 + SIGINT
+_OWN_END = ("worker", "serve")
+"""Commands that finish what is in hand when they are asked to stop, and listen themselves."""
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         print_exactly(f"embedsync {version('embedsync')}\n")
         raise typer.Exit
+
+
+def _tell_of_waits(found: Sequence[Blocker]) -> None:
+    """Say on whom a statement waits: whoever looks at a command that stands still should not have to guess."""
+    ends = next((one for one in found if not one.waits), found[0])
+    err.print(f"waiting for {blocker.names(found)}: {blocker.ending(ends)}; Ctrl-C gives up", soft_wrap=True)
 
 
 @app.callback()
@@ -82,6 +96,9 @@ def options(
     """Options of every command."""
     global _debug  # noqa: PLW0603 - the error handler below runs outside of any context
     _debug = debug
+    if isinstance(ctx.obj, Interruption) and ctx.invoked_subcommand not in _OWN_END:
+        ctx.obj.listen()
+        Watch(_tell_of_waits).start()
 
     @cache
     def load() -> Settings:
@@ -119,21 +136,26 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
+    interruption = Interruption()
     try:
         require_text(sys.argv[1:])
-        code = app(standalone_mode=False)
+        command.begin(sys.argv[1:])
+        code = app(standalone_mode=False, obj=interruption)
     except EmbedsyncError as error:
         print_error(str(error), traceback.format_exc() if _debug else "")
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        err.print("interrupted")
-        code = 130  # 128 + SIGINT
+        code = _INTERRUPTED
     except typer.exceptions.TyperException as error:
         code = _show_usage(error)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    if code == _INTERRUPTED:  # which typer makes of a KeyboardInterrupt, too
+        err.print("interrupted")
+        code = interruption.exit_code
+        open_connections.cancel()  # what other threads still run
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -31,8 +31,8 @@ from streams.cli.output import (
     print_json,
 )
 from streams.cli.tables import Grid
+from streams.migrate_build import Progress as Built
 from streams.migrate_index import Builder, script
-from streams.migrate_index import Progress as Built
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -251,7 +251,8 @@ class IndexBar:
     def show(self, built: Built) -> None:
         """Draw one look."""
         phase = f"{built.index}: {built.phase}"
-        self._progress.update(self._task, description=phase, completed=built.done, total=built.total or None)
+        held = f" (pid {built.waits_for[0].pid})" if built.waits_for else ""  # who that is, is told once, on a line
+        self._progress.update(self._task, description=f"{phase}{held}", completed=built.done, total=built.total or None)
         if phase != self._phase and not err.is_terminal:
             err.print(phase, soft_wrap=True)
         self._phase = phase

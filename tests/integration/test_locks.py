@@ -117,7 +117,7 @@ def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> Non
         assert locks.take(owner, "the owner's")
         assert not locks.take(mine, "the owner's")
         late = open_as(place, stack, name="init")
-        refused = pytest.raises(TransientError, match="another `embedsync init` works")
+        refused = pytest.raises(TransientError, match=f"another command changes this database: pid {owner.pid},")
         with init.alone(owner), refused, init.alone(late):
             pass
 

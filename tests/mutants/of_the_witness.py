@@ -124,8 +124,8 @@ _OF_THE_SESSIONS = (
     Defect(
         "a pooler in transaction mode that is taken for the server",
         "connectors/postgres/pooler.py",
-        "if _pid(opened) == opened.info.backend_pid:",
-        "if _pid(opened):",
+        "if server_pid(opened) == opened.info.backend_pid:",
+        "if server_pid(opened):",
         ("tests/integration/test_pooler.py::test_transaction_mode_is_noticed_in_every_pool",),
     ),
     Defect(

@@ -171,6 +171,8 @@ class _Parent:
 
     def _become(self, request: dict[str, object], out: int, err: int) -> None:
         os.setsid()
+        # As in the foreground of a shell: one of the background starts everything with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)

@@ -1,0 +1,78 @@
+"""Somebody who holds what a statement of ours waits for, and how that is said. Never the text of a statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas import command
+from schemas.duration import show_duration
+
+_NAMED = 3
+_AUTOVACUUM = "autovacuum worker"
+_IDLE = "idle in transaction"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session, or a transaction that was prepared and belongs to none.
+
+    Attributes:
+        pid: of the server's process; 0 of a prepared transaction.
+        user: its role; None of the server's own processes.
+        application: its `application_name`; None when it has none.
+        kind: `backend_type` of pg_stat_activity; None where Postgres does not show it.
+        state: of pg_stat_activity; likewise.
+        seconds: age of its transaction; likewise.
+        waits: whether it waits itself, for others of the list.
+        gid: name of a prepared transaction.
+    """
+
+    pid: int
+    user: str | None
+    application: str | None
+    kind: str | None
+    state: str | None
+    seconds: float | None
+    waits: bool
+    gid: str | None
+
+    @property
+    def name(self) -> str:
+        """Who it is, and for how long its transaction has been open."""
+        age = "" if self.seconds is None else f", in a transaction for {show_duration(max(0.0, self.seconds))}"
+        if self.pid == 0:
+            return f"the prepared transaction {self.gid or '(name unknown)'}{age}"
+        if self.user is None:
+            what = "autovacuum" if self.kind in (_AUTOVACUUM, None) else str(self.kind)
+            return f"pid {self.pid}, {what} of the server{age}"
+        idle = ", which does nothing" if self.state and self.state.startswith(_IDLE) else ""
+        waits = ", which waits itself" if self.waits else ""
+        return f"pid {self.pid}, user {self.user}, application {self.application or '-'}{age}{idle}{waits}"
+
+    @property
+    def identity(self) -> tuple[int, str | None, str | None]:
+        """What tells it from others, however old its transaction has become."""
+        return (self.pid, self.user, self.gid)
+
+
+def names(found: Sequence[Blocker]) -> str:
+    """All of them in one clause, those first that do not wait themselves."""
+    shown = "; ".join(one.name for one in found[:_NAMED])
+    more = len(found) - _NAMED
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def way_on(found: Sequence[Blocker]) -> str:
+    """What is to be done about them, and this command to repeat."""
+    ends = [one for one in found if not one.waits] or found
+    if not ends:
+        return f"repeat {command.again()} at a quieter time"
+    return f"{ending(ends[0])}, then repeat {command.again()}"
+
+
+def ending(one: Blocker) -> str:
+    """How its transaction comes to an end, in the imperative."""
+    if one.pid == 0:
+        return f"ROLLBACK PREPARED or COMMIT PREPARED {one.gid or 'that transaction'}"
+    if one.user is None:
+        return "wait until it has ended"
+    return f"end that transaction (SELECT pg_terminate_backend({one.pid}) ends its session)"
