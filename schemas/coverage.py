@@ -1,7 +1,10 @@
 """Coverage: how many rows of a column are in which state, and what that means."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Coverage:
     blank: int
     quarantined: int
     unreadable: int
+    without_text: int | None = None
+    """Blank rows that have content and whose text is NULL; None: nobody looked, or it could not be counted."""
 
     @property
     def lacking(self) -> int:
@@ -34,6 +39,51 @@ class Coverage:
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Textless:
+    """Rows of a table that have content and no text.
+
+    Attributes:
+        table: its name.
+        of: its rows.
+        rows: how many have content and no text; None: not known.
+        empty: the columns that are NULL in some of them, each with whether it is of a string type.
+        read: every column that the text reads.
+        error: why it is not known.
+    """
+
+    table: str
+    of: int
+    rows: int | None
+    empty: tuple[tuple[str, bool], ...] = ()
+    read: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def sentence(self) -> str | None:
+        """What to tell, with what to write in place of the text; None where there is nothing to tell."""
+        if self.rows is None:
+            return f"how many rows of {self.table} have content and no text is not known ({self.error})"
+        if not self.rows:
+            return None
+        said = f"{self.rows:,} of {self.of:,} rows of {self.table} have content and no text: no search finds them"
+        if not self.empty:
+            return f"{said}; let the [[tables]] text of {self.table} be '' or the content, never NULL"
+        parts = [(_quoted(name), is_string) for name, is_string in self.empty]
+        cured = ", ".join(f"coalesce({name}{'' if is_string else '::text'}, '')" for name, is_string in parts)
+        names = ", ".join(name for name, _ in parts)
+        every = ", ".join(map(_quoted, self.read))
+        return (
+            f"{said}; the text is NULL because {names} is: write {cured} in its place in [[tables]] text, or "
+            f"concat_ws(' ', {every}), then `embedsync init`"
+        )
+
+
+def _quoted(name: str) -> str:
+    """A column's name as it is written in an expression."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def verdict(columns: list[Coverage], doubt: str | None) -> str:
@@ -62,4 +112,6 @@ def _counted(columns: list[Coverage]) -> str:
         return f"{quarantined:,} of {rows:,} rows are in quarantine: their text cannot be embedded"
     if unreadable:
         return f"{unreadable:,} of {rows:,} rows are unreadable: Postgres cannot make their text"
-    return f"all {rows:,} rows are current or blank"
+    bare = sum(column.without_text or 0 for column in columns)
+    aside = f"; {bare:,} of them have content and no text" if bare else ""
+    return f"all {rows:,} rows are current or blank{aside}"

@@ -216,7 +216,8 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     broken = next((name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None)
     if broken is not None:
         raise ConfigurationError(f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment")
-    settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
+    if not flags:  # else no file says what these settings are
+        settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
     return settings
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.coverage import Textless
 from schemas.table import Key
 
 STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
@@ -131,6 +132,8 @@ class Truth:
     model: str
     groups: tuple[Group, ...]
     deep: Deep | None = None
+    textless: Textless | None = None
+    """Rows with content and no text; None: nobody looked."""
 
     @property
     def rows(self) -> int:
@@ -177,6 +180,7 @@ class Truth:
             "model": self.model,
             "rows": self.rows,
             **counts,
+            "without_text": self.textless.rows if self.textless else None,
             "deep": self.deep.to_json() if self.deep else None,
             "samples": self.samples,
         }

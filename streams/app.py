@@ -119,14 +119,17 @@ class Runner:
         self._leave_with(error)
 
     def _leave_with(self, error: ConfigurationError) -> NoReturn:
-        """Restarting helps where the settings file has become another one since this worker read it."""
+        """Restarting helps where the settings file is another one since this worker read it, or `init` is at work."""
         if self._lane.watcher.is_edited():
             leave(EXIT_RESTART, f"starting anew with the settings file as it is now ({error})")
+        if self._lane.watcher.is_set_up_now():
+            leave(EXIT_RESTART, f"`embedsync init` is at work: starting anew with what it sets up ({error})")
         leave(error.exit_code, str(error))
 
     async def _look(self) -> None:
         if await self._run(None, self._lane.watcher.has_moved):
-            leave(EXIT_RESTART, "embedsync.targets has changed: starting anew with what it wants now")
+            file = ", and with the settings file as it is now" if self._lane.watcher.is_edited() else ""
+            leave(EXIT_RESTART, f"embedsync.targets has changed: starting anew with what it wants now{file}")
         await self._run(None, self._lane.look)
 
     async def _batch(

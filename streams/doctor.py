@@ -28,7 +28,7 @@ from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness
-from streams import log_watch
+from streams import doctor_migrations, log_watch
 from streams.differences import of_connector
 from streams.inquiry import Inquiry
 from streams.too_large import Explainer
@@ -66,6 +66,10 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
         findings += [unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks]
     else:
         findings += _witnessed(settings, clock, seen.witness)
+        moving: Inquiry[list[Finding] | None] = Inquiry(lambda: _moving(settings))
+        moving.start()
+        found, said = _answer("migrations", moving, "Postgres does not answer in time", follows=needs.KEPT)
+        findings += said if found is None else found
     topics, said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     silent = [unknown(check, "Kafka does not answer", follows=[needs.KAFKA]) for check in (needs.TOPICS, "workers")]
     findings += topics or [*said, *silent]
@@ -135,6 +139,8 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[F
         yield warning("rows to be looked at", look.sentence, fix, follows=needed)
     for neglected in witness.neglected:
         yield warning("looks", neglected.sentence, follows=needed)
+    for edit in witness.edits:
+        yield warning("settings of workers", edit.sentence, edit.fix)
     for one in witness.differences:
         yield problem("configured", one.sentence, one.fix, follows=[one.about])
     if witness.error is not None:
@@ -194,6 +200,14 @@ def _database(settings: Settings, wanted: postgres.Wanted) -> postgres.Checkup:
     session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
     try:
         return postgres.run(session, settings, wanted)
+    finally:
+        session.close()
+
+
+def _moving(settings: Settings) -> list[Finding]:
+    session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
+    try:
+        return list(doctor_migrations.look(settings, session))
     finally:
         session.close()
 

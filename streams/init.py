@@ -34,6 +34,7 @@ from connectors.postgres import (
     score_rights,
     server,
     statement,
+    textless,
     trust,
 )
 from connectors.postgres.counting import Place
@@ -354,16 +355,19 @@ def reported(
     """How things stand, counted as the workers' role."""
     try:
         with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
-            counted = _counted(reader.session(), settings, planned.tables)
+            counted, bare = _counted(reader.session(), settings, planned)
     except ConfigurationError as error:  # what the workers meet as well; everything is set up nevertheless
         said = f"the rows were not counted ({error.message})"
         return Report(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
-    return Report(tuple(changed), tuple(notices), tuple(counted))
+    return Report(tuple(changed), (*notices, *bare), tuple(counted))
 
 
-def _counted(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[Coverage]:
-    mine = {(str(examined.target.table), examined.target.column) for examined in tables}
-    return [line for line in coverage.read(session, settings) if (line.table, line.column) in mine]
+def _counted(session: Session, settings: Settings, planned: Plan) -> tuple[list[Coverage], list[str]]:
+    seen = coverage.look(session, settings, {str(name) for name in planned.names})
+    for error in seen.unseen.values():
+        raise error
+    columns, found = textless.fill(session, seen.columns, seen.targets)
+    return columns, [one.sentence for one in found if one.sentence]
 
 
 def worker(settings: Settings, session: Session) -> str:

@@ -20,20 +20,19 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from connectors.models import describe_model, open_model
-from connectors.ports import Clock, Embedder
-from connectors.postgres import catalog, counting, migration, queries, schema, server, statement, twins
+from connectors.ports import Clock
+from connectors.postgres import counting, migration, queries, schema, server, statement
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import EmbedsyncError, TransientError
-from schemas.index_definition import Vectors
-from schemas.migration import ColumnMigration, State, Step, growing, require, table_flags
+from schemas.migration import ColumnMigration, State, Step, require, table_flags
 from schemas.replay import Request
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status, migrate_todo
+from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status
 from streams import targets as target_rules
 from streams.migrate_look import Obstacles
 
@@ -91,11 +90,23 @@ class Migrate:
         with self._alone():
             for step in schema.migrations(self._session):
                 self._run(step, "start")
-            fresh, again = self._chosen(embedder, present, offline=offline)
-            planned = [(t, self._planned(t, embedder, model, offline=offline, frozen=freeze_old)) for t in fresh]
+            served, opening = target_rules.served(self._settings, self._session), self._every.model
+            chosen = migrate_start.choose(served, self.open(), embedder, present, offline=offline)
+            for why in chosen.left:
+                self._tell(f"{why.message}: it is left as it is")
+            again = chosen.again
+            planned = [
+                (
+                    t,
+                    migrate_start.planned(
+                        self._session, t, embedder, (opening, model), offline=offline, frozen=freeze_old
+                    ),
+                )
+                for t in chosen.fresh
+            ]
             obstacles = Obstacles(self._session)
             obstacles.ours()
-            for _, made in [*planned, *(pair for pair in again if _is_half(*pair))]:
+            for _, made in [*planned, *(pair for pair in again if migrate_start.is_half(*pair))]:
                 (obstacles.rewriting if made.offline else obstacles.adding)(made)
             obstacles.refuse("start the migration", f"`embedsync migrate start ...{self.flags}` again")
             steps = migrate_start.plan(
@@ -240,48 +251,6 @@ class Migrate:
             )
         require(step, [])
 
-    def _chosen(
-        self, embedder: Embedder, present: str | None, *, offline: bool
-    ) -> tuple[list[Target], list[migrate_start.Pair]]:
-        """The columns to start with, and those whose start is called again; says which are left as they are."""
-        under_way = {(m.table, m.column): m for m in self.open()}
-        fresh: list[Target] = []
-        again: list[migrate_start.Pair] = []
-        left: list[EmbedsyncError] = []
-        for target in target_rules.served(self._settings, self._session):
-            made = under_way.get((target.table, target.column))
-            if made is None and target.model != embedder.model_id:
-                # What [model] says is kept for those who open the old model; None: its files are not here.
-                if present not in (None, target.model):
-                    raise EmbedsyncError(
-                        f"{target.name} holds vectors of {target.model}, but [model] names {present}",
-                        fix="set [model] back to the model that is there now, until `migrate finish` asks for the new "
-                        "one; or, for a column that has the model of [model] already, leave its table out with -t",
-                    )
-                fresh.append(target)
-            elif made is not None and _is_same(made, embedder, offline=offline):
-                again.append((target, made))
-            else:
-                left.append(_why_left(target, made))
-        if not fresh and not again:
-            raise left[0]
-        for why in left:
-            self._tell(f"{why.message}: it is left as it is")
-        return fresh, again
-
-    def _planned(
-        self, target: Target, embedder: Embedder, model: ModelSettings, *, offline: bool, frozen: bool
-    ) -> ColumnMigration:
-        oid = catalog.inspect(self._session, target.table).oid
-        new = Vectors(target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id)
-        migrate_todo.refuse(self._session, oid, target, new)
-        names = twins.records(self._session, oid, target.column)
-        return ColumnMigration(
-            target.table, target.column, State.STARTED, offline, frozen and not offline,
-            target.model, target.dimensions, embedder.model_id, embedder.dimensions,
-            names, _opening(self._every.model), _opening(model),
-        )  # fmt: skip
-
     def _workers(self) -> set[int]:
         return {int(pid) for (pid,) in self._session.rows(queries.text("worker_sessions"))}
 
@@ -410,29 +379,3 @@ class Migrate:
 def reader(settings: Settings) -> Session:
     """A connection that counts rows: as the workers' role, which evaluates their texts, and not as the owner."""
     return Session(settings.postgres.dsn, role="migrate reader", prefix=settings.kafka.topic_prefix)
-
-
-def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
-    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, State.STARTED)
-
-
-def _is_half(target: Target, made: ColumnMigration) -> bool:
-    """Whether an offline start was recorded, and its column not emptied: as an older embedsync could leave it."""
-    return made.offline and target.model != made.to_model
-
-
-def _why_left(target: Target, made: ColumnMigration | None) -> EmbedsyncError:
-    if made is None:
-        return EmbedsyncError(
-            f"{target.name} wants {target.model} already", fix="name another model, or run `embedsync replay run`"
-        )
-    how = "offline, " if made.offline else ""
-    return EmbedsyncError(
-        f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
-        fix=f"embedsync migrate status, then finish or rollback{table_flags([made.table])}",
-    )
-
-
-def _opening(model: ModelSettings) -> dict[str, object]:
-    """What a worker needs to open the model, whatever its own settings say."""
-    return model.model_dump(include={"name", "revision", "dimensions", "max_tokens"})

@@ -27,12 +27,14 @@ class Obstacles:
         said: a clause for each.
         fixes: what to do, in the order in which it is typed.
         lost: what goes along with a dropped column without a word of Postgres.
+        shows: queries that print the definitions of what is to be dropped and made anew.
     """
 
     session: Session
     said: list[str] = field(default_factory=list)
     fixes: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    shows: list[str] = field(default_factory=list)
 
     def refuse(self, what: str, again: str) -> None:
         """Refuse a step that cannot be done.
@@ -47,8 +49,15 @@ class Obstacles:
         if self.said:
             raise EmbedsyncError(
                 f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
-                fix=f"{'; '.join(dict.fromkeys(self.fixes))}; then {again}",
+                fix=f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then {again}",
             )
+
+    def _first(self) -> str:
+        if not self.shows:
+            return ""
+        return (
+            f"keep the definitions of what you will create anew, on the served column: {'; '.join(self.shows)}; then "
+        )
 
     def dropping(self, made: ColumnMigration) -> None:
         """The column beside and its provenance are to be dropped."""
@@ -142,10 +151,10 @@ class Obstacles:
             if not one.blocks:
                 self.lost.append(f"{one.said}" + (f" ({one.shows} prints it)" if one.shows else ""))
                 continue
-            after = f" ({one.shows} prints it; create it again afterwards, on {made.column})" if one.shows else ""
+            self.shows += [one.shows] if one.shows else []
             self._say(
                 f"{one.said} depends on {made.table}.{made.beside or made.column}",
-                f"{one.drops or f'take {one.said} away'}{after}",
+                one.drops or f"take {one.said} away",
             )
 
     def _say(self, said: str, fix: str) -> None:

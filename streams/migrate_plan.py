@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.models import describe_model, open_model
+from connectors.models import by_name, describe_model, open_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, dependents, migration, outlook, twins
 from connectors.postgres.ledger import RunLedger
@@ -118,16 +118,16 @@ class Plan:
 LOCKS = (
     (
         "start",
-        "ACCESS EXCLUSIVE on each table in turn",
+        "ACCESS EXCLUSIVE on all tables at once",
         "milliseconds (nothing is rewritten), tried under lock_timeout",
     ),
     ("replay", "row locks, 64 rows at a time", "milliseconds each; a locked row is left for later"),
     ("index", "SHARE UPDATE EXCLUSIVE", "as long as the build takes; reads and writes go on"),
     ("swap", "ACCESS EXCLUSIVE on all tables at once", "milliseconds (names only), tried under lock_timeout"),
-    ("finish", "ACCESS EXCLUSIVE on each table in turn", "milliseconds (nothing is rewritten)"),
+    ("finish", "ACCESS EXCLUSIVE on all tables at once", "milliseconds (nothing is rewritten)"),
 )
 OFFLINE_LOCKS = (
-    ("start", "ACCESS EXCLUSIVE on each table in turn", "as long as the table takes to rewrite; nothing passes"),
+    ("start", "ACCESS EXCLUSIVE on all tables at once", "as long as the table takes to rewrite; nothing passes"),
     ("replay", "row locks, 64 rows at a time", "search finds nothing until it has filled the rows again"),
     ("index", "SHARE UPDATE EXCLUSIVE", "as long as the build takes; reads and writes go on"),
     ("finish", "none", "-"),
@@ -155,7 +155,13 @@ def make(
         to_model: str | None = open_model(model).model_id
     except ModelUnavailable as error:
         to_model = None
-        todo.append(Todo("start", True, f"{error.message}: {error.fix}", "embedsync model pull", "you"))
+        todo.append(Todo("start", True, f"{error.message}: {error.fix}", None, "you"))
+    try:
+        by_name.require(model)
+    except ModelUnavailable as error:
+        if to_model is not None:
+            what = f"{error.message} of this machine; every worker needs them where it runs"
+            todo.append(Todo("replay", False, what, f"embedsync model pull {shlex.quote(model.name)}", "you"))
     targets = target_rules.served(settings, session)
     under_way = {(m.table, m.column): m for m in migration.read(session)}
     maker = _Maker(settings, session, model, to_model, offline=offline)

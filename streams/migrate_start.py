@@ -5,20 +5,121 @@ view that counts, the worker's rights) is planned from the served column's table
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from connectors.postgres import counting, grants, migration, neighbour, schema, score_rights, server
+from connectors.ports import Embedder
+from connectors.postgres import catalog, counting, grants, migration, neighbour, schema, score_rights, server, twins
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from schemas.migration import ColumnMigration
+from schemas.errors import EmbedsyncError
+from schemas.index_definition import Vectors
+from schemas.migration import ColumnMigration, State, growing, table_flags
 from schemas.model import ModelRecord
+from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import init
+from streams import init, migrate_todo
 
 Pair = tuple[Target, ColumnMigration]
 """A served column as it is, and its migration, under way or planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which columns a start is for.
+
+    Attributes:
+        fresh: those that are not under way yet.
+        again: those that are, by the same start, which is made whole.
+        left: why others are left as they are.
+    """
+
+    fresh: tuple[Target, ...]
+    again: tuple[Pair, ...]
+    left: tuple[EmbedsyncError, ...]
+
+
+def choose(
+    served: Sequence[Target],
+    under_way: Sequence[ColumnMigration],
+    embedder: Embedder,
+    present: str | None,
+    *,
+    offline: bool,
+) -> Chosen:
+    """Decide for each column by its own state.
+
+    Args:
+        served: the columns of the scope.
+        under_way: their migrations.
+        embedder: the new model; its weights are not needed.
+        present: id of the model that the settings name; None where its files are not here.
+        offline: whether the columns themselves are to be emptied.
+
+    Raises:
+        EmbedsyncError: there is none to start with, or the settings do not name the model of one.
+    """
+    known = {(made.table, made.column): made for made in under_way}
+    fresh: list[Target] = []
+    again: list[Pair] = []
+    left: list[EmbedsyncError] = []
+    for target in served:
+        made = known.get((target.table, target.column))
+        if made is None and target.model != embedder.model_id:
+            # What [model] says is kept for those who open the old model.
+            if present not in (None, target.model):
+                raise EmbedsyncError(
+                    f"{target.name} holds vectors of {target.model}, but [model] names {present}",
+                    fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one; "
+                    "or name the other tables with -t",
+                )
+            fresh.append(target)
+        elif made is not None and _is_same(made, embedder, offline=offline):
+            again.append((target, made))
+        else:
+            left.append(_why_left(target, made))
+    if left and not fresh and not again:
+        raise left[0]
+    return Chosen(tuple(fresh), tuple(again), tuple(left))
+
+
+def planned(
+    session: Session,
+    target: Target,
+    embedder: Embedder,
+    models: tuple[ModelSettings, ModelSettings],
+    *,
+    offline: bool,
+    frozen: bool,
+) -> ColumnMigration:
+    """The migration of a column that is not under way yet, as it will be recorded.
+
+    Args:
+        session: of the table's owner.
+        target: the served column.
+        embedder: the new model.
+        models: how the old one is opened, and the new one.
+        offline: whether the column itself is to be emptied.
+        frozen: whether the old vectors are to be left as they are.
+
+    Raises:
+        EmbedsyncError: an index cannot hold the new vectors.
+    """
+    oid = catalog.inspect(session, target.table).oid
+    new = Vectors(target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id)
+    migrate_todo.refuse(session, oid, target, new)
+    old_model, new_model = map(_opening, models)
+    return ColumnMigration(
+        target.table, target.column, State.STARTED, offline, frozen and not offline,
+        target.model, target.dimensions, embedder.model_id, embedder.dimensions,
+        twins.records(session, oid, target.column), old_model, new_model,
+    )  # fmt: skip
+
+
+def is_half(target: Target, made: ColumnMigration) -> bool:
+    """Whether an offline start was recorded, and its column not emptied: as an older embedsync could leave it."""
+    return made.offline and target.model != made.to_model
 
 
 def plan(
@@ -94,3 +195,24 @@ def _grants(
     asked = score_rights.asked(session, settings, tables)
     triggers = settings.postgres.fire_triggers
     return grants.plan(grantee, facts, tables, asked, schema_changes=changes, fire_triggers=triggers)[0]
+
+
+def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
+    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, State.STARTED)
+
+
+def _why_left(target: Target, made: ColumnMigration | None) -> EmbedsyncError:
+    if made is None:
+        return EmbedsyncError(
+            f"{target.name} wants {target.model} already", fix="name another model, or run `embedsync replay run`"
+        )
+    how = "offline, " if made.offline else ""
+    return EmbedsyncError(
+        f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
+        fix=f"embedsync migrate status, then finish or rollback{table_flags([made.table])}",
+    )
+
+
+def _opening(model: ModelSettings) -> dict[str, object]:
+    """What a worker needs to open the model, whatever its own settings say."""
+    return model.model_dump(include={"name", "revision", "dimensions", "max_tokens"})

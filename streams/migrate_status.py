@@ -20,7 +20,7 @@ from schemas.target import Target
 from streams import migrate_scope, stragglers, targets
 from streams.migrate_next import Elsewhere, Next, following, following_all, starting
 
-__all__ = ["ColumnStatus", "Report", "new_column", "read", "require_filled", "require_indexes"]
+__all__ = ["ColumnStatus", "Report", "elsewhere", "new_column", "read", "require_filled", "require_indexes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +130,21 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
     every = migrate_scope.mine(settings, session)
     scoped = migrate_scope.scoped(settings, tables)
     found = [made for made in every if made.table in {table.table for table in scoped.tables}]
-    others = migrate_scope.elsewhere(settings, session)
-    gone = migrate_scope.gone(session, others)
-    elsewhere = [Elsewhere(made, migrate_scope.keeper_of(session, made), made in gone) for made in others]
     lines = [_column(settings, session, made) for made in found]
     whole = [line for line in lines if line.problem is None]
-    return Report(_counted(scoped, session, clock, lines, whole), elsewhere, is_part=len(found) < len(every))
+    counted = _counted(scoped, session, clock, lines, whole)
+    return Report(counted, elsewhere(settings, session), is_part=len(found) < len(every))
+
+
+def elsewhere(settings: Settings, session: Session) -> list[Elsewhere]:
+    """What is under way in the database and belongs to no table of the settings.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    others = migrate_scope.elsewhere(settings, session)
+    gone = migrate_scope.gone(session, others)
+    return [Elsewhere(made, migrate_scope.keeper_of(session, made), made in gone) for made in others]
 
 
 def require_filled(
@@ -188,19 +197,19 @@ def require_indexes(
     """
     gone = migrate_scope.gone(session, found)
     standing = [(made, twins.standing(session, made)) for made in found if made not in gone]
-    lacking = {made: [f"{index.label} of {made.name}" for index in one.lacking] for made, one in standing}
-    names = frozenset(name for named in lacking.values() for name in named)
+    names = frozenset(f"{index.label} of {made.name}" for made, one in standing for index in one.lacking)
     if not names - (names if without is None else frozenset(without)):
         return
-    flags = table_flags(made.table for made, named in lacking.items() if named)
-    is_last = any(made.offline or made.state is State.SWAPPED for made, named in lacking.items() if named)
-    swapped = any(made.state is State.SWAPPED for made, named in lacking.items() if named)
+    lacking = [made for made, one in standing if one.lacking]
+    swapped = any(made.state is State.SWAPPED for made in lacking)
+    flags = table_flags(made.table for made in lacking)
     built = "create on the new column what is needed" if swapped else f"embedsync migrate index{flags}"
+    last = "finish" if swapped or any(made.offline for made in lacking) else "swap"
     raise IndexesLacking(
         f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes of the old vectors have no twin on the "
         f"new ones: {', '.join(sorted(names))}",
         names,
-        fix=f"{built}; or go on without them, with `embedsync migrate {'finish' if is_last else 'swap'} --yes`",
+        fix=f"{built}; or go on without them, with `embedsync migrate {last} --yes`",
     )
 
 

@@ -111,7 +111,8 @@ def readers(session: Session, oid: int, target: Target, made: ColumnMigration | 
     """What depends on the served column, and on the old one after the swap: once in each list."""
     vectors = Vectors(made.beside or target.column if made and _is_swapped(made) else target.column, 0, "")
     found = dependents.of_columns(session, oid, vectors.columns)
-    todo = [_of_dependent(session, oid, one, target, offline=offline) for one in found]
+    # Constraints of keys are indexes, which are looked at by themselves.
+    todo = [_of_dependent(session, oid, one, target, offline=offline) for one in found if one.kind != "constraint"]
     for name, whose in outlook.mentioning(session, target.column):
         todo.append(
             Todo(

@@ -90,7 +90,7 @@ class Plan:
     workers: int | None
     live_workers: int | None
     max_live_lag_seconds: float
-    named: Named | None
+    named: Named | None = None
 
     @property
     def to_embed(self) -> int:

@@ -23,7 +23,7 @@ from schemas.witness import Difference
 
 log = structlog.get_logger()
 
-_Signature = tuple[int, int, int] | None
+_Signature = tuple[int, int, int, int] | None
 
 
 class SettingsWatch:
@@ -33,10 +33,12 @@ class SettingsWatch:
         """Remember what the worker runs with."""
         self._settings = settings
         self._worker = f"{role} on {socket.gethostname()}, pid {os.getpid()}"
-        self._signature: _Signature = (-1, -1, -1)
+        self._signature: _Signature = (-1, -1, -1, -1)
         self._last: Difference | None = None
         self._changed: list[str] = []
         self._said: Difference | None = None
+        self._noted_by: int | None = None
+        """Process of the connection that wrote it down, with which the line ends."""
 
     def is_edited(self) -> bool:
         """Whether a process that starts again would run with other settings, which it can read."""
@@ -53,12 +55,15 @@ class SettingsWatch:
             TransientError: Postgres does not answer.
         """
         before, now = self._last, self._look()
-        if now != before or now == self._said:
+        if now != before or (now == self._said and (now is None or _process(session) == self._noted_by)):
             return
         if now is not None and settings_change.is_model_alone(self._changed) and migration.read(session):
             return  # `migrate finish` asks for it, and has the workers start anew
         edits.note(session, self._settings.kafka.topic_prefix, self._worker, now)
+        self._noted_by, again = _process(session), now == self._said
         self._said = now
+        if again:
+            return
         if now is None:
             log.info("the settings file says again what this worker runs with")
         else:
@@ -94,4 +99,8 @@ def _signature(file: Path) -> _Signature:
         seen = file.stat()
     except OSError:
         return None
-    return seen.st_ino, seen.st_mtime_ns, seen.st_size
+    return seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size
+
+
+def _process(session: Session) -> int:
+    return session.connection().info.backend_pid

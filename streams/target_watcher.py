@@ -16,10 +16,10 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
-from connectors.postgres import looks, queries, rounds, schema, watched
+from connectors.postgres import locks, looks, queries, rounds, schema, watched
 from connectors.postgres.session import Session, limit_waits
 from schemas import metrics
-from schemas.errors import ConfigurationError, TargetMismatch, TransientError
+from schemas.errors import ConfigurationError, EmbedsyncError, TargetMismatch, TransientError
 from schemas.settings import Settings
 from schemas.shape import Effect, Found, Shape
 from schemas.snapshot import is_before
@@ -129,6 +129,10 @@ class TargetWatcher:
         """Whether a process that starts again would run with other settings."""
         return self._file.is_edited()
 
+    def is_set_up_now(self) -> bool:
+        """Whether an `embedsync init` is at work in the database: what is missing may be about to come."""
+        return is_set_up_now(self._session)
+
     def renewed(self) -> Sequence[Target] | None:
         """As `streams.shapes.Shapes` says."""
         if self.has_moved():
@@ -209,6 +213,15 @@ class TargetWatcher:
         # Another search path may give a text another meaning, and a session takes it when it is opened.
         sessions = self._session.rows(queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix})
         return [*self._session.rows(queries.text("all_targets")), *sessions]
+
+
+def is_set_up_now(session: Session) -> bool:
+    """Whether an `embedsync init` is at work in the database; False where that cannot be asked."""
+    try:
+        return locks.is_held(session, "init")
+    except EmbedsyncError as error:
+        log.debug("whether `embedsync init` is at work is not known", reason=str(error))
+        return False
 
 
 def _with_key(target: Target, shape: Shape) -> Target:

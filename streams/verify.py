@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from connectors.ports import Embedder
-from connectors.postgres import counting, coverage
+from connectors.postgres import counting, coverage, textless
 from connectors.postgres.audit import Audit
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
@@ -64,10 +64,7 @@ class Verify:
             HiddenRows: row-level security would hide rows.
             EmbedsyncError: there are rows, and none was seen.
         """
-        return [
-            Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
-            for target in self.targets
-        ]
+        return [self._found(target) for target in self.targets]
 
     def deep(
         self, found: Sequence[Truth], models: Embedders, count: int | None, seed: int, watch: Checked
@@ -147,6 +144,12 @@ class Verify:
                 disowned += self._audit.disown(target, [(row.key, row.digest) for row in truth.deep.untrue])
         names = list(dict.fromkeys(str(target.table) for target in self.targets))
         return disowned, replay.run("stale", names, started, watch)
+
+    def _found(self, target: Target) -> Truth:
+        found = Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
+        return replace(
+            found, textless=textless.look(self._session, target, blank=found.count("blank"), rows=found.rows)
+        )
 
     def _judged(self, target: Target) -> list[Group]:
         groups = self._audit.scan(target)

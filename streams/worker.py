@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 from connectors.clock import SystemClock
 from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
+from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError
 from schemas.settings import Settings
 from streams import logs, origin_watch
@@ -22,6 +23,7 @@ from streams.keeper import open_keeper
 from streams.lanes import Lane, open_lane
 from streams.niceness import step_back
 from streams.positions import Positions
+from streams.target_watcher import is_set_up_now
 from streams.topic_parts import open_watch
 from streams.topic_watch import TopicWatch
 from streams.watchdog import Farewell, Pulse, Watchdog
@@ -53,8 +55,11 @@ def _work(settings: Settings, role: Role) -> int:
         finally:
             lane.store.close()
     except ConfigurationError as error:
-        log.critical("worker leaves", exit_code=error.exit_code, reason=str(error))
-        return error.exit_code
+        code, reason = error.exit_code, str(error)
+        if _is_set_up_now(settings):
+            code, reason = EXIT_RESTART, f"`embedsync init` is at work, and this may be over after it ({error})"
+        log.critical("worker leaves", exit_code=code, reason=reason)
+        return code
     except Exception as error:
         bug = None if isinstance(error, EmbedsyncError) else error
         log.critical("worker leaves", exit_code=EXIT_RESTART, reason=str(error) or repr(error), exc_info=bug)
@@ -78,6 +83,15 @@ def _start(settings: Settings, role: Role) -> Lane:
         step_back(settings.replay.nice)
     log.info("worker ready", model=", ".join(lane.embedders.ids), tables=[target.name for target in lane.targets])
     return lane
+
+
+def _is_set_up_now(settings: Settings) -> bool:
+    """Whether an `init` is at work: a worker that its first statements started anew may come before its last ones."""
+    session = Session(settings.postgres.dsn, role="start", prefix=settings.kafka.topic_prefix)
+    try:
+        return is_set_up_now(session)
+    finally:
+        session.close()
 
 
 def _require_rights(settings: Settings, role: Role) -> None:

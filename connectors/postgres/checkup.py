@@ -3,7 +3,7 @@
 Hazard: nothing here changes anything. The one object that is made, a temporary view, is rolled back.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,8 +14,10 @@ from connectors.postgres import (
     grants,
     lengths,
     log_watch,
+    migration,
     neighbour,
     origins,
+    others,
     queries,
     replica_identity,
     schema,
@@ -35,6 +37,7 @@ from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.migration import ColumnMigration
 from schemas.model import ModelRecord
 from schemas.needs import INIT as FOUNDED
 from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
@@ -104,7 +107,7 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
         name = f"table {table.name}"
         looked = guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
         looked += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables, refused))  # type: ignore[misc] # likewise
-        findings += [replace(one, follows=(*one.follows, *columns)) for one in looked]
+        findings += [replace(one, follows=(*one.follows, *columns)) for one in dict.fromkeys(looked)]
     findings += guarded(SCHEMA, lambda: _bookkeeping(session, settings, tables, wanted))
     findings += guarded(RIGHTS, lambda: _rights(session, settings, facts, tables))
     findings += guarded(needs.publication, lambda: _publication(session, settings, tables))
@@ -114,8 +117,8 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     findings += guarded(needs.slot, lambda: _slot(settings, facts, seen))
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
-    others, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
-    return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, others)
+    foreign, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
+    return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, foreign)
 
 
 def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -223,7 +226,9 @@ def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined
         database = session.connection().info.dbname
         yield problem(SCHEMA, f"`embedsync init` was not run in database {database}", INIT, part=FOUNDED)
         return
-    targets = [examined.target for examined in tables]
+    under_way = {(made.table, made.column): made for made in migration.read(session)}
+    targets = [examined.target for examined in tables if not _is_under_way(examined.target, under_way)]
+    counted = [column for examined in tables for column in _columns(examined.target, under_way)]
     if not pending:
         for one in log_watch.differences(session, settings):
             if one.about == FOUNDED:
@@ -236,9 +241,25 @@ def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined
             pending += [statement for statement in statements if not notices]
             lengths_differ = tuple(length(str(t.table), t.column) for t in targets)
             yield from (replace(one, follows=lengths_differ) for one in _another_model(targets, wanted, notices))
-        if wanted.model_id is not None and tables:
-            pending += counting.plan(session, settings.kafka.topic_prefix, targets)
+        if wanted.model_id is not None and len(tables) == len(settings.tables):
+            pending += counting.plan(session, settings.kafka.topic_prefix, counted)
     yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
+
+
+_UnderWay = Mapping[tuple[TableName, str], ColumnMigration]
+
+
+def _is_under_way(target: Target, under_way: _UnderWay) -> bool:
+    """Whether a migration, and not the settings, says which model its columns want."""
+    return (target.table, target.column) in under_way
+
+
+def _columns(target: Target, under_way: _UnderWay) -> Iterator[Target]:
+    """The column, and the one beside it while it is on its way to another model."""
+    yield target
+    made = under_way.get((target.table, target.column))
+    if made is not None and made.beside is not None:
+        yield replace(target, column=made.beside)
 
 
 def _another_model(targets: Sequence[Target], wanted: Wanted, notices: Sequence[str]) -> Iterator[Finding]:
@@ -292,6 +313,13 @@ def _publication(session: Session, settings: Settings, tables: Sequence[Examined
             yield problem(check, "; ".join(differing), INIT, follows=SET_UP)
         else:
             yield unknown(check, "a table has a problem", follows=[f"table {table}" for table in failing])
+        return
+    if left := dict.fromkeys(table for table, _ in others.leaving(session, settings)):
+        # `init` with these settings would take them out, or refuse to.
+        said = f"publishes {', '.join(left)} too, which another settings file of this installation lists"
+        yield warning(check, said, "list them in [[tables]], or leave it so: they are kept true")
+        if differing:
+            yield problem(check, "; ".join(differing), f"{INIT} with the file that lists every table", follows=SET_UP)
         return
     columns = settings.postgres.publication_columns
     statements, _ = capture.publication(session, name, tables, columns=columns)

@@ -30,7 +30,7 @@ class Seen:
     """What a look came to.
 
     Attributes:
-        columns: the columns that were counted, and those beside them in a migration; in the order of the settings.
+        columns: the columns that were counted, and those beside them in a migration, by name.
         targets: what each of them is, in the same order.
         unseen: by the name of each configured table that was not counted, why.
         others: tables that the installation keeps true as well and the settings do not list, by name.
@@ -78,6 +78,7 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
         before = migration.read(session)
         counted, unseen = _look(session, settings, kept, asked)
         if migration.read(session) == before:  # else a column took another's name in between
+            counted.sort(key=lambda pair: (pair[0].table, pair[0].column))
             return Seen(tuple(line for line, _ in counted), tuple(t for _, t in counted), unseen, others)
         kept = counting.kept(session, settings.kafka.topic_prefix)
 

@@ -34,6 +34,13 @@ def refusal(session: Session, name: str) -> TransientError:
     )
 
 
+def is_held(session: Session, name: str) -> bool:
+    """Whether somebody has a lock; it is not where there are no such locks yet. Raises as `take`."""
+    if not session.rows("SELECT to_regclass('embedsync.locks') IS NOT NULL")[0][0]:
+        return False
+    return bool(session.rows(queries.text("lock_holder"), {"name": name}))
+
+
 def give_back(session: Session, name: str) -> None:
     """Let another connection have it; nothing where it is not this one's. Raises as `take`."""
     session.rows(queries.text("give_back_lock"), {"name": name})

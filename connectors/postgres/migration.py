@@ -37,11 +37,6 @@ def read(session: Session) -> list[ColumnMigration]:
     ]  # fmt: skip
 
 
-def readers(session: Session, oid: int, column: str) -> list[str]:
-    """Views that read a column, and would go on reading it under its new name."""
-    return [name for (name,) in session.rows(queries.text("column_readers"), {"oid": oid, "column": column})]
-
-
 def record(session: Session, target: Target, migration: ColumnMigration) -> Statement:
     """Note that a column is on its way; the first statement of every migration."""
     m = migration

@@ -213,7 +213,7 @@ def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fa
     intent = steps.intent(Step.ROLLBACK)
     _agree(intent, yes=yes)
     steps.rollback(intent.found)
-    _next(settings, table if steps.open() else None)
+    _next(settings, None)
 
 
 @app.command()

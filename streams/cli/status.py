@@ -8,6 +8,7 @@ import typer
 from connectors.clock import SystemClock
 from connectors.postgres import coverage, quality
 from connectors.postgres.session import Session
+from connectors.postgres.textless import fill
 from schemas.canary import judge, to_json
 from schemas.coverage import Coverage, verdict
 from schemas.errors import ConfigurationError
@@ -29,6 +30,9 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     quarantined: the model cannot take the text, or the table refuses the write; unreadable: Postgres cannot make the
     text, since its expression raises an error for that row. Counts every row.
 
+    A warning names rows that have content and no text, since their text is NULL where one of its columns is, and what
+    to write: they are blank, and no search finds them. A text that is '' is meant so.
+
     The verdict is that of the count and of the witness: whether the canary comes back, so that changes arrive, the
     slot moves, all tables were looked at, and what is configured is there.
 
@@ -43,9 +47,10 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="status", prefix=settings.kafka.topic_prefix)
     seen, known = coverage.look(session, settings), quality.last(session)
-    columns, refused = list(seen.columns), list(seen.unseen.values())
-    if refused and not columns:
+    refused = list(seen.unseen.values())
+    if refused and not seen.columns:
         raise refused[0]
+    columns, textless = fill(session, seen.columns, seen.targets)
     witness = examine(session, settings, SystemClock())
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
     doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
@@ -67,11 +72,13 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     out.print(counts(columns, wide=output is Format.WIDE))
     for one in judged:
         out.print(_sentence(one), soft_wrap=True)
+    for found in textless:
+        out.print(f"warning: {found.sentence}", style="yellow", soft_wrap=True)
     if seen.others:
         out.print(f"also kept true here, not in these settings: {', '.join(seen.others)}", soft_wrap=True)
     for finding in trouble if refused else trouble[1:]:
         out.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
-    true = columns and all(column.is_true for column in columns) and not doubts
+    true = columns and all(column.is_true for column in columns) and not doubts and not textless
     out.print(said, style="red" if critical else "green" if true else "yellow", soft_wrap=True)
     _end(refused, critical=critical)
 

@@ -135,6 +135,9 @@ def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
             shown = " ".join(",".join(key) for key in keys)
             _line(f"{truth.table}.{truth.column}: {_title(name).lower()}: {shown}")
         _print_deep(truth)
+    sentences = [truth.textless.sentence for truth in found if truth.textless and truth.textless.sentence]
+    for sentence in dict.fromkeys(sentences):
+        out.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
     style = "green" if all(truth.is_true for truth in found) else "red"
     out.print(verdict(found), style=style, soft_wrap=True)
 

@@ -154,11 +154,15 @@ def test_a_connector_that_does_not_run(working: Workplace, how: str) -> None:
 
 def test_a_slot_that_was_dropped(working: Workplace) -> None:
     """The task that fails without it, and the canary, follow."""
-    name, connect = working.settings.slot, Connect(working.settings.connect.url, SystemClock())
-    connect.stop(working.settings.connector)
+    name = working.settings.slot
+    end = "SELECT pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = %s AND active"
     dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
-    until(lambda: working.execute(dropped, (name,)), what="the connector to let go of its slot")
-    connect.close()
+
+    def taken() -> bool:
+        working.execute(end, (name,))
+        return bool(working.execute(dropped, (name,)))
+
+    until(taken, what="the slot to be dropped between two readers")
     until(lambda: late(working), what="the canary to be late")
     only(working, f"slot {name}", "is not there", "embedsync init")
 
@@ -262,7 +266,7 @@ def test_a_model_that_is_not_here(working: Workplace) -> None:
     """A worker cannot start without its files, which is why none runs."""
     working.with_settings(model={"name": "acme/embedder"})
     end_workers(working)
-    only(working, "model", "not here", "embedsync model pull")
+    only(working, "model", "the weights of acme/embedder are not", "embedsync model pull")
 
 
 def test_workers_that_never_ran(place: Workplace) -> None:
@@ -293,7 +297,7 @@ def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]
     until(lambda: not problems(working), what="doctor to find no problem")
 
 
-@pytest.mark.parametrize("command", [["status"], ["lag"], ["verify"], ["migrate", "status"], ["search", "a"]])
+@pytest.mark.parametrize("command", [["status"], ["verify"], ["search", "a"]])
 def test_other_commands_say_it_in_one_sentence(place: Workplace, command: list[str]) -> None:
     """In a database where `init` was not run: what is missing, and the command that makes it."""
     said = place.embedsync(*command, check=False)

@@ -17,6 +17,7 @@ from schemas.errors import EmbedsyncError
 from schemas.search import SearchRequest
 from streams.migrate import Migrate
 from streams.search import Search
+from tests.support.moving import fill, set_up
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -205,9 +206,8 @@ def test_every_step_may_be_killed_between_any_two_statements(
     """Each step is cut off after every one of its statements in turn, and ends well when it is called again."""
     workplace.execute(FILL.format(20))
     workplace.execute(INDEX)
-    workplace.embedsync("init")
-    workplace.start_worker("replay")
-    workplace.embedsync("replay", "run")
+    set_up(workplace)
+    fill(workplace)
     model = workplace.settings.model.model_copy(update={"dimensions": 96})
     run = statement.run
     left = [0]
@@ -239,8 +239,7 @@ def test_every_step_may_be_killed_between_any_two_statements(
 
     monkeypatch.setattr(statement, "run", cut)
     killed_everywhere("start", model)
-    workplace.start_worker("replay", log="second")
-    workplace.embedsync("replay", "run")
+    fill(workplace)
     workplace.embedsync("migrate", "index")
     killed_everywhere("swap")
     killed_everywhere("rollback")

@@ -45,7 +45,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def obey(place: Workplace, sentence: str) -> None:
     """Type every statement that a refusal names, in its order."""
-    typed = re.findall(r"(?:DROP|ALTER) [^;(]+(?:\([^)]*\))?", sentence)
+    typed = re.findall(r"(?:DROP|ALTER) [^;]+", sentence)
     assert typed
     for statement in typed:
         place.execute(statement.strip())

@@ -51,6 +51,9 @@ def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> N
     said = place.embedsync("status", check=False)
     assert "not in these settings: public.four, public.one, public.three" in said.stdout
     assert set(counted(place)) == {"public.two"}
+    findings = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+    said_of = [one for one in findings if one["check"] == f"publication {four.postgres.publication}"]
+    assert [(one["status"], "public.four" in one["sentence"]) for one in said_of] == [("warning", True)]
     place.settings = four
     assert set(counted(place)) == set(NAMES)
     assert "not in these settings" not in place.embedsync("status", check=False).stdout

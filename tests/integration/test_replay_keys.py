@@ -120,8 +120,7 @@ def test_rows_deleted_before_their_turn_are_gone(filled: Workplace) -> None:
 
 def test_a_table_with_two_columns_is_one_table(filled: Workplace) -> None:
     """During a migration the keys are sent for the column that is served and for the one beside it."""
-    filled.with_settings(model={"name": "lexical", "dimensions": 32})
-    filled.embedsync("migrate", "start")
+    filled.embedsync("migrate", "start", "-m", "lexical", "-d", "32")
     done = ask(filled, "run", "questions", "1\n2\n02\n", "--detach")
     assert done.returncode == 0, done.stderr
     chunks = "SELECT column_name, sum(total_keys) FROM embedsync.replay_chunks GROUP BY 1"

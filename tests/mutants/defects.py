@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.mutants.defect import SQL, Defect
 from tests.mutants.of_errors import OF_ERRORS
+from tests.mutants.of_migrations import OF_MIGRATIONS
 from tests.mutants.of_one_row import OF_ONE_ROW
 from tests.mutants.of_records import OF_RECORDS
 from tests.mutants.of_rights import OF_RIGHTS
@@ -299,6 +300,7 @@ DEFECTS = (
     *OF_RECORDS,
     *OF_THE_SURROUNDINGS,
     *OF_RIGHTS,
+    *OF_MIGRATIONS,
 )
 
 

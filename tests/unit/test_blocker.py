@@ -55,6 +55,7 @@ def test_the_way_on_ends_who_does_not_wait_and_repeats_what_was_typed() -> None:
     assert "terminate" not in blocker.ending(CLEANER)
 
 
-def test_where_no_command_was_typed_none_is_made_up() -> None:
+def test_where_no_command_was_typed_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A helper that is called by a test or a program of somebody else names no command at all."""
+    monkeypatch.setattr(command, "_typed", [])
     assert blocker.way_on([]) == "repeat the command at a quieter time"

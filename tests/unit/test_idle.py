@@ -15,7 +15,7 @@ from connectors.postgres.idle import only_reads
         "WITH x AS (SELECT 1) SELECT * FROM x",
         'SELECT "delete" FROM t',
         sql.SQL("SELECT {} FROM {}").format(sql.Literal("DROP TABLE t"), sql.Identifier("update")),
-        sql.SQL(queries.text("read_coverage")),
+        sql.SQL(queries.text("all_targets")),
         sql.SQL(queries.text("slot")),
     ],
 )

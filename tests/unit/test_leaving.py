@@ -1,6 +1,7 @@
 """How a worker ends over a mismatch: to start anew where a migration took a step, for good where nothing changed."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,21 +21,36 @@ def runner(**lane: Any) -> app.Runner:
     return app.Runner(faust, parts, Pulse(0.0, ["sync"]), positions)
 
 
+def watcher(has_moved: Callable[[], bool], *elsewhere: str) -> Any:
+    return SimpleNamespace(
+        has_moved=has_moved,
+        is_edited=lambda: "edited" in elsewhere,
+        is_set_up_now=lambda: "set up now" in elsewhere,
+    )
+
+
 @pytest.mark.parametrize(
-    ("error", "changed", "code"),
+    ("error", "changed", "elsewhere", "code"),
     [
-        (TargetMismatch("the column wants another model"), True, 70),
-        (ConfigurationError('column "embedding_v2" does not exist'), True, 70),
-        (ConfigurationError('column "question" does not exist'), False, 78),
-        (ConfigurationError('column "question" does not exist'), OSError("a disk that is gone"), 70),
+        (TargetMismatch("the column wants another model"), True, (), 70),
+        (ConfigurationError('column "embedding_v2" does not exist'), True, (), 70),
+        (ConfigurationError('column "question" does not exist'), False, (), 78),
+        (ConfigurationError('column "question" does not exist'), False, ("edited",), 70),
+        (ConfigurationError('column "question" does not exist'), False, ("set up now",), 70),
+        (ConfigurationError('column "question" does not exist'), OSError("a disk that is gone"), (), 70),
     ],
 )
 def test_a_step_of_a_migration_ends_no_worker_for_good(
-    monkeypatch: pytest.MonkeyPatch, error: ConfigurationError, changed: bool | Exception, code: int
+    monkeypatch: pytest.MonkeyPatch,
+    error: ConfigurationError,
+    changed: bool | Exception,
+    elsewhere: tuple[str, ...],
+    code: int,
 ) -> None:
     """A swap renames columns: a lane that meets it as a missing column starts anew; a real mistake stays one.
 
-    A look at what is wanted now that fails is no way out of the loop's body either.
+    A look at what is wanted now that fails is no way out of the loop's body either. Where the settings file is another
+    one, or `init` is at work, starting anew may help.
     """
     left = exit_codes(monkeypatch)
 
@@ -46,7 +62,7 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
             raise changed
         return changed
 
-    running = runner(watcher=SimpleNamespace(has_moved=has_moved))
+    running = runner(watcher=watcher(has_moved, *elsewhere))
     with pytest.raises(Left):
         asyncio.run(running._guarded(work()))
     assert left == [code]
@@ -56,7 +72,7 @@ def test_a_lane_that_is_joined_wrongly_is_a_bug(monkeypatch: pytest.MonkeyPatch)
     """No setting mends it: 70 and a traceback, not 78, after which nobody would start the worker again."""
     left = exit_codes(monkeypatch)
     message = SimpleNamespace(topic="t", partition=0, offset=1, key=b"", value=b"", headers=(), timestamp=0)
-    running = runner(watcher=SimpleNamespace(has_moved=lambda: False))
+    running = runner(watcher=watcher(lambda: False))
     with pytest.raises(Left):
         asyncio.run(running._guarded(running._work_off(SimpleNamespace(message=message))))
     assert left == [70]

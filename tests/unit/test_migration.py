@@ -21,7 +21,6 @@ def made(
         (State.STARTED, False, Step.FINISH, "embedsync migrate swap"),
         (State.SWAPPED, False, Step.INDEX, "embedsync migrate finish"),
         (State.STARTED, True, Step.SWAP, "embedsync migrate finish"),
-        (State.STARTED, True, Step.ROLLBACK, "embedsync migrate finish"),
     ],
 )
 def test_a_step_out_of_order_names_the_next_one(state: State, offline: bool, step: Step, fix: str) -> None:

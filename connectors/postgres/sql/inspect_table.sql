@@ -17,8 +17,10 @@ SELECT
      FROM pg_index AS idx
      JOIN pg_attribute AS att ON att.attrelid = class.oid AND att.attnum = ANY (idx.indkey)
      WHERE idx.indrelid = class.oid AND idx.indisreplident) AS identity_columns,
-    (SELECT jsonb_object_agg(att.attname, jsonb_build_object('type', format_type(att.atttypid, -1), 'typmod', att.atttypmod))
+    (SELECT jsonb_object_agg(att.attname, jsonb_build_object('type', format_type(att.atttypid, -1), 'typmod', att.atttypmod,
+                                                              'category', typ.typcategory))
      FROM pg_attribute AS att
+     JOIN pg_type AS typ ON typ.oid = att.atttypid
      WHERE att.attrelid = class.oid AND att.attnum > 0 AND NOT att.attisdropped) AS columns,
     (SELECT coalesce(jsonb_agg(trg.tgname ORDER BY trg.tgname), '[]')
      FROM pg_trigger AS trg

@@ -1,7 +1,7 @@
 """What may happen in a walk, drawn without a look at the state, so that a walk is the same each time."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -52,7 +52,15 @@ def draw(random: Random, longest: int) -> list[Action]:
     return straight[:longest]
 
 
-def _straight(random: Random) -> Sequence[Action]:
+def _straight(random: Random) -> Iterator[Action]:
+    """From start to finish, each verb killed now and then and typed again."""
+    for step in _steps(random):
+        if step.kind in VERBS and random.random() < 0.35:
+            yield replace(step, kill=_fatal(random))
+        yield step
+
+
+def _steps(random: Random) -> Sequence[Action]:
     length = random.choice(LENGTHS[1:])
     some = _some(random)
     offline = random.random() < 0.25
@@ -123,4 +131,8 @@ def _frozen(random: Random) -> tuple[str, ...]:
 
 
 def _kill(random: Random) -> int | None:
-    return random.randint(1, 12) if random.random() < 0.3 else None
+    return _fatal(random) if random.random() < 0.4 else None
+
+
+def _fatal(random: Random) -> int:
+    return random.choice((1, 2, 2, 3, 3, 4, 5, 8))  # a step is few statements, most of them in one message

@@ -119,9 +119,8 @@ class Walk:
             table = tables.BY_NAME[name]
             for vector in column.vectors:
                 wrong += self._untrue(table, vector)
-            if before[name].state != column.state and (
-                verb == "swap" or (before[name].state == "offline" and not code)
-            ):
+            offline_end = verb == "finish" and before[name].state == "offline"
+            if before[name].state != column.state and (verb == "swap" or offline_end):
                 wrong += self._untrue(table, "embedding", self._model(before[name].lengths))
         if wrong:
             raise self._lost("; ".join(wrong))
@@ -167,6 +166,7 @@ class Walk:
         """Follow what is said until no migration is under way, `init` has nothing against it, and all is true."""
         tried: set[Any] = set()
         refusal: tuple[str, tuple[str, ...]] = ("", ())
+        again: list[reading.Step] = []
         for count in range(_MOST_STEPS):
             wanted = self._wanted()
             if not wanted:
@@ -174,13 +174,16 @@ class Walk:
                 self._steps += count
                 return
             at = state.content(self._place)
-            steps = [*self._told(*refusal), *self._told(wanted)]
-            step = next((step for step in steps if (at, step) not in tried), None)
+            steps = [*again, *self._told(*refusal), *self._told(wanted)]
+            step = next((step for step in steps if (at, step, refusal) not in tried), None)
             if step is None:
                 raise self._lost(f"no way out; told: {wanted}; refused: {refusal[0]}; tried: {[str(s) for s in steps]}")
-            tried.add((at, step))
+            tried.add((at, step, refusal))
             self._lines.append(f"-> {step}")
-            refusal = (self._follow(step), step.command)
+            # What a command was refused for is mended: it is typed again.
+            again = [reading.Step(command=refusal[1])] if refusal[1] and not step.command else []
+            said = self._follow(step)
+            refusal = (said, step.command) if said else ("", ())
         raise self._lost(f"no way out in {_MOST_STEPS} steps")
 
     def _told(self, said: str, typed: tuple[str, ...] = ()) -> Iterator[reading.Step]:
@@ -216,6 +219,8 @@ class Walk:
         report = json.loads(done.stdout)
         if report["next"]:
             return str(report["next"])
+        if report.get("elsewhere"):
+            return place.embedsync("migrate", "status").stdout
         if left := [name for name, column in state.read(place).items() if column.state != "none"]:
             raise self._lost(f"`migrate status` says that nothing is under way, and {left} are")
         if len(place.settings.tables) < len(tables.TABLES):  # nobody says so: they were taken out on purpose

@@ -1,0 +1,67 @@
+"""Defects of migrations: a step judged by another column, a step in halves, a gate or an advice that is not true."""
+
+from tests.mutants.defect import Defect
+
+SCOPES = "tests/integration/test_migrate_scopes.py"
+OBSTACLES = "tests/integration/test_migrate_obstacles.py"
+WHOLE = "tests/integration/test_migrate_whole.py"
+PLAN = "tests/integration/test_migrate_plan.py"
+
+OF_MIGRATIONS = (
+    Defect(
+        "a rollback that judges all columns by the first",
+        "streams/migrate.py",
+        """            back = [made for made in here if made.state is State.SWAPPED]
+            dropped = [made for made in here if made.state is State.STARTED and not made.offline]
+""",
+        """            back = here if here[0].state is State.SWAPPED else []
+            dropped = [] if back else here
+""",
+        (f"{SCOPES}::test_mixed_states_are_gone_back_from_one_by_one",),
+    ),
+    Defect(
+        "a finish that ends one table after the other",
+        "streams/migrate.py",
+        "            self._take(Step.FINISH, found, [migration.discard(self._session, found, State.FINISHED)], "
+        "leaving=found)\n",
+        "            for one in ([made] for made in found):\n"
+        "                self._take(Step.FINISH, one, [migration.discard(self._session, one, State.FINISHED)], "
+        "leaving=one)\n",
+        (f"{WHOLE}::test_a_finish_that_fails_at_the_second_table_has_dropped_nothing",),
+    ),
+    Defect(
+        "a column that is dropped without a look for what stands on it",
+        "streams/migrate_check.py",
+        "            look.dropping(made)\n",
+        "            pass\n",
+        (f"{OBSTACLES}::test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors",),
+    ),
+    Defect(
+        "a start in several transactions",
+        "streams/migrate.py",
+        '                self._run(migration.together(self._session, changed, steps), "start", steps)\n',
+        '                for step in steps if changed else ():\n                    self._run(step, "start")\n',
+        (f"{WHOLE}::test_a_start_that_fails_at_the_second_table_has_not_begun",),
+    ),
+    Defect(
+        "indexes that are known from the start alone",
+        "connectors/postgres/twins.py",
+        "_recorded(session, oid, made) if made.offline else wanted(of_old)",
+        "tuple(i for i in wanted(of_old) if i.name in {n.served for n in made.indexes})",
+        (f"{PLAN}::test_an_index_made_after_the_start_is_asked_about",),
+    ),
+    Defect(
+        "a status that asks for replays of rows on their way, for which the gate waits",
+        "streams/migrate_status.py",
+        "    staying = _staying(healthy, session, clock, lacking)\n",
+        "    staying = lacking\n",
+        (f"{WHOLE}::test_rows_on_their_way_ask_for_no_replay",),
+    ),
+    Defect(
+        "a swap while rows lack the new vector",
+        "streams/migrate_status.py",
+        "        if line.staying:\n            raise EmbedsyncError(\n",
+        "        if False:\n            raise EmbedsyncError(\n",
+        ("tests/integration/test_migrate.py::test_from_64_to_96_and_back_and_again",),
+    ),
+)
