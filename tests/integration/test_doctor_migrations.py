@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, fill, migrate, set_up, table
+from tests.support.moving import TO, migrate, true_tables
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -17,11 +17,7 @@ A, B = "public.a", "public.b"
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """Two tables of 20 rows, both on their way to vectors of 96 numbers."""
-    made = make_workplace(tables=[{"name": name, "text": "question"} for name in (A, B)])
-    for name in (A, B):
-        table(made, name)
-    set_up(made)
-    fill(made)
+    made = true_tables(make_workplace, A, B)
     migrate(made, "start", *TO)
     return made
 

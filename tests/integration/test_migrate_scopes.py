@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, length, migrate, refused, set_up, states, status, table
+from tests.support.moving import TO, columns, fill, length, migrate, refused, states, status, true_tables
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -14,12 +14,7 @@ A, B = "public.a", "public.b"
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """Two tables of 20 rows with true vectors of 64 numbers."""
-    made = make_workplace(tables=[{"name": name, "text": "question"} for name in (A, B)])
-    for name in (A, B):
-        table(made, name)
-    set_up(made)
-    fill(made)
-    return made
+    return true_tables(make_workplace, A, B)
 
 
 def only(place: Workplace, *names: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, migrate, refused, set_up, states, table
+from tests.support.moving import TO, columns, fill, migrate, refused, states, true_tables
 from tests.support.waiting import let_pass, until
 from tests.support.workplace import Workplace
 
@@ -25,12 +25,7 @@ GUARD = """
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """Two tables of 20 rows with true vectors of 64 numbers."""
-    made = make_workplace(tables=[{"name": name, "text": "question"} for name in (A, B)])
-    for name in (A, B):
-        table(made, name)
-    set_up(made)
-    fill(made)
-    return made
+    return true_tables(make_workplace, A, B)
 
 
 def test_a_start_that_fails_at_the_second_table_has_not_begun(place: Workplace) -> None:

@@ -4,6 +4,7 @@ No capture and no worker: `set_up` makes what `init` makes in the database, `fil
 """
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -28,6 +29,16 @@ def table(place: Workplace, name: str, rows: int = 20) -> None:
     place.execute(
         f"INSERT INTO {name} SELECT i, 'question ' || i || ' of ' || md5(i::text) FROM generate_series(1, {rows}) i"
     )
+
+
+def true_tables(make: Callable[..., Workplace], *names: str) -> Workplace:
+    """A workplace with these tables, of 20 rows each with true vectors of 64 numbers."""
+    made = make(tables=[{"name": name, "text": "question"} for name in names])
+    for name in names:
+        table(made, name)
+    set_up(made)
+    fill(made)
+    return made
 
 
 def set_up(place: Workplace) -> None:
