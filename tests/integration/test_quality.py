@@ -188,11 +188,11 @@ def test_it_is_known_whether_an_index_was_used(place: Workplace) -> None:
     target = targets.served(place.settings, place.session)[0]
     assert not search.uses_index(place.session, target, 10)
     place.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
-    place.execute("SET enable_seqscan = off")  # three rows are read sooner than an index
+    place.execute("SET enable_sort = off")  # three rows are sorted sooner than an index is read
     try:
         assert search.uses_index(place.session, target, 10)
     finally:
-        place.execute("RESET enable_seqscan")
+        place.execute("RESET enable_sort")
         place.execute("DROP INDEX nearest")
 
 
