@@ -27,6 +27,12 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
+def beginning(text: str, most: int = 100) -> str:
+    """A text on one line; of a longer one so many characters, and a mark that more follows."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
 def json_text(data: Any, **options: Any) -> str:
     r"""A JSON document of the same value, with these characters as `\u009b`, everything else readable.
 

@@ -162,8 +162,8 @@ class Engine:
                           param="input")  # fmt: skip
         model = await self._catalog.named(request.model)
         if request.dimensions not in (None, model.dimensions):
-            raise Problem(400, f"{model.model_id} makes vectors of {model.dimensions} dimensions and no others",
-                          "leave `dimensions` out", param="dimensions")  # fmt: skip
+            asked, made = request.dimensions, f"{model.model_id} makes vectors of {model.dimensions} and no others"
+            raise Problem(400, f"{asked} dimensions are asked for, and {made}", "leave it out", param="dimensions")
         vectors = await self.batcher.encode(model, texts, query=request.input_type == "query")
         tokens = sum(await self.batcher.call(model.count_tokens, texts))
         return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)

@@ -1,5 +1,6 @@
 """The paths of the HTTP server and their description (`/openapi.json`, `/docs`)."""
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ _WORDS = {
     "extra_forbidden": "there is no such field",
     "missing": "it is missing",
 }
+_FORMS = (ScoreByReference.__name__, ScoreByQuestion.__name__)
 _ABOUT = """Search by meaning over the tables that embedsync keeps in step, and the vectors of texts.
 
 Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` and
@@ -177,14 +179,22 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _invalid(error: RequestValidationError) -> Problem:
     """What is wrong with a request, at its most exact; never what stood there, which is somebody's text."""
+    # A body of several forms has errors of each: those of the form that it misses least are meant.
+    errors = error.errors()
+    forms = Counter(_form(one) for one in errors)
     # Of a text or a list of texts that is wrong, each form has its error, and the list's may name the item.
-    first = max(error.errors(), key=lambda one: len(one["loc"]))
-    place = [str(part) for part in first["loc"] if part != "body"]
+    first = min(errors, key=lambda one: (forms[_form(one)], -len(one["loc"])))
+    place = [str(part) for part in first["loc"] if part not in ("body", *_FORMS)]
     param = next((part for part in place if not part.isdigit()), None)
     if first["type"] == "json_invalid":
         return Problem(400, "the body is not JSON", "correct it")
     where = ".".join(part for part in place if part.isidentifier() or part.isdigit()) or "the body"
     return Problem(422, f"{where}: {_words(first)}", "see /docs", param=param)
+
+
+def _form(error: Mapping[str, Any]) -> str | None:
+    """The one of several forms of a body that this error is of."""
+    return next((part for part in error["loc"] if part in _FORMS), None)
 
 
 def _words(error: Mapping[str, Any]) -> str:

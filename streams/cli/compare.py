@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 from connectors.clock import SystemClock
 from connectors.models import by_name
 from schemas.comparison import Comparison
+from schemas.printable import beginning
 from schemas.settings import Settings
 from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
 from streams.cli.output import Format, OutputOption, err, label, out, print_json
@@ -142,7 +143,7 @@ def _print_differing(found: Comparison) -> None:
         return
     most = Grid("THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B")
     for one in found.differing:
-        firsts = (" ".join((text or "-").split())[:24] for text in (one.a_first, one.b_first))
+        firsts = (beginning(text or "-") for text in (one.a_first, one.b_first))
         ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))
         most.add_row(one.query.text, one.query.kind or "-", *ranks, *firsts)
     out.print()

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.session import Session
+from schemas.printable import beginning
 from schemas.search import MOST_HITS, Found, SearchRequest
 from streams.cli.output import Format, OutputOption, err, out, print_json, seconds
 from streams.cli.tables import Grid
@@ -64,6 +65,6 @@ def _print(found: Found) -> None:
     shown = Grid("SIMILARITY", "TABLE", "KEY", "AGE", "TEXT")
     for hit in found.hits:
         age = seconds(hit.age_seconds) + ("" if hit.is_current else " *")
-        row = hit.table, ",".join(hit.key), age, " ".join(hit.text.split())[:100]
+        row = hit.table, ",".join(hit.key), age, beginning(hit.text)
         shown.add_row(f"{hit.similarity:.4f}", *row)
     out.print(shown)

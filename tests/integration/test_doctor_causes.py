@@ -1,8 +1,6 @@
 """`embedsync doctor` says one cause once: what follows from it is shown, and neither counted nor hidden as well."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,11 +39,6 @@ def problems(place: Workplace) -> list[dict[str, Any]]:
 def only(place: Workplace, check: str, words: str, fix: str) -> dict[str, Any]:
     """Wait until all that follows has shown itself; then one line is a problem, this one with this command."""
     found = problems(place)
-    note = Path(os.environ["EMBEDSYNC_TEST_COUNTS"]) if "EMBEDSYNC_TEST_COUNTS" in os.environ else None
-    if note is not None:
-        name = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1]
-        with note.open("a") as file:
-            file.write(f"{name}\t{len(found)}\t{[(f['check'], f['sentence'][:200]) for f in found]}\n")
     assert [line["check"] for line in found] == [check], "\n".join(str(line) for line in found)
     assert words in found[0]["sentence"], found[0]
     assert fix in (found[0]["fix"] or ""), found[0]

@@ -71,7 +71,7 @@ def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
         with pytest.raises(openai.BadRequestError, match=r"token arrays are not understood.*send texts") as refused:
             create(model="lexical", input=tokens)
         assert refused.value.param == "input"
-    with pytest.raises(openai.BadRequestError, match="64 dimensions and no others"):
+    with pytest.raises(openai.BadRequestError, match="vectors of 64 and no others"):
         create(model="lexical", input="a", dimensions=65)
     with pytest.raises(openai.NotFoundError, match="ask for one of: lexical") as unknown:
         create(model="text-embedding-3-small", input="a")

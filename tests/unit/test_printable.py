@@ -280,3 +280,9 @@ def test_a_name_of_a_table_is_written_out(capsys: pytest.CaptureFixture[str]) ->
     """A legal identifier may hold an escape."""
     output.out.print(f"table {TableName('public', HOSTILE)} is not there", soft_wrap=True)
     assert harmless(capsys.readouterr().out)
+
+
+def test_the_beginning_of_a_text_says_that_more_follows() -> None:
+    """One line, nothing cut without a mark."""
+    assert printable.beginning(" 가 나\n다 ", 5) == "가 나 다"
+    assert printable.beginning("가나다라마바", 5) == "가나다라마…"
