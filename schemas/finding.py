@@ -98,11 +98,11 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _root(found: Sequence[Finding], place: int, passed: set[int]) -> int | None:
-    """The problem that explains this finding, by its place: the first of what explains what explains it."""
-    for other, cause in enumerate(found):
-        if other in passed or cause.level is not Level.PROBLEM:
-            continue
-        if (cause.part or cause.check) in found[place].follows:
+    """The problem that explains this finding, by its place: the first that it needs, or what explains that."""
+    for part in found[place].follows:
+        for other, cause in enumerate(found):
+            if other in passed or cause.level is not Level.PROBLEM or (cause.part or cause.check) != part:
+                continue
             passed.add(other)
             further = _root(found, other, passed)
             return other if further is None else further

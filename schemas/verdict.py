@@ -11,7 +11,7 @@ Hazards:
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -62,13 +62,15 @@ class LagReport:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said, worst first, then in the order of the flow."""
-        capture = list(_capture(self.connector))
-        found = [*_source(self.witness, capture_is_known_bad=bool(capture)), *capture]
-        found += _witnessed(self.witness, self.canary)
+        unset = not self.witness.is_founded  # then nothing that is missing has a cause of its own
+        capture = [] if unset and self.connector.state == "missing" else list(_capture(self.connector))
+        found = list(_unset(self.witness) if unset else _source(self.witness, capture_is_known_bad=bool(capture)))
+        found += [*capture, *([] if unset else _witnessed(self.witness, self.canary))]
         if self.kafka_error is not None:
             found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
         else:
-            found += [*_lane("live", self.live, self.thresholds), *_lane("replay", self.replay, None)]
+            live, replay = (_there(group) if unset else group for group in (self.live, self.replay))
+            found += [*_lane("live", live, self.thresholds), *_lane("replay", replay, None)]
         return _sorted(found)
 
     @property
@@ -141,6 +143,15 @@ def brief(witness: Witness) -> str:
     return "arrive"
 
 
+def _unset(witness: Witness) -> Iterator[Finding]:
+    if witness.error is not None:
+        yield Finding(Severity.CRITICAL, "source", witness.error)
+
+
+def _there(group: GroupLag) -> GroupLag:
+    return replace(group, partitions=tuple(p for p in group.partitions if not p.is_missing))
+
+
 def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
     order = list(Severity)
     return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
@@ -150,7 +161,7 @@ def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
     for one in witness.differences:
         yield Finding(Severity.CRITICAL, "source", f"{one.sentence}: {one.fix}")
     # Where Postgres does not answer, that was said.
-    if seen is not None and (witness.canary.error is None or witness.slot.error is None):
+    if seen is not None and (witness.canary.error is None or witness.error is None):
         yield seen
     for look in witness.looks:
         yield Finding(Severity.WARNING, "replay", look.sentence)

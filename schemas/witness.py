@@ -171,6 +171,7 @@ class Witness:
         rounds: when somebody last looked after it.
         edits: workers that run with other settings than their files say now.
         error: why looks, differences or rounds are unknown, one sentence.
+        is_founded: whether `init` was ever run in the database; if not, whatever else is missing follows from it.
     """
 
     canary: Canary
@@ -181,6 +182,7 @@ class Witness:
     rounds: tuple[Round, ...] = ()
     edits: tuple[Difference, ...] = ()
     error: str | None = None
+    is_founded: bool = True
 
     @property
     def neglected(self) -> tuple[Round, ...]:

@@ -19,7 +19,7 @@ from connectors.postgres.session import Session
 from schemas import change
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import EmbedsyncError, PoisonEvent
 from schemas.record import Record
 from schemas.settings import Settings
 
@@ -55,9 +55,7 @@ class DeadLetters:
             EmbedsyncError: an id is given that is not there.
         """
         if not schema.exists(self._session, "embedsync.dead_letters"):
-            raise ConfigurationError(
-                "this database does not know embedsync's dead letters yet", fix="run `embedsync init`"
-            )
+            raise schema.unknown()
         mine = {table.name for table in self._settings.tables}
         rows = [] if selection.kind == "event" else [e for e in quarantine.read(self._session) if e.table in mine]
         found = [*([] if selection.kind == "row" else self._events().values()), *rows]

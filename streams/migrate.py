@@ -88,6 +88,7 @@ class Migrate:
         """
         embedder, present = open_model(model), describe_model(self._every.model).model_id
         with self._alone():
+            migration.require_known(self._session)
             for step in schema.migrations(self._session):
                 self._run(step, "start")
             served, opening = target_rules.served(self._settings, self._session), self._every.model
@@ -242,6 +243,7 @@ class Migrate:
         return []
 
     def _none(self, step: Step) -> None:
+        migration.require_known(self._session)
         where = f" of {', '.join(self._names)}" if self._names else ""
         others = [*migrate_scope.mine(self._every, self._session), *migrate_scope.elsewhere(self._every, self._session)]
         if others:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.ports import Clock
-from connectors.postgres import catalog, counting, coverage, queries, twins
+from connectors.postgres import catalog, counting, coverage, migration, queries, twins
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing
@@ -124,9 +124,10 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
         tables: those that are asked about; None: all configured ones.
 
     Raises:
-        ConfigurationError: a table is not configured.
+        ConfigurationError: a table is not configured, or the database does not know embedsync.
         TransientError: Postgres does not answer.
     """
+    migration.require_known(session)
     every = migrate_scope.mine(settings, session)
     scoped = migrate_scope.scoped(settings, tables)
     found = [made for made in every if made.table in {table.table for table in scoped.tables}]

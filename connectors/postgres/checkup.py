@@ -35,7 +35,7 @@ from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, HiddenRows
 from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
 from schemas.migration import ColumnMigration
 from schemas.model import ModelRecord
@@ -156,7 +156,10 @@ def _dimensions(session: Session, table: TableSettings, wanted: Wanted) -> Itera
     if column is None or "vector" not in column["type"] or not info.primary_key:
         return  # which the table's own line says
     target = catalog.target_of(info, table, model="", dimensions=int(column["typmod"]))
-    seen = lengths.read(session, target, (wanted.name, wanted.dimensions))
+    try:
+        seen = lengths.read(session, target, (wanted.name, wanted.dimensions))
+    except HiddenRows:
+        return  # likewise
     fix = seen.lengths.fix
     yield ok(check, seen.lengths.sentence) if fix is None else problem(check, seen.lengths.sentence, fix)
     yield from _indexes(f"index on {table.name}.{table.column}", seen, info.estimated_rows, target)
@@ -279,8 +282,9 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
     whole = [examined for examined in tables if not schema.provenance(session, examined)]
     asked = score_rights.asked(session, settings, whole)
     lacking, notices = grants.plan(grantee, facts, whole, asked, schema_changes=False, fire_triggers=triggers)
-    for notice in notices:
-        yield warning("rights", notice)
+    if not any(capture.origins(session, settings.postgres.origin, facts)):  # else they have a line of their own
+        for notice in notices:
+            yield warning("rights", notice, follows=SET_UP)
     ledger = [one for one in lacking if one.description.endswith(grants.LEDGER)]
     for these, follows in (([one for one in lacking if one not in ledger], SET_UP), (ledger, (*SET_UP, SCHEMA))):
         said = "; ".join(statement.description for statement in these)

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
-from connectors.postgres import meaning, queries
+from connectors.postgres import meaning, queries, schema
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
@@ -84,11 +84,6 @@ def kept(session: Session, prefix: str) -> set[Place]:
     return {(line.table, line.column) for line in read(session) if line.prefix == prefix}
 
 
-def unknown_here() -> ConfigurationError:
-    """The error about a database in which `init` was not run."""
-    return ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
-
-
 def require(session: Session, settings: Settings, tables: Sequence[TableSettings]) -> None:
     """Refuse to speak of tables that the installation does not keep.
 
@@ -98,7 +93,7 @@ def require(session: Session, settings: Settings, tables: Sequence[TableSettings
     """
     there = kept(session, settings.kafka.topic_prefix)
     if not there:
-        raise unknown_here()
+        raise schema.unknown()
     require_kept(settings, there, tables)
 
 

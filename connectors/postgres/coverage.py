@@ -13,7 +13,7 @@ Hazards:
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import counting, guard, migration, queries, wanted
+from connectors.postgres import counting, guard, migration, queries, schema, wanted
 from connectors.postgres.counting import Place
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage
@@ -70,7 +70,7 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
     """
     kept = counting.kept(session, settings.kafka.topic_prefix)
     if not kept:
-        raise counting.unknown_here()
+        raise schema.unknown()
     asked = [table for table in settings.tables if tables is None or table.name in tables]
     listed = {str(table.table) for table in settings.tables}
     others = tuple(sorted({name for name, _ in kept} - listed))

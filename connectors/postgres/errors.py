@@ -50,6 +50,7 @@ _STRUCTURE = conditions.MISSING | {
     errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_OWN = re.compile(r'\b(relation|function|schema|type) "?embedsync["\.]')
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 
@@ -103,6 +104,10 @@ def _refused_statement(error: psycopg2.Error, code: str, what: str) -> Embedsync
         return _unfit(what)
     if conditions.is_of_a_row(error):
         return RowRefused(conditions.name(code))
+    if code in conditions.MISSING and _OWN.search(what) and not command.is_running("init"):
+        return ConfigurationError(
+            "this database does not know embedsync yet, or an older version of it", fix="run `embedsync init`"
+        )
     if code in _STRUCTURE:
         return _unfit(what)
     return EmbedsyncError(f"Postgres refused the statement ({what})")

@@ -23,6 +23,16 @@ from schemas.target import Target
 _MOSTLY_NULL = 0.5
 
 
+def require_known(session: Session) -> None:
+    """Refuse to speak of migrations where `init` was never run.
+
+    Raises:
+        ConfigurationError: so it is in this database.
+    """
+    if not schema.exists(session, "embedsync.targets"):
+        raise schema.unknown()
+
+
 def read(session: Session) -> list[ColumnMigration]:
     """The columns that are under way, by table; none where `init` has not brought the schema up to date."""
     if not schema.exists(session, "embedsync.column_migrations"):

@@ -24,6 +24,11 @@ def exists(session: Session, relation: str) -> bool:
     return bool(session.rows("SELECT to_regclass(%s) IS NOT NULL", (relation,))[0][0])
 
 
+def unknown() -> ConfigurationError:
+    """The error about a database in which `init` was not run."""
+    return ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
+
+
 def migrations(session: Session) -> list[Statement]:
     """The schema and the migrations it has not seen.
 
@@ -98,7 +103,7 @@ def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
         ConfigurationError: `embedsync init` was not run in this database.
     """
     if not exists(session, "embedsync.models"):
-        raise ConfigurationError("this database does not know embedsync yet", fix="run `embedsync init`")
+        raise unknown()
     names = [field.name for field in fields(ModelRecord)]
     lines = session.rows(queries.text("known_models"))
     return [(ModelRecord(*(known.get(name) for name in names)), wanted_in) for known, wanted_in in lines]

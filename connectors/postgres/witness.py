@@ -16,6 +16,9 @@ from schemas.witness import Arrival, Beat, Canary, Difference, Witness
 
 T = TypeVar("T")
 
+_FOUNDED = "SELECT to_regclass('embedsync.targets') IS NOT NULL, to_regclass('embedsync.slot_moves') IS NOT NULL"
+
+_NONE = "this database does not know embedsync yet: embedsync init"
 _OLDER = "this database was set up by an older version: embedsync init"
 
 
@@ -30,9 +33,11 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     seen, silent = _asked(lambda: slot.read(session, settings.slot))
     if seen is None:
         return unknown(settings, silent or "Postgres does not answer")
-    founded, error = _asked(lambda: bool(session.rows("SELECT to_regclass('embedsync.slot_moves') IS NOT NULL")[0][0]))
-    if not founded:
-        return replace(unknown(settings, error or _OLDER), slot=seen)
+    found, error = _asked(lambda: session.rows(_FOUNDED)[0])
+    if found is None or not all(found):
+        is_founded = found is None or found[0]
+        why = error or (_OLDER if is_founded else _NONE)
+        return replace(unknown(settings, why), slot=seen, is_founded=is_founded)
     canary, error = _asked(lambda: _canary(session, settings))
     still, still_error = _asked(lambda: _standstill(session, settings))
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))

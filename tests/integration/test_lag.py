@@ -87,7 +87,7 @@ def test_nothing_set_up_is_unknown_and_says_what_to_do(workplace: Workplace) -> 
     assert all(p.error and "embedsync init" in p.error for p in (*seen.live.partitions, *seen.replay.partitions))
     assert (seen.slot.state, seen.slot.retained_bytes) == ("missing", None)
     assert (seen.connector.state, seen.connector.tasks) == ("missing", None)
-    assert seen.verdict.startswith("source: there is no replication slot")
+    assert [str(one) for one in seen.findings] == ["source: this database does not know embedsync yet: embedsync init"]
 
 
 def test_time_lag_comes_from_the_commit_in_the_database(lanes: Lanes) -> None:
@@ -199,7 +199,7 @@ def test_command_and_check(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> Non
     assert data["groups"][0]["partitions"][0]["lag"] == 1
     checked = place.embedsync("lag", "--check", "--warn", "30s", "--crit", "1h", check=False)
     assert checked.returncode == 2
-    assert checked.stdout.startswith("LAG CRITICAL - source: there is no replication slot")
+    assert checked.stdout.startswith("LAG CRITICAL - source: this database does not know embedsync")
     assert "WARNING - live: no worker runs, 1 event behind" in checked.stdout
     assert checked.stderr == ""
     monkeypatch.setenv("EMBEDSYNC_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
