@@ -11,6 +11,7 @@ from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.session import Session
+from schemas import command
 from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
 from schemas.settings import Settings
@@ -283,7 +284,7 @@ def _print_results(results: Sequence[Result], output: Format) -> None:
         return
     table = Grid("ID", "OUTCOME", "DETAIL", whole=("ID",))
     for result in results:
-        table.add_row(result.id, result.outcome, result.detail or "")
+        table.add_row(result.id, result.outcome, command.completed(result.detail or ""))
     if results:
         out.print(table)
     else:

@@ -3,6 +3,7 @@
 import typer
 
 from connectors.clock import SystemClock
+from schemas import command
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, problem, settle
 from streams import doctor as doctors
@@ -44,7 +45,7 @@ def _print(findings: list[Finding], problems: int) -> None:
     for finding in findings:
         said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
         said += f" (follows from: {finding.cause})" if finding.cause else ""
-        table.add_row(styled(finding.level, _STYLES[finding.level]), finding.check, said)
+        table.add_row(styled(finding.level, _STYLES[finding.level]), finding.check, command.completed(said))
     out.print(table)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
     style = "red" if problems else "yellow" if warnings else "green"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
+from schemas import command
 from schemas.canary import stage
 from schemas.lag import GroupLag, PartitionLag, Status
 from schemas.severity import Severity
@@ -95,7 +96,7 @@ def _cells(group: str, row: PartitionLag) -> dict[str, str | Text]:
         "CONSUMER-ID": member.consumer_id if member else "-",
         "HOST": member.host if member else "-",
         "CLIENT-ID": member.client_id if member else "-",
-        "ERROR": row.error or "-",
+        "ERROR": command.completed(row.error or "-"),
     }
 
 

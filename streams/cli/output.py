@@ -19,6 +19,7 @@ from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
 
+from schemas import command
 from schemas.printable import json_text, one_line, visible
 
 _NO_WIDTH = 1_000_000
@@ -42,10 +43,11 @@ class Screen(Console):
         return options
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does, but sentences are folded by the terminal alone, so that what is copied from it is whole."""
+        """As rich does, but what is copied from a sentence works: the terminal alone folds it, commands are whole."""
         if all(isinstance(one, str | Text) for one in objects):
             options.setdefault("soft_wrap", True)
-        super().print(*objects, **{"crop": False, **options})
+        said = (command.completed(one) if isinstance(one, str) else one for one in objects)
+        super().print(*said, **{"crop": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich does: what becomes of a string, also of one in a table or a bar."""

@@ -136,7 +136,8 @@ class Workplace:
         return process
 
     def _start(self, arguments: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
-        command = self.command(*arguments)
+        program, _, _, *rest = self.command(*arguments)  # its file is the one of the folder
+        command = [program, *rest]
         environment = self.environment()
         if self.installed or "PYTHONPATH" in environment:  # which Python reads before anything is imported
             return subprocess.Popen(

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from typer.main import get_command
 
 from schemas import blocker, command
 from schemas.blocker import Blocker
+from streams.cli.main import app
 
 READER = Blocker(17, "app", "reporting", "client backend", "active", 3900.0, waits=False, gid=None)
 IDLE = Blocker(18, "app", None, "client backend", "idle in transaction", 5.0, waits=False, gid=None)
@@ -59,3 +61,24 @@ def test_where_no_command_was_typed_none_is_made_up(monkeypatch: pytest.MonkeyPa
     """A helper that is called by a test or a program of somebody else names no command at all."""
     monkeypatch.setattr(command, "_typed", [])
     assert blocker.way_on([]) == "repeat the command at a quieter time"
+
+
+@pytest.mark.usefixtures("typed")
+def test_what_is_to_be_typed_next_reads_the_same_file() -> None:
+    """Without it the settings file of the folder would be used, which may be another installation's."""
+    option = "embedsync --config 'my file.toml'"
+    said = "embedsync init, then `embedsync migrate swap`; correct embedsync.toml, embedsync 1.2, my_embedsync.toml"
+    wanted = f"{option} init, then `{option} migrate swap`; correct my file.toml, embedsync 1.2, my_embedsync.toml"
+    assert command.completed(said) == wanted
+    assert command.completed(command.again()) == command.again()
+    command.begin(["status", "--config", "x.toml"])
+    assert command.completed(said) == said
+
+
+@pytest.mark.usefixtures("typed")
+def test_every_command_that_reads_the_settings_is_completed() -> None:
+    """Those that bring a stack of their own have no file to name."""
+    command.begin(["--config=x.toml", "status"])
+    names = set(get_command(app).commands) - {"demo", "local"}  # type: ignore[attr-defined] # a group
+    for name in names:
+        assert command.completed(f"embedsync {name}") == f"embedsync --config x.toml {name}"
