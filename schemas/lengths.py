@@ -4,6 +4,7 @@ Hazard: a command that is proposed here may drop vectors. It says so, and never 
 keep them.
 """
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -21,6 +22,7 @@ class Lengths:
         made: what the settings' model makes; None where that is not known or does not matter.
         made_model: its name.
         migrating: whether a migration of this column is under way; the database alone says then what is wanted.
+        behind: whether other columns are on their way, or went, from its model to the settings' one.
     """
 
     table: str
@@ -32,6 +34,7 @@ class Lengths:
     made: int | None
     made_model: str | None
     migrating: bool = False
+    behind: bool = False
 
     @property
     def due(self) -> int | None:
@@ -60,14 +63,17 @@ class Lengths:
             return "embedsync migrate status, which names the next step"
         if not self._fits:
             return self._alter(self.due)
+        if self._moves and self.behind:
+            return f"{self._start} -t {shlex.quote(self.table)}"
         if self._moves:
-            return (
-                f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then "
-                f"embedsync migrate start --model {self.made_model} --dimensions {self.made}"
-            )
+            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then {self._start}"
         if self.wanted is None:
             return "embedsync init, then embedsync replay run"
         return "embedsync replay run --only stale, then embedsync verify --repair"
+
+    @property
+    def _start(self) -> str:
+        return f"embedsync migrate start --model {self.made_model} --dimensions {self.made}"
 
     @property
     def _fits(self) -> bool:
@@ -75,8 +81,9 @@ class Lengths:
 
     @property
     def _moves(self) -> bool:
-        """Whether the settings name a model of another length than the database wants."""
-        return not self.migrating and None not in (self.wanted, self.made) and self.wanted != self.made
+        """Whether the settings name a model of another length than the database wants, or one that others went to."""
+        known = not self.migrating and None not in (self.wanted, self.made)
+        return known and (self.behind or self.wanted != self.made)
 
     def _alter(self, length: int) -> str:
         change = f'ALTER TABLE {self.table} ALTER COLUMN "{self.column}" TYPE vector({length})'

@@ -118,6 +118,25 @@ _WHY_NOT = {
 }
 
 
+def openings(under_way: Iterable[ColumnMigration]) -> dict[str, Mapping[str, Any]]:
+    """How the models of these migrations are opened, by their ids."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for made in under_way:
+        found |= {made.from_model: made.from_settings, made.to_model: made.to_settings}
+    return found
+
+
+def is_behind(model: str, wanted: str | None, under_way: Iterable[ColumnMigration]) -> bool:
+    """Whether a column that is not under way holds what the others come from: it is yet to follow them.
+
+    Args:
+        model: id of the model that the database wants in it.
+        wanted: id of the model that the settings name.
+        under_way: the migrations of the other columns, also those that are finished.
+    """
+    return any((made.from_model, made.to_model) == (model, wanted) for made in under_way)
+
+
 def growing(column: str) -> str:
     """Name of the column in which the new vectors grow."""
     return suffixed(column, "_v2", room=_LONGEST_PROVENANCE)

@@ -1,7 +1,7 @@
 """The models of a worker: one, or during a migration two, each for the columns that want it.
 
 Without a migration the settings decide, and must agree with what the database wants. With one the database decides, so
-that a worker needs no new settings at the moment of the swap.
+that a worker needs no new settings at the moment of the swap, nor while some tables are still to follow the others.
 
 Hazard: not thread-safe, like the models themselves.
 """
@@ -14,6 +14,7 @@ from connectors.ports import Embedder
 from connectors.postgres import migration
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
+from schemas.migration import openings
 from schemas.settings import Settings
 from schemas.target import Target
 from streams import targets as target_rules
@@ -72,15 +73,12 @@ def for_targets(
         TargetMismatch: the settings' model is not the wanted one, and no migration says where that is to be found.
         ModelUnavailable: the files of a model are not here.
     """
-    saved = {}
-    for made in migration.read(session):
-        saved[made.table, made.from_model] = made.from_settings
-        saved[made.table, made.to_model] = made.to_settings
+    saved = openings(migration.read(session, finished=True))
     models: dict[str, Embedder] = {opened.model_id: opened} if opened else {}
     for target in targets:
         if target.model in models:
             continue
-        opening = saved.get((target.table, target.model))
+        opening = saved.get(target.model)
         chosen = settings.model.model_copy(update=dict(opening)) if opening else settings.model
         embedder = open_model(chosen)
         target_rules.check_model([target], embedder)

@@ -26,7 +26,7 @@ from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import EmbedsyncError, TransientError
-from schemas.migration import ColumnMigration, State, Step, require, table_flags
+from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags
 from schemas.replay import Request
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
@@ -91,19 +91,16 @@ class Migrate:
             migration.require_known(self._session)
             for step in schema.migrations(self._session):
                 self._run(step, "start")
-            served, opening = target_rules.served(self._settings, self._session), self._every.model
-            chosen = migrate_start.choose(served, self.open(), embedder, present, offline=offline)
+            served = target_rules.served(self._settings, self._session)
+            saved = openings(migration.read(self._session, finished=True))
+            chosen = migrate_start.choose(served, self.open(), embedder, present, saved=saved, offline=offline)
             for why in chosen.left:
                 self._tell(f"{why.message}: it is left as it is")
             again = chosen.again
+            olds = [self._every.model.model_copy(update=dict(saved.get(t.model, {}))) for t in chosen.fresh]
             planned = [
-                (
-                    t,
-                    migrate_start.planned(
-                        self._session, t, embedder, (opening, model), offline=offline, frozen=freeze_old
-                    ),
-                )
-                for t in chosen.fresh
+                (t, migrate_start.planned(self._session, t, embedder, (old, model), offline=offline, frozen=freeze_old))
+                for t, old in zip(chosen.fresh, olds, strict=True)
             ]
             obstacles = Obstacles(self._session)
             obstacles.ours()
@@ -143,13 +140,20 @@ class Migrate:
             self._analyze(waiting)
             self._take(Step.SWAP, waiting, [self._exchange(waiting, back=False)], after=self._exchanged(waiting))
 
-    def intent(self, step: Step) -> migrate_check.Intent:
+    def intent(self, step: Step, wanted_model: str | None = None) -> migrate_check.Intent:
         """What `rollback` or `finish` will do, column by column; for the question before it.
+
+        Args:
+            step: which.
+            wanted_model: for `finish`, as there.
 
         Raises:
             EmbedsyncError: it is too early, or something stands in the way.
         """
-        return migrate_check.intent(self._session, step, self._require(step), self.flags)
+        found = self._require(step)
+        if wanted_model is not None:
+            migrate_check.refuse_other_models(self._every, self._session, found, wanted_model)
+        return migrate_check.intent(self._session, step, found, self.flags)
 
     def rollback(self, asked: Sequence[ColumnMigration] | None = None) -> None:
         """Each column goes one step back: swapped, its old vectors are served again; started, the new ones go.

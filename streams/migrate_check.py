@@ -9,7 +9,7 @@ from schemas.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings import Settings
 from streams import migrate_scope
 from streams.migrate_look import Obstacles
-from streams.migrate_next import naming_of
+from streams.migrate_next import leading, naming_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,14 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
     Raises:
         EmbedsyncError: with what to set, or which table to move first.
     """
+    left = migrate_scope.behind(settings, session, found)
+    if left:
+        names = ", ".join(map(str, left))
+        raise EmbedsyncError(
+            f"{names} {'is' if len(left) == 1 else 'are'} still to follow to {found[0].to_model}: after `finish` the "
+            "settings name one model for all tables, and no worker could start",
+            fix=leading(found[0], left).typed(),
+        )
     wrong = [made for made in found if made.to_model != wanted]
     if wrong:
         ready = table_flags(made.table for made in found if made not in wrong)
@@ -104,17 +112,6 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
             f"{'holds' if len(wrong) == 1 else 'hold'} vectors of {wrong[0].to_model}",
             fix=f"{naming_of(wrong[0])} first{instead}",
         )
-    moving = {(made.table, made.column) for made in migrate_scope.mine(settings, session)}
-    lines = session.rows("SELECT table_name, column_name, model FROM embedsync.targets")
-    models = {(str(table), str(column)): str(model) for table, column, model in lines}
-    for table in settings.tables:
-        other = models.get((table.name, table.column), wanted)
-        if (table.table, table.column) not in moving and other != wanted:
-            raise EmbedsyncError(
-                f"{table.name}.{table.column} holds vectors of {other} and is not under way; after `finish` the "
-                f"settings would name {wanted} for it too, and no worker could start",
-                fix=f"embedsync migrate start -m NAME -d N{table_flags([table.table])} first, with the same model",
-            )
 
 
 def _drops(step: Step, made: ColumnMigration) -> bool:

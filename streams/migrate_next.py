@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.migration import ColumnMigration, State, table_flags
 from schemas.table import TableName
@@ -60,7 +60,14 @@ class Elsewhere:
         return f"{said}: put it into [[tables]], or use the settings file that lists it"
 
 
-def following(made: ColumnMigration, *, staying: int | None, unbuilt: int, named: bool = True) -> Next:
+def following(
+    made: ColumnMigration,
+    *,
+    staying: int | None,
+    unbuilt: int,
+    named: bool = True,
+    behind: Sequence[TableName] = (),
+) -> Next:
     """What comes next for a column that is as its migration left it.
 
     Args:
@@ -68,7 +75,10 @@ def following(made: ColumnMigration, *, staying: int | None, unbuilt: int, named
         staying: rows that lack their new vector and stay so; None where they are not counted.
         unbuilt: indexes that are not built on the new column yet.
         named: whether the settings name the new model, as `finish` wants.
+        behind: tables that are yet to follow, without which there is no `finish`.
     """
+    if behind and (made.state is State.SWAPPED or (made.offline and staying == 0 and not unbuilt)):
+        return leading(made, behind)
     naming = "" if named else f"first {naming_of(made)}"
     if made.state is State.SWAPPED:
         return Next("embedsync migrate finish", remark="; ".join(filter(None, [naming, "or rollback"])))
@@ -79,6 +89,12 @@ def following(made: ColumnMigration, *, staying: int | None, unbuilt: int, named
     if unbuilt:
         return Next("embedsync migrate index")
     return Next("embedsync migrate finish", remark=naming) if made.offline else Next("embedsync migrate swap")
+
+
+def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
+    """The start of the tables that are yet to follow: settings name one model, so all are finished together."""
+    start = starting(replace(made, offline=False)).command
+    return Next(start, table_flags(behind).strip(), takes_tables=False, remark="then all are finished together")
 
 
 def naming_of(made: ColumnMigration) -> str:

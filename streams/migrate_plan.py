@@ -19,7 +19,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.twins import Index
 from schemas.errors import ModelUnavailable
 from schemas.index_definition import Vectors
-from schemas.migration import ColumnMigration, State, growing
+from schemas.migration import ColumnMigration, State, growing, openings
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.target import Target
@@ -194,6 +194,7 @@ class _Maker:
         self._to_model = to_model
         self._offline = offline
         self._present = describe_model(settings.model).model_id
+        self._saved = openings(migration.read(session, finished=True))
 
     def table(self, target: Target, made: ColumnMigration | None) -> TablePlan:
         """One column's part."""
@@ -248,7 +249,7 @@ class _Maker:
         if target.model == self._to_model:
             what = f"{target.name} wants {target.model} already: there is nothing to migrate"
             return [Todo("start", True, what, None, "you")]
-        if self._present not in (None, target.model):
+        if self._present not in (None, target.model) and target.model not in self._saved:
             what = f"{target.name} holds vectors of {target.model}, but [model] names {self._present}"
             return [Todo("start", True, f"{what}: set [model] back to the model that is there now", None, "you")]
         return []

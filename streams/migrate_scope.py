@@ -5,7 +5,7 @@ A migration that is under way in the database and belongs to no table of the set
 
 from collections.abc import Sequence
 
-from connectors.postgres import counting, migration
+from connectors.postgres import counting, migration, wanted
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.migration import ColumnMigration
@@ -39,6 +39,39 @@ def elsewhere(settings: Settings, session: Session) -> list[ColumnMigration]:
     """What is under way in the database and is no column of the settings. Raises TransientError."""
     places = {(table.table, table.column) for table in settings.tables}
     return [made for made in migration.read(session) if (made.table, made.column) not in places]
+
+
+def behind(settings: Settings, session: Session, found: Sequence[ColumnMigration]) -> list[TableName]:
+    """The settings' tables that are not under way and hold another model than these columns go to.
+
+    Their settings name one model for all: none of these can be finished before the others have followed.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    moving = {(made.table, made.column) for made in mine(settings, session)}
+    still = [table for table in settings.tables if (table.table, table.column) not in moving]
+    goals = {made.to_model for made in found}
+    held = {table.table: wanted.lines(session, table, table.column) for table in still}
+    return [table for table, lines in held.items() if goals and any(str(line[0]) not in goals for line in lines)]
+
+
+def left(settings: Settings, session: Session, model: str | None) -> list[tuple[TableName, ColumnMigration]]:
+    """The settings' tables that hold what a migration came from which went to the settings' model, and that migration.
+
+    Args:
+        settings: all of them.
+        session: any connection that may read the schema embedsync.
+        model: id of the model that they name; None where that is not known.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    ways = {made.from_model: made for made in migration.read(session, finished=True) if made.to_model == model}
+    moving = {(made.table, made.column) for made in mine(settings, session)}
+    still = [table for table in settings.tables if (table.table, table.column) not in moving]
+    held = [(table, str(line[0])) for table in still for line in wanted.lines(session, table, table.column)]
+    return [(table.table, ways[name]) for table, name in held if name in ways]
 
 
 def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:

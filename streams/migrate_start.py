@@ -4,7 +4,7 @@ Hazard: the columns that it makes are not there while it is planned. What follow
 view that counts, the worker's rights) is planned from the served column's table, which they will be columns of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.ports import Embedder
@@ -46,6 +46,7 @@ def choose(
     embedder: Embedder,
     present: str | None,
     *,
+    saved: Collection[str] = (),
     offline: bool,
 ) -> Chosen:
     """Decide for each column by its own state.
@@ -55,6 +56,7 @@ def choose(
         under_way: their migrations.
         embedder: the new model; its weights are not needed.
         present: id of the model that the settings name; None where its files are not here.
+        saved: ids of the models that migrations under way come from and go to; how they are opened is kept with them.
         offline: whether the columns themselves are to be emptied.
 
     Raises:
@@ -68,7 +70,7 @@ def choose(
         made = known.get((target.table, target.column))
         if made is None and target.model != embedder.model_id:
             # What [model] says is kept for those who open the old model.
-            if present not in (None, target.model):
+            if present not in (None, target.model) and target.model not in saved:
                 raise EmbedsyncError(
                     f"{target.name} holds vectors of {target.model}, but [model] names {present}",
                     fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one; "

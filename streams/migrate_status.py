@@ -8,14 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connectors.models import describe_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, counting, coverage, migration, queries, twins
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing
 from schemas.errors import EmbedsyncError, IndexesLacking
+from schemas.index_definition import quoted
 from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
 from streams import migrate_scope, stragglers, targets
 from streams.migrate_next import Elsewhere, Next, following, following_all, starting
@@ -36,6 +39,7 @@ class ColumnStatus:
         problem: what somebody did to the table, and what to do; None where all is as the migration left it.
         run: a replay run over the table that does not give way; None without.
         named: whether the settings name the new model.
+        behind: tables of the settings that are yet to follow to it.
     """
 
     migration: ColumnMigration
@@ -46,6 +50,7 @@ class ColumnStatus:
     problem: Next | None = None
     run: Next | None = None
     named: bool = True
+    behind: tuple[TableName, ...] = ()
 
     @property
     def next(self) -> Next:
@@ -56,7 +61,7 @@ class ColumnStatus:
             return self.run
         lacking = self.indexes.lacking if self.indexes else ()
         unbuilt = sum(index.constraint is None for index in lacking)
-        return following(self.migration, staying=self.staying, unbuilt=unbuilt, named=self.named)
+        return following(self.migration, staying=self.staying, unbuilt=unbuilt, named=self.named, behind=self.behind)
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name."""
@@ -82,15 +87,20 @@ class Report:
         columns: those in the scope.
         elsewhere: what is under way in the database and belongs to no table of the settings.
         is_part: whether the scope is a part of what is under way in the settings.
+        left: tables that are not under way, and the migration whose like they are yet to take.
     """
 
     columns: Sequence[ColumnStatus]
     elsewhere: Sequence[Elsewhere] = ()
     is_part: bool = False
+    left: Sequence[tuple[TableName, ColumnMigration]] = ()
 
     @property
     def steps(self) -> list[str]:
         """The commands that come next, each with the tables it is for where it is not for all of them."""
+        if not self.columns and self.left:
+            tables = [table for table, _ in self.left]
+            return [starting(self.left[0][1]).typed(table_flags(tables))]
         return following_all([(line.migration.table, line.next) for line in self.columns], is_part=self.is_part)
 
     @property
@@ -134,7 +144,8 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
     lines = [_column(settings, session, made) for made in found]
     whole = [line for line in lines if line.problem is None]
     counted = _counted(scoped, session, clock, lines, whole)
-    return Report(counted, elsewhere(settings, session), is_part=len(found) < len(every))
+    left = [] if every else migrate_scope.left(scoped, session, describe_model(settings.model).model_id)
+    return Report(counted, elsewhere(settings, session), is_part=len(found) < len(every), left=left)
 
 
 def elsewhere(settings: Settings, session: Session) -> list[Elsewhere]:
@@ -175,11 +186,13 @@ def require_filled(
         if line.staying is None:
             again = starting(line.migration)
             raise EmbedsyncError(f"the rows of {line.migration.table} are not counted yet", fix=again.typed(flags))
-        if line.staying:
-            raise EmbedsyncError(
-                f"{line.staying:,} rows of {line.migration.table} lack a vector of {line.migration.to_model}",
-                fix=f"embedsync replay run{flags}",
-            )
+    if lack := [line for line in lines if line.staying]:
+        flags = table_flags(line.migration.table for line in lack)
+        said = ", ".join(f"{line.staying:,} rows of {line.migration.table}" for line in lack)
+        raise EmbedsyncError(
+            f"{said} lack a vector of {lack[0].migration.to_model}",
+            fix=f"embedsync replay run{flags if report.is_part or len(report.columns) > len(lack) else ''}",
+        )
     return lines
 
 
@@ -204,13 +217,14 @@ def require_indexes(
     lacking = [made for made, one in standing if one.lacking]
     swapped = any(made.state is State.SWAPPED for made in lacking)
     flags = table_flags(made.table for made in lacking)
+    typed = f"embedsync migrate {{}}{table_flags(made.table for made in found)} --yes"
     built = "create on the new column what is needed" if swapped else f"embedsync migrate index{flags}"
     last = "finish" if swapped or any(made.offline for made in lacking) else "swap"
     raise IndexesLacking(
         f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes of the old vectors have no twin on the "
         f"new ones: {', '.join(sorted(names))}",
         names,
-        fix=f"{built}; or go on without them, with `embedsync migrate {last} --yes`",
+        fix=f"{built}; or go on without them, with `{typed.format(last)}`",
     )
 
 
@@ -229,7 +243,7 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
     info = catalog.inspect(session, made.table)
     if made.column not in info.columns:
         dimensions = made.from_dimensions if made.state is State.STARTED and not made.offline else made.to_dimensions
-        add = f'ALTER TABLE {_sql_name(made)} ADD COLUMN "{made.column}" vector({dimensions})'
+        add = _adding(session, made, dimensions)
         return Next(
             "embedsync replay run",
             why=f"the column {made.column} is gone",
@@ -243,8 +257,10 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
     return Next("embedsync migrate finish", why=f"swapped, but the old column {made.beside} is gone")
 
 
-def _sql_name(made: ColumnMigration) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (made.table.schema, made.table.name))
+def _adding(session: Session, made: ColumnMigration, dimensions: int) -> str:
+    ((extension, *_),) = session.rows(queries.text("vector_schema"))
+    table = f"{quoted(made.table.schema)}.{quoted(made.table.name)}"
+    return f"ALTER TABLE {table} ADD COLUMN {quoted(made.column)} {quoted(extension)}.vector({dimensions})"
 
 
 def _column(settings: Settings, session: Session, made: ColumnMigration) -> ColumnStatus:
@@ -253,7 +269,10 @@ def _column(settings: Settings, session: Session, made: ColumnMigration) -> Colu
         return ColumnStatus(made, None, None, problem=found)
     model, wanted = settings.model, made.to_settings
     named = (model.name, model.dimensions) == (wanted.get("name", model.name), made.to_dimensions)
-    return ColumnStatus(made, None, None, twins.standing(session, made), run=_run_of(session, made), named=named)
+    behind = tuple(migrate_scope.behind(settings, session, [made]))
+    return ColumnStatus(
+        made, None, None, twins.standing(session, made), run=_run_of(session, made), named=named, behind=behind
+    )
 
 
 def _run_of(session: Session, made: ColumnMigration) -> Next | None:

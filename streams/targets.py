@@ -11,7 +11,7 @@ from connectors.postgres import migration
 from connectors.postgres import wanted as wanted_rules
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.migration import ColumnMigration, State
+from schemas.migration import ColumnMigration, State, is_behind
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.shape import Shape
@@ -67,7 +67,7 @@ def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wan
     for table in settings.tables:
         under_way = _under_way(session, table)
         if not under_way:
-            found.append(Wanted(table, embedder.model_id, embedder.dimensions))
+            found.append(_settled(session, table, embedder))
         for made in under_way:
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
             is_new = made.offline or made.state is State.SWAPPED
@@ -129,6 +129,14 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
             continue
         if migration.read(session) == before:
             return found
+
+
+def _settled(session: Session, table: TableSettings, embedder: Embedder) -> Wanted:
+    """A column that is not under way: with the settings' model, unless it is yet to follow the others to it."""
+    for model, dimensions, *_ in wanted_rules.lines(session, table, table.column):
+        if is_behind(str(model), embedder.model_id, migration.read(session, finished=True)):
+            return Wanted(table, str(model), int(dimensions))
+    return Wanted(table, embedder.model_id, embedder.dimensions)
 
 
 def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:

@@ -15,7 +15,8 @@ are stale), locks (that take a right), blockers (who holds what we wait for), ro
 edits (of settings files under running workers), looks (tables that are yet to be looked at), topic_notes (topics, and
 how far they are handled), table_marks (what rows are stored in), installation (what `init` set up, and on which log),
 log_watch (whose log is the connector's offset of?), watched (configured against there), canary (its beats and
-arrivals), witness (what green is judged by), checkup (what `doctor` asks). For `init`: server and neighbour (checks),
+arrivals), witness (what green is judged by), checkup and checkup_columns (what `doctor` asks). For `init`: server and
+neighbour (checks),
 others (in the same database), statement (planned, then run or printed), schema, meaning (search path and locale of
 all sessions), counting (functions and view), capture, origins (which are ours), trust (whose code runs with whose
 rights), grants, text_rights (schemas and functions of expressions), score_rights (what `[score]` reads), text_check

@@ -10,9 +10,9 @@ from functools import partial
 from connectors.postgres import (
     capture,
     catalog,
+    checkup_columns,
     counting,
     grants,
-    lengths,
     log_watch,
     migration,
     neighbour,
@@ -29,15 +29,14 @@ from connectors.postgres import (
     witness,
 )
 from connectors.postgres.errors import DENIED
-from connectors.postgres.lengths import Column
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
-from schemas.errors import ConfigurationError, HiddenRows
+from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
-from schemas.migration import ColumnMigration
+from schemas.migration import ColumnMigration, is_behind
 from schemas.model import ModelRecord
 from schemas.needs import INIT as FOUNDED
 from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
@@ -54,10 +53,6 @@ _LIMIT = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_con
 _BEATS = 5
 """Heartbeats that may be missing before it is a problem; one is missed whenever the connector is restarted."""
 _SLOW_SECONDS = 10.0
-_MANY_ROWS = 50_000
-"""With fewer, comparing all is quick: 500,000 vectors of 64 numbers took 0.25 s on two busy cores."""
-_LONGEST_INDEXED = 2_000
-"""pgvector's limit for an index on the type vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +98,10 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     refused, needs = replica_identity.by_table(session, settings), Needs(settings)
     # Columns of its types went with the extension.
     columns = (POSTGRES,) if facts.vector_schema is None else ()
+    made = (wanted.name, wanted.dimensions)
     for table in settings.tables:
         name = f"table {table.name}"
-        looked = guarded(name, lambda table=table: _dimensions(session, table, wanted))  # type: ignore[misc] # bound per table
+        looked = guarded(name, lambda table=table: checkup_columns.look(session, table, made))  # type: ignore[misc] # bound per table
         looked += guarded(name, lambda table=table: _table(session, table, facts, wanted, tables, refused))  # type: ignore[misc] # likewise
         findings += [replace(one, follows=(*one.follows, *columns)) for one in dict.fromkeys(looked)]
     findings += guarded(SCHEMA, lambda: _bookkeeping(session, settings, tables, wanted))
@@ -148,51 +144,6 @@ def _server(facts: Server, role: str) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _dimensions(session: Session, table: TableSettings, wanted: Wanted) -> Iterator[Finding]:
-    """Declared length, the length of what rows hold, what the model makes: and the next command where they differ."""
-    info = catalog.inspect(session, table.table)
-    check = f"dimensions of {table.name}.{table.column}"
-    column = info.columns.get(table.column)
-    if column is None or "vector" not in column["type"] or not info.primary_key:
-        return  # which the table's own line says
-    target = catalog.target_of(info, table, model="", dimensions=int(column["typmod"]))
-    try:
-        seen = lengths.read(session, target, (wanted.name, wanted.dimensions))
-    except HiddenRows:
-        return  # likewise
-    fix = seen.lengths.fix
-    yield ok(check, seen.lengths.sentence) if fix is None else problem(check, seen.lengths.sentence, fix)
-    yield from _indexes(f"index on {table.name}.{table.column}", seen, info.estimated_rows, target)
-
-
-def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Finding]:
-    """Valid, building, broken or missing, and whether a search can use it."""
-    for index in seen.indexes:
-        name = index["name"]
-        if index["building"]:
-            yield warning(check, f"{name} is being built: no search uses it yet", "embedsync migrate status, or wait")
-        elif not index["valid"]:
-            yield warning(
-                check, f"{name} is INVALID: it costs every write and serves no search",
-                f"DROP INDEX CONCURRENTLY {name}, or REINDEX INDEX CONCURRENTLY {name}",
-            )  # fmt: skip
-    serving = [str(index["name"]) for index in seen.indexes if index["valid"] and index["cosine"]]
-    others = [str(index["name"]) for index in seen.indexes if index["valid"] and not index["cosine"]]
-    if serving:
-        yield ok(check, f"{', '.join(serving)} {'is' if len(serving) == 1 else 'are'} valid")
-    elif others or rows >= _MANY_ROWS:
-        said = f"{', '.join(others)} is not by cosine distance" if others else "missing"
-        yield warning(check, f"{said}: a search compares about {rows:,} rows", _create_index(target, seen.lengths.due))
-    elif not seen.indexes:
-        yield ok(check, "missing, which does for so few rows: a search compares every row")
-
-
-def _create_index(target: Target, length: int | None) -> str:
-    if length is not None and length > _LONGEST_INDEXED:
-        return f"an HNSW index takes {_LONGEST_INDEXED:,} dimensions at most; index the column cast to halfvec"
-    return f'CREATE INDEX CONCURRENTLY ON {target.table} USING hnsw ("{target.column}" vector_cosine_ops)'
-
-
 def _table(
     session: Session,
     table: TableSettings,
@@ -231,6 +182,7 @@ def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined
         return
     under_way = {(made.table, made.column): made for made in migration.read(session)}
     targets = [examined.target for examined in tables if not _is_under_way(examined.target, under_way)]
+    targets = [target for target in targets if not _is_behind(session, target, wanted)]
     counted = [column for examined in tables for column in _columns(examined.target, under_way)]
     if not pending:
         for one in log_watch.differences(session, settings):
@@ -255,6 +207,14 @@ _UnderWay = Mapping[tuple[TableName, str], ColumnMigration]
 def _is_under_way(target: Target, under_way: _UnderWay) -> bool:
     """Whether a migration, and not the settings, says which model its columns want."""
     return (target.table, target.column) in under_way
+
+
+def _is_behind(session: Session, target: Target, wanted: Wanted) -> bool:
+    """Whether it is yet to follow other columns to the settings' model, which the line about its length says."""
+    asked = {"table": str(target.table), "column": target.column}
+    ways = migration.read(session, finished=True)
+    lines = session.rows(queries.text("wanted_target"), asked)
+    return any(is_behind(str(model), wanted.model_id, ways) for model, *_ in lines)
 
 
 def _columns(target: Target, under_way: _UnderWay) -> Iterator[Target]:

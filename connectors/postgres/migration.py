@@ -33,8 +33,13 @@ def require_known(session: Session) -> None:
         raise schema.unknown()
 
 
-def read(session: Session) -> list[ColumnMigration]:
-    """The columns that are under way, by table; none where `init` has not brought the schema up to date."""
+def read(session: Session, *, finished: bool = False) -> list[ColumnMigration]:
+    """The columns that are under way, by table; none where `init` has not brought the schema up to date.
+
+    Args:
+        session: any connection that may read the schema embedsync.
+        finished: also those that arrived, as often as they did.
+    """
     if not schema.exists(session, "embedsync.column_migrations"):
         return []
     return [
@@ -43,7 +48,7 @@ def read(session: Session) -> list[ColumnMigration]:
             to_dimensions, tuple(IndexNames(**names) for names in indexes), from_settings, to_settings,
         )
         for table, column, state, offline, frozen, from_model, from_dimensions, to_model, to_dimensions, indexes,
-        from_settings, to_settings in session.rows(queries.text("open_migrations"))
+        from_settings, to_settings in session.rows(queries.text("open_migrations"), {"finished": finished})
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from streams.cli.output import (
     out,
     print_exactly,
     print_json,
+    print_lines,
 )
 from streams.cli.tables import Grid
 from streams.migrate_build import Progress as Built
@@ -156,7 +157,7 @@ def status(ctx: typer.Context, table: TablesOption = None, output: OutputOption 
         for one in line.indexes.invalid:
             state = "is being built" if one.building else "is INVALID, and counts for nothing"
             err.print(f"index {one.label} of {line.migration.name} {state}", soft_wrap=True)
-    out.print(report.verdict, soft_wrap=True)
+    print_lines(report.verdict)
 
 
 @app.command()
@@ -221,8 +222,8 @@ def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fals
     """Drop the old column and its indexes; after this there is no way back but another migration."""
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
-    intent = steps.intent(Step.FINISH)
     wanted = open_model(settings.model).model_id
+    intent = steps.intent(Step.FINISH, wanted)
     _agree(intent, yes=yes)
     _without_twins(partial(steps.finish, wanted, intent.found), yes=yes)
     if intent.drops:
@@ -292,7 +293,7 @@ def _agree(intent: migrate_check.Intent, *, yes: bool) -> None:
     for line in intent.lines:
         err.print(line, soft_wrap=True)
     if intent.drops:
-        _ask(f"this cannot be taken back: {'; '.join(intent.lines)}", yes=yes)
+        _ask("this cannot be taken back", yes=yes)
 
 
 def _without_twins(step: Callable[..., None], *, yes: bool) -> None:

@@ -1,9 +1,18 @@
 """A migration table by table: each column is decided by its own state, and no command does more than it was asked."""
 
+import json
+from collections import Counter
+from contextlib import closing
+from typing import Any
+
 import pytest
 
+from connectors.postgres.session import Session
+from schemas.search import SearchRequest
+from streams import embedders, targets
+from streams.search import Search
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, length, migrate, refused, states, status, true_tables
+from tests.support.moving import TO, columns, fill, length, migrate, refused, set_up, states, status, true_tables
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -15,6 +24,12 @@ A, B = "public.a", "public.b"
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """Two tables of 20 rows with true vectors of 64 numbers."""
     return true_tables(make_workplace, A, B)
+
+
+def doctors(place: Workplace) -> list[dict[str, Any]]:
+    """The lines of `doctor`."""
+    found: list[dict[str, Any]] = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+    return found
 
 
 def only(place: Workplace, *names: str) -> None:
@@ -78,25 +93,58 @@ def test_a_typing_error_never_widens_the_scope(place: Workplace) -> None:
     assert states(place) == {}
 
 
-def test_an_end_that_would_leave_a_table_without_a_model_is_refused(place: Workplace) -> None:
-    """Settings name one model: while a table that is not under way has the old one, no other is finished."""
+def finds(place: Workplace) -> dict[str, int]:
+    """What a search of each table finds, by the vectors' length."""
+    session = Session(place.settings.postgres.dsn, role="test", prefix=place.settings.kafka.topic_prefix)
+    with closing(session):
+        found = targets.resolve(place.settings, session)
+        models = embedders.for_targets(place.settings, session, targets.served(place.settings, session))
+        assert {target.model for target in found} >= set(models.ids)
+        hits = Search(place.settings, session).find(SearchRequest("question 7", limit=40)).hits
+    return dict(Counter(str(hit.table) for hit in hits))
+
+
+def test_tables_that_go_one_by_one_are_finished_together(place: Workplace) -> None:
+    """Settings name one model; whichever of the two they name, search goes on and every next step works."""
     migrate(place, "start", *TO, "-t", A)
     fill(place)
     migrate(place, "swap")
-    assert "next: embedsync migrate finish (first set model.name" in place.embedsync("migrate", "status").stdout
-    place.with_settings(model={"dimensions": 96})
-    said = refused(place, "finish", "--yes")
-    assert f"{B}.embedding holds vectors of" in said
-    assert f"-t {B}" in said
-    place.with_settings(model={"dimensions": 64})
+    start = f"embedsync migrate start --model lexical --dimensions 96 -t {B}"
+    for length_named in (64, 96):
+        place.with_settings(model={"dimensions": length_named})
+        assert status(place)["next"] == f"{start} (then all are finished together)"
+        said = refused(place, "finish")
+        assert f"{B} is still to follow" in said
+        assert start in said
+        assert finds(place) == {A: 20, B: 20}
+        assert [f for f in doctors(place) if f["status"] == "problem" and "dimensions" in f["check"]] == []
+    assert any(start in f"{f['fix']}" for f in doctors(place) if f["status"] == "warning")
+    set_up(place)  # wants nothing else of the table that is yet to follow
+    assert (length(place, B), place.coverage(B)["current"]) == (64, 20)
     migrate(place, "start", *TO, "-t", B)
     fill(place)
     migrate(place, "swap")
-    place.with_settings(model={"dimensions": 96})
     migrate(place, "finish", "--yes", "-t", A)
     migrate(place, "finish", "--yes")
     assert states(place) == {A: "finished", B: "finished"}
     assert place.coverage(A)["current"] == place.coverage(B)["current"] == 20
+
+
+def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place: Workplace) -> None:
+    """Settings and database name two models for it, and how its own is opened is known from those that went."""
+    migrate(place, "start", *TO)
+    fill(place)
+    migrate(place, "swap", "-t", B)
+    place.with_settings(model={"dimensions": 96})
+    migrate(place, "finish", "--yes", "-t", B)
+    migrate(place, "rollback", "--yes", "-t", A)
+    assert finds(place) == {A: 20, B: 20}
+    assert status(place)["next"] == f"embedsync migrate start --model lexical --dimensions 96 -t {A}"
+    migrate(place, "start", *TO, "-t", A)
+    fill(place)
+    migrate(place, "swap")
+    migrate(place, "finish", "--yes")
+    assert finds(place) == {A: 20, B: 20}
 
 
 def test_offline_goes_back_as_well(place: Workplace) -> None:
