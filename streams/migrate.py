@@ -89,6 +89,7 @@ class Migrate:
         embedder, present = open_model(model), describe_model(self._every.model).model_id
         with self._alone():
             migration.require_known(self._session)
+            migrate_check.refuse_lost_tables(self._every, self._session)
             for step in schema.migrations(self._session):
                 self._run(step, "start")
             served = target_rules.served(self._settings, self._session)
@@ -226,13 +227,13 @@ class Migrate:
         found = self.open()
         if not found:
             self._none(step)
+        if step is not Step.INDEX:
+            migrate_check.refuse_lost_tables(self._every, self._session)
         for made in found:
             amiss = migrate_status.problem(self._session, made)
             ways = {Step.ROLLBACK: State.STARTED, Step.FINISH: State.SWAPPED}
-            # What drops the column beside needs no other, and a table that is gone is taken back by `rollback` alone.
+            # What drops the column beside needs no other.
             if amiss is None or (made.state is ways.get(step) and not made.offline):
-                continue
-            if step is Step.ROLLBACK and made in self._gone([made]):
                 continue
             raise EmbedsyncError(f"cannot {step} {made.name}: {amiss.why}", fix=amiss.typed(table_flags([made.table])))
         return require(step, found)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from connectors.postgres import counting
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.migration import ColumnMigration, State, Step, table_flags
@@ -65,6 +66,22 @@ def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], fl
             look.dropping(made)
     look.refuse(str(step), f"`embedsync migrate {step}{flags}` again")
     return look.lost
+
+
+def refuse_lost_tables(settings: Settings, session: Session) -> None:
+    """Refuse a step while a table of the settings is not there: workers start anew after it, and could not.
+
+    Raises:
+        EmbedsyncError: with the tables, and what to do.
+    """
+    lost = [table.table for table in settings.tables if not counting.stands(session, table.table)]
+    if lost:
+        moving = [name for name in lost if name in {made.table for made in migrate_scope.mine(settings, session)}]
+        end = f"embedsync migrate rollback{table_flags(moving)}" if moving else "embedsync init"
+        raise EmbedsyncError(
+            f"there is no table {', '.join(map(str, lost))} any more, and workers that start anew would end over it",
+            fix=f"give it its name back; or take it out of [[tables]], then {end}",
+        )
 
 
 def refuse_moved(asked: Collection[ColumnMigration] | None, found: Collection[ColumnMigration]) -> None:

@@ -238,7 +238,7 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
         return Next(
             "embedsync migrate rollback",
             why=f"there is no table {made.table} any more",
-            before="give the table its name back; or, to end its migration,",
+            before="give the table its name back; or take it out of [[tables]], then",
         )
     info = catalog.inspect(session, made.table)
     if made.column not in info.columns:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from random import Random
 from typing import Any, Final
 
 import psycopg2
 
-from schemas.errors import EmbedsyncError
+from connectors.postgres.session import Session
+from schemas.errors import ConfigurationError, EmbedsyncError
+from streams import embedders, targets
 from tests.support.killed import killed_before
 from tests.support.migrate_walk import obstacles, reading, state, tables
 from tests.support.migrate_walk.actions import Action
@@ -202,6 +205,7 @@ class Walk:
             return ""
         if step.length:
             place.with_settings(model={"dimensions": step.length})
+            self._require_workers(step)
             return ""
         if step.tables:
             listed = [table.name for table in place.settings.tables]
@@ -209,6 +213,16 @@ class Walk:
             return ""
         chosen = [word for before, word in zip(step.command, step.command[1:], strict=False) if before == "-t"]
         return self._command(step.command, chosen or [table.name for table in place.settings.tables])
+
+    def _require_workers(self, step: reading.Step) -> None:
+        """Settings that a sentence asked for are such as a worker starts with, and a search finds by."""
+        settings = self._place.settings
+        with closing(Session(settings.postgres.dsn, role="walk", prefix=settings.kafka.topic_prefix)) as session:
+            try:
+                embedders.for_targets(settings, session, targets.resolve(settings, session))
+                embedders.for_targets(settings, session, targets.served(settings, session))
+            except ConfigurationError as error:
+                raise self._lost(f"no worker starts with what was told ({step}): {error}") from error
 
     def _wanted(self) -> str:
         """The first thing that speaks against the end, in the command's own words; empty at the end."""
