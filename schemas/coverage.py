@@ -86,32 +86,40 @@ def _quoted(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
-def verdict(columns: list[Coverage], doubt: str | None) -> str:
+def verdict(columns: list[Coverage], doubt: str | None, way: str = "embedsync replay run") -> str:
     """One line that says whether the vectors are true, and what to do when they are not.
 
     Args:
         columns: as they were counted.
         doubt: what speaks against "all", as a canary that does not come back; None when all was seen to be well.
+        way: the command that fills what is lacking.
     """
-    said = _counted(columns)
+    said = _counted(columns, way)
     if doubt is None or not columns:
         return said
     return f"{said.removeprefix('all ')}, but {doubt}"
 
 
-def _counted(columns: list[Coverage]) -> str:
+def _counted(columns: list[Coverage], way: str) -> str:
     if not columns:
         return "no table is kept in step yet: run `embedsync init`"
-    lacking = sum(column.lacking for column in columns)
-    quarantined = sum(column.quarantined for column in columns)
-    unreadable = sum(column.unreadable for column in columns)
-    rows = sum(column.rows for column in columns)
+    lacking, quarantined, unreadable, rows = (
+        _sum_by_table(columns, name) for name in ("lacking", "quarantined", "unreadable", "rows")
+    )
     if lacking:
-        return f"{lacking:,} of {rows:,} rows lack a current vector: embedsync replay run"
+        return f"{lacking:,} of {rows:,} rows lack a current vector: {way}"
     if quarantined:
         return f"{quarantined:,} of {rows:,} rows are in quarantine: their text cannot be embedded"
     if unreadable:
         return f"{unreadable:,} of {rows:,} rows are unreadable: Postgres cannot make their text"
-    bare = sum(column.without_text or 0 for column in columns)
+    bare = _sum_by_table(columns, "without_text")
     aside = f"; {bare:,} of them have content and no text" if bare else ""
     return f"all {rows:,} rows are current or blank{aside}"
+
+
+def _sum_by_table(columns: list[Coverage], name: str) -> int:
+    """Rows, each once, though a migration has two columns beside each other: the worse of the two counts."""
+    most: dict[str, int] = {}
+    for column in columns:
+        most[column.table] = max(most.get(column.table, 0), getattr(column, name) or 0)
+    return sum(most.values())

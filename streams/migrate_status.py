@@ -14,6 +14,7 @@ from connectors.postgres import catalog, counting, coverage, migration, queries,
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing
+from schemas.coverage import Coverage
 from schemas.errors import EmbedsyncError, IndexesLacking
 from schemas.index_definition import quoted
 from schemas.migration import ColumnMigration, State, table_flags
@@ -271,15 +272,31 @@ def _column(settings: Settings, session: Session, made: ColumnMigration) -> Colu
     named = (model.name, model.dimensions) == (wanted.get("name", model.name), made.to_dimensions)
     behind = tuple(migrate_scope.behind(settings, session, [made]))
     return ColumnStatus(
-        made, None, None, twins.standing(session, made), run=_run_of(session, made), named=named, behind=behind
+        made,
+        None,
+        None,
+        twins.standing(session, made),
+        run=_run_over(session, [str(made.table)]),
+        named=named,
+        behind=behind,
     )
 
 
-def _run_of(session: Session, made: ColumnMigration) -> Next | None:
-    for run, state, yields, _ in session.rows(queries.text("replay_of_tables"), {"tables": [str(made.table)]}):
+def _run_over(session: Session, tables: Sequence[str]) -> Next | None:
+    for run, state, yields, _ in session.rows(queries.text("replay_of_tables"), {"tables": list(tables)}):
         if not yields:
             return waiting_for(str(run), str(state))
     return None
+
+
+def filling(session: Session, columns: Collection[Coverage]) -> str:
+    """What fills the rows that these columns lack: a replay run, the one that is under way above all.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    run = _run_over(session, sorted({column.table for column in columns}))
+    return (run or Next("embedsync replay run")).typed()
 
 
 def waiting_for(run: str, state: str) -> Next:

@@ -15,6 +15,7 @@ from schemas.errors import ConfigurationError
 from schemas.quality import Quality
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
+from streams import migrate_status
 from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
 from streams.cli.tables import Grid
 from streams.witness import examine
@@ -55,7 +56,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
     doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
     doubts += [finding.sentence for finding in trouble]
-    said = verdict(columns, doubts[0] if doubts else None)
+    said = verdict(columns, doubts[0] if doubts else None, migrate_status.filling(session, columns))
     critical = any(finding.severity is Severity.CRITICAL for finding in trouble)
     judged = [known[name] for name in dict.fromkeys(column.table for column in columns) if name in known]
     if output is Format.JSON:
