@@ -32,14 +32,11 @@ from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status
+from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status, migrate_workers
 from streams import targets as target_rules
 from streams.migrate_look import Obstacles
 
 Tell = Callable[[str], None]
-
-_WORKERS_SECONDS = 60.0
-_POLL_SECONDS = 0.25
 
 
 class Migrate:
@@ -113,11 +110,11 @@ class Migrate:
             )
             if offline:
                 self._refuse_during_replay([made for _, made in planned])
-            workers = self._workers()
+            workers = migrate_workers.there(self._session)
             if steps:
                 changed = [target.table for target, _ in (*planned, *again)]
                 self._run(migration.together(self._session, changed, steps), "start", steps)
-        self._await_workers(workers)
+        migrate_workers.wait(self._session, self._clock, self._tell, workers)
 
     def swap(self, *, without: Collection[str] | None = frozenset()) -> None:
         """Have the new columns served: one short transaction, as soon as every row of them is true.
@@ -257,20 +254,6 @@ class Migrate:
                 f"there is no migration{where} to {step}; under way is {names}", fix="embedsync migrate status"
             )
         require(step, [])
-
-    def _workers(self) -> set[int]:
-        return {int(pid) for (pid,) in self._session.rows(queries.text("worker_sessions"))}
-
-    def _await_workers(self, before: set[int]) -> None:
-        """Wait until the workers of before have started anew; what they miss until then is a replay's business."""
-        deadline = self._clock.monotonic() + _WORKERS_SECONDS
-        while left := before & self._workers():
-            if self._clock.monotonic() > deadline:
-                self._tell(f"{len(left)} worker sessions still fill the old column alone: a replay fills the rest")
-                return
-            self._clock.wait(_POLL_SECONDS)
-        if before:
-            self._tell("the workers have started anew, and fill the new vectors from now on")
 
     def _gone(self, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:
         return migrate_scope.gone(self._session, found)
