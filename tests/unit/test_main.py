@@ -1,9 +1,13 @@
 """What `embedsync` says without a command."""
 
+import sys
+from importlib.abc import MetaPathFinder
 from importlib.metadata import version
 
+import pytest
 from typer.testing import CliRunner
 
+from streams.cli import entry
 from streams.cli.main import app
 
 
@@ -11,3 +15,22 @@ def test_the_version_is_that_of_the_package() -> None:
     """For bug reports; no settings are read, so it works where they are wrong."""
     said = CliRunner().invoke(app, ["--config", "/nowhere/embedsync.toml", "--version"])
     assert (said.exit_code, said.output) == (0, f"embedsync {version('embedsync')}\n")
+
+
+class _Slow(MetaPathFinder):
+    """Ctrl-C comes while the program is read from disk."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "streams.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_program_is_read_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is that of every interrupted command."""
+    monkeypatch.delitem(sys.modules, "streams.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [_Slow(), *sys.meta_path])
+    with pytest.raises(SystemExit) as end:
+        entry.run()
+    assert (end.value.code, capsys.readouterr().err) == (130, "interrupted\n")
