@@ -20,7 +20,7 @@ def test_the_version_is_that_of_the_package() -> None:
 class _Slow(MetaPathFinder):
     """Ctrl-C comes while the program is read from disk."""
 
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+    def find_spec(self, fullname: str, *_: object) -> None:
         if fullname == "streams.cli.main":
             raise KeyboardInterrupt
 
