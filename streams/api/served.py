@@ -105,7 +105,7 @@ class Catalog:
         Raises:
             Problem: it is not served.
         """
-        if name in (self._settings.model.name, self.own.model_id):
+        if name == self.own.model_id:
             return self.own
         names = await self.names()
         if name in names:
@@ -119,17 +119,19 @@ class Catalog:
     async def names(self) -> dict[str, Embedder]:
         """The models that are served, by the name that a request may call them; the settings' own one comes first.
 
-        A model whose name another one has already goes by its id. While Postgres is away, the settings' own alone.
+        A model whose name another one has already goes by its id: the settings' own has the second claim to its name
+        where no column wants it any more. While Postgres is away, the settings' own alone.
         """
-        found = {self._settings.model.name: self.own}
+        own = self._settings.model.name
         try:
             models = (await self.served()).models
         except TransientError:
             models = {}
-        for identity, model in models.items():
-            if identity != self.own.model_id:
-                name = identity.rpartition("@")[0]
-                found[identity if name in found else name] = model
+        named = {identity: identity.rpartition("@")[0] for identity in models if identity != self.own.model_id}
+        is_gone = self.own.model_id not in models and own in named.values()
+        found = {self.own.model_id if is_gone else own: self.own}
+        for identity, name in named.items():
+            found[identity if name in found else name] = models[identity]
         return found
 
     def wanted(self, session: Session) -> tuple[Target, ...]:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from connectors.models import open_model
+from connectors.ports import Embedder
 from schemas.errors import ModelUnavailable
+from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from streams.api.served import Catalog, Served
 
@@ -42,3 +45,20 @@ def test_what_is_out_of_date_does_not_pass_for_an_answer() -> None:
         assert await catalog.served(OLD) is NEW
 
     asyncio.run(play())
+
+
+def test_a_name_is_that_of_the_model_that_is_served() -> None:
+    """After the swap to another length of the same model its name means the new one, whatever the settings said."""
+    old, new = (open_model(ModelSettings(name="lexical", dimensions=length)) for length in (64, 96))
+
+    def named(*models: Embedder) -> dict[str, int]:
+        async def play() -> dict[str, int]:
+            database: Any = Database(Served((), {model.model_id: model for model in models}))
+            catalog = Catalog(Settings(model={"name": "lexical", "dimensions": 64}), database)
+            assert await catalog.named(old.model_id) is catalog.own
+            return {name: model.dimensions for name, model in (await catalog.names()).items()}
+
+        return asyncio.run(play())
+
+    assert named(old, new) == {"lexical": 64, new.model_id: 96}
+    assert named(new) == {old.model_id: 64, "lexical": 96}
