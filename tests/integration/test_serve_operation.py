@@ -129,7 +129,7 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
-    """Searches go on through start, index, swap and rollback: each is answered by one model, and finds its row."""
+    """Searches go on from start to finish, and back and forth: each is answered by one model, and finds its row."""
     place = workplace
     place.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
     place.embedsync("init")
@@ -143,6 +143,12 @@ def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
         for step, model in (("swap", new), ("rollback", old), ("swap", new)):
             place.embedsync("migrate", step)
             until(partial(answered, seen, len(seen), model), what=f"searches after the {step}")
+        place.with_settings(model={"dimensions": 96})  # which the server, that runs on, has not read
+        place.embedsync("migrate", "finish", "--yes")
+        until(partial(answered, seen, len(seen), new), what="searches after the finish")
+        assert server.client.get("/readyz").status_code == 200
+        ((name, length),) = {(m["id"], m["dimensions"]) for m in server.client.get("/v1/models").json()["data"][1:]}
+        assert (name, length) == ("lexical", 96)
     assert [one for one in seen if one not in ([old], [new])] == []
 
 
