@@ -67,6 +67,7 @@ def following(
     unbuilt: int,
     named: bool = True,
     behind: Sequence[TableName] = (),
+    is_read: bool = False,
 ) -> Next:
     """What comes next for a column that is as its migration left it.
 
@@ -76,19 +77,22 @@ def following(
         unbuilt: indexes that are not built on the new column yet.
         named: whether the settings name the new model, as `finish` wants.
         behind: tables that are yet to follow, without which there is no `finish`.
+        is_read: whether something goes on reading the old vectors after the swap.
     """
     if behind and (made.state is State.SWAPPED or (made.offline and staying == 0 and not unbuilt)):
         return leading(made, behind)
-    naming = "" if named else f"first {naming_of(made)}"
+    naming = [] if named else [naming_of(made)]
+    before = [*naming, *(["make anew what reads the old vectors"] if is_read else [])]
+    first = f"first {' and '.join(before)}" if before else ""
     if made.state is State.SWAPPED:
-        return Next("embedsync migrate finish", remark="; ".join(filter(None, [naming, "or rollback"])))
+        return Next("embedsync migrate finish", remark="; ".join(filter(None, [first, "or rollback"])))
     if staying is None:
         return starting(made)
     if staying:
         return Next("embedsync replay run")
     if unbuilt:
         return Next("embedsync migrate index")
-    return Next("embedsync migrate finish", remark=naming) if made.offline else Next("embedsync migrate swap")
+    return Next("embedsync migrate finish", remark=first) if made.offline else Next("embedsync migrate swap")
 
 
 def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:

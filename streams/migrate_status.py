@@ -10,13 +10,13 @@ from typing import Any
 
 from connectors.models import describe_model
 from connectors.ports import Clock
-from connectors.postgres import catalog, counting, coverage, migration, queries, twins
+from connectors.postgres import catalog, counting, coverage, dependents, migration, queries, twins
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing
 from schemas.coverage import Coverage
 from schemas.errors import EmbedsyncError, IndexesLacking
-from schemas.index_definition import quoted
+from schemas.index_definition import Vectors, quoted
 from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -41,6 +41,7 @@ class ColumnStatus:
         run: a replay run over the table that does not give way; None without.
         named: whether the settings name the new model.
         behind: tables of the settings that are yet to follow to it.
+        readers: what goes on reading the old vectors after the swap, as views do.
     """
 
     migration: ColumnMigration
@@ -52,6 +53,7 @@ class ColumnStatus:
     run: Next | None = None
     named: bool = True
     behind: tuple[TableName, ...] = ()
+    readers: tuple[str, ...] = ()
 
     @property
     def next(self) -> Next:
@@ -62,7 +64,10 @@ class ColumnStatus:
             return self.run
         lacking = self.indexes.lacking if self.indexes else ()
         unbuilt = sum(index.constraint is None for index in lacking)
-        return following(self.migration, staying=self.staying, unbuilt=unbuilt, named=self.named, behind=self.behind)
+        return following(
+            self.migration, staying=self.staying, unbuilt=unbuilt, named=self.named, behind=self.behind,
+            is_read=bool(self.readers),
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name."""
@@ -75,7 +80,7 @@ class ColumnStatus:
             "indexes_built": found.built if found else None,
             "indexes_lacking": [index.label for index in found.lacking] if found else [],
             "indexes_invalid": [index.label for index in found.invalid] if found else [],
-            "problem": self.problem.why if self.problem else None,
+            "problem": self.problem.why if self.problem else None, "readers": list(self.readers),
             "next": self.next.typed(table_flags([m.table])),
         }  # fmt: skip
 
@@ -110,9 +115,18 @@ class Report:
         return next(iter(self.steps), None)
 
     @property
+    def notices(self) -> list[str]:
+        """What is amiss, and what goes on reading the old vectors."""
+        lines = [f"{line.migration.name}: {line.problem.why}" for line in self.columns if line.problem]
+        return lines + [
+            f"{reader} goes on reading the old vectors, of {line.migration.name}"
+            for line in self.columns for reader in line.readers
+        ]  # fmt: skip
+
+    @property
     def verdict(self) -> str:
         """The sentences, a line each."""
-        lines = [f"{line.migration.name}: {line.problem.why}" for line in self.columns if line.problem]
+        lines = self.notices
         lines += [f"next: {step}" for step in self.steps] or ["no migration is under way"]
         return "\n".join([*lines, *(one.sentence for one in self.elsewhere)])
 
@@ -272,14 +286,17 @@ def _column(settings: Settings, session: Session, made: ColumnMigration) -> Colu
     named = (model.name, model.dimensions) == (wanted.get("name", model.name), made.to_dimensions)
     behind = tuple(migrate_scope.behind(settings, session, [made]))
     return ColumnStatus(
-        made,
-        None,
-        None,
-        twins.standing(session, made),
-        run=_run_over(session, [str(made.table)]),
-        named=named,
-        behind=behind,
-    )
+        made, None, None, twins.standing(session, made), run=_run_over(session, [str(made.table)]), named=named,
+        behind=behind, readers=_readers(session, made),
+    )  # fmt: skip
+
+
+def _readers(session: Session, made: ColumnMigration) -> tuple[str, ...]:
+    if made.state is not State.SWAPPED or made.beside is None:
+        return ()
+    oid = catalog.inspect(session, made.table).oid
+    found = dependents.of_columns(session, oid, Vectors(made.beside, 0, "").columns)
+    return tuple(one.said for one in found if one.kind != "constraint")
 
 
 def _run_over(session: Session, tables: Sequence[str]) -> Next | None:

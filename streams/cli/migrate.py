@@ -25,13 +25,9 @@ from streams.cli.output import (
     confirm,
     err,
     label,
-    number,
-    out,
     print_exactly,
     print_json,
-    print_lines,
 )
-from streams.cli.tables import Grid
 from streams.migrate_build import Progress as Built
 from streams.migrate_index import Builder, script
 
@@ -138,26 +134,7 @@ def status(ctx: typer.Context, table: TablesOption = None, output: OutputOption 
     if output is Format.JSON:
         print_json(report.to_json())
         return
-    heads = ("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES")
-    grid = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=output is Format.WIDE)
-    for line in report.columns:
-        m = line.migration
-        state = f"{m.state}{', offline' if m.offline else ''}{', old frozen' if m.frozen else ''}"
-        grid.add_row(
-            str(m.table), m.column, m.beside or "-", state, m.from_model, m.to_model, number(line.rows),
-            number(line.lacking), _built(line),
-        )  # fmt: skip
-    if report.columns:
-        out.print(grid)
-    for line in report.columns:
-        if line.indexes is None:
-            continue
-        for one in line.indexes.lacking:
-            err.print(f"index {one.label} of {line.migration.name} has no twin on the new vectors", soft_wrap=True)
-        for one in line.indexes.invalid:
-            state = "is being built" if one.building else "is INVALID, and counts for nothing"
-            err.print(f"index {one.label} of {line.migration.name} {state}", soft_wrap=True)
-    print_lines(report.verdict)
+    migrate_page.show_status(report, wide=output is Format.WIDE)
 
 
 @app.command()
@@ -273,10 +250,6 @@ def admin(settings: Settings, role: str = "migrate") -> Session:
     return Session(settings.postgres.admin, role=role, prefix=settings.kafka.topic_prefix, guard=trust.guard)
 
 
-def _built(line: migrate_status.ColumnStatus) -> str:
-    return f"{line.indexes.built}/{len(line.indexes.wanted)}" if line.indexes else "-"
-
-
 def _done(line: str) -> None:
     err.print(f"done: {line}", soft_wrap=True)
 
@@ -285,6 +258,8 @@ def _next(settings: Settings, tables: list[str] | None) -> None:
     """What comes next for the columns that are still under way, as `status` would say it."""
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     report = migrate_status.read(settings, session, SystemClock(), tables)
+    for line in report.notices:
+        err.print(line, soft_wrap=True)
     for step in report.steps:
         err.print(f"next: {step}", soft_wrap=True)
 

@@ -1,8 +1,12 @@
-"""`embedsync migrate plan` on a screen."""
+"""`embedsync migrate plan` and `migrate status` on a screen."""
 
+from collections.abc import Iterator
+
+from schemas.migration import State
 from streams import migrate_plan
-from streams.cli.output import number, out, seconds, styled
+from streams.cli.output import err, number, out, print_lines, seconds, styled
 from streams.cli.tables import Grid
+from streams.migrate_status import ColumnStatus, Report
 from streams.migrate_todo import Todo
 
 
@@ -57,3 +61,34 @@ def _todo(todo: list[Todo]) -> None:
 
 def _is_sql(statement: str) -> bool:
     return statement.split(" ", 1)[0].isupper()
+
+
+def show_status(report: Report, *, wide: bool) -> None:
+    """A row for each column, then its indexes that are amiss, and the sentences with what comes next."""
+    heads = ("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES")
+    grid = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=wide)
+    for line in report.columns:
+        m = line.migration
+        state = f"{m.state}{', offline' if m.offline else ''}{', old frozen' if m.frozen else ''}"
+        built = f"{line.indexes.built}/{len(line.indexes.wanted)}" if line.indexes else "-"
+        grid.add_row(
+            str(m.table), m.column, m.beside or "-", state, m.from_model, m.to_model, number(line.rows),
+            number(line.lacking), built,
+        )  # fmt: skip
+    if report.columns:
+        out.print(grid)
+    for line in report.columns:
+        for sentence in _of_indexes(line):
+            err.print(sentence, soft_wrap=True)
+    print_lines(report.verdict)
+
+
+def _of_indexes(line: ColumnStatus) -> Iterator[str]:
+    if line.indexes is None:
+        return
+    end = ", and goes with them at finish" if line.migration.state is State.SWAPPED else ""
+    for one in line.indexes.lacking:
+        yield f"index {one.label} of the old vectors of {line.migration.name} has no twin on the new ones{end}"
+    for one in line.indexes.invalid:
+        state = "is being built" if one.building else "is INVALID, and counts for nothing"
+        yield f"index {one.label} of {line.migration.name} {state}"
