@@ -66,13 +66,14 @@ def way_on(found: Sequence[Blocker]) -> str:
     ends = [one for one in found if not one.waits] or found
     if not ends:
         return f"repeat {command.again()} at a quieter time"
-    return f"{ending(ends[0])}, then repeat {command.again()}"
+    return f"{' and '.join(map(ending, ends[:_NAMED]))}, then repeat {command.again()}"
 
 
 def ending(one: Blocker) -> str:
     """How its transaction comes to an end, in the imperative."""
     if one.pid == 0:
-        return f"ROLLBACK PREPARED or COMMIT PREPARED {one.gid or 'that transaction'}"
+        gid = "'" + (one.gid or "").replace("'", "''") + "'"
+        return f"ROLLBACK PREPARED {gid} (or COMMIT PREPARED {gid})" if one.gid else "end that prepared transaction"
     if one.user is None:
         return "wait until it has ended"
     return f"end that transaction (SELECT pg_terminate_backend({one.pid}) ends its session)"

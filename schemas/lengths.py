@@ -23,6 +23,7 @@ class Lengths:
         made_model: its name.
         migrating: whether a migration of this column is under way; the database alone says then what is wanted.
         behind: whether other columns are on their way, or went, from its model to the settings' one.
+        ahead: whether a column is on its way, or went, from the settings' model to the one that this one has.
     """
 
     table: str
@@ -35,6 +36,7 @@ class Lengths:
     made_model: str | None
     migrating: bool = False
     behind: bool = False
+    ahead: bool = False
 
     @property
     def due(self) -> int | None:
@@ -63,6 +65,8 @@ class Lengths:
             return "embedsync migrate status, which names the next step"
         if not self._fits:
             return self._alter(self.due)
+        if self._moves and self.ahead:
+            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions in embedsync.toml"
         if self._moves and self.behind:
             return f"{self._start} -t {shlex.quote(self.table)}"
         if self._moves:
@@ -83,7 +87,7 @@ class Lengths:
     def _moves(self) -> bool:
         """Whether the settings name a model of another length than the database wants, or one that others went to."""
         known = not self.migrating and None not in (self.wanted, self.made)
-        return known and (self.behind or self.wanted != self.made)
+        return known and (self.behind or self.ahead or self.wanted != self.made)
 
     def _alter(self, length: int) -> str:
         change = f'ALTER TABLE {self.table} ALTER COLUMN "{self.column}" TYPE vector({length})'

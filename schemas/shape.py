@@ -203,7 +203,7 @@ def _published(there: PublicationShape, table: TableShape, publication: str) -> 
     name, configured = table.table, f"publication {publication}"
     if not table.published:
         others = [other for other in there.members if other.schema == name.schema]
-        instead = f"; it publishes {', '.join(map(str, others))}" if others else ""
+        instead = f"; of schema {name.schema} it publishes {', '.join(map(str, others))}" if others else ""
         said = f"table {name} is not published by {configured}{instead}: its changes are not captured"
         yield _missed(name, said, INIT, configured)
         return

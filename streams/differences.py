@@ -34,7 +34,21 @@ def of_connector(
     major: int,
     there: Mapping[str, str],
 ) -> Difference | None:
-    """What of the connector's settings is not what the settings ask for; None when nothing is.
+    """What the connector is set to otherwise, as `differing` says; None where that is nothing."""
+    keys = differing(settings, parameters, targets, major, there)
+    if not keys:
+        return None
+    return Difference(f"connector {settings.connector} differs from the settings in {', '.join(keys)}", INIT)
+
+
+def differing(
+    settings: Settings,
+    parameters: Mapping[str, str],
+    targets: Sequence[Target],
+    major: int,
+    there: Mapping[str, str],
+) -> list[str]:
+    """The connector's settings that are not what the settings ask for, by their names.
 
     Args:
         settings: everything.
@@ -50,11 +64,8 @@ def of_connector(
     has = {key: value for key, value in there.items() if key != "name"}
     if not origins.leaves_out(has):  # which costs a replay's echo, and leaves nothing out
         wanted = origins.without_filter(wanted)
-    differing = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
-    differing = [key for key in differing if key not in _SECRET]
-    if not differing:
-        return None
-    return Difference(f"connector {settings.connector} differs from the settings in {', '.join(differing)}", INIT)
+    found = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
+    return [key for key in found if key not in _SECRET]
 
 
 class Differences:

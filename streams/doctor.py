@@ -23,19 +23,20 @@ from schemas import needs
 from schemas.canary import judge
 from schemas.duration import show_duration
 from schemas.errors import EmbedsyncError
-from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness
 from streams import doctor_migrations, log_watch
-from streams.differences import of_connector
+from streams.differences import differing
 from streams.inquiry import Inquiry
 from streams.too_large import Explainer
 from streams.witness import with_transit
 
 ANSWER_SECONDS = 15.0
 INIT = "embedsync init"
+_LISTS = {"table.include.list", "column.include.list"}
 _WEIGHTS = (".safetensors", ".bin", ".onnx")
 T = TypeVar("T")
 
@@ -83,7 +84,8 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     watched.start()
     late = "Postgres or Kafka Connect does not answer in time"
     offset, said = _answer(needs.OFFSET, watched, late, follows=[*needs.KEPT, needs.CONNECT])
-    return [*findings, *(said if offset is None else offset)]
+    found = said if offset is None else offset
+    return [*findings, *(one for one in found if connector.status is not None or one.level is not Level.OK)]
 
 
 class _Connector:
@@ -247,11 +249,13 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
     targets = [examined.target for examined in seen.tables]
     if difference := origins.left_out(seen.foreign_origins, connector.config):
         yield problem(check, difference.sentence, difference.fix)
-    other = of_connector(settings, seen.parameters, targets, seen.server.major, connector.config)
-    if other is None:
-        yield ok(check, "is what the settings ask for")
+    other = differing(settings, seen.parameters, targets, seen.server.major, connector.config)
+    if seen.leaving and set(other) <= _LISTS:
+        yield ok(check, f"captures {', '.join(seen.leaving)} too, of another settings file")
+    elif other:
+        yield problem(check, f"differs from the settings in {', '.join(other)}", INIT)
     else:
-        yield problem(check, other.sentence.removeprefix(f"connector {settings.connector} "), other.fix)
+        yield ok(check, "is what the settings ask for")
     starts, read = seen.slot_position, connector.offset
     if not connector.status.is_running and starts is not None and read is not None and read < starts:
         gone = "starts after the place where the connector stopped: it was made anew, and changes were missed"

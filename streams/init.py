@@ -28,6 +28,7 @@ from connectors.postgres import (
     locks,
     looks,
     meaning,
+    migration,
     neighbour,
     others,
     schema,
@@ -49,6 +50,7 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from streams import joined, start_capture, takeover
 from streams import targets as target_rules
+from streams.init_report import Report
 from streams.takeover import Agree
 from streams.targets import Wanted
 
@@ -81,24 +83,6 @@ class Plan:
     def names(self) -> list[TableName]:
         """The tables, each once."""
         return list(dict.fromkeys(examined.target.table for examined in self.tables))
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was done and how things stand."""
-
-    changed: tuple[str, ...]
-    notices: tuple[str, ...]
-    tables: tuple[Coverage, ...]
-
-    @property
-    def lacking(self) -> list[str]:
-        """A sentence for each table with rows that lack a current vector."""
-        return [
-            f"{table.lacking:,} of {table.rows:,} rows of {table.table} lack a current vector: embedsync replay run"
-            for table in self.tables
-            if table.lacking
-        ]
 
 
 def plan(
@@ -202,10 +186,13 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[Place]:
     names = ", ".join(dict.fromkeys(f"{table}.{column}" if table in listed else table for table, column in found))
     said = (
         f"{names} would leave the publication {settings.postgres.publication}, the connector {settings.connector} and "
-        "the counts: its vectors would not be kept true any more"
+        "the counts: no vector there would be kept true any more"
     )
+    if moving := [made.name for made in migration.read(session) if (str(made.table), made.column) in found]:
+        said += f"; a migration of {', '.join(moving)} is under way"
     if not agree(said):
-        raise ConfigurationError(said, fix="add it to [[tables]], or run `embedsync init --yes` to leave it out")
+        one = "it" if len(dict.fromkeys(table for table, _ in found)) == 1 else "them"
+        raise ConfigurationError(said, fix=f"add {one} to [[tables]], or run `embedsync init --yes` to leave {one} out")
     return found
 
 
@@ -357,7 +344,7 @@ def reported(
         with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
             counted, bare = _counted(reader.session(), settings, planned)
     except ConfigurationError as error:  # what the workers meet as well; everything is set up nevertheless
-        said = f"the rows were not counted ({error.message})"
+        said = f"the rows were not counted, and workers will meet the same ({error.message})"
         return Report(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
     return Report(tuple(changed), (*notices, *bare), tuple(counted))
 

@@ -14,7 +14,7 @@ from schemas.table import TableName
 
 log = structlog.get_logger()
 
-REASON = "its storage or publication was changed by hand, which brings rows without events"
+REASON = "its storage or publication is another than it was, which may bring rows without events"
 
 
 class Desk(Protocol):

@@ -137,7 +137,8 @@ def _drops(step: Step, made: ColumnMigration) -> bool:
 
 def _will(step: Step, made: ColumnMigration, *, gone: bool) -> str:
     if gone:
-        return "its table is gone, so its migration ends"
+        left = f"; if it has another name now, it keeps {made.beside} with its provenance" if made.beside else ""
+        return f"its table is gone, so its migration ends{left}"
     if step is Step.FINISH:
         dropped = f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
         return "its migration ends" if made.offline else dropped

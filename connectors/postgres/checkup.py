@@ -80,6 +80,8 @@ class Checkup:
     parameters: dict[str, str]
     witness: Witness
     foreign_origins: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
+    """Tables that are kept true and that these settings do not list."""
 
 
 def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
@@ -114,7 +116,8 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
     foreign, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
-    return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, foreign)
+    leaving = tuple(dict.fromkeys(table for table, _ in others.leaving(session, settings)))
+    return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, foreign, leaving)
 
 
 def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Itera
     if fix is None:
         yield ok(check, sentence)
     else:
-        yield (warning if seen.lengths.behind else problem)(check, sentence, fix)
+        yield (warning if seen.lengths.behind or seen.lengths.ahead else problem)(check, sentence, fix)
     yield from _indexes(f"index on {table.name}.{table.column}", seen, info.estimated_rows, target)
 
 

@@ -50,6 +50,8 @@ _STRUCTURE = conditions.MISSING | {
     errorcodes.INVALID_COLUMN_REFERENCE,  # the publication's columns no longer cover the replica identity,
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,  # or there is none: `init` publishes anew, or says what to do
 }
+_LINE = re.compile(r"\nLINE \d+: .*\n *\^")
+"""The line of the statement in which the server found it: often one of ours, which tells a reader nothing."""
 _OWN = re.compile(r'\b(relation|function|schema|type) "?embedsync["\.]')
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
@@ -123,7 +125,7 @@ def _said(error: psycopg2.Error) -> str:
     if conditions.is_raised(error):
         return conditions.name(error.pgcode)  # what it says may be a row's text
     # The context of an error within the function that counts is the whole function.
-    said = error.diag.message_primary if error.diag.internal_query else str(error)
+    said = error.diag.message_primary if error.diag.internal_query else _LINE.sub("", str(error))
     return " ".join((said or "").split())
 
 

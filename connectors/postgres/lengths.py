@@ -50,11 +50,13 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     model, dimensions, *_ = wanted[0] if wanted else (None, None)
     open_here = any((m.table, m.column) == (target.table, target.column) for m in migration.read(session))
     name, makes = made or (None, None)
-    ways = {(m.from_model, m.to_settings.get("name"), m.to_dimensions) for m in migration.read(session, finished=True)}
+    ways = migration.read(session, finished=True)
+    onward = {(m.from_model, m.to_settings.get("name"), m.to_dimensions) for m in ways}
+    back = {(m.to_model, m.from_settings.get("name"), m.from_dimensions) for m in ways}
     lengths = Lengths(
         str(target.table), target.column, None if declared < 0 else int(declared), tuple(sorted(held)),
         dimensions, str(model).split("@", 1)[0] if model else None, makes, name, open_here,
-        behind=not open_here and (model, name, makes) in ways,
+        behind=not open_here and (model, name, makes) in onward, ahead=not open_here and (model, name, makes) in back,
     )  # fmt: skip
     return Column(lengths, tuple(indexes))
 

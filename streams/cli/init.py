@@ -12,6 +12,7 @@ from connectors.models import open_model
 from streams import init as setup
 from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
 from streams.cli.tables import Grid
+from streams.init_report import Report
 from streams.takeover import Agree
 
 
@@ -80,7 +81,7 @@ def _notices(notices: tuple[str, ...]) -> None:
         err.print(styled("notice:", "yellow"), notice, soft_wrap=True)
 
 
-def _tables(report: setup.Report) -> None:
+def _tables(report: Report) -> None:
     table = Grid("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING")
     for line in report.tables:
         figures = (number(line.rows), number(line.current), number(line.lacking))

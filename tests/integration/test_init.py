@@ -112,12 +112,21 @@ def test_rows_that_were_there_before_are_counted(workplace: Workplace) -> None:
     """The report says how many rows lack a vector and which command fills them; blank rows lack none."""
     workplace.execute("INSERT INTO questions (question) SELECT 'q ' || i FROM generate_series(1, 1234) AS i")
     workplace.execute("INSERT INTO questions (question) VALUES (''), (NULL)")
-    sentence = "1,234 of 1,236 rows of public.questions lack a current vector: embedsync replay run"
-    assert setup(workplace.settings).lacking == [sentence]
-    assert sentence in workplace.embedsync("init").stdout
+    way = "next: embedsync worker, and embedsync replay run"
+    said = ["1,234 of 1,236 rows of public.questions lack a current vector", way]
+    assert setup(workplace.settings).lacking == said
+    assert workplace.embedsync("init").stdout.endswith("".join(f"{line}\n" for line in said))
     report = json.loads(workplace.embedsync("init", "-o", "json").stdout)
     assert report["changed"] == []
     assert [(t["rows"], t["missing"], t["lacking"]) for t in report["tables"]] == [(1236, 1234, 1234)]
+
+
+def test_vectors_that_were_there_before_need_not_be_made_again(workplace: Workplace) -> None:
+    """Who brings them along is told of `adopt` before a replay makes them anew."""
+    workplace.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0.125, ARRAY[64])::vector)")
+    (_, way) = setup(workplace.settings).lacking
+    adopt = "embedsync adopt -t public.questions --model lexical first"
+    assert way.endswith(f"if this model made the vectors that are there, {adopt}")
 
 
 def test_a_change_of_model_is_said(workplace: Workplace) -> None:

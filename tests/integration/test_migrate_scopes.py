@@ -140,6 +140,10 @@ def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place
     migrate(place, "rollback", "--yes", "-t", A)
     assert finds(place) == {A: 20, B: 20}
     assert status(place)["next"] == f"embedsync migrate start --model lexical --dimensions 96 -t {A}"
+    place.with_settings(model={"dimensions": 64})  # as who follows an older advice
+    (line,) = (f for f in doctors(place) if f["check"] == f"dimensions of {B}.embedding")
+    assert (line["status"], line["fix"]) == ("warning", "set [model] to lexical with 96 dimensions in embedsync.toml")
+    place.with_settings(model={"dimensions": 96})
     migrate(place, "start", *TO, "-t", A)
     fill(place)
     migrate(place, "swap")

@@ -17,7 +17,7 @@ from schemas import change
 from schemas.settings import Settings
 from schemas.table import TableName
 from streams import init, start_capture
-from streams.init import Report
+from streams.init_report import Report
 from tests.support.waiting import until
 from tests.support.workplace import Workplace, server_owner
 

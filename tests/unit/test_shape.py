@@ -69,7 +69,7 @@ def test_a_swapped_table_is_named_with_what_is_published_in_its_place() -> None:
     """The publication follows the relation, not its name."""
     other = PublicationShape(True, True, (TableName("embedsync", "canary"), TableName("public", "old")))
     shape = dataclasses.replace(FINE, tables=(dataclasses.replace(TABLE, published=False),), publication=other)
-    instead = "; it publishes public.old: its changes are not captured"
+    instead = "; of schema public it publishes public.old: its changes are not captured"
     said = f"table public.posts is not published by publication embedsync{instead}"
     assert seen(shape) == [(Effect.MISSED, said)]
 
