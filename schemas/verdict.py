@@ -65,7 +65,9 @@ class LagReport:
         unset = not self.witness.is_founded  # then nothing that is missing has a cause of its own
         capture = [] if unset and self.connector.state == "missing" else list(_capture(self.connector))
         found = list(_unset(self.witness) if unset else _source(self.witness, capture_is_known_bad=bool(capture)))
-        found += [*capture, *([] if unset else _witnessed(self.witness, self.canary))]
+        found += capture
+        if not unset:
+            found += _witnessed(self.witness, self.canary)
         if self.kafka_error is not None:
             found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
         else:

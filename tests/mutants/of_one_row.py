@@ -86,8 +86,8 @@ _OF_A_ROW = (
     Defect(
         "Postgres's message, which quotes the row, told in place of the condition's name",
         "connectors/postgres/errors.py",
-        "        return RowRefused(conditions.name(code))\n    if code in _STRUCTURE",
-        "        return RowRefused(str(error))\n    if code in _STRUCTURE",
+        "        return RowRefused(conditions.name(code))\n    if code in conditions.MISSING",
+        "        return RowRefused(str(error))\n    if code in conditions.MISSING",
         (ONE,),
     ),
 )

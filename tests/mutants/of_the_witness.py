@@ -63,8 +63,8 @@ _OF_THE_WITNESS = (
     Defect(
         "a verdict without its witness (A 1)",
         "schemas/verdict.py",
-        "        found += _witnessed(self.witness, self.canary)\n",
-        "",
+        "            found += _witnessed(self.witness, self.canary)\n",
+        "            pass\n",
         (
             "tests/unit/test_canary.py::test_what_is_said_of_a_canary",
             "tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",
