@@ -49,11 +49,8 @@ def behind(settings: Settings, session: Session, found: Sequence[ColumnMigration
     Raises:
         TransientError: Postgres does not answer.
     """
-    moving = {(made.table, made.column) for made in mine(settings, session)}
-    still = [table for table in settings.tables if (table.table, table.column) not in moving]
     goals = {made.to_model for made in found}
-    held = {table.table: wanted.lines(session, table, table.column) for table in still}
-    return [table for table, lines in held.items() if goals and any(str(line[0]) not in goals for line in lines)]
+    return [table for table, model in _settled(settings, session) if goals and model not in goals]
 
 
 def left(settings: Settings, session: Session, model: str | None) -> list[tuple[TableName, ColumnMigration]]:
@@ -68,10 +65,14 @@ def left(settings: Settings, session: Session, model: str | None) -> list[tuple[
         TransientError: Postgres does not answer.
     """
     ways = {made.from_model: made for made in migration.read(session, finished=True) if made.to_model == model}
+    return [(table, ways[held]) for table, held in _settled(settings, session) if held in ways]
+
+
+def _settled(settings: Settings, session: Session) -> list[tuple[TableName, str]]:
+    """The tables that are not under way, with the model that the database wants in each column."""
     moving = {(made.table, made.column) for made in mine(settings, session)}
     still = [table for table in settings.tables if (table.table, table.column) not in moving]
-    held = [(table, str(line[0])) for table in still for line in wanted.lines(session, table, table.column)]
-    return [(table.table, ways[name]) for table, name in held if name in ways]
+    return [(table.table, str(line[0])) for table in still for line in wanted.lines(session, table, table.column)]
 
 
 def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:
