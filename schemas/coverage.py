@@ -1,6 +1,7 @@
 """Coverage: how many rows of a column are in which state, and what that means."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -117,9 +118,14 @@ def _counted(columns: list[Coverage], way: str) -> str:
     return f"all {rows:,} rows are current or blank{aside}"
 
 
+def once(counts: Iterable[tuple[str, int]]) -> int:
+    """Rows, each once, though a table has several columns: by table the largest of its counts, and the sum of these."""
+    most: dict[str, int] = {}
+    for table, count in counts:
+        most[table] = max(most.get(table, 0), count)
+    return sum(most.values())
+
+
 def _sum_by_table(columns: list[Coverage], name: str) -> int:
     """Rows, each once, though a migration has two columns beside each other: the worse of the two counts."""
-    most: dict[str, int] = {}
-    for column in columns:
-        most[column.table] = max(most.get(column.table, 0), getattr(column, name) or 0)
-    return sum(most.values())
+    return once((column.table, getattr(column, name) or 0) for column in columns)

@@ -12,8 +12,7 @@ Hazards:
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
@@ -30,6 +29,7 @@ from schemas.target import Target
 from streams import replay_keys
 from streams import targets as target_rules
 from streams.replay_keys import Named
+from streams.replay_outcome import Outcome
 from streams.retry import Patience
 
 _POLL_SECONDS = 0.25
@@ -50,71 +50,6 @@ class Prepared:
     targets: Sequence[Target]
     surveys: Sequence[Survey]
     unfinished: Run | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to: the ledger's counts by column, and the state of its rows afterwards.
-
-    `coverage` is over the rows that the run was about; empty when they were named one by one, where the ledger tells,
-    and `named` what their keys came to.
-    """
-
-    run: UUID | None
-    state: str
-    resumed: bool
-    progress: Sequence[ScopeProgress]
-    coverage: Sequence[Coverage]
-    named: Named | None = None
-
-    @property
-    def names_nothing(self) -> bool:
-        """Whether there were keys, and not one of a row: of another table, perhaps."""
-        return self.named is not None and self.named.keys > 0 and self.named.rows == 0
-
-    @property
-    def rows(self) -> int:
-        """Rows that the run was about."""
-        return sum(c.rows for c in self.coverage) if self.coverage else sum(p.done - p.gone for p in self.progress)
-
-    @property
-    def good(self) -> int:
-        """Those that are current or blank now."""
-        if self.coverage:
-            return sum(c.current + c.blank for c in self.coverage)
-        return sum(p.done - p.gone - p.quarantined - p.failed - p.obsolete for p in self.progress)
-
-    @property
-    def quarantined(self) -> int:
-        """Those whose text the model or whose write the table refuses."""
-        return sum(c.quarantined for c in self.coverage) if self.coverage else sum(p.quarantined for p in self.progress)
-
-    @property
-    def unreadable(self) -> int:
-        """Those whose text Postgres cannot make; of rows named one by one they count as in quarantine."""
-        return sum(c.unreadable for c in self.coverage)
-
-    @property
-    def gone(self) -> int:
-        """Rows named one by one that were deleted before their turn."""
-        return 0 if self.coverage else sum(p.gone for p in self.progress)
-
-    @property
-    def is_true(self) -> bool:
-        """Whether every row of the run is current or blank now; not where all keys are of no row."""
-        return self.state == "done" and self.good == self.rows and not self.names_nothing
-
-    def to_json(self) -> dict[str, Any]:
-        """The verdict for scripts."""
-        return {
-            "run": str(self.run) if self.run else None,
-            "state": self.state,
-            "resumed": self.resumed,
-            "ok": self.is_true,
-            "columns": [scope.to_json() for scope in self.progress],
-            "coverage": [column.to_json() for column in self.coverage],
-            "keys": self.named.to_json() if self.named else None,
-        }
 
 
 class Replay:
@@ -323,7 +258,8 @@ class Replay:
         resumed = prepared.unfinished is not None
         if run is None:
             counted = zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
-            return Outcome(None, "done", False, [], [_coverage(target, survey) for target, survey in counted], named)
+            asked = [_coverage(target, survey) for target, survey in counted]
+            return Outcome(None, "done", False, [], asked, named, self._standing(prepared))
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
         deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if any(p.deferred for p in progress) else 0.0)
@@ -332,7 +268,7 @@ class Replay:
             outcome = Outcome(run, state, resumed, progress, self._count(prepared), named)
             now = self._clock.monotonic()
             if outcome.is_true or now >= deadline:
-                return outcome
+                return replace(outcome, standing=self._standing(prepared))
             self._clock.wait(max(_POLL_SECONDS, 5 * (now - began)))
 
     def _count(self, prepared: Prepared) -> list[Coverage]:
@@ -340,11 +276,18 @@ class Replay:
         if request.keys:
             return []
         if request.is_whole:
-            names = {(str(target.table), target.column) for target in prepared.targets}
-            tables = {table for table, _ in names}
-            counted = coverage.read(self._session, self._settings, tables)
-            return [line for line in counted if (line.table, line.column) in names]
+            return self._whole(prepared)
         return [_coverage(t, enumeration.survey(self._session, t, request, exact=True)) for t in prepared.targets]
+
+    def _standing(self, prepared: Prepared) -> list[Coverage]:
+        """All rows of the tables, where a condition named some: it may name others once the run has written."""
+        request = prepared.request
+        return [] if request.is_whole or request.keys else self._whole(prepared)
+
+    def _whole(self, prepared: Prepared) -> list[Coverage]:
+        names = {(str(target.table), target.column) for target in prepared.targets}
+        counted = coverage.read(self._session, self._settings, {table for table, _ in names})
+        return [line for line in counted if (line.table, line.column) in names]
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
         run = self._ledger.create(scopes, request)

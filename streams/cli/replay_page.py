@@ -1,7 +1,7 @@
 """How `embedsync replay` shows things: the plan, the bars of a run that is followed, the verdict, the list of runs."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -13,9 +13,9 @@ from connectors.clock import SystemClock
 from schemas.replay import ScopeProgress, show_rate
 from streams.cli.output import err, label, number, out, seconds
 from streams.cli.tables import Grid
-from streams.replay import Outcome
 from streams.replay_control import RunStatus
 from streams.replay_keys import Named
+from streams.replay_outcome import Outcome
 from streams.replay_plan import Plan, ScopePlan
 
 _LINE_SECONDS = 10.0
@@ -24,6 +24,22 @@ _WINDOW_SECONDS = 30.0
 _WHOLE_RATE = 10.0
 """Rows per second; from here on no fraction of one is shown."""
 _MISSED_SHOWN = 10
+_COUNTS: tuple[tuple[str, Callable[[ScopeProgress], int]], ...] = (
+    ("EMBEDDED", lambda s: s.embedded),
+    ("CURRENT", lambda s: s.current),
+    ("BLANK", lambda s: s.blank + s.cleared),
+    ("CHANGED", lambda s: s.changed),
+    ("DEFERRED", lambda s: s.deferred),
+    ("QUARANTINED", lambda s: s.quarantined),
+    ("FAILED", lambda s: s.failed),
+)
+"""What becomes of a row."""
+_RARE: tuple[tuple[str, Callable[[ScopeProgress], int]], ...] = (
+    ("GONE", lambda s: s.gone),
+    ("OBSOLETE", lambda s: s.obsolete),
+    ("LEFT", lambda s: s.sent - s.done),
+)
+"""Likewise, shown where there are any: rows deleted before their turn, keys or models of before a change, the rest."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -240,23 +256,39 @@ def figures(scope: ScopeProgress, rate: float | None) -> str:
 
 def show_outcome(outcome: Outcome) -> None:
     """The verdict on stdout."""
-    heads = ("TABLE", "COLUMN", "SENT", "EMBEDDED", "CURRENT", "BLANK", "CHANGED", "DEFERRED", "QUARANTINED", "FAILED")
-    table = Grid(*heads, zeros=heads[2:])
-    for s in outcome.progress:
-        counts = (s.sent, s.embedded, s.current, s.blank + s.cleared, s.changed, s.deferred, s.quarantined, s.failed)
-        table.add_row(s.table, s.column, *(number(count) for count in counts))
     if outcome.progress:
-        out.print(table)
+        out.print(_counts(outcome.progress))
     style = "green" if outcome.is_true else "red"
-    name = f"run {outcome.run} {outcome.state}" if outcome.run else "nothing to do"
-    if outcome.named is not None and outcome.names_nothing:
-        lost = f"none of the {number(outcome.named.keys)} keys of {outcome.named.source} is of a row"
-        out.print(f"{name}: {lost} of {outcome.named.table}", style=style, soft_wrap=True)
-        return
+    out.print(verdict(outcome), style=style, soft_wrap=True)
+
+
+def _counts(progress: Sequence[ScopeProgress]) -> Grid:
+    """What became of the rows of each column: SENT is the sum of the others."""
+    heads, rare = (name for name, _ in _COUNTS), (name for name, count in _RARE if any(map(count, progress)))
+    shown = ("SENT", *heads, *rare)
+    table = Grid("TABLE", "COLUMN", *shown, zeros=shown)
+    counts = dict((*_COUNTS, *_RARE))
+    for s in progress:
+        table.add_row(s.table, s.column, number(s.sent), *(number(counts[name](s)) for name in shown[1:]))
+    return table
+
+
+def verdict(outcome: Outcome) -> str:
+    """The last line of a run: what it came to, how many rows it handled, and how the rows stand."""
+    named = outcome.named
+    if outcome.run is not None:
+        name = (
+            f"run {outcome.run} {outcome.state}: {outcome.handled:,} row{'' if outcome.handled == 1 else 's'} handled; "
+        )
+    else:
+        name = "nothing to do among the rows asked for: " if outcome.standing else "nothing to do: "
+    if named is not None and outcome.names_nothing:
+        return f"{name}none of the {number(named.keys)} keys of {named.source} is of a row of {named.table}"
+    tables = outcome.tables if outcome.standing else ()
+    of = f" of {tables[0] if len(tables) == 1 else f'{len(tables)} tables'}" if tables else ""
     apart = (("in quarantine", outcome.quarantined), ("unreadable", outcome.unreadable), ("gone", outcome.gone))
     told = "".join(f", {count:,} {'is' if count == 1 else 'are'} {what}" for what, count in apart if count)
-    said = f"{name}: {outcome.good:,} of {outcome.rows:,} rows are current or blank{told}"
-    out.print(said, style=style, soft_wrap=True)
+    return f"{name}{outcome.good:,} of {outcome.rows:,} rows{of} are current or blank{told}"
 
 
 def show_statuses(statuses: Sequence[RunStatus], *, wide: bool = False) -> None:

@@ -146,6 +146,10 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
     before = filled.value("SELECT max(embedded_at) FROM questions")
     outcome = answer(filled, "run", "--only", "all", "--force", "--since", before.isoformat())
     assert (outcome["columns"][0]["embedded"], outcome["columns"][0]["current"]) == (119, 0)
+    assert outcome["handled"] == 119
+    written = "--where", f"embedded_at < '{filled.value('SELECT max(embedded_at) FROM questions').isoformat()}'"
+    said = filled.embedsync("replay", "run", "--only", "all", "--force", *written).stdout
+    assert "119 rows handled; 120 of 2,000 rows of public.questions are current or blank" in said
 
 
 def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> None:

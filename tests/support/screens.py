@@ -6,7 +6,7 @@ Each page is drawn from fixed data at 80 and at 120 columns, with `-o wide` at 8
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -38,8 +38,8 @@ from streams.cli import (
     verify,
 )
 from streams.redriven import Result
-from streams.replay import Outcome
 from streams.replay_control import RunStatus
+from streams.replay_outcome import Outcome
 from streams.replay_plan import Plan, ScopePlan
 from tests.support.lag import report
 
@@ -131,7 +131,11 @@ def _replay_status(wide: bool) -> None:
 
 
 def _replay_outcome(wide: bool) -> None:
-    scopes = (_scope("public.questions", "embedding"), _scope(LONG, COLUMN))
+    one, other = (
+        replace(_scope(table, column), state="done", sent=431_204)
+        for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
+    )
+    scopes = (replace(one, current=1_199, gone=2), other)
     replay_page.show_outcome(Outcome(RUN, "done", False, scopes, []))
 
 

@@ -3,20 +3,24 @@
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 import typer
 
 from connectors.postgres.enumeration import RelationFacts
+from schemas.coverage import Coverage
 from schemas.duration import parse_past
 from schemas.errors import EmbedsyncError
 from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams import key_lines
 from streams.cli import replay_options as options
-from streams.cli.replay_page import figures, rate_limit, short_name, size
+from streams.cli.replay_page import figures, rate_limit, short_name, show_outcome, size, verdict
 from streams.replay_control import RunStatus
+from streams.replay_outcome import Outcome
 from streams.replay_plan import costs
+from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
 SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
@@ -177,3 +181,61 @@ def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
 def test_sizes_are_shown_for_people(value: float | None, shown: str) -> None:
     """In steps of 1,000; unknown is `-`."""
     assert size(value) == shown
+
+
+def handled(column: str = "embedding", **counts: int) -> ScopeProgress:
+    """A column of a run that is done, by what became of its rows; `left` were not come to."""
+    left, names = counts.pop("left", 0), list(ScopeProgress.__slots__)
+    done = sum(counts.values())
+    figures = dict.fromkeys(names[7:17], 0) | counts
+    return ScopeProgress("public.events", column, "done", done + left, True, done + left, done, **became)
+
+
+def covered(rows: int, current: int, column: str = "embedding", **bad: int) -> Coverage:
+    """A column of the same table, `rows - current` of which lack a vector unless they are `bad` otherwise."""
+    states = {"missing": rows - current - sum(bad.values()), "quarantined": 0, "unreadable": 0} | bad
+    return Coverage("public.events", column, "m", 4, rows, current, stale_text=0, stale_model=0, blank=0, **states)
+
+
+def test_a_run_ends_with_what_it_handled_and_how_the_table_stands() -> None:
+    """Also where its condition names no row any more, since the run has written them all (`--since 5m`)."""
+    run, none_left, whole = UUID(int=1), covered(0, 0), covered(600, 600)
+    since = Outcome(run, "done", False, [handled(embedded=281)], [none_left], None, [whole])
+    said = f"run {run} done: 281 rows handled; 600 of 600 rows of public.events are current or blank"
+    assert (verdict(since), since.is_true) == (said, True)
+    rest = Outcome(run, "done", False, [handled(embedded=1, quarantined=1)], [covered(1, 0, quarantined=1)], None,
+                   [covered(600, 590, quarantined=4)])  # fmt: skip
+    assert verdict(rest).endswith(
+        "2 rows handled; 590 of 600 rows of public.events are current or blank, 4 are in quarantine"
+    )
+    assert not rest.is_true
+    assert verdict(Outcome(None, "done", False, [], [none_left], None, [whole])) == (
+        "nothing to do among the rows asked for: 600 of 600 rows of public.events are current or blank"
+    )
+    assert verdict(Outcome(None, "done", False, [], [whole])) == "nothing to do: 600 of 600 rows are current or blank"
+
+
+def test_a_row_of_a_table_with_two_columns_is_one_row() -> None:
+    """Handled, asked for, good and bad; it is good only where both of its vectors are."""
+    both = [handled(embedded=600), handled("embedding_v2", embedded=598, gone=2)]
+    seen = [covered(600, 600), covered(600, 597, "embedding_v2", quarantined=3)]
+    outcome = Outcome(UUID(int=1), "done", False, both, seen)
+    assert verdict(outcome).endswith(
+        "done: 600 rows handled; 597 of 600 rows are current or blank, 3 are in quarantine"
+    )
+    one_more = Outcome(UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")])
+    assert (one_more.good, one_more.rows, one_more.is_true) == (601, 601, True)
+    named = Outcome(UUID(int=1), "done", False, both, [])
+    assert (named.handled, named.good, named.rows, named.gone) == (600, 600, 600, 2)
+
+
+def test_the_columns_of_the_verdict_make_up_what_was_sent() -> None:
+    """Rows that were gone, obsolete or not come to are shown where there are any."""
+    counts: dict[str, Any] = {name: i + 1 for i, name in enumerate(ScopeProgress.__slots__[7:17])}
+    for scope in (handled(**counts, left=5), handled(embedded=577, current=20, changed=1, gone=2), handled(embedded=1)):
+        with drawn(None) as written:
+            show_outcome(Outcome(UUID(int=1), "done", False, [scope], [covered(600, 600)]))
+        heads, cells, *_ = (line.split() for line in written.getvalue().splitlines())
+        shown = dict(zip(heads, cells, strict=True))
+        assert int(shown["SENT"]) == scope.sent == sum(int(shown[head]) for head in heads[3:])
+        assert ("GONE" in shown, "LEFT" in shown) == (scope.gone > 0, scope.sent > scope.done)
