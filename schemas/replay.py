@@ -108,9 +108,18 @@ class Run:
         return (self.request.requested_by, request.requested_by, self.state) == ("keeper", "operator", "running")
 
     @property
+    def standing(self) -> str:
+        """How an unfinished run is, as the end of a sentence."""
+        return "is paused" if self.state == "paused" else "is not finished"
+
+    @property
     def go_on(self) -> str:
-        """The command that goes on with it. A run by keys is named: they stand in the ledger alone by then."""
-        command = f"resume {self.run}" if self.request.keys else f"run {self.request.options}"
+        """The command that goes on with it.
+
+        A run by keys is named, since they stand in the ledger alone by then; a paused one only `resume` takes up.
+        """
+        is_named = self.request.keys or self.state == "paused"
+        command = f"resume {self.run}" if is_named else f"run {self.request.options}"
         return f"embedsync replay {command}"
 
     def to_json(self) -> dict[str, Any]:

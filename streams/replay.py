@@ -139,14 +139,12 @@ class Replay:
                 f"{over} is reading its keys, or was interrupted then",
                 fix=f"wait for it, or `embedsync replay cancel {run.run}`",
             )
-        if not request.same_rows(run.request) or not set(run.columns) <= set(names):
+        if run.state == "paused" or not request.same_rows(run.request) or not set(run.columns) <= set(names):
             raise EmbedsyncError(
-                f"{over} is not finished",
+                f"{over} {run.standing}",
                 fix=f"`{run.go_on}` goes on with it"
-                f" (`replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
+                f" (`embedsync replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
             )
-        if run.state == "paused":
-            raise EmbedsyncError(f"{over} is paused", fix=f"`embedsync replay resume {run.run}`")
         return run
 
     def begin(self, prepared: Prepared) -> UUID | None:

@@ -12,7 +12,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.kafka.offsets import Offsets
+from connectors.clock import SystemClock
+from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres import enumeration
 from connectors.postgres.enumeration import RelationFacts
 from connectors.postgres.ledger import RunLedger
@@ -129,11 +130,9 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
     return Costs(_WAL_MORE * wal, value * (_TOAST_FILL if pieces else 1.0) + entries)
 
 
-def plan(
-    settings: Settings, session: Session, prepared: Prepared, offsets: Offsets, named: Named | None = None
-) -> Plan:
+def plan(settings: Settings, session: Session, prepared: Prepared, named: Named | None = None) -> Plan:
     """Put the plan of a prepared request together; asks Kafka who works."""
-    workers, live = _members(settings, offsets)
+    workers, live = members(settings)
     request = prepared.request
     scopes = [
         _scope(settings, session, request, target, survey, workers)
@@ -176,10 +175,14 @@ def _scope(
     )
 
 
-def _members(settings: Settings, offsets: Offsets) -> tuple[int | None, int | None]:
+def members(settings: Settings) -> tuple[int | None, int | None]:
+    """Workers of the replay lane and of the live lane, as their groups in Kafka have them; None: it did not tell."""
     asked = {settings.replay_group: [settings.replay_topic], settings.live_group: [settings.deferred_topic]}
+    offsets = KafkaOffsets(settings, SystemClock())
     try:
         groups = offsets.read(asked)
     except TransientError:
         return None, None
+    finally:
+        offsets.close()
     return groups[settings.replay_group].members, groups[settings.live_group].members

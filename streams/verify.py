@@ -116,7 +116,7 @@ class Verify:
         run = self._ledger.in_the_way([target.name for target in self.targets], Request("stale"))
         if run is not None:
             raise EmbedsyncError(
-                f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} is not finished: nothing "
+                f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} {run.standing}: nothing "
                 "was repaired",
                 fix=f"call `{run.go_on}` or `embedsync replay cancel {run.run}`, then repeat",
             )

@@ -29,7 +29,8 @@ def page(report: LagReport, *, wide: bool) -> Sequence[RenderableType]:
     ]
     first.stylize("bold")
     groups = (report.live, report.replay)
-    return (first, *others, "", _hops(report), "", _groups(groups), "", _partitions(groups, wide=wide))
+    tables = (_hops(report), _groups(groups), _partitions(groups, wide=wide))
+    return (first, *others, *(part for table in tables if table for part in ("", table)))
 
 
 def _hops(report: LagReport) -> Grid:

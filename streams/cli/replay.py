@@ -9,7 +9,6 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.kafka import topics
-from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
@@ -139,7 +138,7 @@ def run(
         if run_id is not None:
             resumed = prepared.unfinished is not None
             page.announce(run_id, resumed)
-            with page.Bars() as bars:
+            with page.Bars(lambda: replay_plan.members(settings)[0]) as bars:
                 replay.feed(run_id, bars.show, everything=resumed)
                 if not follow:
                     _detached(run_id, output, named)
@@ -261,11 +260,10 @@ def _named(prepared: Prepared, keys: str | None) -> Named | None:
 def _plan(
     settings: Settings, session: Session, prepared: Prepared, output: Format, named: Named | None = None
 ) -> replay_plan.Plan:
-    offsets = KafkaOffsets(settings, SystemClock())
     if prepared.unfinished is not None:
         err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True)
-    made = replay_plan.plan(settings, session, prepared, offsets, named)
-    page.show_since(prepared.request.since)
+    made = replay_plan.plan(settings, session, prepared, named)
+    page.show_since(prepared.request.since, SystemClock().now())
     page.show_named(named)
     if output is Format.JSON:
         print_json(made.to_json())

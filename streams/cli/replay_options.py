@@ -29,7 +29,11 @@ OnlyOption = Annotated[
 WhereOption = Annotated[str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")]
 SinceOption = Annotated[
     str | None,
-    typer.Option("--since", metavar="TIME", help="only vectors written before: 1h (ago), 2026-01-31T12:00 (UTC)"),
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="only rows whose vector was last written before: 1h (more than 1 h ago), 2026-01-31T12:00 (UTC)",
+    ),
 ]
 KeysOption = Annotated[
     str | None, typer.Option("--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input")

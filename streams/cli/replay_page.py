@@ -10,6 +10,8 @@ from uuid import UUID
 from rich.progress import BarColumn, Progress, TaskID
 
 from connectors.clock import SystemClock
+from schemas.duration import show_duration
+from schemas.errors import EmbedsyncError
 from schemas.replay import ScopeProgress, show_rate
 from streams.cli.output import err, label, number, out, seconds
 from streams.cli.tables import Grid
@@ -127,10 +129,11 @@ def _effect(plan: Plan) -> str:
     return f"{waits}{limit}; {count} replay worker(s), niced; old vectors stay readable until they are replaced"
 
 
-def show_since(since: datetime | None) -> None:
-    """Which time was understood."""
+def show_since(since: datetime | None, now: datetime) -> None:
+    """Which time was understood, and on which side of it the rows are."""
     if since is not None:
-        err.print(f"only vectors written before {since.isoformat().replace('+00:00', 'Z')}", soft_wrap=True)
+        ago, time = show_duration((now - since).total_seconds()), since.isoformat().replace("+00:00", "Z")
+        err.print(f"only rows whose vector was last written more than {ago} ago, before {time}", soft_wrap=True)
 
 
 def show_named(named: Named | None) -> None:
@@ -167,7 +170,9 @@ def announce(run: UUID, resumed: bool) -> None:
 class Bars:
     """Progress of a run on stderr: a bar per column on a terminal, a plain line every 10 s elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Callable[[], int | None]) -> None:
+        """Draw nothing yet; `workers` asks Kafka how many the replay lane has, None: it does not tell."""
+        self._workers = workers
         self._clock = SystemClock()
         self._started = self._clock.monotonic()
         self._printed = 0.0
@@ -203,13 +208,13 @@ class Bars:
             self._moved = (done, now)
         elif now - self._moved[1] > _QUIET_SECONDS and not self._warned:
             self._warned = True
-            err.print("nothing moves: is a replay worker running? (embedsync worker --role replay)", style="yellow")
+            err.print(stillness(self._members()), style="yellow")
         plain = not err.is_terminal and now - self._printed >= _LINE_SECONDS
         if idle:
             self._seen.clear()  # a pause is not slow work
-        for scope in scopes:
+        for i, scope in enumerate(scopes):
             name = short_name(scope.table, scope.column)
-            line = figures(scope, self._rate(name, scope.done, now))
+            line = figures(scope, self._rate(name, scope.done, now), why=i == 0)
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task(name, total=scope.total, figures="")
             self._progress.update(self._tasks[name], completed=scope.done, total=scope.total, figures=line)
@@ -217,6 +222,12 @@ class Bars:
                 err.print(f"{name}  {line}", soft_wrap=True)
         if plain:
             self._printed = now
+
+    def _members(self) -> int | None:
+        try:
+            return self._workers()
+        except EmbedsyncError:  # to be told would be of no use to whoever watches
+            return None
 
     def _rate(self, name: str, done: int, now: float) -> float | None:
         """Rows per second over the last half minute that was watched; what was done before does not count."""
@@ -228,8 +239,24 @@ class Bars:
         return (done - before) / (now - since) if now > since and done > before else None
 
 
-def figures(scope: ScopeProgress, rate: float | None) -> str:
-    """`431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3  waiting: live lag 41s > 30s`."""
+def stillness(workers: int | None) -> str:
+    """What to think of a run that does not move, by the members of the replay lane; None: not known."""
+    if workers is None:
+        return "nothing moves, and Kafka does not say whether a replay worker runs: embedsync doctor"
+    if workers == 0:
+        return (
+            "nothing moves: no replay worker has joined its group in Kafka; one that was just started loads its model "
+            "first, and where none was: embedsync worker --role replay"
+        )
+    count = "a replay worker is" if workers == 1 else f"{workers:,} replay workers are"
+    return f"nothing moves yet, though {count} at work: a batch may take long, its log says what it does"
+
+
+def figures(scope: ScopeProgress, rate: float | None, *, why: bool = True) -> str:
+    """How far a column is, and `why` its run waits, which all of its columns do at once.
+
+    `431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3  waiting: live lag 41s > 30s`.
+    """
     share = int(100 * scope.done / scope.total) if scope.total else 100 * scope.enumerated
     parts = [f"{scope.done:,}/{scope.total:,}", f"{share}%"]
     if rate and scope.done and scope.state == "running":
@@ -249,7 +276,7 @@ def figures(scope: ScopeProgress, rate: float | None) -> str:
         parts.append(f"enumerated {scope.sent:,}")
     if scope.state not in ("running", "done"):
         parts.append(scope.state)
-    if scope.waiting:
+    if scope.waiting and why:
         parts.append(f"waiting: {scope.waiting}")
     return "  ".join(parts)
 
@@ -299,7 +326,9 @@ def show_statuses(statuses: Sequence[RunStatus], *, wide: bool = False) -> None:
         run = status.run
         for i, scope in enumerate(status.progress):
             about = (str(run.run), run.state, run.request.options, run.request.requested_by) if i == 0 else ("",) * 4
-            table.add_row(*about, short_name(scope.table, scope.column), figures(scope, status.speed_of(scope)))
+            table.add_row(
+                *about, short_name(scope.table, scope.column), figures(scope, status.speed_of(scope), why=False)
+            )
     out.print(table)
     for status in statuses:
         for line in _limits(status):
@@ -309,7 +338,8 @@ def show_statuses(statuses: Sequence[RunStatus], *, wide: bool = False) -> None:
 def _limits(status: RunStatus) -> list[str]:
     run, lines = status.run, []
     if run.waiting:
-        lines.append(f"waiting for {eta(run.waiting_seconds or 0)}: {run.waiting}")
+        seconds = run.waiting_seconds or 0.0
+        lines.append(f"waiting{f' for {eta(seconds)}' if seconds >= 1 else ''}: {run.waiting}")
     if run.request.rate is not None and run.finished_at is None:
         lines.append(rate_limit(run.request.rate))
     if run.request.max_live_lag is not None and run.finished_at is None:

@@ -136,10 +136,16 @@ class Grid:
         for column, cell in zip(self._columns, cells, strict=True):
             column.cells.append(_cell(cell))
 
+    def __bool__(self) -> bool:
+        """Whether there is a row."""
+        return bool(self._columns[0].cells)
+
     def __rich_console__(self, _console: object, options: ConsoleOptions) -> Iterator[Text]:
-        """As rich asks for it: the lines."""
+        """As rich asks for it: the lines; none of a table without rows."""
+        if not self:
+            return
         first, *others = self._columns  # the first says what a row is about
-        shown = [first, *(c for c in others if c.heading in self._keep or not c.cells or not c.is_only("", "-"))]
+        shown = [first, *(c for c in others if c.heading in self._keep or not c.is_only("", "-"))]
         found = self._fit(shown, options.max_width)
         if found is None:
             yield from _blocks(shown, self._whole, options.max_width)

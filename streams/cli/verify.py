@@ -12,7 +12,7 @@ from connectors.postgres.audit import Audit
 from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict
-from streams import embedders
+from streams import embedders, replay_plan
 from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.replay_page import Bars, announce
 from streams.cli.tables import Grid
@@ -93,7 +93,7 @@ def _repair(
 ) -> tuple[list[Truth], dict[str, Any]]:
     replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
     try:
-        with Bars() as bars:
+        with Bars(lambda: replay_plan.members(settings)[0]) as bars:
             disowned, outcome = checks.repair(found, replay, announce, bars.show)
     except KeyboardInterrupt:
         err.print("no longer watched: the workers go on; `embedsync replay run` takes it up again")

@@ -77,7 +77,11 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     assert 0 < stood < 1000
     (status,) = answer(filled, "status", run[:8])
     assert (status["state"], status["rate"], status["columns"][0]["done"]) == ("paused", 20.0, stood)
-    assert "is paused" in refusal(filled, "run", "--where", "id % 2 = 0")
+    for options in (("--where", "id % 2 = 0"), ("--only", "all")):
+        said = refusal(filled, "run", *options)
+        assert "is paused" in said
+        assert f"embedsync replay resume {run}" in said
+        assert "replay run --only" not in said
     filled.embedsync("replay", "set", run[:8], "rate=none", "max-live-lag=30s")
     filled.embedsync("replay", "resume")
     outcome = answer(filled, "run", "--where", "id % 2 = 0")

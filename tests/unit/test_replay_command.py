@@ -1,5 +1,6 @@
 """What `embedsync replay` reads and shows: rates, keys, the bar, the plan's figures."""
 
+import re
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,14 +10,26 @@ from uuid import UUID
 import pytest
 import typer
 
+from connectors.memory import MemoryClock
 from connectors.postgres.enumeration import RelationFacts
 from schemas.coverage import Coverage
 from schemas.duration import parse_past
-from schemas.errors import EmbedsyncError
+from schemas.errors import EmbedsyncError, TransientError
 from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams import key_lines
 from streams.cli import replay_options as options
-from streams.cli.replay_page import figures, rate_limit, short_name, show_outcome, size, verdict
+from streams.cli import replay_page
+from streams.cli.replay_page import (
+    Bars,
+    figures,
+    rate_limit,
+    short_name,
+    show_outcome,
+    show_since,
+    show_statuses,
+    size,
+    verdict,
+)
 from streams.replay_control import RunStatus
 from streams.replay_outcome import Outcome
 from streams.replay_plan import costs
@@ -24,6 +37,14 @@ from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
 SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
+
+
+def handled(column: str = "embedding", **counts: int) -> ScopeProgress:
+    """A column of a run that is done, by what became of its rows; `left` were not come to."""
+    left, names = counts.pop("left", 0), list(ScopeProgress.__slots__)
+    done = sum(counts.values())
+    became: dict[str, Any] = dict.fromkeys(names[7:17], 0) | counts
+    return ScopeProgress("public.events", column, "done", done + left, True, done + left, done, **became)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +89,72 @@ def test_the_bar_says_everything_in_one_line() -> None:
     assert short_name(progress.table, progress.column) == "questions"
     going = figures(replace(progress, waiting=None), 1912.0)
     assert going == "431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3"
+
+
+def test_why_a_run_waits_is_said_once() -> None:
+    """Not with each of its tables; and no time that has just begun."""
+    scopes = [
+        replace(handled(embedded=3, left=6), table=f"public.{name}", state="running", waiting="live lag 8s > 5s")
+        for name in "abcd"
+    ]
+    for seconds, said in ((0.2, "waiting: live lag 8s > 5s"), (41.0, "waiting for 41s: live lag 8s > 5s")):
+        run = Run(UUID(int=1), "running", NOW, None, "live lag 8s > 5s", seconds, (), Request())
+        with drawn(None) as written:
+            show_statuses([RunStatus(run, tuple(scopes), {None: 9.0})])
+        assert written.getvalue().count("live lag") == 1
+        assert f"{said}\n" in written.getvalue()
+        assert "ETA" not in written.getvalue()
+    with drawn(None) as written, Bars(lambda: 1) as bars:
+        bars.show(scopes)
+    assert written.getvalue().count("waiting: live lag 8s > 5s") == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        (None, "nothing moves, and Kafka does not say"),
+        (0, "no replay worker has joined its group .* embedsync worker --role replay"),
+        (1, "nothing moves yet, though a replay worker is at work"),
+        (3, "nothing moves yet, though 3 replay workers are at work"),
+    ],
+)
+def test_of_a_run_that_does_not_move_it_is_said_who_works(
+    workers: int | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka is asked, once; nobody is told to start what runs already."""
+    clock, asked = MemoryClock(), []
+
+    def ask() -> int | None:
+        asked.append(workers)
+        if workers is None:
+            raise TransientError("no broker answers")
+        return workers
+
+    monkeypatch.setattr(replay_page, "SystemClock", lambda: clock)
+    scope = replace(handled(embedded=3, left=6), state="running")
+    with drawn(None) as written, Bars(ask) as bars:
+        for _ in range(60):
+            bars.show([scope])
+            clock.advance(1.0)
+    assert asked == [workers]
+    assert re.search(said, written.getvalue())
+    assert ("--role replay" in written.getvalue()) is (workers == 0)
+
+
+def test_since_says_on_which_side_of_the_time_the_rows_are() -> None:
+    """`--since 1h` is about old vectors, where whoever reads the word alone expects the last hour."""
+    with drawn(None) as written:
+        show_since(parse_past("1h", NOW), NOW)
+    said = "only rows whose vector was last written more than 1h00m ago, before 2026-01-31T11:00:00Z\n"
+    assert written.getvalue() == said
+
+
+@pytest.mark.parametrize(("state", "says"), [("running", "is not finished"), ("paused", "is paused")])
+def test_the_command_that_goes_on_with_a_run_is_one_that_works(state: str, says: str) -> None:
+    """A paused run is taken up by `resume` alone, whatever rows it is about."""
+    run = Run(UUID(int=1), state, NOW, None, None, None, ("public.a.embedding",), Request())
+    assert run.standing == says
+    assert run.go_on == f"embedsync replay {'run --only stale' if state == 'running' else f'resume {run.run}'}"
 
 
 @pytest.mark.parametrize(
@@ -181,14 +268,6 @@ def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
 def test_sizes_are_shown_for_people(value: float | None, shown: str) -> None:
     """In steps of 1,000; unknown is `-`."""
     assert size(value) == shown
-
-
-def handled(column: str = "embedding", **counts: int) -> ScopeProgress:
-    """A column of a run that is done, by what became of its rows; `left` were not come to."""
-    left, names = counts.pop("left", 0), list(ScopeProgress.__slots__)
-    done = sum(counts.values())
-    figures = dict.fromkeys(names[7:17], 0) | counts
-    return ScopeProgress("public.events", column, "done", done + left, True, done + left, done, **became)
 
 
 def covered(rows: int, current: int, column: str = "embedding", **bad: int) -> Coverage:

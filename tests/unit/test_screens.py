@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len, split_graphemes
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
+from schemas.lag import GroupLag
 from schemas.printable import one_line
-from streams.cli import output
+from streams.cli import lag_page, output
 from streams.cli.tables import Grid, fold
+from tests.support.lag import report
 from tests.support.screens import FOLDER, LONG, NAMES, PAGES, WIDTHS, document, drawn, screen
 from tests.support.terminal import ROOT, shown
 
@@ -136,6 +138,18 @@ def test_columns_without_a_value_are_left_out_and_zeros_where_the_width_is_scarc
     assert narrow[2:4] == ["0 in every row: STALE-TEXT", "with -o wide: MODEL"]
     blocks = printed(grid(**options, wide=True), 40)
     assert [line.split()[0] for line in blocks.splitlines()] == ["TABLE", "LAG", "STALE-TEXT", "MODEL"]
+
+
+@pytest.mark.parametrize("width", [80, None])
+def test_a_table_without_rows_is_not_printed(width: int | None) -> None:
+    """Neither its headings nor an empty line: `lag` has no partition to show while Kafka does not answer."""
+    nobody = GroupLag("embedsync-live")
+    assert printed(filled([], keep=HEADINGS), width) == ""
+    with drawn(width) as written:
+        for part in lag_page.page(report(live=nobody, replay=nobody, kafka_error="no broker answers"), wide=False):
+            output.out.print(part)
+    assert "PARTITION" not in written.getvalue()
+    assert not written.getvalue().endswith("\n\n")
 
 
 @pytest.mark.parametrize("width", [60, 80])
