@@ -189,7 +189,10 @@ class RunLedger:
         return {column: float(speed) for column, speed in lines if speed is not None}
 
     def measured_rate(self, target: Target) -> tuple[str, float] | None:
-        """The last run that embedded rows of this column with this model, and rows per second of one worker in it."""
+        """The last run that embedded rows of this column with this model, and rows per second of one worker in it.
+
+        Of runs that never had a limit, and of the time in which chunks were handled.
+        """
         parameters = {"table": str(target.table), "column": target.column, "model": target.model}
         lines = self._session.rows(queries.text("measured_rate"), parameters)
         return (str(lines[0][0]), float(lines[0][1])) if lines else None

@@ -97,17 +97,19 @@ def show_plan(plan: Plan) -> None:
             size(s.disk_bytes),
         )
     err.print(table)
-    for line in (line for scope in plan.scopes for line in _remarks(scope)):
+    for line in (line for scope in plan.scopes for line in _remarks(scope, plan.request.rate)):
         err.print(line, soft_wrap=True)
     err.print(_effect(plan), soft_wrap=True)
 
 
-def _remarks(scope: ScopePlan) -> list[str]:
+def _remarks(scope: ScopePlan, limit: float | None) -> list[str]:
     name = short_name(scope.table, scope.column)
     lines = []
     if not scope.exact:
         lines.append(f"{name}: figures with ~ are scaled up from a sample; --exact counts")
-    if scope.rows_per_second is not None:
+    if scope.rows_per_second is not None and scope.rows_per_second == limit:
+        lines.append(f"{name}: at {show_rate(limit)}, the limit; run {scope.measured_in_run} measured no less")
+    elif scope.rows_per_second is not None:
         lines.append(f"{name}: {scope.rows_per_second:,.0f} rows/s by what run {scope.measured_in_run} measured")
     elif scope.to_embed:
         lines.append(f"{name}: no run has embedded rows of it with this model yet, so the time is not known")

@@ -80,7 +80,7 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     for options in (("--where", "id % 2 = 0"), ("--only", "all")):
         said = refusal(filled, "run", *options)
         assert "is paused" in said
-        assert f"embedsync replay resume {run}" in said
+        assert f"replay resume {run}" in said
         assert "replay run --only" not in said
     filled.embedsync("replay", "set", run[:8], "rate=none", "max-live-lag=30s")
     filled.embedsync("replay", "resume")
@@ -90,7 +90,13 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     assert outcome["ok"]
     assert filled.execute(LEDGER, (run,)) == [(20, 1000, 1000, 1000, 1000)]
     assert filled.coverage()["current"] == 1000
-    assert answer(filled, "plan")["columns"][0]["rows_per_second"] > 0
+    measured = [answer(filled, "plan")["columns"][0][name] for name in ("rows_per_second", "measured_in_run")]
+    assert measured == [None, None], "a run that had a limit, if only for a while, measures nothing"
+    free = answer(filled, "run", "--where", "id % 4 = 1")["run"]
+    filled.execute("UPDATE embedsync.replay_chunks SET busy_seconds = 3600 WHERE run = %s AND chunk = 1", (free,))
+    (planned,) = answer(filled, "plan")["columns"]
+    assert planned["measured_in_run"] == free
+    assert planned["rows_per_second"] > 10, "what one of five chunks waited for counts"
 
 
 def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:

@@ -32,7 +32,7 @@ from streams.cli.replay_page import (
 )
 from streams.replay_control import RunStatus
 from streams.replay_outcome import Outcome
-from streams.replay_plan import costs
+from streams.replay_plan import Plan, ScopePlan, costs
 from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
@@ -262,6 +262,18 @@ def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
     assert 5400 < wide.disk < 5800  # measured: 5,640
     assert 6100 < wide.wal < 6700  # measured: 6,402
     assert 264 + 220 < narrow.disk < 700
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [(4.0, "at 4 rows/s, the limit; run r measured no less"), (None, "4 rows/s by what run r measured")],
+)
+def test_a_plan_does_not_take_its_limit_for_what_was_measured(limit: float | None, said: str) -> None:
+    """What is asked for now is no figure of an earlier run."""
+    scope = ScopePlan("public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False)
+    with drawn(None) as written:
+        replay_page.show_plan(Plan(Request(rate=limit), (scope,), 2, 2, 30.0))
+    assert f"a: {said}\n" in written.getvalue()
 
 
 @pytest.mark.parametrize(("value", "shown"), [(None, "-"), (17, "17 B"), (1_234_567, "1.2 MB"), (5e11, "500 GB")])
