@@ -8,7 +8,7 @@ Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked(
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +43,7 @@ from schemas.sections import (
     TableSettings,
     WatchdogSettings,
 )
+from schemas.table import TableName
 from schemas.text_lines import decoded, is_text
 
 CONFIG_FILE = Path("embedsync.toml")
@@ -163,6 +164,20 @@ class Settings(BaseSettings):
     def dead_letter_topic(self) -> str:
         """Topic of the events that could not be understood."""
         return f"{self.kafka.topic_prefix}.dlq"
+
+    def only(self, tables: Iterable[str] | None) -> Self:
+        """The same settings with the tables that an option names alone; with all of them when none is named.
+
+        Raises:
+            ConfigurationError: a table is not configured, so that a typing error never widens the scope.
+        """
+        names = {TableName.parse(name) for name in tables or ()}
+        for name in sorted(names - {table.table for table in self.tables}):
+            known = ", ".join(dict.fromkeys(table.name for table in self.tables)) or "there are none"
+            raise ConfigurationError(f"table {name} is not among [[tables]]", fix=f"correct --table: {known}")
+        if not names:
+            return self
+        return self.model_copy(update={"tables": tuple(table for table in self.tables if table.table in names)})
 
     def masked(self) -> dict[str, Any]:
         """The settings as plain data, every secret replaced by `***`."""

@@ -17,7 +17,7 @@ from schemas.comparison import Comparison, Side
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.sections import ModelSettings, TableSettings
 from schemas.settings import Settings
-from schemas.table import Key, TableName
+from schemas.table import Key
 from schemas.target import Target
 from streams import compare
 from streams.compare import Answers, Asked, Options, Progress
@@ -64,10 +64,9 @@ def choose_table(settings: Settings, table: str | None) -> TableSettings:
     Raises:
         ConfigurationError: it is not configured, or not said which.
     """
-    named = TableName.parse(table) if table else None
-    found = [one for one in settings.tables if named is None or one.table == named]
+    found = settings.only([table] if table else None).tables
     if not found:
-        raise ConfigurationError(f"table {named or table} is not among [[tables]]", fix="correct --table")
+        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
     if len({one.table for one in found}) > 1:
         names = ", ".join(one.name for one in found)
         raise ConfigurationError(f"the queries are judged on one table, and {names} are configured", fix="name --table")

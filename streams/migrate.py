@@ -67,7 +67,7 @@ class Migrate:
 
     @property
     def _settings(self) -> Settings:
-        return migrate_scope.scoped(self._every, self._names)
+        return self._every.only(self._names)
 
     def start(self, model: ModelSettings, *, offline: bool = False, freeze_old: bool = False) -> None:
         """Have another model wanted: beside the old one, or (offline) in its place.

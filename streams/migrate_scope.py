@@ -1,4 +1,4 @@
-"""Which tables a command of `migrate` is about: those named by -t, or all of the settings; never more than was asked.
+"""Whose migrations a command of `migrate` is about: those of the settings' tables, never more than was asked.
 
 A migration that is under way in the database and belongs to no table of the settings is not forgotten: `elsewhere`.
 """
@@ -7,26 +7,9 @@ from collections.abc import Sequence
 
 from connectors.postgres import counting, migration, wanted
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError
 from schemas.migration import ColumnMigration
 from schemas.settings import Settings
 from schemas.table import TableName
-
-
-def scoped(settings: Settings, tables: Sequence[str] | None) -> Settings:
-    """The same settings with the named tables alone; with all of them when none is named.
-
-    Raises:
-        ConfigurationError: a table is not configured, so that a typing error never widens the scope.
-    """
-    if not tables:
-        return settings
-    names = [TableName.parse(name) for name in tables]
-    for name in names:
-        if name not in {table.table for table in settings.tables}:
-            known = ", ".join(table.name for table in settings.tables) or "there are none"
-            raise ConfigurationError(f"table {name} is not among [[tables]]", fix=f"correct --table: {known}")
-    return settings.model_copy(update={"tables": tuple(t for t in settings.tables if t.table in names)})
 
 
 def mine(settings: Settings, session: Session) -> list[ColumnMigration]:

@@ -154,7 +154,7 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
     """
     migration.require_known(session)
     every = migrate_scope.mine(settings, session)
-    scoped = migrate_scope.scoped(settings, tables)
+    scoped = settings.only(tables)
     found = [made for made in every if made.table in {table.table for table in scoped.tables}]
     lines = [_column(settings, session, made) for made in found]
     whole = [line for line in lines if line.problem is None]

@@ -177,10 +177,7 @@ def _judged_line(text: str, keys: Sequence[Key]) -> str:
 
 
 def _served(settings: Settings, session: Session, table: str) -> list[Target]:
-    found = [target for target in target_rules.served(settings, session) if str(target.table) == table]
-    if not found:
-        raise EmbedsyncError(f"table {table} is not among [[tables]]", fix="correct the name of the table")
-    return found
+    return target_rules.served(settings.only([table]), session)
 
 
 def _missing(session: Session, target: Target, keys: Sequence[Key], file: Path) -> list[Key]:

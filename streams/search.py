@@ -21,7 +21,6 @@ from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, EmbedsyncError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
-from schemas.table import TableName
 from schemas.target import Target
 from streams import embedders, search_coverage
 from streams import targets as target_rules
@@ -110,14 +109,11 @@ class Search:
         Raises:
             EmbedsyncError: a table is not configured.
         """
+        wanted = {table.table for table in self._settings.only(tables).tables}
         if not self._targets:
             self._targets = target_rules.served(self._settings, self._session)
             self._models = embedders.for_targets(self._settings, self._session, self._targets, self._opened)
-        wanted = {TableName.parse(name) for name in tables}
-        targets = [target for target in self._targets if not wanted or target.table in wanted]
-        if unknown := wanted - {target.table for target in targets}:
-            raise EmbedsyncError(f"table {min(unknown)} is not among [[tables]]", fix="correct --table")
-        return targets
+        return [target for target in self._targets if target.table in wanted]
 
     def _find(self, request: SearchRequest) -> Found:
         now = self._clock.monotonic

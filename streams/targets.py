@@ -15,7 +15,6 @@ from schemas.migration import ColumnMigration, State, is_behind
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.shape import Shape
-from schemas.table import TableName
 from schemas.target import Target
 
 
@@ -84,14 +83,8 @@ def choose(settings: Settings, session: Session, tables: Sequence[str]) -> list[
     Raises:
         ConfigurationError: as `resolve`, or a table is not configured.
     """
-    asked = {TableName.parse(name) for name in tables}
-    for name in asked - {table.table for table in settings.tables}:
-        raise ConfigurationError(f"table {name} is not among [[tables]]", fix="correct --table")
-    if not asked:
-        return resolve(settings, session)
     # What is wrong with another table is no business of this one's.
-    listed = tuple(table for table in settings.tables if table.table in asked)
-    return resolve(settings.model_copy(update={"tables": listed}), session)
+    return resolve(settings.only(tables), session)
 
 
 def check_model(targets: Sequence[Target], embedder: Embedder) -> None:

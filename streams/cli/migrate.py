@@ -17,7 +17,7 @@ from schemas.migration import Step, require, table_flags
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from streams import migrate as migration
-from streams import migrate_check, migrate_plan, migrate_scope, migrate_status
+from streams import migrate_check, migrate_plan, migrate_status
 from streams.cli import migrate_page
 from streams.cli.output import (
     Format,
@@ -75,7 +75,7 @@ def plan(
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     chosen = _model(settings, model, dimensions, revision)
-    scoped = migrate_scope.scoped(settings, table)
+    scoped = settings.only(table)
     flags = table_flags(one.table for one in scoped.tables) if table else ""
     made = migrate_plan.make(scoped, session, chosen, SystemClock(), offline=offline, flags=flags)
     locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
@@ -113,7 +113,7 @@ def start(
     chosen = _model(settings, model, dimensions, revision)
     steps = _steps(settings, table)
     if offline:
-        names = ", ".join(one.name for one in migrate_scope.scoped(settings, table).tables)
+        names = ", ".join(one.name for one in settings.only(table).tables)
         _ask(
             f"this empties all vectors of {names} now, and search finds nothing until a replay has filled them again",
             yes=yes,

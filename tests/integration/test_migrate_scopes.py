@@ -91,6 +91,9 @@ def test_a_typing_error_never_widens_the_scope(place: Workplace) -> None:
     for verb in (["start", *TO], ["status"], ["index"], ["swap"], ["rollback", "--yes"], ["finish", "--yes"]):
         assert "table public.c is not among [[tables]]" in refused(place, *verb, "-t", "c")
     assert states(place) == {}
+    for command in ("adopt --model lexical", "verify", "replay run", "search x"):
+        said = place.embedsync(*command.split(), "-t", "c", check=False).stderr
+        assert "table public.c is not among [[tables]]: correct --table: public.a, public.b" in said
 
 
 def finds(place: Workplace) -> dict[str, int]:

@@ -7,6 +7,9 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.masking import mask_dsn
 from schemas.settings import load
+from streams import targets
+from streams.compare_models import choose_table
+from streams.search import Search
 
 TOML = """
 [model]
@@ -103,3 +106,19 @@ def test_the_slot_is_made_from_the_topic_prefix(file: Path) -> None:
     """A slot's name may hold only lower-case letters, digits and underscores; a prefix may hold more."""
     assert load(file, kafka={"topic_prefix": "Shop.eu-1"}).slot == "shop_eu_1"
     assert load(file, postgres={"slot": "mine"}).slot == "mine"
+
+
+def test_a_table_that_is_not_configured_is_refused_with_those_that_are() -> None:
+    """By one sentence, whichever command has the option; a typing error never widens the scope."""
+    settings = load(tables=[{"name": "app.notes", "text": "x"}, {"name": "public.words", "text": "x"}])
+    said = r"table public\.notes is not among \[\[tables\]\]: correct --table: app\.notes, public\.words"
+    for ask in (
+        settings.only,
+        lambda tables: targets.choose(settings, None, tables),  # type: ignore[arg-type]  # nothing is asked
+        lambda tables: Search(settings, None).targets(tables),  # type: ignore[arg-type]  # likewise
+        lambda tables: choose_table(settings, *tables),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            ask(["notes"])
+    assert [table.name for table in settings.only(["app.notes"]).tables] == ["app.notes"]
+    assert settings.only(None) is settings.only([]) is settings
