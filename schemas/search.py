@@ -8,10 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from schemas.duration import show_duration
 from schemas.errors import EmbedsyncError
 
 MOST_HITS = 1000
 """Also the most candidates that HNSW can keep (the upper bound of pgvector's hnsw.ef_search)."""
+BY_COMMAND = "a live worker fills new ones, embedsync replay run the rest"
+"""How rows come to their vector where no run is about them."""
+_FRESH_SECONDS = 5.0
+"""A look that is older says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class Searched:
         unsearched: those without a vector of that model.
         quarantined: those whose text the model cannot take.
         exact: whether all rows were counted; else the figures are scaled up from a sample.
+        way: how rows that lack a vector come to one, as the end of a sentence.
     """
 
     table: str
@@ -118,6 +124,7 @@ class Searched:
     unsearched: int
     quarantined: int
     exact: bool
+    way: str = BY_COMMAND
 
     @property
     def is_whole(self) -> bool:
@@ -129,20 +136,24 @@ class Searched:
         """Coverage, 0 to 1; None for a table without rows."""
         return self.current / self.rows if self.rows else None
 
-    @property
-    def warning(self) -> str:
-        """What a reader of the results ought to know."""
+    def warning(self, age_seconds: float = 0.0) -> str:
+        """What a reader of the results ought to know, and what to do about it; the age where the look is not of now."""
         percent = int(1000 * self.current / max(1, self.rows)) / 10  # cut, not rounded: 99.99 % is not 100 %
         about = "" if self.exact else "about "
         outdated = self.rows - self.current - self.unsearched - self.quarantined
         parts = [f"{about}{self.unsearched:,} are not searched"] if self.unsearched else []
         parts += [f"{about}{outdated:,} are found by an older text"] if outdated else []
+        way = self.way if parts else "embedsync dlq list"
         parts += [f"{about}{self.quarantined:,} are in quarantine"] if self.quarantined else []
-        return f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table} are covered: {', '.join(parts)}"
+        share = f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table}"
+        seen = f"were covered {show_duration(age_seconds)} ago" if age_seconds > _FRESH_SECONDS else "are covered"
+        return f"{share} {seen}: {', '.join(parts)}; {way}"
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name, and the share."""
-        return {**asdict(self), "coverage": self.share}
+        figures = asdict(self)
+        del figures["way"]
+        return {**figures, "coverage": self.share}
 
 
 @dataclass(frozen=True, slots=True)

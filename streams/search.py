@@ -139,18 +139,19 @@ class Search:
         searched, warnings = [], []
         for target in targets:
             try:
-                seen = self._seen(target)
+                seen, age = self._seen(target)
             except EmbedsyncError as error:  # the hits are there, whatever else goes wrong
                 warnings.append(search_coverage.unknown(target, error))
                 continue
             searched.append(seen)
-            warnings += [] if seen.is_whole else [seen.warning]
+            warnings += [] if seen.is_whole else [seen.warning(age)]
         return searched, warnings
 
-    def _seen(self, target: Target) -> Searched:
+    def _seen(self, target: Target) -> tuple[Searched, float]:
+        """What the last look saw, and how long ago that was."""
         now = self._clock.monotonic()
         looked_at, seen = self._searched.get(target, (-_COVERAGE_SECONDS, None))
         if seen is None or now - looked_at >= _COVERAGE_SECONDS:
-            seen = search_coverage.look(self._session, target)
+            looked_at, seen = now, search_coverage.look(self._session, target)
             self._searched[target] = (now, seen)
-        return seen
+        return seen, now - looked_at

@@ -3,11 +3,14 @@
 Hazard: a large table is sampled, since somebody waits: a few rows that lack a vector among millions may go unseen.
 """
 
+from dataclasses import replace
+
 from connectors.postgres import enumeration
+from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
 from schemas.replay import Request
-from schemas.search import Searched
+from schemas.search import BY_COMMAND, Searched
 from schemas.target import Target
 
 _SAMPLE_BYTES = 4 * 2**20
@@ -24,9 +27,23 @@ def look(session: Session, target: Target) -> Searched:
     counts = enumeration.survey(session, target, Request(), exact=False, sample_bytes=_SAMPLE_BYTES)
     unsearched = counts.missing + counts.stale_model
     aside = counts.quarantined + counts.unreadable
-    return Searched(str(target.table), counts.rows - counts.blank, counts.current, unsearched, aside, counts.exact)
+    seen = Searched(str(target.table), counts.rows - counts.blank, counts.current, unsearched, aside, counts.exact)
+    return seen if seen.is_whole else replace(seen, way=_way(session, target))
+
+
+def _way(session: Session, target: Target) -> str:
+    """Whether a run fills them already. A reader's role may see no runs; then none is known."""
+    try:
+        runs = RunLedger(session).find(columns=[target.name], unfinished=True, limit=1)
+    except EmbedsyncError:
+        return BY_COMMAND
+    for run in runs:
+        if run.state == "running":
+            return f"replay run {run.run} is filling them"
+        return f"replay run {run.run} over them {run.standing}: {run.go_on}"
+    return BY_COMMAND
 
 
 def unknown(target: Target, error: EmbedsyncError) -> str:
     """The warning beside hits whose table could not be looked at."""
-    return f"how much of {target.table} is covered is not known ({error.message})"
+    return f"how much of {target.table} is covered is not known ({error.message}): embedsync doctor"

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
-from schemas.search import MOST_HITS, SearchRequest
+from schemas.search import BY_COMMAND, MOST_HITS, SearchRequest
 from schemas.sections import MOST_INPUTS
 
 # Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.
@@ -66,7 +66,7 @@ _FOUND: JsonValue = {
         "table": "public.questions", "rows": 459, "current": 457, "unsearched": 2, "quarantined": 0, "exact": True,
         "coverage": 0.9956, "age_seconds": 12.5,
     }],
-    "warnings": ["99.5 % of 459 rows of public.questions are covered: 2 are not searched"],
+    "warnings": [f"99.5 % of 459 rows of public.questions are covered: 2 are not searched; {BY_COMMAND}"],
 }  # fmt: skip
 _MODEL: dict[str, JsonValue] = {
     "id": "BAAI/bge-m3", "object": "model", "created": 1767603600, "owned_by": "embedsync",

@@ -58,8 +58,9 @@ class Coverage:
             if isinstance(seen.figures, str):
                 warnings.append(seen.figures)
                 continue
-            known.append(CoverageBody(**seen.figures.to_json(), age_seconds=now - seen.at))
-            warnings += [] if seen.figures.is_whole else [seen.figures.warning]
+            age = now - seen.at
+            known.append(CoverageBody(**seen.figures.to_json(), age_seconds=age))
+            warnings += [] if seen.figures.is_whole else [seen.figures.warning(age)]
         return known or None, warnings
 
     def _refresh(self, targets: Sequence[Target], now: float) -> None:

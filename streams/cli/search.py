@@ -51,7 +51,7 @@ def search(
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:
-        err.print(f"warning: {warning}: embedsync status")
+        err.print(f"warning: {warning}")
     if output is Format.JSON:
         print_json({"query": text, **found.to_json()})
     else:

@@ -11,7 +11,7 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
-from schemas.search import Found, SearchRequest
+from schemas.search import BY_COMMAND, Found, SearchRequest
 from streams import search_coverage
 from streams.search import Search
 from tests.support import workplace as workplaces
@@ -27,6 +27,16 @@ QUERY = "question 7 of 8f14e45fceea167a5a36dedd4bea2543"
 FILL = """
     INSERT INTO questions (question, views)
     SELECT 'question ' || i || ' of ' || md5(i::text), i % 100 FROM generate_series(1, {}) AS i
+"""
+RUN = """
+    WITH run AS (
+            INSERT INTO embedsync.replays (run, scope, state) VALUES (gen_random_uuid(), 'stale', %s) RETURNING run
+        ),
+        scoped AS (
+            INSERT INTO embedsync.replay_scopes (run, table_name, column_name, model, expected)
+            SELECT run, 'public.questions', 'embedding', 'm', 3 FROM run
+        )
+    SELECT run::text FROM run
 """
 HASHED = "UPDATE questions SET embedding_hash = sha256(convert_to(question, 'UTF8'))"
 INDEX = "CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops) WITH (m = 4, ef_construction = 8)"
@@ -139,14 +149,22 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
         assert edited.age_seconds > 0
         (warning,) = find(shared).warnings
         assert warning == (
-            "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are found by an older text"
+            "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are found by an older text; "
+            f"{BY_COMMAND}"
         )
+        paused = "{} over them is paused: embedsync replay resume {}"
+        for state, told in (("running", "{} is filling them"), ("paused", paused)):
+            begun = shared.value(RUN, (state,))
+            (warning,) = find(shared).warnings
+            assert warning.endswith(f"; replay run {told.format(begun, begun)}")
+            shared.execute("DELETE FROM embedsync.replays")
+
         monkeypatch.setattr(search_coverage, "_SAMPLE_BYTES", 8192 * 32)
         shared.execute("UPDATE questions SET embedding_model = 'other@1'")
         (sampled,) = find(shared).searched
         assert not sampled.exact
         assert sampled.share == 0
-        assert sampled.warning.startswith("about 0.0 % of ")
+        assert sampled.warning().startswith("about 0.0 % of ")
     finally:
         monkeypatch.undo()
         shared.execute("UPDATE questions SET question = 'question 9 of ' || md5('9') WHERE id = 9")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from connectors.memory import MemoryClock
 from schemas.errors import TransientError
-from schemas.search import Searched
+from schemas.search import BY_COMMAND, Searched
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.api.bodies import CoverageBody
@@ -97,7 +97,12 @@ def test_a_look_holds_for_its_time_and_is_answered_with_until_the_next_is_over()
         room.gate.set()
         await room.settle()
         (warning,) = (await room.ask(ONE))[1]
-        assert warning == "70.0 % of 10 rows of public.questions are covered: 3 are not searched"
+        told = f"3 are not searched; {BY_COMMAND}"
+        assert warning == f"70.0 % of 10 rows of public.questions were covered 2m00s ago: {told}"
+        room.clock.advance(SECONDS)
+        await room.ask(ONE)
+        (warning,) = (await room.ask(ONE))[1]
+        assert warning == f"70.0 % of 10 rows of public.questions are covered: {told}"
 
     play(story)
 
@@ -131,9 +136,8 @@ def test_a_look_that_fails_is_a_warning_and_not_repeated_at_once() -> None:
             await room.ask(ONE)
         figures, warnings = await room.ask(ONE)
         assert figures is None
-        assert warnings == [
-            "how much of public.questions is covered is not known (Postgres did not finish the statement)"
-        ]
+        why = "(Postgres did not finish the statement): embedsync doctor"
+        assert warnings == [f"how much of public.questions is covered is not known {why}"]
         assert len(room.looks) == 2
         room.fails = False
         room.clock.advance(SECONDS)
@@ -141,3 +145,15 @@ def test_a_look_that_fails_is_a_warning_and_not_repeated_at_once() -> None:
         assert (await room.ask(ONE))[1] == []
 
     play(story)
+
+
+def test_a_warning_says_what_to_do() -> None:
+    """Its age once that is more than seconds; which run fills the rows; for those in quarantine another command."""
+    seen = Searched("public.questions", 10, 4, 3, 2, True)
+    start = "40.0 % of 10 rows of public.questions"
+    counts = "3 are not searched, 1 are found by an older text, 2 are in quarantine"
+    assert seen.warning(4.0) == f"{start} are covered: {counts}; {BY_COMMAND}"
+    filling = replace(seen, way="replay run 7 is filling them")
+    assert filling.warning(45.0) == f"{start} were covered 45.0 s ago: {counts}; replay run 7 is filling them"
+    aside = Searched("public.questions", 10, 8, 0, 2, True).warning()
+    assert aside == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; embedsync dlq list"
