@@ -65,15 +65,15 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     if seen is None:
         checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat", "canary")
         findings += [unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks]
-    else:
-        findings += _witnessed(settings, clock, seen.witness)
+    topics, topics_said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
+    if seen is not None:
+        findings += _witnessed(settings, clock, seen.witness, topics or ())
         moving: Inquiry[list[Finding] | None] = Inquiry(lambda: _moving(settings))
         moving.start()
         found, said = _answer("migrations", moving, "Postgres does not answer in time", follows=needs.KEPT)
         findings += said if found is None else found
-    topics, said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     silent = [unknown(check, "Kafka does not answer", follows=[needs.KAFKA]) for check in (needs.TOPICS, "workers")]
-    findings += topics or [*said, *silent]
+    findings += topics or [*topics_said, *silent]
     connector, said = _answer(needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA])
     if connector is None:
         return [*findings, *said, unknown("connector", "Kafka Connect does not answer", follows=[needs.CONNECT])]
@@ -115,7 +115,7 @@ class _Connector:
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
 
 
-def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[Finding]:
+def _witnessed(settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[Finding]) -> Iterator[Finding]:
     """Whether changes arrive, what is yet to be looked at, and what is configured and not there.
 
     The lines above come from stricter rules: what differs in a table, publication or slot whose line fails follows.
@@ -137,7 +137,8 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[F
     else:
         yield problem("canary", said.sentence, follows=needed)
     for look in witness.looks:
-        fix = "start a replay worker, whose keeper looks at them"
+        amiss = needs.table(str(look.table))
+        fix = _who_looks(kafka, amiss if any(one.about == amiss for one in witness.differences) else None)
         yield warning("rows to be looked at", look.sentence, fix, follows=needed)
     for neglected in witness.neglected:
         yield warning("looks", neglected.sentence, follows=needed)
@@ -150,6 +151,17 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness) -> Iterator[F
         yield problem("configured", said_so, follows=needs.KEPT)
     elif not witness.differences:
         yield ok("configured", "is what is there, as running workers see it")
+
+
+def _who_looks(kafka: Sequence[Finding], amiss: str | None) -> str:
+    """Who comes to a table to be looked at, by what Kafka says of workers; `amiss`: its line, if that fails."""
+    if amiss is not None:
+        return f"mend what is said of {amiss}; its rows are looked at once more after that"
+    workers = [finding for finding in kafka if finding.check.endswith(" workers")]
+    if any(finding.level is Level.OK for finding in workers):
+        return "nothing is to be done: the keeper of a worker that runs comes to them; its log says what holds it up"
+    start = "embedsync worker --role replay"
+    return f"{start}, whose keeper looks at them" if workers else f"the keeper of a worker looks at them: {start}"
 
 
 def _release(version: str | None) -> Finding:

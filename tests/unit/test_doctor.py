@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from connectors.memory import MemoryClock
 from connectors.models import describe_model
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.sections import ModelSettings
+from schemas.settings import load
+from schemas.table import TableName
+from schemas.witness import Difference, Look
 from streams import doctor as doctors
 from streams.cli.main import app
+from tests.support.lag import NOW, report
 
 WARNED = [ok("a", "fine"), warning("b", "look at [model]", "do this"), unknown("c", "a is away")]
 
@@ -64,3 +69,27 @@ def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
     there = tmp_path / "none"
     found = list(doctors._model(describe_model(ModelSettings(name=str(there)))))
     assert found == [problem("model", f"there is no folder {there} (model.name)", "correct model.name")]
+
+
+@pytest.mark.parametrize(
+    ("kafka", "differences", "says"),
+    [
+        ([ok("live workers", "1"), ok("replay workers", "1")], [], "nothing is to be done: the keeper of a worker"),
+        ([ok("live workers", "1"), warning("replay workers", "none runs")], [], "nothing is to be done"),
+        ([problem("live workers", "none"), warning("replay workers", "none")], [], "--role replay, whose keeper"),
+        ([], [], "the keeper of a worker looks at them: embedsync worker --role replay"),
+        ([ok("replay workers", "1 in group")], [Difference("there is no table public.docs", "-", "table public.docs")],
+         "mend what is said of table public.docs"),
+    ],
+)  # fmt: skip
+def test_who_looks_at_a_table_is_said_by_who_runs(
+    kafka: list[Finding], differences: list[Difference], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to start a worker that runs, or that it will come to a table that is gone."""
+    look = Look(TableName("public", "docs"), "events expired", NOW, 9.0)
+    seen = report(looks=(look,), differences=tuple(differences)).witness
+    monkeypatch.setattr(doctors, "with_transit", lambda witness, *_: witness)
+    settings = load(tables=[{"name": "public.docs", "text": "x"}])
+    found = list(doctors._witnessed(settings, MemoryClock(), seen, kafka))
+    (told,) = (finding for finding in found if finding.check == "rows to be looked at")
+    assert says in (told.fix or "")
