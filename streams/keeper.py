@@ -201,7 +201,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
         return run
 
     def targets() -> Sequence[Target]:
-        return target_rules.resolve(settings, session)
+        return target_rules.standing(settings, session)
 
     def reader() -> int | None:
         return slot.reader(session, settings.slot)

@@ -207,7 +207,7 @@ class Replay:
             self._send_again(run, everything=True)
         size = found.request.chunk_size or self._settings.replay.chunk_size
         shown, state = 0.0, found.state
-        for scope in self._ledger.scopes(run, target_rules.resolve(self._settings, self._session)):
+        for scope in self._ledger.scopes(run, target_rules.standing(self._settings, self._session)):
             if scope.enumerated:
                 continue
             try:

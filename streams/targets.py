@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connectors.ports import Embedder
-from connectors.postgres import migration
+from connectors.postgres import counting, migration
 from connectors.postgres import wanted as wanted_rules
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
@@ -49,6 +49,16 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
         return found
 
     return _steady(settings, session, look)
+
+
+def standing(settings: Settings, session: Session) -> list[Target]:
+    """As `resolve`, of the tables that are there: one that was dropped keeps nobody from the others.
+
+    Raises:
+        ConfigurationError, TransientError: as `resolve`.
+    """
+    there = tuple(table for table in settings.tables if counting.stands(session, table.table))
+    return resolve(settings.model_copy(update={"tables": there}), session) if there else []
 
 
 def served(settings: Settings, session: Session) -> list[Target]:

@@ -294,4 +294,4 @@ def _control(ctx: typer.Context) -> Control:
 
 
 def _replay(settings: Settings, session: Session) -> Replay:
-    return Replay(settings, session, KafkaOutbox(settings, target_rules.resolve(settings, session)), SystemClock())
+    return Replay(settings, session, KafkaOutbox(settings, target_rules.standing(settings, session)), SystemClock())

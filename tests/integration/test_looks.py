@@ -61,6 +61,17 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     place.wait_current("public.answers")
     no_looks(place)
 
+    in_secret(place, "INSERT INTO questions (question) VALUES ('written in secret')")
+    place.execute("DROP TABLE answers")
+    names = [TableName("public", name) for name in ("answers", "questions")]
+    looks.ask(place.session, place.settings.kafka.topic_prefix, names, "a test asks")
+    left = "SELECT 1 FROM embedsync.looks WHERE table_name = 'public.questions'"
+    until(lambda: not place.execute(left), what="the table beside the one that is gone to be looked at")
+    written = "SELECT bool_and(embedding IS NOT NULL) FROM questions"  # the view counts nothing now
+    until(lambda: place.value(written), what="its row to have a vector")
+    assert "a table that was to be looked at is gone" in place.log("replay")
+    assert "nothing to do" in place.embedsync("replay", "run", "--only", "missing", "-t", "questions").stdout
+
 
 def drop_slot(place: Workplace) -> None:
     """Drop the slot by hand, under a connector that is stopped."""
