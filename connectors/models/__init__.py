@@ -16,6 +16,8 @@
     e5_small.py            multilingual-e5-small, whole in a package
     lexical.py             the lexical stand-in
     by_name.py             any model by name, with the dimensions it has
+    by_flag.py             the same by flags, whose errors name the flags
+    misspelt.py            the built-in model that a name is likely to mean
     vectors.py             the checks that every vector passes, and the settings
     singleton.py           the model of a program: loaded once, safe for threads
     process_memory.py      resident memory, and giving it back

@@ -60,9 +60,7 @@ def require(settings: ModelSettings) -> Path | None:
     try:
         return hub.locate(settings).required()
     except ModelUnavailable as error:
-        if error.fix != hub.PULL:
-            raise
-        fix = f"run `embedsync model pull {settings.name}`"
+        fix = error.fix and error.fix.replace(hub.PULL, hub.pulling(settings))
         raise ModelUnavailable(error.message, fix=fix) from error
 
 

@@ -5,11 +5,12 @@ but `pull` uses the network, and a name is always resolved to one commit.
 """
 
 import re
+import shlex
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.models import disk_room
+from connectors.models import disk_room, misspelt
 from connectors.models.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
 from schemas.paths import is_directory
@@ -63,8 +64,16 @@ class Source:
         """
         if self.folder is None:
             at = f" at {self.commit[:7]}" if self.commit else ""
-            raise ModelUnavailable(f"the weights of {self.name}{at} are not in the local model cache", fix=PULL)
+            meant = misspelt.meant(self.name)
+            fix = f"correct model.name, if {meant} was meant; else {PULL}" if meant else PULL
+            raise ModelUnavailable(f"the weights of {self.name}{at} are not in the local model cache", fix=fix)
         return self.folder
+
+
+def pulling(settings: ModelSettings) -> str:
+    """`PULL` for this model, which need not be the configured one."""
+    revision = f" --revision {shlex.quote(settings.revision)}" if settings.revision else ""
+    return f"run `embedsync model pull {shlex.quote(settings.name)}{revision}`"
 
 
 def locate(settings: ModelSettings) -> Source:
@@ -89,7 +98,7 @@ def locate(settings: ModelSettings) -> Source:
         raise ModelUnavailable(f"there is no folder {path} (model.name)", fix="correct model.name")
     repository = _repository(settings)
     revision = _revision(settings)
-    cached = _cached(repository, revision)
+    cached = _cached(settings.name, repository, revision)
     if cached is None:
         commit = revision if revision and _COMMIT.fullmatch(revision) else None
         return Source(repository, commit, None, from_hub=True)
@@ -208,7 +217,7 @@ def _revision(settings: ModelSettings) -> str | None:
     return settings.revision or (known.commit if known else None)
 
 
-def _cached(repository: str, revision: str | None) -> Path | None:
+def _cached(name: str, repository: str, revision: str | None) -> Path | None:
     from huggingface_hub import errors, snapshot_download
 
     try:
@@ -216,6 +225,8 @@ def _cached(repository: str, revision: str | None) -> Path | None:
     except errors.LocalEntryNotFoundError:
         return None
     except errors.HFValidationError as error:
+        meant = misspelt.meant(name)
         raise ConfigurationError(
-            f"model.name is {repository}, which is neither a folder nor a model's name", fix="correct model.name"
+            f"model.name is {name}, which is neither a folder nor a model's name",
+            fix=f"correct model.name, to {meant} perhaps" if meant else "correct model.name",
         ) from error

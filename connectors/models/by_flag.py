@@ -1,0 +1,57 @@
+"""A model that flags name and not the settings: what is wrong with it is said of the flags, which are what to correct.
+
+Whoever obeyed a sentence about `model.dimensions` there would change settings that are right, and stop the workers.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connectors.models import by_name, hub
+from connectors.models.choice import choose
+from connectors.ports import Embedder
+from schemas.errors import ConfigurationError
+from schemas.sections import ModelSettings
+
+_WORDS = (
+    (re.compile(r"\bset model\.(dimensions|revision) = "), r"give --\1 "),
+    (re.compile(r"\bmodel\.name\b"), "--model"),
+    (re.compile(r"\bmodel\.(dimensions|revision)\b"), r"--\1"),
+)
+
+
+def opened(model: ModelSettings) -> Embedder:
+    """The model, whose id and dimensions are known from then on; its weights need not be here where they are known so.
+
+    Args:
+        model: as `--model`, `--dimensions` and `--revision` name it.
+
+    Raises:
+        ConfigurationError: there is no such model, or it makes vectors of another length; the flag is named.
+        ModelUnavailable: its files are needed and not here, with the command that brings this one here.
+    """
+    with _named(model):
+        found = choose(model)
+        _ = found.record
+        return found
+
+
+def require(model: ModelSettings) -> None:
+    """Refuse a model whose weights are not on this machine. Raises as `opened`."""
+    with _named(model):
+        by_name.require(model)
+
+
+@contextmanager
+def _named(model: ModelSettings) -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        fix = None if error.fix is None else _of_flags(error.fix.replace(hub.PULL, hub.pulling(model)))
+        raise type(error)(_of_flags(error.message), fix=fix) from error
+
+
+def _of_flags(sentence: str) -> str:
+    for pattern, word in _WORDS:
+        sentence = pattern.sub(word, sentence)
+    return sentence
