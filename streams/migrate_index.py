@@ -90,10 +90,19 @@ def script(session: Session, found: Sequence[ColumnMigration]) -> str:
     """
     lines = ["-- Run statement by statement (psql -f does), not with --single-transaction."]
     for made in found:
-        steps = twin_steps.plan(session, made)
-        lines.append(f"-- {made.name}: {'every index is built' if not steps else f'{len(steps)} statements'}")
+        stands = twins.standing(session, made)
+        steps = twin_steps.plan_for(session, made, stands)
+        lines.append(f"-- {made.name}: {_left(stands, len(steps))}")
         lines += [f"{step.sql};" for step in steps]
     return "\n".join(lines) + "\n"
+
+
+def _left(found: Standing, statements: int) -> str:
+    if statements:
+        return "1 statement" if statements == 1 else f"{statements} statements"
+    if not found.wanted:
+        return "there is no index to build"
+    return "every index is built" if not found.lacking else "what is left are constraints, which are not carried over"
 
 
 def require_no_constraint(found: Standing) -> None:

@@ -49,17 +49,25 @@ def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Fi
     """Valid, building, broken or missing, and whether a search can use it."""
     for index in seen.indexes:
         name = index["name"]
+        if index["valid"] or index["framed"]:
+            continue
         if index["building"]:
             yield warning(check, f"{name} is being built: no search uses it yet", "embedsync migrate status, or wait")
-        elif not index["valid"]:
+        else:
             yield warning(
                 check, f"{name} is INVALID: it costs every write and serves no search",
                 f"DROP INDEX CONCURRENTLY {name}, or REINDEX INDEX CONCURRENTLY {name}",
             )  # fmt: skip
+    frames = [str(index["name"]) for index in seen.indexes if index["framed"] and not index["valid"]]
+    if frames and all(index["valid"] or index["framed"] for index in seen.indexes):
+        said = f"{', '.join(frames)} is unfinished: not every partition has its part of it"
+        yield warning(check, said, "embedsync migrate index, or build the parts and ATTACH them")
     serving = [str(index["name"]) for index in seen.indexes if index["valid"] and index["cosine"]]
     others = [str(index["name"]) for index in seen.indexes if index["valid"] and not index["cosine"]]
     if serving:
         yield ok(check, f"{', '.join(serving)} {'is' if len(serving) == 1 else 'are'} valid")
+    elif frames:
+        return  # its parts serve, as far as they are there
     elif others or rows >= _MANY_ROWS:
         said = f"{', '.join(others)} is not by cosine distance" if others else "missing"
         yield warning(check, f"{said}: a search compares about {rows:,} rows", _create_index(target, seen.lengths.due))

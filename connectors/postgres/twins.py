@@ -55,6 +55,11 @@ class Index:
     building: bool = False
 
     @property
+    def is_invalid(self) -> bool:
+        """Whether a build was cut off; a frame holds nothing itself, and is not valid before its last part is there."""
+        return not self.valid and not self.framed
+
+    @property
     def label(self) -> str:
         """For messages: the name, with its table where that is a partition."""
         return self.name if self.level == 0 else f"{self.name} (of {self.table})"
@@ -79,7 +84,7 @@ class Standing:
         new: those that come.
         wanted: the indexes of the old that the new need as well.
         twins: the twin of a wanted one, by its oid; recorded ones are known by their place among the wanted.
-        invalid: indexes of either that nothing uses, and that count neither as wanted nor as built.
+        invalid: indexes of either that nothing uses, and that count neither as wanted nor as built; frames left out.
         of_old: all indexes of the old column.
         of_new: all indexes of the new column.
     """
@@ -137,7 +142,7 @@ def standing(session: Session, made: ColumnMigration) -> Standing:
     needed = _recorded(session, oid, made) if made.offline else wanted(of_old)
     mine = {index.oid for index in of_old}
     theirs = [index for index in of_new if index.oid not in mine]  # one that reads both columns is no twin of itself
-    invalid = tuple(index for index in (*of_old, *theirs) if not index.valid)
+    invalid = tuple(index for index in (*of_old, *theirs) if index.is_invalid)
     twins = _matched(needed, theirs, old, new)
     return Standing(old, new, needed, twins, invalid, tuple(of_old), tuple(theirs))
 

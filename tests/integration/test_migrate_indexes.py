@@ -3,10 +3,12 @@
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.postgres import twin_steps, twins
+from connectors.postgres import checkup_columns, twin_steps, twins
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError
+from schemas.finding import Level
 from schemas.migration import ColumnMigration, State, suffixed
+from schemas.sections import TableSettings
 from schemas.table import TableName
 from streams import migrate_index
 from tests.support.workplace import Workplace
@@ -72,6 +74,11 @@ def swapped(place: Workplace, migration: ColumnMigration, state: State) -> Colum
     for statement in renames:
         place.execute(statement)
     return made(state=State.SWAPPED if forth else State.STARTED)
+
+
+def oid(place: Workplace) -> int:
+    """Of the table."""
+    return int(place.value("SELECT 'docs'::regclass::oid"))
 
 
 def invalid(place: Workplace) -> list[str]:
@@ -191,14 +198,46 @@ def test_a_build_over_partitions_goes_on_where_it_was(workplace: Workplace, allo
 
 
 def test_parts_of_an_incomplete_index_stand_for_themselves(workplace: Workplace) -> None:
-    """An index of the whole that is INVALID is named; those parts of it that queries use are wanted."""
+    """A frame without all of its parts is nothing INVALID; those parts of it that queries use are wanted."""
     partitioned(workplace)
     workplace.execute("CREATE INDEX whole ON ONLY docs USING hnsw (embedding vector_cosine_ops)")
     workplace.execute(f"CREATE INDEX part ON docs_1 USING {COSINE}; ALTER INDEX whole ATTACH PARTITION part")
     standing = twins.standing(workplace.session, made())
-    assert [index.name for index in standing.invalid] == ["whole"]
+    assert standing.invalid == ()
     assert [index.name for index in standing.lacking] == ["part"]
     assert build(workplace, made()) == ["part_v2"]
+
+
+def test_of_a_killed_build_the_part_alone_is_invalid(workplace: Workplace) -> None:
+    """The frames of table and partition are only unfinished: `status` and `doctor` name what is to be mended."""
+    partitioned(workplace)
+    workplace.execute(f"CREATE INDEX whole ON docs USING {COSINE}")
+    for step in twin_steps.plan(workplace.session, made())[:3]:
+        workplace.execute(step.sql)
+    killed = next(name for name in twins.read(workplace.session, oid(workplace), ["embedding_v2"]) if not name.framed)
+    workplace.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s", (killed.oid,))
+    assert len(invalid(workplace)) == 3
+    assert [index.name for index in twins.standing(workplace.session, made()).invalid] == [killed.name]
+    table = TableSettings(name="public.docs", text="tenant", column="embedding_v2")
+    found = [one for one in checkup_columns.look(workplace.session, table, ("b", 12)) if "index" in one.check]
+    assert [one.level for one in found] == [Level.WARNING]
+    assert f"{killed.name} is INVALID" in found[0].sentence
+    workplace.execute(f"DROP INDEX {killed.sql_name}")
+    found = [one for one in checkup_columns.look(workplace.session, table, ("b", 12)) if "index" in one.check]
+    assert [one.sentence for one in found] == ["whole_v2 is unfinished: not every partition has its part of it"]
+    build(workplace, made())
+    assert [*checkup_columns.look(workplace.session, table, ("b", 12))][-1].sentence == "whole_v2 is valid"
+
+
+def test_the_script_says_how_much_is_left(workplace: Workplace) -> None:
+    """A column without an index has none to build, and one statement is one."""
+    docs(workplace)
+    script = migrate_index.script(workplace.session, [made()])
+    assert "-- public.docs.embedding: there is no index to build" in script
+    workplace.execute(f"CREATE INDEX served ON docs USING {COSINE}")
+    assert "embedding: 1 statement\n" in migrate_index.script(workplace.session, [made()])
+    workplace.execute("CREATE INDEX other ON docs USING hnsw (embedding vector_l2_ops)")
+    assert "embedding: 2 statements\n" in migrate_index.script(workplace.session, [made()])
 
 
 def test_the_script_is_taken_as_typed(workplace: Workplace) -> None:

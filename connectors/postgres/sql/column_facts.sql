@@ -1,5 +1,11 @@
--- The vector column as declared and as filled, and the indexes on it. `held`: dimensions of a thousand vectors. Whether an
--- index is being built: what other roles build shows no details, so a build's lock on the table counts as well.
+-- The vector column as declared and as filled, and the indexes on it, with those of its partitions that are not valid.
+-- `held`: dimensions of a thousand vectors. `framed`: of a table with partitions, valid when its last part is there.
+-- Whether an index is being built: what other roles build shows no details, so a build's lock on the table counts too.
+WITH RECURSIVE tree AS (
+    SELECT %(oid)s::oid AS oid
+    UNION
+    SELECT heir.inhrelid FROM tree JOIN pg_inherits AS heir ON heir.inhparent = tree.oid
+)
 SELECT
     (SELECT att.atttypmod FROM pg_attribute AS att
      WHERE att.attrelid = %(oid)s AND att.attname = %(column)s AND NOT att.attisdropped) AS declared,
@@ -8,6 +14,7 @@ SELECT
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'name', idx.indexrelid::regclass::text,
         'valid', idx.indisvalid,
+        'framed', class.relkind = 'I',
         'building', NOT idx.indisvalid AND (
             EXISTS (SELECT FROM pg_stat_progress_create_index AS build WHERE build.index_relid = idx.indexrelid)
             OR EXISTS (SELECT FROM pg_locks AS held WHERE held.relation = idx.indrelid AND held.granted
@@ -15,6 +22,9 @@ SELECT
         ),
         'cosine', pg_get_indexdef(idx.indexrelid) LIKE '%%cosine_ops%%'
     ) ORDER BY idx.indexrelid), '[]')
-     FROM pg_index AS idx
+     FROM tree
+     JOIN pg_index AS idx ON idx.indrelid = tree.oid
+     JOIN pg_class AS class ON class.oid = idx.indexrelid
      JOIN pg_attribute AS att ON att.attrelid = idx.indrelid AND att.attnum = ANY (idx.indkey)
-     WHERE idx.indrelid = %(oid)s AND att.attname = %(column)s) AS indexes
+     WHERE att.attname = %(column)s
+         AND (idx.indrelid = %(oid)s OR (NOT idx.indisvalid AND class.relkind = 'i'))) AS indexes
