@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
-from connectors.models import describe_model, open_model
+from connectors.models import by_flag, describe_model
 from connectors.ports import Clock
 from connectors.postgres import counting, migration, queries, schema, server, statement
 from connectors.postgres.ledger import RunLedger
@@ -35,6 +35,7 @@ from schemas.target import Target
 from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status, migrate_workers
 from streams import targets as target_rules
 from streams.migrate_look import Obstacles
+from streams.migrate_next import leading, still_to_follow
 
 Tell = Callable[[str], None]
 
@@ -75,7 +76,7 @@ class Migrate:
         Columns that are under way to another model, or further on, are left as they are where there are others.
 
         Args:
-            model: which; its files must be here, since its id is made of them.
+            model: which, as flags name it; its files must be here, since its id is made of them.
             offline: empty the column itself.
             freeze_old: leave the old vectors as they are from now on.
 
@@ -83,7 +84,7 @@ class Migrate:
             EmbedsyncError: there is no column to start with, something stands in the way, or the settings do not name
                 the model to move from; nothing was changed.
         """
-        embedder, present = open_model(model), describe_model(self._every.model).model_id
+        embedder, present = by_flag.opened(model), describe_model(self._every.model).model_id
         with self._alone():
             migration.require_known(self._session)
             migrate_check.refuse_lost_tables(self._every, self._session)
@@ -115,6 +116,15 @@ class Migrate:
                 changed = [target.table for target, _ in (*planned, *again)]
                 self._run(migration.together(self._session, changed, steps), "start", steps)
         migrate_workers.wait(self._session, self._clock, self._tell, workers)
+
+    def to_follow(self) -> str | None:
+        """Which tables have to be started as well before those that are under way can be finished; None: none."""
+        found = self.open()
+        behind = migrate_scope.behind(self._every, self._session, {made.to_model for made in found})
+        if not found or not behind:
+            return None
+        said = still_to_follow(behind, found[0].to_model)
+        return f"{said}, and nothing can be finished before: {leading(found[0], behind).typed()}"
 
     def swap(self, *, without: Collection[str] | None = frozenset()) -> None:
         """Have the new columns served: one short transaction, as soon as every row of them is true.

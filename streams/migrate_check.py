@@ -10,7 +10,7 @@ from schemas.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings import Settings
 from streams import migrate_scope
 from streams.migrate_look import Obstacles
-from streams.migrate_next import leading, naming_of
+from streams.migrate_next import leading, naming_of, still_to_follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,11 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
     Raises:
         EmbedsyncError: with what to set, or which table to move first.
     """
-    left = migrate_scope.behind(settings, session, found)
+    left = migrate_scope.behind(settings, session, {made.to_model for made in found})
     if left:
-        names = ", ".join(map(str, left))
         raise EmbedsyncError(
-            f"{names} {'is' if len(left) == 1 else 'are'} still to follow to {found[0].to_model}: after `finish` the "
-            "settings name one model for all tables, and no worker could start",
+            f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name one model for all tables, "
+            "and no worker could start",
             fix=leading(found[0], left).typed(),
         )
     wrong = [made for made in found if made.to_model != wanted]

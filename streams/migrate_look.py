@@ -27,7 +27,8 @@ class Obstacles:
         said: a clause for each.
         fixes: what to do, in the order in which it is typed.
         lost: what goes along with a dropped column without a word of Postgres.
-        shows: queries that print the definitions of what is to be dropped and made anew.
+        shows: queries that print what is lost with those that are to be dropped and made anew.
+        beside: what the definitions call the old column after a swap, and what it is to be.
     """
 
     session: Session
@@ -35,6 +36,7 @@ class Obstacles:
     fixes: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     shows: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
     def refuse(self, what: str, again: str) -> None:
         """Refuse a step that cannot be done.
@@ -49,15 +51,19 @@ class Obstacles:
         if self.said:
             raise EmbedsyncError(
                 f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
-                fix=f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then {again}",
+                fix=f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then {self._last()}{again}",
             )
 
     def _first(self) -> str:
         if not self.shows:
             return ""
-        return (
-            f"keep the definitions of what you will create anew, on the served column: {'; '.join(self.shows)}; then "
-        )
+        return f"keep what these print, with the GRANTs and indexes: {'; '.join(dict.fromkeys(self.shows))}; then "
+
+    def _last(self) -> str:
+        if not self.shows:
+            return ""
+        column = f" ({', '.join(dict.fromkeys(self.beside))})" if self.beside else ""
+        return f"create anew what is wanted, on the served column{column}; then "
 
     def dropping(self, made: ColumnMigration) -> None:
         """The column beside and its provenance are to be dropped."""
@@ -152,6 +158,8 @@ class Obstacles:
                 self.lost.append(f"{one.said}" + (f" ({one.shows} prints it)" if one.shows else ""))
                 continue
             self.shows += [one.shows] if one.shows else []
+            if made.state is State.SWAPPED:
+                self.beside.append(f"{made.column} where it says {made.beside}")
             self._say(
                 f"{one.said} depends on {made.table}.{made.beside or made.column}",
                 one.drops or f"take {one.said} away",

@@ -101,6 +101,11 @@ def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
     return Next(start, table_flags(behind).strip(), takes_tables=False, remark="then all are finished together")
 
 
+def still_to_follow(tables: Sequence[TableName], model: str) -> str:
+    """That these tables are to go to a model that others are on their way to."""
+    return f"{', '.join(map(str, tables))} {'is' if len(tables) == 1 else 'are'} still to follow to {model}"
+
+
 def naming_of(made: ColumnMigration) -> str:
     """What the settings have to say before `finish`."""
     name = made.to_settings.get("name", made.to_model)

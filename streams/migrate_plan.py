@@ -6,25 +6,27 @@ estimated from the old one, by the lengths' ratio. Where nothing was measured, n
 """
 
 import math
-import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from connectors.models import by_name, describe_model, open_model
+from connectors.models import describe_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, dependents, migration, outlook, twins
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Index
-from schemas.errors import ModelUnavailable
 from schemas.index_definition import Vectors
-from schemas.migration import ColumnMigration, State, growing, openings
+from schemas.migration import ColumnMigration, growing, openings, table_flags
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
+from schemas.table import TableName
 from schemas.target import Target
-from streams import migrate_status, migrate_todo
+from streams import migrate_asked, migrate_list, migrate_scope, migrate_status, migrate_todo
 from streams import targets as target_rules
+from streams.migrate_asked import Asked
+from streams.migrate_list import Entry
+from streams.migrate_next import still_to_follow
 from streams.migrate_todo import Todo
 
 _TOAST_CHUNK = 1996
@@ -135,46 +137,87 @@ OFFLINE_LOCKS = (
 
 
 def make(
-    settings: Settings, session: Session, model: ModelSettings, clock: Clock, *, offline: bool = False, flags: str = ""
+    settings: Settings,
+    session: Session,
+    model: ModelSettings,
+    clock: Clock,
+    *,
+    offline: bool = False,
+    tables: Sequence[str] | None = None,
 ) -> Plan:
     """Look at the served columns; nothing is written, and the workers' role may.
 
     Args:
-        settings: with the tables that are meant.
+        settings: all of them.
         session: any connection that may read the catalogue.
-        model: the model to move to; its weights are not needed.
+        model: the model to move to, as flags name it; its weights are not needed.
         clock: for the pauses while rows are on their way.
         offline: whether the column itself will be emptied.
-        flags: ` -t TABLE` for each table, where they are not all.
+        tables: those that are meant; None: all configured ones.
 
     Raises:
-        ConfigurationError: a table is not as `init` left it.
+        ConfigurationError: a table is not as `init` left it, or there is no such model.
     """
-    todo: list[Todo] = []
-    try:
-        to_model: str | None = open_model(model).model_id
-    except ModelUnavailable as error:
-        to_model = None
-        todo.append(Todo("start", True, f"{error.message}: {error.fix}", None, "you"))
-    try:
-        by_name.require(model)
-    except ModelUnavailable as error:
-        if to_model is not None:
-            what = f"{error.message} of this machine; every worker needs them where it runs"
-            todo.append(Todo("replay", False, what, f"embedsync model pull {shlex.quote(model.name)}", "you"))
-    targets = target_rules.served(settings, session)
-    under_way = {(m.table, m.column): m for m in migration.read(session)}
-    maker = _Maker(settings, session, model, to_model, offline=offline)
-    tables = tuple(maker.table(target, under_way.get((target.table, target.column))) for target in targets)
-    found = [under_way[t.table, t.column] for t in targets if (t.table, t.column) in under_way]
-    sentence = None
-    if found:
-        sentence = "; ".join(f"{m.name} is on its way to {m.to_model} ({m.state})" for m in found)
-        sentence += f"; {migrate_status.read(settings, session, clock).verdict}"
-    by_hand = [one for table in tables for one in table.todo if not one.blocks or one.step != "start"]
-    offline = offline or any(m.offline for m in found)
-    commands = _commands(model, flags, [*todo, *by_hand], found, offline=offline)
-    return Plan(to_model, tables, tuple(todo), commands, sentence)
+    asked = migrate_asked.look(model)
+    targets = target_rules.served(settings.only(tables), session)
+    places = {(target.table, target.column) for target in targets}
+    found = {m.table: m for m in migration.read(session) if (m.table, m.column) in places}
+    report = migrate_status.read(settings, session, clock, tables) if found else None
+    maker = _Maker(settings, session, asked, offline=offline)
+    left = [maker.why_left(target, found.get(target.table)) for target in targets]
+    alone = all(left)
+    plans = [
+        maker.table(target, found.get(target.table), _leaving(why, alone=alone))
+        for target, why in zip(targets, left, strict=True)
+    ]
+    todo = [*asked.todo, *_to_follow(settings, session, asked, [target.table for target in targets])]
+    entries = [_entry(*one, report, asked, offline=offline, alone=alone) for one in zip(targets, plans, strict=True)]
+    flags = table_flags(target.table for target in targets) if tables else ""
+    commands = (
+        migrate_list.lines(entries, todo, named=asked.named, flags=flags, naming=asked.naming(settings.model))
+        if asked.is_clear
+        else []
+    )
+    return Plan(asked.model_id, tuple(plans), tuple(todo), tuple(commands), _under_way(found.values(), report))
+
+
+def _leaving(why: Todo | None, *, alone: bool) -> Todo | None:
+    """Why a table stays as it is; a refusal of `start` where there is no other to start with."""
+    if why is None or alone:
+        return why
+    return replace(why, blocks=False, what=f"{why.what}: it is left as it is", statement=None)
+
+
+def _to_follow(settings: Settings, session: Session, asked: Asked, scope: Collection[TableName]) -> list[Todo]:
+    """The tables outside of the scope without which there is no `finish`."""
+    if asked.model_id is None:
+        return []
+    behind = [table for table in migrate_scope.behind(settings, session, [asked.model_id]) if table not in scope]
+    if not behind:
+        return []
+    what = f"{still_to_follow(behind, asked.model_id)}, and nothing can be finished before: settings name one model"
+    start = f"embedsync migrate start{asked.named}{table_flags(behind)} (and what that says comes next)"
+    return [Todo("finish", True, what, start, "you")]
+
+
+def _entry(
+    target: Target, plan: TablePlan, report: migrate_status.Report | None, asked: Asked, *, offline: bool, alone: bool
+) -> Entry:
+    """One table of the list; `alone`: there is no table that `start` would take as it is."""
+    columns = report.columns if report else ()
+    line = next((one for one in columns if one.migration.table == target.table), None)
+    if line is None:
+        return Entry(target.table, None, offline, target.model == asked.model_id, plan.todo)
+    if line.migration.to_model == asked.model_id:
+        return Entry(target.table, line, line.migration.offline, False, plan.todo)
+    return Entry(target.table, None, offline, not alone, plan.todo)
+
+
+def _under_way(found: Collection[ColumnMigration], report: migrate_status.Report | None) -> str | None:
+    if report is None:
+        return None
+    said = "; ".join(f"{m.name} is on its way to {m.to_model} ({m.state})" for m in found)
+    return f"{said}; {report.verdict}"
 
 
 def vector_bytes(dimensions: int) -> int:
@@ -185,19 +228,17 @@ def vector_bytes(dimensions: int) -> int:
 
 
 class _Maker:
-    def __init__(
-        self, settings: Settings, session: Session, model: ModelSettings, to_model: str | None, *, offline: bool
-    ) -> None:
+    def __init__(self, settings: Settings, session: Session, asked: Asked, *, offline: bool) -> None:
         self._settings = settings
         self._session = session
-        self._dimensions = model.dimensions or 0
-        self._to_model = to_model
+        self._dimensions = asked.model.dimensions
+        self._to_model = asked.model_id
         self._offline = offline
         self._present = describe_model(settings.model).model_id
         self._saved = openings(migration.read(session, finished=True))
 
-    def table(self, target: Target, made: ColumnMigration | None) -> TablePlan:
-        """One column's part."""
+    def table(self, target: Target, made: ColumnMigration | None, left: Todo | None) -> TablePlan:
+        """One column's part; `left` is why it stays as it is."""
         info = catalog.inspect(self._session, target.table)
         if made is None:
             old = Vectors(target.column, target.dimensions, target.model)
@@ -216,8 +257,8 @@ class _Maker:
             tuple(index.label for index in wanted),
             tuple(_part(index) for index in found if index.valid and not index.framed),
             round(sum(index.bytes for index in found if index.valid) * ratio),
-            tuple(index.label for index in found if not index.valid), tuple(one.said for one in knows),
-            self._seconds(target, sizes.rows), tuple(self._todo(target, made, info, wanted, old, new)),
+            tuple(index.label for index in found if index.is_invalid), tuple(one.said for one in knows),
+            self._seconds(target, sizes.rows), tuple(self._todo(target, made, info, wanted, old, new, left)),
         )  # fmt: skip
 
     def _todo(
@@ -228,31 +269,36 @@ class _Maker:
         wanted: Sequence[Index],
         old: Vectors,
         new: Vectors,
+        left: Todo | None,
     ) -> list[Todo]:
+        if left is not None and made is None:
+            return [left]
         offline = made.offline if made else self._offline
-        todo = [*self._models(target, made), *migrate_todo.constraints(wanted)]
+        todo = [*([left] if left else self._other_model(target, made)), *migrate_todo.constraints(wanted)]
         todo += migrate_todo.too_long(wanted, old, new)
         if not offline:
             todo += migrate_todo.names(target, list(info.columns), made)
         todo += migrate_todo.ownership(self._session, info.oid, target, self._settings.postgres.admin)
         return [*todo, *migrate_todo.readers(self._session, info.oid, target, made, offline=offline)]
 
-    def _models(self, target: Target, made: ColumnMigration | None) -> list[Todo]:
-        if made is not None:
-            if made.to_model == self._to_model:
-                return []
-            what = (
-                f"a migration of {target.name} to {made.to_model} is under way, not to {self._to_model or 'this one'}"
-            )
-            command = "embedsync migrate status (then finish, or rollback)"
-            return [Todo("start", True, what, command, "you")]
-        if target.model == self._to_model:
+    def why_left(self, target: Target, made: ColumnMigration | None) -> Todo | None:
+        """Why `start` would leave a table as it is; None where it would not, or has been there."""
+        if made is not None and made.to_model != self._to_model:
+            other = self._to_model or "this one"
+            what = f"a migration of {target.name} to {made.to_model} is under way, not to {other}"
+            command = f"embedsync migrate status{table_flags([target.table])} (then finish, or rollback)"
+            return Todo("start", True, what, command, "you")
+        if made is None and target.model == self._to_model:
             what = f"{target.name} wants {target.model} already: there is nothing to migrate"
-            return [Todo("start", True, what, None, "you")]
-        if self._present not in (None, target.model) and target.model not in self._saved:
-            what = f"{target.name} holds vectors of {target.model}, but [model] names {self._present}"
-            return [Todo("start", True, f"{what}: set [model] back to the model that is there now", None, "you")]
-        return []
+            return Todo("start", True, what, None, "you")
+        return None
+
+    def _other_model(self, target: Target, made: ColumnMigration | None) -> list[Todo]:
+        """That the settings name another model than the one to move from."""
+        if made is not None or self._present in (None, target.model) or target.model in self._saved:
+            return []
+        what = f"{target.name} holds vectors of {target.model}, but [model] names {self._present}"
+        return [Todo("start", True, f"{what}: set [model] back to the model that is there now", None, "you")]
 
     def _seconds(self, target: Target, rows: int | None) -> float | None:
         measured = RunLedger(self._session).measured_rate(target)
@@ -264,30 +310,3 @@ def _part(index: Index) -> dict[str, Any]:
         "name": index.name, "table": str(index.table), "bytes": index.bytes, "method": index.definition.method,
         "definition": index.definition.text,
     }  # fmt: skip
-
-
-def _commands(
-    model: ModelSettings, flags: str, todo: Sequence[Todo], found: Sequence[ColumnMigration], *, offline: bool
-) -> tuple[str, ...]:
-    """The commands that are left, the hands' part as comments between them."""
-    named = f"--model {shlex.quote(model.name)} --dimensions {model.dimensions}"
-    named += f" --revision {shlex.quote(model.revision)}" if model.revision else ""
-    states = {m.state for m in found}
-    steps = ["start", "replay", "index", "swap", "finish"]
-    if found and State.STARTED in states:
-        steps = steps[1:]
-    elif found:
-        steps = steps[4:]
-    lines = []
-    for step in steps:
-        if step == "swap" and offline:
-            continue
-        if step == "finish":
-            lines.append("# set model.name and model.dimensions of the new model in embedsync.toml")
-        lines += [f"# {one.who}: {one.statement or one.what}" for one in todo if one.step == step]
-        command = {
-            "start": f"embedsync migrate start {named}{' --offline' if offline else ''}{flags}",
-            "replay": f"embedsync replay run{flags}",
-        }.get(step, f"embedsync migrate {step}{flags}")
-        lines.append(command)
-    return tuple(lines)

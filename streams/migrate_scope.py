@@ -3,7 +3,7 @@
 A migration that is under way in the database and belongs to no table of the settings is not forgotten: `elsewhere`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from connectors.postgres import counting, migration, wanted
 from connectors.postgres.session import Session
@@ -24,15 +24,19 @@ def elsewhere(settings: Settings, session: Session) -> list[ColumnMigration]:
     return [made for made in migration.read(session) if (made.table, made.column) not in places]
 
 
-def behind(settings: Settings, session: Session, found: Sequence[ColumnMigration]) -> list[TableName]:
-    """The settings' tables that are not under way and hold another model than these columns go to.
+def behind(settings: Settings, session: Session, goals: Collection[str]) -> list[TableName]:
+    """The settings' tables that are not under way and hold another model than the one that others go to.
 
-    Their settings name one model for all: none of these can be finished before the others have followed.
+    Their settings name one model for all: none of the others can be finished before these have followed.
+
+    Args:
+        settings: all of them.
+        session: any connection that may read the schema embedsync.
+        goals: ids of the models that the others go to.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    goals = {made.to_model for made in found}
     return [table for table, model in _settled(settings, session) if goals and model not in goals]
 
 

@@ -162,7 +162,8 @@ def plan(
     steps += [step for examined in after for step in schema.provenance(session, examined)]
     targets = [examined.target for examined in after]
     steps += schema.functions(session, targets, facts.vector_schema or "public")
-    steps += schema.registrations(session, targets, record, lambda _: 0)[0]
+    wanted = schema.registrations(session, targets, record, lambda _: 0)[0]
+    steps += [step for step in wanted if step not in steps]  # the model is recorded before what refers to it
     steps += [migration.freeze(session, target, frozen=True) for target, made in fresh if made.frozen]
     if freeze:
         steps += [migration.freeze_later(session, m) for _, m in again if not m.offline and not m.frozen]

@@ -235,9 +235,11 @@ def require_indexes(
     typed = f"embedsync migrate {{}}{table_flags(made.table for made in found)} --yes"
     built = "create on the new column what is needed" if swapped else f"embedsync migrate index{flags}"
     last = "finish" if swapped or any(made.offline for made in lacking) else "swap"
+    count = f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes"
+    lack = "have no twin on the new ones"
+    said = "are yet to be built again" if all(made.offline for made in lacking) else f"of the old vectors {lack}"
     raise IndexesLacking(
-        f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes of the old vectors have no twin on the "
-        f"new ones: {', '.join(sorted(names))}",
+        f"{count} {said}: {', '.join(sorted(names))}",
         names,
         fix=f"{built}; or go on without them, with `{typed.format(last)}`",
     )
@@ -284,7 +286,7 @@ def _column(settings: Settings, session: Session, made: ColumnMigration) -> Colu
         return ColumnStatus(made, None, None, problem=found)
     model, wanted = settings.model, made.to_settings
     named = (model.name, model.dimensions) == (wanted.get("name", model.name), made.to_dimensions)
-    behind = tuple(migrate_scope.behind(settings, session, [made]))
+    behind = tuple(migrate_scope.behind(settings, session, [made.to_model]))
     return ColumnStatus(
         made, None, None, twins.standing(session, made), run=_run_over(session, [str(made.table)]), named=named,
         behind=behind, readers=_readers(session, made),

@@ -33,6 +33,8 @@ class Todo:
         what: one sentence.
         statement: SQL or a command that does it; None where only a person can know.
         who: whose part it is: a role of the database, or `you`.
+        keep: a query whose answer is to be kept before, since the statement destroys what it prints.
+        anew: what is to be created anew after the statement, and on which column.
     """
 
     step: str
@@ -40,6 +42,15 @@ class Todo:
     what: str
     statement: str | None
     who: str
+    keep: str | None = None
+    anew: str | None = None
+
+    @property
+    def typed(self) -> str:
+        """The statement as it is typed, with its semicolon where it is SQL; the sentence where there is none."""
+        if self.statement is None:
+            return self.what
+        return f"{self.statement};" if self.statement.split(" ", 1)[0].isupper() else self.statement
 
     def to_json(self) -> dict[str, Any]:
         """By field name."""
@@ -112,7 +123,8 @@ def readers(session: Session, oid: int, target: Target, made: ColumnMigration | 
     vectors = Vectors(made.beside or target.column if made and _is_swapped(made) else target.column, 0, "")
     found = dependents.of_columns(session, oid, vectors.columns)
     # Constraints of keys are indexes, which are looked at by themselves.
-    todo = [_of_dependent(session, oid, one, target, offline=offline) for one in found if one.kind != "constraint"]
+    found = [one for one in found if one.kind != "constraint"]
+    todo = [of_dependent(one, outlook.owner(session, oid, one), target, made, offline=offline) for one in found]
     for name, whose in outlook.mentioning(session, target.column):
         todo.append(
             Todo(
@@ -124,18 +136,36 @@ def readers(session: Session, oid: int, target: Target, made: ColumnMigration | 
     return todo
 
 
-def _of_dependent(session: Session, oid: int, one: Dependent, target: Target, *, offline: bool) -> Todo:
-    whose = outlook.owner(session, oid, one)
-    shown = f" ({one.shows} prints its definition)" if one.shows else ""
+def of_dependent(one: Dependent, whose: str, target: Target, made: ColumnMigration | None, *, offline: bool) -> Todo:
+    """What is to be done about something that knows the vector column by number.
+
+    Args:
+        one: that.
+        whose: its owner.
+        target: the served column.
+        made: its migration; None where it is not under way.
+        offline: whether the column itself is, or will be, emptied.
+    """
     step = "start" if offline else "finish"
-    if one.blocks:
-        again = "make it anew afterwards" if offline else f"make it anew after the swap, on {target.column}"
-        what = f"{one.said} knows {target.column} by number, and {step} is refused while it is there: {again}{shown}"
+    if offline and not one.blocks:
+        what = f"{one.said} depends on {target.column}: look whether it fits the new vectors"
+        return Todo(step, False, what, None, whose)
+    kept = f"keep its {one.lost}" + (f" ({one.shows} prints all of it)" if one.shows else "")
+    on = f"on {target.column}"
+    if offline:
+        now = f"depends on {target.column}, whose type changes"
+        then = f"{kept} before the start, drop it, and create it anew after it"
+    elif made and _is_swapped(made):
+        on += f" where it says {made.beside}"
+        now = f"has read the old vectors, {made.beside}, since the swap"
+        then = f"{kept}, drop it, and create it anew, {on}"
     else:
-        what = f"{one.said} stays with the old vectors over the swap, and goes with them at finish: make it anew{shown}"
-        if offline:
-            what = f"{one.said} depends on {target.column}: look whether it fits the new vectors{shown}"
-    return Todo(step, one.blocks, what, one.drops or None, whose)
+        now = f"knows {target.column} by number: from the swap on it reads the old vectors"
+        then = f"{kept} before the swap, drop it after it, and create it anew {on}"
+    said = f"{step} is refused while it is there" if one.blocks else f"{step} drops it without a word"
+    anew = f"{one.said}, {on}" + (f", with its {one.besides}" if one.besides else "")
+    what = f"{one.said} {now}, and {said}: {then}"
+    return Todo(step, one.blocks, what, one.drops or None, whose, one.shows or None, anew)
 
 
 def _is_swapped(made: ColumnMigration) -> bool:

@@ -16,6 +16,9 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
 
+_WITH = {"view": "GRANTs", "materialized view": "indexes and GRANTs", "function": "GRANTs", "procedure": "GRANTs"}
+"""What goes with a DROP besides the definition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
@@ -26,7 +29,7 @@ class Dependent:
             `check constraint`, `foreign key`, `constraint`, `statistics`, or as Postgres calls it.
         name: qualified, as SQL writes it; of what belongs to a table, `name of table`.
         drops: the statement that takes it out of the way, without a semicolon; empty where none is known.
-        shows: a query that prints its definition, to make it anew; empty where there is none.
+        shows: a query that prints its definition and all else that a DROP takes along; empty where there is none.
         blocks: true: DROP COLUMN and ALTER COLUMN TYPE are refused while it is there; false: DROP COLUMN takes it along
             without a word.
     """
@@ -41,6 +44,17 @@ class Dependent:
     def said(self) -> str:
         """Kind and name, for messages."""
         return f"{self.kind} {self.name}"
+
+    @property
+    def besides(self) -> str:
+        """What goes with a DROP besides the definition; empty where nothing does."""
+        return _WITH.get(self.kind, "")
+
+    @property
+    def lost(self) -> str:
+        """All that goes with a DROP, to be kept before it and made anew after it."""
+        joint = ", " if " and " in self.besides else " and "
+        return f"definition{joint}{self.besides}" if self.besides else "definition"
 
 
 def of_column(session: Session, oid: int, column: str) -> list[Dependent]:

@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres import trust
 from connectors.postgres.session import Session
 from schemas.errors import EmbedsyncError, IndexesLacking
-from schemas.migration import Step, require, table_flags
+from schemas.migration import Step, require
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from streams import migrate as migration
@@ -75,9 +75,7 @@ def plan(
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     chosen = _model(settings, model, dimensions, revision)
-    scoped = settings.only(table)
-    flags = table_flags(one.table for one in scoped.tables) if table else ""
-    made = migrate_plan.make(scoped, session, chosen, SystemClock(), offline=offline, flags=flags)
+    made = migrate_plan.make(settings, session, chosen, SystemClock(), offline=offline, tables=table)
     locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
     if output is Format.JSON:
         steps = [dict(zip(("step", "lock", "held"), lock, strict=True)) for lock in locks]
@@ -85,7 +83,7 @@ def plan(
     else:
         migrate_page.show(made, locks)
     if made.refusals:
-        err.print(f"`migrate start` is refused: {made.refusals[0].what}", soft_wrap=True)
+        err.print("`migrate start` is refused for now: see what blocks it", soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -119,6 +117,8 @@ def start(
             yes=yes,
         )
     steps.start(chosen, offline=offline, freeze_old=freeze_old)
+    if left := steps.to_follow():
+        err.print(f"{left}", soft_wrap=True)
     err.print(f"next: embedsync replay run{steps.flags}, which fills the rows that were there before", soft_wrap=True)
 
 

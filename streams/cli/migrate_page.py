@@ -23,12 +23,16 @@ def show(plan: migrate_plan.Plan, locks: tuple[tuple[str, str, str], ...]) -> No
     steps = Grid("STEP", "LOCK", "HELD FOR")
     for lock in locks:
         steps.add_row(*lock)
+    out.print()
     out.print(steps)
+    out.print()
     if plan.under_way:
         out.print(styled("under way:", "yellow"), plan.under_way, soft_wrap=True)
     _todo([*plan.todo, *(one for table in plan.tables for one in table.todo)])
     out.print("programs that query the column themselves: docs/migration.md", soft_wrap=True)
-    out.print(f"to {plan.to_model or 'a model whose files are not here'}; type, in this order:", soft_wrap=True)
+    if plan.commands:
+        out.print()
+        out.print(f"to {plan.to_model or 'a model whose files are not here'}; type, in this order:", soft_wrap=True)
     for command in plan.commands:
         out.print(f"  {command}", soft_wrap=True)
 
@@ -52,15 +56,11 @@ def _figures(plan: migrate_plan.Plan) -> Grid:
 
 
 def _todo(todo: list[Todo]) -> None:
-    for one in todo:
+    for one in dict.fromkeys(todo):
         kind = styled(f"blocks {one.step}:", "red") if one.blocks else styled(f"by hand, {one.step}:", "yellow")
         out.print(kind, one.what, soft_wrap=True)
         if one.statement:
-            out.print(f"    {one.who}: {one.statement}{';' if _is_sql(one.statement) else ''}", soft_wrap=True)
-
-
-def _is_sql(statement: str) -> bool:
-    return statement.split(" ", 1)[0].isupper()
+            out.print(f"    {one.who}: {one.typed}", soft_wrap=True)
 
 
 def show_status(report: Report, *, wide: bool) -> None:
@@ -88,7 +88,10 @@ def _of_indexes(line: ColumnStatus) -> Iterator[str]:
         return
     end = ", and goes with them at finish" if line.migration.state is State.SWAPPED else ""
     for one in line.indexes.lacking:
-        yield f"index {one.label} of the old vectors of {line.migration.name} has no twin on the new ones{end}"
+        if line.migration.offline:
+            yield f"index {one.label} of {line.migration.name} is to be built again"
+        else:
+            yield f"index {one.label} of the old vectors of {line.migration.name} has no twin on the new ones{end}"
     for one in line.indexes.invalid:
         state = "is being built" if one.building else "is INVALID, and counts for nothing"
         yield f"index {one.label} of {line.migration.name} {state}"

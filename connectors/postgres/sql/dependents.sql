@@ -85,13 +85,20 @@ SELECT
         ELSE ''
     END AS drops,
     CASE
-        WHEN class.relkind IN ('v', 'm') THEN format('SELECT pg_get_viewdef(%%L::regclass)', told.identity)
+        -- With what else a DROP takes along: GRANTs, options, a materialized view's indexes.
+        WHEN class.relkind = 'v' THEN
+            format('SELECT pg_get_viewdef(oid), relacl, reloptions FROM pg_class WHERE oid = %%L::regclass',
+                   told.identity)
+        WHEN class.relkind = 'm' THEN
+            format('SELECT pg_get_viewdef(oid), relacl, reloptions, ARRAY(SELECT pg_get_indexdef(indexrelid) '
+                   'FROM pg_index WHERE indrelid = pg_class.oid) AS indexes FROM pg_class WHERE oid = %%L::regclass',
+                   told.identity)
         WHEN con.oid IS NOT NULL THEN format('SELECT pg_get_constraintdef(%%s)', con.oid)
         WHEN rule.oid IS NOT NULL THEN format('SELECT pg_get_ruledef(%%s)', rule.oid)
         WHEN trg.oid IS NOT NULL THEN format('SELECT pg_get_triggerdef(%%s)', trg.oid)
         WHEN stat.oid IS NOT NULL THEN format('SELECT pg_get_statisticsobjdef(%%s)', stat.oid)
         WHEN objects.classid = 'pg_proc'::regclass THEN
-            format('SELECT pg_get_functiondef(%%L::regprocedure)', told.identity)
+            format('SELECT pg_get_functiondef(oid), proacl FROM pg_proc WHERE oid = %%L::regprocedure', told.identity)
         ELSE ''
     END AS shows,
     NOT objects.goes AS blocks
