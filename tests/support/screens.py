@@ -13,16 +13,23 @@ from unittest.mock import patch
 from uuid import UUID
 
 from connectors.local.stack import PartStatus
+from connectors.postgres import dependents
+from connectors.postgres.twins import Index, Standing
 from schemas.adoption import Candidates
 from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
 from schemas.coverage import Coverage
 from schemas.dead_letter import Entry
 from schemas.finding import ok, problem, warning
+from schemas.index_definition import Definition, Vectors
 from schemas.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
+from schemas.migration import ColumnMigration, State
 from schemas.quality import QualityRun
 from schemas.replay import Request, Run, ScopeProgress
 from schemas.search import Found, Hit, Timings
+from schemas.table import TableName
+from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
+from streams import migrate_list, migrate_plan, migrate_todo
 from streams.cli import (
     adopt,
     compare,
@@ -30,6 +37,7 @@ from streams.cli import (
     doctor,
     lag_page,
     local,
+    migrate_page,
     output,
     quality,
     replay_page,
@@ -37,6 +45,7 @@ from streams.cli import (
     status,
     verify,
 )
+from streams.migrate_status import ColumnStatus, Report
 from streams.redriven import Result
 from streams.replay_control import RunStatus
 from streams.replay_outcome import Outcome
@@ -45,6 +54,7 @@ from tests.support.lag import report
 
 FOLDER = Path(__file__).parent.parent / "unit" / "screens"
 WIDTHS = (80, 120)
+OLD = "jhgan/ko-sroberta-multitask@ab957ae+0c1de2f3"
 MODEL = "BAAI/bge-m3@5617a9f61b02+1f3c9a77"
 LONG = "면접.면접_질문과_모범_답안_모음_한국어_자료"
 """A name of 63 bytes, as long as Postgres has them, in a schema of its own; its column has one of 31 cells."""
@@ -223,6 +233,82 @@ def _quality(wide: bool) -> None:
     quality._print(runs, [], output.Format.WIDE if wide else output.Format.TABLE)
 
 
+def _made(table: str, column: str, state: State, *, offline: bool = False) -> ColumnMigration:
+    to = {"name": "BAAI/bge-m3"}
+    return ColumnMigration(
+        TableName.parse(table), column, state, offline, False, OLD, 768, MODEL, 1024, to_settings=to
+    )  # fmt: skip
+
+
+def _standing(table: str, column: str, built: int) -> Standing:
+    vectors = Vectors(column, 768, OLD), Vectors(f"{column}_v2", 1024, MODEL)
+    definition = Definition(f"CREATE INDEX near ON {table} USING hnsw ({column} vector_cosine_ops)")
+    found = tuple(
+        Index(i, name, TableName.parse(table), 1, 0, False, None, definition, True, 0)
+        for i, name in enumerate(("가까운_질문", "near"))
+    )
+    broken = Index(9, "near_v2", TableName.parse(table), 1, 0, False, None, definition, False, 0)
+    return Standing(*vectors, found, tuple(found[:built]) + (None,) * (2 - built), (broken,), (), ())
+
+
+def _moving() -> list[ColumnStatus]:
+    swapped = _made(LONG, COLUMN, State.SWAPPED)
+    return [
+        ColumnStatus(
+            _made("public.questions", "embedding", State.STARTED), 1_204_331, 104_331,
+            _standing("public.questions", "embedding", 1), 104_331,
+        ),
+        ColumnStatus(
+            swapped, 237, 0, _standing(LONG, COLUMN, 2), 0, named=False, readers=("view 면접.가까운",),
+        ),
+    ]  # fmt: skip
+
+
+def _migrate_status(wide: bool) -> None:
+    offline = ColumnStatus(
+        _made("app.answers", "embedding", State.STARTED, offline=True), 12, 0,
+        _standing("app.answers", "embedding", 0), 0,
+    )  # fmt: skip
+    migrate_page.show_status(Report([*_moving(), offline]), wide=wide)
+
+
+def _migrate_plan(_wide: bool) -> None:
+    index = {"name": "near", "table": "public.questions", "bytes": 1_912_000_000, "method": "hnsw", "definition": ""}
+    view = dependents.Dependent(
+        "view", "면접.가까운", "DROP VIEW 면접.가까운", "SELECT pg_get_viewdef(oid) FROM pg_class", blocks=True
+    )
+    target = Target(TableName.parse(LONG), COLUMN, OLD, (), "", 768)
+    todo = migrate_todo.of_dependent(view, "김철수", target, _made(LONG, COLUMN, State.SWAPPED), offline=False)
+    started, swapped = _moving()
+    fresh = TableName.parse("app.answers")
+    behind = migrate_todo.Todo("start", True, "role 이영희 of postgres.admin_dsn does not own app.answers",
+                               'GRANT "김철수" TO "이영희"', "김철수")  # fmt: skip
+    tables = [
+        migrate_plan.TablePlan(
+            table, column, state, rows, OLD, 768, 1024, size, more, 912_000_000_000, parts, ("near",),
+            (index,) if state == "started" else (), 2_549_000_000, ("near_v2",) if state == "started" else (), (),
+            took, notes,
+        )
+        for table, column, state, rows, size, more, parts, took, notes in (
+            ("public.questions", "embedding", "started", 1_204_331, 5_210_000_000, 5_104_000_000, 12, 8_540.0, ()),
+            (LONG, COLUMN, "swapped", 237, 1_000_000, 1_000_000, 0, 2.0, (todo,)),
+            (str(fresh), "embedding", None, None, None, None, 0, None, (behind,)),
+        )
+    ]  # fmt: skip
+    entries = [
+        migrate_list.Entry(started.migration.table, started, False, False, ()),
+        migrate_list.Entry(swapped.migration.table, swapped, False, False, (todo,)),
+        migrate_list.Entry(fresh, None, False, False, (behind,)),
+    ]
+    commands = migrate_list.lines(
+        entries, (), named=" --model BAAI/bge-m3 --dimensions 1024", flags="",
+        naming='set model.name = "BAAI/bge-m3" and model.dimensions = 1024 in embedsync.toml',
+    )  # fmt: skip
+    said = "public.questions.embedding is on its way to BAAI/bge-m3 (started)"
+    made = migrate_plan.Plan(MODEL, tuple(tables), (), tuple(commands), said)
+    migrate_page.show(made, migrate_plan.LOCKS)
+
+
 def _search(wide: bool) -> None:
     text = "파이썬의 GIL이 멀티스레딩에 어떤 영향을 주는지 설명하고, 멀티프로세싱과 비교해 주세요 👩‍💻"
     near = Hit("public.questions", ("17",), text, 0.9123, NOW, 12.0, True)
@@ -253,6 +339,8 @@ PAGES: dict[str, Page] = {
     "compare": Page(_compare),
     "quality": Page(_quality, has_more=True),
     "search": Page(_search),
+    "migrate-plan": Page(_migrate_plan),
+    "migrate-status": Page(_migrate_status, has_more=True),
     "local-status": Page(_local),
 }
 NAMES: Sequence[str] = (LONG, COLUMN)
