@@ -62,8 +62,10 @@ def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Fi
     if frames and all(index["valid"] or index["framed"] for index in seen.indexes):
         said = f"{', '.join(frames)} is unfinished: not every partition has its part of it"
         yield warning(check, said, "embedsync migrate index, or build the parts and ATTACH them")
-    serving = [str(index["name"]) for index in seen.indexes if index["valid"] and index["cosine"]]
-    others = [str(index["name"]) for index in seen.indexes if index["valid"] and not index["cosine"]]
+    valid = [index for index in seen.indexes if index["valid"]]
+    some = [str(index["name"]) for index in valid if index["partial"]]
+    serving = [str(index["name"]) for index in valid if index["cosine"] and not index["partial"]]
+    others = [str(index["name"]) for index in valid if not index["cosine"] and not index["partial"]]
     if serving:
         yield ok(check, f"{', '.join(serving)} {'is' if len(serving) == 1 else 'are'} valid")
     elif frames:
@@ -71,6 +73,8 @@ def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Fi
     elif others or rows >= _MANY_ROWS:
         said = f"{', '.join(others)} is not by cosine distance" if others else "missing"
         yield warning(check, f"{said}: a search compares about {rows:,} rows", _create_index(target, seen.lengths.due))
+    elif some:
+        yield ok(check, f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} valid, for searches of some rows")
     elif not seen.indexes:
         yield ok(check, "missing, which does for so few rows: a search compares every row")
 

@@ -21,7 +21,7 @@ from schemas.target import Target
 class Column:
     """A vector column: the lengths that meet in it, and its indexes.
 
-    An index is `{"name": ..., "valid": ..., "framed": ..., "building": ..., "cosine": ...}`.
+    An index is `{"name": ..., "valid": ..., "framed": ..., "building": ..., "partial": ..., "cosine": ...}`.
     """
 
     lengths: Lengths

@@ -168,7 +168,7 @@ def test_a_service_that_is_away_hides_no_other(ready: Workplace) -> None:
 
 
 def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
-    """Valid; not by cosine distance, with the command that makes one; being built, while CREATE INDEX runs."""
+    """Valid, or for some rows only; not by cosine distance, with the command that makes one; being built, while CREATE INDEX runs."""
     place = ready
     check = "index on public.questions.embedding"
 
@@ -180,6 +180,9 @@ def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
     assert seen().sentence.startswith("far is not by cosine distance")
     assert seen().fix == 'CREATE INDEX CONCURRENTLY ON public.questions USING hnsw ("embedding" vector_cosine_ops)'
     place.execute("DROP INDEX far")
+    place.execute("CREATE INDEX part ON questions USING hnsw (embedding vector_cosine_ops) WHERE id > 7")
+    assert (seen().level, seen().sentence) == (Level.OK, "part is valid, for searches of some rows")
+    place.execute("DROP INDEX part")
     place.execute("CREATE INDEX near ON questions USING hnsw (embedding vector_cosine_ops)")
     assert (seen().level, seen().sentence) == (Level.OK, "near is valid")
     place.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'near'::regclass")

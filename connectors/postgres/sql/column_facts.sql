@@ -20,6 +20,7 @@ SELECT
             OR EXISTS (SELECT FROM pg_locks AS held WHERE held.relation = idx.indrelid AND held.granted
                        AND held.mode = 'ShareUpdateExclusiveLock')
         ),
+        'partial', idx.indpred IS NOT NULL,
         'cosine', pg_get_indexdef(idx.indexrelid) LIKE '%%cosine_ops%%'
     ) ORDER BY idx.indexrelid), '[]')
      FROM tree
