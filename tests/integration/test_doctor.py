@@ -168,7 +168,7 @@ def test_a_service_that_is_away_hides_no_other(ready: Workplace) -> None:
 
 
 def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
-    """Valid, or for some rows only; not by cosine distance, with the command that makes one; being built, while CREATE INDEX runs."""
+    """Valid, or for some rows only; not by cosine distance, with the command; being built, while CREATE INDEX runs."""
     place = ready
     check = "index on public.questions.embedding"
 
