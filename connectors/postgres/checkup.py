@@ -116,8 +116,16 @@ def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
     findings += guarded("heartbeat", lambda: _heartbeat(session, settings))
     parameters = session.connection().info.dsn_parameters
     foreign, at = tuple(origins.foreign(session, settings)), slot.position(session, settings.slot)
-    leaving = tuple(dict.fromkeys(table for table, _ in others.leaving(session, settings)))
+    leaving = tuple(_leaving(session, settings))
     return Checkup(tuple(_readable(session, findings)), facts, tuple(tables), at, parameters, seen, foreign, leaving)
+
+
+def _leaving(session: Session, settings: Settings) -> list[str]:
+    """The tables that are kept true and not listed; none where that cannot be read, which other lines say."""
+    try:
+        return list(dict.fromkeys(table for table, _ in others.leaving(session, settings)))
+    except ConfigurationError:
+        return []
 
 
 def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:

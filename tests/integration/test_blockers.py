@@ -160,7 +160,7 @@ def test_a_prepared_transaction_is_named_by_its_gid(tmp_path: Path) -> None:
             statement.run(owner, Statement("drop the table t", "DROP TABLE t"), lock_seconds=0.5, clock=Hasty())
         assert "in the way is the prepared transaction left behind, in a transaction for" in refused.value.message
         assert refused.value.fix is not None
-        assert "ROLLBACK PREPARED or COMMIT PREPARED left behind" in refused.value.fix
+        assert "ROLLBACK PREPARED 'left behind' (or COMMIT PREPARED 'left behind')" in refused.value.fix
         owner.rows("ROLLBACK PREPARED 'left behind'")
         statement.run(owner, Statement("drop the table t", "DROP TABLE t"), lock_seconds=0.5, clock=Hasty())
         owner.close()
