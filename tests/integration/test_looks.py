@@ -40,7 +40,7 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     assert not place.execute("SELECT 1 FROM embedsync.replays")
 
     place.execute("ALTER TABLE answers ALTER COLUMN answer TYPE text USING 'rewritten ' || answer")
-    until(lambda: "brings rows without events" in place.log("live"), what="the rewrite to be noticed")
+    until(lambda: "bring rows without events" in place.log("live"), what="the rewrite to be noticed")
     place.wait_current("public.answers")
     no_looks(place)
 
