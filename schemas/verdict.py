@@ -162,8 +162,9 @@ def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
 def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
     for one in witness.differences:
         yield Finding(Severity.CRITICAL, "source", f"{one.sentence}: {one.fix}")
-    # Where Postgres does not answer, that was said.
-    if seen is not None and (witness.canary.error is None or witness.error is None):
+    # Where Postgres does not answer, that was said; and what keeps all from being read is said below.
+    told = witness.canary.error is not None and witness.canary.error == witness.error
+    if seen is not None and not told and (witness.canary.error is None or witness.slot.error is None):
         yield seen
     for look in witness.looks:
         yield Finding(Severity.WARNING, "replay", look.sentence)

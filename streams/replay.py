@@ -26,7 +26,7 @@ from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import replay_keys
+from streams import replay_keys, stragglers
 from streams import targets as target_rules
 from streams.replay_keys import Named
 from streams.replay_outcome import Outcome
@@ -36,6 +36,8 @@ _POLL_SECONDS = 0.25
 _RESEND_SECONDS = 2.0
 _DEFERRED_SECONDS = 60.0
 """How long the verdict waits for rows that were locked when their chunk was handled."""
+_MOVING_SECONDS = 5.0
+"""How long it waits for rows that an application has just written."""
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
@@ -260,12 +262,15 @@ class Replay:
             return Outcome(None, "done", False, [], asked, named, self._standing(prepared))
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
-        deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if any(p.deferred for p in progress) else 0.0)
+        deferred = any(p.deferred for p in progress)
+        deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if deferred else _MOVING_SECONDS)
         while True:
             began = self._clock.monotonic()
             outcome = Outcome(run, state, resumed, progress, self._count(prepared), named)
             now = self._clock.monotonic()
-            if outcome.is_true or now >= deadline:
+            # While an application writes, a handful of rows is always on its way to a vector.
+            moves = state == "done" and any(0 < column.lacking <= stragglers.MOST for column in outcome.coverage)
+            if outcome.is_true or now >= deadline or not (deferred or moves):
                 return replace(outcome, standing=self._standing(prepared))
             self._clock.wait(max(_POLL_SECONDS, 5 * (now - began)))
 
