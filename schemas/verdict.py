@@ -162,9 +162,8 @@ def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
 def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
     for one in witness.differences:
         yield Finding(Severity.CRITICAL, "source", f"{one.sentence}: {one.fix}")
-    # Where Postgres does not answer, that was said; and what keeps all from being read is said below.
-    told = witness.canary.error is not None and witness.canary.error == witness.error
-    if seen is not None and not told and (witness.canary.error is None or witness.slot.error is None):
+    # Where Postgres does not answer, that was said.
+    if seen is not None and (witness.canary.error is None or witness.slot.error is None):
         yield seen
     for look in witness.looks:
         yield Finding(Severity.WARNING, "replay", look.sentence)
@@ -172,8 +171,8 @@ def _witnessed(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, "live" if late.what == "watch" else "replay", late.sentence)
     for edit in witness.edits:
         yield Finding(Severity.WARNING, "live", f"{edit.sentence}: {edit.fix}")
-    if witness.error is not None and witness.slot.error is None:
-        yield Finding(Severity.UNKNOWN, "source", witness.error)
+    if witness.error not in (None, witness.canary.error) and witness.slot.error is None:
+        yield Finding(Severity.UNKNOWN, "source", str(witness.error))
 
 
 def _source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Finding]:
