@@ -27,20 +27,6 @@ _SECRET = {"database.user", "database.password", "database.sslmode"}
 _SAY_AGAIN_SECONDS = 60.0
 
 
-def of_connector(
-    settings: Settings,
-    parameters: Mapping[str, str],
-    targets: Sequence[Target],
-    major: int,
-    there: Mapping[str, str],
-) -> Difference | None:
-    """What the connector is set to otherwise, as `differing` says; None where that is nothing."""
-    keys = differing(settings, parameters, targets, major, there)
-    if not keys:
-        return None
-    return Difference(f"connector {settings.connector} differs from the settings in {', '.join(keys)}", INIT)
-
-
 def differing(
     settings: Settings,
     parameters: Mapping[str, str],
@@ -111,8 +97,9 @@ def looking(settings: Settings, session: Session, connect: Connect) -> Callable[
             info = session.connection().info
             targets = target_rules.configured(settings, shape)
             major = info.server_version // 10_000
-            other = of_connector(settings, info.dsn_parameters, targets, major, there)
-            found += [] if other is None else [other]
+            if other := differing(settings, info.dsn_parameters, targets, major, there):
+                said = f"connector {settings.connector} differs from the settings in {', '.join(other)}"
+                found.append(Difference(said, INIT))
         return found
 
     return look

@@ -11,7 +11,7 @@ from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
-from streams.differences import Differences, of_connector
+from streams.differences import Differences, differing
 
 TARGET = Target(TableName("public", "posts"), "embedding", "title", (KeyColumn("id", "bigint"),), "m", 64)
 PARAMETERS = {"host": "db", "port": "5432", "dbname": "app", "user": "worker"}
@@ -22,13 +22,10 @@ def test_the_connector_is_compared_with_the_settings() -> None:
     settings = load(tables=[{"name": "public.posts", "text": "title"}])
     database = database_of(settings, {**PARAMETERS, "user": "owner"}, "secret")
     there = connector_config(settings, database, [TARGET], origin_filter=True, heartbeat_query=HEARTBEAT_QUERY)
-    assert of_connector(settings, PARAMETERS, [TARGET], 18, {**there, "name": "c"}) is None
+    assert differing(settings, PARAMETERS, [TARGET], 18, {**there, "name": "c"}) == []
     changed = {**there, "database.dbname": "copy", "slot.name": "other", "column.include.list": "posts.number"}
-    found = of_connector(settings, PARAMETERS, [TARGET], 18, changed)
-    assert found == Difference(
-        "connector embedsync-postgres differs from the settings in column.include.list, database.dbname, slot.name",
-        "embedsync init",
-    )
+    found = differing(settings, PARAMETERS, [TARGET], 18, changed)
+    assert found == ["column.include.list", "database.dbname", "slot.name"]
 
 
 def test_a_difference_is_said_at_once_and_again_every_minute() -> None:
