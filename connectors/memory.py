@@ -18,6 +18,7 @@ from schemas.document import (
     TOO_SLOW,
     UNREADABLE,
     Document,
+    Outcome,
     Reading,
     Refusal,
     Update,
@@ -111,10 +112,10 @@ class MemoryStore:
         refusals: Sequence[Refusal] = (),
         progress: Progress | None = None,
         defer: Defer | None = None,
-    ) -> Mapping[Key, Written]:
-        """As the port says."""
+    ) -> Outcome:
+        """As the port says; the twin has no triggers."""
         rows = dict(self.rows)
-        outcome = {update.key: self._set(rows, target, update) for update in updates}
+        outcome = Outcome({update.key: self._set(rows, target, update) for update in updates})
         if Written.CHANGED in outcome.values() and not self._wants(target):
             of = "another text" if self.text != target.text else self.wanted[0]
             raise TargetMismatch(f"{target.name} wants vectors of {of}, this worker makes {target.model}")

@@ -7,13 +7,13 @@ Any method may raise `TransientError` (the service is away; call again after a w
 the implementation) and `ConfigurationError` (it will never work like this).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
 from schemas.dead_letter import Failure
-from schemas.document import BLANK_WITHIN, Reading, Refusal, Update, Vector, Written
+from schemas.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector
 from schemas.model import ModelRecord
 from schemas.replay import Standing
 from schemas.table import Key
@@ -122,7 +122,7 @@ class Store(Protocol):
         refusals: Sequence[Refusal] = (),
         progress: Progress | None = None,
         defer: Defer | None = None,
-    ) -> Mapping[Key, Written]:
+    ) -> Outcome:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
         Vector, hash, model and time are set together. Never waits for a row lock. A row that a constraint or trigger of
@@ -139,7 +139,7 @@ class Store(Protocol):
                 commits, so that they are durably deferred when the ledger says that they are handled.
 
         Returns:
-            what became of each key.
+            what became of each key; of one that is AGAIN also the hash of the text that a trigger gave it.
 
         Raises:
             TableLocked: somebody holds the whole table; nothing was written.

@@ -4,7 +4,7 @@ The rules here are the whole of "is this vector true": every lane, command and c
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -148,8 +148,19 @@ class Written(StrEnum):
     CHANGED = "changed"
     """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
-    """Another transaction holds the row, or it is gone; nothing was waited for. Reading it again tells."""
+    """Another transaction holds the row, it is gone, or it may have been changed by a write that had no answer; nothing
+    was waited for. Reading it again tells."""
     AGAIN = "again"
     """A trigger gave the row another text in this very write, of which no event will tell: to be looked at."""
     QUARANTINED = "quarantined"
     """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""
+
+
+class Outcome(dict[Key, Written]):
+    """What became of each update."""
+
+    def __init__(self, written: Mapping[Key, Written] | None = None) -> None:
+        """Begin with what is known; nothing was changed by a trigger."""
+        super().__init__(written or {})
+        self.given: dict[Key, bytes | None] = {}
+        """Hash of the text that a trigger gave a row in the write, None for NULL: of the rows that are AGAIN."""

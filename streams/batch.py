@@ -17,6 +17,7 @@ import structlog
 from schemas import metrics
 from schemas.chunk import Deferral
 from schemas.dead_letter import Failure
+from schemas.document import Document, Outcome
 from schemas.errors import PoisonEvent
 from schemas.record import Record
 from schemas.table import Key
@@ -138,5 +139,20 @@ class Work:
     target: Target
     hints: Hints
     known: Known = field(default_factory=Known)
-    again: Counter[Key] = field(default_factory=Counter)
-    """Vectors written for a row whose trigger gave it another text each time."""
+    given: dict[Key, list[bytes | None]] = field(default_factory=dict)
+    """Hashes of the texts that a trigger gave a row, each in the write of the vector of the one before."""
+
+    def tries(self, document: Document) -> int:
+        """Vectors written for the row, each of a text that the write before had given it.
+
+        None counts any more once somebody else gave it a text: of that one nothing is known.
+        """
+        if self.given.get(document.key, [])[-1:] != [document.hash]:
+            self.given.pop(document.key, None)
+        return len(self.given.get(document.key, ()))
+
+    def note(self, outcome: Outcome) -> list[Key]:
+        """Keep the texts that triggers gave; returns their rows, which are to be read again."""
+        for key, hash_ in outcome.given.items():
+            self.given.setdefault(key, []).append(hash_)
+        return list(outcome.given)

@@ -14,7 +14,7 @@ import structlog
 from connectors.ports import Clock, Store
 from schemas import metrics
 from schemas.dead_letter import Failure
-from schemas.document import UNREADABLE, Reading, Refusal, Written
+from schemas.document import UNREADABLE, Outcome, Reading, Refusal, Written
 from schemas.errors import PoisonEvent, RowRefused, TableLocked
 from schemas.sections import LiveSettings
 from schemas.table import Key
@@ -29,7 +29,9 @@ _PAUSE_SECONDS = 0.01
 """Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
 
 _WRITES = 2
-"""Vectors written for a row whose trigger gives it another text each time; a third would not be the last."""
+"""Vectors written for a row whose trigger gives it another text each time; a third would not be the last.
+
+Hazard: what was found of the texts before says nothing of one that the application has given the row since."""
 _RESTLESS = "a trigger of the table gives it another text with each write of a vector"
 
 Defer = Callable[[Work, Sequence[Key], Collection[Key]], None]
@@ -168,13 +170,14 @@ class LiveRows:
 
     def _write(self, work: Work, ready: set[Key], reading: Reading, until: float) -> tuple[list[Key], list[Key]]:
         """Embed and write as many of the rows as the part comes to. Returns the locked ones, and those left."""
-        target, again = work.target, work.again
+        target = work.target
         documents = [document for document in reading.documents if document.key in ready]
-        restless = [document for document in documents if again[document.key] >= _WRITES]
+        tries = {document.key: work.tries(document) for document in documents}
+        restless = [document for document in documents if tries[document.key] >= _WRITES]
         calm = sorted((d for d in documents if d not in restless), key=lambda document: len(document.text))
         findings = self._settler.find(target, calm, work.known, until=until)
-        findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, again[d.key]) for d in restless]
-        outcome: Mapping[Key, Written] = {}
+        findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, tries[d.key]) for d in restless]
+        outcome = Outcome()
         if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
                 outcome = self._patience.call(self._store.write, target, findings.updates, findings.refusals)
@@ -185,11 +188,9 @@ class LiveRows:
             committed_at = work.hints[key].committed_at
             if written is Written.WRITTEN and committed_at is not None:
                 metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
-        changed = [key for key, written in outcome.items() if written is Written.AGAIN]
-        again.update(changed)
         held = [key for key, written in outcome.items() if written is Written.LOCKED]
         # Nobody is waited for: a row that a trigger has changed is one of those that the part did not come to.
-        return held, [*(document.key for document in findings.left), *changed]
+        return held, [*(document.key for document in findings.left), *work.note(outcome)]
 
     def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
         written = [w.value for w in outcome.values()]

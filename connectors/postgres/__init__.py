@@ -3,8 +3,9 @@
 In the order a change meets them: session (connections), open_connections (those of this process, and their end),
 errors, conditions (which are about a row), pooler (is one in between), pins (what every session sets), idle
 (connections that ended), queries (the .sql files), expressions (texts and conditions, parsed), catalog (what a table
-is), store (read and write), own_writes (transactions under a replication origin), copy (the binary image),
-table_refusals (rows whose write the table refuses), other_rows (does it take any?), enumeration (rows of a replay),
+is), store (read and write), meddled (what triggers made of it), own_writes (transactions under a replication origin),
+copy (the binary image), table_refusals (rows whose write the table refuses), other_rows (does it take any?),
+enumeration (rows of a replay),
 guard (scans that survive any row), ledger (replay runs), quarantine (from the operator's side), wanted (of a
 configured column), coverage, textless (rows with content and no text), judged and audit (every vector), adoption
 (vectors of the application), search, ranking (for comparisons), quality (figures of judged queries, feedback),

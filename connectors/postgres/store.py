@@ -9,7 +9,7 @@ The transaction carries a replication origin, so that capture leaves these write
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.ports import Defer
 from connectors.postgres import copy, lengths, other_rows, own_writes, queries, table_refusals
 from connectors.postgres.errors import over_rows
+from connectors.postgres.meddled import Meddled
 from connectors.postgres.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Reading, Refusal, Update, Vector, Written
+from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
 from schemas.replay import Standing
 from schemas.sections import PostgresSettings
@@ -44,19 +45,6 @@ class _RowsLocked(Exception):
     """Rows of a chunk are held by others, or get another text as they are written: they have to be deferred first."""
 
 
-@dataclass
-class _Meddled:
-    """Rows that a trigger changed in the write itself, by position: their text, or the vector."""
-
-    texts: set[int] = field(default_factory=set)
-    vectors: set[int] = field(default_factory=set)
-
-    def note(self, lines: Sequence[tuple[int, bool, bool]]) -> None:
-        """Keep what was found: position, and whether text and vector are as asked."""
-        self.texts |= {int(ord_) for ord_, same_text, _ in lines if not same_text}
-        self.vectors |= {int(ord_) for ord_, same_text, same_vector in lines if same_text and not same_vector}
-
-
 class PostgresStore:
     """`Store` and `Ledger` of connectors.ports over one connection of the worker."""
 
@@ -66,6 +54,8 @@ class PostgresStore:
         self._session = Session(settings.dsn, role=role, prefix=prefix, setup=self._prepare)
         self._own = OwnWrites(self._session, settings)
         self._stages: dict[tuple[int, str], str] = {}
+        self._is_in_doubt = False
+        """Whether the last write of a lane without a ledger had no answer: it may have been committed."""
 
     def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
         """As the port says."""
@@ -111,21 +101,39 @@ class PostgresStore:
         refusals: Sequence[Refusal] = (),
         progress: Progress | None = None,
         defer: Defer | None = None,
-    ) -> Mapping[Key, Written]:
+    ) -> Outcome:
         """As the port says."""
         if any(update.vector is not None for update in updates):
             self._ensure_stage(target)
+        try:
+            outcome = self._until_deferred(target, updates, refusals, progress, defer)
+        except TransientError:
+            self._is_in_doubt = progress is None
+            raise
+        if self._is_in_doubt:
+            # What looks changed may be what a trigger made of it in the write before, of which no event will tell.
+            outcome.update({key: Written.LOCKED for key, written in outcome.items() if written is Written.CHANGED})
+        self._is_in_doubt = False
+        return outcome
+
+    def _until_deferred(
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        refusals: Sequence[Refusal],
+        progress: Progress | None,
+        defer: Defer | None,
+    ) -> Outcome:
         deferred: set[Key] = set()
         while True:
             left = [update for update in updates if update.key not in deferred]
-            outcome = dict.fromkeys(deferred, Written.LOCKED)
             try:
                 with lengths.explained(self._session, target), self._own.transaction() as cursor:
-                    written, also_refused = self._write(cursor, target, left) if left else ({}, [])
-                    outcome |= written
-                    locked = {key for key, written in outcome.items() if written in _LATER} - deferred
+                    outcome, also_refused = self._write(cursor, target, left) if left else (Outcome(), [])
+                    locked = {key for key, written in outcome.items() if written in _LATER}
                     if locked and defer is not None:
                         raise _RowsLocked
+                    outcome.update(dict.fromkeys(deferred, Written.LOCKED))
                     self._quarantine(cursor, target, [*refusals, *also_refused])
                     if progress is not None:
                         self._advance(cursor, progress, updates, outcome)
@@ -170,18 +178,16 @@ class PostgresStore:
         """As the port says."""
         self._session.close()
 
-    def _write(
-        self, cursor: Cursor, target: Target, updates: Sequence[Update]
-    ) -> tuple[dict[Key, Written], list[Refusal]]:
+    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> tuple[Outcome, list[Refusal]]:
         # A deferred constraint or trigger would refuse at COMMIT, where no row can be told from its neighbours.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
-        outcome = {update.key: Written.LOCKED for update in updates}
+        outcome = Outcome({update.key: Written.LOCKED for update in updates})
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
         troubled: table_refusals.Refused = {}
-        meddled = _Meddled()
+        meddled = Meddled()
         halves = functools.partial(
             table_refusals.in_halves,
             cursor,
@@ -194,13 +200,14 @@ class PostgresStore:
                 *halves(lambda part: self._set(cursor, target, updates, part, meddled), vectors),
                 *halves(lambda part: self._clear(cursor, target, updates, part, meddled), clears),
             }
-            - meddled.texts
+            - meddled.texts.keys()
             - meddled.vectors
         )
         for i in mine - troubled.keys():
             outcome[updates[i].key] = Written.WRITTEN if i in written else Written.CHANGED
-        for i in meddled.texts:
+        for i, hash_ in meddled.texts.items():
             outcome[updates[i].key] = Written.AGAIN
+            outcome.given[updates[i].key] = hash_
         reasons = {
             i: table_refusals.reason(error) for i, error in troubled.items() if not table_refusals.may_pass(error)
         }
@@ -211,7 +218,7 @@ class PostgresStore:
         if written:
             done = key_arrays([updates[i].key for i in written])
             cursor.execute(queries.for_target("release_rows", target), done)
-        if mine - written - meddled.texts - meddled.vectors:
+        if mine - written - meddled.texts.keys() - meddled.vectors:
             self._check_target(cursor, target)
         return outcome, found
 
@@ -228,7 +235,7 @@ class PostgresStore:
         return found
 
     def _set(
-        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: "_Meddled"
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: Meddled
     ) -> list[int]:
         if not chosen:
             return []
@@ -269,7 +276,7 @@ class PostgresStore:
         return taken
 
     def _clear(
-        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: "_Meddled"
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: Meddled
     ) -> list[int]:
         if not chosen:
             return []
@@ -278,9 +285,7 @@ class PostgresStore:
         cursor.execute(queries.for_target("clear_vectors", target), parameters)
         return self._compared(cursor, target, parameters, meddled)
 
-    def _compared(
-        self, cursor: Cursor, target: Target, parameters: dict[str, object], meddled: "_Meddled"
-    ) -> list[int]:
+    def _compared(self, cursor: Cursor, target: Target, parameters: dict[str, object], meddled: Meddled) -> list[int]:
         """The positions that the UPDATE just made has written; what triggers made of these rows is noted."""
         written = [int(ord_) for (ord_,) in cursor.fetchall()]
         cursor.execute(queries.for_target("meddled", target), parameters)

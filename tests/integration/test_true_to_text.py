@@ -1,12 +1,21 @@
 """A vector is that of its text, whatever the application, another expression or a trigger does."""
 
 import json
+from hashlib import sha256
+from typing import Any
 
+import numpy as np
+import psycopg2
 import pytest
 
 from connectors.models import open_model
+from connectors.postgres.session import Session
+from connectors.postgres.store import PostgresStore
+from schemas.document import Update, Written
+from schemas.errors import TransientError
 from schemas.truth import FINDINGS
 from tests.conftest import MakeWorkplace
+from tests.support.init import planned
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -204,6 +213,50 @@ def test_a_trigger_that_changes_the_text_in_our_update_is_followed(
     place.wait_current("public.posts")
     assert place.value("SELECT title FROM posts WHERE id = 1") == title.strip()
     assert is_of(place, 1, title.strip())
+
+
+def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) -> None:
+    """By its hash, so that it is known from one that the application gives the row afterwards."""
+    place = posts(make_workplace)
+    place.execute(BEFORE.format("NEW.title := NULLIF(btrim(NEW.title), '')"))
+    place.embedsync("init")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, ' apple '), (2, 'pear'), (3, ' ⠀ '), (4, ' ')")
+    target = planned(place.settings).tables[0].target
+    store = PostgresStore(place.settings.postgres, role="test")
+    read = {document.key: document for document in store.read(target, [("1",), ("2",), ("3",), ("4",)]).documents}
+    vector = np.eye(1, 64, dtype=np.float32)[0]
+    outcome = store.write(target, [Update(key, d.hash, None if d.blank else vector) for key, d in read.items()])
+    store.close()
+    assert outcome == {("1",): "again", ("2",): "written", ("3",): "written", ("4",): "written"}
+    assert outcome.given == {("1",): sha256(b"apple").digest()}
+
+
+def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
+    make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection ends behind COMMIT: no event will tell what a trigger did, so none is waited for."""
+    place = posts(make_workplace)
+    place.execute(BEFORE.format("NEW.title := btrim(NEW.title)"))
+    place.embedsync("init")
+    place.execute("INSERT INTO posts (id, title) VALUES (1, ' apple ')")
+    target = planned(place.settings).tables[0].target
+    store = PostgresStore(place.settings.postgres, role="test")
+    vector = np.eye(1, 64, dtype=np.float32)[0]
+    commit = Session._commit
+
+    def unanswered(session: Session, *arguments: Any) -> None:
+        commit(session, *arguments)
+        monkeypatch.undo()
+        session.close()
+        raise psycopg2.OperationalError("the connection ended")
+
+    monkeypatch.setattr(Session, "_commit", unanswered)
+    first = [Update(("1",), sha256(b" apple ").digest(), vector)]
+    with pytest.raises(TransientError):
+        store.write(target, first)
+    assert store.write(target, first) == {("1",): Written.LOCKED}
+    assert store.write(target, first) == {("1",): Written.CHANGED}
+    store.close()
 
 
 def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkplace) -> None:

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 
 from connectors.memory import LedgerEntry, MemoryRow
 from schemas import metrics
-from schemas.document import Written
 from schemas.errors import EmbedsyncError, OutOfMemory, Stopping, TransientError
 from schemas.record import Record
-from schemas.table import Key
 from streams import batch, parts
 from tests.support.sync_bench import Bench
 from tests.unit.test_chunks import Bench as ReplayBench
@@ -105,27 +103,6 @@ def test_a_worker_killed_within_a_long_batch_loses_no_part(bench: Bench) -> None
     assert len(current(bench)) == 4
     bench.sync.handle(records)
     assert len(current(bench)) == bench.embedder.texts_encoded == 10
-
-
-def test_a_row_whose_trigger_never_rests_is_given_up_whatever_the_model_takes(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two writes, and not a deferral for each: a slow model leaves no time for a second one in the same part (E10)."""
-    records = put(bench, [1, 2])
-    write = bench.store.write
-
-    def restless(*arguments: Any) -> dict[Key, Written]:
-        outcome = dict(write(*arguments))
-        if outcome.get(("1",)) is Written.WRITTEN:
-            text = bench.store.rows["1",].text
-            bench.put(1, f"{text}y")
-            outcome["1",] = Written.AGAIN
-        return outcome
-
-    monkeypatch.setattr(bench.store, "write", restless)
-    bench.sync.handle(records)
-    assert (list(bench.store.quarantine), bench.outbox.chunks, current(bench)) == ([("1",)], [], [2])
-    assert bench.embedder.texts_encoded == 3
 
 
 def test_a_stop_within_a_long_batch_leaves_after_the_part(bench: Bench) -> None:

@@ -1,12 +1,14 @@
 -- What triggers of the table, before and after the write, have made of rows just written: whether text and vector are still as
--- they were asked to be. Without a hash there was to be no text, and without a digest no vector. A table without such triggers
--- is not read.
+-- they were asked to be, and the hash of the text as it is now. Without a hash there was to be no text, and without a digest no
+-- vector. A table without such triggers is not read.
 SELECT our_asked.our_ord,
     CASE WHEN our_asked.our_hash IS NULL THEN coalesce(left(({text}
         )::text, {blank_within}) !~ {not_blank}, true)
     ELSE sha256(convert_to(({text}
         )::text, 'UTF8')) IS NOT DISTINCT FROM our_asked.our_hash END,
-    embedsync.vector_digest({column}) IS NOT DISTINCT FROM our_asked.our_digest
+    embedsync.vector_digest({column}) IS NOT DISTINCT FROM our_asked.our_digest,
+    sha256(convert_to(({text}
+        )::text, 'UTF8'))
 FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[], %(digests)s::bytea[])
     AS our_asked ({key_names}, our_ord, our_hash, our_digest)
 JOIN {table} ON {key_match}
