@@ -13,6 +13,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update, Written
 from schemas.errors import TransientError
+from schemas.target import Target
 from schemas.truth import FINDINGS
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned
@@ -215,17 +216,24 @@ def test_a_trigger_that_changes_the_text_in_our_update_is_followed(
     assert is_of(place, 1, title.strip())
 
 
-def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) -> None:
-    """By its hash, so that it is known from one that the application gives the row afterwards."""
+VECTOR = np.eye(1, 64, dtype=np.float32)[0]
+
+
+def trimmed(make_workplace: MakeWorkplace, *titles: str) -> tuple[PostgresStore, Target]:
+    """Posts with these titles, numbered from 1, under a trigger that trims them; and a store, to be closed."""
     place = posts(make_workplace)
     place.execute(BEFORE.format("NEW.title := NULLIF(btrim(NEW.title), '')"))
     place.embedsync("init")
-    place.execute("INSERT INTO posts (id, title) VALUES (1, ' apple '), (2, 'pear'), (3, ' ⠀ '), (4, ' ')")
-    target = planned(place.settings).tables[0].target
-    store = PostgresStore(place.settings.postgres, role="test")
+    for number, title in enumerate(titles, 1):
+        place.execute("INSERT INTO posts (id, title) VALUES (%s, %s)", (number, title))
+    return PostgresStore(place.settings.postgres, role="test"), planned(place.settings).tables[0].target
+
+
+def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) -> None:
+    """By its hash, so that it is known from one that the application gives the row afterwards."""
+    store, target = trimmed(make_workplace, " apple ", "pear", " ⠀ ", " ")
     read = {document.key: document for document in store.read(target, [("1",), ("2",), ("3",), ("4",)]).documents}
-    vector = np.eye(1, 64, dtype=np.float32)[0]
-    outcome = store.write(target, [Update(key, d.hash, None if d.blank else vector) for key, d in read.items()])
+    outcome = store.write(target, [Update(key, d.hash, None if d.blank else VECTOR) for key, d in read.items()])
     store.close()
     assert outcome == {("1",): "again", ("2",): "written", ("3",): "written", ("4",): "written"}
     assert outcome.given == {("1",): sha256(b"apple").digest()}
@@ -235,13 +243,7 @@ def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection ends behind COMMIT: no event will tell what a trigger did, so none is waited for."""
-    place = posts(make_workplace)
-    place.execute(BEFORE.format("NEW.title := btrim(NEW.title)"))
-    place.embedsync("init")
-    place.execute("INSERT INTO posts (id, title) VALUES (1, ' apple ')")
-    target = planned(place.settings).tables[0].target
-    store = PostgresStore(place.settings.postgres, role="test")
-    vector = np.eye(1, 64, dtype=np.float32)[0]
+    store, target = trimmed(make_workplace, " apple ")
     commit = Session._commit
 
     def unanswered(session: Session, *arguments: Any) -> None:
@@ -251,7 +253,7 @@ def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
         raise psycopg2.OperationalError("the connection ended")
 
     monkeypatch.setattr(Session, "_commit", unanswered)
-    first = [Update(("1",), sha256(b" apple ").digest(), vector)]
+    first = [Update(("1",), sha256(b" apple ").digest(), VECTOR)]
     with pytest.raises(TransientError):
         store.write(target, first)
     assert store.write(target, first) == {("1",): Written.LOCKED}
