@@ -8,7 +8,7 @@ FAULTS ?= 60
 
 # Tests start thousands of processes: what they import is compiled once, also where the shell forbids it.
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHONPYCACHEPREFIX := $(CURDIR)/.embedsync/bytecode
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.vectrue/bytecode
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test unit lint floors bench soak mutants lock clean
@@ -20,7 +20,7 @@ env: ## create the virtual environment from requirements.lock (done by the other
 	@scripts/environment.sh
 
 demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it running
-	@$(BIN)/embedsync demo $(if $(KEEP),--keep)
+	@$(BIN)/vectrue demo $(if $(KEEP),--keep)
 
 test: lint ## everything CI runs: lint, unit, contract, integration, fault, acceptance
 	$(PYTEST) -n 2 tests/unit
@@ -53,6 +53,6 @@ lock: env ## resolve pyproject.toml into requirements.lock again
 	    --all-extras --group dev pyproject.toml -o requirements.lock
 
 clean: ## stop the local stack, remove it and the environment
-	@[ ! -x $(BIN)/embedsync ] || $(BIN)/embedsync local reset --yes
-	@[ ! -x $(BIN)/embedsync ] || for name in demo test bench soak fault mutants; do $(BIN)/embedsync local reset --yes --dir .embedsync/$$name; done
-	rm -rf $(VENV) .embedsync .mypy_cache .ruff_cache .pytest_cache
+	@[ ! -x $(BIN)/vectrue ] || $(BIN)/vectrue local reset --yes
+	@[ ! -x $(BIN)/vectrue ] || for name in demo test bench soak fault mutants; do $(BIN)/vectrue local reset --yes --dir .vectrue/$$name; done
+	rm -rf $(VENV) .vectrue .mypy_cache .ruff_cache .pytest_cache

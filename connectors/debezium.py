@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from connectors.debezium_always import ALWAYS, EXACT
 from connectors.ports import Clock
 from schemas import canary
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.settings import Settings
 from schemas.target import Target
 
@@ -182,7 +182,7 @@ class Connect:
             whether anything had to be done.
 
         Raises:
-            EmbedsyncError: Connect refuses the configuration; the message is Connect's.
+            VectrueError: Connect refuses the configuration; the message is Connect's.
             TransientError: Connect does not answer.
         """
         before = self.config(name)
@@ -227,16 +227,14 @@ class Connect:
             also: what must hold besides, for example that the slot is read.
 
         Raises:
-            EmbedsyncError: a task failed, with its own message.
+            VectrueError: a task failed, with its own message.
             TransientError: the deadline passed.
         """
         end = self._clock.monotonic() + deadline
         while True:
             status = self.status(name)
             if status is not None and status.error is not None:
-                raise EmbedsyncError(
-                    f"connector {name} failed: {status.error}", fix="mend that, then run `embedsync init`"
-                )
+                raise VectrueError(f"connector {name} failed: {status.error}", fix="mend that, then run `vectrue init`")
             if status is not None and status.is_running and also():
                 return
             if self._clock.monotonic() > end:
@@ -292,7 +290,7 @@ class Connect:
             return
         try:
             self.reconfigure(name, wanted)
-        except EmbedsyncError:
+        except VectrueError:
             self.resume(name)  # what ran before goes on
             raise
 
@@ -323,7 +321,7 @@ class Connect:
         if answer.status_code == httpx.codes.NOT_FOUND and absent_is_none:
             return None
         if answer.is_error:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"Kafka Connect at {self.shown} refuses {method} {path}: {refusal(answer)}",
                 fix="check [connect] and postgres.admin_dsn as Kafka Connect reaches them",
             )

@@ -1,1 +1,1 @@
-"""Example applications that show embedsync at work."""
+"""Example applications that show vectrue at work."""

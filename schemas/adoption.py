@@ -1,7 +1,7 @@
 """Adoption: vectors that the application made itself, and what was found out about them before they are believed.
 
 Hazard: the sample is all the evidence there is. A row outside of it whose vector is of another text stays wrong until
-its text changes, or until `embedsync verify --deep all` finds it.
+its text changes, or until `vectrue verify --deep all` finds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -125,7 +125,7 @@ def verdict(columns: Sequence[Candidates]) -> str:
         return f"nothing adopted: {'; '.join(complaints)}"
     adoptable = sum(found.adoptable for found in columns)
     others = sum(rows for found in columns for name, rows in found.counts.items() if name != ADOPTABLE)
-    aside = f"; {others:,} others are left to embedsync replay run" if others else ""
+    aside = f"; {others:,} others are left to vectrue replay run" if others else ""
     if any(found.adopted is None for found in columns):
         return f"{adoptable:,} vectors can be adopted{aside}"
     adopted = sum(found.adopted or 0 for found in columns)

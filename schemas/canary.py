@@ -1,6 +1,6 @@
 """The canary: its records read, and the rule of what is to be said when it does not come back.
 
-Pure. The row embedsync.canary is written by a live worker every few seconds and comes back through capture and Kafka,
+Pure. The row vectrue.canary is written by a live worker every few seconds and comes back through capture and Kafka,
 with no inference on its way. While it comes back, changes arrive; nothing else proves that.
 
 Hazard: the topic holds the beats of every installation in the database, each under its own prefix.
@@ -19,7 +19,7 @@ from schemas.severity import Finding, Severity
 from schemas.table import TableName
 from schemas.witness import Beat, Canary
 
-TABLE = TableName("embedsync", "canary")
+TABLE = TableName("vectrue", "canary")
 COLUMNS = ("prefix", "beat", "sent_at")
 """All of them travel: they are ours, and hold no text of the application."""
 
@@ -145,7 +145,7 @@ def _absence(canary: Canary) -> str:
 
 
 def _no_worker(canary: Canary) -> str:
-    start = "embedsync worker --role live"
+    start = "vectrue worker --role live"
     if canary.written is None and canary.arrived is None:
         return f"no live worker has run yet: {start}"
     return f"no live worker runs, and {_absence(canary)}: {start}"

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.table import Key, TableName, key_part
 from schemas.target import Target
 
@@ -26,7 +26,7 @@ _LARGEST_CHUNK = 2**31 - 1  # the ledger's column is an integer
 _MOST_ATTEMPTS = 10**9  # centuries, at most one look in 30 s; a message's own number may have thousands of digits
 
 
-class LedgerConflict(EmbedsyncError):
+class LedgerConflict(VectrueError):
     """The ledger of the chunk moved while it was in hand: another worker has it too."""
 
 

@@ -13,8 +13,8 @@ _typed: list[str] = []
 _READ_SETTINGS = (
     "init|doctor|worker|status|lag|replay|migrate|verify|adopt|dlq|search|compare|serve|quality|score|model|config"
 )
-_NAMED = re.compile(rf"\bembedsync (?=(?:{_READ_SETTINGS})\b)")
-_DEFAULT_FILE = re.compile(r"(?<![/\w.-])embedsync\.toml\b")
+_NAMED = re.compile(rf"\bvectrue (?=(?:{_READ_SETTINGS})\b)")
+_DEFAULT_FILE = re.compile(r"(?<![/\w.-])vectrue\.toml\b")
 
 
 def begin(arguments: Sequence[str]) -> None:
@@ -23,8 +23,8 @@ def begin(arguments: Sequence[str]) -> None:
 
 
 def again() -> str:
-    """What stands behind "repeat": "`embedsync migrate rollback`", or "the command" where none is known."""
-    return f"`embedsync {shlex.join(_typed)}`" if _typed else "the command"
+    """What stands behind "repeat": "`vectrue migrate rollback`", or "the command" where none is known."""
+    return f"`vectrue {shlex.join(_typed)}`" if _typed else "the command"
 
 
 def _config() -> str | None:
@@ -47,7 +47,7 @@ def completed(sentence: str) -> str:
     config = _config()
     if config is None:
         return sentence
-    option, file = f"embedsync --config {shlex.quote(config)} ", config
+    option, file = f"vectrue --config {shlex.quote(config)} ", config
     return _DEFAULT_FILE.sub(lambda _: file, _NAMED.sub(lambda _: option, sentence))
 
 

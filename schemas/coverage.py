@@ -78,7 +78,7 @@ class Textless:
         every = ", ".join(map(_quoted, self.read))
         return (
             f"{said}; the text is NULL because {names} is: write {cured} in its place in [[tables]] text, or "
-            f"concat_ws(' ', {every}), then `embedsync init`"
+            f"concat_ws(' ', {every}), then `vectrue init`"
         )
 
 
@@ -87,7 +87,7 @@ def _quoted(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
-def verdict(columns: list[Coverage], doubt: str | None, way: str = "embedsync replay run") -> str:
+def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue replay run") -> str:
     """One line that says whether the vectors are true, and what to do when they are not.
 
     Args:
@@ -103,7 +103,7 @@ def verdict(columns: list[Coverage], doubt: str | None, way: str = "embedsync re
 
 def _counted(columns: list[Coverage], way: str) -> str:
     if not columns:
-        return "no table is kept in step yet: run `embedsync init`"
+        return "no table is kept in step yet: run `vectrue init`"
     lacking, quarantined, unreadable, rows = (
         _sum_by_table(columns, name) for name in ("lacking", "quarantined", "unreadable", "rows")
     )

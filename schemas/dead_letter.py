@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from schemas.record import Header, Record
 from schemas.table import Key
 
-_LEFT_OUT = "embedsync.left_out"
+_LEFT_OUT = "vectrue.left_out"
 """Header before the six: the event, of so many bytes, was larger than a record may be, and its place alone is kept."""
 _LONGEST_MESSAGE = 1_000  # characters; a broker's default record limit must never be met by our own headers
 _PREFIX = "__connect.errors."

@@ -1,6 +1,6 @@
 """Durations and times as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`, `1m05s` out.
 
-Hazard: a time without a zone is in UTC, as every time that embedsync prints, wherever the operator sits.
+Hazard: a time without a zone is in UTC, as every time that vectrue prints, wherever the operator sits.
 """
 
 import math

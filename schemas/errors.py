@@ -1,6 +1,6 @@
 """The error tree. A class says what is to be done about the error; a message says what is wrong and what mends it.
 
-    EmbedsyncError                  exit 1
+    VectrueError                  exit 1
     ├── ConfigurationError          stop: restarting will not help                       exit 78
     │   ├── TargetMismatch          column, settings, model and target row disagree
     │   │   └── WrongLength         ... in the number of dimensions
@@ -27,7 +27,7 @@ EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: restarting will not help."""
 
 EXIT_RESTART = 70
-"""EX_SOFTWARE of sysexits.h, which embedsync's workers use for "restart me"."""
+"""EX_SOFTWARE of sysexits.h, which vectrue's workers use for "restart me"."""
 
 
 _LONGEST_REASON = 500  # characters
@@ -44,8 +44,8 @@ class Action(StrEnum):
     LEAVE = "leave"
 
 
-class EmbedsyncError(Exception):
-    """Something embedsync was asked to do cannot be done."""
+class VectrueError(Exception):
+    """Something vectrue was asked to do cannot be done."""
 
     action: ClassVar[Action] = Action.REPORT
     exit_code: ClassVar[int] = 1
@@ -62,7 +62,7 @@ class EmbedsyncError(Exception):
         super().__init__(self.message if fix is None else f"{self.message}: {fix}")
 
 
-class ConfigurationError(EmbedsyncError):
+class ConfigurationError(VectrueError):
     """The configuration is wrong; restarting will not help."""
 
     action = Action.STOP
@@ -85,7 +85,7 @@ class ModelUnavailable(ConfigurationError):
     """The weights of the model are not on this machine."""
 
 
-class TransientError(EmbedsyncError):
+class TransientError(VectrueError):
     """A service did not answer; it may answer later."""
 
     action = Action.RETRY
@@ -95,7 +95,7 @@ class TableLocked(TransientError):
     """Another transaction holds a lock on the whole table."""
 
 
-class IndexesLacking(EmbedsyncError):
+class IndexesLacking(VectrueError):
     """Indexes of the old vectors have no twin on the new ones."""
 
     def __init__(self, message: str, names: frozenset[str], *, fix: str) -> None:
@@ -104,7 +104,7 @@ class IndexesLacking(EmbedsyncError):
         super().__init__(message, fix=fix)
 
 
-class PoisonEvent(EmbedsyncError):
+class PoisonEvent(VectrueError):
     """The event cannot be understood, now or ever."""
 
     action = Action.DEAD_LETTER
@@ -135,7 +135,7 @@ class RowTooSlow(RowRefused):
         super().__init__("no error, and did not come to its end in time")
 
 
-class PoisonText(EmbedsyncError):
+class PoisonText(VectrueError):
     """The model cannot take this text."""
 
     action = Action.QUARANTINE
@@ -145,14 +145,14 @@ class OutOfMemory(PoisonText):
     """The model's device has no room for this text."""
 
 
-class DeadLetterFlood(EmbedsyncError):
+class DeadLetterFlood(VectrueError):
     """So many events of a topic are bad that the topic or the settings must be wrong."""
 
     action = Action.STOP
     exit_code = EXIT_RESTART
 
 
-class Stopping(EmbedsyncError):
+class Stopping(VectrueError):
     """The process was asked to stop while work was in hand."""
 
     action = Action.LEAVE

@@ -1,4 +1,4 @@
-"""Findings of `embedsync doctor`: one precondition, how it stands, and the command that mends it.
+"""Findings of `vectrue doctor`: one precondition, how it stands, and the command that mends it.
 
 One cause is said once. A finding names the parts whose trouble would explain it (`follows`); where one of them is a
 problem, it is shown with that cause, and not counted (`settle`).
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 
 class Level(StrEnum):
@@ -75,7 +75,7 @@ def guarded(check: str, look: Callable[[], Iterable[Finding]], *, follows: Seque
     """What a look finds; an error of ours that it raises is a problem, in the error's own words."""
     try:
         return list(look())
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return [problem(check, error.message, error.fix, follows=follows)]
 
 

@@ -17,7 +17,7 @@ class Lengths:
         column: its vector column.
         declared: N of vector(N); None where it is declared without.
         held: different lengths among a thousand of its vectors.
-        wanted: what the database wants; None before `embedsync init`.
+        wanted: what the database wants; None before `vectrue init`.
         wanted_model: name of the model that it wants.
         made: what the settings' model makes; None where that is not known or does not matter.
         made_model: its name.
@@ -62,22 +62,22 @@ class Lengths:
         if self.due is None or (self._fits and all(length == self.due for length in self.held) and not self._moves):
             return None
         if self.migrating:
-            return "embedsync migrate status, which names the next step"
+            return "vectrue migrate status, which names the next step"
         if not self._fits:
             return self._alter(self.due)
         if self._moves and self.ahead:
-            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions in embedsync.toml"
+            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions in vectrue.toml"
         if self._moves and self.behind:
             return f"{self._start} -t {shlex.quote(self.table)}"
         if self._moves:
             return f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then {self._start}"
         if self.wanted is None:
-            return "embedsync init, then embedsync replay run"
-        return "embedsync replay run --only stale, then embedsync verify --repair"
+            return "vectrue init, then vectrue replay run"
+        return "vectrue replay run --only stale, then vectrue verify --repair"
 
     @property
     def _start(self) -> str:
-        return f"embedsync migrate start --model {self.made_model} --dimensions {self.made}"
+        return f"vectrue migrate start --model {self.made_model} --dimensions {self.made}"
 
     @property
     def _fits(self) -> bool:
@@ -92,8 +92,8 @@ class Lengths:
     def _alter(self, length: int) -> str:
         change = f'ALTER TABLE {self.table} ALTER COLUMN "{self.column}" TYPE vector({length})'
         if not self.held:
-            return f"{change}; then embedsync {'init' if self.wanted is None else 'replay run'}"
+            return f"{change}; then vectrue {'init' if self.wanted is None else 'replay run'}"
         change += " USING NULL, which drops all vectors at once"
         if self.wanted is None:
-            return f"name a model that fits in [model]; or {change}, then embedsync init and embedsync replay run"
-        return f"{change}, then embedsync replay run"
+            return f"name a model that fits in [model]; or {change}, then vectrue init and vectrue replay run"
+        return f"{change}, then vectrue replay run"

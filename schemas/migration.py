@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.table import TableName
 
 _LONGEST_NAME = 63  # bytes, NAMEDATALEN - 1
@@ -112,9 +112,9 @@ _ALLOWED: dict[tuple[State, bool], tuple[Step, ...]] = {
     (State.STARTED, True): (Step.INDEX, Step.ROLLBACK, Step.FINISH),
 }
 _WHY_NOT = {
-    (State.STARTED, False): ("not swapped yet", "embedsync migrate swap"),
-    (State.SWAPPED, False): ("swapped already", "embedsync migrate finish{flags}, or rollback"),
-    (State.STARTED, True): ("offline, without a second column", "embedsync migrate finish"),
+    (State.STARTED, False): ("not swapped yet", "vectrue migrate swap"),
+    (State.SWAPPED, False): ("swapped already", "vectrue migrate finish{flags}, or rollback"),
+    (State.STARTED, True): ("offline, without a second column", "vectrue migrate finish"),
 }
 
 
@@ -159,12 +159,10 @@ def require(step: Step, migrations: Sequence[ColumnMigration]) -> list[ColumnMig
         those that may take the step; all of them where the step drops something.
 
     Raises:
-        EmbedsyncError: it is for none of them, or would end a part of them; with the command that comes next.
+        VectrueError: it is for none of them, or would end a part of them; with the command that comes next.
     """
     if not migrations:
-        raise EmbedsyncError(
-            f"there is no migration to {step}", fix="embedsync migrate start --model NAME --dimensions N"
-        )
+        raise VectrueError(f"there is no migration to {step}", fix="vectrue migrate start --model NAME --dimensions N")
     takes = [one for one in migrations if step in _ALLOWED[one.state, one.offline]]
     left = [one for one in migrations if one not in takes]
     if left and (not takes or step is Step.FINISH):
@@ -172,7 +170,7 @@ def require(step: Step, migrations: Sequence[ColumnMigration]) -> list[ColumnMig
     return takes
 
 
-def _too_early(step: Step, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> EmbedsyncError:
+def _too_early(step: Step, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> VectrueError:
     whys: dict[str, list[str]] = {}
     for one in left:
         whys.setdefault(_WHY_NOT[one.state, one.offline][0], []).append(one.name)
@@ -182,8 +180,8 @@ def _too_early(step: Step, left: Sequence[ColumnMigration], takes: Sequence[Colu
     flags = table_flags(one.table for one in alike) if takes or len(alike) < len(left) else ""
     fix = instead.format(flags=flags) if "{flags}" in instead else f"{instead}{flags}"
     if takes:
-        fix = f"{fix}; or, for those that are ready, embedsync migrate {step}{table_flags(one.table for one in takes)}"
-    return EmbedsyncError(f"cannot {step}: {why}", fix=fix)
+        fix = f"{fix}; or, for those that are ready, vectrue migrate {step}{table_flags(one.table for one in takes)}"
+    return VectrueError(f"cannot {step}: {why}", fix=fix)
 
 
 def table_flags(tables: Iterable[TableName]) -> str:

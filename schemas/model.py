@@ -1,4 +1,4 @@
-"""What is kept about a model in `embedsync.models`, under the id that is stored beside each of its vectors.
+"""What is kept about a model in `vectrue.models`, under the id that is stored beside each of its vectors.
 
 Hazard: two records with one id describe one model. A field that could differ between machines, such as a path, does
 not belong here.

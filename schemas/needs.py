@@ -1,4 +1,4 @@
-"""What each check of `embedsync doctor` needs: the parts whose trouble explains that it does not hold.
+"""What each check of `vectrue doctor` needs: the parts whose trouble explains that it does not hold.
 
 Pure. A part is the check of the problem, or a name below where a check tells of more than one. They are in the order in
 which a change meets them, and a part needs only such as stand before it.
@@ -10,8 +10,8 @@ from schemas.settings import Settings
 
 POSTGRES = "Postgres"
 INIT = "init"
-"""That `embedsync init` was run to its end, for this prefix."""
-SCHEMA = "schema embedsync"
+"""That `vectrue init` was run to its end, for this prefix."""
+SCHEMA = "schema vectrue"
 RIGHTS = "rights"
 MODEL = "model"
 KAFKA = "Kafka"
@@ -25,7 +25,7 @@ OFFSET = "offset"
 SET_UP = (POSTGRES, INIT)
 """Of what `init` makes."""
 KEPT = (POSTGRES, INIT, SCHEMA, RIGHTS)
-"""Of what is read in the schema embedsync."""
+"""Of what is read in the schema vectrue."""
 
 
 class Needs:

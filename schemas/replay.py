@@ -120,7 +120,7 @@ class Run:
         """
         is_named = self.request.keys or self.state == "paused"
         command = f"resume {self.run}" if is_named else f"run {self.request.options}"
-        return f"embedsync replay {command}"
+        return f"vectrue replay {command}"
 
     def to_json(self) -> dict[str, Any]:
         """The run as plain data."""

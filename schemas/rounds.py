@@ -18,9 +18,9 @@ _LEAST_SECONDS = 45.0
 _BUSY_SECONDS = 600.0
 """For what a keeper does over a whole table: a hundred million rows are read in that time."""
 _SAID: dict[What, tuple[str, str]] = {
-    "keeper": ("no worker has done the keeper's work", "see the workers' logs, and embedsync.locks for who holds it"),
+    "keeper": ("no worker has done the keeper's work", "see the workers' logs, and vectrue.locks for who holds it"),
     "watch": ("no worker has compared what is configured with what is there", "see the workers' logs"),
-    "rows": ("nobody has looked at all rows for those that stayed stale", "embedsync worker --role replay"),
+    "rows": ("nobody has looked at all rows for those that stayed stale", "vectrue worker --role replay"),
 }
 
 

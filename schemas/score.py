@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.search import Hit
 from schemas.text_lines import read_json
 
@@ -108,7 +108,7 @@ def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
         name: the file, for messages.
 
     Raises:
-        EmbedsyncError: with the number of the first line that is no pair. The line itself is not shown.
+        VectrueError: with the number of the first line that is no pair. The line itself is not shown.
     """
     pairs = []
     for number, line in enumerate(lines, 1):
@@ -116,7 +116,7 @@ def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
             try:
                 pairs.append(_pair(line))
             except ValueError as error:
-                raise EmbedsyncError(
+                raise VectrueError(
                     f"{name} line {number} is no graded pair ({error})",
                     fix='write {"answer": "...", "reference": "...", "grade": "excellent"} on one line; '
                     f"a grade is one of {', '.join(map(repr, map(str, reversed(GRADES))))}",

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from schemas.duration import show_duration
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 MOST_HITS = 1000
 """Also the most candidates that HNSW can keep (the upper bound of pgvector's hnsw.ef_search)."""
-BY_COMMAND = "a live worker fills new ones, embedsync replay run the rest"
+BY_COMMAND = "a live worker fills new ones, vectrue replay run the rest"
 """How rows come to their vector where no run is about them."""
 _FRESH_SECONDS = 5.0
 """A look that is older says so."""
@@ -46,19 +46,17 @@ class SearchRequest:
         """Refuse what cannot be asked.
 
         Raises:
-            EmbedsyncError: the text is blank, or a number is out of its range.
+            VectrueError: the text is blank, or a number is out of its range.
         """
         if not self.text.strip():
-            raise EmbedsyncError("there is nothing to search for", fix="give a text")
+            raise VectrueError("there is nothing to search for", fix="give a text")
         for name, value in (("limit", self.limit), ("ef_search", self.ef_search)):
             if value is not None and not 1 <= value <= MOST_HITS:
-                raise EmbedsyncError(f"{name} is {value}", fix=f"choose from 1 to {MOST_HITS}")
+                raise VectrueError(f"{name} is {value}", fix=f"choose from 1 to {MOST_HITS}")
         if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
-            raise EmbedsyncError(f"min_similarity is {self.min_similarity:g}", fix="choose from -1 to 1")
+            raise VectrueError(f"min_similarity is {self.min_similarity:g}", fix="choose from -1 to 1")
         if self.exact and self.ef_search is not None:
-            raise EmbedsyncError(
-                "ef_search steers an index, and an exact search uses none", fix="leave one of them out"
-            )
+            raise VectrueError("ef_search steers an index, and an exact search uses none", fix="leave one of them out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ class Searched:
         outdated = self.rows - self.current - self.unsearched - self.quarantined
         parts = [f"{about}{self.unsearched:,} are not searched"] if self.unsearched else []
         parts += [f"{about}{outdated:,} are found by an older text"] if outdated else []
-        way = self.way if parts else "embedsync dlq list"
+        way = self.way if parts else "vectrue dlq list"
         parts += [f"{about}{self.quarantined:,} are in quarantine"] if self.quarantined else []
         share = f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table}"
         seen = f"were covered {show_duration(age_seconds)} ago" if age_seconds > _FRESH_SECONDS else "are covered"

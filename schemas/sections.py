@@ -87,7 +87,7 @@ class ModelSettings(_Section):
 class PostgresSettings(_Section):
     """The database that holds the rows."""
 
-    dsn: str = Field("postgresql://embedsync@localhost/interview", description="what the worker connects with")
+    dsn: str = Field("postgresql://vectrue@localhost/interview", description="what the worker connects with")
     admin_dsn: str | None = Field(None, description="what `init` connects with (owner of the tables); dsn when unset")
     publication: NameOrUnset = Field(
         "", description="publication that the connector reads; made from kafka.topic_prefix when unset"
@@ -118,7 +118,7 @@ class KafkaSettings(_Section):
 
     bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
     topic_prefix: str = Field(
-        "embedsync",
+        "vectrue",
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
         description="first part of every topic and group",
     )
@@ -293,7 +293,7 @@ class ScoreSettings(_Section):
     grades: dict[str, GradeSettings] = Field(
         default_factory=dict,
         description="by name of the model, similarities above which an answer is `good` (0.70 for a model without an "
-        "entry) and `excellent` (0.85); `embedsync score calibrate` proposes them",
+        "entry) and `excellent` (0.85); `vectrue score calibrate` proposes them",
     )
 
 
@@ -328,7 +328,7 @@ class ServeSettings(_Section):
         60.0, gt=0, description="between two looks at how much of a table a search can find; beside the requests"
     )
     query_log: Literal["off", "hashed", "text"] = Field(
-        "off", description="keep searches in `embedsync.queries`: what was found, and the query's HMAC or its text"
+        "off", description="keep searches in `vectrue.queries`: what was found, and the query's HMAC or its text"
     )
     query_log_days: float = Field(30.0, gt=0, description="a logged search is deleted after so long")
     query_log_secret: SecretStr | None = Field(

@@ -1,6 +1,6 @@
 """Settings: one frozen object, read in one place.
 
-Sources, first wins: command-line flags, `EMBEDSYNC_*` variables (the TOML path joined by `__`), `embedsync.toml`,
+Sources, first wins: command-line flags, `VECTRUE_*` variables (the TOML path joined by `__`), `vectrue.toml`,
 the defaults below. Nothing else in the project reads the environment.
 
 Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked()`.
@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from schemas import canary
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.masking import mask_dsn, mask_options
 from schemas.paths import is_file
 from schemas.sections import (
@@ -46,7 +46,7 @@ from schemas.sections import (
 from schemas.table import TableName
 from schemas.text_lines import decoded, is_text
 
-CONFIG_FILE = Path("embedsync.toml")
+CONFIG_FILE = Path("vectrue.toml")
 
 
 class Settings(BaseSettings):
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
-        env_prefix="EMBEDSYNC_",
+        env_prefix="VECTRUE_",
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
         hide_input_in_errors=True,
@@ -202,7 +202,7 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     """Read the settings.
 
     Args:
-        config: the TOML file; `embedsync.toml` of the working directory, where there is one, when None.
+        config: the TOML file; `vectrue.toml` of the working directory, where there is one, when None.
         flags: values from the command line by section name (already nested), which win over everything else.
 
     Raises:
@@ -219,14 +219,14 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     try:
         settings: Settings = sourced(**flags)
     except RecursionError:
-        raise ConfigurationError("an EMBEDSYNC_ variable is nested too deep", fix="correct it") from None
+        raise ConfigurationError("an VECTRUE_ variable is nested too deep", fix="correct it") from None
     except ValidationError as error:
         raise ConfigurationError(explained(error), fix=f"correct it in {file} or in the environment") from error
     except SettingsError:
         # Its cause quotes the value, so it is left out of the chain.
         raise ConfigurationError(
-            "an EMBEDSYNC_ variable of a table of settings is not JSON",
-            fix="""write it like EMBEDSYNC_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
+            "an VECTRUE_ variable of a table of settings is not JSON",
+            fix="""write it like VECTRUE_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
     broken = next((name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None)
     if broken is not None:
@@ -249,7 +249,7 @@ def _check_toml(file: Path) -> None:
     try:
         list(decoded(content.splitlines(), str(file)))
         tomllib.loads(content.decode())
-    except EmbedsyncError as error:
+    except VectrueError as error:
         raise ConfigurationError(error.message, fix=error.fix) from error
     except ValueError as error:  # a number of thousands of digits as well
         raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
@@ -284,15 +284,15 @@ def explained(error: ValidationError) -> str:
 
 
 def cache_directory() -> Path:
-    """Folder for what can be fetched again, one per user: `~/.cache/embedsync`, or below XDG_CACHE_HOME.
+    """Folder for what can be fetched again, one per user: `~/.cache/vectrue`, or below XDG_CACHE_HOME.
 
     A user without a home, as a container's may be that has no name, has the root folder for one.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if base.startswith("/"):
-        return Path(base) / "embedsync"
+        return Path(base) / "vectrue"
     try:
         home = Path.home()
     except RuntimeError:
         home = Path("/")
-    return home / ".cache" / "embedsync"
+    return home / ".cache" / "vectrue"

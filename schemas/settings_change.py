@@ -27,8 +27,8 @@ def advice(changed: list[str]) -> str:
     if not any(name.startswith(_OF_INIT) for name in changed):
         return "start the workers again"
     if all(name.startswith(("table ", "text of ", "model.")) and "removed" not in name for name in changed):
-        return "embedsync init, after which the workers start anew with it"
-    return "embedsync init, then start the workers again"
+        return "vectrue init, after which the workers start anew with it"
+    return "vectrue init, then start the workers again"
 
 
 def is_model_alone(changed: list[str]) -> bool:

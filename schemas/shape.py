@@ -14,7 +14,7 @@ from schemas.table import TableName
 from schemas.target import KeyColumn
 from schemas.witness import Difference
 
-INIT = "embedsync init"
+INIT = "vectrue init"
 
 # Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
 # tests/integration/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
@@ -77,7 +77,7 @@ class TableShape:
         key_usable: whether the key is a replica identity (not deferrable).
         identity: pg_class.relreplident, or the first that differs of a partition; `lost` for an index that is gone.
         changed_by: 32-bit id of the transaction that last changed the table's definition.
-        columns: type of each of the columns that embedsync needs, as format_type prints it.
+        columns: type of each of the columns that vectrue needs, as format_type prints it.
         wanted: vector columns that are kept true.
         published: whether the publication publishes this very relation.
         filtered: whether it publishes some of the rows only.

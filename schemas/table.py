@@ -1,4 +1,4 @@
-"""Names of tables and keys of rows, as every part of embedsync writes them.
+"""Names of tables and keys of rows, as every part of vectrue writes them.
 
 Hazard: a key value travels as text (`"17"`, a uuid, `"2026-01-31"`); only Postgres turns it into the column's
 type. Comparing it with a number in Python would make two keys of one row.

@@ -47,7 +47,7 @@ class Target:
 
     @property
     def text_function(self) -> str:
-        """Function of the schema embedsync that evaluates the text of one row and tells what it raises."""
+        """Function of the schema vectrue that evaluates the text of one row and tells what it raises."""
         return f"text_{self.text_digest.hex()}"
 
     def guard(self) -> Self:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 
 def is_text(text: str) -> bool:
@@ -28,13 +28,13 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         name: where they come from, for messages.
 
     Raises:
-        EmbedsyncError: one is not UTF-8; with its number, from 1.
+        VectrueError: one is not UTF-8; with its number, from 1.
     """
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise EmbedsyncError(f"line {number} of {name} is not UTF-8", fix="write it in UTF-8") from error
+            raise VectrueError(f"line {number} of {name} is not UTF-8", fix="write it in UTF-8") from error
 
 
 def read_json(text: str, *, numbers: type[str] | None = None) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 FIX: Final = (
-    'raise the heap of Kafka Connect and restart it, or set postgres.publication_columns = "keys" and run `embedsync '
+    'raise the heap of Kafka Connect and restart it, or set postgres.publication_columns = "keys" and run `vectrue '
     "init`, which passes over the event and has all rows looked at"
 )
 """What helps. Restarting does not: the same event comes again."""

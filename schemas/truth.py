@@ -1,4 +1,4 @@
-"""Truth: what a check of all vectors found, and whether it is what embedsync promises (invariants I1 and I2).
+"""Truth: what a check of all vectors found, and whether it is what vectrue promises (invariants I1 and I2).
 
 A column is true when every row is current, blank, or in quarantine with its reason, and nothing else was found. This
 is what convergence means, and wider than `Coverage.is_true`, which leaves quarantine out: a replay is asked to make
@@ -193,7 +193,7 @@ def verdict(columns: Sequence[Truth]) -> str:
     checked = sum(column.deep.checked for column in columns if column.deep)
     compared = f"; {checked:,} vectors were made again and compared" if any(c.deep for c in columns) else ""
     if untrue:
-        return f"{untrue:,} of {rows:,} rows are untrue{compared}: embedsync verify --repair"
+        return f"{untrue:,} of {rows:,} rows are untrue{compared}: vectrue verify --repair"
     kinds = {"in quarantine": "quarantined", "unreadable": "unreadable"}
     counts = {said: sum(column.count(state) for column in columns) for said, state in kinds.items()}
     told = ", ".join(f"{count:,} of them {said}" for said, count in counts.items() if count)

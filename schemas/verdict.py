@@ -35,7 +35,7 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 @dataclass(frozen=True, slots=True)
 class LagReport:
-    """Everything `embedsync lag` knows at one moment.
+    """Everything `vectrue lag` knows at one moment.
 
     `kafka_error` is set when no broker answered; both groups then hold nothing.
     """
@@ -131,17 +131,17 @@ def brief(witness: Witness) -> str:
     """`arrive`, or what speaks against it, without the name of a table, server or slot: anyone may read a probe."""
     said = canaries.judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if witness.canary.error is not None or witness.error is not None:
-        return "unknown: embedsync doctor"
+        return "unknown: vectrue doctor"
     if said is not None:
         return said.sentence
     if witness.differences:
-        return "what is configured is not what is there: embedsync doctor"
+        return "what is configured is not what is there: vectrue doctor"
     if any(_source(witness, capture_is_known_bad=False)):
-        return "the replication slot is not well: embedsync lag"
+        return "the replication slot is not well: vectrue lag"
     if witness.looks:
-        return f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: embedsync lag"
+        return f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: vectrue lag"
     if witness.neglected:
-        return "nobody looks after the rows: embedsync lag"
+        return "nobody looks after the rows: vectrue lag"
     return "arrive"
 
 
@@ -180,7 +180,7 @@ def _source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Finding
     if slot.error is not None:
         yield Finding(Severity.CRITICAL, "source", slot.error)
     elif slot.state == "missing":
-        yield Finding(Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: embedsync init")
+        yield Finding(Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: vectrue init")
     elif slot.wal_status in ("unreserved", "lost"):
         words = "is lost" if slot.wal_status == "lost" else "is about to be lost"
         yield Finding(Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}")
@@ -204,7 +204,7 @@ def _capture(connector: ConnectorState) -> Iterator[Finding]:
     if connector.error is not None:
         yield Finding(Severity.CRITICAL, "capture", connector.error)
     elif connector.state == "missing":
-        yield Finding(Severity.CRITICAL, "capture", f"there is no connector {name}: embedsync init")
+        yield Finding(Severity.CRITICAL, "capture", f"there is no connector {name}: vectrue init")
     elif failed:
         yield Finding(Severity.CRITICAL, "capture", f"{', '.join(failed)} failed{why}")
     elif connector.state != "RUNNING":
@@ -267,7 +267,7 @@ def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag]
 
 def _loss(hop: Hop, partition: PartitionLag) -> str:
     live = hop == "live"
-    mend = "embedsync replay run --only stale" if live else "run the replay again"
+    mend = "vectrue replay run --only stale" if live else "run the replay again"
     if partition.lost:
         return f"{_count(partition.lost, 'event' if live else 'chunk')} of {partition.name} expired unread: {mend}"
     commit = partition.current_offset

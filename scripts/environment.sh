@@ -19,7 +19,7 @@ fi
 "$python" - <<'PY'
 import sys
 if sys.version_info < (3, 11):
-    sys.exit(f"embedsync needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
+    sys.exit(f"vectrue needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
 PY
 echo "environment: $venv from requirements.lock (first time only)" >&2
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

@@ -1,10 +1,10 @@
-"""`embedsync adopt`: vectors that the application made with the wanted model are believed, not made again.
+"""`vectrue adopt`: vectors that the application made with the wanted model are believed, not made again.
 
 A sample is embedded again and compared; if all of it agrees, the provenance of all of them is written.
 
 Hazard: that somebody edited a text and left its vector cannot be seen in a row. So only what was written before a
-horizon is adopted, and only once the live worker has handled every change before it: an edit since `embedsync init` has
-then been embedded, and an edit since the horizon will be. For edits before `embedsync init` the sample is the only
+horizon is adopted, and only once the live worker has handled every change before it: an edit since `vectrue init` has
+then been embedded, and an edit since the horizon will be. For edits before `vectrue init` the sample is the only
 evidence: the application must have renewed the vector with each of them.
 """
 
@@ -18,7 +18,7 @@ from connectors.postgres import slot
 from connectors.postgres.adoption import Adoption, Horizon, Page
 from connectors.postgres.session import Session
 from schemas.adoption import Candidates
-from schemas.errors import EmbedsyncError, TargetMismatch
+from schemas.errors import TargetMismatch, VectrueError
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
@@ -72,7 +72,7 @@ class Adopt:
         """Wait until the changes before this moment are handled, then count what can be adopted.
 
         Raises:
-            EmbedsyncError: they are not handled.
+            VectrueError: they are not handled.
         """
         self._horizon = self._adoption.horizon()
         handled = Handled(
@@ -99,7 +99,7 @@ class Adopt:
             watch: told of the progress.
 
         Raises:
-            EmbedsyncError: the model takes no text.
+            VectrueError: the model takes no text.
         """
         return [
             self._sample(target, candidates, models, count, seed, watch) if candidates.adoptable else candidates
@@ -114,7 +114,7 @@ class Adopt:
             watch: told of the progress.
 
         Raises:
-            EmbedsyncError: a sample does not speak for the model; nothing was written.
+            VectrueError: a sample does not speak for the model; nothing was written.
             TargetMismatch: another model is wanted meanwhile.
         """
         require_proof(found)
@@ -164,13 +164,13 @@ def require_proof(found: Sequence[Candidates]) -> None:
     """Go on only if every sample speaks for its model.
 
     Raises:
-        EmbedsyncError: with the first that does not, and what to do instead.
+        VectrueError: with the first that does not, and what to do instead.
     """
     for candidates in found:
         if candidates.complaint:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"{candidates.complaint}: nothing was adopted",
-                fix=f"embed them instead: `embedsync replay run --only stale -t {candidates.table}`",
+                fix=f"embed them instead: `vectrue replay run --only stale -t {candidates.table}`",
             )
 
 
@@ -185,6 +185,6 @@ def of_model(targets: Sequence[Target], model: str) -> list[Target]:
         if target.table not in {one.table for one in found}:
             raise TargetMismatch(
                 f"{target.name} wants vectors of {target.model}, not of {model}",
-                fix=f"if that model made them, --model {target.model.rpartition('@')[0]}; else `embedsync replay run`",
+                fix=f"if that model made them, --model {target.model.rpartition('@')[0]}; else `vectrue replay run`",
             )
     return found

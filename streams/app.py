@@ -123,13 +123,13 @@ class Runner:
         if self._lane.watcher.is_edited():
             leave(EXIT_RESTART, f"starting anew with the settings file as it is now ({error})")
         if self._lane.watcher.is_set_up_now():
-            leave(EXIT_RESTART, f"`embedsync init` is at work: starting anew with what it sets up ({error})")
+            leave(EXIT_RESTART, f"`vectrue init` is at work: starting anew with what it sets up ({error})")
         leave(error.exit_code, str(error))
 
     async def _look(self) -> None:
         if await self._run(None, self._lane.watcher.has_moved):
             file = ", and with the settings file as it is now" if self._lane.watcher.is_edited() else ""
-            leave(EXIT_RESTART, f"embedsync.targets has changed: starting anew with what it wants now{file}")
+            leave(EXIT_RESTART, f"vectrue.targets has changed: starting anew with what it wants now{file}")
         await self._run(None, self._lane.look)
 
     async def _batch(
@@ -305,7 +305,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "store": "memory://",
         # Faust makes this folder at start, by default in the working directory; nothing is ever kept in it. By the
         # user's id, since in a container it may have no name.
-        "datadir": str(Path(tempfile.gettempdir()) / f"embedsync-{os.getuid()}"),
+        "datadir": str(Path(tempfile.gettempdir()) / f"vectrue-{os.getuid()}"),
         "web_enabled": False,  # binds 0.0.0.0 without authentication
         "processing_guarantee": "at_least_once",
         "stream_wait_empty": True,

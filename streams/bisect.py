@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, PoisonText, Stopping, TransientError
+from schemas.errors import ConfigurationError, OutOfMemory, PoisonText, Stopping, TransientError, VectrueError
 from schemas.truth import UNIT_TOLERANCE
 
 _TRIES_ALONE = 2
@@ -75,7 +75,7 @@ def encode(embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Ea
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        EmbedsyncError: none was taken, nor a probe, or there were eight or more in the batch: the model is broken.
+        VectrueError: none was taken, nor a probe, or there were eight or more in the batch: the model is broken.
         TransientError: the device has no room even for the probe.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
     """
@@ -123,7 +123,7 @@ def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Enc
     if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and not is_for_memory):
         first = result.refused[min(result.refused)]
         took = f"took {taken or 'none'} of {count} texts"
-        raise EmbedsyncError(f"the model {took} ({first})", fix="check the model and its device")
+        raise VectrueError(f"the model {took} ({first})", fix="check the model and its device")
 
 
 def _halve(embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:
@@ -164,4 +164,4 @@ def _reason(error: Exception) -> PoisonText:
         return error
     kind = OutOfMemory if isinstance(error, MemoryError) else PoisonText
     # The class alone for what is not ours: a library's message may quote the text.
-    return kind(error.message if isinstance(error, EmbedsyncError) else f"the model raised {type(error).__name__}")
+    return kind(error.message if isinstance(error, VectrueError) else f"the model raised {type(error).__name__}")

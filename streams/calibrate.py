@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Embedder
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.score import GRADES, Pair, Thresholds
 
 LEAST_PAIRS = 10
@@ -89,7 +89,7 @@ class Calibration:
 
     @property
     def settings(self) -> str:
-        """The block for embedsync.toml."""
+        """The block for vectrue.toml."""
         name = self.name.replace("\\", "\\\\").replace('"', '\\"')
         lines = (f"{field} = {value:.4f}" for field, value in asdict(self.thresholds).items())
         return f'[score.grades."{name}"]\n' + "\n".join(lines)
@@ -121,7 +121,7 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: Thresholds) -
         in_force: the model's thresholds now, for comparison.
 
     Raises:
-        EmbedsyncError: too few pairs of a grade, or too few different references.
+        VectrueError: too few pairs of a grade, or too few different references.
     """
     check(pairs)
     similarities = _similarities(pairs, embedder)
@@ -140,21 +140,21 @@ def check(pairs: Sequence[Pair]) -> None:
     """Refuse pairs that can say nothing.
 
     Raises:
-        EmbedsyncError: with the counts.
+        VectrueError: with the counts.
     """
     counts = {grade: sum(pair.grade is grade for pair in pairs) for grade in GRADES}
     if sum(count > 0 for count in counts.values()) == 1:
         (only,) = (grade for grade, count in counts.items() if count)
-        raise EmbedsyncError(
+        raise VectrueError(
             f"all {len(pairs)} pairs are of the grade {only}: nothing tells where another begins",
             fix=f"add at least {LEAST_PAIRS} pairs of each other grade",
         )
     shown = ", ".join(f"{count} {grade}" for grade, count in counts.items())
     if min(counts.values()) < LEAST_PAIRS:
-        raise EmbedsyncError(f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade")
+        raise VectrueError(f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade")
     references = len({pair.reference for pair in pairs})
     if references < LEAST_PAIRS:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"the pairs have only {references} different references, which says little about others",
             fix=f"give at least {LEAST_PAIRS}",
         )
@@ -212,7 +212,7 @@ def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tup
     folds = StratifiedGroupKFold(n_splits=_FOLDS, shuffle=True, random_state=_SEED)
     for rest, held in folds.split(similarities, labels, groups):
         if lost := set(labels) - set(labels[rest]):
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"the pairs of the grade {GRADES[min(lost)]} share so few references that none is left to test with",
                 fix=f"give each grade at least {LEAST_PAIRS} pairs of several references",
             )

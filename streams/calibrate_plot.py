@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.paths import is_directory
 from schemas.score import GRADES
 from streams.calibrate import Calibration
@@ -20,24 +20,24 @@ def check(file: Path) -> None:
     """Refuse early, before the model is loaded, what could not be written at the end.
 
     Raises:
-        EmbedsyncError: matplotlib is not installed, the folder is not there, or the ending is no picture format.
+        VectrueError: matplotlib is not installed, the folder is not there, or the ending is no picture format.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EmbedsyncError("--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`") from error
+        raise VectrueError("--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`") from error
     endings = Figure().canvas.get_supported_filetypes()
     if file.suffix.lstrip(".").lower() not in endings:
-        raise EmbedsyncError(f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}")
+        raise VectrueError(f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}")
     if not is_directory(file.parent):
-        raise EmbedsyncError(f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere")
+        raise VectrueError(f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere")
 
 
 def write(calibration: Calibration, file: Path) -> None:
     """Draw it. `check` has passed.
 
     Raises:
-        EmbedsyncError: the file cannot be written.
+        VectrueError: the file cannot be written.
     """
     from matplotlib.figure import Figure  # without pyplot: no display, nothing kept between calls
 
@@ -61,4 +61,4 @@ def write(calibration: Calibration, file: Path) -> None:
     try:
         figure.savefig(file)
     except OSError as error:
-        raise EmbedsyncError(f"the plot {file} cannot be written ({error})", fix="correct --plot") from error
+        raise VectrueError(f"the plot {file} cannot be written ({error})", fix="correct --plot") from error

@@ -21,7 +21,7 @@ from connectors.postgres.canary import CanaryDesk, limit_arrivals
 from connectors.postgres.session import Session, limit_waits
 from schemas import canary, metrics
 from schemas.canary import CanaryRecord
-from schemas.errors import EmbedsyncError, PoisonEvent, Stopping, TransientError
+from schemas.errors import PoisonEvent, Stopping, TransientError, VectrueError
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings
 from schemas.settings import Settings
@@ -63,7 +63,7 @@ class CanaryWriter:
             note(self._look())
         except Stopping:
             raise
-        except EmbedsyncError as error:
+        except VectrueError as error:
             if self._trouble is None:
                 log.warning("the canary is not written; tried again", reason=str(error))
             self._trouble = str(error)
@@ -129,7 +129,7 @@ class Arrivals:
             # Once each, though an event may come twice: a statement changes no row a second time.
             newest = {beat.beat.number: beat for beat in beats}
             again(lambda: self._desk.arrived(list(newest.values()), had_at))
-        except EmbedsyncError as error:
+        except VectrueError as error:
             log.warning("the arrival of the canary could not be noted", reason=str(error))
 
 

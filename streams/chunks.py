@@ -23,7 +23,7 @@ from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.document import Reading, Refusal, Update, Written
-from schemas.errors import EmbedsyncError, PoisonEvent, RowRefused, TargetMismatch
+from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.settings import Settings
@@ -187,7 +187,7 @@ class Chunks:
             handled = self._step(record, chunk, standing)
         except LedgerConflict:
             return 0  # somebody else moved the chunk
-        except EmbedsyncError as error:
+        except VectrueError as error:
             if not self._adaptation.again(error):
                 raise
             return 0  # the tables are others now

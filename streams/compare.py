@@ -1,4 +1,4 @@
-"""`embedsync compare`: judged queries asked of two sides in turn, and what came out.
+"""`vectrue compare`: judged queries asked of two sides in turn, and what came out.
 
     two models    the texts are embedded in one process per model, and searched exactly (compare_models.py)
     two columns   of a running migration, searched where they are, exactly and by their indexes (compare_columns.py)
@@ -28,7 +28,7 @@ from schemas.comparison import (
     Percentiles,
     Side,
 )
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.table import Key
 from streams import measures
 from streams.judged import Judged
@@ -109,7 +109,7 @@ def require_rows(judged: Judged, missing: Sequence[Key], where: str) -> None:
     """Refuse judgements about rows that are not there: they would count against both sides.
 
     Raises:
-        EmbedsyncError: naming the first such id, its line and how many there are.
+        VectrueError: naming the first such id, its line and how many there are.
     """
     if not missing:
         return
@@ -117,7 +117,7 @@ def require_rows(judged: Judged, missing: Sequence[Key], where: str) -> None:
     query = next(query for query in judged.queries if absent & set(query.relevant))
     key = next(key for key in query.relevant if key in absent)
     more = f", nor have {len(absent) - 1} more" if len(absent) > 1 else ""
-    raise EmbedsyncError(
+    raise VectrueError(
         f"line {query.line} of {judged.file} judges id {','.join(key)} as relevant, which has no text in {where}{more}",
         fix="correct the file, or choose the corpus that it was judged on",
     )

@@ -17,7 +17,7 @@ from connectors.postgres import catalog, migration, ranking, twins
 from connectors.postgres.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session
 from schemas.comparison import Comparison, Side
-from schemas.errors import EmbedsyncError, TargetMismatch
+from schemas.errors import TargetMismatch, VectrueError
 from schemas.migration import ColumnMigration, State
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
@@ -56,7 +56,7 @@ def run(
         tell: is told how far it is.
 
     Raises:
-        EmbedsyncError: no migration is under way, or it has no second column, or moved meanwhile.
+        VectrueError: no migration is under way, or it has no second column, or moved meanwhile.
         ModelUnavailable: a model of the two is not on this machine.
     """
     with ExitStack() as running:
@@ -109,13 +109,13 @@ def _under_way(settings: Settings, session: Session, table: str | None) -> Colum
     chosen = choose_table(settings, table)
     found = [m for m in migration.read(session) if (m.table, m.column) == (chosen.table, chosen.column)]
     if not found:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"no migration of {chosen.name}.{chosen.column} is under way, so it has one column",
-            fix="embedsync migrate start --model NAME --dimensions N, or compare two models",
+            fix="vectrue migrate start --model NAME --dimensions N, or compare two models",
         )
     made = found[0]
     if made.beside is None or made.from_model is None:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"the migration of {made.name} keeps no old vectors to compare with", fix="compare two models"
         )
     return made
@@ -150,7 +150,7 @@ def _ways(
     """Exact search, and search by index where both columns have one that Postgres uses; and what is to be said."""
     notes = [
         f"{column.target.name} holds vectors of {column.offers.vectors:,} of {column.offers.texts:,} texts: what is "
-        "missing counts against it until `embedsync replay run` has filled it"
+        "missing counts against it until `vectrue replay run` has filled it"
         for column in columns
         if column.offers.vectors < column.offers.texts
     ]
@@ -170,7 +170,7 @@ def _ways(
 
 def _require_unmoved(session: Session, made: ColumnMigration) -> None:
     if made not in migration.read(session):
-        raise EmbedsyncError(f"the migration of {made.name} took a step during the comparison", fix="compare again")
+        raise VectrueError(f"the migration of {made.name} took a step during the comparison", fix="compare again")
 
 
 class _Side:

@@ -14,7 +14,7 @@ from connectors.models import by_name
 from connectors.ports import Clock
 from connectors.postgres import catalog, ranking
 from schemas.comparison import Comparison, Side
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import ModelSettings, TableSettings
 from schemas.settings import Settings
 from schemas.table import Key
@@ -41,7 +41,7 @@ def from_table(settings: Settings, table: str | None) -> Corpus:
 
     Raises:
         ConfigurationError: the table is not configured, does not exist, or it is not said which one.
-        EmbedsyncError: no row of it has a text.
+        VectrueError: no row of it has a text.
     """
     chosen = choose_table(settings, table)
     reading = ranking.session(settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
@@ -54,7 +54,7 @@ def from_table(settings: Settings, table: str | None) -> Corpus:
     finally:
         reading.close()
     if not texts:
-        raise EmbedsyncError(f"no row of {chosen.name} has a text", fix="name another table, or --corpus FILE")
+        raise VectrueError(f"no row of {chosen.name} has a text", fix="name another table, or --corpus FILE")
     return Corpus(texts, chosen.name)
 
 
@@ -66,7 +66,7 @@ def choose_table(settings: Settings, table: str | None) -> TableSettings:
     """
     found = settings.only([table] if table else None).tables
     if not found:
-        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
+        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to vectrue.toml")
     if len({one.table for one in found}) > 1:
         names = ", ".join(one.name for one in found)
         raise ConfigurationError(f"the queries are judged on one table, and {names} are configured", fix="name --table")
@@ -89,7 +89,7 @@ def run(
         tell: is told how far it is.
 
     Raises:
-        EmbedsyncError: a judged id has no text in the corpus, or A and B are the same model.
+        VectrueError: a judged id has no text in the corpus, or A and B are the same model.
     """
     compare.require_rows(judged, [key for key in compare.judged_keys(judged) if key not in corpus.texts], corpus.where)
     for model in models:
@@ -101,7 +101,7 @@ def run(
             opened.append(process.open())
             tell("loading", number, 2)
         if opened[0].model_id == opened[1].model_id:
-            raise EmbedsyncError(f"A and B are both {opened[0].model_id}", fix="name two models")
+            raise VectrueError(f"A and B are both {opened[0].model_id}", fix="name two models")
         texts = list(corpus.texts.values())
         seconds = encode(pair, texts, settings.replay.micro_batch, tell)
         answering = tuple(_Model(process, list(corpus.texts.items())) for process in pair)

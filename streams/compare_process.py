@@ -23,7 +23,7 @@ from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.models.process_memory import peak_bytes, resident_bytes
 from schemas.document import Vector
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.sections import LogSettings, ModelSettings
 from schemas.settings import child_environment
 from streams import logs
@@ -124,11 +124,11 @@ class ModelProcess:
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
             code = self._process.wait()
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"the process that measures {self.name} ended with exit code {code}",
                 fix="read what it printed above; -9 means that the system had no memory left for it",
             ) from error
-        if isinstance(answer, EmbedsyncError):
+        if isinstance(answer, VectrueError):
             raise answer
         return answer
 
@@ -198,7 +198,7 @@ def main() -> None:
             what, arguments = pipe.recv()
             try:
                 pipe.send(getattr(measured, what)(*arguments))
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 pipe.send(error)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.comparison import Comparison
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.paths import is_directory
 from schemas.printable import visible
 from streams import compare_plots, compare_words, measures
@@ -22,23 +22,23 @@ def require(file: Path) -> None:
     """Refuse a comparison whose report could not be made or stored, before it begins.
 
     Raises:
-        EmbedsyncError: a package of the extra `report` is missing, or the folder of the file.
+        VectrueError: a package of the extra `report` is missing, or the folder of the file.
     """
     measures.require("matplotlib", "jinja2")
     if not is_directory(file.parent):
-        raise EmbedsyncError(f"there is no folder {file.parent} for the report", fix="correct --html")
+        raise VectrueError(f"there is no folder {file.parent} for the report", fix="correct --html")
 
 
 def write(found: Comparison, file: Path) -> None:
     """Make the page and store it.
 
     Raises:
-        EmbedsyncError: the file cannot be written.
+        VectrueError: the file cannot be written.
     """
     try:
         file.write_text(render(found), encoding="utf-8")
     except OSError as error:
-        raise EmbedsyncError(f"{file} cannot be written ({error.strerror})", fix="correct --html") from error
+        raise VectrueError(f"{file} cannot be written ({error.strerror})", fix="correct --html") from error
 
 
 def render(found: Comparison) -> str:

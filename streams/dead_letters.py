@@ -1,7 +1,7 @@
 """What could not be handled, of both kinds: undecodable events (the dead-letter topic) and rows in quarantine.
 
 Kafka cannot change or take away one record in the middle of a topic, so what was done about an event stands in
-embedsync.dead_letters. Several letters of one event (a worker that was killed between the letter and its commit sends
+vectrue.dead_letters. Several letters of one event (a worker that was killed between the letter and its commit sends
 another) are one entry.
 
 Hazard: a mark is about the letters there were then. A later letter with the same id is open again: shown once too
@@ -19,7 +19,7 @@ from connectors.postgres.session import Session
 from schemas import change
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import PoisonEvent, VectrueError
 from schemas.record import Record
 from schemas.settings import Settings
 
@@ -51,16 +51,16 @@ class DeadLetters:
             handled: also events that were sent again or purged.
 
         Raises:
-            ConfigurationError: `embedsync init` was not run in this database.
-            EmbedsyncError: an id is given that is not there.
+            ConfigurationError: `vectrue init` was not run in this database.
+            VectrueError: an id is given that is not there.
         """
-        if not schema.exists(self._session, "embedsync.dead_letters"):
+        if not schema.exists(self._session, "vectrue.dead_letters"):
             raise schema.unknown()
         mine = {table.name for table in self._settings.tables}
         rows = [] if selection.kind == "event" else [e for e in quarantine.read(self._session) if e.table in mine]
         found = [*([] if selection.kind == "row" else self._events().values()), *rows]
         if unknown := set(selection.ids) - {entry.id for entry in found}:
-            raise EmbedsyncError(f"there is no dead letter {min(unknown)}", fix="see `embedsync dlq list --handled`")
+            raise VectrueError(f"there is no dead letter {min(unknown)}", fix="see `vectrue dlq list --handled`")
         now = self._clock.now()
         return [e for e in found if selection.takes(e, now) and (handled or e.state is State.OPEN)]
 

@@ -1,10 +1,10 @@
-"""`embedsync demo`: the whole path on real parts, with the interview example, told step by step.
+"""`vectrue demo`: the whole path on real parts, with the interview example, told step by step.
 
 A stack of its own (Postgres, Kafka, Connect with Debezium), the installed command line for everything a person would
 type, and a worker as child processes. Nothing is left running unless it is asked for.
 
-Hazard: the demo starts from an empty database each time; its folder is its own (`.embedsync/demo`), never the one of
-`embedsync local up`.
+Hazard: the demo starts from an empty database each time; its folder is its own (`.vectrue/demo`), never the one of
+`vectrue local up`.
 """
 
 import socket
@@ -24,13 +24,13 @@ from connectors.ports import Embedder
 from connectors.postgres import coverage, origins
 from connectors.postgres.session import Session, connect
 from examples.interview import load as interview
-from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.errors import ModelUnavailable, VectrueError
 from schemas.search import Hit, SearchRequest
 from schemas.sections import ModelSettings
 from schemas.settings import Settings, child_environment, load
 from streams.search import Search
 
-DIRECTORY = Path(".embedsync/demo")
+DIRECTORY = Path(".vectrue/demo")
 _READY_SECONDS = 300.0
 _SYNC_SECONDS = 600.0
 
@@ -82,14 +82,14 @@ class Demo:
         self._show = show
         self._clock = SystemClock()
         self._stack = LocalStack(directory)
-        self._config = directory / "embedsync.toml"
+        self._config = directory / "vectrue.toml"
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self, *, keep: bool) -> None:
         """Tell the whole story.
 
         Raises:
-            EmbedsyncError: a step did not come to its end in time.
+            VectrueError: a step did not come to its end in time.
         """
         try:
             self._prepare()
@@ -104,8 +104,8 @@ class Demo:
             if not keep:
                 self._end()
         if keep:
-            stop = f"stop it with: embedsync local reset --yes --dir {self._directory}"
-            self._report(Line(f"left running; use it with: embedsync --config {self._config} status", details=[stop]))
+            stop = f"stop it with: vectrue local reset --yes --dir {self._directory}"
+            self._report(Line(f"left running; use it with: vectrue --config {self._config} status", details=[stop]))
 
     def _prepare(self) -> None:
         with self._step("stack of real parts: Postgres + pgvector, Kafka, Connect + Debezium"):
@@ -157,12 +157,12 @@ text = "answer"
         with log.open("wb") as output:
             self._worker = subprocess.Popen(
                 self._line("worker"), stdout=output, stderr=output, start_new_session=True,
-                env=child_environment(EMBEDSYNC_LOG__FORMAT="json"),
+                env=child_environment(VECTRUE_LOG__FORMAT="json"),
             )  # fmt: skip
 
         def ready() -> bool:
             if self._worker is not None and self._worker.poll() is not None:
-                raise EmbedsyncError(f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}")
+                raise VectrueError(f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}")
             return log.read_text(encoding="utf-8").count('"worker ready"') == 2
 
         self._until(ready, _READY_SECONDS, f"the workers to be ready (see {log})")
@@ -202,14 +202,14 @@ text = "answer"
         self._report(Line(f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms", None, details))
 
     def _touch_unrelated(self) -> None:
-        looked, encoded = self._metric("embedsync_events_total"), self._metric("embedsync_texts_encoded_total")
+        looked, encoded = self._metric("vectrue_events_total"), self._metric("vectrue_texts_encoded_total")
         started = self._clock.monotonic()
         self._session.rows("UPDATE public.questions SET view_count = view_count + 1")
         rows = int(self._session.rows("SELECT count(*) FROM public.questions")[0][0])
         self._until(
-            lambda: self._metric("embedsync_events_total") >= looked + rows, _SYNC_SECONDS, "the events of the update"
+            lambda: self._metric("vectrue_events_total") >= looked + rows, _SYNC_SECONDS, "the events of the update"
         )
-        more = self._metric("embedsync_texts_encoded_total") - encoded
+        more = self._metric("vectrue_texts_encoded_total") - encoded
         seconds = self._clock.monotonic() - started
         self._report(Line(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
 
@@ -246,7 +246,7 @@ text = "answer"
         deadline = self._clock.monotonic() + seconds
         while not condition():
             if self._clock.monotonic() > deadline:
-                raise EmbedsyncError(f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs")
+                raise VectrueError(f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs")
             self._clock.wait(0.05)
 
     def _line(self, *arguments: str) -> list[str]:
@@ -256,7 +256,7 @@ text = "answer"
         self._show(arguments)
         code = subprocess.run(self._line(*arguments), check=False).returncode
         if code != 0:
-            raise EmbedsyncError(f"`embedsync {' '.join(arguments)}` exited {code}", fix="read what it printed above")
+            raise VectrueError(f"`vectrue {' '.join(arguments)}` exited {code}", fix="read what it printed above")
 
     @contextmanager
     def _step(self, text: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from streams import targets as target_rules
 
 log = structlog.get_logger()
 
-INIT = "embedsync init"
+INIT = "vectrue init"
 _SECRET = {"database.user", "database.password", "database.sslmode"}
 """Of the role that ran `init`, which need not be the one that asks."""
 _SAY_AGAIN_SECONDS = 60.0
@@ -67,7 +67,7 @@ class Differences:
         """Look, and say what differs: at once, and again every minute.
 
         Raises:
-            EmbedsyncError: the look could not be finished.
+            VectrueError: the look could not be finished.
         """
         found, now = self._look(), self._clock.monotonic()
         metrics.DIFFERENCES.labels("keeper").set(len(found))

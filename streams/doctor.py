@@ -1,4 +1,4 @@
-"""`embedsync doctor`: every precondition looked at, one line each, with the command that mends it.
+"""`vectrue doctor`: every precondition looked at, one line each, with the command that mends it.
 
 The rules stand where `init` has them; here it is decided who is asked, how long, and what depends on what.
 
@@ -22,7 +22,7 @@ from connectors.postgres.session import Session
 from schemas import needs
 from schemas.canary import judge
 from schemas.duration import show_duration
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
 from schemas.settings import Settings
 from schemas.severity import Severity
@@ -35,7 +35,7 @@ from streams.too_large import Explainer
 from streams.witness import with_transit
 
 ANSWER_SECONDS = 15.0
-INIT = "embedsync init"
+INIT = "vectrue init"
 _LISTS = {"table.include.list", "column.include.list"}
 _WEIGHTS = (".safetensors", ".bin", ".onnx")
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class _Connector:
             return problem(check, "is not known to Kafka Connect: nothing is captured", INIT, follows=needs.SET_UP)
         if self.status.error is not None:
             said, running = Explainer(self._settings).explain(self.status.error), needs.Needs(self._settings).running
-            return problem(check, f"failed: {said}", "mend that, then embedsync init", follows=running)
+            return problem(check, f"failed: {said}", "mend that, then vectrue init", follows=running)
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
@@ -125,7 +125,7 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness, kafka: Sequen
     way.start()
     try:
         witness = way.answer(ANSWER_SECONDS) or witness
-    except EmbedsyncError as error:
+    except VectrueError as error:
         yield unknown("canary", error.message, follows=needed)
         return
     said = judge(witness.canary, DEFAULT_THRESHOLDS.crit)
@@ -160,7 +160,7 @@ def _who_looks(kafka: Sequence[Finding], amiss: str | None) -> str:
     workers = [finding for finding in kafka if finding.check.endswith(" workers")]
     if any(finding.level is Level.OK for finding in workers):
         return "nothing is to be done: the keeper of a worker that runs comes to them; its log says what holds it up"
-    start = "embedsync worker --role replay"
+    start = "vectrue worker --role replay"
     return f"{start}, whose keeper looks at them" if workers else f"the keeper of a worker looks at them: {start}"
 
 
@@ -172,7 +172,7 @@ def _release(version: str | None) -> Finding:
 
 
 def _no_tables() -> Finding:
-    return problem("settings", "no table is configured", "add [[tables]] with name and text to embedsync.toml")
+    return problem("settings", "no table is configured", "add [[tables]] with name and text to vectrue.toml")
 
 
 def _answer(
@@ -181,7 +181,7 @@ def _answer(
     """The answer, or what there is to say in its place."""
     try:
         answer = question.answer(ANSWER_SECONDS)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return None, [problem(check, error.message, error.fix, follows=follows)]
     return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)]
 
@@ -191,7 +191,7 @@ def _model(facts: ModelFacts | None) -> Iterator[Finding]:
         return
     if facts.problem is not None or not facts.present:
         said = facts.problem or f"the files of {facts.name} are not here"
-        fix = facts.fix or "embedsync model pull"
+        fix = facts.fix or "vectrue model pull"
         yield problem("model", said.removesuffix(f": {fix}"), fix)
         return
     yield ok("model", f"{facts.model_id}, {facts.dimensions} dimensions; its files are here")

@@ -1,4 +1,4 @@
-"""What `embedsync doctor` says of migrations under way: how far each is, and what somebody did to its table."""
+"""What `vectrue doctor` says of migrations under way: how far each is, and what somebody did to its table."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def look(settings: Settings, session: Session) -> Iterator[Finding]:
     for made in migrate_scope.mine(settings, session):
         check, amiss = f"migration of {made.name}", migrate_status.problem(session, made)
         if amiss is None:
-            yield ok(check, f"is {made.state}, to {made.to_model}: embedsync migrate status says what comes next")
+            yield ok(check, f"is {made.state}, to {made.to_model}: vectrue migrate status says what comes next")
         else:
             fix = amiss.typed(table_flags([made.table]))
             yield problem(check, amiss.why, fix, follows=[needs.table(str(made.table))])

@@ -6,7 +6,7 @@ over a window of time and in a row, and raises before the events that went too f
 
 Hazard: it remembers nothing across a restart, so a worker that is started again may move as many events as it takes to
 trip it once more: at most `dead_letters.most_in_a_row` and one batch where every event is bad. The supervisor's pause
-bounds how often. What is moved twice meanwhile is one entry of `embedsync dlq list`.
+bounds how often. What is moved twice meanwhile is one entry of `vectrue dlq list`.
 """
 
 from collections import deque
@@ -82,6 +82,6 @@ class Flood:
         raise DeadLetterFlood(
             f"{counts} of topic {topic} cannot be handled, the last because: {reason}; "
             "the worker stops rather than move the topic into the dead letters",
-            fix=f"mend the producer or [[tables]] (`embedsync dlq list` shows what was moved), or raise "
+            fix=f"mend the producer or [[tables]] (`vectrue dlq list` shows what was moved), or raise "
             f"dead_letters.{setting}",
         )

@@ -4,7 +4,7 @@ On its way a change passes the slot, its topic and perhaps that of the deferred 
 group's commit is past it.
 
 Hazards:
-- A change that came before `embedsync init` was never captured, and one whose record expired unread is gone: only the
+- A change that came before `vectrue init` was never captured, and one whose record expired unread is gone: only the
   latter can be told, and only until the live worker goes on.
 - The slot is asked before the topics and each commit before the end of its log, so that nothing slips from one to the
   next between two looks.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from connectors.postgres.adoption import Horizon
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.lag import GroupLag
 from schemas.settings import Settings
 
@@ -35,7 +35,7 @@ class Missing:
     """Why not everything is handled, one clause; what mends it, and after how many seconds it is not waited for."""
 
     why: str
-    fix: str = "see `embedsync lag`, then repeat"
+    fix: str = "see `vectrue lag`, then repeat"
     seconds: float = PATIENCE_SECONDS
 
 
@@ -58,13 +58,13 @@ class Handled:
             tell: told why it waits, once per reason.
 
         Raises:
-            EmbedsyncError: it is not handled in time, or nobody is there who could.
+            VectrueError: it is not handled in time, or nobody is there who could.
         """
         began = self._clock.monotonic()
         told = None
         while (missing := self.missing(horizon, topics)) is not None:
             if self._clock.monotonic() - began >= missing.seconds:
-                raise EmbedsyncError(f"{missing.why}, for {missing.seconds:g} s", fix=missing.fix)
+                raise VectrueError(f"{missing.why}, for {missing.seconds:g} s", fix=missing.fix)
             if missing.why != told:
                 tell(missing.why)
                 told = missing.why
@@ -74,13 +74,11 @@ class Handled:
         """Why not everything before the horizon is handled; None when it is.
 
         Raises:
-            EmbedsyncError: waiting will not help.
+            VectrueError: waiting will not help.
         """
         position = self._read_slot()
         if position is None:
-            raise EmbedsyncError(
-                f"there is no slot {self._settings.slot}: no edit would be noticed", fix="embedsync init"
-            )
+            raise VectrueError(f"there is no slot {self._settings.slot}: no edit would be noticed", fix="vectrue init")
         if position < horizon.position:
             return Missing("capture has not confirmed the changes before this command yet")
         group = self._offsets.read({self._settings.live_group: topics})[self._settings.live_group]
@@ -92,7 +90,7 @@ class Handled:
         if group.waiting == 0:
             return None
         if group.members == 0:
-            fix = "start `embedsync worker --role live`, then repeat"
+            fix = "start `vectrue worker --role live`, then repeat"
             return Missing(f"{group.waiting:,} changes wait for a live worker, and none runs", fix, _LONELY_SECONDS)
         return Missing(f"{group.waiting:,} changes wait for the live worker")
 
@@ -101,7 +99,7 @@ def _refuse_losses(group: GroupLag) -> None:
     for row in group.partitions:
         never_read = row.error is None and row.current_offset is None and bool(row.log_start_offset)
         if row.is_lost or never_read:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"changes in {row.name} expired before the live worker read them, so edited rows cannot be told apart",
-                fix="embed the rows instead: `embedsync replay run --only stale`",
+                fix="embed the rows instead: `vectrue replay run --only stale`",
             )

@@ -27,7 +27,7 @@ OpenOutbox = Callable[[Sequence[Target]], Outbox]
 
 
 class Runs(Protocol):
-    """Starts runs; of `streams.keeper`. May raise EmbedsyncError."""
+    """Starts runs; of `streams.keeper`. May raise VectrueError."""
 
     def __call__(self, targets: Sequence[Target]) -> UUID | None:
         """Send the stale rows of these columns of one table through replay; None when there are none any more."""

@@ -1,4 +1,4 @@
-"""`embedsync init`: everything that must be there before a worker starts, made once and kept as the settings say.
+"""`vectrue init`: everything that must be there before a worker starts, made once and kept as the settings say.
 
 First the checks, of all tables and all services; then the database, the topics and the connector, in this order, so
 that no change is missed: columns and publication before the slot, the slot before the connector.
@@ -108,7 +108,7 @@ def plan(
         TransientError: Postgres does not answer.
     """
     if not settings.tables:
-        raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to embedsync.toml")
+        raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to vectrue.toml")
     role = worker(settings, session)
     facts = server.check(session, role)
     sessions = meaning.own(session, role)
@@ -192,7 +192,7 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[Place]:
         said += f"; a migration of {', '.join(moving)} is under way"
     if not agree(said):
         one = "it" if len(dict.fromkeys(table for table, _ in found)) == 1 else "them"
-        raise ConfigurationError(said, fix=f"add {one} to [[tables]], or run `embedsync init --yes` to leave {one} out")
+        raise ConfigurationError(said, fix=f"add {one} to [[tables]], or run `vectrue init --yes` to leave {one} out")
     return found
 
 
@@ -228,7 +228,7 @@ def _add_capture(
     columns = settings.postgres.publication_columns
     publication, is_new = capture.publication(session, settings.postgres.publication, tables, columns=columns)
     parts.add(publication, capture.unlisted(tables) if columns == "keys" else ())
-    parts.add(capture.heartbeat(session, founded=schema.exists(session, "embedsync.heartbeat")))
+    parts.add(capture.heartbeat(session, founded=schema.exists(session, "vectrue.heartbeat")))
     founded = others.is_founded(session, settings)
     planned = capture.slot(
         session, settings, facts, new_publication=is_new, founded=founded, too_large=too_large and not is_new
@@ -240,9 +240,9 @@ def _add_capture(
 def script(plan: Plan, settings: Settings) -> str:
     """The plan as a script for psql."""
     heading = (
-        f"What `embedsync init` would do in database {plan.server.database}.\n"
+        f"What `vectrue init` would do in database {plan.server.database}.\n"
         "Run it as the owner of the tables: psql -v ON_ERROR_STOP=1 -f FILE\n"
-        "Then run `embedsync init`, which makes the topics and the connector."
+        "Then run `vectrue init`, which makes the topics and the connector."
     )
     return statement.script(plan.statements, lock_seconds=settings.postgres.lock_timeout_seconds, heading=heading)
 
@@ -270,7 +270,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
     Raises:
         ConfigurationError: something cannot work; nothing was changed if a check found it.
         TransientError: a service does not answer, or a lock is not free.
-        EmbedsyncError: the connector failed, with its own message.
+        VectrueError: the connector failed, with its own message.
     """
     session = admin(settings)
     connect = Connect(settings.connect.url, clock)
@@ -379,7 +379,7 @@ def alone(session: Session) -> Iterator[None]:
     Raises:
         TransientError: another one holds it.
     """
-    if schema.exists(session, "embedsync.locks") and not locks.take(session, "init"):
+    if schema.exists(session, "vectrue.locks") and not locks.take(session, "init"):
         raise locks.refusal(session, "init")
     session.hold()
     yield

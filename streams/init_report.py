@@ -1,4 +1,4 @@
-"""What `embedsync init` says at its end: what was done, how many rows lack a vector, and what fills them."""
+"""What `vectrue init` says at its end: what was done, how many rows lack a vector, and what fills them."""
 
 from dataclasses import dataclass
 
@@ -30,5 +30,5 @@ class Report:
         made = [table for table in found if table.stale_model and not table.current]
         flags = table_flags(TableName.parse(table.table) for table in made)
         named = f" --model {made[0].model.partition('@')[0]}" if made else ""
-        believed = f"; if this model made the vectors that are there, embedsync adopt{flags}{named} first"
-        return [*lines, f"next: embedsync worker, and embedsync replay run{believed if made else ''}"]
+        believed = f"; if this model made the vectors that are there, vectrue adopt{flags}{named} first"
+        return [*lines, f"next: vectrue worker, and vectrue replay run{believed if made else ''}"]

@@ -30,7 +30,7 @@ from connectors.postgres.looks import LookDesk
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.table_marks import MarkDesk
 from schemas import metrics
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import Stopping, VectrueError
 from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -80,7 +80,7 @@ class Duty:
             self._tick()
         except Stopping:
             raise
-        except EmbedsyncError as error:
+        except VectrueError as error:
             self._not_before = self._clock.monotonic() + _AFTER_ERROR_SECONDS
             log.warning("the keeper tries again later", duty=self._name, reason=str(error))
             return False
@@ -91,7 +91,7 @@ class Task(Protocol):
     """What a keeper does in each round."""
 
     def tick(self) -> None:
-        """Do what is due. May raise EmbedsyncError."""
+        """Do what is due. May raise VectrueError."""
         ...
 
     def forget(self) -> None:

@@ -8,7 +8,7 @@ Hazard: a key that itself begins with `[` or `"` has to be written as JSON.
 
 from collections.abc import Iterable, Iterator
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.table import Key
 from schemas.text_lines import read_json
 
@@ -24,7 +24,7 @@ def read(lines: Iterable[str], columns: int, name: str) -> Iterator[tuple[int, K
         name: where the lines come from, for messages.
 
     Raises:
-        EmbedsyncError: a line is no key; the message has its number.
+        VectrueError: a line is no key; the message has its number.
     """
     for number, line in enumerate(lines, 1):
         text = line.strip("\r\n")
@@ -38,17 +38,17 @@ def _key(text: str, columns: int, where: str) -> Key:
         try:
             value = read_json(text, numbers=str)
         except ValueError as error:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"{where} is not JSON ({error}): {_short(text)}", fix="write a value, or a JSON array"
             ) from error
     parts = tuple(value) if isinstance(value, list) else (value,)
     if len(parts) != columns:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"{where} has {len(parts)} values, the primary key has {columns} columns",
             fix="write a JSON array with one value per key column",
         )
     if not all(isinstance(part, str) and "\0" not in part for part in parts):
-        raise EmbedsyncError(f"{where} holds a value that is no text or number: {_short(text)}", fix="correct the line")
+        raise VectrueError(f"{where} holds a value that is no text or number: {_short(text)}", fix="correct the line")
     return tuple(str(part) for part in parts)
 
 

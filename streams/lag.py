@@ -1,6 +1,6 @@
 """How far behind everything is, read from outside: both lanes' groups, the witness, the slot, the connector.
 
-Reused by `embedsync lag`, `status`, health and metrics. Nothing here asks a worker.
+Reused by `vectrue lag`, `status`, health and metrics. Nothing here asks a worker.
 
 Hazards:
 - Kafka away is part of the report (`kafka_error`), so that slot and connector are still shown; the same holds for
@@ -22,7 +22,7 @@ from connectors.ports import Clock
 from connectors.postgres import witness
 from connectors.postgres.session import Session
 from schemas import change
-from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.lag import (
     LIVE_FLOOR,
     REPLAY_FLOOR,
@@ -178,7 +178,7 @@ class LagMonitor:
         name = self._settings.connector
         try:
             status = self._connect.status(name)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             return ConnectorState(name, error=str(error))
         if status is None:
             return ConnectorState(name, state="missing")

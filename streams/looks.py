@@ -20,7 +20,7 @@ import structlog
 
 from connectors.ports import Clock
 from connectors.postgres.keeper import Fingerprint, UnderWay
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import Stopping, VectrueError
 from schemas.table import Key, TableName
 from schemas.target import Target
 from schemas.witness import Look
@@ -65,7 +65,7 @@ class Desk(Protocol):
 
 
 class Heal(Protocol):
-    """Sends stale rows of one table on their way. May raise EmbedsyncError."""
+    """Sends stale rows of one table on their way. May raise VectrueError."""
 
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
         """Send them.
@@ -126,7 +126,7 @@ class Looks:
         """Look at every table that is asked for.
 
         Raises:
-            EmbedsyncError: what is asked for, or which columns there are, could not be read.
+            VectrueError: what is asked for, or which columns there are, could not be read.
             Stopping: the process was asked to stop.
         """
         asked = self._asked.pending()
@@ -141,7 +141,7 @@ class Looks:
                 self._take(look, columns.get(look.table, []))
             except Stopping:
                 raise
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 self._not_before[look.table] = self._clock.monotonic() + _AFTER_ERROR_SECONDS
                 log.warning("the rows of a table could not be looked at; it is tried again", table=str(look.table),
                             asked=look.reason, reason=str(error))  # fmt: skip

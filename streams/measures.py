@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.comparison import CONFIDENCE, DECIDES, Estimate
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 DEPTH = 100
 """Ranks looked at."""
 
-INSTALL = "install embedsync with its extra: `pip install 'embedsync[report]'`"
+INSTALL = "install vectrue with its extra: `pip install 'vectrue[report]'`"
 _RESAMPLES = 9_999
 
 Values = NDArray[np.float64]
@@ -34,11 +34,11 @@ def require(*packages: str, what: str = "the report") -> None:
         what: needs them, for the error.
 
     Raises:
-        EmbedsyncError: with the command that installs it.
+        VectrueError: with the command that installs it.
     """
     for name in packages:
         if find_spec(name) is None:
-            raise EmbedsyncError(f"{what} needs the package {name}, which is not installed", fix=INSTALL)
+            raise VectrueError(f"{what} needs the package {name}, which is not installed", fix=INSTALL)
 
 
 def per_query(relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str]], k: int) -> dict[str, Values]:

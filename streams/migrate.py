@@ -1,16 +1,16 @@
-"""`embedsync migrate`: move vector columns to another model while readers go on reading.
+"""`vectrue migrate`: move vector columns to another model while readers go on reading.
 
     start      the new vectors get a column beside the old one, and workers fill both from then on
-    (replay)   `embedsync replay run` fills the rows that were there before
+    (replay)   `vectrue replay run` fills the rows that were there before
     index      the old column's indexes are built again on the new one
     swap       the new column takes the old one's name; rollback gives it back
     finish     the old column is dropped
 
-The state is in the database (`embedsync.column_migrations`), and every step is decided for each column by its own
+The state is in the database (`vectrue.column_migrations`), and every step is decided for each column by its own
 state. First it looks at all tables of its scope for what stands in its way (`migrate_check`); then it is one
 transaction over all of them. A step that was killed is called again; one that comes too early names the one before it.
 
-Hazard: workers notice a step by looking at embedsync.targets every few seconds, and start anew with the models it
+Hazard: workers notice a step by looking at vectrue.targets every few seconds, and start anew with the models it
 wants. Until then they write nothing into a column that has changed its model (the write's WHERE), so nothing is mixed;
 what they miss is stale, and the gate of `swap` counts it.
 """
@@ -25,7 +25,7 @@ from connectors.postgres import counting, migration, queries, schema, server, st
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags
 from schemas.replay import Request
 from schemas.sections import ModelSettings
@@ -81,7 +81,7 @@ class Migrate:
             freeze_old: leave the old vectors as they are from now on.
 
         Raises:
-            EmbedsyncError: there is no column to start with, something stands in the way, or the settings do not name
+            VectrueError: there is no column to start with, something stands in the way, or the settings do not name
                 the model to move from; nothing was changed.
         """
         embedder, present = by_flag.opened(model), describe_model(self._every.model).model_id
@@ -105,7 +105,7 @@ class Migrate:
             obstacles.ours()
             for _, made in [*planned, *(pair for pair in again if migrate_start.is_half(*pair))]:
                 (obstacles.rewriting if made.offline else obstacles.adding)(made)
-            obstacles.refuse("start the migration", f"`embedsync migrate start ...{self.flags}` again")
+            obstacles.refuse("start the migration", f"`vectrue migrate start ...{self.flags}` again")
             steps = migrate_start.plan(
                 self._settings, self._session, embedder.record, planned, again, freeze=freeze_old
             )
@@ -134,7 +134,7 @@ class Migrate:
 
         Raises:
             IndexesLacking: others have no twin.
-            EmbedsyncError: rows or indexes are missing, a replay is under way; the message names the next command.
+            VectrueError: rows or indexes are missing, a replay is under way; the message names the next command.
             TransientError: the locks were not free; nothing has changed.
         """
         with self._alone():
@@ -156,7 +156,7 @@ class Migrate:
             wanted_model: for `finish`, as there.
 
         Raises:
-            EmbedsyncError: it is too early, or something stands in the way.
+            VectrueError: it is too early, or something stands in the way.
         """
         found = self._require(step)
         if wanted_model is not None:
@@ -170,7 +170,7 @@ class Migrate:
             asked: the columns as they were when it was asked whether to go on; None: nobody was asked.
 
         Raises:
-            EmbedsyncError: something stands in the way; nothing was changed.
+            VectrueError: something stands in the way; nothing was changed.
             TransientError: the locks were not free; nothing has changed.
         """
         with self._alone():
@@ -204,7 +204,7 @@ class Migrate:
 
         Raises:
             IndexesLacking: others have no twin.
-            EmbedsyncError: it is too early, the settings still name the old model, or something stands in the way;
+            VectrueError: it is too early, the settings still name the old model, or something stands in the way;
                 nothing was changed.
         """
         with self._alone():
@@ -242,7 +242,7 @@ class Migrate:
             # What drops the column beside needs no other.
             if amiss is None or (made.state is ways.get(step) and not made.offline):
                 continue
-            raise EmbedsyncError(f"cannot {step} {made.name}: {amiss.why}", fix=amiss.typed(table_flags([made.table])))
+            raise VectrueError(f"cannot {step} {made.name}: {amiss.why}", fix=amiss.typed(table_flags([made.table])))
         return require(step, found)
 
     def _lost(self) -> list[ColumnMigration]:
@@ -260,8 +260,8 @@ class Migrate:
         others = [*migrate_scope.mine(self._every, self._session), *migrate_scope.elsewhere(self._every, self._session)]
         if others:
             names = ", ".join(made.name for made in others)
-            raise EmbedsyncError(
-                f"there is no migration{where} to {step}; under way is {names}", fix="embedsync migrate status"
+            raise VectrueError(
+                f"there is no migration{where} to {step}; under way is {names}", fix="vectrue migrate status"
             )
         require(step, [])
 
@@ -281,7 +281,7 @@ class Migrate:
         if mine := [line for line in lines if not line[2]]:
             run, state, _, table = mine[0]
             way = migrate_status.waiting_for(str(run), str(state))
-            raise EmbedsyncError(f"replay run {run} of {table} is not finished ({state})", fix=way.typed())
+            raise VectrueError(f"replay run {run} of {table} is not finished ({state})", fix=way.typed())
         if lines:
             # The rows that its run had not come to are looked at again, by its next keeper.
             RunLedger(self._session).give_way(columns, Request(only="missing"))
@@ -362,10 +362,10 @@ class Migrate:
             statement.run(self._session, step, lock_seconds=limit, clock=self._clock)
         except TransientError:
             raise
-        except EmbedsyncError as error:
-            raise EmbedsyncError(
+        except VectrueError as error:
+            raise VectrueError(
                 f"Postgres refused to {step.description}, and nothing was changed: {error.message}",
-                fix=f"mend what it names, then `embedsync migrate {verb}{self.flags}` again",
+                fix=f"mend what it names, then `vectrue migrate {verb}{self.flags}` again",
             ) from error
         for part in parts or [step]:
             self._tell(part.description)

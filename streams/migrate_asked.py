@@ -46,7 +46,7 @@ class Asked:
         said = f'model.name = "{wanted.name}" and model.dimensions = {wanted.dimensions}'
         said += f' and model.revision = "{wanted.revision}"' if wanted.revision else ""
         without = ", without model.revision" if now.revision and not wanted.revision else ""
-        return f"set {said} in embedsync.toml{without}"
+        return f"set {said} in vectrue.toml{without}"
 
 
 def look(model: ModelSettings) -> Asked:
@@ -68,6 +68,6 @@ def look(model: ModelSettings) -> Asked:
         by_flag.require(model)
     except ModelUnavailable as error:
         what = f"{error.message} of this machine; every worker needs them where it runs"
-        pull = f"embedsync model pull {shlex.quote(model.name)}"
+        pull = f"vectrue model pull {shlex.quote(model.name)}"
         return Asked(model, model_id, (Todo("replay", False, what, pull, "you"),))
     return Asked(model, model_id, ())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from connectors.postgres import blockers, queries
 from connectors.postgres.session import Session
 from schemas.blocker import Blocker
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 _POLL_SECONDS = 0.5
 
@@ -52,18 +52,18 @@ def build(
         memory: `maintenance_work_mem` of the build, for example `2GB`; the server's when None.
 
     Raises:
-        EmbedsyncError: the server refuses it.
+        VectrueError: the server refuses it.
     """
     session.rows("SET lock_timeout = 0")
     if memory:
         session.rows("SELECT set_config('maintenance_work_mem', %s, false)", (memory,))
     pid = session.pid
-    failures: list[EmbedsyncError] = []
+    failures: list[VectrueError] = []
 
     def work() -> None:
         try:
             session.rows(create)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             failures.append(error)
 
     thread = threading.Thread(target=work, name="create index", daemon=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from connectors.postgres import counting
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings import Settings
 from streams import migrate_scope
@@ -50,7 +50,7 @@ def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], fl
         what goes along with a dropped column without a word.
 
     Raises:
-        EmbedsyncError: with everything that is in the way, and the statements that deal with it.
+        VectrueError: with everything that is in the way, and the statements that deal with it.
     """
     look = Obstacles(session)
     look.ours()
@@ -64,7 +64,7 @@ def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], fl
             look.renaming(made)
         else:
             look.dropping(made)
-    look.refuse(str(step), f"`embedsync migrate {step}{flags}` again")
+    look.refuse(str(step), f"`vectrue migrate {step}{flags}` again")
     return look.lost
 
 
@@ -72,13 +72,13 @@ def refuse_lost_tables(settings: Settings, session: Session) -> None:
     """Refuse a step while a table of the settings is not there: workers start anew after it, and could not.
 
     Raises:
-        EmbedsyncError: with the tables, and what to do.
+        VectrueError: with the tables, and what to do.
     """
     lost = [table.table for table in settings.tables if not counting.stands(session, table.table)]
     if lost:
         moving = [name for name in lost if name in {made.table for made in migrate_scope.mine(settings, session)}]
-        end = f"embedsync migrate rollback{table_flags(moving)}" if moving else "embedsync init"
-        raise EmbedsyncError(
+        end = f"vectrue migrate rollback{table_flags(moving)}" if moving else "vectrue init"
+        raise VectrueError(
             f"there is no table {', '.join(map(str, lost))} any more, and workers that start anew would end over it",
             fix=f"give it its name back; or take it out of [[tables]], then {end}",
         )
@@ -92,11 +92,11 @@ def refuse_moved(asked: Collection[ColumnMigration] | None, found: Collection[Co
         found: the columns now.
 
     Raises:
-        EmbedsyncError: they are not the same.
+        VectrueError: they are not the same.
     """
     if asked is not None and list(asked) != list(found):
-        raise EmbedsyncError(
-            "the migration took a step while you were asked, and nothing was changed", fix="embedsync migrate status"
+        raise VectrueError(
+            "the migration took a step while you were asked, and nothing was changed", fix="vectrue migrate status"
         )
 
 
@@ -105,16 +105,16 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
 
     Args:
         settings: all of them.
-        session: any connection that may read the schema embedsync.
+        session: any connection that may read the schema vectrue.
         found: the columns whose migration would end.
         wanted: model id that the settings name, which alone counts for a table that is not under way.
 
     Raises:
-        EmbedsyncError: with what to set, or which table to move first.
+        VectrueError: with what to set, or which table to move first.
     """
     left = migrate_scope.behind(settings, session, {made.to_model for made in found})
     if left:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name one model for all tables, "
             "and no worker could start",
             fix=leading(found[0], left).typed(),
@@ -122,8 +122,8 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
     wrong = [made for made in found if made.to_model != wanted]
     if wrong:
         ready = table_flags(made.table for made in found if made not in wrong)
-        instead = f"; or, for the others, embedsync migrate finish{ready}" if ready else ""
-        raise EmbedsyncError(
+        instead = f"; or, for the others, vectrue migrate finish{ready}" if ready else ""
+        raise VectrueError(
             f"the settings name {wanted}, but {', '.join(made.name for made in wrong)} now "
             f"{'holds' if len(wrong) == 1 else 'hold'} vectors of {wrong[0].to_model}",
             fix=f"{naming_of(wrong[0])} first{instead}",

@@ -15,7 +15,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from connectors.postgres.twin_steps import Kind, Step
 from connectors.postgres.twins import Standing
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration
 from streams import migrate_build
 from streams.migrate_build import Watch
@@ -50,7 +50,7 @@ class Builder:
             names of the indexes that were built.
 
         Raises:
-            EmbedsyncError: an index cannot be carried over, or the server refuses it.
+            VectrueError: an index cannot be carried over, or the server refuses it.
         """
         built = []
         for made in found:
@@ -59,9 +59,9 @@ class Builder:
             while steps := twin_steps.plan(self._session, made):
                 step = steps[0]
                 if step.sql in done:
-                    raise EmbedsyncError(
+                    raise VectrueError(
                         f"index {step.index} of {step.table} was built, and is not what was asked for",
-                        fix="embedsync migrate status, which names what is INVALID or lacks a twin",
+                        fix="vectrue migrate status, which names what is INVALID or lacks a twin",
                     )
                 self._run(step, watch, memory)
                 done.append(step.sql)
@@ -86,7 +86,7 @@ def script(session: Session, found: Sequence[ColumnMigration]) -> str:
     """What `build` would run, for psql: each statement by itself, since a concurrent one takes no transaction.
 
     Raises:
-        EmbedsyncError: as `Builder.build`.
+        VectrueError: as `Builder.build`.
     """
     lines = ["-- Run statement by statement (psql -f does), not with --single-transaction."]
     for made in found:
@@ -109,11 +109,11 @@ def require_no_constraint(found: Standing) -> None:
     """Refuse where an index serves a constraint, which only its owner can have on the new column.
 
     Raises:
-        EmbedsyncError: with the constraint.
+        VectrueError: with the constraint.
     """
     for index in found.lacking:
         if index.constraint is not None:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"constraint {index.constraint} of {index.table} holds the vector column, and is not carried over",
-                fix=f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `embedsync migrate swap --yes`",
+                fix=f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `vectrue migrate swap --yes`",
             )

@@ -107,10 +107,10 @@ def _anew(group: Sequence[Entry], step: str) -> Iterator[str]:
 
 def _commands(step: str, group: Sequence[Entry], named: str, scope: str) -> Iterator[str]:
     if step != "start":
-        yield f"embedsync {'replay run' if step == 'replay' else f'migrate {step}'}{scope}"
+        yield f"vectrue {'replay run' if step == 'replay' else f'migrate {step}'}{scope}"
         return
     for offline in (False, True):
         alike = [entry for entry in group if entry.offline is offline]
         if alike:
             flags = scope if len(alike) == len(group) else table_flags(entry.table for entry in alike)
-            yield f"embedsync migrate start{named}{' --offline' if offline else ''}{flags}"
+            yield f"vectrue migrate start{named}{' --offline' if offline else ''}{flags}"

@@ -11,12 +11,12 @@ from connectors.postgres import catalog, dependents, queries, twins
 from connectors.postgres.catalog import TableInfo
 from connectors.postgres.dependents import Dependent
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, growing, retired
 from schemas.table import TableName
 from schemas.target import Target
 
-_OURS = TableName("embedsync", "coverage")
+_OURS = TableName("vectrue", "coverage")
 
 
 @dataclass(slots=True)
@@ -46,10 +46,10 @@ class Obstacles:
             again: the command to call then.
 
         Raises:
-            EmbedsyncError: there is something in the way; nothing was changed.
+            VectrueError: there is something in the way; nothing was changed.
         """
         if self.said:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
                 fix=f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then {self._last()}{again}",
             )
@@ -126,7 +126,7 @@ class Obstacles:
         if lines[0][0] is not None:
             for name, owner in self._strange(lines[0][0]):
                 self._say(
-                    f"{name} belongs to {owner}, which ran `embedsync init`", "name that role in postgres.admin_dsn"
+                    f"{name} belongs to {owner}, which ran `vectrue init`", "name that role in postgres.admin_dsn"
                 )
 
     def _strange(self, oid: int) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ class Elsewhere:
         said = f"under way in the database, not in these settings: {one.name}{whose} ({one.state})"
         if self.gone:
             flags = table_flags([one.table])
-            return f"{said}; the table is gone: give it its name back, or embedsync migrate rollback{flags}"
+            return f"{said}; the table is gone: give it its name back, or vectrue migrate rollback{flags}"
         return f"{said}: put it into [[tables]], or use the settings file that lists it"
 
 
@@ -85,14 +85,14 @@ def following(
     before = [*naming, *(["make anew what reads the old vectors"] if is_read else [])]
     first = f"first {' and '.join(before)}" if before else ""
     if made.state is State.SWAPPED:
-        return Next("embedsync migrate finish", remark="; ".join(filter(None, [first, "or rollback"])))
+        return Next("vectrue migrate finish", remark="; ".join(filter(None, [first, "or rollback"])))
     if staying is None:
         return starting(made)
     if staying:
-        return Next("embedsync replay run")
+        return Next("vectrue replay run")
     if unbuilt:
-        return Next("embedsync migrate index")
-    return Next("embedsync migrate finish", remark=first) if made.offline else Next("embedsync migrate swap")
+        return Next("vectrue migrate index")
+    return Next("vectrue migrate finish", remark=first) if made.offline else Next("vectrue migrate swap")
 
 
 def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
@@ -109,13 +109,13 @@ def still_to_follow(tables: Sequence[TableName], model: str) -> str:
 def naming_of(made: ColumnMigration) -> str:
     """What the settings have to say before `finish`."""
     name = made.to_settings.get("name", made.to_model)
-    return f'set model.name = "{name}" and model.dimensions = {made.to_dimensions} in embedsync.toml'
+    return f'set model.name = "{name}" and model.dimensions = {made.to_dimensions} in vectrue.toml'
 
 
 def starting(made: ColumnMigration) -> Next:
     """The command that started a migration, to be called again."""
     opening = made.to_settings
-    parts = ["embedsync migrate start --model", shlex.quote(str(opening.get("name", made.to_model)))]
+    parts = ["vectrue migrate start --model", shlex.quote(str(opening.get("name", made.to_model)))]
     parts += ["--dimensions", str(made.to_dimensions)]
     if opening.get("revision"):
         parts += ["--revision", shlex.quote(str(opening["revision"]))]

@@ -196,7 +196,7 @@ def _to_follow(settings: Settings, session: Session, asked: Asked, scope: Collec
     if not behind:
         return []
     what = f"{still_to_follow(behind, asked.model_id)}, and nothing can be finished before: settings name one model"
-    start = f"embedsync migrate start{asked.named}{table_flags(behind)} (and what that says comes next)"
+    start = f"vectrue migrate start{asked.named}{table_flags(behind)} (and what that says comes next)"
     return [Todo("finish", True, what, start, "you")]
 
 
@@ -286,7 +286,7 @@ class _Maker:
         if made is not None and made.to_model != self._to_model:
             other = self._to_model or "this one"
             what = f"a migration of {target.name} to {made.to_model} is under way, not to {other}"
-            command = f"embedsync migrate status{table_flags([target.table])} (then finish, or rollback)"
+            command = f"vectrue migrate status{table_flags([target.table])} (then finish, or rollback)"
             return Todo("start", True, what, command, "you")
         if made is None and target.model == self._to_model:
             what = f"{target.name} wants {target.model} already: there is nothing to migrate"

@@ -31,7 +31,7 @@ def behind(settings: Settings, session: Session, goals: Collection[str]) -> list
 
     Args:
         settings: all of them.
-        session: any connection that may read the schema embedsync.
+        session: any connection that may read the schema vectrue.
         goals: ids of the models that the others go to.
 
     Raises:
@@ -45,7 +45,7 @@ def left(settings: Settings, session: Session, model: str | None) -> list[tuple[
 
     Args:
         settings: all of them.
-        session: any connection that may read the schema embedsync.
+        session: any connection that may read the schema vectrue.
         model: id of the model that they name; None where that is not known.
 
     Raises:

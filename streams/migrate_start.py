@@ -12,7 +12,7 @@ from connectors.postgres import catalog, counting, grants, migration, neighbour,
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, State, growing, table_flags
 from schemas.model import ModelRecord
@@ -37,7 +37,7 @@ class Chosen:
 
     fresh: tuple[Target, ...]
     again: tuple[Pair, ...]
-    left: tuple[EmbedsyncError, ...]
+    left: tuple[VectrueError, ...]
 
 
 def choose(
@@ -60,18 +60,18 @@ def choose(
         offline: whether the columns themselves are to be emptied.
 
     Raises:
-        EmbedsyncError: there is none to start with, or the settings do not name the model of one.
+        VectrueError: there is none to start with, or the settings do not name the model of one.
     """
     known = {(made.table, made.column): made for made in under_way}
     fresh: list[Target] = []
     again: list[Pair] = []
-    left: list[EmbedsyncError] = []
+    left: list[VectrueError] = []
     for target in served:
         made = known.get((target.table, target.column))
         if made is None and target.model != embedder.model_id:
             # What [model] says is kept for those who open the old model.
             if present not in (None, target.model) and target.model not in saved:
-                raise EmbedsyncError(
+                raise VectrueError(
                     f"{target.name} holds vectors of {target.model}, but [model] names {present}",
                     fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one; "
                     "or name the other tables with -t",
@@ -106,7 +106,7 @@ def planned(
         frozen: whether the old vectors are to be left as they are.
 
     Raises:
-        EmbedsyncError: an index cannot hold the new vectors.
+        VectrueError: an index cannot hold the new vectors.
     """
     oid = catalog.inspect(session, target.table).oid
     new = Vectors(target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id)
@@ -120,7 +120,7 @@ def planned(
 
 
 def is_half(target: Target, made: ColumnMigration) -> bool:
-    """Whether an offline start was recorded, and its column not emptied: as an older embedsync could leave it."""
+    """Whether an offline start was recorded, and its column not emptied: as an older vectrue could leave it."""
     return made.offline and target.model != made.to_model
 
 
@@ -204,15 +204,15 @@ def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> boo
     return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, State.STARTED)
 
 
-def _why_left(target: Target, made: ColumnMigration | None) -> EmbedsyncError:
+def _why_left(target: Target, made: ColumnMigration | None) -> VectrueError:
     if made is None:
-        return EmbedsyncError(
-            f"{target.name} wants {target.model} already", fix="name another model, or run `embedsync replay run`"
+        return VectrueError(
+            f"{target.name} wants {target.model} already", fix="name another model, or run `vectrue replay run`"
         )
     how = "offline, " if made.offline else ""
-    return EmbedsyncError(
+    return VectrueError(
         f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
-        fix=f"embedsync migrate status, then finish or rollback{table_flags([made.table])}",
+        fix=f"vectrue migrate status, then finish or rollback{table_flags([made.table])}",
     )
 
 

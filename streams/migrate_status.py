@@ -15,7 +15,7 @@ from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing
 from schemas.coverage import Coverage
-from schemas.errors import EmbedsyncError, IndexesLacking
+from schemas.errors import IndexesLacking, VectrueError
 from schemas.index_definition import Vectors, quoted
 from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
@@ -149,7 +149,7 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
         tables: those that are asked about; None: all configured ones.
 
     Raises:
-        ConfigurationError: a table is not configured, or the database does not know embedsync.
+        ConfigurationError: a table is not configured, or the database does not know vectrue.
         TransientError: Postgres does not answer.
     """
     migration.require_known(session)
@@ -189,7 +189,7 @@ def require_filled(
         the columns.
 
     Raises:
-        EmbedsyncError: with the number of rows and the command that fills them.
+        VectrueError: with the number of rows and the command that fills them.
     """
     names = None if found is None else [str(made.table) for made in found]
     report = read(settings, session, clock, names)
@@ -197,16 +197,16 @@ def require_filled(
     for line in lines:
         flags = table_flags([line.migration.table]) if report.is_part or len(report.columns) > 1 else ""
         if line.problem is not None:
-            raise EmbedsyncError(f"{line.migration.name}: {line.problem.why}", fix=line.problem.typed(flags))
+            raise VectrueError(f"{line.migration.name}: {line.problem.why}", fix=line.problem.typed(flags))
         if line.staying is None:
             again = starting(line.migration)
-            raise EmbedsyncError(f"the rows of {line.migration.table} are not counted yet", fix=again.typed(flags))
+            raise VectrueError(f"the rows of {line.migration.table} are not counted yet", fix=again.typed(flags))
     if lack := [line for line in lines if line.staying]:
         flags = table_flags(line.migration.table for line in lack)
         said = ", ".join(f"{line.staying:,} rows of {line.migration.table}" for line in lack)
-        raise EmbedsyncError(
+        raise VectrueError(
             f"{said} lack a vector of {lack[0].migration.to_model}",
-            fix=f"embedsync replay run{flags if report.is_part or len(report.columns) > len(lack) else ''}",
+            fix=f"vectrue replay run{flags if report.is_part or len(report.columns) > len(lack) else ''}",
         )
     return lines
 
@@ -232,8 +232,8 @@ def require_indexes(
     lacking = [made for made, one in standing if one.lacking]
     swapped = any(made.state is State.SWAPPED for made in lacking)
     flags = table_flags(made.table for made in lacking)
-    typed = f"embedsync migrate {{}}{table_flags(made.table for made in found)} --yes"
-    built = "create on the new column what is needed" if swapped else f"embedsync migrate index{flags}"
+    typed = f"vectrue migrate {{}}{table_flags(made.table for made in found)} --yes"
+    built = "create on the new column what is needed" if swapped else f"vectrue migrate index{flags}"
     last = "finish" if swapped or any(made.offline for made in lacking) else "swap"
     count = f"{len(names)} of {sum(len(one.wanted) for _, one in standing)} indexes"
     lack = "have no twin on the new ones"
@@ -253,7 +253,7 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
     """
     if not counting.stands(session, made.table):
         return Next(
-            "embedsync migrate rollback",
+            "vectrue migrate rollback",
             why=f"there is no table {made.table} any more",
             before="give the table its name back; or take it out of [[tables]], then",
         )
@@ -262,16 +262,16 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
         dimensions = made.from_dimensions if made.state is State.STARTED and not made.offline else made.to_dimensions
         add = _adding(session, made, dimensions)
         return Next(
-            "embedsync replay run",
+            "vectrue replay run",
             why=f"the column {made.column} is gone",
-            before=f"give it its name back; or {add}, then `embedsync init` and",
+            before=f"give it its name back; or {add}, then `vectrue init` and",
         )
     if made.beside is None or made.beside in info.columns:
         return None
     if made.state is State.STARTED:
         return replace(starting(made), why=f"started, but the column {made.beside} is missing",
-                       remark="or embedsync migrate rollback")  # fmt: skip
-    return Next("embedsync migrate finish", why=f"swapped, but the old column {made.beside} is gone")
+                       remark="or vectrue migrate rollback")  # fmt: skip
+    return Next("vectrue migrate finish", why=f"swapped, but the old column {made.beside} is gone")
 
 
 def _adding(session: Session, made: ColumnMigration, dimensions: int) -> str:
@@ -315,15 +315,15 @@ def filling(session: Session, columns: Collection[Coverage]) -> str:
         TransientError: Postgres does not answer.
     """
     run = _run_over(session, sorted({column.table for column in columns}))
-    return (run or Next("embedsync replay run")).typed()
+    return (run or Next("vectrue replay run")).typed()
 
 
 def waiting_for(run: str, state: str) -> Next:
     """What to do while a replay run is not finished."""
     if state == "paused":
-        return Next("embedsync replay resume", run, takes_tables=False, remark=f"or embedsync replay cancel {run}")
-    remark = f"a replay run is under way: wait until it has ended, or embedsync replay cancel {run}"
-    return Next("embedsync replay status", run, takes_tables=False, remark=remark)
+        return Next("vectrue replay resume", run, takes_tables=False, remark=f"or vectrue replay cancel {run}")
+    remark = f"a replay run is under way: wait until it has ended, or vectrue replay cancel {run}"
+    return Next("vectrue replay status", run, takes_tables=False, remark=remark)
 
 
 def _counted(

@@ -14,7 +14,7 @@ from connectors.postgres import dependents, outlook, twins
 from connectors.postgres.dependents import Dependent
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Index
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, retired
 from schemas.target import Target
@@ -89,12 +89,12 @@ def refuse(session: Session, oid: int, target: Target, new: Vectors) -> None:
     """Refuse to start where an index could not be carried over, before anything is changed.
 
     Raises:
-        EmbedsyncError: with the index or constraint, and the statement that takes it out of the way.
+        VectrueError: with the index or constraint, and the statement that takes it out of the way.
     """
     old = Vectors(target.column, target.dimensions, target.model)
     wanted = twins.wanted(twins.read(session, oid, old.columns))
     for one in (*constraints(wanted), *too_long(wanted, old, new)):
-        raise EmbedsyncError(one.what, fix=one.statement)
+        raise VectrueError(one.what, fix=one.statement)
 
 
 def names(target: Target, columns: Sequence[str], made: ColumnMigration | None) -> Iterator[Todo]:

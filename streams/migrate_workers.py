@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.25
 def there(session: Session) -> dict[int, str]:
     """The roles of the workers' sessions, by process id. Raises TransientError."""
     lines = session.rows(queries.text("worker_sessions"))
-    return {int(pid): str(name).removeprefix("embedsync ") for pid, name in lines}
+    return {int(pid): str(name).removeprefix("vectrue ") for pid, name in lines}
 
 
 def wait(session: Session, clock: Clock, tell: Callable[[str], None], before: Mapping[int, str]) -> None:
@@ -34,7 +34,7 @@ def wait(session: Session, clock: Clock, tell: Callable[[str], None], before: Ma
         TransientError: Postgres does not answer.
     """
     if not before:
-        tell("no worker runs: the new vectors are filled once one does (embedsync worker)")
+        tell("no worker runs: the new vectors are filled once one does (vectrue worker)")
         return
     deadline = clock.monotonic() + _END_SECONDS
     while left := before.keys() & there(session).keys():
@@ -47,6 +47,6 @@ def wait(session: Session, clock: Clock, tell: Callable[[str], None], before: Ma
         clock.wait(_POLL_SECONDS)
     for role in sorted(lacking):
         tell(f"the {role} worker has ended, as it does to start anew, and is not back yet: see that it is started "
-             f"(embedsync worker --role {role})")  # fmt: skip
+             f"(vectrue worker --role {role})")  # fmt: skip
     if not lacking:
         tell("the workers have started anew, and fill the new vectors from now on")

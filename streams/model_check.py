@@ -1,4 +1,4 @@
-"""`embedsync model check`: does the model make vectors that can be trusted, here, now, with these settings?
+"""`vectrue model check`: does the model make vectors that can be trusted, here, now, with these settings?
 
 Loads it, embeds three texts, searches them, and judges what came out. No model that is right fails; one that fails is
 broken, or its files, its device or its libraries are.
@@ -15,7 +15,7 @@ import numpy as np
 from connectors.models.process_memory import device_peak_bytes, peak_bytes
 from connectors.ports import Clock, Embedder
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonText, TransientError
+from schemas.errors import ConfigurationError, PoisonText, TransientError, VectrueError
 from streams import bisect
 
 TEXTS = (
@@ -113,7 +113,7 @@ def _embedded(embedder: Embedder, texts: Sequence[str], query: str) -> tuple[Vec
     except PoisonText as error:
         return vectors, sought, [error.message]
     except Exception as error:  # noqa: BLE001 - whatever a broken network raises is what was looked for, and is told
-        reason = error.message if isinstance(error, EmbedsyncError) else str(error).split("\n", 1)[0]
+        reason = error.message if isinstance(error, VectrueError) else str(error).split("\n", 1)[0]
         return vectors, sought, [f"the model raised {type(error).__name__} ({reason})"]
     return vectors, sought, _problems(vectors, alone)
 

@@ -23,7 +23,7 @@ from connectors.debezium import Connect
 from connectors.ports import Clock
 from connectors.postgres import locks, looks, origins
 from connectors.postgres.session import Session, limit_waits
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import Stopping, VectrueError
 from schemas.settings import Settings
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class OriginWatch:
         """Take the filter away if somebody else may write under an origin; returns whether it was taken away now.
 
         Raises:
-            EmbedsyncError: Postgres or Connect does not answer, or refuses; a later look goes on.
+            VectrueError: Postgres or Connect does not answer, or refuses; a later look goes on.
         """
         others = origins.foreign(self._session, self._settings)
         self._missed |= self._arrivals.missed(*origins.census(self._session))
@@ -103,7 +103,7 @@ class OriginWatch:
                     self.look()
                 except Stopping:
                     raise
-                except EmbedsyncError as error:
+                except VectrueError as error:
                     if clock.monotonic() - said >= _SAY_AGAIN_SECONDS:
                         said = clock.monotonic()
                         log.warning("replication origins of others were not looked for; later again", reason=str(error))

@@ -12,14 +12,14 @@ from typing import Protocol
 
 import structlog
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.surprises import Gap, Place
 
 log = structlog.get_logger()
 
 
 class Notes(Protocol):
-    """Where handled offsets are noted. May raise EmbedsyncError."""
+    """Where handled offsets are noted. May raise VectrueError."""
 
     def handled(self, offsets: Mapping[Place, int], ids: Mapping[str, str]) -> None:
         """Note that all events before these offsets of topics of these ids are handled."""
@@ -63,7 +63,7 @@ class Positions:
         """Note what is about to be committed. A failure is logged, and the commit goes on."""
         try:
             self._notes.handled(offsets, self._ids)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             log.warning("offsets are committed that could not be noted; rows are looked at once more for it",
                         reason=str(error))  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Judged queries asked as a user asks, of what is served, and what came out.
 
-`embedsync serve` asks them again and again (streams/api/judging.py), `embedsync quality` now. Both look at the first
+`vectrue serve` asks them again and again (streams/api/judging.py), `vectrue quality` now. Both look at the first
 ten rows of a search of the whole table, through its index where the planner takes one.
 
 Hazard: rows come and go while a file stays as it is. A judged row that is gone is left out, and counted; a query
@@ -19,7 +19,7 @@ from connectors.ports import Clock
 from connectors.postgres import quality, ranking, search
 from connectors.postgres.session import Session
 from schemas.comparison import DECIDES, JudgedQuery
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
 from schemas.quality import K, QualityRun, Way
 from schemas.search import Found, SearchRequest
@@ -59,14 +59,14 @@ def check(settings: Settings) -> None:
 
     Raises:
         ConfigurationError: a file of `quality.queries` cannot be read or is not as streams/judged.py says.
-        EmbedsyncError: the measures are not installed.
+        VectrueError: the measures are not installed.
     """
     if settings.quality.queries:
         measures.require("ir_measures", what="quality.queries")
     for file in settings.quality.queries.values():
         try:
             read_queries(Path(file))
-        except EmbedsyncError as error:
+        except VectrueError as error:
             raise ConfigurationError(f"quality.queries: {error.message}", fix=error.fix) from error
 
 
@@ -81,7 +81,7 @@ def prepare(settings: Settings, session: Session, table: str, file: Path, *, exa
         exact: whether no index shall be used.
 
     Raises:
-        EmbedsyncError: the file cannot be read, or judges no row that is there.
+        VectrueError: the file cannot be read, or judges no row that is there.
     """
     judged = read_queries(file)
     target = _served(settings, session, table)[0]
@@ -92,7 +92,7 @@ def prepare(settings: Settings, session: Session, table: str, file: Path, *, exa
     ]
     asked = tuple(query for query in there if query.relevant)
     if not asked:
-        raise EmbedsyncError(f"none of the rows that {file} judges is in {table}", fix="correct the file or the table")
+        raise VectrueError(f"none of the rows that {file} judges is in {table}", fix="correct the file or the table")
     by_index = not exact and search.uses_index(session, target, K)
     requests = tuple(SearchRequest(query.text, (table,), K, exact=exact) for query in asked)
     return Exam(table, asked, requests, len(gone), "index" if by_index else "exact")
@@ -134,7 +134,7 @@ def run(settings: Settings, session: Session, exams: Sequence[Exam], clock: Cloc
         tell: is told how far it is.
 
     Raises:
-        EmbedsyncError: as `Search.find`.
+        VectrueError: as `Search.find`.
     """
     asking = Search(settings, session, clock=clock)
     done = []
@@ -155,19 +155,17 @@ def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
         lines of JSON, and how many searches are left out, since the log holds no text of them.
 
     Raises:
-        EmbedsyncError: there is none.
+        VectrueError: there is none.
     """
     rows, left_out = quality.useful_rows(session, table)
     if not rows and left_out:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"the {left_out:,} searches whose rows of {table} were useful were logged as HMACs, from which no text can "
             "be read",
             fix="serve.query_log = text keeps the texts from then on",
         )
     if not rows:
-        raise EmbedsyncError(
-            f"nobody has found a row of {table} useful yet", fix="send POST /feedback to embedsync serve"
-        )
+        raise VectrueError(f"nobody has found a row of {table} useful yet", fix="send POST /feedback to vectrue serve")
     return [_judged_line(text, keys) for text, keys in rows], left_out
 
 
@@ -181,7 +179,7 @@ def _served(settings: Settings, session: Session, table: str) -> list[Target]:
 
 
 def _missing(session: Session, target: Target, keys: Sequence[Key], file: Path) -> list[Key]:
-    wrong = EmbedsyncError(f"{file} judges an id that is no key of {target.table}", fix="correct the file or the table")
+    wrong = VectrueError(f"{file} judges an id that is no key of {target.table}", fix="correct the file or the table")
     if any(len(key) != len(target.key) for key in keys):
         raise wrong
     try:

@@ -138,7 +138,7 @@ class Reconcile:
         """Look, if it is time to.
 
         Raises:
-            EmbedsyncError: the look could not be finished; the next call begins where it stopped.
+            VectrueError: the look could not be finished; the next call begins where it stopped.
         """
         now = self._clock.monotonic()
         if not self._settings.reconcile_seconds:
@@ -209,7 +209,7 @@ class Reconcile:
         else:
             # Its command may be gone: then nobody sends the rest, and no run beside it may heal the table.
             log.warning("rows stayed stale, and a replay run that does not move holds their table: "
-                        "embedsync replay resume, or cancel it", **told)  # fmt: skip
+                        "vectrue replay resume, or cancel it", **told)  # fmt: skip
 
     def _look(self, now: float) -> Look:
         targets = sorted(self._targets(), key=lambda target: target.table)

@@ -4,7 +4,7 @@ An event goes back to its partition as it was, without the error headers; a row 
 replay lane. Sending one twice costs a look-up, so the order is: send, wait for the broker, mark, follow.
 
 Hazard: a command may be killed anywhere. Before the mark it sends again; nothing is ever marked that was not sent. Rows
-are in a replay run before anything of them is sent, and then `embedsync replay resume` goes on.
+are in a replay run before anything of them is sent, and then `vectrue replay resume` goes on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from connectors.postgres import quarantine
 from connectors.postgres.session import Session
 from schemas import change, key_text
 from schemas.dead_letter import Entry, State
-from schemas.errors import Action, EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
 from schemas.record import Record
 from schemas.settings import Settings
 from schemas.table import Key
@@ -171,7 +171,7 @@ class Redrive:
         """Send rows of a column through replay, or say why not: a run holds it. They are in quarantine then."""
         try:
             run = self._replay.begin_quarantined(target, keys)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             if error.action is not Action.REPORT:
                 raise
             return str(error)
@@ -186,5 +186,5 @@ class Redrive:
         except TransientError as error:
             raise TransientError(
                 f"{rows} rows are out of quarantine and in run {run}, which is not sent ({error.message})",
-                fix=f"`embedsync replay resume {run}`",
+                fix=f"`vectrue replay resume {run}`",
             ) from error

@@ -1,4 +1,4 @@
-"""`embedsync replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
+"""`vectrue replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
 
 The command only enumerates, sends, steers and watches; the vectors are made by the replay workers. It may be killed at
 any point and called again: it goes on with the unfinished run, sending again what was not handled. A run by keys goes
@@ -21,7 +21,7 @@ from connectors.postgres.ledger import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk
 from schemas.coverage import Coverage
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
 from schemas.table import Key
@@ -76,7 +76,7 @@ class Replay:
             watch: called with the ledger's progress, several times a second.
 
         Raises:
-            EmbedsyncError: another unfinished run holds one of the tables.
+            VectrueError: another unfinished run holds one of the tables.
             TransientError: Postgres or Kafka is away; calling again goes on where this call stopped.
         """
         prepared = self.prepare(Request(only), tables)
@@ -94,7 +94,7 @@ class Replay:
             the run; None when there is nothing to do.
 
         Raises:
-            EmbedsyncError, TransientError: as `run`.
+            VectrueError, TransientError: as `run`.
         """
         prepared = self.prepare(request, tables)
         run = self.begin(prepared)
@@ -112,11 +112,11 @@ class Replay:
 
         Raises:
             ConfigurationError: a table is not configured, or not known to the database yet.
-            EmbedsyncError: the condition is none, or another unfinished run holds one of the columns.
+            VectrueError: the condition is none, or another unfinished run holds one of the columns.
         """
         targets = target_rules.choose(self._settings, self._session, tables)
         if request.keys and len({target.table for target in targets}) != 1:
-            raise EmbedsyncError("--keys is about one table", fix="name it with --table")
+            raise VectrueError("--keys is about one table", fix="name it with --table")
         for target in targets:
             enumeration.check_where(self._session, target, request)
         unfinished = self.unfinished(request, targets)
@@ -129,7 +129,7 @@ class Replay:
         """The interrupted run that does what is asked for; None when nothing is in the way but what gives way.
 
         Raises:
-            EmbedsyncError: a run that does something else holds one of the columns, or it is paused.
+            VectrueError: a run that does something else holds one of the columns, or it is paused.
         """
         names = [target.name for target in targets]
         run = self._ledger.in_the_way(names, request)
@@ -137,15 +137,15 @@ class Replay:
             return None
         over = f"run {run.run} ({run.request.options}) over {', '.join(run.columns)}"
         if run.state == "planned":
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"{over} is reading its keys, or was interrupted then",
-                fix=f"wait for it, or `embedsync replay cancel {run.run}`",
+                fix=f"wait for it, or `vectrue replay cancel {run.run}`",
             )
         if run.state == "paused" or not request.same_rows(run.request) or not set(run.columns) <= set(names):
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"{over} {run.standing}",
                 fix=f"`{run.go_on}` goes on with it"
-                f" (`embedsync replay status {run.run}` shows it), `embedsync replay cancel {run.run}` ends it",
+                f" (`vectrue replay status {run.run}` shows it), `vectrue replay cancel {run.run}` ends it",
             )
         return run
 
@@ -153,7 +153,7 @@ class Replay:
         """Enter the run, or take up the interrupted one. Nothing is sent yet. None when there is nothing to do.
 
         Raises:
-            EmbedsyncError: another run took one of the columns meanwhile.
+            VectrueError: another run took one of the columns meanwhile.
         """
         if prepared.unfinished is not None:
             return prepared.unfinished.run
@@ -177,7 +177,7 @@ class Replay:
             named: told what they come to.
 
         Raises:
-            EmbedsyncError: a line is no key of the table; nothing of the run is sent, and it is cancelled.
+            VectrueError: a line is no key of the table; nothing of the run is sent, and it is cancelled.
         """
         run = self._create([Scope(target, 0) for target in prepared.targets], prepared.request)
         size = prepared.request.chunk_size or self._settings.replay.chunk_size
@@ -197,7 +197,7 @@ class Replay:
         """Take rows out of quarantine and enter them as a run, in one transaction; nothing is sent yet.
 
         Raises:
-            EmbedsyncError: an unfinished run holds the column; the rows stay in quarantine.
+            VectrueError: an unfinished run holds the column; the rows stay in quarantine.
         """
         run = quarantine.enter_replay(self._session, target, keys, self._settings.replay.chunk_size)
         return self._entered(run, Request("all", keys=True), [target])
@@ -299,7 +299,7 @@ class Replay:
     def _entered(self, run: UUID | None, request: Request, targets: Sequence[Target]) -> UUID:
         if run is None:
             self.unfinished(request, targets)
-            raise EmbedsyncError("another run over these columns began just now", fix="see `embedsync replay status`")
+            raise VectrueError("another run over these columns began just now", fix="see `vectrue replay status`")
         return run
 
     def _send_again(self, run: UUID, *, everything: bool) -> None:

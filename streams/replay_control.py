@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Run, ScopeProgress
 from schemas.settings import Settings
 from streams.replay import Replay
@@ -74,7 +74,7 @@ class Control:
         """The run whose id begins like this; with None the only unfinished one.
 
         Raises:
-            EmbedsyncError: there is none, or more than one.
+            VectrueError: there is none, or more than one.
         """
         found = self._runs((prefix or "").lower(), unfinished=unfinished or prefix is None)
         if len(found) == 1:
@@ -82,15 +82,15 @@ class Control:
         kind = "unfinished run" if unfinished or prefix is None else "run"
         if not found:
             named = f" {prefix}" if prefix else ""
-            raise EmbedsyncError(f"there is no {kind}{named}", fix="see `embedsync replay status`")
+            raise VectrueError(f"there is no {kind}{named}", fix="see `vectrue replay status`")
         ids = ", ".join(str(run.run) for run in found)
-        raise EmbedsyncError(f"{len(found)} runs fit ({ids})", fix="name one of them")
+        raise VectrueError(f"{len(found)} runs fit ({ids})", fix="name one of them")
 
     def pause(self, prefix: str | None) -> Run:
         """Stop work on a run after the micro-batches in hand; rows done stay done."""
         run = self.find(prefix)
         if run.state != "paused" and not self._ledger.set_state(run.run, "paused", after=("running",)):
-            raise EmbedsyncError(f"run {run.run} is {run.state}", fix="see `embedsync replay status`")
+            raise VectrueError(f"run {run.run} is {run.state}", fix="see `vectrue replay status`")
         return run
 
     def resume(self, prefix: str | None, replay: Replay) -> Run:
@@ -100,7 +100,7 @@ class Control:
         """
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "running", after=("paused", "running")):
-            raise EmbedsyncError(f"run {run.run} is {run.state}", fix="see `embedsync replay status`")
+            raise VectrueError(f"run {run.run} is {run.state}", fix="see `vectrue replay status`")
         replay.feed(run.run, everything=run.state == "running")
         return run
 
@@ -108,14 +108,14 @@ class Control:
         """End a run: its remaining chunks are skipped, rows done stay done."""
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "cancelled", after=UNFINISHED):
-            raise EmbedsyncError(f"there is no unfinished run {run.run}", fix="see `embedsync replay status`")
+            raise VectrueError(f"there is no unfinished run {run.run}", fix="see `vectrue replay status`")
         return run
 
     def limit(self, prefix: str | None, limits: dict[str, float | None]) -> Run:
         """Change `rate` and `max_live_lag` of an unfinished run; None lifts the limit, or means the setting's."""
         run = self.find(prefix)
         if not self._ledger.set_limits(run.run, limits):
-            raise EmbedsyncError(f"there is no unfinished run {run.run}", fix="see `embedsync replay status`")
+            raise VectrueError(f"there is no unfinished run {run.run}", fix="see `vectrue replay status`")
         return run
 
     def statuses(self, prefix: str | None) -> list[RunStatus]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from connectors.postgres import enumeration
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, PoisonEvent
+from schemas.errors import PoisonEvent, VectrueError
 from schemas.replay import NO_ROWS, Survey
 from schemas.table import Key
 from schemas.target import Target
@@ -55,7 +55,7 @@ def rows(session: Session, target: Target, lines: Iterable[str], named: Named) -
     """The keys of the rows that these lines name, each row once, in pages; `named` is counted meanwhile.
 
     Raises:
-        EmbedsyncError: a line is no key of the table; the message has its number.
+        VectrueError: a line is no key of the table; the message has its number.
     """
     read = key_lines.read(lines, len(target.key), named.source)
     seen: set[bytes] = set()
@@ -78,7 +78,7 @@ def survey(session: Session, targets: Sequence[Target], lines: Iterable[str], na
     """The states of the rows that these lines name, in each column of their table.
 
     Raises:
-        EmbedsyncError: as `rows`.
+        VectrueError: as `rows`.
     """
     found = [NO_ROWS] * len(targets)
     for keys in rows(session, targets[0], lines, named):
@@ -98,6 +98,6 @@ def _look_up(
         return enumeration.named_rows(session, target, keys)
     except PoisonEvent:
         position, why = enumeration.first_bad_key(session, target, keys)
-        raise EmbedsyncError(
+        raise VectrueError(
             f"line {page[position][0]} of {source} is no key of {target.table} ({why})", fix="correct the line"
         ) from None

@@ -6,7 +6,7 @@ that two reasons in turn are no endless loop. A reason that says that a service 
 as long as it stays, at most once a minute.
 
 Hazard: a connector that somebody paused or stopped is left alone; one that is missing is reported, and made by
-`embedsync init` alone.
+`vectrue init` alone.
 """
 
 import re
@@ -119,7 +119,7 @@ class Restarts:
             self._missing_since = now
         elif now - self._missing_since >= _MISSING_SECONDS and not self._told_missing:
             self._told_missing = True
-            log.critical("Kafka Connect does not know the connector: embedsync init", connector=self._name)
+            log.critical("Kafka Connect does not know the connector: vectrue init", connector=self._name)
 
     def _failed(self, reason: str, now: float) -> None:
         kind = kind_of(reason)
@@ -131,7 +131,7 @@ class Restarts:
         failure.left = kind if is_hopeless or not self._settings.restart_connector else None
         metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
         if failure.left is not None:
-            log.critical("the connector failed and is left: mend that, then run `embedsync init`",
+            log.critical("the connector failed and is left: mend that, then run `vectrue init`",
                          connector=self._name, reason=self._explain(reason), restarts=attempts)  # fmt: skip
             return
         self._connect.restart(self._name)

@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.score import Score, Thresholds
 from schemas.search import Hit, SearchRequest
 from schemas.sections import GradeSettings
@@ -32,7 +32,7 @@ def against_text(settings: Settings, answer: str, reference: str, opened: Embedd
         opened: a model to use instead of opening the settings' one.
 
     Raises:
-        EmbedsyncError: a text is blank.
+        VectrueError: a text is blank.
         ModelUnavailable: the weights are not here.
     """
     for what, text in (("answer", answer), ("reference", reference)):
@@ -52,7 +52,7 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
         question: value of the column `score.question`, as text.
 
     Raises:
-        EmbedsyncError: the answer is blank; `score.table` is not configured; the question has no answer with a vector.
+        VectrueError: the answer is blank; `score.table` is not configured; the question has no answer with a vector.
         ConfigurationError: the table has no such column.
     """
     request, only = stored_request(settings, answer, question)
@@ -64,7 +64,7 @@ def stored_request(settings: Settings, answer: str, question: str) -> tuple[Sear
     """What `against_stored` asks the database for: the nearest stored answer, and that it is of this question.
 
     Raises:
-        EmbedsyncError: the answer is blank.
+        VectrueError: the answer is blank.
     """
     _refuse_blank("answer", answer)
     wanted = settings.score
@@ -78,11 +78,11 @@ def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: 
     """The score by the nearest stored answer, which this model embedded.
 
     Raises:
-        EmbedsyncError: there is none.
+        VectrueError: there is none.
     """
     if not hits:
         among = " that meets score.where" if settings.score.where else ""
-        raise EmbedsyncError(
+        raise VectrueError(
             f"{settings.score.table} has no answer{among} to question {question} that has a vector",
             fix="check the question and [score], or give --reference",
         )
@@ -104,4 +104,4 @@ def thresholds(settings: Settings, name: str) -> Thresholds:
 
 def _refuse_blank(what: str, text: str) -> None:
     if not text.strip():
-        raise EmbedsyncError(f"the {what} is blank", fix="give a text")
+        raise VectrueError(f"the {what} is blank", fix="give a text")

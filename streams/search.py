@@ -18,7 +18,7 @@ from connectors.ports import Clock, Embedder
 from connectors.postgres import search
 from connectors.postgres.search import ModelMoved
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.target import Target
@@ -63,7 +63,7 @@ class Search:
         Raises:
             TargetMismatch: the database wants another model than the settings name.
             ModelUnavailable: its weights are not here.
-            EmbedsyncError: a table is not configured, or `where` is no condition on it.
+            VectrueError: a table is not configured, or `where` is no condition on it.
         """
         return self._steady(lambda: self._find(request))
 
@@ -78,7 +78,7 @@ class Search:
             hits, most similar first, and the model that embedded both.
 
         Raises:
-            TargetMismatch, ModelUnavailable, EmbedsyncError: as `find`.
+            TargetMismatch, ModelUnavailable, VectrueError: as `find`.
         """
 
         def look() -> tuple[list[Hit], Embedder]:
@@ -101,13 +101,13 @@ class Search:
                 if attempt or not self._targets:
                     raise
                 self._targets = []
-        raise EmbedsyncError("the columns changed their model again and again", fix="try again")
+        raise VectrueError("the columns changed their model again and again", fix="try again")
 
     def targets(self, tables: Sequence[str]) -> list[Target]:
         """The columns that are searched, for these tables or all.
 
         Raises:
-            EmbedsyncError: a table is not configured.
+            VectrueError: a table is not configured.
         """
         wanted = {table.table for table in self._settings.only(tables).tables}
         if not self._targets:
@@ -140,7 +140,7 @@ class Search:
         for target in targets:
             try:
                 seen, age = self._seen(target)
-            except EmbedsyncError as error:  # the hits are there, whatever else goes wrong
+            except VectrueError as error:  # the hits are there, whatever else goes wrong
                 warnings.append(search_coverage.unknown(target, error))
                 continue
             searched.append(seen)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from connectors.postgres import enumeration
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.replay import Request
 from schemas.search import BY_COMMAND, Searched
 from schemas.target import Target
@@ -22,7 +22,7 @@ def look(session: Session, target: Target) -> Searched:
     """Count a column's rows by what a search finds of them.
 
     Raises:
-        EmbedsyncError: the table cannot be read, or Postgres does not answer.
+        VectrueError: the table cannot be read, or Postgres does not answer.
     """
     counts = enumeration.survey(session, target, Request(), exact=False, sample_bytes=_SAMPLE_BYTES)
     unsearched = counts.missing + counts.stale_model
@@ -35,7 +35,7 @@ def _way(session: Session, target: Target) -> str:
     """Whether a run fills them already. A reader's role may see no runs; then none is known."""
     try:
         runs = RunLedger(session).find(columns=[target.name], unfinished=True, limit=1)
-    except EmbedsyncError:
+    except VectrueError:
         return BY_COMMAND
     for run in runs:
         if run.state == "running":
@@ -44,6 +44,6 @@ def _way(session: Session, target: Target) -> str:
     return BY_COMMAND
 
 
-def unknown(target: Target, error: EmbedsyncError) -> str:
+def unknown(target: Target, error: VectrueError) -> str:
     """The warning beside hits whose table could not be looked at."""
-    return f"how much of {target.table} is covered is not known ({error.message}): embedsync doctor"
+    return f"how much of {target.table} is covered is not known ({error.message}): vectrue doctor"

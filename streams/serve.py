@@ -1,4 +1,4 @@
-"""`embedsync serve`: the HTTP server, from its settings to its end.
+"""`vectrue serve`: the HTTP server, from its settings to its end.
 
 Asked to stop, it takes no more connections, finishes the requests in hand and leaves with 0.
 
@@ -52,7 +52,7 @@ def bind(settings: ServeSettings) -> socket.socket:
     if settings.token is None and not is_loopback(host):
         raise ConfigurationError(
             f"serve.host is {host}, which others can reach, and serve.token is not set",
-            fix="set EMBEDSYNC_SERVE__TOKEN (`openssl rand -hex 32`), or serve.host = 127.0.0.1",
+            fix="set VECTRUE_SERVE__TOKEN (`openssl rand -hex 32`), or serve.host = 127.0.0.1",
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TargetMismatch
+from schemas.errors import ConfigurationError, PoisonEvent, TargetMismatch, VectrueError
 from schemas.table import TableName
 from schemas.target import Target
 from streams.retry import Patience
@@ -87,7 +87,7 @@ class Adaptation:
         self._take(targets)
         return True
 
-    def again(self, error: EmbedsyncError) -> bool:
+    def again(self, error: VectrueError) -> bool:
         """Whether to do the work again that raised this; waits once where no change explains it.
 
         Raises:

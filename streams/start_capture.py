@@ -65,7 +65,7 @@ class Start:
 
         Raises:
             TransientError: a service does not answer.
-            EmbedsyncError: the connector failed, with its own message.
+            VectrueError: the connector failed, with its own message.
         """
         notices: list[str] = []
         settings, session = self.settings, self.session

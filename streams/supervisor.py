@@ -1,4 +1,4 @@
-"""`embedsync worker` without a role: one child process per role, restarted when it asks for it.
+"""`vectrue worker` without a role: one child process per role, restarted when it asks for it.
 
 A child that exits 78 is not restarted: the configuration is wrong, and the supervisor stops the others and exits 78
 itself. SIGTERM and Ctrl-C are passed on; a child that does not leave in time is killed.

@@ -18,7 +18,7 @@ from connectors.postgres import origins
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
-from schemas.errors import EmbedsyncError, PoisonEvent, TargetMismatch
+from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
@@ -123,7 +123,7 @@ class Sync:
             try:
                 for _ in self._rows.settle(batch, decode(batch)):
                     yield batch.handled()
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 if renewals == self._renewals and not adaptation.again(error):
                     raise
                 continue

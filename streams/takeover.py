@@ -92,7 +92,7 @@ def consent(before: Before, settings: Settings, session: Session, clock: Clock, 
         f"connector {settings.connector} is not for database {before.wanted.database} alone: {said}",
         fix="give this database a kafka.topic_prefix of its own, from which connector, slot, topics and groups follow; "
         "or, if it shall take the place of the other one, stop the workers and the connector there, or run "
-        "`embedsync init --yes`",
+        "`vectrue init --yes`",
     )
 
 

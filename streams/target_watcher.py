@@ -19,7 +19,7 @@ from connectors.ports import Clock
 from connectors.postgres import locks, looks, queries, rounds, schema, watched
 from connectors.postgres.session import Session, limit_waits
 from schemas import metrics
-from schemas.errors import ConfigurationError, EmbedsyncError, TargetMismatch, TransientError
+from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
 from schemas.settings import Settings
 from schemas.shape import Effect, Found, Shape
 from schemas.snapshot import is_before
@@ -75,7 +75,7 @@ class TargetWatcher:
                 self._seen = self._now()
                 try:
                     self._targets = target_rules.resolve(self._settings, self._session)
-                    if schema.exists(self._session, "embedsync.rounds"):
+                    if schema.exists(self._session, "vectrue.rounds"):
                         rounds.begin(self._session, self._settings.kafka.topic_prefix, "watch")
                     return self._targets, embedders.for_targets(self._settings, self._session, self._targets)
                 except ConfigurationError:
@@ -130,13 +130,13 @@ class TargetWatcher:
         return self._file.is_edited()
 
     def is_set_up_now(self) -> bool:
-        """Whether an `embedsync init` is at work in the database: what is missing may be about to come."""
+        """Whether a `vectrue init` is at work in the database: what is missing may be about to come."""
         return is_set_up_now(self._session)
 
     def renewed(self) -> Sequence[Target] | None:
         """As `streams.shapes.Shapes` says."""
         if self.has_moved():
-            raise TargetMismatch("embedsync.targets has changed", fix="the worker starts again with what it wants now")
+            raise TargetMismatch("vectrue.targets has changed", fix="the worker starts again with what it wants now")
         try:
             self._shape = watched.read(self._session, self._settings)
         except TransientError:
@@ -190,7 +190,7 @@ class TargetWatcher:
         if now - self._noted < rounds.WATCH_SECONDS:
             return
         try:
-            if schema.exists(self._session, "embedsync.rounds"):
+            if schema.exists(self._session, "vectrue.rounds"):
                 rounds.note(self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS)
             self._noted = now
         except TransientError as error:
@@ -201,14 +201,14 @@ class TargetWatcher:
         self._ask([table.table for table in self._settings.tables] if one.table is None else [one.table], reason)
 
     def _ask(self, tables: Sequence[TableName], reason: str) -> None:
-        if schema.exists(self._session, "embedsync.looks"):
+        if schema.exists(self._session, "vectrue.looks"):
             looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
         else:
-            log.warning("rows are to be looked at, and `embedsync init` was not run since this is written down",
+            log.warning("rows are to be looked at, and `vectrue init` was not run since this is written down",
                         tables=[str(table) for table in tables], reason=reason)  # fmt: skip
 
     def _now(self) -> list[tuple[Any, ...]]:
-        if not schema.exists(self._session, "embedsync.targets"):
+        if not schema.exists(self._session, "vectrue.targets"):
             return []
         # Another search path may give a text another meaning, and a session takes it when it is opened.
         sessions = self._session.rows(queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix})
@@ -216,11 +216,11 @@ class TargetWatcher:
 
 
 def is_set_up_now(session: Session) -> bool:
-    """Whether an `embedsync init` is at work in the database; False where that cannot be asked."""
+    """Whether a `vectrue init` is at work in the database; False where that cannot be asked."""
     try:
         return locks.is_held(session, "init")
-    except EmbedsyncError as error:
-        log.debug("whether `embedsync init` is at work is not known", reason=str(error))
+    except VectrueError as error:
+        log.debug("whether `vectrue init` is at work is not known", reason=str(error))
         return False
 
 

@@ -31,7 +31,7 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
     """The targets that are kept true: of all configured tables, those beside them too, frozen ones left out.
 
     Raises:
-        ConfigurationError: none is configured, a table or column is missing, or `embedsync init` was not run.
+        ConfigurationError: none is configured, a table or column is missing, or `vectrue init` was not run.
         TransientError: Postgres does not answer.
     """
 
@@ -108,7 +108,7 @@ def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
             raise TargetMismatch(
                 f"{target.name} wants vectors of {target.model} ({target.dimensions} dimensions), the settings name "
                 f"{embedder.model_id} ({embedder.dimensions})",
-                fix="correct [model], or run `embedsync init` to want this model from now on",
+                fix="correct [model], or run `vectrue init` to want this model from now on",
             )
 
 
@@ -121,7 +121,7 @@ def configured(settings: Settings, shape: Shape) -> list[Target]:
 def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
     """What `look` finds while no migration takes a step: names of columns change with it."""
     if not settings.tables:
-        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to embedsync.toml")
+        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to vectrue.toml")
     while True:
         before = migration.read(session)
         try:

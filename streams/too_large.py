@@ -5,7 +5,7 @@ import threading
 from connectors.postgres import large_rows
 from connectors.postgres.session import Session, limit_statements
 from schemas import too_large
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 
 _SECONDS = 3.0
@@ -35,7 +35,7 @@ class Explainer:
         session = Session(self._settings.postgres.dsn, role="large rows", prefix=prefix, setup=limit)
         try:
             row = large_rows.largest(session, [table.table for table in self._settings.tables])
-        except EmbedsyncError as error:
+        except VectrueError as error:
             return f"an event is too large ({reason}); which, is not known: {error.message}: {too_large.FIX}"
         finally:
             session.close()

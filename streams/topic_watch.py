@@ -8,7 +8,7 @@ Hazards:
 - The order is a rule: figures, then notes; ask for the looks, then set the offsets, then note. Whatever is cut short is
   found again.
 - No topic is made here: it would be one with the broker's defaults, made by a role that need not have that right. A
-  missing one is named until `embedsync init` has made it; Connect keeps its events meanwhile.
+  missing one is named until `vectrue init` has made it; Connect keeps its events meanwhile.
 - Kafka or Postgres away is no surprise.
 """
 
@@ -21,7 +21,7 @@ import structlog
 
 from connectors.ports import Clock
 from schemas import surprises
-from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, Stopping, TransientError
+from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, TransientError, VectrueError
 from schemas.lag import GroupLag, PartitionLag
 from schemas.settings import Settings
 from schemas.surprises import Noted, Place, Surprise
@@ -70,7 +70,7 @@ class Notes(Protocol):
 
 
 Respond = Callable[[Surprise], str]
-"""Sees to it that what may have been missed is made good; returns what it did, in words. May raise EmbedsyncError."""
+"""Sees to it that what may have been missed is made good; returns what it did, in words. May raise VectrueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class TopicWatch:
 
         Raises:
             TransientError: Kafka or Postgres does not answer, or members of the group do not leave a topic of before.
-            ConfigurationError: a right is missing, or `embedsync init` was not run.
+            ConfigurationError: a right is missing, or `vectrue init` was not run.
         """
         limit = self._settings.kafka.session_timeout_seconds + _START_SECONDS
         deadline = self._clock.monotonic() + limit
@@ -170,7 +170,7 @@ class TopicWatch:
             why the worker has to be started again; None while it may go on.
 
         Raises:
-            EmbedsyncError: something could not be read; the next call looks again.
+            VectrueError: something could not be read; the next call looks again.
         """
         seen = self._look()
         self._tell_missing(seen)
@@ -256,7 +256,7 @@ class TopicWatch:
     def _tell_missing(self, seen: _Seen) -> None:
         missing = {topic for topic, topic_id in seen.ids.items() if topic_id is None}
         for topic in sorted(missing - self._missing):
-            log.critical("a topic does not exist any more: embedsync init makes it again", topic=topic)
+            log.critical("a topic does not exist any more: vectrue init makes it again", topic=topic)
         for topic in sorted(self._missing - missing):
             log.info("the topic exists again", topic=topic)
         self._missing = missing
@@ -289,7 +289,7 @@ class TopicWatch:
                     return
                 except Stopping:
                     raise
-                except EmbedsyncError as error:
+                except VectrueError as error:
                     self._complain(error)
                     continue
                 if reason is not None:
@@ -300,7 +300,7 @@ class TopicWatch:
         except Exception as bug:  # noqa: BLE001 - not swallowed: nobody would watch any more, so the process ends
             leave(EXIT_RESTART, f"a bug in the watch of the topics ({bug!r})")
 
-    def _complain(self, error: EmbedsyncError) -> None:
+    def _complain(self, error: VectrueError) -> None:
         now = self._clock.monotonic()
         if now - self._complained >= _QUIET_SECONDS:
             self._complained = now

@@ -1,4 +1,4 @@
-"""`embedsync verify`: is every vector what embedsync promises? And the repair of those that are not.
+"""`vectrue verify`: is every vector what vectrue promises? And the repair of those that are not.
 
 A scan finds what the database can tell by itself. `deep` makes vectors of current rows again and compares: only that
 finds a vector that was overwritten by another of unit length.
@@ -22,7 +22,7 @@ from connectors.postgres.audit import Audit
 from connectors.postgres.ledger import RunLedger
 from connectors.postgres.session import Session
 from schemas.document import Vector
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.table import Key
@@ -63,7 +63,7 @@ class Verify:
 
         Raises:
             HiddenRows: row-level security would hide rows.
-            EmbedsyncError: there are rows, and none was seen.
+            VectrueError: there are rows, and none was seen.
         """
         return [self._found(target) for target in self.targets]
 
@@ -81,7 +81,7 @@ class Verify:
 
         Raises:
             TargetMismatch: a column wants another model.
-            EmbedsyncError: the model takes no text.
+            VectrueError: the model takes no text.
         """
         return [
             replace(truth, deep=self._compare_drawn(target, truth, models.of(target.model), count, seed, watch))
@@ -111,14 +111,14 @@ class Verify:
         That run has passed some keys already and would leave out the rows that a repair makes stale behind it.
 
         Raises:
-            EmbedsyncError: with the run and what to do.
+            VectrueError: with the run and what to do.
         """
         run = self._ledger.in_the_way([target.name for target in self.targets], Request("stale"))
         if run is not None:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} {run.standing}: nothing "
                 "was repaired",
-                fix=f"call `{run.go_on}` or `embedsync replay cancel {run.run}`, then repeat",
+                fix=f"call `{run.go_on}` or `vectrue replay cancel {run.run}`, then repeat",
             )
 
     def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, Outcome]:
@@ -134,7 +134,7 @@ class Verify:
             how many vectors lost their hash, and what the run came to.
 
         Raises:
-            EmbedsyncError: a replay of these columns is not finished; nothing was changed.
+            VectrueError: a replay of these columns is not finished; nothing was changed.
         """
         self.refuse_unfinished_replay()
         disowned = 0
@@ -196,7 +196,7 @@ def compare(
         watch: told how many rows are done.
 
     Raises:
-        EmbedsyncError: the model takes no text.
+        VectrueError: the model takes no text.
     """
     deep = Deep()
     for keys in batches:

@@ -25,7 +25,7 @@ from typing import Protocol
 import structlog
 
 from connectors.ports import Clock
-from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, VectrueError
 from schemas.sections import WatchdogSettings
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Pulse:
 
 
 class Outside(Protocol):
-    """What the broker says about this worker. Blocks for seconds; may raise EmbedsyncError when it does not answer."""
+    """What the broker says about this worker. Blocks for seconds; may raise VectrueError when it does not answer."""
 
     def is_member(self) -> bool:
         """Whether the group knows this worker: then it waits for partitions by right (a spare, a rebalance)."""
@@ -157,7 +157,7 @@ class Watchdog:
             except ConfigurationError as error:  # a right was taken away: asking again would not bring it back
                 self._leave(error.exit_code, str(error))
                 return
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 log.warning("the watchdog cannot ask the broker", reason=str(error))
                 continue
             except Exception as error:  # noqa: BLE001 - not swallowed: nobody would watch any more, so the process ends

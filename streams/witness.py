@@ -13,7 +13,7 @@ from connectors.ports import Clock
 from connectors.postgres import witness
 from connectors.postgres.session import Session
 from schemas import canary, change
-from schemas.errors import EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.lag import PartitionLag
 from schemas.record import Record
 from schemas.settings import Settings
@@ -46,7 +46,7 @@ def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
     try:
         group = offsets.read({settings.live_group: [settings.canary_topic]})[settings.live_group]
         return transit(offsets, group.members, group.partitions[0], seen.now)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return Transit(error=str(error))
 
 

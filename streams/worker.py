@@ -15,7 +15,7 @@ from connectors.clock import SystemClock
 from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
-from schemas.errors import EXIT_RESTART, ConfigurationError, EmbedsyncError
+from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
 from schemas.settings import Settings
 from streams import logs, origin_watch
 from streams.canary import open_writer
@@ -57,11 +57,11 @@ def _work(settings: Settings, role: Role) -> int:
     except ConfigurationError as error:
         code, reason = error.exit_code, str(error)
         if _is_set_up_now(settings):
-            code, reason = EXIT_RESTART, f"`embedsync init` is at work, and this may be over after it ({error})"
+            code, reason = EXIT_RESTART, f"`vectrue init` is at work, and this may be over after it ({error})"
         log.critical("worker leaves", exit_code=code, reason=reason)
         return code
     except Exception as error:
-        bug = None if isinstance(error, EmbedsyncError) else error
+        bug = None if isinstance(error, VectrueError) else error
         log.critical("worker leaves", exit_code=EXIT_RESTART, reason=str(error) or repr(error), exc_info=bug)
         return EXIT_RESTART
 
@@ -75,7 +75,7 @@ def _start(settings: Settings, role: Role) -> Lane:
         settings, [*topics_of(settings, role), settings.deferred_topic, settings.dead_letter_topic]
     )
     if missing:
-        raise ConfigurationError(f"topic {missing[0]} does not exist", fix="run `embedsync init`")
+        raise ConfigurationError(f"topic {missing[0]} does not exist", fix="run `vectrue init`")
     _serve_metrics(settings.metrics.live_port if role == "live" else settings.metrics.replay_port)
     if role == "live":
         lane.embedders.load()
@@ -123,7 +123,7 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
 
     from streams import app as application
 
-    client_id = f"embedsync-{role}-{socket.gethostname()}-{os.getpid()}"
+    client_id = f"vectrue-{role}-{socket.gethostname()}-{os.getpid()}"
     pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))
     app = application.build(settings, lane, role, pulse, client_id, positions)
     app.finalize()

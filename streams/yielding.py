@@ -18,7 +18,7 @@ import structlog
 
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 from streams.inquiry import Inquiry
 from streams.lag import aged
@@ -105,7 +105,7 @@ class LiveWatch:
     def _take(self, now: float) -> None:
         try:
             self._view = self._inquiry.answer(0)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             self._view = None
             self._next = now + _AFTER_FAILURE_SECONDS
             self._tell(f"the live lane's lag is not known ({error})")

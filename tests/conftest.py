@@ -13,12 +13,12 @@ import structlog
 
 from tests.support import command
 from tests.support import workplace as workplaces
-from tests.support.command import Embedsync
+from tests.support.command import Vectrue
 from tests.support.init import worker_role
 from tests.support.workplace import Endpoints, Workplace
 
 ROOT = Path(__file__).parent.parent
-TEST_STACK = ROOT / ".embedsync" / "test"
+TEST_STACK = ROOT / ".vectrue" / "test"
 LONGEST_FIRST = (
     "test_guide",
     "test_soak",
@@ -33,8 +33,8 @@ LONGEST_FIRST = (
 """Files of minutes: begun last, one of them would keep one process busy while the others have nothing left."""
 MakeWorkplace = Callable[..., Workplace]
 
-hypothesis.settings.register_profile("embedsync", deadline=None)  # no test fails because time passed
-hypothesis.settings.load_profile("embedsync")
+hypothesis.settings.register_profile("vectrue", deadline=None)  # no test fails because time passed
+hypothesis.settings.load_profile("vectrue")
 
 
 class _Together:
@@ -68,15 +68,15 @@ def plain_logs() -> Iterator[None]:
 
 
 @pytest.fixture
-def embedsync(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Embedsync:
+def vectrue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Vectrue:
     """The command line as a shell runs it, in this process."""
-    return partial(command.embedsync, monkeypatch, capsys)
+    return partial(command.vectrue, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Endpoints]:
     """Where the shared Postgres, Kafka and Connect answer."""
-    if os.environ.get("EMBEDSYNC_TEST_STACK") == "containers":
+    if os.environ.get("VECTRUE_TEST_STACK") == "containers":
         from tests.support.containers import containers
 
         with containers() as started:
@@ -84,7 +84,7 @@ def stack() -> Iterator[Endpoints]:
         return
     from connectors.local.stack import LocalStack
 
-    kept = os.environ.get("EMBEDSYNC_TEST_STACK_DIR")
+    kept = os.environ.get("VECTRUE_TEST_STACK_DIR")
     local = LocalStack(Path(kept) if kept else TEST_STACK)
     endpoints = local.up()
     try:
@@ -99,7 +99,7 @@ def stack() -> Iterator[Endpoints]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Take away the stack that several processes shared, when the last of them is done."""
     shared = session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput")
-    if shared and not os.environ.get("EMBEDSYNC_TEST_STACK_DIR") and TEST_STACK.exists():
+    if shared and not os.environ.get("VECTRUE_TEST_STACK_DIR") and TEST_STACK.exists():
         from connectors.local.stack import LocalStack
 
         LocalStack(TEST_STACK).reset()
@@ -134,6 +134,6 @@ def workplace(make_workplace: MakeWorkplace) -> Workplace:
 
 @pytest.fixture
 def ready(workplace: Workplace) -> Workplace:
-    """The same after `embedsync init`; no worker runs."""
-    workplace.embedsync("init")
+    """The same after `vectrue init`; no worker runs."""
+    workplace.vectrue("init")
     return workplace

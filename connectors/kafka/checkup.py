@@ -1,4 +1,4 @@
-"""What `embedsync doctor` finds in Kafka: topics, and whether workers run."""
+"""What `vectrue doctor` finds in Kafka: topics, and whether workers run."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def run(settings: Settings, clock: Clock) -> list[Finding]:
     findings = [ok("Kafka", f"answers at {settings.kafka.bootstrap_servers}")]
     if missing:
         said = f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
-        findings.append(problem(TOPICS, f"{said} not exist", "embedsync init", follows=SET_UP))
+        findings.append(problem(TOPICS, f"{said} not exist", "vectrue init", follows=SET_UP))
     findings += [warning(TOPICS, said) for said in topics.differing(settings, names)]
     if len(findings) == 1:
         findings.append(ok(TOPICS, f"all {len(topics.wanted(settings, names))} are there"))
@@ -34,7 +34,7 @@ def _groups(settings: Settings, clock: Clock) -> Iterator[Finding]:
     try:
         for role, group in (("live", settings.live_group), ("replay", settings.replay_group)):
             members = len(offsets.client_ids(group))
-            check, command = f"{role} workers", f"embedsync worker --role {role}"
+            check, command = f"{role} workers", f"vectrue worker --role {role}"
             if members:
                 yield ok(check, f"{members} in group {group}")
             elif role == "live":

@@ -4,7 +4,7 @@
 |---|---|---|
 | this user may not do it | ConfigurationError | the right, and the command that grants it |
 | the broker does not let us in: password, certificate | ConfigurationError | `kafka.security` |
-| there is no such topic | ConfigurationError | `embedsync init` |
+| there is no such topic | ConfigurationError | `vectrue init` |
 | a partition has no leader: its brokers are away | TransientError | the command that shows them |
 | no broker answers | TransientError | `kafka.bootstrap_servers` |
 
@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import rights, security
 from connectors.kafka.rights import Right
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.settings import Settings
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def client_config(settings: Settings, **more: object) -> dict[str, Any]:
     """Options that every confluent-kafka client of ours gets."""
     return {
         "bootstrap.servers": settings.kafka.bootstrap_servers,
-        "client.id": "embedsync",
+        "client.id": "vectrue",
         "log_level": 2,  # no line on stderr per failed attempt: errors reach us as exceptions
         **settings.kafka.security,
         **more,
@@ -79,7 +79,7 @@ def is_missing(problem: KafkaError) -> bool:
 
 def error_of(
     settings: Settings, problem: KafkaError, right: Right, what: str | None = None, said: Sequence[KafkaError] = ()
-) -> EmbedsyncError:
+) -> VectrueError:
     """What an error of a client is for us.
 
     Args:
@@ -101,7 +101,7 @@ def error_of(
             sentence = f"Kafka refuses the connection to {servers} ({security.reason(one)})"
             return ConfigurationError(sentence, fix="correct kafka.security")
     if is_missing(problem) and right.resource == "topic":
-        return ConfigurationError(f"topic {right.name} does not exist", fix="run `embedsync init`")
+        return ConfigurationError(f"topic {right.name} does not exist", fix="run `vectrue init`")
     if problem.code() in _LEADERLESS:
         return leaderless(settings, right.name)
     why = security.reason(told[-1]) if told else security.reason(problem)
@@ -119,7 +119,7 @@ def leaderless(settings: Settings, topic: str, partitions: Sequence[int] = ()) -
     )
 
 
-def look(settings: Settings, right: Right) -> EmbedsyncError | None:
+def look(settings: Settings, right: Right) -> VectrueError | None:
     """What is wrong with a topic that did not answer, asked by a client of its own; None: nothing that it can see."""
     said: list[KafkaError] = []
     admin = opened(AdminClient, settings, error_cb=said.append)

@@ -23,7 +23,7 @@ from schemas.settings import Settings
 _ANSWER_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0
 _OPTIONS = {
-    "group.id": "embedsync-dlq",
+    "group.id": "vectrue-dlq",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",

@@ -37,7 +37,7 @@ from connectors.kafka.group import Group, describe
 from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.record import Record
 from schemas.settings import Settings
@@ -217,7 +217,7 @@ class KafkaOffsets:
     def _no_topic(self, topic: str, error: KafkaException) -> str:
         problem = error.args[0]
         if client.is_missing(problem):
-            return _Missing(f"topic {topic} does not exist: embedsync init")
+            return _Missing(f"topic {topic} does not exist: vectrue init")
         if client.is_denied(problem):
             return self._denied("topic", topic)
         raise self._away(problem, topic) from error
@@ -301,7 +301,7 @@ class KafkaOffsets:
             self._admin = client.opened(AdminClient, self._settings, error_cb=self._said.append)
         return self._admin
 
-    def _away(self, problem: KafkaError, topic: str) -> EmbedsyncError:
+    def _away(self, problem: KafkaError, topic: str) -> VectrueError:
         """Say why nobody answered. The next call connects anew."""
         if self._admin is not None:
             self._admin.poll(0)  # hands over what it said

@@ -10,7 +10,7 @@ from connectors.kafka.rights import Right
 from schemas import dead_letter
 from schemas.chunk import Chunk
 from schemas.dead_letter import Failure
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from schemas.record import Header, Record
 from schemas.settings import Settings
 from schemas.target import Target
@@ -116,7 +116,7 @@ class KafkaOutbox:
             told.append(sentences[cause])
         return told
 
-    def _refused(self, topic: str, problem: KafkaError | None) -> EmbedsyncError:
+    def _refused(self, topic: str, problem: KafkaError | None) -> VectrueError:
         """What it means that no record was taken for a topic; without a problem, that there was no answer."""
         right = Right("topic", topic, "WRITE")
         what = f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic}"
@@ -130,7 +130,7 @@ class KafkaOutbox:
         # Somebody may make the topic: so it is tried again, as long as everything is.
         return TransientError(error.message, fix=error.fix) if client.is_missing(problem) else error
 
-    def _failed(self, error: BaseException, topics: Iterable[str]) -> EmbedsyncError:
+    def _failed(self, error: BaseException, topics: Iterable[str]) -> VectrueError:
         """What an error means that the client raised out of a call, rather than as the answer to one record."""
         fatal, names = _fatal(error), sorted(set(topics))
         if fatal is not None and client.is_denied(fatal):

@@ -18,7 +18,7 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 _OPTIONS = {
-    "group.id": "embedsync-lag-probe",
+    "group.id": "vectrue-lag-probe",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",

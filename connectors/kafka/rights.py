@@ -1,6 +1,6 @@
-"""The rights that embedsync needs in Kafka, who needs each, and whether it is there.
+"""The rights that vectrue needs in Kafka, who needs each, and whether it is there.
 
-The list is used three times: `embedsync init --print-acls` prints it, a secure local stack grants exactly it, and a
+The list is used three times: `vectrue init --print-acls` prints it, a secure local stack grants exactly it, and a
 worker asks for its part of it before it consumes. docs/security.md shows it; a test compares.
 
 Hazard: a consumer that may not use its group neither fails nor reads: it tries again for ever, without a word. So the
@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
 )
 
 from connectors.kafka import security
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.settings import Settings
 
 Role = Literal["live", "replay", "commands", "dlq", "init", "connect"]
@@ -33,7 +33,7 @@ TITLES: Final[Mapping[Role, str]] = {
     "replay": "the replay worker",
     "commands": "the commands lag and replay",
     "dlq": "the command dlq",
-    "init": "embedsync init",
+    "init": "vectrue init",
     "connect": "the connector, as the user of Kafka Connect",
 }
 
@@ -75,7 +75,7 @@ def of(role: Role, prefix: str) -> tuple[Right, ...]:
     return _ROLES[role](prefix)
 
 
-def of_embedsync(prefix: str) -> tuple[Right, ...]:
+def of_vectrue(prefix: str) -> tuple[Right, ...]:
     """What one user needs who does everything but capture, without a right that another one of them contains."""
     kept: list[Right] = []
     for right in (right for role in ROLES if role != "connect" for right in of(role, prefix)):
@@ -225,7 +225,7 @@ def allow(admin: AdminClient, users: Mapping[str, Sequence[Right]]) -> None:
     """Grant rights; what is granted already stays.
 
     Raises:
-        EmbedsyncError: the broker refuses.
+        VectrueError: the broker refuses.
     """
     _finish(admin.create_acls([_binding(user, right) for user, rights in users.items() for right in rights]))
 
@@ -242,7 +242,7 @@ def _finish(futures: Mapping[Any, Any]) -> None:
         try:
             future.result(_ANSWER_SECONDS)
         except KafkaException as error:
-            raise EmbedsyncError(f"Kafka grants no rights ({security.reason(error.args[0])})") from error
+            raise VectrueError(f"Kafka grants no rights ({security.reason(error.args[0])})") from error
 
 
 def _topics_of(rights: Sequence[Right], topics: Sequence[str]) -> list[str]:

@@ -97,7 +97,7 @@ class MemoryOffsets:
         rows = []
         for topic in topics:
             if topic not in self._logs:
-                error = f"topic {topic} does not exist: embedsync init"
+                error = f"topic {topic} does not exist: vectrue init"
                 rows.append(PartitionLag(topic, None, is_missing=True, error=error))
             for number, log in enumerate(self._logs.get(topic, ())):
                 place = (topic, number)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 
 _OUTSIDE: Final = Path("/var/tmp").resolve()  # noqa: S108 - the folder made there is checked to be ours
 
@@ -46,7 +46,7 @@ def for_postgres(data: Path) -> Account | None:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise ConfigurationError(
-            "Postgres does not run as root and there is no user nobody", fix="run embedsync local as another user"
+            "Postgres does not run as root and there is no user nobody", fix="run vectrue local as another user"
         ) from error
     return Account(nobody.pw_uid, nobody.pw_gid)
 
@@ -66,7 +66,7 @@ def runs(argv: list[str], account: Account | None) -> bool:
         raise ConfigurationError(
             f"Postgres does not run as root and this system does not let root switch to user id "
             f"{account.uid if account else os.geteuid()} ({error})",
-            fix="run embedsync local as another user",
+            fix="run vectrue local as another user",
         ) from error
     return bool(done.returncode == 0)
 
@@ -79,7 +79,7 @@ def can_enter(folder: Path, account: Account | None) -> bool:
 def outside(directory: Path) -> Path:
     """The folder below /var/tmp that stands in for DIR/postgres."""
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    return _OUTSIDE / f"embedsync-{digest}"
+    return _OUTSIDE / f"vectrue-{digest}"
 
 
 def is_ours(folder: Path) -> bool:
@@ -95,11 +95,11 @@ def outside_home(directory: Path) -> Path:
     """Make that folder if need be, and check that it is ours: anybody may write in /var/tmp.
 
     Raises:
-        EmbedsyncError: something that is not ours has its name.
+        VectrueError: something that is not ours has its name.
     """
     home = outside(directory)
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
     if not is_ours(home):
-        raise EmbedsyncError(f"{home} belongs to somebody else", fix=f"remove {home}, or choose another --dir")
+        raise VectrueError(f"{home} belongs to somebody else", fix=f"remove {home}, or choose another --dir")
     return home

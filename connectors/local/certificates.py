@@ -57,7 +57,7 @@ def make(directory: Path, clock: Clock) -> None:
 
 
 def _authority(key: ec.EllipticCurvePrivateKey, clock: Clock) -> x509.Certificate:
-    name = _name("embedsync local authority")
+    name = _name("vectrue local authority")
     public = key.public_key()
     return (
         _begun(name, name, public, clock)

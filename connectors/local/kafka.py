@@ -47,7 +47,7 @@ class Kafka:
         """Write the properties; format the log folder the first time.
 
         Raises:
-            EmbedsyncError: formatting failed.
+            VectrueError: formatting failed.
         """
         self._home.mkdir(mode=0o700, exist_ok=True)  # what Connect keeps there holds the database password
         state = self._shop.state
@@ -90,7 +90,7 @@ class Kafka:
             return False
 
     def finish(self) -> None:
-        """Give the users of a secure stack their rights; topics are created by `embedsync init`."""
+        """Give the users of a secure stack their rights; topics are created by `vectrue init`."""
         if self._shop.state.secure:
             rights.allow(self._admin(), secured.rights())
 

@@ -59,7 +59,7 @@ class Lifecycle:
         """Start what does not run: Postgres and Kafka together, then Connect. One failure ends what this call started.
 
         Raises:
-            EmbedsyncError: a part died or never answered, with the end of its log.
+            VectrueError: a part died or never answered, with the end of its log.
         """
         self._cancelled.clear()
         parts = self.parts(state)
@@ -76,7 +76,7 @@ class Lifecycle:
         """Start one part if it does not run, and wait until it answers.
 
         Raises:
-            EmbedsyncError: it died or never answered, with the end of its log.
+            VectrueError: it died or never answered, with the end of its log.
         """
         self._cancelled.clear()
         self._bring_up(part)
@@ -85,7 +85,7 @@ class Lifecycle:
         """End a part, with its own signal for an orderly end when `sig` is None; whether there was anything to end.
 
         Raises:
-            EmbedsyncError: it does not end, or belongs to another user.
+            VectrueError: it does not end, or belongs to another user.
         """
         ended = self._end_recorded(part.name, sig or part.stop_signal)
         return self._end_marked(part, sig) or ended

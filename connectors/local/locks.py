@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def locked(file: Path, clock: Clock, seconds: float, waiting: Callable[[], None]
         waiting: called once when there is a wait.
 
     Raises:
-        EmbedsyncError: another process held the lock all the time.
+        VectrueError: another process held the lock all the time.
     """
     deadline = clock.monotonic() + seconds
     told = False
@@ -35,7 +35,7 @@ def locked(file: Path, clock: Clock, seconds: float, waiting: Callable[[], None]
                 yield
                 return
         if clock.monotonic() > deadline:
-            raise EmbedsyncError(f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it")
+            raise VectrueError(f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it")
         if not told:
             waiting()
             told = True

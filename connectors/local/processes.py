@@ -22,7 +22,7 @@ import psutil
 from connectors.local.account import Account
 from connectors.local.state import Recorded
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import child_environment
 
 POLL_SECONDS = 0.05
@@ -61,7 +61,7 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
     """Start a process in a session of its own and record it at once.
 
     Raises:
-        EmbedsyncError: the program cannot be started.
+        VectrueError: the program cannot be started.
     """
     _rotate(command.log)
     more = dict(command.environment or {})
@@ -82,8 +82,8 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
                 **options,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise EmbedsyncError(
-                f"cannot start {command.argv[0]} ({error})", fix="make embedsync's environment again: make clean env"
+            raise VectrueError(
+                f"cannot start {command.argv[0]} ({error})", fix="make vectrue's environment again: make clean env"
             ) from error
     # The part is meant to outlive this process; without a return code Popen would complain about that.
     child.returncode = 0
@@ -145,7 +145,7 @@ def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Cl
         whether it ended without being killed.
 
     Raises:
-        EmbedsyncError: it is still there after SIGKILL, or we may not signal it.
+        VectrueError: it is still there after SIGKILL, or we may not signal it.
     """
     members = family(process)
     # At once for all where it cannot be caught: the children of a killed Postgres would linger.
@@ -156,7 +156,7 @@ def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Cl
     _signal(members, signal.SIGKILL)
     if not gone(members, 10.0, clock):
         left = ", ".join(str(member.pid) for member in members if alive(member.pid))
-        raise EmbedsyncError(
+        raise VectrueError(
             f"process {left} does not end after SIGKILL", fix="look at it with ps; it may wait for a disk"
         )
     return False
@@ -188,7 +188,7 @@ def _signal(members: Iterable[psutil.Process], sign: signal.Signals) -> None:
         except psutil.NoSuchProcess:
             continue
         except psutil.AccessDenied as error:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"process {member.pid} belongs to another user", fix="run the command as that user"
             ) from error
 

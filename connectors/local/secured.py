@@ -1,6 +1,6 @@
 """What makes a stack secure: TLS everywhere, SCRAM users, and a broker that allows only what is granted.
 
-Kafka has three users. `admin` may do everything; `connect` is Kafka Connect; `embedsync` is what `embedsync local env`
+Kafka has three users. `admin` may do everything; `connect` is Kafka Connect; `vectrue` is what `vectrue local env`
 prints, and has the rights of `connectors/kafka/rights.py` for topics with the prefix of the default settings.
 
 Hazards:
@@ -23,7 +23,7 @@ from schemas.sections import KafkaSettings
 
 ADMIN: Final = "admin"
 CONNECT_USER: Final = "connect"
-WORKER: Final = "embedsync"
+WORKER: Final = "vectrue"
 USERS: Final = (ADMIN, CONNECT_USER, WORKER)
 
 _MECHANISM: Final = "SCRAM-SHA-512"
@@ -94,7 +94,7 @@ def rights() -> Mapping[str, Sequence[Right]]:
     prefix = KafkaSettings().topic_prefix
     storage = [CONNECT[f"{kind}.storage.topic"] for kind in ("config", "offset", "status")]
     return {
-        WORKER: kafka_rights.of_embedsync(prefix),
+        WORKER: kafka_rights.of_vectrue(prefix),
         CONNECT_USER: [
             *kafka_rights.of_connect_cluster(CONNECT["group.id"], storage),
             *kafka_rights.of("connect", prefix),

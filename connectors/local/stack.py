@@ -24,7 +24,7 @@ from connectors.local.parts import Part, PartName
 from connectors.local.properties import SideDoor
 from connectors.local.state import Memory, State
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 
 _LOCK_SECONDS = 900.0  # a first `up` on a slow line fetches 61 MB
 _FOLDERS = ("postgres", "kafka", "connect", "logs", "tmp", certificates.FOLDER)
@@ -39,7 +39,7 @@ class Endpoints:
     bootstrap_servers: str
     connect_url: str
     kafka_security: Mapping[str, str] = field(default_factory=dict)
-    """`kafka.security` of the user that embedsync connects as; empty unless the stack is secure."""
+    """`kafka.security` of the user that vectrue connects as; empty unless the stack is secure."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class LocalStack:
         Raises:
             ConfigurationError: a kept port is in use; a package is missing; DIR cannot be used; the stack in DIR is
                 not secure and was asked to be.
-            EmbedsyncError: a part died or never answered, with the end of its log; a jar cannot be fetched.
+            VectrueError: a part died or never answered, with the end of its log; a jar cannot be fetched.
         """
         with self._turn(report):
             state = self._memory.read() or self._new(secure)
@@ -125,7 +125,7 @@ class LocalStack:
         Finds them also when DIR was deleted meanwhile.
 
         Raises:
-            EmbedsyncError: a process does not end, or belongs to another user.
+            VectrueError: a process does not end, or belongs to another user.
         """
         with self._turn(report) if self._was_here() else nullcontext():
             self._lifecycle.end_all(report)
@@ -177,17 +177,17 @@ class LocalStack:
         return secured.client(self._state(), self.directory, secured.ADMIN)
 
     def environment(self) -> dict[str, str]:
-        """The variables that make embedsync use this stack.
+        """The variables that make vectrue use this stack.
 
         Raises:
             ConfigurationError: there is no stack in DIR.
         """
         ends = self.endpoints()
         return {
-            "EMBEDSYNC_POSTGRES__DSN": ends.postgres_dsn,
-            "EMBEDSYNC_KAFKA__BOOTSTRAP_SERVERS": ends.bootstrap_servers,
-            "EMBEDSYNC_CONNECT__URL": ends.connect_url,
-            **({"EMBEDSYNC_KAFKA__SECURITY": json.dumps(ends.kafka_security)} if ends.kafka_security else {}),
+            "VECTRUE_POSTGRES__DSN": ends.postgres_dsn,
+            "VECTRUE_KAFKA__BOOTSTRAP_SERVERS": ends.bootstrap_servers,
+            "VECTRUE_CONNECT__URL": ends.connect_url,
+            **({"VECTRUE_KAFKA__SECURITY": json.dumps(ends.kafka_security)} if ends.kafka_security else {}),
         }
 
     def reset(self, report: Report = _silent) -> None:
@@ -196,7 +196,7 @@ class LocalStack:
         DIR itself goes if nothing else is in it.
 
         Raises:
-            EmbedsyncError: a process does not end, or something cannot be deleted.
+            VectrueError: a process does not end, or something cannot be deleted.
         """
         with self._turn(report) if self._was_here() else nullcontext():
             self._lifecycle.end_all(report)
@@ -215,7 +215,7 @@ class LocalStack:
 
         Raises:
             ConfigurationError: there is no stack in DIR, or its port is in use.
-            EmbedsyncError: it died, with the end of its log.
+            VectrueError: it died, with the end of its log.
         """
         chosen = self._part(part)
         with self._turn(_silent):
@@ -270,7 +270,7 @@ class LocalStack:
     def _state(self) -> State:
         state = self._memory.read()
         if state is None:
-            fix = f"embedsync local up --dir {shlex.quote(str(self.directory))}"
+            fix = f"vectrue local up --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(f"there is no stack here ({self.directory})", fix=fix)
         return state
 
@@ -279,7 +279,7 @@ class LocalStack:
             option = f" --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(
                 f"the stack in {self.directory} is not secure, and a stack stays what it is",
-                fix=f"choose another --dir, or delete its data with `embedsync local reset{option}`",
+                fix=f"choose another --dir, or delete its data with `vectrue local reset{option}`",
             )
         if state.secure:
             certificates.make(self.directory, self._clock)
@@ -309,4 +309,4 @@ def _delete(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise EmbedsyncError(f"cannot delete {folder} ({error})", fix="delete it as the user it belongs to") from error
+        raise VectrueError(f"cannot delete {folder} ({error})", fix="delete it as the user it belongs to") from error

@@ -105,7 +105,7 @@ class Memory:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 f"{self._file} is damaged or of another version ({error})",
-                fix=f"embedsync local reset --dir {self._file.parent}",
+                fix=f"vectrue local reset --dir {self._file.parent}",
             ) from error
 
     def write(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""A model by its name alone, beside the one that is configured: `embedsync compare` takes any two.
+"""A model by its name alone, beside the one that is configured: `vectrue compare` takes any two.
 
 `NAME` or `NAME:DIMENSIONS`, where NAME is what `model.name` may be. A model has its dimensions in its files; only the
 lexical stand-in takes any, and `model.dimensions` when none is given.

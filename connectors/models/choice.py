@@ -14,7 +14,7 @@ from schemas.sections import ModelSettings
 
 
 class LocalModel(Embedder, Protocol):
-    """An embedder that can also say what it is, for `embedsync model info`."""
+    """An embedder that can also say what it is, for `vectrue model info`."""
 
     kind: str
     """`sentence-transformers`, `bundled` or `lexical stand-in`."""

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 
 def require(folder: Path, needed: int, what: str, *, fix: str) -> None:
@@ -16,11 +16,11 @@ def require(folder: Path, needed: int, what: str, *, fix: str) -> None:
         fix: what makes room.
 
     Raises:
-        EmbedsyncError: the disk has less free; names both numbers and the folder.
+        VectrueError: the disk has less free; names both numbers and the folder.
     """
     free = free_bytes(folder)
     if free < needed:
-        raise EmbedsyncError(f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free", fix=fix)
+        raise VectrueError(f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free", fix=fix)
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""What is known about a model without its weights in memory: `embedsync model info`.
+"""What is known about a model without its weights in memory: `vectrue model info`.
 
 Hazard: None means not known, or that it does not apply; nothing here is a guess but the memory of the largest batch,
 which says so.
@@ -30,7 +30,7 @@ class ModelFacts:
     bf16_copy: Path | None = None
     """Folder of its weights in bfloat16, where they were stored so."""
     record: ModelRecord | None = None
-    """What `embedsync.models` keeps about it."""
+    """What `vectrue.models` keeps about it."""
     problem: str | None = None
     """Why the weights cannot be used, and what mends it."""
     fix: str | None = None

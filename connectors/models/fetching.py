@@ -1,4 +1,4 @@
-"""Bringing a model onto this machine, once: `embedsync model pull`.
+"""Bringing a model onto this machine, once: `vectrue model pull`.
 
 Hazard: the only caller of the network among the models; gigabytes for bge-m3, so the disk is asked first.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectors.models import half_copy
 from connectors.models.choice import choose
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.sections import ModelSettings
 
 
@@ -30,7 +30,7 @@ def fetch_model(settings: ModelSettings) -> Fetched:
     Raises:
         ModelUnavailable: it comes in a package that is not installed, or from a folder that is not there.
         ConfigurationError: the model hub has no such name or revision, or asks for access.
-        EmbedsyncError: the model hub did not answer, or the disk has no room.
+        VectrueError: the model hub did not answer, or the disk has no room.
     """
     model = choose(settings)
     if model.kind != "sentence-transformers":
@@ -48,13 +48,13 @@ def store_half_copy(settings: ModelSettings) -> tuple[Path, bool]:
         the copy's folder, and whether it was made now.
 
     Raises:
-        EmbedsyncError: the model has no such weights, or the disk has no room.
+        VectrueError: the model has no such weights, or the disk has no room.
         ModelUnavailable: the weights are not here.
     """
     model = choose(settings)
     location = model.location()
     if model.kind != "sentence-transformers" or location is None:
-        raise EmbedsyncError(f"{settings.name} has no weights that could be converted", fix="leave out --bf16")
+        raise VectrueError(f"{settings.name} has no weights that could be converted", fix="leave out --bf16")
     # From the files, not through the settings: what they say of dimensions and limits does not matter here.
     from connectors.models import hub
     from connectors.models.fingerprint import folder_digest

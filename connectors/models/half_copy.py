@@ -23,13 +23,13 @@ from connectors.models.fingerprint import folder_digest
 from connectors.models.layout import main_folder, needed_files
 from connectors.models.loading import not_numbers
 from connectors.models.weights import ITEM_BYTES, disk_bytes, read_weights
-from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.errors import ModelUnavailable, VectrueError
 from schemas.settings import cache_directory
 
 if TYPE_CHECKING:
     import torch
 
-MAKE = "run `embedsync model pull --bf16`"
+MAKE = "run `vectrue model pull --bf16`"
 _NOTE = "made_from.json"
 _FILES = "model"
 
@@ -67,7 +67,7 @@ def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
         the copy's folder, and whether it was made now.
 
     Raises:
-        EmbedsyncError: the disk has no room, or the weights are not in float32 or float64.
+        VectrueError: the disk has no room, or the weights are not in float32 or float64.
         ModelUnavailable: the weights are not numbers only.
     """
     found = find(name, revision)
@@ -75,7 +75,7 @@ def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
         return found, False
     weights = read_weights(source)
     if ITEM_BYTES.get(weights.dtype, 4) <= ITEM_BYTES["bfloat16"]:
-        raise EmbedsyncError(f"the weights of {name} are in {weights.dtype} already", fix="leave out --bf16")
+        raise VectrueError(f"the weights of {name} are in {weights.dtype} already", fix="leave out --bf16")
     stored = sum(file.stat().st_size for file in weights.files)
     needed = disk_bytes(source) - stored + weights.parameters * ITEM_BYTES["bfloat16"]
     home = _home(name, revision)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from connectors.models import disk_room, misspelt
 from connectors.models.layout import Layout, needed_files, read_layout, weights_present
-from schemas.errors import ConfigurationError, EmbedsyncError, ModelUnavailable
+from schemas.errors import ConfigurationError, ModelUnavailable, VectrueError
 from schemas.paths import is_directory
 from schemas.sections import ModelSettings
 
-PULL = "run `embedsync model pull`"
+PULL = "run `vectrue model pull`"
 _AGAIN = "run it again with a network: it goes on where it stopped; or set model.name to a copy of the model's folder"
 
 
@@ -73,7 +73,7 @@ class Source:
 def pulling(settings: ModelSettings) -> str:
     """`PULL` for this model, which need not be the configured one."""
     revision = f" --revision {shlex.quote(settings.revision)}" if settings.revision else ""
-    return f"run `embedsync model pull {shlex.quote(settings.name)}{revision}`"
+    return f"run `vectrue model pull {shlex.quote(settings.name)}{revision}`"
 
 
 def locate(settings: ModelSettings) -> Source:
@@ -116,7 +116,7 @@ def pull(settings: ModelSettings) -> tuple[Source, bool]:
 
     Raises:
         ConfigurationError: the hub has no such name or revision, or asks for access.
-        EmbedsyncError: the hub did not answer, or the disk has no room.
+        VectrueError: the hub did not answer, or the disk has no room.
     """
     source = locate(settings)
     if source.folder is not None:
@@ -139,18 +139,18 @@ def _fetch(repository: str, revision: str | None) -> Path:
     except errors.RevisionNotFoundError as error:
         raise ConfigurationError(f"the model hub has no revision {at}", fix="correct model.revision") from error
     except errors.OfflineModeIsEnabled as error:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"{at} is not here, and HF_HUB_OFFLINE forbids to fetch it",
             fix="unset HF_HUB_OFFLINE, or set model.name to a copy of the model's folder",
         ) from error
     except (httpx.HTTPError, errors.LocalEntryNotFoundError) as error:
-        raise EmbedsyncError(
+        raise VectrueError(
             f"the model hub could not be reached for {at} ({type(error).__name__})", fix=_AGAIN
         ) from error
     except OSError as error:
-        raise EmbedsyncError(f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME") from error
+        raise VectrueError(f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME") from error
     if folder.name != commit:
-        raise EmbedsyncError(f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again")
+        raise VectrueError(f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again")
     if not weights_present(folder):
         raise ConfigurationError(f"{at} holds no PyTorch weights", fix="choose another model.name")
     return folder

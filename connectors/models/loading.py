@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.models.placement import Placement
-from schemas.errors import EmbedsyncError, ModelUnavailable, TransientError
+from schemas.errors import ModelUnavailable, TransientError, VectrueError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -85,13 +85,13 @@ def load_network(
     return network
 
 
-def _why_not(folder: Path, device: str, error: Exception) -> EmbedsyncError:
+def _why_not(folder: Path, device: str, error: Exception) -> VectrueError:
     if no_room(error):
         return TransientError(f"device {device} has no room for the model", fix="free memory there")
     if isinstance(error, pickle.UnpicklingError):
         return not_numbers(folder)
     if "trust_remote_code" in str(error):
-        what = f"the model in {folder} needs code of its own, which embedsync does not run"
+        what = f"the model in {folder} needs code of its own, which vectrue does not run"
         return ModelUnavailable(what, fix="choose another model")
     reason = str(error).split("\n", 1)[0]
     return ModelUnavailable(f"the model in {folder} cannot be loaded ({reason})", fix="fetch it again")

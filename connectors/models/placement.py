@@ -1,4 +1,4 @@
-"""Where a network runs and in which precision, with the reason for each, which `embedsync model info` prints.
+"""Where a network runs and in which precision, with the reason for each, which `vectrue model info` prints.
 
 Hazards: bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for some texts; so float16 is no
 choice here. On a CPU without instructions for it bfloat16 is up to 100 times slower than float32, so `auto` never

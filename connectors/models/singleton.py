@@ -5,7 +5,7 @@
     model = get_embedding_model()
     vectors = model.encode(["Python에서 GIL이 무엇인가요?"])  # float32[1, 1024]
 
-Without arguments it is the model of embedsync.toml and the EMBEDSYNC_ variables, so a program has the same one as the
+Without arguments it is the model of vectrue.toml and the VECTRUE_ variables, so a program has the same one as the
 workers that fill its tables.
 
 Hazards: threads that compute, and a lock that is held, do not survive a fork, so ask for the model in the child (as
@@ -39,7 +39,7 @@ def get_embedding_model(settings: ModelSettings | None = None) -> "EmbeddingMode
     A failed load is not remembered: the next call tries again.
 
     Args:
-        settings: the `[model]` section; that of embedsync.toml and the environment when None.
+        settings: the `[model]` section; that of vectrue.toml and the environment when None.
 
     Raises:
         ModelUnavailable: the weights are not on this machine, with the command that fetches them.

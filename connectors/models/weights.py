@@ -1,7 +1,7 @@
 """How large a model is, on disk and in memory, read from its files without loading them.
 
 Hazard: the memory of a batch is an estimate of the worst case, in which every text is as long as the limit. What a
-process really took is measured by `embedsync model check`.
+process really took is measured by `vectrue model check`.
 """
 
 import json

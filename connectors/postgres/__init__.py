@@ -1,4 +1,4 @@
-"""Postgres: the rows, the ledger, and what `embedsync init` puts into the database.
+"""Postgres: the rows, the ledger, and what `vectrue init` puts into the database.
 
 In the order a change meets them: session (connections), open_connections (those of this process, and their end),
 errors, conditions (which are about a row), pooler (is one in between), pins (what every session sets), idle

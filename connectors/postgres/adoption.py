@@ -54,7 +54,7 @@ class Page:
 
 
 class Adoption:
-    """The database's side of `embedsync adopt`."""
+    """The database's side of `vectrue adopt`."""
 
     def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
         """Remember how to connect; `prefix` as for `Session`."""
@@ -147,7 +147,7 @@ class Adoption:
         if line is None or (*line[:2], line[3]) != (target.model, target.dimensions, target.text_digest.hex()):
             raise TargetMismatch(
                 f"{target.name} does not want vectors of {target.model}, or of this text, any more",
-                fix="embedsync status, then repeat",
+                fix="vectrue status, then repeat",
             )
 
     def _prepare(self, connection: Connection) -> None:

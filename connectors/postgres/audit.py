@@ -24,7 +24,7 @@ from schemas.truth import SAMPLES, Group
 
 
 class Audit:
-    """The database's side of `embedsync verify`.
+    """The database's side of `vectrue verify`.
 
     What it writes is labelled as the worker's writes are, so that a repair comes back through the replay lane alone and
     never stands in the way of live changes.

@@ -18,7 +18,7 @@ from connectors.clock import SystemClock
 from connectors.postgres import open_connections, queries
 from connectors.postgres.session import Session
 from schemas.blocker import Blocker
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import Stopping, VectrueError
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ def of(session: Session, pids: Sequence[int]) -> list[Blocker]:
         pids: of the waiting ones.
 
     Raises:
-        EmbedsyncError: Postgres does not answer.
+        VectrueError: Postgres does not answer.
     """
     return [Blocker(*line) for line in session.rows(queries.text("blockers"), {"pids": list(pids)})]
 
@@ -53,7 +53,7 @@ class Lookout:
         """Watch over this session's statements; the connection for it is opened here, before anything waits.
 
         Raises:
-            EmbedsyncError: the watched session has none.
+            VectrueError: the watched session has none.
         """
         self._pid = waiting.pid
         self._session = waiting.beside("looks")
@@ -80,7 +80,7 @@ class Lookout:
                 self._clock.wait(_LOOK_SECONDS)
         except Stopping:
             return
-        except EmbedsyncError as error:
+        except VectrueError as error:
             log.info("who holds the lock cannot be asked", reason=error.message)
 
 
@@ -108,7 +108,7 @@ class Watch:
             self._clock.wait(_WATCH_SECONDS)
             try:
                 self._look()
-            except EmbedsyncError as error:  # no connection left, for example: the command goes on without it
+            except VectrueError as error:  # no connection left, for example: the command goes on without it
                 log.info("who holds the lock cannot be asked", reason=error.message)
                 return
 

@@ -23,11 +23,11 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
 
-HEARTBEAT = TableName("embedsync", "heartbeat")
+HEARTBEAT = TableName("vectrue", "heartbeat")
 OURS: dict[TableName, frozenset[str] | None] = {HEARTBEAT: None, canary.TABLE: None}
 """Published beside the configured tables, whole."""
 HEARTBEAT_QUERY = (
-    "INSERT INTO embedsync.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+    "INSERT INTO vectrue.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 )
 _OPTIONS = "publish = 'insert, update', publish_via_partition_root = true"
 """A deleted row takes its vector with it, and a truncated table has none, so neither is published."""
@@ -37,7 +37,7 @@ _SLOT_SECONDS = 60.0
 
 GAP = (
     "changes made while there was no slot were not captured; the keeper of the replay workers finds them within "
-    "minutes, or run `embedsync replay run --only stale` now"
+    "minutes, or run `vectrue replay run --only stale` now"
 )
 """What `init` says whenever a slot was lost."""
 _Listed = dict[TableName, frozenset[str] | None]
@@ -63,7 +63,7 @@ def origins(session: Session, prefix: str, server: Server) -> tuple[list[Stateme
     if not may_create:
         notice = (
             f"role {server.role} may not create replication origins: the worker's own writes come back as events, "
-            "which costs one key look-up each; a superuser can run `embedsync init --print-sql`'s output"
+            "which costs one key look-up each; a superuser can run `vectrue init --print-sql`'s output"
         )
         return [], [notice]
     one = sql.SQL("SELECT pg_replication_origin_create({})")
@@ -83,7 +83,7 @@ def publication(
         columns: `postgres.publication_columns`.
 
     Raises:
-        ConfigurationError: there is one of that name which is not embedsync's.
+        ConfigurationError: there is one of that name which is not vectrue's.
     """
     wanted = _wanted(tables, keys=columns == "keys")
     listed = sql.SQL(", ").join(_entry(table, columns, tables) for table, columns in wanted.items())
@@ -100,7 +100,7 @@ def publication(
     }
     if all_tables or HEARTBEAT not in actual:
         raise ConfigurationError(
-            f"publication {name} was not made by embedsync, and somebody else may read it",
+            f"publication {name} was not made by vectrue, and somebody else may read it",
             fix="set postgres.publication to a name of its own",
         )
     commands = []
@@ -115,7 +115,7 @@ def publication(
 
 def heartbeat(session: Session, *, founded: bool) -> list[Statement]:
     """The row that the connector touches while the tables are quiet."""
-    if founded and session.rows("SELECT 1 FROM embedsync.heartbeat"):
+    if founded and session.rows("SELECT 1 FROM vectrue.heartbeat"):
         return []
     return [Statement("write the first heartbeat", HEARTBEAT_QUERY)]
 
@@ -166,13 +166,13 @@ def slot(
         raise ConfigurationError(
             f"replication slot {name} belongs to database {database} of this server",
             fix="give this database a kafka.topic_prefix of its own, from which slot, connector, topics and groups "
-            f"follow; if {database} is no longer kept by embedsync, drop the slot there first: "
+            f"follow; if {database} is no longer kept by vectrue, drop the slot there first: "
             f"SELECT pg_drop_replication_slot('{name}')",
         )
     if plugin != "pgoutput":
         raise ConfigurationError(
             f"replication slot {name} exists for {plugin or 'physical replication'}",
-            fix="give embedsync a kafka.topic_prefix of its own, or postgres.slot another name",
+            fix="give vectrue a kafka.topic_prefix of its own, or postgres.slot another name",
         )
     if wal_status != "lost" and not new_publication and not too_large:
         return SlotPlan((), (), False, False)

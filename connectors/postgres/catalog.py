@@ -8,7 +8,7 @@ import psycopg2
 from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError, TargetMismatch
+from schemas.errors import ConfigurationError, TargetMismatch, VectrueError
 from schemas.sections import TableSettings
 from schemas.shape import KINDS
 from schemas.table import TableName
@@ -89,7 +89,7 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     if declared not in (dimensions, -1):
         raise TargetMismatch(
             f"column {table.name}.{table.column} is vector({declared}), the model makes {dimensions} dimensions",
-            fix="embedsync doctor, which names the next command; or set model.dimensions to what the column holds",
+            fix="vectrue doctor, which names the next command; or set model.dimensions to what the column holds",
         )
     return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
 
@@ -134,14 +134,14 @@ def check_text(session: Session, target: Target) -> None:
         expressions.explain(session, queries.for_target("check_text", target, bound=False))
     except psycopg2.Error as error:
         raise _refused(target, error, translate(error)) from error
-    except EmbedsyncError as error:
+    except VectrueError as error:
         said = error.__cause__
         if not isinstance(said, psycopg2.Error) or (refused := _refused(target, said, error)) is error:
             raise
         raise refused from said
 
 
-def _refused(target: Target, error: psycopg2.Error, translated: EmbedsyncError) -> EmbedsyncError:
+def _refused(target: Target, error: psycopg2.Error, translated: VectrueError) -> VectrueError:
     if expressions.is_to_blame(error, translated):
         return _no_expression(target, " ".join(str(error).split()))
     return translated

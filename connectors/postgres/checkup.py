@@ -1,4 +1,4 @@
-"""What `embedsync doctor` finds in Postgres, as the worker's own role: the rules are those of `init`, asked again.
+"""What `vectrue doctor` finds in Postgres, as the worker's own role: the rules are those of `init`, asked again.
 
 Hazard: nothing here changes anything. The one object that is made, a temporary view, is rolled back.
 """
@@ -46,7 +46,7 @@ from schemas.table import TableName
 from schemas.target import Target
 from schemas.witness import Witness
 
-INIT = "embedsync init"
+INIT = "vectrue init"
 _UNREAD = "what a right is missing for"
 """A part: whatever it is, it explains no missing right."""
 _LIMIT = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf()"
@@ -129,8 +129,8 @@ def _leaving(session: Session, settings: Settings) -> list[str]:
 
 
 def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The same; what could not be looked at without a right on the schema embedsync follows from that right."""
-    parameters = {"role": session.connection().info.user, "schemas": ["embedsync"]}
+    """The same; what could not be looked at without a right on the schema vectrue follows from that right."""
+    parameters = {"role": session.connection().info.user, "schemas": ["vectrue"]}
     _, unusable, unreadable, _ = session.rows(queries.text("missing_rights"), parameters)[0]
     denied = bool(unusable or unreadable)
     for one in findings:
@@ -187,9 +187,9 @@ def _table(
 
 def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
     pending = schema.migrations(session)
-    if not schema.exists(session, "embedsync.migrations"):
+    if not schema.exists(session, "vectrue.migrations"):
         database = session.connection().info.dbname
-        yield problem(SCHEMA, f"`embedsync init` was not run in database {database}", INIT, part=FOUNDED)
+        yield problem(SCHEMA, f"`vectrue init` was not run in database {database}", INIT, part=FOUNDED)
         return
     under_way = {(made.table, made.column): made for made in migration.read(session)}
     targets = [examined.target for examined in tables if not _is_under_way(examined.target, under_way)]
@@ -209,7 +209,7 @@ def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined
             yield from (replace(one, follows=lengths_differ) for one in _another_model(targets, wanted, notices))
         if wanted.model_id is not None and len(tables) == len(settings.tables):
             pending += counting.plan(session, settings.kafka.topic_prefix, counted)
-    yield from _to_do("schema embedsync", pending, "is up to date, and wants this model")
+    yield from _to_do("schema vectrue", pending, "is up to date, and wants this model")
 
 
 _UnderWay = Mapping[tuple[TableName, str], ColumnMigration]
@@ -243,7 +243,7 @@ def _another_model(targets: Sequence[Target], wanted: Wanted, notices: Sequence[
         yield problem("model", f"{said}, of another length", "do what the lines about dimensions say")
         return
     for notice in notices:
-        yield problem("model", f"{said} ({notice})", "correct [model], or embedsync init to want that one")
+        yield problem("model", f"{said} ({notice})", "correct [model], or vectrue init to want that one")
 
 
 def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[Finding]:
@@ -260,7 +260,7 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
     for these, follows in (([one for one in lacking if one not in ledger], SET_UP), (ledger, (*SET_UP, SCHEMA))):
         said = "; ".join(statement.description for statement in these)
         if these:
-            yield problem(RIGHTS, f"missing: {said}", "embedsync init, as an owner of the tables", follows=follows)
+            yield problem(RIGHTS, f"missing: {said}", "vectrue init, as an owner of the tables", follows=follows)
     for function, owner in session.rows(queries.text("function_of_others"), {"role": facts.role}):
         said = f"{facts.role} is a superuser: {function} of role {owner}, once a text calls it, runs as one"
         yield warning("rights", said, trust.SEPARATE)
@@ -332,7 +332,7 @@ def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Fin
         yield problem(check, f"is about to be lost: it holds {held}, more than it may", "start its connector at once",
                       part=READER)  # fmt: skip
     elif seen.state == "inactive":
-        yield idle(f"is read by nobody, and holds {held} of disk", "start its connector: embedsync init")
+        yield idle(f"is read by nobody, and holds {held} of disk", "start its connector: vectrue init")
     elif still is not None and still > witnessed.slot_seconds:
         words = f"has stood still for {show_duration(still)} while the log moves, and holds {held} of disk"
         yield idle(words, "see the log of Kafka Connect")
@@ -347,7 +347,7 @@ def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Fin
 
 
 def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
-    founded = schema.exists(session, "embedsync.heartbeat")
+    founded = schema.exists(session, "vectrue.heartbeat")
     lines = session.rows(queries.text("heartbeat_age")) if founded else []
     needed = (*KEPT, *Needs(settings).reader, READER)
     if not lines:

@@ -1,4 +1,4 @@
-"""What `embedsync doctor` says of a vector column and its indexes."""
+"""What `vectrue doctor` says of a vector column and its indexes."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Fi
         if index["valid"] or index["framed"]:
             continue
         if index["building"]:
-            yield warning(check, f"{name} is being built: no search uses it yet", "embedsync migrate status, or wait")
+            yield warning(check, f"{name} is being built: no search uses it yet", "vectrue migrate status, or wait")
         else:
             yield warning(
                 check, f"{name} is INVALID: it costs every write and serves no search",
@@ -61,7 +61,7 @@ def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Fi
     frames = [str(index["name"]) for index in seen.indexes if index["framed"] and not index["valid"]]
     if frames and all(index["valid"] or index["framed"] for index in seen.indexes):
         said = f"{', '.join(frames)} is unfinished: not every partition has its part of it"
-        yield warning(check, said, "embedsync migrate index, or build the parts and ATTACH them")
+        yield warning(check, said, "vectrue migrate index, or build the parts and ATTACH them")
     valid = [index for index in seen.indexes if index["valid"]]
     some = [str(index["name"]) for index in valid if index["partial"]]
     serving = [str(index["name"]) for index in valid if index["cosine"] and not index["partial"]]

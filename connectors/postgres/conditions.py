@@ -43,7 +43,7 @@ NOT_OF_A_ROW: Final = tuple(sorted({f"{name}%" for name in _NEVER_CLASSES} | _NE
 """The same as patterns of LIKE, for what is raised within a function of ours over one row."""
 _RAISE = "exec_stmt_raise"
 """Function of the server (pl_exec.c) that raises what a function of the application says."""
-_OURS = "embedsync"
+_OURS = "vectrue"
 """Stands in every query within a function of ours, and in the function's name."""
 
 

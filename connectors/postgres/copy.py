@@ -47,6 +47,6 @@ def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
 
 
 def digests(vectors: Vector) -> list[bytes]:
-    """What embedsync.vector_digest makes of float32[n, dimensions]: eight bytes of each vector's sha256."""
+    """What vectrue.vector_digest makes of float32[n, dimensions]: eight bytes of each vector's sha256."""
     length = struct.pack(">hh", vectors.shape[1], 0)
     return [hashlib.sha256(length + vector.tobytes()).digest()[:8] for vector in vectors.astype(">f4")]

@@ -1,5 +1,5 @@
-"""What counts rows in the database: a function for each installation, made of the queries in embedsync.counted, and the
-view embedsync.coverage over all of them, for people.
+"""What counts rows in the database: a function for each installation, made of the queries in vectrue.counted, and the
+view vectrue.coverage over all of them, for people.
 
 Hazards:
 - No command reads function or view, but counts the tables of its own settings by the same rule (coverage.py): a table
@@ -32,14 +32,14 @@ _OLDEST = "count_rows"
 """Of the default prefix, and of an installation of any prefix before there was a function for each."""
 _BODY = "\n#variable_conflict use_column\nBEGIN\n{blocks}\nEND\n"
 _BLOCK = re.compile(r"(--.*\n)*DECLARE \w+ text;\n")
-"""Of an embedsync that could not count around a row; a column is counted again once `init` is run with its table."""
+"""Of a vectrue that could not count around a row; a column is counted again once `init` is run with its table."""
 _LONGEST = 63  # bytes of a name in Postgres
 _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One line of embedsync.counted: a column that an installation keeps."""
+    """One line of vectrue.counted: a column that an installation keeps."""
 
     prefix: str
     table: str
@@ -48,9 +48,9 @@ class Counted:
 
 
 def function_of(prefix: str) -> str:
-    """Name of an installation's function in the schema embedsync."""
+    """Name of an installation's function in the schema vectrue."""
     made = slug(prefix)
-    if made == "embedsync":
+    if made == "vectrue":
         return _OLDEST
     name = f"{_OLDEST}_{made}"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
@@ -62,7 +62,7 @@ def read(session: Session) -> list[Counted]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not session.rows("SELECT to_regclass('embedsync.counted') IS NOT NULL")[0][0]:
+    if not session.rows("SELECT to_regclass('vectrue.counted') IS NOT NULL")[0][0]:
         return []
     return [Counted(*line) for line in session.rows(queries.text("counted"))]
 
@@ -88,7 +88,7 @@ def require(session: Session, settings: Settings, tables: Sequence[TableSettings
     """Refuse to speak of tables that the installation does not keep.
 
     Raises:
-        ConfigurationError: `embedsync init` was not run with these tables.
+        ConfigurationError: `vectrue init` was not run with these tables.
         TransientError: Postgres does not answer.
     """
     there = kept(session, settings.kafka.topic_prefix)
@@ -104,7 +104,7 @@ def require_kept(settings: Settings, there: Collection[Place], tables: Sequence[
         raise ConfigurationError(
             f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not kept by the installation "
             f"{settings.kafka.topic_prefix} of this database, so nothing can be said of all tables",
-            fix="run `embedsync init` with this file, or correct [[tables]]",
+            fix="run `vectrue init` with this file, or correct [[tables]]",
         )
 
 
@@ -149,15 +149,13 @@ def plan(
     if before == wanted and found.get(name) == (body, frozenset(shown)) and there == set(counting) and not dead:
         return []
     parts = [_noted(session, prefix, before, wanted), *_forgotten(session, dead)]
-    function = sql.Identifier("embedsync", name)
+    function = sql.Identifier("vectrue", name)
     made = queries.compose("create_coverage", function=function, body=sql.Literal(body), settings=clauses)
     parts.append(render(session, made))
     parts.append(_view(session, counting))
-    parts += [
-        render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("embedsync", one))) for one in dropped
-    ]
+    parts += [render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one))) for one in dropped]
     what = "renew" if there else "create"
-    return [Statement(f"{what} the view embedsync.coverage", ";\n".join(part for part in parts if part))]
+    return [Statement(f"{what} the view vectrue.coverage", ";\n".join(part for part in parts if part))]
 
 
 def _block(target: Target) -> sql.Composed:
@@ -172,7 +170,7 @@ def _dropped(
     known: Sequence[Counted],
     dead: Sequence[str],
 ) -> list[str]:
-    """Functions of dead installations, and the one for all of an older embedsync, where it counts these tables."""
+    """Functions of dead installations, and the one for all of an older vectrue, where it counts these tables."""
     gone = {function_of(prefix) for prefix in dead}
     noted = {function_of(line.prefix) for line in known}
     if _OLDEST in found and _OLDEST not in noted and any(f"'{t.table}'" in found[_OLDEST][0] for t in targets):
@@ -182,7 +180,7 @@ def _dropped(
 
 def _called(session: Session) -> set[str]:
     """The functions under the view; none where there is no view."""
-    lines = session.rows("SELECT pg_get_viewdef(to_regclass('embedsync.coverage'))")
+    lines = session.rows("SELECT pg_get_viewdef(to_regclass('vectrue.coverage'))")
     return set(_CALLED.findall(lines[0][0] or ""))
 
 
@@ -191,7 +189,7 @@ def _noted(
 ) -> str:
     if before == wanted:
         return ""
-    lines = [render(session, sql.SQL("DELETE FROM embedsync.counted WHERE prefix = {}").format(sql.Literal(prefix)))]
+    lines = [render(session, sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}").format(sql.Literal(prefix)))]
     for table, column in sorted(wanted):
         fields = (prefix, table, column, wanted[table, column])
         values = sql.SQL(", ").join(map(sql.Literal, fields))
@@ -203,7 +201,7 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
     return [
         render(
             session,
-            sql.SQL("DELETE FROM {} WHERE prefix = {}").format(sql.Identifier("embedsync", table), sql.Literal(one)),
+            sql.SQL("DELETE FROM {} WHERE prefix = {}").format(sql.Identifier("vectrue", table), sql.Literal(one)),
         )
         for one in dead
         for table in ("counted", "installations")
@@ -211,6 +209,6 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
 
 
 def _view(session: Session, functions: Sequence[str]) -> str:
-    calls = [sql.SQL("SELECT * FROM {}()").format(sql.Identifier("embedsync", name)) for name in functions]
-    view = sql.SQL("CREATE OR REPLACE VIEW embedsync.coverage AS {}").format(sql.SQL(" UNION ALL ").join(calls))
+    calls = [sql.SQL("SELECT * FROM {}()").format(sql.Identifier("vectrue", name)) for name in functions]
+    view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}").format(sql.SQL(" UNION ALL ").join(calls))
     return render(session, view)

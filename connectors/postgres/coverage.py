@@ -1,6 +1,6 @@
 """Coverage as the database counts it: of the tables in the reader's own settings, whatever else the installation keeps.
 
-The rule of each state is the one under the view embedsync.coverage (`sql/coverage_of.sql`); the view itself is for
+The rule of each state is the one under the view vectrue.coverage (`sql/coverage_of.sql`); the view itself is for
 people, and of what every `init` of every settings file has made of it.
 
 Hazards:
@@ -17,7 +17,7 @@ from connectors.postgres import counting, guard, migration, queries, schema, wan
 from connectors.postgres.counting import Place
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import TableSettings
 from schemas.settings import Settings
 from schemas.shape import KINDS
@@ -52,8 +52,8 @@ def read(session: Session, settings: Settings, tables: Collection[str] | None = 
 
     Raises:
         HiddenRows: row-level security would hide rows.
-        ConfigurationError: one of the tables cannot be counted: `embedsync init` was not run with it, or it is gone.
-        EmbedsyncError: a table has rows that were not counted.
+        ConfigurationError: one of the tables cannot be counted: `vectrue init` was not run with it, or it is gone.
+        VectrueError: a table has rows that were not counted.
     """
     seen = look(session, settings, tables)
     for error in seen.unseen.values():
@@ -65,8 +65,8 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
     """Count as `read` does, and tell which tables were not counted in place of giving up at the first.
 
     Raises:
-        ConfigurationError: `embedsync init` was not run in this database.
-        EmbedsyncError: a table has rows that were not counted.
+        ConfigurationError: `vectrue init` was not run in this database.
+        VectrueError: a table has rows that were not counted.
     """
     kept = counting.kept(session, settings.kafka.topic_prefix)
     if not kept:
@@ -93,10 +93,10 @@ def is_empty(session: Session, table: TableName) -> bool:
     return not session.rows(exists)[0][0]
 
 
-def unseen(table: TableName) -> EmbedsyncError:
+def unseen(table: TableName) -> VectrueError:
     """The error about rows that are there and were not counted."""
-    return EmbedsyncError(
-        f"how many rows {table} has is not known: none was counted, and there are some", fix="embedsync doctor"
+    return VectrueError(
+        f"how many rows {table} has is not known: none was counted, and there are some", fix="vectrue doctor"
     )
 
 
@@ -122,7 +122,7 @@ def _count(session: Session, target: Target) -> Coverage:
     for _ in range(2):  # a row may have come since
         lines = guard.around(target, lambda t: session.rows(queries.for_target("coverage_of", t, bound=False)))
         if not lines:  # a migration ended a moment ago
-            raise ConfigurationError(f"embedsync does not know {target.name} any more", fix="call the command again")
+            raise ConfigurationError(f"vectrue does not know {target.name} any more", fix="call the command again")
         counted = Coverage(*lines[0])
         if counted.rows or is_empty(session, target.table):
             return counted

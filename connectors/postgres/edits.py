@@ -1,4 +1,4 @@
-"""Settings files that were edited under running workers (embedsync.edited_settings): noted by workers, read by all.
+"""Settings files that were edited under running workers (vectrue.edited_settings): noted by workers, read by all.
 
 A line names the connection of the worker that wrote it, and counts for as long as the server has that connection.
 """
@@ -20,11 +20,11 @@ def note(session: Session, prefix: str, worker: str, edit: Difference | None) ->
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not schema.exists(session, "embedsync.edited_settings"):
+    if not schema.exists(session, "vectrue.edited_settings"):
         return  # `init` was not run since this is noted; the log has it
     if edit is None:
         session.rows(
-            "DELETE FROM embedsync.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1", (prefix, worker)
+            "DELETE FROM vectrue.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1", (prefix, worker)
         )
         return
     values = {"prefix": prefix, "worker": worker, "sentence": edit.sentence, "fix": edit.fix}
@@ -37,7 +37,7 @@ def read(session: Session, prefix: str) -> list[Difference]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not schema.exists(session, "embedsync.edited_settings"):
+    if not schema.exists(session, "vectrue.edited_settings"):
         return []
     lines = session.rows(queries.text("edits"), {"prefix": prefix})
     return [Difference(f"worker {worker}: {sentence}", fix) for worker, sentence, fix in lines]

@@ -17,7 +17,7 @@ from psycopg2 import errorcodes, sql
 from connectors.postgres import expressions, guard, queries, text_rights
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, HiddenRows, PoisonEvent, RowRefused
+from schemas.errors import HiddenRows, PoisonEvent, RowRefused, VectrueError
 from schemas.replay import SURVEY_COUNTS, Only, Request, Survey
 from schemas.table import Key
 from schemas.target import Target
@@ -96,7 +96,7 @@ def check_where(session: Session, target: Target, request: Request, named: str =
         named: what the condition is called where it was given.
 
     Raises:
-        EmbedsyncError: it is no condition on this table, or more than one.
+        VectrueError: it is no condition on this table, or more than one.
         ConfigurationError: the role may not read what it names; with the grant that is missing.
     """
     if request.where is None:
@@ -118,8 +118,8 @@ def check_where(session: Session, target: Target, request: Request, named: str =
         raise _no_condition(target, named, " ".join(str(error).split())) from error
 
 
-def _no_condition(target: Target, named: str, why: str) -> EmbedsyncError:
-    return EmbedsyncError(
+def _no_condition(target: Target, named: str, why: str) -> VectrueError:
+    return VectrueError(
         f"{named} is no condition on {target.table} ({why})", fix="write what would follow WHERE in a SELECT"
     )
 
@@ -183,7 +183,7 @@ def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tupl
         plain_keys(session, target, keys)
     except PoisonEvent as reason:
         return start, reason.message
-    raise EmbedsyncError(f"keys of {target.table} were refused together and taken one by one")
+    raise VectrueError(f"keys of {target.table} were refused together and taken one by one")
 
 
 def condition(where: str) -> sql.Composable:
@@ -206,7 +206,7 @@ def _around(target: Target, request: Request, read: Callable[[Target], list[tupl
     except RowRefused as error:
         if request.where is None:
             raise
-        raise EmbedsyncError(
+        raise VectrueError(
             f"--where cannot be evaluated for a row of {target.table} ({error.message})", fix="correct the condition"
         ) from None
 

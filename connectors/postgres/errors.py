@@ -15,11 +15,11 @@ from connectors.postgres import conditions
 from schemas import command
 from schemas.errors import (
     ConfigurationError,
-    EmbedsyncError,
     HiddenRows,
     RowRefused,
     TableLocked,
     TransientError,
+    VectrueError,
     WrongLength,
 )
 from schemas.masking import mask_dsn
@@ -52,12 +52,12 @@ _STRUCTURE = conditions.MISSING | {
 }
 _LINE = re.compile(r"\nLINE \d+: .*\n *\^")
 """The line of the statement in which the server found it: often one of ours, which tells a reader nothing."""
-_OWN = re.compile(r'\b(relation|function|schema|type) "?embedsync["\.]')
+_OWN = re.compile(r'\b(relation|function|schema|type) "?vectrue["\.]')
 _RLS_CHECK = "check_enable_rls"
 """Function of the server (rls.c) that raises 42501 for a policy where row_security is off."""
 
 
-def translate(error: psycopg2.Error, *, dsn: str | None = None, changes: bool = False) -> EmbedsyncError:
+def translate(error: psycopg2.Error, *, dsn: str | None = None, changes: bool = False) -> VectrueError:
     """The error of ours that says what to do about one of psycopg2's. Never holds a password.
 
     Args:
@@ -71,7 +71,7 @@ def translate(error: psycopg2.Error, *, dsn: str | None = None, changes: bool = 
         return _refused_connection(what, code, mask_dsn(dsn) if dsn else "this server")
     if is_wrong_length(error):
         return WrongLength(
-            f"a vector has another length than it should ({what})", fix="embedsync doctor names the column"
+            f"a vector has another length than it should ({what})", fix="vectrue doctor names the column"
         )
     if conditions.is_raised(error):
         return RowRefused(conditions.name(code))
@@ -93,14 +93,14 @@ def over_rows() -> Iterator[None]:
     """
     try:
         yield
-    except EmbedsyncError as error:
+    except VectrueError as error:
         cause = error.__cause__
         if isinstance(cause, psycopg2.Error) and conditions.is_of_a_row(cause, over_rows=True):
             raise RowRefused(conditions.name(cause.pgcode)) from None
         raise
 
 
-def _refused_statement(error: psycopg2.Error, code: str, what: str) -> EmbedsyncError:
+def _refused_statement(error: psycopg2.Error, code: str, what: str) -> VectrueError:
     # A locale that `init` recorded on another server is not one of the values that a text brings.
     if code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what and not error.diag.context:
         return _unfit(what)
@@ -108,16 +108,16 @@ def _refused_statement(error: psycopg2.Error, code: str, what: str) -> Embedsync
         return RowRefused(conditions.name(code))
     if code in conditions.MISSING and _OWN.search(what) and not command.is_running("init"):
         return ConfigurationError(
-            "this database does not know embedsync yet, or an older version of it", fix="run `embedsync init`"
+            "this database does not know vectrue yet, or an older version of it", fix="run `vectrue init`"
         )
     if code in _STRUCTURE:
         return _unfit(what)
-    return EmbedsyncError(f"Postgres refused the statement ({what})")
+    return VectrueError(f"Postgres refused the statement ({what})")
 
 
 def _unfit(what: str) -> ConfigurationError:
     """What does not fit is mended by `init`; where that is what runs, only the settings can be wrong."""
-    fix = f"correct embedsync.toml, then repeat {command.again()}" if command.is_running("init") else "embedsync init"
+    fix = f"correct vectrue.toml, then repeat {command.again()}" if command.is_running("init") else "vectrue init"
     return ConfigurationError(f"the database does not fit the settings ({what})", fix=fix)
 
 
@@ -142,7 +142,7 @@ def _forbidden(error: psycopg2.Error, what: str, *, changes: bool) -> Configurat
     if error.diag.source_function != _RLS_CHECK:
         fix = f"name an owner of the tables in postgres.admin_dsn, then repeat {command.again()}"
         if not changes:
-            fix = "embedsync init, as an owner of the tables"
+            fix = "vectrue init, as an owner of the tables"
         return ConfigurationError(f"{DENIED} ({what})", fix=fix)
     named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
     role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
@@ -157,7 +157,7 @@ def is_wrong_length(error: psycopg2.Error) -> bool:
     return is_pgvectors and "dimensions" in str(error)
 
 
-def _refused_connection(what: str, code: str, where: str) -> EmbedsyncError:
+def _refused_connection(what: str, code: str, where: str) -> VectrueError:
     if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
         return ConfigurationError(f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn")
     return TransientError(f"Postgres does not answer at {where} ({what})", fix="check postgres.dsn and the server")

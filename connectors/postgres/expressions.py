@@ -20,7 +20,7 @@ from connectors.postgres import queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
-from schemas.errors import ConfigurationError, EmbedsyncError, RowRefused, TransientError
+from schemas.errors import ConfigurationError, RowRefused, TransientError, VectrueError
 from schemas.target import Target
 
 _NO_TYPE = 'pg_catalog."a type that does not exist"'
@@ -35,7 +35,7 @@ def refusal(session: Session, expression: str) -> str | None:
     """Why this is not an expression, as the server's parser says it; None where it is one.
 
     Raises:
-        EmbedsyncError: the server does not answer, or does not get as far as parsing.
+        VectrueError: the server does not answer, or does not get as far as parsing.
     """
     try:
         with session.connection().cursor() as cursor:
@@ -74,12 +74,12 @@ def _refuse_domains(session: Session, target: Target) -> None:
         )
 
 
-def is_transient(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
+def is_transient(error: psycopg2.Error, translated: VectrueError) -> bool:
     """Whether what `explain` met says nothing about the expression; one that writes while it is planned is to blame."""
     return isinstance(translated, TransientError) and error.pgcode != errorcodes.READ_ONLY_SQL_TRANSACTION
 
 
-def is_to_blame(error: psycopg2.Error, translated: EmbedsyncError) -> bool:
+def is_to_blame(error: psycopg2.Error, translated: VectrueError) -> bool:
     """Whether the expression is what the server refuses, and neither the role nor the connection."""
     return error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE and not is_transient(error, translated)
 
@@ -93,7 +93,7 @@ def viewed(session: Session, target: Target) -> Iterator[Cursor]:
 
     Raises:
         ConfigurationError: to parse it might run a function of others with a superuser's rights.
-        EmbedsyncError: as `Session` says it; the parser's own words are its cause.
+        VectrueError: as `Session` says it; the parser's own words are its cause.
     """
     _refuse_domains(session, target)
     path = session.path
@@ -105,4 +105,4 @@ def viewed(session: Session, target: Target) -> Iterator[Cursor]:
             cursor.execute("SET LOCAL search_path = ''")
             yield cursor
     except RowRefused as error:  # no row is read: the server's words are about the expression, and may be told
-        raise EmbedsyncError(error.message) from error.__context__
+        raise VectrueError(error.message) from error.__context__

@@ -20,8 +20,8 @@ _TRIGGERS_OFF = "session_replication_role"
 _COSTS = "the worker's own writes come back as events, which costs one key look-up each"
 
 
-LEDGER = "read embedsync's tables and keep its ledger"
-"""What a description says of the tables in the schema embedsync."""
+LEDGER = "read vectrue's tables and keep its ledger"
+"""What a description says of the tables in the schema vectrue."""
 
 SYSTEM_COLUMNS = ("xmin", "tableoid", "ctid")
 """Which transaction wrote a row (`adopt` leaves out what was written since a moment), and where a row is: its text is
@@ -62,7 +62,7 @@ def plan(
         server: what `server.check` returned.
         tables: the configured tables.
         asked: what else commands evaluate.
-        schema_changes: whether tables or views of the schema embedsync are about to be made, so that rights on them
+        schema_changes: whether tables or views of the schema vectrue are about to be made, so that rights on them
             cannot be looked up yet.
         fire_triggers: whether writes fire triggers; if not, the role must be allowed to switch them off.
 
@@ -93,7 +93,7 @@ def plan(
 
 
 def _schemas(server: Server, tables: Sequence[Examined]) -> set[str]:
-    return {examined.target.table.schema for examined in tables} | {server.vector_schema or "public", "embedsync"}
+    return {examined.target.table.schema for examined in tables} | {server.vector_schema or "public", "vectrue"}
 
 
 def _database(grantee: Grantee, server: Server, schemas: set[str], *, schema_changes: bool) -> list[Statement]:
@@ -109,7 +109,7 @@ def _database(grantee: Grantee, server: Server, schemas: set[str], *, schema_cha
         query = "GRANT USAGE ON SCHEMA {names} TO {role}"
         statements.append(grantee.grant(f"use the schemas {', '.join(unusable)}", query, names=names))
     if schema_changes or reading or writing:
-        statements.append(grantee.grant(LEDGER, queries.text("grant_embedsync")))
+        statements.append(grantee.grant(LEDGER, queries.text("grant_vectrue")))
     return statements
 
 

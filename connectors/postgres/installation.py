@@ -1,4 +1,4 @@
-"""What `init` set up, and on which log: the row of embedsync.installations, written by `init`, compared by all others.
+"""What `init` set up, and on which log: the row of vectrue.installations, written by `init`, compared by all others.
 
 Hazard: a dump, a copy of a database and a restore bring this row along. It then names another log than the one it
 stands in, which is how such a move is noticed.
@@ -20,7 +20,7 @@ from schemas.witness import Difference
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One line of embedsync.installations.
+    """One line of vectrue.installations.
 
     Attributes:
         host, port: the server as the connector reaches it; None before `init` recorded them.
@@ -53,7 +53,7 @@ def read(session: Session) -> list[Installation]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not session.rows("SELECT to_regclass('embedsync.installations') IS NOT NULL")[0][0]:
+    if not session.rows("SELECT to_regclass('vectrue.installations') IS NOT NULL")[0][0]:
         return []
     lines = session.rows(queries.text("installations"))
     return [Installation(line[0], LogIdentity(*line[1:5]), *line[5:]) for line in lines]
@@ -84,11 +84,11 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     owner = publication_owner(session, name)
     if owner is not None and recorded.owner is not None and owner != recorded.owner:
         said = f"publication {name} belongs to role {owner}, and belonged to {recorded.owner} when `init` ran"
-        found.append(Difference(f"{said}: somebody made it again or gave it away", "embedsync init"))
+        found.append(Difference(f"{said}: somebody made it again or gave it away", "vectrue init"))
     others = [one for one in known if one.prefix != recorded.prefix and one.publication == name]
     if others:
         said = f"publication {name} is also that of the installation with the prefix {others[0].prefix}"
-        found.append(Difference(said, "give one of them another postgres.publication, and run embedsync init with it"))
+        found.append(Difference(said, "give one of them another postgres.publication, and run vectrue init with it"))
     return found
 
 

@@ -91,7 +91,7 @@ class JudgedRows:
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
         self._cursors += 1
-        cursor = sql.Identifier(f"embedsync_keys_{self._cursors}")
+        cursor = sql.Identifier(f"vectrue_keys_{self._cursors}")
         rows = self.rows(target.guard(), chosen=chosen, order=queries.for_target("key_order", target))
         declared = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(cursor, query(rows))
         self._session.rows(declared, {**wanted(target), **parameters, "limit": None})

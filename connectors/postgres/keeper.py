@@ -85,7 +85,7 @@ class KeeperDesk:
 
     def sweep(self, target: Target) -> int:
         """Take lines out of quarantine that no row answers to any more; returns how many."""
-        if not self._session.rows("SELECT 1 FROM embedsync.quarantine LIMIT 1"):
+        if not self._session.rows("SELECT 1 FROM vectrue.quarantine LIMIT 1"):
             return 0
         return guard.around(
             target, lambda t: len(self._session.rows(queries.for_target("sweep_quarantine", t, bound=False)))
@@ -108,7 +108,7 @@ class KeeperDesk:
 
     def expected(self, run: UUID) -> int:
         """Rows that a run set out to send."""
-        query = "SELECT coalesce(sum(expected), 0)::bigint FROM embedsync.replay_scopes WHERE run = %s"
+        query = "SELECT coalesce(sum(expected), 0)::bigint FROM vectrue.replay_scopes WHERE run = %s"
         return int(self._session.rows(query, (str(run),))[0][0])
 
 

@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from connectors.postgres import catalog, migration, queries, schema
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, WrongLength
+from schemas.errors import VectrueError, WrongLength
 from schemas.lengths import Lengths
 from schemas.target import Target
 
@@ -45,7 +45,7 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     query = queries.for_target("column_facts", target, vector_dims=function)
     declared, held, indexes = session.rows(query, {"oid": oid, "column": target.column})[0]
     asked = {"table": str(target.table), "column": target.column}
-    founded = schema.exists(session, "embedsync.targets")
+    founded = schema.exists(session, "vectrue.targets")
     wanted = session.rows(queries.text("wanted_target"), asked) if founded else []
     model, dimensions, *_ = wanted[0] if wanted else (None, None)
     open_here = any((m.table, m.column) == (target.table, target.column) for m in migration.read(session))
@@ -73,6 +73,6 @@ def explained(session: Session, target: Target) -> Iterator[None]:
     except WrongLength as error:
         try:
             lengths = read(session, target, None).lengths
-        except EmbedsyncError:
+        except VectrueError:
             raise error from None  # less is known, but nothing is hidden by the failure to learn more
         raise WrongLength(f"{target.name} is {lengths.sentence}", fix=lengths.fix or error.fix) from error

@@ -1,4 +1,4 @@
-"""Locks that take a right: lines of embedsync.locks, which only the roles of an installation may write.
+"""Locks that take a right: lines of vectrue.locks, which only the roles of an installation may write.
 
 An advisory lock is anybody's who may connect: whoever holds one of our name, and does not let go, keeps the keeper from
 its work for ever. A line names the connection that holds it, and holds for as long as the server has that
@@ -36,7 +36,7 @@ def refusal(session: Session, name: str) -> TransientError:
 
 def is_held(session: Session, name: str) -> bool:
     """Whether somebody has a lock; it is not where there are no such locks yet. Raises as `take`."""
-    if not session.rows("SELECT to_regclass('embedsync.locks') IS NOT NULL")[0][0]:
+    if not session.rows("SELECT to_regclass('vectrue.locks') IS NOT NULL")[0][0]:
         return False
     return bool(session.rows(queries.text("lock_holder"), {"name": name}))
 

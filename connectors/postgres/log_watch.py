@@ -14,7 +14,7 @@ from schemas.log_identity import Positions, Reading, shown
 from schemas.settings import Settings
 from schemas.witness import Difference
 
-INIT = "embedsync init"
+INIT = "vectrue init"
 
 
 class Capture(Protocol):
@@ -48,7 +48,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     here = installation.log_identity(session)
     if recorded is None:
         said = (
-            f"`embedsync init` was not run to its end in database {here.database_name} for the prefix "
+            f"`vectrue init` was not run to its end in database {here.database_name} for the prefix "
             f"{settings.kafka.topic_prefix}, so it is not known which log the connector's offset belongs to"
         )
         return [Difference(said, INIT, "init")]

@@ -51,7 +51,7 @@ def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> li
     """
     names = {str(table) for table in tables}
     asked = [look for look in pending(session, prefix) if str(look.table) in names]
-    query = sql.SQL("DELETE FROM embedsync.looks WHERE prefix = {} AND table_name = {}")
+    query = sql.SQL("DELETE FROM vectrue.looks WHERE prefix = {} AND table_name = {}")
     return [
         Statement(
             f"forget that the rows of {look.table} are to be looked at",
@@ -67,7 +67,7 @@ def pending(session: Session, prefix: str) -> list[Look]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not session.rows("SELECT to_regclass('embedsync.looks') IS NOT NULL")[0][0]:
+    if not session.rows("SELECT to_regclass('vectrue.looks') IS NOT NULL")[0][0]:
         return []
     lines = session.rows(queries.text("pending_looks"), {"prefix": prefix})
     return [Look(TableName.parse(table), reason, asked, float(age)) for table, reason, asked, age in lines]

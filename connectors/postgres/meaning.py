@@ -52,10 +52,10 @@ def registration(session: Session, settings: Settings) -> list[Statement]:
     prefix = settings.kafka.topic_prefix
     lines = session.rows("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (list(pins.LOCALE),))
     wanted = dict(lines)
-    lines = session.rows("SELECT locale FROM embedsync.installations WHERE prefix = %s", (prefix,))
+    lines = session.rows("SELECT locale FROM vectrue.installations WHERE prefix = %s", (prefix,))
     if lines and lines[0][0] == wanted:
         return []
-    query = sql.SQL("UPDATE embedsync.installations SET locale = {}::jsonb WHERE prefix = {}")
+    query = sql.SQL("UPDATE vectrue.installations SET locale = {}::jsonb WHERE prefix = {}")
     body = render(session, query.format(sql.Literal(json.dumps(wanted, sort_keys=True)), sql.Literal(prefix)))
     return [Statement(f"record the locale of the sessions of {prefix}", body)]
 

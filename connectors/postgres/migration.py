@@ -29,7 +29,7 @@ def require_known(session: Session) -> None:
     Raises:
         ConfigurationError: so it is in this database.
     """
-    if not schema.exists(session, "embedsync.targets"):
+    if not schema.exists(session, "vectrue.targets"):
         raise schema.unknown()
 
 
@@ -37,10 +37,10 @@ def read(session: Session, *, finished: bool = False) -> list[ColumnMigration]:
     """The columns that are under way, by table; none where `init` has not brought the schema up to date.
 
     Args:
-        session: any connection that may read the schema embedsync.
+        session: any connection that may read the schema vectrue.
         finished: also those that arrived, as often as they did.
     """
-    if not schema.exists(session, "embedsync.column_migrations"):
+    if not schema.exists(session, "vectrue.column_migrations"):
         return []
     return [
         ColumnMigration(

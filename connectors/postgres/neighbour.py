@@ -18,7 +18,7 @@ from connectors.postgres.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.session import Session
 from connectors.postgres.text_check import TextFacts
 from schemas import command
-from schemas.errors import ConfigurationError, EmbedsyncError, HiddenRows
+from schemas.errors import ConfigurationError, HiddenRows, VectrueError
 from schemas.sections import TableSettings
 from schemas.shape import travels
 from schemas.target import Target
@@ -108,7 +108,7 @@ def examine(
 def _facts(session: Session, oid: int, worker: str) -> Facts:
     lines = session.rows(queries.text("neighbour_facts"), {"oid": oid, "worker": worker})
     if not lines:
-        raise EmbedsyncError("the table or the role went away while it was looked at", fix=f"repeat {command.again()}")
+        raise VectrueError("the table or the role went away while it was looked at", fix=f"repeat {command.again()}")
     return Facts(*lines[0])
 
 
@@ -226,7 +226,7 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
         there = info.columns.get(column)
         if there is not None and (there["type"] != kind or column in facts.generated):
             raise ConfigurationError(
-                f"column {target.table}.{column} is of type {there['type']}, but embedsync needs it as {kind} beside "
+                f"column {target.table}.{column} is of type {there['type']}, but vectrue needs it as {kind} beside "
                 f"{target.column}",
                 fix="rename that column, or the vector column and [[tables]] column",
             )

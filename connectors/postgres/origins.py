@@ -8,7 +8,7 @@ Hazards:
   foreign, which costs a replay's echo and no change.
 - Another installation's origins are known by the one that `init` makes beside them (`MARK`), not by numbers at the end
   of their names, which the nodes of a replication tool may have too.
-- A session that uses a label of ours is taken for ours: the names are exact, `embedsync_0` to `embedsync_7`.
+- A session that uses a label of ours is taken for ours: the names are exact, `vectrue_0` to `vectrue_7`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ session; max_active_replication_origins is 10 by default)."""
 FILTER: Final = ("slot.stream.params", "origin=none")
 """What the connector's configuration says where all labelled writes are left out."""
 
-MARK: Final = "embedsync"
+MARK: Final = "vectrue"
 """End of the name of an origin that is never used, and says that those beside it are an installation's."""
 
 
@@ -90,7 +90,7 @@ class Arrivals:
 
 
 def not_ours(names: Iterable[str], origin: str) -> list[str]:
-    """Those of a server's origins that belong neither to this installation nor to another one of embedsync."""
+    """Those of a server's origins that belong neither to this installation nor to another one of vectrue."""
     there = set(names)
     known = set(labels(origin))
     for name in there:
@@ -122,5 +122,5 @@ def left_out(others: Iterable[str], config: Mapping[str, str] | None) -> Differe
     return Difference(
         f"the connector leaves out everything that has a replication origin, and {', '.join(named)} may write to the "
         "tables",
-        "run a worker, which changes that within seconds, or embedsync init",
+        "run a worker, which changes that within seconds, or vectrue init",
     )

@@ -37,7 +37,7 @@ def take(
 
 
 def _is_taken(cursor: Cursor, query: sql.Composable, parameters: dict[str, object]) -> bool:
-    cursor.execute("SAVEPOINT embedsync_trial")
+    cursor.execute("SAVEPOINT vectrue_trial")
     try:
         cursor.execute(query, parameters)
         return bool(cursor.fetchall())
@@ -47,4 +47,4 @@ def _is_taken(cursor: Cursor, query: sql.Composable, parameters: dict[str, objec
         return False
     finally:
         if not cursor.connection.closed:
-            cursor.execute("ROLLBACK TO SAVEPOINT embedsync_trial; RELEASE SAVEPOINT embedsync_trial")
+            cursor.execute("ROLLBACK TO SAVEPOINT vectrue_trial; RELEASE SAVEPOINT vectrue_trial")

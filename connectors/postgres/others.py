@@ -82,7 +82,7 @@ def check(others: Sequence[Other], settings: Settings) -> list[str]:
                 f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the installation {other.prefix} of "
                 "this database already",
                 fix=f"leave it out of [[tables]]; or, to move it here, take it out of the file of {other.prefix} and "
-                "run `embedsync init --yes` with that file first",
+                "run `vectrue init --yes` with that file first",
             )
     return dead
 
@@ -102,8 +102,8 @@ def is_founded(session: Session, settings: Settings) -> bool:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if session.rows("SELECT to_regclass('embedsync.counted') IS NULL")[0][0]:  # an older embedsync, or none
-        return bool(session.rows("SELECT to_regclass('embedsync.heartbeat') IS NOT NULL")[0][0])
+    if session.rows("SELECT to_regclass('vectrue.counted') IS NULL")[0][0]:  # an older vectrue, or none
+        return bool(session.rows("SELECT to_regclass('vectrue.heartbeat') IS NOT NULL")[0][0])
     prefix = settings.kafka.topic_prefix
     return any(line.prefix == prefix for line in counting.read(session)) or (
         installation.mine(session, settings) is not None
@@ -119,11 +119,11 @@ def leaving(session: Session, settings: Settings) -> list[Place]:
     listed = {(table.name, table.column) for table in settings.tables}
     prefix, publication = settings.kafka.topic_prefix, settings.postgres.publication
     kept = {(line.table, line.column) for line in counting.read(session) if line.prefix == prefix}
-    if not kept and session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]:  # of an older embedsync
+    if not kept and session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:  # of an older vectrue
         published = {
             str(TableName(*line)) for line in session.rows(queries.text("published"), {"publication": publication})
         }
-        known = session.rows("SELECT table_name, column_name FROM embedsync.targets")
+        known = session.rows("SELECT table_name, column_name FROM vectrue.targets")
         kept = {(table, column) for table, column in known if table in published}
     lacking = [place for place in kept if not any(counting.akin(place, one) for one in listed)]
     return sorted(place for place in lacking if counting.stands(session, TableName.parse(place[0])))

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 from connectors.postgres import queries
 from connectors.postgres.dependents import Dependent
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 _CONTROL = Path("global/pg_control")
 _IDENTIFIER_BYTES = 8
@@ -74,7 +74,7 @@ def free_bytes(session: Session, spaces: tuple[int, ...]) -> int | None:
     """
     try:
         directory, identifier, of_database = session.rows(queries.text("where_data_is"))[0]
-    except EmbedsyncError:  # the role may not ask
+    except VectrueError:  # the role may not ask
         return None
     if not directory or len(spaces) != 1 or not _is_here(Path(directory), identifier):
         return None

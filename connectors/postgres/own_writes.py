@@ -20,7 +20,7 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import origins, queries
 from connectors.postgres.idle import Frame
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.sections import PostgresSettings
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class OwnWrites:
             for number in (*range(first, origins.COUNT), *range(first)):
                 try:
                     cursor = stack.enter_context(self._session.transaction(self._frame(number)))
-                except EmbedsyncError as error:
+                except VectrueError as error:
                     if isinstance(error.__cause__, errors.ObjectInUse):
                         continue
                     if not isinstance(error.__cause__, _NONE_TO_HAVE):

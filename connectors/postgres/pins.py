@@ -1,7 +1,7 @@
 """What every session of ours sets, so that a role's, a database's or a server's settings change nothing.
 
 `PINNED` holds what has one right value for everybody. `LOCALE` and the search path are those of the session that ran
-`init`, recorded in embedsync.installations: owner, workers and every command then find the same functions, and write
+`init`, recorded in vectrue.installations: owner, workers and every command then find the same functions, and write
 dates and money in the same way. The view that counts has all that can change a text as SET clauses of its own, so that
 somebody's psql counts as a worker does.
 
@@ -120,6 +120,6 @@ def recorded(connection: Connection, prefix: str | None) -> dict[str, str]:
         except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName):
             return {}
         except errors.InsufficientPrivilege:
-            return {}  # a role that may not read the schema embedsync yet: `init` lets it
+            return {}  # a role that may not read the schema vectrue yet: `init` lets it
         lines = cursor.fetchall()
     return {PATH: lines[0][0], **lines[0][1]} if len(lines) == 1 else {}

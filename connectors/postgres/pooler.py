@@ -69,7 +69,7 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
 def refusal(dsn: str) -> ConfigurationError:
     """What is said about a pooler that does not keep a session together."""
     return ConfigurationError(
-        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would hand the settings of embedsync's sessions "
+        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would hand the settings of vectrue's sessions "
         "on to the application",
         fix=FIX,
     )

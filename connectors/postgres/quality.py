@@ -1,6 +1,6 @@
 """Figures of judged queries, kept and read; and feedback, read.
 
-Hazard: a database that `embedsync init` has not brought up to date has no such tables: nothing is known then.
+Hazard: a database that `vectrue init` has not brought up to date has no such tables: nothing is known then.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ KEPT = 1_000
 
 
 def require(session: Session, table: str) -> None:
-    """Refuse to begin what is to be kept in a table of the schema embedsync that is not there, or not ours to write.
+    """Refuse to begin what is to be kept in a table of the schema vectrue that is not there, or not ours to write.
 
     Args:
         session: of the role that will write.
@@ -27,10 +27,10 @@ def require(session: Session, table: str) -> None:
         ConfigurationError: as above.
     """
     query = "SELECT coalesce(has_table_privilege(to_regclass(%s), 'INSERT'), false)"
-    if not session.rows(query, (f"embedsync.{table}",))[0][0]:
+    if not session.rows(query, (f"vectrue.{table}",))[0][0]:
         raise ConfigurationError(
-            f"there is no table embedsync.{table} that this role may write",
-            fix="embedsync init, as an owner of the tables",
+            f"there is no table vectrue.{table} that this role may write",
+            fix="vectrue init, as an owner of the tables",
         )
 
 
@@ -43,7 +43,7 @@ def keep(session: Session, run: QualityRun) -> None:
 
 def last(session: Session) -> dict[str, Quality]:
     """The last figures by table; nothing of a table whose judged queries were never asked."""
-    if not schema.exists(session, "embedsync.quality_runs"):
+    if not schema.exists(session, "vectrue.quality_runs"):
         return {}
     found: dict[str, Quality] = {}
     for is_before, age, *line in session.rows(queries.text("last_quality_runs")):
@@ -56,7 +56,7 @@ def last(session: Session) -> dict[str, Quality]:
 
 def opinions(session: Session) -> list[Opinions]:
     """What feedback says, by table; nothing of a table without any."""
-    if not schema.exists(session, "embedsync.feedback"):
+    if not schema.exists(session, "vectrue.feedback"):
         return []
     return [Opinions(*line) for line in session.rows(queries.text("opinions"))]
 
@@ -67,7 +67,7 @@ def useful_rows(session: Session, table: str) -> tuple[list[tuple[str, Sequence[
     Returns:
         those, and how many searches with a useful row are left out, since only an HMAC of their text is kept.
     """
-    if not schema.exists(session, "embedsync.feedback"):
+    if not schema.exists(session, "vectrue.feedback"):
         return [], 0
     lines = session.rows(queries.text("useful_rows"), {"table": table})
     without_text = session.rows(queries.text("useful_without_text"), {"table": table})[0][0]

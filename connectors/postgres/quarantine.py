@@ -3,8 +3,8 @@
 The worker's side, putting rows in and taking them out with their vectors, is in `store`.
 
 Hazard: a row leaves quarantine in the transaction that enters it into the replay ledger. So a command killed
-afterwards leaves a run that `embedsync replay resume` finishes, and a row that counts as missing or stale: never one
-that nobody looks at. Until then the run holds the column, and `embedsync replay run` and the keeper leave it alone.
+afterwards leaves a run that `vectrue replay resume` finishes, and a row that counts as missing or stale: never one
+that nobody looks at. Until then the run holds the column, and `vectrue replay run` and the keeper leave it alone.
 """
 
 import json
@@ -59,7 +59,7 @@ def enter_replay(session: Session, target: Target, keys: Sequence[Key], chunk_si
 
 
 def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, str]:
-    """State of rows, by the names of `embedsync status`; `gone` for a key without a row, or one no row can have."""
+    """State of rows, by the names of `vectrue status`; `gone` for a key without a row, or one no row can have."""
     parameters: dict[str, Any] = {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}
     query = queries.for_target("row_states", target.guard())
     try:

@@ -91,7 +91,7 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "model_column": sql.Identifier(safe(target.model_column)),
         "digest_column": sql.Identifier(safe(target.digest_column)),
         "time_column": sql.Identifier(safe(target.time_column)),
-        # Qualified, since a key column may be called as a column of a query or of embedsync's tables is: `key`.
+        # Qualified, since a key column may be called as a column of a query or of vectrue's tables is: `key`.
         "keys": sql.SQL(", ").join(sql.SQL("{}.{}").format(name_of, column) for column in columns),
         "keys_as_asked": sql.SQL(", ").join(
             sql.SQL("{} AS {}").format(column, ask) for column, ask in zip(columns, asked, strict=True)
@@ -127,7 +127,7 @@ def _guard(table: sql.Identifier, target: Target, prefix: str) -> dict[str, sql.
         sql.SQL("{}.{}").format(tried, sql.Identifier(f"{prefix}{part}")) for part in ("condition", "text")
     )
     call = sql.SQL("\nCROSS JOIN LATERAL {}({table}.tableoid, {table}.ctid) AS {} ({}, {})").format(
-        sql.Identifier("embedsync", target.text_function), tried,
+        sql.Identifier("vectrue", target.text_function), tried,
         sql.Identifier(f"{prefix}text"), sql.Identifier(f"{prefix}condition"), table=table,
     )  # fmt: skip
     return {"tried": call, "text": found, "unreadable": sql.SQL("{} IS NOT NULL").format(condition)}

@@ -1,4 +1,4 @@
-"""When somebody last looked after an installation (embedsync.rounds): noted by who looks, read by who judges."""
+"""When somebody last looked after an installation (vectrue.rounds): noted by who looks, read by who judges."""
 
 from connectors.postgres import queries, schema
 from connectors.postgres.session import Session
@@ -47,7 +47,7 @@ def read(session: Session, settings: Settings) -> list[Round]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if not schema.exists(session, "embedsync.rounds"):
+    if not schema.exists(session, "vectrue.rounds"):
         return []
     lines = session.rows(queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)})
     return [

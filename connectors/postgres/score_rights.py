@@ -11,7 +11,7 @@ from psycopg2 import sql
 from connectors.postgres import expressions, text_check
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
@@ -63,7 +63,7 @@ def _condition(session: Session, target: Target, where: str) -> Asked:
         raise _no_condition(target, why)
     try:
         return _asked(session, "score.where", target, f"CASE WHEN {where}\n THEN '' END")
-    except EmbedsyncError as error:
+    except VectrueError as error:
         said = error.__cause__
         if not isinstance(said, psycopg2.Error) or not expressions.is_to_blame(said, error):
             raise

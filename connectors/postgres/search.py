@@ -29,7 +29,7 @@ def check_where(session: Session, target: Target, request: SearchRequest, named:
     """Have Postgres parse the request's condition, as that of a replay is; `named` is what it is called.
 
     Raises:
-        EmbedsyncError: it is no condition on this table, or more than one.
+        VectrueError: it is no condition on this table, or more than one.
         ConfigurationError: the role may not read what it names.
     """
     enumeration.check_where(session, target, Request(where=request.where), named)

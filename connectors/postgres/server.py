@@ -54,12 +54,12 @@ def facts(session: Session, worker: str) -> Server:
 
 
 def refusal(server: Server, worker: str) -> ConfigurationError | None:
-    """The first reason why embedsync cannot work with this server; None when it can."""
+    """The first reason why vectrue cannot work with this server; None when it can."""
     return next(iter(problems(server, worker)), None)
 
 
 def problems(server: Server, worker: str, *, setting_up: bool = True) -> list[ConfigurationError]:
-    """All reasons why embedsync cannot work with this server; without `setting_up` those that a worker meets."""
+    """All reasons why vectrue cannot work with this server; without `setting_up` those that a worker meets."""
     checks = (
         (server.major < OLDEST, f"PostgreSQL {server.major} is too old", "use PostgreSQL 14 or newer"),
         (server.standby, "this server is a standby", "name the primary in postgres.dsn"),

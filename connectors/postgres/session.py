@@ -29,7 +29,7 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import open_connections, pins, pooler
 from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
-from schemas.errors import ConfigurationError, EmbedsyncError, RowRefused, TransientError
+from schemas.errors import ConfigurationError, RowRefused, TransientError, VectrueError
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Session:
 
         Args:
             dsn: libpq connection string.
-            role: what the connection is for, shown as `embedsync <role>` in pg_stat_activity.
+            role: what the connection is for, shown as `vectrue <role>` in pg_stat_activity.
             prefix: kafka.topic_prefix of the installation whose search path and locale the session takes; None: of
                 any, where all of the database agree.
             setup: run on every new connection before its first use.
@@ -125,7 +125,7 @@ class Session:
         """
         try:
             self._run(frame.begin, None, again=True)
-        except EmbedsyncError:
+        except VectrueError:
             self._abandon()
             raise
         self._in_transaction = True
@@ -270,7 +270,7 @@ def connect(dsn: str, *, role: str) -> Connection:
 
 def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None = None) -> tuple[Connection, bool]:
     """The connection, and whether a pooler in session mode is in between."""
-    options = {"application_name": f"embedsync {role}", "client_encoding": "UTF8", **_NETWORK}
+    options = {"application_name": f"vectrue {role}", "client_encoding": "UTF8", **_NETWORK}
     opened: Connection | None = None
     try:
         opened = psycopg2.connect(dsn, **options)
@@ -294,7 +294,7 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
         raise ConfigurationError(
             "a setting of the connection to Postgres is not UTF-8", fix="correct postgres.dsn and the variables PG..."
         ) from error
-    except EmbedsyncError:
+    except VectrueError:
         _close(opened)
         raise
     return opened, pooled

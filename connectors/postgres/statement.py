@@ -52,7 +52,7 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
 
     Raises:
         TransientError: the lock was not free in any attempt; the message names who held it, and what to repeat.
-        ConfigurationError, EmbedsyncError: as `Session`.
+        ConfigurationError, VectrueError: as `Session`.
     """
 
     def once() -> None:

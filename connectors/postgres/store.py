@@ -264,7 +264,7 @@ class PostgresStore:
         """Whether the table takes the first of these vectors for a row beside these; nothing of the trial stays."""
         parameters = self._parameters(target, updates, chosen)
         vector: sql.Composable = sql.SQL("NULL")
-        cursor.execute("SAVEPOINT embedsync_vector")
+        cursor.execute("SAVEPOINT vectrue_vector")
         if updates[chosen[0]].vector is not None:
             stage = self._fill_stage(cursor, target, updates, chosen[:1])
             vector = sql.SQL("(SELECT our_stage.our_vector FROM {} AS our_stage WHERE our_stage.our_ord = {})").format(
@@ -272,7 +272,7 @@ class PostgresStore:
             )
         keys = [updates[i].key for i in chosen]
         taken = other_rows.take(cursor, target, keys, vector, str(parameters["relation"]), key_arrays)
-        cursor.execute("ROLLBACK TO SAVEPOINT embedsync_vector; RELEASE SAVEPOINT embedsync_vector")
+        cursor.execute("ROLLBACK TO SAVEPOINT vectrue_vector; RELEASE SAVEPOINT vectrue_vector")
         return taken
 
     def _clear(
@@ -333,7 +333,7 @@ class PostgresStore:
         key = (self._session.generation, target.name)
         if key not in self._stages:
             # Number, not name: a table's name may use up the 63 bytes of an identifier.
-            name = f"{queries.ours(target)}embedsync_{len(self._stages)}"
+            name = f"{queries.ours(target)}vectrue_{len(self._stages)}"
             self._session.rows(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
             self._stages[key] = name
 
@@ -344,12 +344,12 @@ class PostgresStore:
             shown = f"{wanted[0]} ({wanted[1]} dimensions)" if wanted else "nothing"
             raise TargetMismatch(
                 f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",
-                fix="run `embedsync init` with the model you want, then restart the workers",
+                fix="run `vectrue init` with the model you want, then restart the workers",
             )
         if wanted[3] != target.text_digest.hex():
             raise TargetMismatch(
                 f"{target.name} wants vectors of another text than this worker's settings say",
-                fix="run `embedsync init` with the text you want, then restart the workers with these settings",
+                fix="run `vectrue init` with the text you want, then restart the workers with these settings",
             )
 
     def _advance(

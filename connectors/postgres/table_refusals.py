@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import conditions
 from connectors.postgres.errors import is_wrong_length
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 
 _BROKEN_TABLE_ROWS = 8
 """From this many rows on, a write of which none is taken says that the table's triggers or constraints are broken."""
@@ -50,13 +50,13 @@ def in_halves(
 
     Raises:
         psycopg2.Error: an error that is not about a row.
-        EmbedsyncError: eight or more rows, of which each was refused, as every other is.
+        VectrueError: eight or more rows, of which each was refused, as every other is.
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
     is_suspect = len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS
     if is_suspect and not any(map(may_pass, refused.values())) and not takes_others(chosen):
-        raise EmbedsyncError(
+        raise VectrueError(
             f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
             fix="mend its triggers or constraints",
         )
@@ -82,13 +82,13 @@ def _halve(
 ) -> list[int]:
     if not chosen:
         return []
-    cursor.execute("SAVEPOINT embedsync_rows")
+    cursor.execute("SAVEPOINT vectrue_rows")
     try:
         written = work(chosen)
     except psycopg2.Error as error:
         if not _is_about_a_row(error):
             raise
-        cursor.execute("ROLLBACK TO SAVEPOINT embedsync_rows; RELEASE SAVEPOINT embedsync_rows")
+        cursor.execute("ROLLBACK TO SAVEPOINT vectrue_rows; RELEASE SAVEPOINT vectrue_rows")
         if len(chosen) == 1:
             refused[chosen[0]] = error
             return []
@@ -96,7 +96,7 @@ def _halve(
         middle = len(chosen) // 2
         first = _halve(cursor, work, chosen[:middle], refused)
         return first + _halve(cursor, work, chosen[middle:], refused)
-    cursor.execute("RELEASE SAVEPOINT embedsync_rows")
+    cursor.execute("RELEASE SAVEPOINT vectrue_rows")
     return written
 
 

@@ -15,7 +15,7 @@ from connectors.postgres import meaning, queries, text_check
 from connectors.postgres.expressions import viewed
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.target import Target
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ def refused(session: Session, target: Target, expression: str, what: str, error:
                 return lacking
     except TransientError:
         raise
-    except EmbedsyncError as unknown:  # it may make no temporary view, or use no schema; the server said enough
+    except VectrueError as unknown:  # it may make no temporary view, or use no schema; the server said enough
         log.debug("which right is missing could not be looked up", reason=str(unknown))
     said = error.diag.message_primary or "a right is missing"
     return ConfigurationError(

@@ -16,7 +16,7 @@ from connectors.postgres import catalog, guard, queries, text_check
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage, Textless
 from schemas.document import BLANK_WITHIN, NOT_BLANK
-from schemas.errors import EmbedsyncError, Stopping
+from schemas.errors import Stopping, VectrueError
 from schemas.migration import growing, retired
 from schemas.target import Target
 
@@ -61,7 +61,7 @@ def look(session: Session, target: Target, *, blank: int, rows: int) -> Textless
         return _count(session, target, none)
     except Stopping:
         raise
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return replace(none, rows=None, error=error.message)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of topics: their ids, and how far their events are handled (embedsync.topics).
+"""What is remembered of topics: their ids, and how far their events are handled (vectrue.topics).
 
 Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event that was handled once stays so.
 Where it does go back, the database lost what it had confirmed.

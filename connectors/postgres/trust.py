@@ -18,7 +18,7 @@ SEPARATE = "name a role of its own for the workers in postgres.dsn, and this one
 
 
 def guard(connection: Connection) -> None:
-    """Have names mean the server's own; as a superuser, refuse a schema embedsync that is not a superuser's.
+    """Have names mean the server's own; as a superuser, refuse a schema vectrue that is not a superuser's.
 
     Raises:
         ConfigurationError: with whose it is.
@@ -32,7 +32,7 @@ def guard(connection: Connection) -> None:
         found = cursor.fetchall()
     for what, owner in found:
         raise ConfigurationError(
-            f"{what} belongs to role {owner}, so what stands in the schema embedsync would run with the rights of the "
+            f"{what} belongs to role {owner}, so what stands in the schema vectrue would run with the rights of the "
             f"superuser {connection.info.user}",
             fix=f"name {owner} in postgres.admin_dsn; or look at what is there, and make a superuser its owner",
         )

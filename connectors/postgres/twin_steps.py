@@ -14,7 +14,7 @@ from enum import StrEnum
 from connectors.postgres import catalog, queries, twins
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Index, Standing
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.index_definition import Definition, quoted
 from schemas.migration import ColumnMigration, suffixed
 from schemas.table import TableName
@@ -58,7 +58,7 @@ def plan(session: Session, made: ColumnMigration) -> list[Step]:
     """The statements that are left; none where all is built.
 
     Raises:
-        EmbedsyncError: an index cannot have a twin, or somebody is building it already.
+        VectrueError: an index cannot have a twin, or somebody is building it already.
     """
     return plan_for(session, made, twins.standing(session, made))
 
@@ -87,9 +87,9 @@ class _Planner:
     def steps(self, index: Index) -> list[Step]:
         table = next((t for t in self._tables if t.name == index.table), None)
         if table is None:
-            raise EmbedsyncError(
+            raise VectrueError(
                 f"index {index.name} was on {index.table}, which is not there any more",
-                fix="create on its successor what you need, then `embedsync migrate finish --yes`",
+                fix="create on its successor what you need, then `vectrue migrate finish --yes`",
             )
         carried = index.definition.carried(self._found.old, self._found.new)
         name, steps = self._on(table, index, carried)
@@ -156,9 +156,9 @@ class _Planner:
         ]  # fmt: skip
         for other in found:
             if other.building:
-                raise EmbedsyncError(
+                raise VectrueError(
                     f"index {other.label} is being built at this moment, by somebody else",
-                    fix="wait until that ends (pg_stat_progress_create_index shows it), then `embedsync migrate index`",
+                    fix="wait until that ends (pg_stat_progress_create_index shows it), then `vectrue migrate index`",
                 )
         return sorted(found, key=lambda other: (not other.valid, other.name))
 
@@ -204,9 +204,9 @@ def _drop(index: Index) -> Step:
     return Step(Kind.DROP, index.name, index.table, f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql_name}")
 
 
-def _stuck(name: str, table: _Table) -> EmbedsyncError:
+def _stuck(name: str, table: _Table) -> VectrueError:
     index = f"{quoted(table.name.schema)}.{quoted(name)}"
-    return EmbedsyncError(
+    return VectrueError(
         f"index {name} of {table.name} is INVALID, and building does not mend it: one of its parts is",
-        fix=f"DROP INDEX {index} (or the one that it is part of), then `embedsync migrate index`",
+        fix=f"DROP INDEX {index} (or the one that it is part of), then `vectrue migrate index`",
     )

@@ -74,9 +74,9 @@ def impatient(connection: Connection) -> None:
 def _wanted(session: Session, settings: Settings, table: TableName) -> tuple[tuple[str, ...], ...]:
     """The vector columns of a table that are kept true, each with its provenance; in a migration there are two."""
     columns = [configured.column for configured in settings.tables if configured.table == table]
-    if session.rows("SELECT to_regclass('embedsync.targets') IS NOT NULL")[0][0]:
+    if session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
         lines = session.rows(
-            "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM embedsync.targets AS target WHERE table_name = %s",
+            "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target WHERE table_name = %s",
             (str(table),),
         )
         frozen = {column for column, is_frozen in lines if is_frozen == "true"}

@@ -9,24 +9,24 @@ from typing import Any, TypeVar
 
 from connectors.postgres import edits, installation, log_watch, looks, queries, replica_identity, rounds, slot, watched
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.lag import SlotLag
 from schemas.settings import Settings
 from schemas.witness import Arrival, Beat, Canary, Difference, Witness
 
 T = TypeVar("T")
 
-_FOUNDED = "SELECT to_regclass('embedsync.targets') IS NOT NULL, to_regclass('embedsync.slot_moves') IS NOT NULL"
+_FOUNDED = "SELECT to_regclass('vectrue.targets') IS NOT NULL, to_regclass('vectrue.slot_moves') IS NOT NULL"
 
-_NONE = "this database does not know embedsync yet: embedsync init"
-_OLDER = "this database was set up by an older version: embedsync init"
+_NONE = "this database does not know vectrue yet: vectrue init"
+_OLDER = "this database was set up by an older version: vectrue init"
 
 
 def read(session: Session, settings: Settings, *, compare: bool = True) -> Witness:
     """Look once.
 
     Args:
-        session: connection of any role that may read the schema embedsync.
+        session: connection of any role that may read the schema vectrue.
         settings: names, prefix, intervals.
         compare: whether what is configured is compared with what is there, which reads the catalogue.
     """
@@ -96,5 +96,5 @@ def _asked(question: Callable[[], T]) -> tuple[T | None, str | None]:
     """The answer, or why there is none."""
     try:
         return question(), None
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return None, str(error)

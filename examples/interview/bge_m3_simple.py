@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from connectors.clock import SystemClock
 from connectors.models import EmbeddingModel, get_embedding_model, named
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.sections import ModelSettings
 from schemas.settings import load
 from streams import bisect, logs
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         model = _load(named(settings.model, arguments[0] if arguments else settings.model.name))
         _use(model)
         _search(model)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         print(f"❌ {error}", file=sys.stderr)
         return error.exit_code
     return 0

@@ -1,6 +1,6 @@
 """The interview application's tables as SQLModel models, the way its code declares them.
 
-They mirror ``schema.sql``.  The columns that ``embedsync init`` adds are left out on purpose:
+They mirror ``schema.sql``.  The columns that ``vectrue init`` adds are left out on purpose:
 the application neither reads nor writes them.
 """
 

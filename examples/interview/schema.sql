@@ -1,7 +1,7 @@
--- The interview application's schema as embedsync expects to find it:
+-- The interview application's schema as vectrue expects to find it:
 -- two tables, each with its text and its vector(1024) column in the same row.
 -- The bookkeeping columns (embedding_hash and the like) are not here:
--- `embedsync init` adds them.
+-- `vectrue init` adds them.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

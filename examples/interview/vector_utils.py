@@ -1,6 +1,6 @@
 """The backend's ``vector_utils.py`` as it looks after the move from ko-sroberta (768) to BGE-M3 (1024).
 
-What is gone: nothing here writes a vector any more.  ``embedsync`` embeds every question and answer
+What is gone: nothing here writes a vector any more.  ``vectrue`` embeds every question and answer
 when its text changes, so the backend only embeds what a user types, and compares.
 
 Hazard: rows of another model are left out of every comparison (``embedding_model``), since the
@@ -83,5 +83,5 @@ def _distance(stored: list[float] | None, vector: NDArray[np.float32]) -> Column
 
 
 def _embedded_by(model: EmbeddingModel) -> ColumnElement[bool]:
-    """The rows whose vectors this model made; the column is one of those that ``embedsync init`` adds."""
+    """The rows whose vectors this model made; the column is one of those that ``vectrue init`` adds."""
     return column("embedding_model") == model.model_id

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment of the Docker image: what embedsync needs to run, by the hashes of requirements.lock.
+# Makes the environment of the Docker image: what vectrue needs to run, by the hashes of requirements.lock.
 #
 #   ops/docker/install.sh VENV [cpu|default]
 #

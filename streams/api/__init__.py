@@ -1,4 +1,4 @@
-"""The HTTP interface of `embedsync serve`. In the order of a request.
+"""The HTTP interface of `vectrue serve`. In the order of a request.
 
     connections.py how many there may be, and how long one may wait or be waited for
     guard.py       token, limits on size, time and number: before anything is read

@@ -80,7 +80,7 @@ class Batcher:
 
         Raises:
             PoisonText: the model does not take one of the texts; neighbours of other callers are not harmed.
-            EmbedsyncError: as the model raised it.
+            VectrueError: as the model raised it.
         """
         loop, now = asyncio.get_running_loop(), self._clock.monotonic()
         waiting = [_Waiting(text, now, loop.create_future()) for text in texts]

@@ -69,7 +69,7 @@ _FOUND: JsonValue = {
     "warnings": [f"99.5 % of 459 rows of public.questions are covered: 2 are not searched; {BY_COMMAND}"],
 }  # fmt: skip
 _MODEL: dict[str, JsonValue] = {
-    "id": "BAAI/bge-m3", "object": "model", "created": 1767603600, "owned_by": "embedsync",
+    "id": "BAAI/bge-m3", "object": "model", "created": 1767603600, "owned_by": "vectrue",
     "model_id": "BAAI/bge-m3@5617a9f+1a2b3c4d", "dimensions": 1024,
 }  # fmt: skip
 _SCORED: JsonValue = {
@@ -163,7 +163,7 @@ class SearchBody(_Body):
     ef_search: Count | None = Field(None, description="candidates that an HNSW index keeps; of no effect with `exact`")
 
     def request(self) -> SearchRequest:
-        """The same as the rest of embedsync asks it; without a condition in SQL, which is never a stranger's."""
+        """The same as the rest of vectrue asks it; without a condition in SQL, which is never a stranger's."""
         ef_search = None if self.exact else self.ef_search
         return SearchRequest(
             self.query, tuple(self.tables), self.limit, self.min_similarity, None, self.exact, ef_search
@@ -289,7 +289,7 @@ class Embedding(BaseModel):
 
 
 class EmbeddingsResponse(BaseModel):
-    """What OpenAI's embeddings endpoint answers; `model` is the id that embedsync stores beside vectors."""
+    """What OpenAI's embeddings endpoint answers; `model` is the id that vectrue stores beside vectors."""
 
     object: Literal["list"]
     data: list[Embedding]
@@ -309,7 +309,7 @@ class ModelBody(BaseModel):
     id: str
     object: Literal["model"]
     created: int
-    owned_by: Literal["embedsync"]
+    owned_by: Literal["vectrue"]
     model_id: str
     dimensions: int
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from connectors.ports import Clock
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.search import Searched
 from schemas.target import Target
 from streams import search_coverage
@@ -77,5 +77,5 @@ class Coverage:
         for target in targets:
             try:
                 self._seen[target] = _Seen(now, await self._look(target))
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 self._seen[target] = _Seen(now, search_coverage.unknown(target, error))

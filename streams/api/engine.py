@@ -20,7 +20,7 @@ from connectors.postgres.search import check_where, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.quality import Feedback
 from schemas.score import Score
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
@@ -135,11 +135,11 @@ class Engine:
                 return sorted(served.models)
         except TimeoutError:
             raise Problem(503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server") from None
-        except EmbedsyncError as error:
+        except VectrueError as error:
             # Probes need no token, so the answer does not say where Postgres is.
             log.warning("not ready", reason=str(error))
             what = "Postgres does not answer" if isinstance(error, TransientError) else "the database does not fit"
-            raise Problem(503, what, "see the server's log, or run `embedsync doctor` beside it") from error
+            raise Problem(503, what, "see the server's log, or run `vectrue doctor` beside it") from error
 
     async def changes(self) -> str:
         """`arrive`, or what the witness says against it; no name of a table, since probes need no token."""
@@ -185,7 +185,7 @@ class Engine:
             id=name,
             object="model",
             created=self._began,
-            owned_by="embedsync",
+            owned_by="vectrue",
             model_id=model.model_id,
             dimensions=model.dimensions,
         )
@@ -278,7 +278,7 @@ class Engine:
                 raise Problem(404, "no question can have this key", "check the question") from error
             try:
                 return scoring.by_hits(self._settings, hits, model, question)
-            except EmbedsyncError as error:  # there is none
+            except VectrueError as error:  # there is none
                 raise Problem(404, error.message, error.fix) from error
 
         return await self._catalog.steady(look)

@@ -17,7 +17,7 @@ from connectors.ports import Clock
 from connectors.postgres import quality as store
 from connectors.postgres.session import Session
 from schemas import metrics
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.quality import Quality
 from schemas.search import Found, SearchRequest
 from schemas.settings import Settings
@@ -74,7 +74,7 @@ class Judging:
             try:
                 await self._table(table, Path(file))
                 self._reasons.pop(table, None)
-            except (EmbedsyncError, Problem) as error:
+            except (VectrueError, Problem) as error:
                 self._failed(table, error.detail if isinstance(error, Problem) else str(error))
             except Exception as bug:  # noqa: BLE001 - an ended task would leave the last figures standing for new ones
                 self._failed(table, f"a bug: {bug!r}", bug)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.responses import JSONResponse
 
-from schemas.errors import EmbedsyncError, PoisonEvent, PoisonText, TransientError
+from schemas.errors import PoisonEvent, PoisonText, TransientError, VectrueError
 from schemas.printable import json_text
 
 OPENAI_PATH = "/v1/embeddings"
@@ -87,7 +87,7 @@ class Problem(Exception):
     """The field that is wrong, in OpenAI's form."""
 
 
-def of_error(error: EmbedsyncError) -> Problem:
+def of_error(error: VectrueError) -> Problem:
     """What an error of ours is for whoever made the request."""
     if isinstance(error, TransientError):
         status = 503

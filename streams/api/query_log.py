@@ -22,7 +22,7 @@ import structlog
 
 from connectors.postgres import query_log
 from schemas import metrics
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.quality import Feedback, LoggedSearch
 from schemas.search import Found
 from schemas.sections import ServeSettings
@@ -118,7 +118,7 @@ class QueryLog:
             is_more = False
             try:
                 is_more = await self._database.run(partial(query_log.sweep, seconds=self._seconds))
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 log.warning("old searches could not be deleted from the query log", reason=str(error))
             await self._pause(0 if is_more else _SWEEP_SECONDS)
 
@@ -139,7 +139,7 @@ class QueryLog:
                 await self._database.run(partial(query_log.write, searches=batch))
                 metrics.QUERY_LOG.labels("written").inc(len(batch))
                 self._is_failing = False
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 metrics.QUERY_LOG.labels("database").inc(len(batch))
                 if not self._is_failing:  # once, not for each batch
                     log.warning("searches are dropped from the query log", reason=str(error))

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.sections import ServeSettings
 from streams.api import page, problems
 from streams.api.bodies import (
@@ -39,7 +39,7 @@ _WORDS = {
     "missing": "it is missing",
 }
 _FORMS = (ScoreByReference.__name__, ScoreByQuestion.__name__)
-_ABOUT = """Search by meaning over the tables that embedsync keeps in step, and the vectors of texts.
+_ABOUT = """Search by meaning over the tables that vectrue keeps in step, and the vectors of texts.
 
 Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` and
 `/v1/models` they have OpenAI's form. 503 comes with `Retry-After`."""
@@ -48,8 +48,8 @@ Errors are one sentence (`detail`) and what mends it (`fix`), as `application/pr
 def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     """The application, without its guard."""
     app = FastAPI(
-        title="embedsync",
-        version=version("embedsync"),
+        title="vectrue",
+        version=version("vectrue"),
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
@@ -152,7 +152,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def told(request: Request, problem: Problem) -> Response:
         return problems.answer(request.scope["path"], problem)
 
-    async def ours(request: Request, error: EmbedsyncError) -> Response:
+    async def ours(request: Request, error: VectrueError) -> Response:
         return problems.answer(request.scope["path"], problems.of_error(error))
 
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -168,7 +168,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     handlers: dict[type[Exception], Any] = {
         Problem: told,
-        EmbedsyncError: ours,
+        VectrueError: ours,
         RequestValidationError: invalid,
         HTTPException: plain,
         Exception: bug,

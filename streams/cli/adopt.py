@@ -1,4 +1,4 @@
-"""`embedsync adopt`: arguments and printing only; the work is in streams/adopt.py."""
+"""`vectrue adopt`: arguments and printing only; the work is in streams/adopt.py."""
 
 import secrets
 import sys
@@ -34,24 +34,24 @@ def adopt(
 ) -> None:
     """Believe vectors that your application made with the wanted model, instead of making them again.
 
-    For rows that had vectors before `embedsync init`: a vector, a text, and nothing that says what the vector was made
+    For rows that had vectors before `vectrue init`: a vector, a text, and nothing that says what the vector was made
     from. A random sample is embedded again; if one cosine is under 0.999, nothing is changed and the exit code is 1.
     Else hash, model and time are written beside every such vector, in short transactions; vectors are not touched.
-    What the model cannot have made (another length, not of unit length, not finite) is left to `embedsync replay run`.
+    What the model cannot have made (another length, not of unit length, not finite) is left to `vectrue replay run`.
 
     **You** say which model it was, and that each vector was made from the text that stands beside it. A text that was
-    edited without a new vector before `embedsync init` looks like any other row, and only a sample that happens to hold
-    it finds it; --sample all compares every row. Edits since `embedsync init` are no danger: the command waits until
+    edited without a new vector before `vectrue init` looks like any other row, and only a sample that happens to hold
+    it finds it; --sample all compares every row. Edits since `vectrue init` are no danger: the command waits until
     the live worker has handled them, and leaves alone what is written while it runs.
 
-    Run it after `embedsync init` and before a replay worker, whose keeper would embed these rows: until then
-    `embedsync worker --role live` is enough. Interrupted or killed, call it again: it goes on with the rest.
+    Run it after `vectrue init` and before a replay worker, whose keeper would embed these rows: until then
+    `vectrue worker --role live` is enough. Interrupted or killed, call it again: it goes on with the rest.
 
     For example:
 
-        embedsync adopt -t public.questions --model BAAI/bge-m3 --dry-run
-        embedsync adopt -t public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000
-        embedsync adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
+        vectrue adopt -t public.questions --model BAAI/bge-m3 --dry-run
+        vectrue adopt -t public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000
+        vectrue adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
     """
     count = count_or_all(sample, "--sample")
     settings: Settings = ctx.obj()

@@ -1,4 +1,4 @@
-"""`embedsync compare`: arguments and printing only; the work is in streams/compare.py."""
+"""`vectrue compare`: arguments and printing only; the work is in streams/compare.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +54,9 @@ def compare(
 
     For example:
 
-        embedsync compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
-        embedsync compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
-        embedsync compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
+        vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
+        vectrue compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
+        vectrue compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
     measures.require("ir_measures")

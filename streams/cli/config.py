@@ -1,4 +1,4 @@
-"""`embedsync config show`: what is in force, secrets masked."""
+"""`vectrue config show`: what is in force, secrets masked."""
 
 import typer
 
@@ -17,7 +17,7 @@ def group() -> None:
 def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     """Print every setting with its value; passwords are shown as ***.
 
-    A setting is set by its EMBEDSYNC_ variable or in embedsync.toml; the variable wins.
+    A setting is set by its VECTRUE_ variable or in vectrue.toml; the variable wins.
     """
     masked = ctx.obj().masked()
     if output is Format.JSON:
@@ -27,9 +27,9 @@ def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     for section, values in masked.items():
         if section == "tables":
             for entry in values:
-                table.add_row(f"tables {entry['name']}", f"{entry['column']} = {entry['text']}", "EMBEDSYNC_TABLES")
+                table.add_row(f"tables {entry['name']}", f"{entry['column']} = {entry['text']}", "VECTRUE_TABLES")
             continue
         for name, value in values.items():
             shown = "" if value is None else str(value)
-            table.add_row(f"{section}.{name}", shown, f"EMBEDSYNC_{section.upper()}__{name.upper()}")
+            table.add_row(f"{section}.{name}", shown, f"VECTRUE_{section.upper()}__{name.upper()}")
     out.print(table)

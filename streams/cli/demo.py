@@ -1,4 +1,4 @@
-"""`embedsync demo`: arguments and printing only; the story is in streams/demo.py."""
+"""`vectrue demo`: arguments and printing only; the story is in streams/demo.py."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from streams.cli.output import err, out, seconds, styled
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave stack and workers running at the end")] = False,
-    directory: Annotated[Path, typer.Option("--dir", help="the demo's own folder")] = Path(".embedsync/demo"),
+    directory: Annotated[Path, typer.Option("--dir", help="the demo's own folder")] = Path(".vectrue/demo"),
 ) -> None:
     """Show the whole path on real parts, in about a minute: sync, an edit, search, a full replay, lag.
 
@@ -29,7 +29,7 @@ def demo(
 
     def show(arguments: Sequence[str]) -> None:
         out.print()
-        out.print(f"$ embedsync {' '.join(arguments)}", style="bold")
+        out.print(f"$ vectrue {' '.join(arguments)}", style="bold")
 
-    err.print("embedsync demo: real Postgres, Kafka, Debezium and Faust; the first run fetches 61 MB of jars")
+    err.print("vectrue demo: real Postgres, Kafka, Debezium and Faust; the first run fetches 61 MB of jars")
     Demo(directory, report, show).run(keep=keep)

@@ -1,4 +1,4 @@
-"""`embedsync dlq`: arguments and printing only; the work is in streams/dead_letters.py and streams/redrive.py."""
+"""`vectrue dlq`: arguments and printing only; the work is in streams/dead_letters.py and streams/redrive.py."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ app = typer.Typer(
 
 _SHOWN_BYTES = 2_000
 
-IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="as `embedsync dlq list` prints them")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="as `vectrue dlq list` prints them")]
 TableOption = Annotated[str | None, typer.Option("--table", "-t", help="of this table only")]
 ReasonOption = Annotated[str | None, typer.Option(help="part of the reason, or the name of the error's class")]
 OlderOption = Annotated[str | None, typer.Option(metavar="2h", help="that failed last longer ago than this")]
@@ -58,9 +58,9 @@ def list_(
 
     For example:
 
-        embedsync dlq list
-        embedsync dlq list --kind event --reason "not JSON" --newer-than 2h
-        embedsync dlq list -o json | jq -r '.[].id'
+        vectrue dlq list
+        vectrue dlq list --kind event --reason "not JSON" --newer-than 2h
+        vectrue dlq list -o json | jq -r '.[].id'
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
     settings = ctx.obj()
@@ -74,7 +74,7 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    id_: Annotated[str, typer.Argument(metavar="ID", help="as `embedsync dlq list` prints it")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="as `vectrue dlq list` prints it")],
     full: Annotated[bool, typer.Option("--full", help="do not cut key and value at 2,000 bytes")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -123,16 +123,16 @@ def redrive(
 
     Outcomes: current, blank, gone, quarantined (the row is so now), handled (there was no row to look at),
     dead-lettered again, waiting (no worker has handled it yet), not sent, already redriven. While a table has two
-    columns (embedsync migrate), the outcome is that of the column which is furthest from done.
+    columns (vectrue migrate), the outcome is that of the column which is furthest from done.
     With -o json one array of objects: id, outcome, detail. Exit code 1 if one was not sent or failed again; waiting is
     no failure, since it is on its way: a script tells it by the outcome.
 
     For example:
 
-        embedsync dlq redrive embedsync.public.questions/3/1234
-        embedsync dlq redrive --table public.questions --dry-run
-        embedsync dlq redrive --all --wait 5m
-        embedsync dlq redrive --all -o json | jq -e 'all(.outcome != "waiting")'
+        vectrue dlq redrive vectrue.public.questions/3/1234
+        vectrue dlq redrive --table public.questions --dry-run
+        vectrue dlq redrive --all --wait 5m
+        vectrue dlq redrive --all -o json | jq -e 'all(.outcome != "waiting")'
     """
     settings = ctx.obj()
     selection = _selection(ids or (), kind, table, reason, older_than, newer_than, everything=everything)
@@ -146,7 +146,7 @@ def redrive(
         results = _redrive(settings, session, letters).run(entries, _announce, again=again, wait=seconds)
     _print_results(results, output)
     if waiting := sum(result.outcome == "waiting" for result in results):
-        err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: embedsync lag", soft_wrap=True)
+        err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: vectrue lag", soft_wrap=True)
     bad = ("not sent", "dead-lettered again", "quarantined")
     raise typer.Exit(1 if any(result.outcome in bad for result in results) else 0)
 
@@ -170,7 +170,7 @@ def purge(
 
     Kafka can only delete the oldest records of a topic. Events are deleted as far as all older ones are purged too;
     the others are hidden until they are the oldest, or retention takes them. Rows leave quarantine: they count as
-    missing or stale, and the next `embedsync replay run` tries them again. With -o json: deleted, hidden, rows.
+    missing or stale, and the next `vectrue replay run` tries them again. With -o json: deleted, hidden, rows.
     """
     settings = ctx.obj()
     letters = _letters(settings, _session(settings))
@@ -211,7 +211,7 @@ def _session(settings: Settings) -> Session:
 
 
 def _announce(run: UUID) -> None:
-    err.print(f"rows go through run {run}; interrupted, it goes on with: embedsync replay resume {run}", soft_wrap=True)
+    err.print(f"rows go through run {run}; interrupted, it goes on with: vectrue replay resume {run}", soft_wrap=True)
 
 
 def _selection(

@@ -1,4 +1,4 @@
-"""`embedsync doctor`: arguments and printing only; the looking is in streams/doctor.py."""
+"""`vectrue doctor`: arguments and printing only; the looking is in streams/doctor.py."""
 
 import typer
 
@@ -25,8 +25,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     For example:
 
-        embedsync doctor
-        embedsync doctor -o json
+        vectrue doctor
+        vectrue doctor -o json
     """
     try:
         findings = settle(doctors.examine(ctx.obj(), SystemClock()))

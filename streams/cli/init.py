@@ -1,4 +1,4 @@
-"""`embedsync init`: set everything up. Arguments and printing only."""
+"""`vectrue init`: set everything up. Arguments and printing only."""
 
 import sys
 from dataclasses import asdict
@@ -37,7 +37,7 @@ def init(
     What would take something away from what is at work is named first, and asked; without a terminal it is refused
     unless --yes is given: a table that the settings do not list any more, the connector of another database.
 
-    In Postgres: the schema `embedsync`, three columns beside each vector, a publication of the key columns, a slot.
+    In Postgres: the schema `vectrue`, three columns beside each vector, a publication of the key columns, a slot.
     In Kafka: one topic per table, and those of the lanes. In Kafka Connect: the Debezium connector, which runs when
     this returns.
     """

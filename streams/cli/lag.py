@@ -1,4 +1,4 @@
-"""`embedsync lag`: how far behind everything is. Arguments and printing only.
+"""`vectrue lag`: how far behind everything is. Arguments and printing only.
 
 Hazard: `--check` follows the rules of monitoring plugins, not those of the other commands: a usage error there is
 UNKNOWN (3), since 2 would read as CRITICAL. LagCommand sees to that, so it has to be the command's class.
@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
@@ -98,9 +98,9 @@ def lag(
 
     For example:
 
-        embedsync lag -w
-        embedsync lag -o json
-        embedsync lag --check --warn 30s --crit 5m
+        vectrue lag -w
+        vectrue lag -o json
+        vectrue lag --check --warn 30s --crit 5m
     """
     if check and watch is not None:
         raise typer.BadParameter("--check looks once: leave --watch out")
@@ -121,7 +121,7 @@ def lag(
 def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: Format) -> int:
     try:
         report = collect(settings(), thresholds=thresholds)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         out.print(plugin_line(Severity.UNKNOWN, str(error)), soft_wrap=True)
         return Severity.UNKNOWN.exit_code
     if output is Format.JSON:

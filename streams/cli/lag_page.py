@@ -1,4 +1,4 @@
-"""What `embedsync lag` shows to people: the verdict, the hops before Kafka, the groups, every partition."""
+"""What `vectrue lag` shows to people: the verdict, the hops before Kafka, the groups, every partition."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""`embedsync local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker or Java.
+"""`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker or Java.
 
 Hazard: `env` prints the password of the local superuser, because it is meant for `eval`.
 """
@@ -25,7 +25,7 @@ app = typer.Typer(help="A PostgreSQL, Kafka and Kafka Connect on this machine.",
 Directory = Annotated[
     Path, typer.Option("--dir", metavar="DIR", help="folder of the stack", file_okay=False, readable=False)
 ]
-DEFAULT = Path(".embedsync")
+DEFAULT = Path(".vectrue")
 
 
 @app.command()
@@ -48,7 +48,7 @@ def up(
 
         stack.up(_say, fetched, secure=secure)
     option = _option(directory)
-    _say(f'use it: eval "$(embedsync local env{option})"; stop it: embedsync local down{option}')
+    _say(f'use it: eval "$(vectrue local env{option})"; stop it: vectrue local down{option}')
 
 
 @app.command()
@@ -85,14 +85,14 @@ def reset(
 
 @app.command()
 def env(directory: Directory = DEFAULT) -> None:
-    """Print export lines that make embedsync use the stack: eval "$(embedsync local env)"."""
+    """Print export lines that make vectrue use the stack: eval "$(vectrue local env)"."""
     for name, value in _stack(directory).environment().items():
         print_exactly(f"export {name}={shlex.quote(value)}\n")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
-    """Open psql on the stack's database; what follows is psql's: embedsync local psql -c 'SELECT 1'."""
+    """Open psql on the stack's database; what follows is psql's: vectrue local psql -c 'SELECT 1'."""
     dsn = _stack(directory).psql_dsn()
     from connectors.local import postgres
 
@@ -122,6 +122,6 @@ def _stack(directory: Path) -> "LocalStack":
         from connectors.local.stack import LocalStack
     except ModuleNotFoundError as error:  # an installation without the extra, as in the container image
         raise ConfigurationError(
-            f"the local stack needs the package {error.name}", fix="pip install 'embedsync[local]'"
+            f"the local stack needs the package {error.name}", fix="pip install 'vectrue[local]'"
         ) from error
     return LocalStack(directory)

@@ -1,6 +1,6 @@
-"""The command line `embedsync`: options that all commands share, and how errors end.
+"""The command line `vectrue`: options that all commands share, and how errors end.
 
-An EmbedsyncError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug. Arguments
+An VectrueError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug. Arguments
 are looked at before any command is: bytes that are no text reach none of them.
 """
 
@@ -22,7 +22,7 @@ from connectors.postgres.blockers import Watch
 from schemas import blocker, command
 from schemas import settings as settings_module
 from schemas.blocker import Blocker
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.text_lines import is_text
 from streams import logs
@@ -59,8 +59,8 @@ app = typer.Typer(
 
     Every change of a row's text becomes a new embedding within moments, through Debezium, Kafka and Faust.
 
-    First steps: `embedsync demo` shows it on a stack of its own. For your own tables write embedsync.toml; then
-    `embedsync init` checks and sets up, `embedsync worker` does the work, and `embedsync replay run` fills the rows
+    First steps: `vectrue demo` shows it on a stack of its own. For your own tables write vectrue.toml; then
+    `vectrue init` checks and sets up, `vectrue worker` does the work, and `vectrue replay run` fills the rows
     that were there before.
     """,
 )
@@ -72,7 +72,7 @@ _OWN_END = ("worker", "serve")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print_exactly(f"embedsync {version('embedsync')}\n")
+        print_exactly(f"vectrue {version('vectrue')}\n")
         raise typer.Exit
 
 
@@ -86,7 +86,7 @@ def _tell_of_waits(found: Sequence[Blocker]) -> None:
 def options(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="settings file; embedsync.toml of the working directory when left out")
+        Path | None, typer.Option(help="settings file; vectrue.toml of the working directory when left out")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
     _: Annotated[
@@ -141,7 +141,7 @@ def run() -> None:
         require_text(sys.argv[1:])
         command.begin(sys.argv[1:])
         code = app(standalone_mode=False, obj=interruption)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         print_error(str(error), traceback.format_exc() if _debug else "")
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`embedsync migrate`: arguments and printing only; the work is in streams/migrate.py and its neighbours."""
+"""`vectrue migrate`: arguments and printing only; the work is in streams/migrate.py and its neighbours."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.postgres import trust
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError, IndexesLacking
+from schemas.errors import IndexesLacking, VectrueError
 from schemas.migration import Step, require
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Move vector columns to another model, of any length, while readers go on reading.
 
-    In this order: `plan`, `start`, then `embedsync replay run` to fill the rows, `index`, `swap`, `finish`. `status`
+    In this order: `plan`, `start`, then `vectrue replay run` to fill the rows, `index`, `swap`, `finish`. `status`
     says at any time what comes next, `rollback` goes one step back. Every step may be killed and called again. With
     `-t TABLE` each is for some tables alone; each column is at a step of its own.
     """,
@@ -70,7 +70,7 @@ def plan(
 
     For example:
 
-        embedsync migrate plan --model BAAI/bge-m3 --dimensions 1024
+        vectrue migrate plan --model BAAI/bge-m3 --dimensions 1024
     """
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
@@ -119,7 +119,7 @@ def start(
     steps.start(chosen, offline=offline, freeze_old=freeze_old)
     if left := steps.to_follow():
         err.print(f"{left}", soft_wrap=True)
-    err.print(f"next: embedsync replay run{steps.flags}, which fills the rows that were there before", soft_wrap=True)
+    err.print(f"next: vectrue replay run{steps.flags}, which fills the rows that were there before", soft_wrap=True)
 
 
 @app.command()
@@ -176,7 +176,7 @@ def swap(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False)
     """Have the new vectors served: one transaction of milliseconds over all tables that are ready for it.
 
     Refused while a row lacks its new vector. Asks where an index of the old column has no twin on the new one.
-    `embedsync search` changes over with it; programs that query the column themselves: see docs/migration.md.
+    `vectrue search` changes over with it; programs that query the column themselves: see docs/migration.md.
     """
     settings: Settings = ctx.obj()
     _without_twins(_steps(settings, table).swap, yes=yes)
@@ -288,5 +288,5 @@ def _ask(what: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise EmbedsyncError(what, fix="call it again with --yes if that is meant")
+        raise VectrueError(what, fix="call it again with --yes if that is meant")
     confirm(f"{what}. Go on?", abort=True)

@@ -1,4 +1,4 @@
-"""`embedsync migrate plan` and `migrate status` on a screen."""
+"""`vectrue migrate plan` and `migrate status` on a screen."""
 
 from collections.abc import Iterator
 

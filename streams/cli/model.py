@@ -1,4 +1,4 @@
-"""`embedsync model pull`, `info` and `check`: the weights that make the vectors.
+"""`vectrue model pull`, `info` and `check`: the weights that make the vectors.
 
 Hazard: `pull` is the only command that downloads weights (2.3 GB for bge-m3); a worker never does.
 """
@@ -52,8 +52,8 @@ def pull(
 
     For example:
 
-        embedsync model pull
-        embedsync model pull intfloat/multilingual-e5-large --revision main
+        vectrue model pull
+        vectrue model pull intfloat/multilingual-e5-large --revision main
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
@@ -88,8 +88,8 @@ def info(
 
     For example:
 
-        embedsync model info
-        embedsync model info multilingual-e5-small -o json
+        vectrue model info
+        vectrue model info multilingual-e5-small -o json
     """
     settings = _settings(ctx)
     wanted = named(settings.model, name or settings.model.name, revision)
@@ -124,8 +124,8 @@ def check(
 
     For example:
 
-        embedsync model check
-        EMBEDSYNC_MODEL__LOW_MEMORY=true embedsync model check
+        vectrue model check
+        VECTRUE_MODEL__LOW_MEMORY=true vectrue model check
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)

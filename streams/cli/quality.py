@@ -1,4 +1,4 @@
-"""`embedsync quality`: arguments and printing only; the work is in streams/quality.py."""
+"""`vectrue quality`: arguments and printing only; the work is in streams/quality.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from connectors.clock import SystemClock
 from connectors.postgres import quality as store
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.quality import K, Opinions, QualityRun
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -38,21 +38,21 @@ def quality(
     """Ask judged queries now, as a user would, and say how good the answers are.
 
     The settings name a file by table: `[quality.queries]`, `"public.questions" = "queries.jsonl"`. A line of it is
-    `{"query": "...", "relevant": [17, 42]}`. `embedsync serve` asks them every `quality.every_seconds`; the figures go
-    to its metrics and to `embedsync status`, as do those of this command, but not with `--queries` or `--exact`.
+    `{"query": "...", "relevant": [17, 42]}`. `vectrue serve` asks them every `quality.every_seconds`; the figures go
+    to its metrics and to `vectrue status`, as do those of this command, but not with `--queries` or `--exact`.
 
     WAY is how the rows were found: through an index, or by comparing every row.
 
     For example:
 
-        embedsync quality
-        embedsync quality --min-ndcg 0.7      exit 1 when searches have become worse
-        embedsync quality -t public.questions -q examples/interview/queries.jsonl -o json
+        vectrue quality
+        vectrue quality --min-ndcg 0.7      exit 1 when searches have become worse
+        vectrue quality -t public.questions -q examples/interview/queries.jsonl -o json
     """
     if ctx.invoked_subcommand is not None:
         return
     settings = ctx.obj()
-    measures.require("ir_measures", what="`embedsync quality`")
+    measures.require("ir_measures", what="`vectrue quality`")
     session = Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix)
     exams = [
         judging.prepare(settings, session, name, file, exact=exact)
@@ -85,14 +85,14 @@ def export(
 ) -> None:
     """Write judged queries made of feedback: searches whose texts were logged, and the rows that people found useful.
 
-    They know only rows that a search found: good for watching one model, unfair to another one in `embedsync compare`.
+    They know only rows that a search found: good for watching one model, unfair to another one in `vectrue compare`.
 
-    Example: `embedsync quality export judged.jsonl`, with `serve.query_log = "text"` and clients that send
+    Example: `vectrue quality export judged.jsonl`, with `serve.query_log = "text"` and clients that send
     `POST /feedback`.
     """
     settings = ctx.obj()
     if str(file) != "-" and file.exists() and not force:
-        raise EmbedsyncError(f"{file} is there already", fix="choose another name, or --force")
+        raise VectrueError(f"{file} is there already", fix="choose another name, or --force")
     name = _one_table(settings, table)
     lines, left_out = judging.judged_from_feedback(
         Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix), name
@@ -106,7 +106,7 @@ def export(
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise EmbedsyncError(f"{file} cannot be written ({error.strerror})", fix="choose another path") from error
+        raise VectrueError(f"{file} cannot be written ({error.strerror})", fix="choose another path") from error
     err.print(f"{len(lines):,} judged queries of {name} are in {file}")
 
 
@@ -119,7 +119,7 @@ def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[
     found = {name: file for name, file in files.items() if wanted in (None, name)}
     if not found:
         where = "any table" if wanted is None else f"table {wanted}"
-        raise EmbedsyncError(
+        raise VectrueError(
             f"quality.queries names no judged queries for {where}",
             fix="set it, or give --queries FILE and --table TABLE",
         )
@@ -131,7 +131,7 @@ def _one_table(settings: Settings, table: str | None) -> str:
     if table is not None:
         return str(TableName.parse(table))
     if len(names) != 1:
-        raise EmbedsyncError(f"{len(names)} tables are configured", fix="choose one: --table TABLE")
+        raise VectrueError(f"{len(names)} tables are configured", fix="choose one: --table TABLE")
     return names[0]
 
 

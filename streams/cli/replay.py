@@ -1,4 +1,4 @@
-"""`embedsync replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
+"""`vectrue replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
 
 import sys
 from dataclasses import replace
@@ -63,10 +63,10 @@ def plan(
 
     For example:
 
-        embedsync replay plan
-        embedsync replay plan --only all --force -t public.questions --exact
-        embedsync replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
-        embedsync replay plan -t questions --keys ids.txt
+        vectrue replay plan
+        vectrue replay plan --only all --force -t public.questions --exact
+        vectrue replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
+        vectrue replay plan -t questions --keys ids.txt
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
@@ -103,8 +103,8 @@ def run(
 
     Prints its plan first. Rows whose vector is already right cost no model time (unless --force), so a replay may be
     repeated at will. A replay that was interrupted (this command, a worker, a machine) is finished by calling the
-    command again; one over --keys, once they are read, by `embedsync replay resume`. At least one replay worker must
-    run: `embedsync worker`, or `embedsync worker --role replay`.
+    command again; one over --keys, once they are read, by `vectrue replay resume`. At least one replay worker must
+    run: `vectrue worker`, or `vectrue worker --role replay`.
 
     Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
     another vector column; one that the keeper began ends where yours begins. A line of --keys is a key, or a JSON array
@@ -114,12 +114,12 @@ def run(
 
     For example:
 
-        embedsync replay run                       fill what is missing or stale
-        embedsync replay run --only all --force -t public.questions --rate 200/s --detach
-        embedsync replay run --where "lang = 'ko'" --max-live-lag 30s
-        embedsync replay run --only all --force --since 2d --rate 30/m
-        psql -Atc "SELECT id FROM questions WHERE ..." | embedsync replay run -t questions --keys -
-        embedsync replay run -o json | jq .ok
+        vectrue replay run                       fill what is missing or stale
+        vectrue replay run --only all --force -t public.questions --rate 200/s --detach
+        vectrue replay run --where "lang = 'ko'" --max-live-lag 30s
+        vectrue replay run --only all --force --since 2d --rate 30/m
+        psql -Atc "SELECT id FROM questions WHERE ..." | vectrue replay run -t questions --keys -
+        vectrue replay run -o json | jq .ok
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
@@ -169,8 +169,8 @@ def status(
 
     For example:
 
-        embedsync replay status
-        embedsync replay status 3f2a -o json | jq '.[0].columns[0].done'
+        vectrue replay status
+        vectrue replay status 3f2a -o json | jq '.[0].columns[0].done'
     """
     statuses = _control(ctx).statuses(run_id)
     if output is Format.JSON:
@@ -178,7 +178,7 @@ def status(
     elif statuses:
         page.show_statuses(statuses, wide=output is Format.WIDE)
     else:
-        out.print("there was no run yet: embedsync replay plan")
+        out.print("there was no run yet: vectrue replay plan")
 
 
 @app.command()
@@ -187,28 +187,28 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
     For example:
 
-        embedsync replay pause
-        embedsync replay pause 3f2a
+        vectrue replay pause
+        vectrue replay pause 3f2a
     """
     found = _control(ctx).pause(run_id)
-    err.print(f"run {found.run} is paused: embedsync replay resume {found.run}", soft_wrap=True)
+    err.print(f"run {found.run} is paused: vectrue replay resume {found.run}", soft_wrap=True)
 
 
 @app.command()
 def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
     """Go on with a paused run, or with one whose command is gone: enumerate and send its rest. Does not follow it.
 
-    The only way to go on with a run over --keys, or over rows that `embedsync dlq redrive` took out of quarantine.
+    The only way to go on with a run over --keys, or over rows that `vectrue dlq redrive` took out of quarantine.
 
     For example:
 
-        embedsync replay resume
-        embedsync replay resume 3f2a && embedsync replay status 3f2a
+        vectrue replay resume
+        vectrue replay resume 3f2a && vectrue replay status 3f2a
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
     found = Control(session, settings).resume(run_id, _replay(settings, session))
-    err.print(f"run {found.run} goes on: embedsync replay status {found.run}", soft_wrap=True)
+    err.print(f"run {found.run} goes on: vectrue replay status {found.run}", soft_wrap=True)
 
 
 @app.command()
@@ -217,7 +217,7 @@ def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
     For example:
 
-        embedsync replay cancel 3f2a
+        vectrue replay cancel 3f2a
     """
     err.print(f"run {_control(ctx).cancel(run_id).run} is cancelled", soft_wrap=True)
 
@@ -235,9 +235,9 @@ def set_(
 
     For example:
 
-        embedsync replay set rate=200/s
-        embedsync replay set --rate 200/s
-        embedsync replay set 3f2a rate=none max-live-lag=30s
+        vectrue replay set rate=200/s
+        vectrue replay set --rate 200/s
+        vectrue replay set 3f2a rate=none max-live-lag=30s
     """
     run_id, *items = values if values and "=" not in values[0] else [None, *(values or ())]
     limits = options.limits([item for item in items if item is not None], rate, max_live_lag)
@@ -273,7 +273,7 @@ def _plan(
 
 
 def _detached(run_id: UUID, output: Format, named: Named | None) -> None:
-    err.print(f"all is sent; the workers do the rest: embedsync replay status {run_id}", soft_wrap=True)
+    err.print(f"all is sent; the workers do the rest: vectrue replay status {run_id}", soft_wrap=True)
     if output is Format.JSON:
         print_json({"run": str(run_id), "state": "running", "keys": named.to_json() if named else None})
 
@@ -282,9 +282,9 @@ def _leave(run_id: UUID | None, keys: str | None) -> None:
     if run_id is None:
         err.print("stopped before anything was sent")
         return
-    told = f"no longer watched: the workers go on with what was sent; stop them: embedsync replay pause {run_id}"
+    told = f"no longer watched: the workers go on with what was sent; stop them: vectrue replay pause {run_id}"
     err.print(told, soft_wrap=True)
-    again = f"`embedsync replay resume {run_id}`" if keys else "`embedsync replay run` with the same options"
+    again = f"`vectrue replay resume {run_id}`" if keys else "`vectrue replay run` with the same options"
     err.print(f"{again} takes it up again", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The options of `embedsync replay` that several of its commands have, and how what is typed there is read.
+"""The options of `vectrue replay` that several of its commands have, and how what is typed there is read.
 
 One notation for all: what `run` takes as `--rate` and `--max-live-lag`, `set` takes too, there and as `rate=...`.
 """

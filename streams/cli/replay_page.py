@@ -1,4 +1,4 @@
-"""How `embedsync replay` shows things: the plan, the bars of a run that is followed, the verdict, the list of runs."""
+"""How `vectrue replay` shows things: the plan, the bars of a run that is followed, the verdict, the list of runs."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID
 
 from connectors.clock import SystemClock
 from schemas.duration import show_duration
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.replay import ScopeProgress, show_rate
 from streams.cli.output import err, label, number, out, seconds
 from streams.cli.tables import Grid
@@ -126,7 +126,7 @@ def _effect(plan: Plan) -> str:
     waits = f"live changes go first: the replay waits while one is older than {plan.max_live_lag_seconds:g} s"
     limit = f", at most {show_rate(plan.request.rate)}" if plan.request.rate else ""
     if plan.workers == 0:
-        return f"{waits}{limit}; no replay worker runs now: embedsync worker --role replay"
+        return f"{waits}{limit}; no replay worker runs now: vectrue worker --role replay"
     count = "an unknown number of" if plan.workers is None else f"{plan.workers:,}"
     return f"{waits}{limit}; {count} replay worker(s), niced; old vectors stay readable until they are replaced"
 
@@ -228,7 +228,7 @@ class Bars:
     def _members(self) -> int | None:
         try:
             return self._workers()
-        except EmbedsyncError:  # to be told would be of no use to whoever watches
+        except VectrueError:  # to be told would be of no use to whoever watches
             return None
 
     def _rate(self, name: str, done: int, now: float) -> float | None:
@@ -244,11 +244,11 @@ class Bars:
 def stillness(workers: int | None) -> str:
     """What to think of a run that does not move, by the members of the replay lane; None: not known."""
     if workers is None:
-        return "nothing moves, and Kafka does not say whether a replay worker runs: embedsync doctor"
+        return "nothing moves, and Kafka does not say whether a replay worker runs: vectrue doctor"
     if workers == 0:
         return (
             "nothing moves: no replay worker has joined its group in Kafka; one that was just started loads its model "
-            "first, and where none was: embedsync worker --role replay"
+            "first, and where none was: vectrue worker --role replay"
         )
     count = "a replay worker is" if workers == 1 else f"{workers:,} replay workers are"
     return f"nothing moves yet, though {count} at work: a batch may take long, its log says what it does"
@@ -347,7 +347,7 @@ def _limits(status: RunStatus) -> list[str]:
     if run.request.max_live_lag is not None and run.finished_at is None:
         lines.append(lag_limit(run.request.max_live_lag))
     if run.state == "paused":
-        lines.append(f"paused: embedsync replay resume {run.run}")
+        lines.append(f"paused: vectrue replay resume {run.run}")
     if any(not scope.enumerated for scope in status.progress) and run.state == "running":
-        lines.append(f"not all keys are enumerated; if its command is gone: embedsync replay resume {run.run}")
+        lines.append(f"not all keys are enumerated; if its command is gone: vectrue replay resume {run.run}")
     return lines

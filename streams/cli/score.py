@@ -1,4 +1,4 @@
-"""`embedsync score`: arguments and printing only; the work is in streams/score.py and streams/calibrate.py."""
+"""`vectrue score`: arguments and printing only; the work is in streams/score.py and streams/calibrate.py."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from connectors.models import open_model
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.score import GRADES, Score, read_pairs
 from schemas.text_lines import decoded
 from streams import calibrate as calibrations
@@ -22,7 +22,7 @@ from streams.search import Search
 
 
 class ScoreGroup(TyperGroup):
-    """`embedsync score ANSWER ...` is `embedsync score answer ANSWER ...`."""
+    """`vectrue score ANSWER ...` is `vectrue score answer ANSWER ...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command in that is meant where none is named."""
@@ -37,8 +37,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Score an answer by a reference answer, or by the stored answers of a question.
 
-    `embedsync score ANSWER --reference TEXT` and `embedsync score ANSWER --question 17` grade an answer (the command
-    `answer`, which may be left out); `embedsync score calibrate FILE` proposes thresholds for your model.
+    `vectrue score ANSWER --reference TEXT` and `vectrue score ANSWER --question 17` grade an answer (the command
+    `answer`, which may be left out); `vectrue score calibrate FILE` proposes thresholds for your model.
 
     Above 0.85 an answer is excellent (우수한 답변입니다), above 0.70 good (좋은 답변입니다), else to be improved
     (답변을 보완해주세요). These are for bge-m3: two models do not share a scale, so the settings have thresholds by
@@ -66,8 +66,8 @@ def answer(
 
     For example:
 
-        embedsync score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."
-        embedsync score "GIL은 락입니다." --question 1 --where "score >= 85" -o json
+        vectrue score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."
+        vectrue score "GIL은 락입니다." --question 1 --where "score >= 85" -o json
     """
     if (reference is None) == (question is None):
         raise typer.BadParameter("give either --reference or --question")
@@ -97,11 +97,11 @@ def calibrate(
 
     A line of FILE is `{"answer": "...", "reference": "...", "grade": "excellent"}`, or "good", or "to be improved";
     other fields are ignored. At least 10 pairs of each grade and 10 different references; 100 are better.
-    Changes nothing: it prints the block for embedsync.toml, and how sure it is. No database is asked.
+    Changes nothing: it prints the block for vectrue.toml, and how sure it is. No database is asked.
 
     For example:
 
-        embedsync score calibrate examples/interview/graded.jsonl --plot scores.png
+        vectrue score calibrate examples/interview/graded.jsonl --plot scores.png
     """
     settings = ctx.obj()
     if plot is not None:
@@ -123,7 +123,7 @@ def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
-        raise EmbedsyncError(f"{file} cannot be read ({error.strerror})", fix="correct FILE") from error
+        raise VectrueError(f"{file} cannot be read ({error.strerror})", fix="correct FILE") from error
     return list(decoded(lines, str(file)))
 
 
@@ -137,7 +137,7 @@ def _print(score: Score) -> None:
         out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}")
     err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}")
     if not score.calibrated:
-        err.print("these thresholds are bge-m3's: embedsync score calibrate FILE proposes this model's")
+        err.print("these thresholds are bge-m3's: vectrue score calibrate FILE proposes this model's")
 
 
 def _print_calibration(found: Calibration) -> None:

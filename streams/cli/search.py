@@ -1,4 +1,4 @@
-"""`embedsync search`: arguments and printing only; the work is in streams/search.py."""
+"""`vectrue search`: arguments and printing only; the work is in streams/search.py."""
 
 from typing import Annotated
 
@@ -39,9 +39,9 @@ def search(
 
     For example:
 
-        embedsync search "파이썬 멀티스레딩"
-        embedsync search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
-        embedsync search "GIL" --min-similarity 0.8 -o json
+        vectrue search "파이썬 멀티스레딩"
+        vectrue search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
+        vectrue search "GIL" --min-similarity 0.8 -o json
     """
     request = SearchRequest(text, tuple(table or ()), limit, min_similarity, where, exact, ef_search)
     settings = ctx.obj()

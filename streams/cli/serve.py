@@ -1,4 +1,4 @@
-"""`embedsync serve`: arguments only; the work is in streams/serve.py."""
+"""`vectrue serve`: arguments only; the work is in streams/serve.py."""
 
 from typing import Annotated
 
@@ -22,8 +22,8 @@ def serve(
 
     For example:
 
-        embedsync serve
-        EMBEDSYNC_SERVE__TOKEN=$(openssl rand -hex 32) embedsync serve --host 0.0.0.0
+        vectrue serve
+        VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
     """
     from streams import serve as server  # FastAPI takes half a second, which no other command needs
 

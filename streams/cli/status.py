@@ -1,4 +1,4 @@
-"""`embedsync status`: are the vectors true? Arguments and printing only."""
+"""`vectrue status`: are the vectors true? Arguments and printing only."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -37,7 +37,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     The verdict is that of the count and of the witness: whether the canary comes back, so that changes arrive, the
     slot moves, all tables were looked at, and what is configured is there.
 
-    Below stand the last figures of judged queries, where some were ever asked: `embedsync quality`.
+    Below stand the last figures of judged queries, where some were ever asked: `vectrue quality`.
 
     The tables are those of these settings. One that cannot be counted is named, and the others are counted: the
     database keeps it by another text or not at all, or it is gone. Tables that another file has kept here are named.

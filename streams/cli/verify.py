@@ -1,4 +1,4 @@
-"""`embedsync verify`: arguments and printing only; the work is in streams/verify.py."""
+"""`vectrue verify`: arguments and printing only; the work is in streams/verify.py."""
 
 import secrets
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def verify(
 ) -> None:
     """Check that every vector is true, and exit 1 while one is not.
 
-    True is a row that is current, blank, unreadable, or in quarantine with its reason. Beside the states of `embedsync
+    True is a row that is current, blank, unreadable, or in quarantine with its reason. Beside the states of `vectrue
     status`, vectors are counted that have the wrong dimension, are not finite or not of unit length, are not the ones
     that were written with their provenance, say no provenance, or name a model that this database never wanted. Reads
     every vector once.
@@ -48,14 +48,14 @@ def verify(
     stale.
 
     --repair takes the hash from untrue vectors, which stay readable, replays all that is stale, and checks again. At
-    least one replay worker must run: `embedsync worker`.
+    least one replay worker must run: `vectrue worker`.
 
     For example:
 
-        embedsync verify
-        embedsync verify --deep 1000 -t public.questions
-        embedsync verify --deep all --repair
-        embedsync verify -o json | jq .true
+        vectrue verify
+        vectrue verify --deep 1000 -t public.questions
+        vectrue verify --deep all --repair
+        vectrue verify -o json | jq .true
     """
     if dry_run and not repair:
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
@@ -96,7 +96,7 @@ def _repair(
         with Bars(lambda: replay_plan.members(settings)[0]) as bars:
             disowned, outcome = checks.repair(found, replay, announce, bars.show)
     except KeyboardInterrupt:
-        err.print("no longer watched: the workers go on; `embedsync replay run` takes it up again")
+        err.print("no longer watched: the workers go on; `vectrue replay run` takes it up again")
         raise typer.Exit(130) from None
     err.print(f"{disowned:,} vectors lost their hash; checking again", soft_wrap=True)
     done = {**_plan(found), "hashes_removed": disowned, "run": str(outcome.run) if outcome.run else None}

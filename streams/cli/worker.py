@@ -1,4 +1,4 @@
-"""`embedsync worker`: arguments only; the work is in streams/worker.py and streams/supervisor.py."""
+"""`vectrue worker`: arguments only; the work is in streams/worker.py and streams/supervisor.py."""
 
 import sys
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import MakeWorkplace
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
-EMBEDSYNC = str(Path(sys.executable).with_name("embedsync"))
+VECTRUE = str(Path(sys.executable).with_name("vectrue"))
 COMMANDS = [
     "demo",
     "local",
@@ -36,7 +36,7 @@ COMMANDS = [
 
 def call(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [EMBEDSYNC, *arguments], cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True,
+        [VECTRUE, *arguments], cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True,
         timeout=120, check=False,
     )  # fmt: skip
 
@@ -52,7 +52,7 @@ def sentence(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:
-    """`embedsync --help` and the help of each command work without any configuration."""
+    """`vectrue --help` and the help of each command work without any configuration."""
     done = call("--help", cwd=tmp_path)
     assert done.returncode == 0
     for command in COMMANDS:
@@ -71,9 +71,9 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
 
 def test_a_bad_configuration_file_is_one_sentence(tmp_path: Path) -> None:
     """TOML that does not parse, an unknown name, a missing file: the file and the setting are named, exit 78."""
-    (tmp_path / "embedsync.toml").write_text("[model\n")
-    sentence(call("config", "show", cwd=tmp_path), 78, "embedsync.toml", "TOML")
-    (tmp_path / "embedsync.toml").write_text("[model]\nnam = 'x'\n")
+    (tmp_path / "vectrue.toml").write_text("[model\n")
+    sentence(call("config", "show", cwd=tmp_path), 78, "vectrue.toml", "TOML")
+    (tmp_path / "vectrue.toml").write_text("[model]\nnam = 'x'\n")
     sentence(call("config", "show", cwd=tmp_path), 78, "model.nam")
     sentence(call("--config", "none.toml", "config", "show", cwd=tmp_path), 78, "none.toml")
 
@@ -81,15 +81,15 @@ def test_a_bad_configuration_file_is_one_sentence(tmp_path: Path) -> None:
 def test_config_show_masks_secrets_and_shows_what_is_in_force(tmp_path: Path) -> None:
     """The environment wins over the default, and the password is not printed."""
     dsn = "postgresql://me:s3cret@db/app"
-    done = call("config", "show", "-o", "json", cwd=tmp_path, EMBEDSYNC_POSTGRES__DSN=dsn)
+    done = call("config", "show", "-o", "json", cwd=tmp_path, VECTRUE_POSTGRES__DSN=dsn)
     assert done.returncode == 0
     assert json.loads(done.stdout)["postgres"]["dsn"] == "postgresql://me:***@db/app"
-    assert "s3cret" not in call("config", "show", cwd=tmp_path, EMBEDSYNC_POSTGRES__DSN=dsn).stdout
+    assert "s3cret" not in call("config", "show", cwd=tmp_path, VECTRUE_POSTGRES__DSN=dsn).stdout
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     """--debug, and only it, prints where the error arose."""
-    (tmp_path / "embedsync.toml").write_text("[model\n")
+    (tmp_path / "vectrue.toml").write_text("[model\n")
     assert "Traceback" in call("--debug", "config", "show", cwd=tmp_path).stderr
 
 
@@ -97,7 +97,7 @@ def test_an_unreachable_postgres_is_named(tmp_path: Path) -> None:
     """Nobody listens: the address and the setting are named."""
     tables = json.dumps([{"name": "public.questions", "text": "question"}])
     done = call(
-        "status", cwd=tmp_path, EMBEDSYNC_POSTGRES__DSN="postgresql://u:s3cret@127.0.0.1:1/db", EMBEDSYNC_TABLES=tables
+        "status", cwd=tmp_path, VECTRUE_POSTGRES__DSN="postgresql://u:s3cret@127.0.0.1:1/db", VECTRUE_TABLES=tables
     )
     sentence(done, 1, "127.0.0.1:1", "postgres.dsn")
     assert "s3cret" not in done.stderr
@@ -107,14 +107,14 @@ def test_an_unreachable_postgres_is_named(tmp_path: Path) -> None:
 def test_missing_weights_are_named_with_the_command(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`init` does without the weights; where they are needed, model and `embedsync model pull` are named, exit 78."""
+    """`init` does without the weights; where they are needed, model and `vectrue model pull` are named, exit 78."""
     place = make_workplace(model={"name": "BAAI/bge-m3", "dimensions": 1024})
     place.execute(CREATE_QUESTIONS.format(dimensions=1024))
     monkeypatch.setenv("HF_HOME", str(place.directory))
-    place.embedsync("init")
-    sentence(place.embedsync("search", "x", check=False), 78, "BAAI/bge-m3", "embedsync model pull")
-    worker = place.embedsync("worker", "--role", "live", check=False)
-    assert (worker.returncode, "embedsync model pull" in worker.stderr) == (78, True)
+    place.vectrue("init")
+    sentence(place.vectrue("search", "x", check=False), 78, "BAAI/bge-m3", "vectrue model pull")
+    worker = place.vectrue("worker", "--role", "live", check=False)
+    assert (worker.returncode, "vectrue model pull" in worker.stderr) == (78, True)
 
 
 @pytest.mark.stack
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_database_is_one_sentence(workplace: Workplace) -> 
 
     def wrong(*words: str, command: tuple[str, ...] = ("init",), code: int = 78, **flags: Any) -> None:
         workplace.with_settings(**flags)
-        sentence(workplace.embedsync(*command, check=False), code, *words)
+        sentence(workplace.vectrue(*command, check=False), code, *words)
         workplace.with_settings(**good)
 
     dsn = workplace.settings.postgres.dsn
@@ -145,14 +145,14 @@ def test_a_worker_that_cannot_work_leaves_with_78(make_workplace: MakeWorkplace)
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
 
     def refused(*words: str) -> None:
-        done = place.embedsync("worker", "--role", "live", check=False)
+        done = place.vectrue("worker", "--role", "live", check=False)
         assert done.returncode == 78, done.stderr
         assert "Traceback" not in done.stderr
         for word in words:
             assert word in done.stderr
 
-    refused("embedsync init")
-    place.embedsync("init")
+    refused("vectrue init")
+    place.vectrue("init")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -164,7 +164,7 @@ def test_a_worker_that_cannot_work_leaves_with_78(make_workplace: MakeWorkplace)
 
 @pytest.mark.stack
 def test_the_supervisor_stops_with_78_when_restarting_will_not_help(workplace: Workplace) -> None:
-    """`embedsync worker` gives up when a role's configuration is wrong, and leaves no process."""
-    done = workplace.embedsync("worker", check=False)
+    """`vectrue worker` gives up when a role's configuration is wrong, and leaves no process."""
+    done = workplace.vectrue("worker", check=False)
     assert done.returncode == 78
-    assert "embedsync init" in done.stderr
+    assert "vectrue init" in done.stderr

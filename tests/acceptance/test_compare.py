@@ -1,4 +1,4 @@
-"""`embedsync compare` as a person types it: the stand-in against a pretrained model on the Korean judged queries."""
+"""`vectrue compare` as a person types it: the stand-in against a pretrained model on the Korean judged queries."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 HERE = Path(interview.__file__).parent
 COMPARE = [
-    str(Path(sys.executable).with_name("embedsync")), "compare", "lexical:1024", "multilingual-e5-small",
+    str(Path(sys.executable).with_name("vectrue")), "compare", "lexical:1024", "multilingual-e5-small",
     "--corpus", str(HERE / "questions.jsonl"), "--text-field", "question", "--queries",
 ]  # fmt: skip
 QUERIES = HERE / "queries.jsonl"
@@ -91,7 +91,7 @@ def two(pid: int) -> list[psutil.Process]:
     [
         (["lexical"], 2, "name two models"),
         (["--columns", "lexical", "lexical:64"], 2, "the columns are those of the migration"),
-        (["lexical", "no/such-model"], 78, "embedsync model pull no/such-model"),
+        (["lexical", "no/such-model"], 78, "vectrue model pull no/such-model"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

@@ -1,4 +1,4 @@
-"""`embedsync demo`, as a newcomer types it."""
+"""`vectrue demo`, as a newcomer types it."""
 
 import os
 import re
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.stack
 @pytest.mark.timeout(2400)
 def test_the_demo_tells_its_story_and_leaves_nothing_running(tmp_path: Path) -> None:
     """It exits 0, every step is there with its figures, and no process is left."""
-    embedsync = str(Path(sys.executable).with_name("embedsync"))
+    vectrue = str(Path(sys.executable).with_name("vectrue"))
     done = subprocess.run(
-        [embedsync, "demo", "--dir", str(tmp_path / "demo")], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
+        [vectrue, "demo", "--dir", str(tmp_path / "demo")], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
         text=True, capture_output=True, timeout=2200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -29,9 +29,9 @@ def test_the_session_prints_what_the_guide_shows(tmp_path: Path, monkeypatch: py
     for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
-    monkeypatch.setenv("EMBEDSYNC_MODEL__DEVICE", "cpu")
-    monkeypatch.setenv("EMBEDSYNC_SERVE__PORT", str(port))
-    monkeypatch.setenv("EMBEDSYNC_KAFKA__SESSION_TIMEOUT_SECONDS", "6")  # a worker that starts anew is missed for less
+    monkeypatch.setenv("VECTRUE_MODEL__DEVICE", "cpu")
+    monkeypatch.setenv("VECTRUE_SERVE__PORT", str(port))
+    monkeypatch.setenv("VECTRUE_KAFKA__SESSION_TIMEOUT_SECONDS", "6")  # a worker that starts anew is missed for less
     folder = tmp_path / "guide"
     folder.mkdir()
     with hub.serve(shape, "BAAI/bge-m3", KNOWN["BAAI/bge-m3"].commit) as server:

@@ -1,4 +1,4 @@
-"""`embedsync model info` and `check`, and the example's script, as a person runs them, with real models."""
+"""`vectrue model info` and `check`, and the example's script, as a person runs them, with real models."""
 
 import json
 import os
@@ -10,13 +10,13 @@ import pytest
 
 from tests.support.models import build_xlm_roberta, minilm_folder
 
-EMBEDSYNC = str(Path(sys.executable).with_name("embedsync"))
+VECTRUE = str(Path(sys.executable).with_name("vectrue"))
 SIMPLE = [sys.executable, "-m", "examples.interview.bge_m3_simple"]
 
 
 def run(*command: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, "EMBEDSYNC_LOG__LEVEL": "warning", **environment}, text=True,
+        command, cwd=cwd, env={**os.environ, "VECTRUE_LOG__LEVEL": "warning", **environment}, text=True,
         capture_output=True, timeout=250, check=False,
     )  # fmt: skip
 
@@ -29,7 +29,7 @@ def shape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_script_of_the_guide_at_bge_m3s_width(shape: Path, tmp_path: Path) -> None:
     """The guide's sections: load with its time, model, dimensions, languages; shape (3, 1024); similarities."""
-    done = run(*SIMPLE, cwd=tmp_path, EMBEDSYNC_MODEL__NAME=str(shape))
+    done = run(*SIMPLE, cwd=tmp_path, VECTRUE_MODEL__NAME=str(shape))
     assert (done.returncode, done.stderr) == (0, "")
     for line in ("✅ 모델 로드 완료! (", f"📦 모델: {shape}", "📊 임베딩 차원: 1024", "🌍 지원 언어: -",
                  "✅ 3개 텍스트 임베딩 완료", "임베딩 shape: (3, 1024)", "🔎 검색 쿼리: '파이썬 멀티스레딩 제약사항'",
@@ -52,12 +52,12 @@ def test_the_script_without_the_weights(tmp_path: Path) -> None:
     done = run(*SIMPLE, cwd=tmp_path, HF_HOME=str(tmp_path))
     assert done.returncode == 78
     assert "Traceback" not in done.stderr
-    assert "run `embedsync model pull`" in done.stderr
+    assert "run `vectrue model pull`" in done.stderr
 
 
 def test_check_prints_what_it_measured(tmp_path: Path) -> None:
     """Seconds, dimensions, shape, similarities to four digits, peak memory; the same as JSON."""
-    done = run(EMBEDSYNC, "model", "check", "multilingual-e5-small", cwd=tmp_path)
+    done = run(VECTRUE, "model", "check", "multilingual-e5-small", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in (
         "loaded        in ",
@@ -67,7 +67,7 @@ def test_check_prints_what_it_measured(tmp_path: Path) -> None:
         "verdict       ok",
     ):
         assert word in done.stdout
-    report = json.loads(run(EMBEDSYNC, "model", "check", str(minilm_folder()), "-o", "json", cwd=tmp_path).stdout)
+    report = json.loads(run(VECTRUE, "model", "check", str(minilm_folder()), "-o", "json", cwd=tmp_path).stdout)
     assert (report["ok"], report["shape"], report["dtype"]) == (True, [3, 384], "float32")
     assert report["peak_bytes"] > 100_000_000
     assert len(report["hits"]) == 3
@@ -82,7 +82,7 @@ def test_check_of_weights_that_are_broken(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["encoder.layer.1.output.dense.weight"][:] = torch.nan
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    done = run(EMBEDSYNC, "model", "check", str(folder), cwd=tmp_path)
+    done = run(VECTRUE, "model", "check", str(folder), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "is not finite" in done.stdout
     assert "these vectors cannot be trusted" in done.stdout
@@ -91,11 +91,11 @@ def test_check_of_weights_that_are_broken(tmp_path: Path) -> None:
 def test_info_of_the_default_before_it_is_fetched(tmp_path: Path) -> None:
     """Everything that can be known of 2.3 GB before they are here, and how they would run."""
     report = json.loads(
-        run(EMBEDSYNC, "model", "info", "-o", "json", cwd=tmp_path, HF_HOME=str(tmp_path),
-            EMBEDSYNC_MODEL__DEVICE="cpu").stdout
+        run(VECTRUE, "model", "info", "-o", "json", cwd=tmp_path, HF_HOME=str(tmp_path),
+            VECTRUE_MODEL__DEVICE="cpu").stdout
     )  # fmt: skip
     assert (report["dimensions"], report["max_tokens"], report["present"]) == (1024, 8192, False)
     assert report["size_bytes"] == 2_271_019_008
     assert (report["device"], report["dtype"]) == ("cpu", "float32")
     assert "model.device is cpu" in report["device_why"]
-    assert "embedsync model pull" in report["problem"]
+    assert "vectrue model pull" in report["problem"]

@@ -41,7 +41,7 @@ REFERENCE = (
 
 def synced(place: Workplace, texts: list[str]) -> Workplace:
     """The texts in `questions`, one by one through the live lane."""
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     for text in texts:
         place.execute("INSERT INTO questions (question) VALUES (%s)", (text,))
@@ -50,8 +50,8 @@ def synced(place: Workplace, texts: list[str]) -> Workplace:
 
 
 def top(place: Workplace, query: str, count: int = 3) -> list[int]:
-    """Keys that `embedsync search` finds, best first."""
-    done = place.embedsync("search", query, "-n", str(count), "-t", "public.questions", "-o", "json")
+    """Keys that `vectrue search` finds, best first."""
+    done = place.vectrue("search", query, "-n", str(count), "-t", "public.questions", "-o", "json")
     return [int(hit["key"][0]) for hit in json.loads(done.stdout)["hits"]]
 
 
@@ -97,7 +97,7 @@ def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: M
     place = make_workplace(model={"name": "multilingual-e5-small", "dimensions": 384})
     place.execute(CREATE_QUESTIONS.format(dimensions=384))
     questions = {int(str(q["id"])): str(q["question"]) for q in interview.read_questions()}
-    place.embedsync("init")
+    place.vectrue("init")
     for key, text in questions.items():
         place.execute("INSERT INTO questions (id, question) VALUES (%s, %s)", (key, text))
     place.start_worker("live")
@@ -124,8 +124,8 @@ def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
     assert found.current < 0.5
     assert found.accuracy > 0.55
     assert found.verdict.startswith("the two thresholds are apart")
-    (tmp_path / "embedsync.toml").write_text(f"{found.settings}\n", encoding="utf-8")
-    pasted = load(tmp_path / "embedsync.toml")
+    (tmp_path / "vectrue.toml").write_text(f"{found.settings}\n", encoding="utf-8")
+    pasted = load(tmp_path / "vectrue.toml")
     wrong = "컴퓨터의 휴지통을 비우는 것입니다."
     right = "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, 멀티코어에서도 계산이 나란히 못 돕니다."
     assert score.against_text(pasted, wrong, REFERENCE, model).grade == "to be improved"

@@ -20,7 +20,7 @@ def test_the_console_session_prints_what_the_readme_shows(tmp_path: Path) -> Non
 
     def patient(script: str) -> str:
         # `status` is asked right after the INSERT: a person takes longer to type it than the vector takes to come.
-        waited = "until embedsync status | grep -q 'are current'; do :; done; embedsync status\n"
-        return script.replace("embedsync status\n", waited)
+        waited = "until vectrue status | grep -q 'are current'; do :; done; vectrue status\n"
+        return script.replace("vectrue status\n", waited)
 
     hold(README, tmp_path, seconds=2200, edit=patient)

@@ -2,7 +2,7 @@
 
 Ratios are of one run, side by side; absolute figures move with the neighbours' load (the load average is printed).
 
-Hazard: it starts a local stack of its own in .embedsync/bench and takes it away again.
+Hazard: it starts a local stack of its own in .vectrue/bench and takes it away again.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def resident_mb(process: Process) -> float:
 def latency(endpoints: Endpoints) -> None:
     """Single-row commits, one by one: commit -> visible by the database's clock."""
     with prepared(endpoints) as place:
-        place.embedsync("init")
+        place.vectrue("init")
         place.start_worker("live")
         live_first.prepare(place)
         texts = interview.Texts(interview.TABLES[0], seed=5)
@@ -68,7 +68,7 @@ def latency(endpoints: Endpoints) -> None:
 def burst(endpoints: Endpoints, rows: int) -> None:
     """Many rows in one statement, through the live lane."""
     with prepared(endpoints) as place:
-        place.embedsync("init")
+        place.vectrue("init")
         worker = place.start_worker("live")
         started = time.monotonic()
         place.execute(FILL, (rows,))
@@ -85,18 +85,18 @@ def replay(endpoints: Endpoints, rows: int) -> None:
     """Rows that were there before, through one replay run; no row encoded twice."""
     with prepared(endpoints) as place:
         place.execute(FILL, (rows,))
-        place.embedsync("init")
+        place.vectrue("init")
         worker = place.start_worker("replay")
         started = time.monotonic()
-        place.embedsync("replay", "run", timeout=900)
+        place.vectrue("replay", "run", timeout=900)
         seconds = time.monotonic() - started
-        embedded = place.value("SELECT sum(embedded) FROM embedsync.replay_chunks")
+        embedded = place.value("SELECT sum(embedded) FROM vectrue.replay_chunks")
         say(
             f"replay: {rows:,} rows in {seconds:.1f} s = {rows / seconds:,.0f} rows/s; ledger: {embedded:,} embedded;"
             f" status: {place.coverage()['current']:,} current; worker {resident_mb(worker):.0f} MB"
         )
         started = time.monotonic()
-        place.embedsync("replay", "run", "--only", "all", timeout=900)
+        place.vectrue("replay", "run", "--only", "all", timeout=900)
         again = time.monotonic() - started
         say(f"replay --only all over current rows: {again:.1f} s, {seconds / again:.1f} times faster than the first")
 
@@ -117,7 +117,7 @@ def writes(endpoints: Endpoints) -> None:
 
     with prepared(endpoints) as place:
         place.execute(FILL, (512,))
-        place.embedsync("init")
+        place.vectrue("init")
         store = PostgresStore(place.settings.postgres, role="bench")
         connection = psycopg2.connect(place.settings.postgres.dsn)
         say(compare(store, connection, place))
@@ -156,7 +156,7 @@ def serve(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
     for name in (str(minilm_folder()), "multilingual-e5-small"):
         with prepared(endpoints, 384, name) as place:
             place.execute(FILL, (SERVED_ROWS,))
-            place.embedsync("init")
+            place.vectrue("init")
             compare(place, report, say)
     _show(report, arguments, "serve", "serve")
 
@@ -175,7 +175,7 @@ def rows(arguments: argparse.Namespace) -> None:
     from tests.bench.rows import prepared as database
     from tests.bench.rows import run
 
-    folder = ROOT / ".embedsync" / "bench"
+    folder = ROOT / ".vectrue" / "bench"
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     with postgres_alone(folder) as dsn, database(dsn) as settings:
         report = run(settings, arguments.rows, say)
@@ -248,7 +248,7 @@ def main() -> None:
     sections["scale"] = lambda endpoints: scale(endpoints, arguments.rows, arguments.dimensions)
     sections["search"] = lambda endpoints: search(endpoints, arguments)
     sections["migrate"] = lambda endpoints: migrate(endpoints, arguments)
-    stack = LocalStack(Path(arguments.stack) if arguments.stack else ROOT / ".embedsync" / "bench")
+    stack = LocalStack(Path(arguments.stack) if arguments.stack else ROOT / ".vectrue" / "bench")
     endpoints = stack.up()
     kept = True
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psycopg2
 
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.search import Hit, SearchRequest
 from schemas.settings import Settings
 from streams.search import Search
@@ -142,7 +142,7 @@ class Searcher(_Client):
         try:
             found = self._search.find(SearchRequest(text, tables=(f"public.{table.name}",), limit=LIMIT))
             self.asked.append(Asked(step, began, time.time(), table.name, text, list(found.hits)))
-        except EmbedsyncError as error:
+        except VectrueError as error:
             self.asked.append(Asked(step, began, time.time(), table.name, text, error=str(error)))
 
 

@@ -127,19 +127,19 @@ def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: fl
         cursor.execute("INSERT INTO questions (question) SELECT text || ' ' || i FROM generate_series(1, %s) AS i"
                        " JOIN words ON number = 1 + i %% 1000", (rows,))  # fmt: skip
     prepare(place)
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.start_worker("replay")
-    place.embedsync("replay", "run", "--yes", "--detach", timeout=600)
-    model = place.value("SELECT model FROM embedsync.targets")
+    place.vectrue("replay", "run", "--yes", "--detach", timeout=600)
+    model = place.value("SELECT model FROM vectrue.targets")
     report = Report(model, per_second, seconds)
     insert(place, texts, seconds=5, per_second=per_second)
     running = True
     for busy in _ORDER:
-        if place.value("SELECT state FROM embedsync.replays") == "done":
+        if place.value("SELECT state FROM vectrue.replays") == "done":
             raise AssertionError(f"the replay of {rows:,} rows ended within the windows: give it more with --rows")
         if busy is not running:
-            place.embedsync("replay", "resume" if busy else "pause")
+            place.vectrue("replay", "resume" if busy else "pause")
             running = busy
         _settled(place, busy)
         before, began = _done(place), time.monotonic()
@@ -149,7 +149,7 @@ def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: fl
         if busy:
             report.replayed.append(worked)
         say(f"replay {'running' if busy else 'paused'}, {worked:,.0f} rows/s: p50 / p95 {_pair(ms)}")
-    place.embedsync("replay", "cancel")
+    place.vectrue("replay", "cancel")
     report.waited = _waits(place)
     return report
 
@@ -171,7 +171,7 @@ def _waits(place: Workplace) -> list[float]:
 
 
 def _done(place: Workplace) -> int:
-    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
+    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM vectrue.replay_chunks"))
 
 
 def _pair(ms: Sequence[float]) -> str:

@@ -71,13 +71,13 @@ class Story:
         self._editor.start()
         self._watch("before")
         with self._doing("start"):
-            self._embedsync("migrate", "start", *TO)
+            self._vectrue("migrate", "start", *TO)
         with self._doing("replay"):
             self._replay()
         with self._doing("index"):
-            self._embedsync("migrate", "index", "--memory", MEMORY)
+            self._vectrue("migrate", "index", "--memory", MEMORY)
         with self._doing("swap"):
-            self._embedsync("migrate", "swap")
+            self._vectrue("migrate", "swap")
         self._report.swapped = self._moved_at("swapped_at")
         self._watch("swapped")
         self._settle("edits_lost_swapped", {"embedding": self._new, "embedding_old": self._old})
@@ -98,16 +98,16 @@ class Story:
 
     def _fill(self) -> None:
         interview.create(self._place, self._report.rows)
-        self._embedsync("init")
+        self._vectrue("init")
         self._worker = self._workers()
-        self._embedsync("replay", "run", "--yes")
+        self._vectrue("replay", "run", "--yes")
         interview.build_indexes(self._place, MEMORY)
         for table in interview.TABLES:
             self._place.execute(f"VACUUM ANALYZE {table.name}")
 
     def _replay(self) -> None:
         """Exit 1 is an answer as well: with edits all the time, some row is on its way when the run has ended."""
-        done = self._place.embedsync("replay", "run", "--yes", check=False, timeout=_LONG)
+        done = self._place.vectrue("replay", "run", "--yes", check=False, timeout=_LONG)
         if done.returncode not in (0, 1):
             raise AssertionError(f"replay run exited {done.returncode}:\n{done.stderr}")
         lines = [line for line in done.stdout.splitlines() if line.startswith("run ")]
@@ -121,7 +121,7 @@ class Story:
             # What was edited before this line may have been followed or not; the count goes by what is true.
             let_pass(_QUIET_SECONDS)  # nothing is waited for: so long edits pile up
         with self._doing("rollback"):
-            self._embedsync("migrate", "rollback")
+            self._vectrue("migrate", "rollback")
         self._report.rolled_back = time.time()
         self._watch("rolled back")
         self._editor.pause()
@@ -139,8 +139,8 @@ class Story:
         self._report.untrue_left = len(self._untrue("embedding", self._old))
 
     def _lacking(self) -> int:
-        """Rows of the served columns that `embedsync status` calls missing or stale."""
-        shown = json.loads(self._embedsync("status", "-o", "json").stdout)
+        """Rows of the served columns that `vectrue status` calls missing or stale."""
+        shown = json.loads(self._vectrue("status", "-o", "json").stdout)
         served = [line for line in shown["tables"] if line["column"] == "embedding"]
         return sum(line["missing"] + line["stale_text"] + line["stale_model"] for line in served)
 
@@ -168,7 +168,7 @@ class Story:
         return {table.name: judge.recall(self._place, table.name, table.text, model) for table in interview.TABLES}
 
     def _moved_at(self, column: str) -> float:
-        return float(self._place.value(f"SELECT extract(epoch FROM max({column})) FROM embedsync.column_migrations"))
+        return float(self._place.value(f"SELECT extract(epoch FROM max({column})) FROM vectrue.column_migrations"))
 
     def _workers(self) -> Process:
         before = self._ready()
@@ -180,8 +180,8 @@ class Story:
         there = (self._place.directory / "worker.log").exists()
         return self._place.log().count("worker ready") if there else 0
 
-    def _embedsync(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return self._place.embedsync(*arguments, timeout=_LONG)
+    def _vectrue(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return self._place.vectrue(*arguments, timeout=_LONG)
 
     def _watch(self, name: str) -> None:
         with self._doing(name):

@@ -45,7 +45,7 @@ _PAGE = 5000
 _FILL = """
     INSERT INTO questions (id, question, embedding, embedding_hash, embedding_model, embedded_at, embedding_digest)
     SELECT ord, 'question number ' || ord, vector, sha256(convert_to('question number ' || ord, 'UTF8')), %s, now(),
-        embedsync.vector_digest(vector) || xidsend(pg_current_xact_id()::xid)
+        vectrue.vector_digest(vector) || xidsend(pg_current_xact_id()::xid)
     FROM bench_vectors
 """
 _INDEX = """

@@ -31,8 +31,8 @@ def run(place: Workplace, rows: int, say: Say) -> None:
         "INSERT INTO questions (question) SELECT 'question number ' || i FROM generate_series(1, %s) i", (rows,)
     )
     place.execute("VACUUM ANALYZE questions")
-    place.embedsync("init")
-    planned = place.embedsync("replay", "plan", "--exact", timeout=600)
+    place.vectrue("init")
+    planned = place.vectrue("replay", "plan", "--exact", timeout=600)
     say(planned.stderr.rstrip())
     before = _table(place)
     _enumerate(place, rows, say)
@@ -50,7 +50,7 @@ def run(place: Workplace, rows: int, say: Say) -> None:
     say(f"worker's peak memory: {quarter:.0f} MB at a quarter, {peak_mb(worker.pid):.0f} MB at the end")
     say(f"WAL: {wal / 1e6:,.0f} MB = {wal / rows:,.0f} bytes per row")
     sums = (
-        "SELECT sum(total_keys), sum(done_keys), sum(embedded), sum(busy_seconds)::integer FROM embedsync.replay_chunks"
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded), sum(busy_seconds)::integer FROM vectrue.replay_chunks"
     )
     say(f"ledger: total, done, embedded, seconds of work = {place.execute(sums)[0]}; status: {place.coverage()}")
     after = _table(place)
@@ -67,7 +67,7 @@ def _enumerate(place: Workplace, rows: int, say: Say) -> None:
     peaks: list[tuple[float, float]] = []
 
     def ended() -> bool:
-        sent = float(place.value("SELECT coalesce(sum(total_keys), 0) FROM embedsync.replay_chunks"))
+        sent = float(place.value("SELECT coalesce(sum(total_keys), 0) FROM vectrue.replay_chunks"))
         peaks.append((sent, peak_mb(command.pid)))
         return command.poll() is not None
 
@@ -75,7 +75,7 @@ def _enumerate(place: Workplace, rows: int, say: Say) -> None:
     seconds = time.monotonic() - started
     times = place.execute(
         "SELECT extract(epoch FROM max(sent_at) - min(created_at))"
-        " FROM embedsync.replay_chunks JOIN embedsync.replays USING (run)"
+        " FROM vectrue.replay_chunks JOIN vectrue.replays USING (run)"
     )
     alone = float(times[0][0])
     half = max((mb for sent, mb in peaks if sent <= rows / 2), default=0.0)
@@ -85,24 +85,24 @@ def _enumerate(place: Workplace, rows: int, say: Say) -> None:
     topic = place.settings.replay_topic
     group = KafkaOffsets(place.settings, SystemClock()).read({"none": [topic]})["none"]
     messages = sum((p.log_end_offset or 0) - (p.log_start_offset or 0) for p in group.partitions)
-    size = place.value("SELECT sum(octet_length(keys::text)) FROM embedsync.replay_chunks")
+    size = place.value("SELECT sum(octet_length(keys::text)) FROM vectrue.replay_chunks")
     say(f"replay topic: {messages:,} messages of about {int(size) / max(1, messages):,.0f} bytes of keys")
 
 
 def _again(place: Workplace, rows: int, say: Say) -> None:
-    chunks = place.value("SELECT count(*) FROM embedsync.replay_chunks")
+    chunks = place.value("SELECT count(*) FROM vectrue.replay_chunks")
     started = time.monotonic()
-    done = place.embedsync("replay", "run", "--yes", timeout=1800)
+    done = place.vectrue("replay", "run", "--yes", timeout=1800)
     say(f"--only stale over current rows: {time.monotonic() - started:.1f} s: {done.stdout.strip()}")
-    assert chunks == place.value("SELECT count(*) FROM embedsync.replay_chunks")
+    assert chunks == place.value("SELECT count(*) FROM vectrue.replay_chunks")
     started = time.monotonic()
-    place.embedsync("replay", "run", "--only", "all", "--yes", timeout=3600)
+    place.vectrue("replay", "run", "--only", "all", "--yes", timeout=3600)
     seconds = time.monotonic() - started
     say(f"--only all over current rows: {seconds:.1f} s = {rows / seconds:,.0f} rows/s, nothing encoded")
 
 
 def _done(place: Workplace) -> int:
-    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
+    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM vectrue.replay_chunks"))
 
 
 def _table(place: Workplace) -> int:

@@ -2,7 +2,7 @@
 
 Queries are three fifths of the words of a row, in another order. Each is asked in every way (`WAYS`), one after the
 other, and each query begins with another way, so that none is favoured by what the one before left in the cache. They
-go through `streams.search.Search`, the code of `embedsync search`, and its own timings are what is shown.
+go through `streams.search.Search`, the code of `vectrue search`, and its own timings are what is shown.
 
 Hazard: the vectors are the lexical stand-in's: about 100 of their 1,024 numbers are not zero. A query's own row stands
 out (cosine 0.66 on average, of 3,000 rows), and since rows are words drawn at random there is no meaning that others
@@ -181,7 +181,7 @@ def run(place: Workplace, rows: int, say: Say) -> Report:
     session = Session(place.settings.postgres.dsn, role="bench search")
     ways = _ask(Search(place.settings, session), session, queries(texts, QUERIES + _WARM), say)
     session.close()
-    model = place.value("SELECT model FROM embedsync.targets")
+    model = place.value("SELECT model FROM vectrue.targets")
     return Report(model, rows, QUERIES, filled, built, table, index, buffers, ways)
 
 
@@ -216,7 +216,7 @@ def _fill(place: Workplace, texts: Sequence[str]) -> None:
     lines = "".join(f"{key}\t{text}\n" for key, text in enumerate(texts, 1))
     with place.session.transaction() as cursor:
         cursor.copy_expert("COPY questions (id, question) FROM STDIN", io.StringIO(lines))
-    place.embedsync("init")
+    place.vectrue("init")
     fill_vectors(place)
     current = place.coverage()["current"]
     if current != len(texts):

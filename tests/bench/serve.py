@@ -181,9 +181,9 @@ def _counts(server: Server) -> tuple[float, float, float]:
         for one in family.samples
     }
     names = (
-        ("embedsync_api_requests_total", "/v1/search", "200"),
-        ("embedsync_api_batch_texts_sum", "query"),
-        ("embedsync_api_batch_texts_count", "query"),
+        ("vectrue_api_requests_total", "/v1/search", "200"),
+        ("vectrue_api_batch_texts_sum", "query"),
+        ("vectrue_api_batch_texts_count", "query"),
     )
     answered, queries, passes = (samples.get(name, 0.0) for name in names)
     return answered, queries, passes

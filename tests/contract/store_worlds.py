@@ -105,8 +105,8 @@ class MemoryWorld:
 
 
 def migrate(place: Workplace) -> None:
-    """Make the schema embedsync."""
-    place.execute("CREATE SCHEMA embedsync")
+    """Make the schema vectrue."""
+    place.execute("CREATE SCHEMA vectrue")
     for migration in sorted((queries.FOLDER / "migrations").glob("*.sql")):
         place.execute(migration.read_text(encoding="utf-8"))
 
@@ -144,7 +144,7 @@ class PostgresWorld:
         self._place.execute("DELETE FROM questions WHERE id = %s", (key,))
 
     def want(self, model: str) -> None:
-        self._place.execute("UPDATE embedsync.targets SET model = %s", (model,))
+        self._place.execute("UPDATE vectrue.targets SET model = %s", (model,))
 
     @contextmanager
     def lock(self, key: int) -> Iterator[None]:
@@ -167,29 +167,29 @@ class PostgresWorld:
         run = uuid4()
         made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), run, 1)
         self._place.execute(
-            "INSERT INTO embedsync.replays (run, scope, state) VALUES (%s, 'all', 'running')", (str(run),)
+            "INSERT INTO vectrue.replays (run, scope, state) VALUES (%s, 'all', 'running')", (str(run),)
         )
         self._place.execute(
-            "INSERT INTO embedsync.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
+            "INSERT INTO vectrue.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
             " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', %s, %s)",
             (str(run), json.dumps(made.keys), keys),
         )
         return made
 
     def cancel(self, chunk: Chunk) -> None:
-        self._place.execute("UPDATE embedsync.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
+        self._place.execute("UPDATE vectrue.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
 
     def steer(self, chunk: Chunk, state: str, rate: float | None = None) -> None:
         self._place.execute(
-            "UPDATE embedsync.replays SET state = %s, rate = %s WHERE run = %s", (state, rate, str(chunk.run))
+            "UPDATE vectrue.replays SET state = %s, rate = %s WHERE run = %s", (state, rate, str(chunk.run))
         )
 
     def returned(self, chunk: Chunk) -> bool:
-        query = "SELECT returned FROM embedsync.replay_chunks WHERE run = %s"
+        query = "SELECT returned FROM vectrue.replay_chunks WHERE run = %s"
         return bool(self._place.value(query, (str(chunk.run),)))
 
     def waits(self, chunk: Chunk) -> str | None:
-        value = self._place.value("SELECT waiting FROM embedsync.replays WHERE run = %s", (str(chunk.run),))
+        value = self._place.value("SELECT waiting FROM vectrue.replays WHERE run = %s", (str(chunk.run),))
         return None if value is None else str(value)
 
     def counts(self, chunk: Chunk) -> dict[str, int]:
@@ -206,7 +206,7 @@ class PostgresWorld:
             "obsolete",
         )
         line = self._place.execute(
-            f"SELECT {', '.join(names)} FROM embedsync.replay_chunks WHERE run = %s", (str(chunk.run),)
+            f"SELECT {', '.join(names)} FROM vectrue.replay_chunks WHERE run = %s", (str(chunk.run),)
         )[0]
         return {name: value for name, value in zip(names, line, strict=True) if value}
 

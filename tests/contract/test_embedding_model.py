@@ -85,8 +85,8 @@ def test_vectors_are_those_of_the_texts_in_their_order(settings: ModelSettings, 
 def test_the_settings_of_the_program_are_the_workers(
     settings: ModelSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without arguments it is the model of embedsync.toml, so its vectors may be compared with the stored ones."""
-    (tmp_path / "embedsync.toml").write_text(f'[model]\nname = "{settings.name}"\ndimensions = 128\n')
+    """Without arguments it is the model of vectrue.toml, so its vectors may be compared with the stored ones."""
+    (tmp_path / "vectrue.toml").write_text(f'[model]\nname = "{settings.name}"\ndimensions = 128\n')
     monkeypatch.chdir(tmp_path)
     model = get_embedding_model()
     assert model.model_id == open_model(settings).model_id

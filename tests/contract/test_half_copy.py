@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from connectors.clock import SystemClock
 from connectors.models import describe_model, disk_room, half_copy, place_model, store_half_copy
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
-from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
@@ -26,7 +26,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of embedsync's own."""
+    """An empty cache of vectrue's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -100,9 +100,7 @@ def test_a_copy_that_has_changed_is_refused_and_made_anew(pristine: Path) -> Non
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(
-        ModelUnavailable, match=r"the bfloat16 copy in .* is damaged: run `embedsync model pull --bf16`"
-    ):
+    with pytest.raises(ModelUnavailable, match=r"the bfloat16 copy in .* is damaged: run `vectrue model pull --bf16`"):
         SentenceTransformerEmbedder(settings, SystemClock()).load()
     assert store_half_copy(settings) == (copy, True)
     _vectors(settings, from_copy=True)
@@ -135,12 +133,12 @@ def test_what_is_half_done_is_no_copy(pristine: Path, cache: Path, monkeypatch: 
 
 def test_what_cannot_be_converted(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No room, no float32 weights, no weights at all: one sentence each."""
-    with pytest.raises(EmbedsyncError, match="lexical has no weights that could be converted: leave out --bf16"):
+    with pytest.raises(VectrueError, match="lexical has no weights that could be converted: leave out --bf16"):
         store_half_copy(ModelSettings(name="lexical"))
     copy, _ = store_half_copy(_settings(pristine))
-    with pytest.raises(EmbedsyncError, match="the weights of model are in bfloat16 already"):
+    with pytest.raises(VectrueError, match="the weights of model are in bfloat16 already"):
         store_half_copy(_settings(copy))
     monkeypatch.setattr(disk_room, "free_bytes", lambda _: 1000)
     other = Path(shutil.copytree(pristine, tmp_path / "other"))
-    with pytest.raises(EmbedsyncError, match=r"the bfloat16 copy of other needs [\d,]+ bytes in .* and 1,000 are free"):
+    with pytest.raises(VectrueError, match=r"the bfloat16 copy of other needs [\d,]+ bytes in .* and 1,000 are free"):
         store_half_copy(_settings(other))

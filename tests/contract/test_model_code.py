@@ -14,7 +14,7 @@ import pytest
 
 from connectors.models import half_copy, open_model
 from connectors.models.layout import needed_files
-from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
@@ -73,9 +73,7 @@ def test_code_beside_the_weights_is_not_run(folder: Path, names: Callable[[Path]
     if names is its_tokenizer:
         assert model.encode_documents(["인덱스"]).shape == (1, 128)
     else:
-        with pytest.raises(
-            ModelUnavailable, match="needs code of its own, which embedsync does not run: choose another"
-        ):
+        with pytest.raises(ModelUnavailable, match="needs code of its own, which vectrue does not run: choose another"):
             model.load()
     assert not (folder.parent / "ran").exists()
 
@@ -103,7 +101,7 @@ def test_a_pickle_is_not_run(folder: Path, form: str) -> None:
         (folder / "pytorch_model.bin").write_bytes(content)
     with pytest.raises(ModelUnavailable):
         open_model(ModelSettings(name=str(folder), dimensions=128)).load()
-    with pytest.raises(EmbedsyncError):
+    with pytest.raises(VectrueError):
         half_copy.make(folder, "small", "1" * 40)
     assert not (folder.parent / "ran").exists()
 

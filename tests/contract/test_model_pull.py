@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connectors.models import describe_model, disk_room, fetch_model, open_model
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import ModelSettings
 from tests.support import hub as hubs
 from tests.support.hub import COMMIT, Hub
@@ -83,7 +83,7 @@ def test_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(EmbedsyncError, match=r"could not be reached.*set model\.name to a copy") as caught:
+    with pytest.raises(VectrueError, match=r"could not be reached.*set model\.name to a copy") as caught:
         fetch_model(SETTINGS)
     assert caught.value.exit_code == 1
 
@@ -93,7 +93,7 @@ def test_offline_mode(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EmbedsyncError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"):
+    with pytest.raises(VectrueError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"):
         fetch_model(SETTINGS)
     assert hub.sent == []
 
@@ -104,7 +104,7 @@ def test_a_disk_without_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.Monke
         file.stat().st_size for name, file in hub.files.items() if name not in ("onnx/model.onnx", "README.md")
     )
     monkeypatch.setattr(disk_room, "free_bytes", lambda _: needed - 1)
-    with pytest.raises(EmbedsyncError) as caught:
+    with pytest.raises(VectrueError) as caught:
         fetch_model(SETTINGS)
     assert str(caught.value) == (
         f"org/small needs {needed:,} bytes in {tmp_path / 'cache'}, and {needed - 1:,} are free: "
@@ -131,6 +131,6 @@ def test_what_is_there_already_needs_no_room(hub: Hub, tmp_path: Path, monkeypat
         if enough:
             assert fetch_model(SETTINGS).fetched
         else:
-            with pytest.raises(EmbedsyncError, match="needs 1,000 bytes"):
+            with pytest.raises(VectrueError, match="needs 1,000 bytes"):
                 fetch_model(SETTINGS)
     assert hub.ranges == [f"bytes={size - 1000}-"]

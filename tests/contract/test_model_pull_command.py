@@ -1,4 +1,4 @@
-"""`embedsync model pull` as a process: killed in the middle, behind a proxy, offline, with a bar on a terminal."""
+"""`vectrue model pull` as a process: killed in the middle, behind a proxy, offline, with a bar on a terminal."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from tests.support import hub as hubs
 from tests.support.hub import COMMIT, Hub
 from tests.support.waiting import until
 
-EMBEDSYNC = str(Path(sys.executable).with_name("embedsync"))
-PULL = [EMBEDSYNC, "model", "pull", "org/small"]
+VECTRUE = str(Path(sys.executable).with_name("vectrue"))
+PULL = [VECTRUE, "model", "pull", "org/small"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -44,7 +44,7 @@ def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
     """An empty cache, and the hub in the place of the real one."""
     mine = {"HF_HOME": str(tmp_path / "hf"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
     kept = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
-    return {**kept, **mine, "NO_COLOR": "1", "EMBEDSYNC_LOG__LEVEL": "warning"}
+    return {**kept, **mine, "NO_COLOR": "1", "VECTRUE_LOG__LEVEL": "warning"}
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class Tools:
 
 @pytest.fixture
 def tools(workplace: Workplace) -> Iterator[Tools]:
-    """They, over a database with embedsync's own tables."""
+    """They, over a database with vectrue's own tables."""
     migrate(workplace)
     settings = workplace.settings.postgres
     with ExitStack() as opened:

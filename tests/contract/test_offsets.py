@@ -203,7 +203,7 @@ def test_missing_topic_costs_one_row(world: World) -> None:
     world.create_topic(topic, 1)
     missing, there = read(world, group, f"{topic}.gone", topic).partitions
     assert (missing.partition, missing.lag, missing.pending) == (None, None, None)
-    assert missing.error == f"topic {topic}.gone does not exist: embedsync init"
+    assert missing.error == f"topic {topic}.gone does not exist: vectrue init"
     assert (there.partition, there.error) == (0, None)
 
 
@@ -268,7 +268,7 @@ def test_probe_leaves_no_group_behind(world: World) -> None:
     world.create_topic(topic, 1)
     world.append(topic, 0, b"{}")
     world.reader.records_at({(topic, 0): 0}, timeout=TIMEOUT)
-    assert read(world, "embedsync-lag-probe", topic).state is None
+    assert read(world, "vectrue-lag-probe", topic).state is None
     assert read(world, group, topic).state is None
 
 

@@ -117,7 +117,7 @@ def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(make_w
     """Without `init` there is no topic: the call raises, with the topic and the command that makes it."""
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
-    with pytest.raises(TransientError, match=r"replay.*embedsync init"):
+    with pytest.raises(TransientError, match=r"replay.*vectrue init"):
         outbox.send_chunks([Chunk(NAME, "embedding", "m", (("1",),), uuid4(), 1)])
 
 
@@ -126,5 +126,5 @@ def test_a_dead_letter_that_kafka_does_not_take_is_an_error(make_workplace: Make
     """The call waits for the broker's answer: without the topic it raises, so the event is not acknowledged (I3)."""
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
-    with pytest.raises(TransientError, match=r"dlq.*embedsync init"):
+    with pytest.raises(TransientError, match=r"dlq.*vectrue init"):
         outbox.send_dead_letters([Failure(Record("t", 0, 17, b"k", b"v"), PoisonEvent("no"), "decode")])

@@ -16,7 +16,7 @@ from tests.support.workplace import Workplace
 @pytest.fixture(scope="session")
 def fragile() -> Iterator[LocalStack]:
     """The stack; whoever takes a part away brings it back."""
-    local = LocalStack(ROOT / ".embedsync" / "fault")
+    local = LocalStack(ROOT / ".vectrue" / "fault")
     local.reset()  # what a killed session left
     local.up()
     try:
@@ -27,8 +27,8 @@ def fragile() -> Iterator[LocalStack]:
 
 @contextmanager
 def ready_on(endpoints: Endpoints, directory: Path, **flags: Any) -> Iterator[Workplace]:
-    """A workplace with an empty `public.questions` after `embedsync init`; no worker runs."""
+    """A workplace with an empty `public.questions` after `vectrue init`; no worker runs."""
     with workplaces.workplace(endpoints, directory, **flags) as place:
         place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
-        place.embedsync("init")
+        place.vectrue("init")
         yield place

@@ -46,7 +46,7 @@ def caught_up(make_workplace: MakeWorkplace) -> Workplace:
     """A live worker that has written one row and committed its offset."""
     place = make_workplace(kafka={"partitions": 1})
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO questions (question) VALUES ('first')")
     place.wait_current()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOME = ROOT / ".embedsync" / "floors"
+HOME = ROOT / ".vectrue" / "floors"
 TESTS = (
     "tests/unit",
     "tests/contract/test_embedder_sentence_transformers.py",
@@ -24,7 +24,7 @@ TESTS = (
 
 @pytest.mark.timeout(3600)
 def test_the_lowest_versions_keep_the_promises() -> None:
-    """In an environment of their own, in `.embedsync/floors`, which is kept for the next time."""
+    """In an environment of their own, in `.vectrue/floors`, which is kept for the next time."""
     python = HOME / "venv" / "bin" / "python"
     lowest = HOME / "lowest.txt"
     HOME.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`embedsync adopt` on real parts: what the application made is believed once, what it did not make never."""
+"""`vectrue adopt` on real parts: what the application made is believed once, what it did not make never."""
 
 import json
 import socket
@@ -52,7 +52,7 @@ def settle(place: Workplace) -> None:
 def adopt(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
     """The report; the command must end with this code."""
     settle(place)
-    done = place.embedsync("adopt", *QUESTIONS, *MODEL, "-o", "json", *arguments, check=False)
+    done = place.vectrue("adopt", *QUESTIONS, *MODEL, "-o", "json", *arguments, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["ok"] is (code == 0)
@@ -100,13 +100,13 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
     place.execute("DROP CAST (bytea AS vector)")
     setup(as_role(place, role))
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT table_name, column_name, '{61}', sha256('poison'), model, 'refused' FROM embedsync.targets"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
+        " SELECT table_name, column_name, '{61}', sha256('poison'), model, 'refused' FROM vectrue.targets"
     )
     unseen(
         place,
         "UPDATE questions SET embedding_model = 'other@1+0', embedding_hash = sha256('of another model') WHERE id = 62;"
-        "UPDATE questions SET embedding_model = (SELECT model FROM embedsync.targets) WHERE id = 63",
+        "UPDATE questions SET embedding_model = (SELECT model FROM vectrue.targets) WHERE id = 63",
     )
     place.start_worker("live")
     digest = "SELECT md5(string_agg(q::text, ',' ORDER BY id)) FROM questions AS q"
@@ -125,15 +125,15 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
     assert table["not_adoptable"] == {
         "blank": 1, "quarantined": 1, "wrong_dimension": 1, "not_finite": 1, "not_unit_length": 1, "recent": 0,
     }  # fmt: skip
-    until(lambda: metric(live, "embedsync_events_total", outcome="current") >= 60, what="the events of the writes")
+    until(lambda: metric(live, "vectrue_events_total", outcome="current") >= 60, what="the events of the writes")
     stamped = "SELECT count(*) FROM questions WHERE id <= 60 AND embedded_at > now() - interval '10 min'"
     assert place.value(stamped) == 60
     assert adopt(place)["adopted"] == 0
 
     place.start_worker("replay")
-    place.embedsync("replay", "run", "--only", "all", check=False)
+    place.vectrue("replay", "run", "--only", "all", check=False)
     # Which lane has the others depends on the keeper: a test beside this one may give it a reason to look at all rows.
-    encoded = [metric(lane, "embedsync_texts_encoded_total") for lane in (live, replay)]
+    encoded = [metric(lane, "vectrue_texts_encoded_total") for lane in (live, replay)]
     assert sum(encoded) == 6, "rows 62, 63, 64, 66, 67 and 68"
     found = verify(place, "--deep", "all")
     assert counts(found) == {"rows": 68, "current": 66, "blank": 1, "quarantined": 1}
@@ -149,16 +149,16 @@ def test_a_sample_that_differs_refuses(legacy: Workplace) -> None:
     (table,) = adopt(legacy, code=1)["tables"]
     assert (table["adopted"], table["sample"]["checked"], table["sample"]["untrue"]) == (None, 40, 1)
     assert table["sample"]["worst"] == [{"key": ["8"], "cosine": table["sample"]["lowest_cosine"]}]
-    shown = legacy.embedsync("adopt", *QUESTIONS, *MODEL, check=False)
+    shown = legacy.vectrue("adopt", *QUESTIONS, *MODEL, check=False)
     said = " ".join(shown.stderr.split())
     assert shown.returncode == 1
     assert "row 8 has another vector than its text makes: cosine 0." in shown.stdout
     assert "1 of 40 sampled vectors of public.questions.embedding are not what lexical@" in said
-    assert "nothing was adopted: embed them instead: `embedsync replay run --only stale -t public.questions`" in said
-    other = legacy.embedsync("adopt", *QUESTIONS, "--model", "BAAI/bge-m3", check=False)
+    assert "nothing was adopted: embed them instead: `vectrue replay run --only stale -t public.questions`" in said
+    other = legacy.vectrue("adopt", *QUESTIONS, "--model", "BAAI/bge-m3", check=False)
     assert (other.returncode, "not of BAAI/bge-m3" in " ".join(other.stderr.split())) == (78, True)
-    assert legacy.embedsync("adopt", "-t", "public.nothing", *MODEL, check=False).returncode == 78
-    assert legacy.embedsync("adopt", *QUESTIONS, *MODEL, "--sample", "some", check=False).returncode == 2
+    assert legacy.vectrue("adopt", "-t", "public.nothing", *MODEL, check=False).returncode == 78
+    assert legacy.vectrue("adopt", *QUESTIONS, *MODEL, "--sample", "some", check=False).returncode == 2
     assert owned(legacy) == 0
 
 
@@ -166,10 +166,10 @@ def test_an_edit_is_never_adopted(legacy: Workplace) -> None:
     """An edit since `init` is embedded first; one between sample and stamp, or a row that is held, is left alone."""
     legacy.execute("UPDATE questions SET question = 'edited before' WHERE id = 1")
     settle(legacy)
-    refused = legacy.embedsync("adopt", *QUESTIONS, *MODEL, check=False)
+    refused = legacy.vectrue("adopt", *QUESTIONS, *MODEL, check=False)
     said = " ".join(refused.stderr.split())
     assert (refused.returncode, owned(legacy)) == (1, 0)
-    assert "1 changes wait for a live worker, and none runs, for 15 s: start `embedsync worker --role live`" in said
+    assert "1 changes wait for a live worker, and none runs, for 15 s: start `vectrue worker --role live`" in said
 
     legacy.start_worker("live")
     clock, session = SystemClock(), Session(legacy.settings.postgres.dsn, role="test")

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from connectors.kafka.client import client_config
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import Settings
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned, setup
@@ -33,7 +33,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
     made.execute(f"CREATE TABLE parted {PARTED}; CREATE TABLE parted_kr PARTITION OF parted FOR VALUES IN ('kr')")
     made.execute("CREATE TABLE leaving (id bigint PRIMARY KEY, body text, embedding vector(64))")
-    made.embedsync("init")
+    made.vectrue("init")
     return made
 
 
@@ -72,7 +72,7 @@ def test_columns_types_partitions_and_names_change_under_a_running_worker(place:
     until(lambda: current_question(place), what="the neighbour of the table that went away")
     assert worker.poll() is None
     # Whoever asks is told which; the worker says so at its next start, and nothing was lost when the name is back.
-    assert "there is no table public.leaving" in place.embedsync("status", check=False).stderr
+    assert "there is no table public.leaving" in place.vectrue("status", check=False).stderr
     worker.terminate()
     assert worker.wait(120) == 0
     started = place.start("worker", "--role", "live", log="live")
@@ -173,10 +173,10 @@ def test_no_ddl_or_update_of_the_application_fails(make_workplace: MakeWorkplace
     place.execute(f"CREATE TABLE posts {POSTS}")
     place.execute(f"CREATE TABLE parted {PARTED}; CREATE TABLE parted_kr PARTITION OF parted FOR VALUES IN ('kr')")
     setup(place.settings)
-    with pytest.raises(EmbedsyncError, match="cannot alter type of a column used by a publication"):
+    with pytest.raises(VectrueError, match="cannot alter type of a column used by a publication"):
         place.execute("ALTER TABLE posts ALTER id TYPE bigint")
     place.with_settings(postgres={"publication_columns": "all"})
-    assert any(line.startswith("change the publication embedsync") for line in setup(place.settings).changed)
+    assert any(line.startswith("change the publication vectrue") for line in setup(place.settings).changed)
     assert planned(place.settings).statements == ()
     prefix = place.settings.kafka.topic_prefix
     posts, parted = (Tail(place.settings, f"{prefix}.public.{name}") for name in ("posts", "parted"))
@@ -216,7 +216,7 @@ def refused(place: Workplace, tail: Tail) -> None:
     for update in ("UPDATE posts SET n = 2", "UPDATE parted SET body = 'x'"):
         with pytest.raises(ConfigurationError, match="does not have a replica identity and publishes updates"):
             place.execute(update)
-    found = " ".join(place.embedsync("doctor", "-o", "json", check=False).stdout.split())
+    found = " ".join(place.vectrue("doctor", "-o", "json", check=False).stdout.split())
     for table in ("public.posts", "public.parted_kr"):
         assert f"Postgres refuses every UPDATE of {table}, which is published" in found
     place.execute("ALTER TABLE parted_kr REPLICA IDENTITY DEFAULT; ALTER TABLE posts REPLICA IDENTITY FULL")

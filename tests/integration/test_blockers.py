@@ -44,7 +44,7 @@ def started(ready: Workplace) -> Workplace:
     """A table whose migration has begun; locks are waited for briefly."""
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
     ready.with_settings(postgres={"lock_timeout_seconds": 0.3})
-    ready.embedsync("migrate", "start", *TO)
+    ready.vectrue("migrate", "start", *TO)
     return ready
 
 
@@ -60,7 +60,7 @@ def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> No
         session(started, "innocent", "INSERT INTO elsewhere VALUES (1)") as writer,
         session(started, "reporting", "SELECT count(*) FROM questions") as reader,
     ):
-        done = started.embedsync("migrate", "rollback", "--yes", check=False)
+        done = started.vectrue("migrate", "rollback", "--yes", check=False)
         assert done.returncode == 1
         said = " ".join(done.stderr.split())
         assert f"in the way is pid {pid(reader)}, user " in said
@@ -69,7 +69,7 @@ def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> No
         assert str(pid(writer)) not in said
         assert f"SELECT pg_terminate_backend({pid(reader)})" in said
         assert "migrate rollback --yes`" in said
-        assert "embedsync init" not in said
+        assert "vectrue init" not in said
         assert "count(*)" not in said  # what others run is theirs
 
 
@@ -84,7 +84,7 @@ def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: 
         queued, reading = pid(other), pid(reader)
         waits = pool.submit(other.execute, behind)
         until(lambda: started.value("SELECT cardinality(pg_blocking_pids(%s))", (queued,)), what="the other to wait")
-        done = started.embedsync("migrate", "rollback", "--yes", check=False)
+        done = started.vectrue("migrate", "rollback", "--yes", check=False)
         reader.connection.rollback()
         waits.result()
     said = " ".join(done.stderr.split())
@@ -111,7 +111,7 @@ def unbuilt(ready: Workplace) -> Workplace:
     """A migration whose index is yet to be built, of a table without rows."""
     ready.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
     ready.execute("CREATE TABLE elsewhere (id integer)")
-    ready.embedsync("migrate", "start", *TO)
+    ready.vectrue("migrate", "start", *TO)
     return ready
 
 
@@ -131,7 +131,7 @@ def test_an_index_build_names_the_snapshot_it_waits_for(unbuilt: Workplace, numb
         assert process.wait(120) == code
         building = "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()"
         until(lambda: not unbuilt.value(building), what="the build to end on the server")
-    done = unbuilt.embedsync("migrate", "index")
+    done = unbuilt.vectrue("migrate", "index")
     assert "done: build the index" in done.stderr
 
 

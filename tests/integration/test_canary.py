@@ -47,13 +47,11 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     seen = report(place)
     assert (seen.severity, seen.verdict) == (
         Severity.WARNING,
-        "live: no live worker has run yet: embedsync worker --role live",
+        "live: no live worker has run yet: vectrue worker --role live",
     )
     code, shown = status(place)
     assert code == 0
-    assert (
-        shown["verdict"] == "0 rows are current or blank, but no live worker has run yet: embedsync worker --role live"
-    )
+    assert shown["verdict"] == "0 rows are current or blank, but no live worker has run yet: vectrue worker --role live"
     assert diagnosis(place, "canary").level is Level.WARNING
     place.start_worker("live", log="first")
     place.start_worker("live", log="second")
@@ -73,7 +71,7 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     assert ended.written.number - began.number <= seconds / QUICK["seconds"] + 1
     hops = place.execute(
         "SELECT captured_at >= date_trunc('milliseconds', sent_at), queued_at >= captured_at, worker_at >= queued_at,"
-        " arrived_at >= worker_at FROM embedsync.canary_trail"
+        " arrived_at >= worker_at FROM vectrue.canary_trail"
     )
     assert set(hops) == {(True, True, True, True)}
     until(lambda: check(place)[0] == 0, what="the command to say so too")
@@ -137,9 +135,9 @@ def test_who_does_not_work_is_named(place: Workplace) -> None:
     connect.resume(place.settings.connector)
     until_green(place)
 
-    place.execute("ALTER TABLE embedsync.canary RENAME TO elsewhere")
+    place.execute("ALTER TABLE vectrue.canary RENAME TO elsewhere")
     assert until_red(place, "whether changes arrive is not known").severity is Severity.UNKNOWN
-    place.execute("ALTER TABLE embedsync.elsewhere RENAME TO canary")
+    place.execute("ALTER TABLE vectrue.elsewhere RENAME TO canary")
     until_green(place)
 
     os.killpg(worker.pid, signal.SIGSTOP)
@@ -176,14 +174,14 @@ def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -
     looks.done(place.session, prefix, table, look.asked_at)
 
     producer = Producer(client_config(settings))
-    for value in (b"{broken", b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"beat":"x"}}'):
+    for value in (b"{broken", b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"beat":"x"}}'):
         producer.produce(settings.canary_topic, value)
     assert producer.flush(30) == 0
 
     def letters() -> int:
-        return place.embedsync("dlq", "list", "-o", "json").stdout.count(settings.canary_topic)
+        return place.vectrue("dlq", "list", "-o", "json").stdout.count(settings.canary_topic)
 
     until(letters, what="the dead letters")
     until_green(place)
-    assert place.execute("SELECT DISTINCT prefix FROM embedsync.canary_trail") == [(prefix,)]
+    assert place.execute("SELECT DISTINCT prefix FROM vectrue.canary_trail") == [(prefix,)]
     stranger.close()

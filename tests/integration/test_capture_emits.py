@@ -27,7 +27,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     made.execute("CREATE TABLE posts (id bigint PRIMARY KEY, title text, embedding vector(64))")
     made.execute('CREATE TABLE "Posts" (id bigint PRIMARY KEY, title text); CREATE TABLE other (id text PRIMARY KEY)')
     setup(made.settings)
-    made.execute('ALTER PUBLICATION embedsync ADD TABLE "Posts", other')
+    made.execute('ALTER PUBLICATION vectrue ADD TABLE "Posts", other')
     return made
 
 

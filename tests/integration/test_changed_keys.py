@@ -18,7 +18,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     made = make_workplace(tables=[{"name": TABLE, "text": "title"}], kafka={"partitions": 1}, replay={"nice": 0})
     made.execute("CREATE TABLE posts (id int PRIMARY KEY, region text NOT NULL DEFAULT 'kr', title text,"
                  " embedding vector(64))")  # fmt: skip
-    made.embedsync("init")
+    made.vectrue("init")
     return made
 
 
@@ -33,7 +33,7 @@ def dead_letters(place: Workplace) -> int:
 
 
 def asked(place: Workplace) -> bool:
-    return bool(place.execute("SELECT 1 FROM embedsync.looks WHERE table_name = %s", (TABLE,)))
+    return bool(place.execute("SELECT 1 FROM vectrue.looks WHERE table_name = %s", (TABLE,)))
 
 
 def wait_current(place: Workplace) -> None:
@@ -94,7 +94,7 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
     until(lambda: end_offsets(place, place.settings.replay_topic) > 0, what="the chunk to be sent")
     alter(place, ddl)
     workers = [place.start_worker("live"), place.start_worker("replay")]
-    until(lambda: place.value("SELECT state FROM embedsync.replays") == "done", what="the run to end")
+    until(lambda: place.value("SELECT state FROM vectrue.replays") == "done", what="the run to end")
     until(lambda: place.log("live").count("is of before the table's was changed") >= 2, what="both rows to be met")
     # The keeper may have looked at the rows already.
     until(lambda: asked(place) or place.coverage(TABLE)["stale_text"] == 0, what="the rows to be looked for")

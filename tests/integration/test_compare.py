@@ -1,4 +1,4 @@
-"""`embedsync compare --columns` on a real migration, and on a table: nothing is written, every state is said."""
+"""`vectrue compare --columns` on a real migration, and on a table: nothing is written, every state is said."""
 
 import json
 from pathlib import Path
@@ -32,14 +32,14 @@ def judged(workplace: Workplace) -> Path:
 
 def compared(place: Workplace, file: Path, *arguments: str) -> dict[str, Any]:
     """The report as JSON."""
-    done = place.embedsync("compare", "-q", str(file), *arguments, "-o", "json")
+    done = place.vectrue("compare", "-q", str(file), *arguments, "-o", "json")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def refused(place: Workplace, file: Path, *arguments: str) -> str:
     """The one sentence."""
-    done = place.embedsync("compare", "-q", str(file), *arguments, check=False)
+    done = place.vectrue("compare", "-q", str(file), *arguments, check=False)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -59,10 +59,10 @@ def test_the_columns_of_a_migration(workplace: Workplace, judged: Path) -> None:
     place = workplace
     place.execute(INDEX)
     place.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
-    place.embedsync("init")
+    place.vectrue("init")
     assert "no migration of public.questions.embedding is under way" in refused(place, judged, "--columns")
 
-    place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+    place.vectrue("migrate", "start", "--model", "lexical", "--dimensions", "96")
     place.start_worker("replay")
     empty = compared(place, judged, "--columns")
     assert [empty[side]["name"] for side in "ab"] == ["public.questions.embedding", "public.questions.embedding_v2"]
@@ -71,8 +71,8 @@ def test_the_columns_of_a_migration(workplace: Workplace, judged: Path) -> None:
     assert f"embedding_v2 holds vectors of 0 of {ROWS} texts" in said
     assert "not searched by index: public.questions.embedding_v2" in said
 
-    place.embedsync("replay", "run")
-    place.embedsync("migrate", "index")
+    place.vectrue("replay", "run")
+    place.vectrue("migrate", "index")
     before = place.execute("SELECT xmin::text, ctid::text FROM questions ORDER BY id")
     filled = compared(place, judged, "--columns", "-k", "10")
     assert place.execute("SELECT xmin::text, ctid::text FROM questions ORDER BY id") == before
@@ -88,7 +88,7 @@ def test_the_columns_of_a_migration(workplace: Workplace, judged: Path) -> None:
         assert filled[side]["latency"]["index"]["total"]["p95"] >= filled[side]["latency"]["index"]["total"]["p50"] > 0
     assert any("hnsw.ef_search = 40" in note for note in filled["notes"])
 
-    place.embedsync("migrate", "swap")
+    place.vectrue("migrate", "swap")
     swapped = compared(place, judged, "--columns")
     assert [swapped[side]["name"] for side in "ab"] == ["public.questions.embedding_old", "public.questions.embedding"]
     assert [swapped[side]["model"] for side in "ab"] == [filled[side]["model"] for side in "ab"]

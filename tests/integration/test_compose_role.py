@@ -32,17 +32,17 @@ def test_workers_are_no_superusers_and_need_no_name(
         given = {**os.environ, **environment, "WORKER_PASSWORD": PASSWORD}
         subprocess.run(command, env=given, check=True)
         assert place.execute(
-            "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = 'embedsync'"
+            "SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = 'vectrue'"
         ) == [(False, False, False)]
-        worker = make_dsn(**{**parse_dsn(admin), "user": "embedsync", "password": PASSWORD})
+        worker = make_dsn(**{**parse_dsn(admin), "user": "vectrue", "password": PASSWORD})
         place.with_settings(postgres={"dsn": worker, "admin_dsn": make_dsn(**parse_dsn(admin))})
-        place.embedsync("init")
+        place.vectrue("init")
         place.with_settings(postgres={"admin_dsn": None})
         place.start_worker("live")
         place.start_worker("replay")
         place.execute("INSERT INTO questions (question) VALUES ('a text')")
         place.wait_current()
         place.execute("UPDATE questions SET embedding_model = 'another'")
-        place.embedsync("replay", "run", "--yes")
+        place.vectrue("replay", "run", "--yes")
         place.wait_current()
         assert PASSWORD not in place.log("live") + place.log("replay")

@@ -82,9 +82,9 @@ def role(workplace: Workplace) -> Iterator[str]:
     name = f"app_{workplace.value('SELECT current_database()')}"
     workplace.execute(FILL)
     workplace.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
-    workplace.embedsync("init")
+    workplace.vectrue("init")
     workplace.start("worker")
-    workplace.embedsync("replay", "run")
+    workplace.vectrue("replay", "run")
     workplace.execute(f"CREATE ROLE {name}")
     workplace.execute(f"GRANT SELECT ON questions TO {name}")
     for grant in blocks()[0]:
@@ -131,19 +131,19 @@ def again(models: list[str]) -> None:
 
 def test_a_program_that_follows_the_recipe_is_never_broken(workplace: Workplace, role: str) -> None:
     """From start to finish, with a way back: it finds the right row each time, by the model of the column."""
-    old = workplace.value("SELECT model FROM embedsync.targets")
+    old = workplace.value("SELECT model FROM vectrue.targets")
     with searching(workplace, role) as (wrong, models):
         until(lambda: models, what="the first search")
-        workplace.embedsync("migrate", "start", *TO)
-        workplace.embedsync("replay", "run")
-        workplace.embedsync("migrate", "index")
+        workplace.vectrue("migrate", "start", *TO)
+        workplace.vectrue("replay", "run")
+        workplace.vectrue("migrate", "index")
         assert set(models) == {old}
         for step, new in (("swap", True), ("rollback", False), ("swap", True)):
-            workplace.embedsync("migrate", step)
+            workplace.vectrue("migrate", step)
             again(models)
             assert (models[-1] != old) is new
         workplace.with_settings(model={"dimensions": 96})
-        workplace.embedsync("migrate", "finish", "--yes")
+        workplace.vectrue("migrate", "finish", "--yes")
         again(models)
     assert wrong == []
 
@@ -152,9 +152,9 @@ def test_a_swap_waits_for_a_search_that_has_begun(workplace: Workplace, role: st
     """Once a program has been told its model, the column holds that model's vectors until the program commits."""
     program = Program(workplace, role)
     program.find()
-    workplace.embedsync("migrate", "start", *TO)
-    workplace.embedsync("replay", "run")
-    workplace.embedsync("migrate", "index")
+    workplace.vectrue("migrate", "start", *TO)
+    workplace.vectrue("replay", "run")
+    workplace.vectrue("migrate", "index")
     program.run(program.begin)
     program.run(program.hold)
     told = program.run(program.which)[0][0]

@@ -1,4 +1,4 @@
-"""Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `embedsync dlq`."""
+"""Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `vectrue dlq`."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from connectors.postgres import quarantine
 from connectors.postgres.ledger import RunLedger, create_keys
 from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent
+from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.record import Record
 from streams.cli.main import app
 from tests.conftest import MakeWorkplace
@@ -69,7 +69,7 @@ def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
     worker = ready.start("worker", "--role", "live", log="live")
     assert worker.wait(120) == 70
     assert "events in a row of topic" in ready.log("live")
-    assert "embedsync dlq list" in ready.log("live")
+    assert "vectrue dlq list" in ready.log("live")
     assert "Traceback" not in ready.log("live")
     there, dead = committed(ready), moved(ready)
     assert len(dead) <= 20
@@ -95,19 +95,19 @@ def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> No
 
 
 def dlq(place: Workplace, *arguments: str, code: int = 0) -> Any:
-    """Run `embedsync dlq ... -o json`, in this process: a new one would spend seconds on its imports."""
+    """Run `vectrue dlq ... -o json`, in this process: a new one would spend seconds on its imports."""
     done = CliRunner().invoke(app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"])
     assert done.exit_code == code, f"{done.output}{done.exception!r}"
     return json.loads(done.stdout)
 
 
 def test_a_database_without_init_is_told_what_is_missing(make_workplace: MakeWorkplace) -> None:
-    """Every command names `embedsync init`, before it asks anything else of Postgres or Kafka."""
+    """Every command names `vectrue init`, before it asks anything else of Postgres or Kafka."""
     config = str(make_workplace().write_config())
     for arguments in (["list"], ["show", "x"], ["redrive", "--all"], ["purge", "--all", "--yes"]):
         done = CliRunner().invoke(app, ["--config", config, "dlq", *arguments])
         assert isinstance(done.exception, ConfigurationError), done.output
-        assert done.exception.fix == "run `embedsync init`"
+        assert done.exception.fix == "run `vectrue init`"
 
 
 @pytest.fixture
@@ -153,14 +153,14 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     assert results[bad]["detail"].startswith(again["id"] + ": ")
     assert dlq(troubled, "redrive", bad)[0]["outcome"] == "already redriven"
     assert dlq(troubled, "redrive", fine, "--again")[0]["outcome"] == "current"
-    refused = troubled.embedsync("dlq", "redrive", check=False)
+    refused = troubled.vectrue("dlq", "redrive", check=False)
     assert (refused.returncode, "--all" in refused.stderr) == (2, True)
     assert dlq(troubled, "purge", again["id"], "--yes") == {"deleted": 0, "hidden": 1, "rows": 0}
     assert dlq(troubled, "list") == []
     assert len(dlq(troubled, "list", "--handled")) == 3
     assert dlq(troubled, "purge", "--all", "--yes")["deleted"] == 3
     assert dlq(troubled, "list", "--handled") == []
-    assert "no dead letters" in troubled.embedsync("dlq", "list").stderr
+    assert "no dead letters" in troubled.vectrue("dlq", "list").stderr
 
 
 def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_workplace: MakeWorkplace) -> None:
@@ -170,8 +170,8 @@ def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_wo
     """
     place = make_workplace(tables=[{"name": "public.days", "text": "body"}])
     place.execute("CREATE TABLE days (id date PRIMARY KEY, body text, embedding vector(64))")
-    place.embedsync("init")
-    place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+    place.vectrue("init")
+    place.vectrue("migrate", "start", "--model", "lexical", "--dimensions", "96")
     place.execute("INSERT INTO days VALUES ('infinity', 'one'), ('0044-03-15 BC', 'two')")
     outbox = KafkaOutbox(place.settings)
     for offset, day in enumerate(("-5877611-06-21Z", "-0043-03-15Z")):
@@ -194,7 +194,7 @@ def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) ->
     """Put rows with a vector into quarantine instead; no event tells of it."""
     place.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
         f" SELECT 'public.{table}', '{column}', ARRAY[id::text], {column}_hash, {column}_model, 'too odd'"
         f" FROM {table} WHERE {where}"
     )
@@ -208,16 +208,16 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
     place.execute("CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
     PostgresWorld(place)
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
         " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd');"
-        "ALTER TABLE embedsync.replay_chunks ADD CONSTRAINT no_chunk CHECK (false)"
+        "ALTER TABLE vectrue.replay_chunks ADD CONSTRAINT no_chunk CHECK (false)"
     )
     session = Session(place.settings.postgres.dsn, role="test")
-    with pytest.raises(EmbedsyncError, match="CheckViolation"):
+    with pytest.raises(VectrueError, match="CheckViolation"):
         quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert [entry.key for entry in quarantine.read(session)] == [("2",)]
-    assert place.value("SELECT count(*) FROM embedsync.replays") == 0
-    place.execute("ALTER TABLE embedsync.replay_chunks DROP CONSTRAINT no_chunk")
+    assert place.value("SELECT count(*) FROM vectrue.replays") == 0
+    place.execute("ALTER TABLE vectrue.replay_chunks DROP CONSTRAINT no_chunk")
     run = quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert run is not None
     assert [(c.run, c.keys) for page in RunLedger(session).unsent(run, everything=False) for c in page] == [
@@ -231,7 +231,7 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
     """A run that is being entered is waited for, and then in the way: the rows stay in quarantine, the run is named."""
     place = ready
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
         " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd')"
     )
     first, second = (Session(place.settings.postgres.dsn, role="test") for _ in range(2))
@@ -246,7 +246,7 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     (result,) = dlq(place, "redrive", "--kind", "row", code=1)
     assert result["outcome"] == "not sent"
-    assert f"`embedsync replay resume {run}` goes on with it" in result["detail"]
+    assert f"`vectrue replay resume {run}` goes on with it" in result["detail"]
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     first.close()
     second.close()
@@ -272,7 +272,7 @@ def test_a_letter_is_sent_nowhere_that_is_not_read(ready: Workplace) -> None:
 
 def named_command(said: str, run: str) -> list[str]:
     """The command that a refusal names."""
-    (found,) = set[str](re.findall(r"`embedsync (replay resume [0-9a-f-]+)`", " ".join(said.split())))
+    (found,) = set[str](re.findall(r"`vectrue (replay resume [0-9a-f-]+)`", " ".join(said.split())))
     assert found == f"replay resume {run}"
     return found.split()
 
@@ -280,8 +280,8 @@ def named_command(said: str, run: str) -> list[str]:
 def finish(place: Workplace, run: str, said: str) -> None:
     """Mend Kafka and call the command that a refusal names, until the run is done."""
     limit_records(place, place.settings.replay_topic, 1_048_588)
-    place.embedsync(*named_command(said, run))
-    state = "SELECT state FROM embedsync.replays WHERE run = %s"
+    place.vectrue(*named_command(said, run))
+    state = "SELECT state FROM vectrue.replays WHERE run = %s"
     until(lambda: place.value(state, (run,)) == "done", what="the run to be done")
 
 
@@ -293,35 +293,35 @@ def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workp
     ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})
     ready.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 8) AS i")
     ready.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
         " SELECT table_name, column_name, ARRAY[id::text], sha256(convert_to(question, 'UTF8')), model, 'too odd'"
-        " FROM questions, embedsync.targets"
+        " FROM questions, vectrue.targets"
     )
     ids = [row_id("public.questions", "embedding", (str(i),)) for i in range(1, 9)]
     ready.start_worker("replay")
-    newest = "SELECT run::text FROM embedsync.replays ORDER BY created_at DESC LIMIT 1"
+    newest = "SELECT run::text FROM vectrue.replays ORDER BY created_at DESC LIMIT 1"
     limit_records(ready, ready.settings.replay_topic, 10)
 
     ready.with_settings(live={"retry_seconds": 1})
-    failed = ready.embedsync("dlq", "redrive", *ids[:3], check=False)
+    failed = ready.vectrue("dlq", "redrive", *ids[:3], check=False)
     assert "trying again" in failed.stderr
     finish(ready, ready.value(newest), failed.stderr)
 
     ready.with_settings(live={"retry_seconds": 120})
     limit_records(ready, ready.settings.replay_topic, 10)
     killed = ready.start("dlq", "redrive", *ids[3:], log="redrive")
-    until(lambda: ready.value("SELECT count(*) FROM embedsync.replays") == 2, what="the run")
+    until(lambda: ready.value("SELECT count(*) FROM vectrue.replays") == 2, what="the run")
     killed.kill()
     killed.wait()
     # The broker that lost what it had acknowledged: no chunk counts as unsent, and none will come.
-    ready.execute("UPDATE embedsync.replay_chunks SET sent_at = now() WHERE sent_at IS NULL")
+    ready.execute("UPDATE vectrue.replay_chunks SET sent_at = now() WHERE sent_at IS NULL")
     run = ready.value(newest)
     for refused in (("replay", "run"), ("replay", "run", "--keys", "/dev/null"), ("verify", "--repair")):
-        said = ready.embedsync(*refused, check=False)
+        said = ready.vectrue(*refused, check=False)
         assert said.returncode == 1
         named_command(said.stderr, run)
     finish(ready, run, said.stderr)
     assert ready.execute(
-        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM embedsync.replay_chunks GROUP BY run ORDER BY 1"
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM vectrue.replay_chunks GROUP BY run ORDER BY 1"
     ) == [(3, 3, 3), (5, 5, 5)]
     assert ready.coverage()["current"] == 8

@@ -1,4 +1,4 @@
-"""`embedsync doctor` on real parts: quiet when all is well, one line with its command for each thing that is not."""
+"""`vectrue doctor` on real parts: quiet when all is well, one line with its command for each thing that is not."""
 
 import json
 from collections.abc import Sequence
@@ -56,14 +56,14 @@ def test_a_worker_role_finds_nothing_wrong(role: str, make_workplace: MakeWorkpl
     setup(as_role(place, role))
     place.with_settings(postgres={"admin_dsn": None})
     assert troubles(place) == []
-    said = place.embedsync("doctor", "-o", "json", check=False)
+    said = place.vectrue("doctor", "-o", "json", check=False)
     report = json.loads(said.stdout)
     assert said.returncode == 1
     assert [line["check"] for line in report["findings"] if line["status"] == "problem"] == ["live workers"]
     place.start_worker("live")
 
     def well() -> bool:
-        return place.embedsync("doctor", check=False).returncode == 0
+        return place.vectrue("doctor", check=False).returncode == 0
 
     until(well, what="doctor to find no problem")
 
@@ -76,15 +76,15 @@ def test_what_is_missing_is_named_with_its_command(ready: Workplace) -> None:
         ("ALTER TABLE questions REPLICA IDENTITY NOTHING", "ALTER TABLE questions REPLICA IDENTITY DEFAULT",
          "table public.questions", Level.PROBLEM, "has REPLICA IDENTITY NOTHING", "REPLICA IDENTITY DEFAULT"),
         ("ALTER TABLE questions RENAME embedded_at TO x", "ALTER TABLE questions RENAME x TO embedded_at",
-         "table public.questions", Level.PROBLEM, "lacks columns", "embedsync init"),
+         "table public.questions", Level.PROBLEM, "lacks columns", "vectrue init"),
         (TRIGGER, "DROP FUNCTION touch CASCADE",
          "table public.questions", Level.WARNING, "touches", None),
-        ("ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, embedsync.canary",
-         "ALTER PUBLICATION embedsync SET TABLE embedsync.heartbeat, embedsync.canary, questions",
-         "publication embedsync", Level.PROBLEM, "change the publication", "embedsync init"),
-        ("DELETE FROM embedsync.migrations WHERE version = 1",
-         "INSERT INTO embedsync.migrations (version, name) VALUES (1, 'schema')",
-         "schema embedsync", Level.PROBLEM, "apply migration 001", "embedsync init"),
+        ("ALTER PUBLICATION vectrue SET TABLE vectrue.heartbeat, vectrue.canary",
+         "ALTER PUBLICATION vectrue SET TABLE vectrue.heartbeat, vectrue.canary, questions",
+         "publication vectrue", Level.PROBLEM, "change the publication", "vectrue init"),
+        ("DELETE FROM vectrue.migrations WHERE version = 1",
+         "INSERT INTO vectrue.migrations (version, name) VALUES (1, 'schema')",
+         "schema vectrue", Level.PROBLEM, "apply migration 001", "vectrue init"),
         (BROKEN_INDEX, "DROP INDEX broken",
          "index on public.questions.embedding", Level.WARNING, "broken is INVALID", "DROP INDEX CONCURRENTLY broken"),
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_mismatch_of_dimensions_is_diagnosed(ready: Workplace) -> None:
         "declared vector(64), rows hold no vector yet, the database wants 64 (lexical), lexical makes 128"
     )
     assert line.fix == (
-        "set [model] to lexical with 64 dimensions again, then embedsync migrate start --model lexical --dimensions 128"
+        "set [model] to lexical with 64 dimensions again, then vectrue migrate start --model lexical --dimensions 128"
     )
     place.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0, ARRAY[64])::vector)")
     line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
@@ -131,13 +131,13 @@ def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
     connect.register(name, {**config, "poll.interval.ms": "77"})
     connect.wait_running(name)
     differs = next(f for f in troubles(place) if f.check == f"configuration of {name}")
-    assert (differs.sentence, differs.fix) == ("differs from the settings in poll.interval.ms", "embedsync init")
+    assert (differs.sentence, differs.fix) == ("differs from the settings in poll.interval.ms", "vectrue init")
     until(lambda: connect.offset(name), what="the connector to note its position")
     connect.stop(name)
     place.execute("SELECT pg_drop_replication_slot(%s)", (place.settings.slot,))
     found = {f.check: f for f in troubles(place)}
-    assert found[slot] == Finding(slot, Level.PROBLEM, "is not there: nothing is captured", "embedsync init")
-    place.execute("UPDATE embedsync.heartbeat SET at = now() - interval '1 hour'")
+    assert found[slot] == Finding(slot, Level.PROBLEM, "is not there: nothing is captured", "vectrue init")
+    place.execute("UPDATE vectrue.heartbeat SET at = now() - interval '1 hour'")
     place.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.settings.slot,))
     said = [f.sentence for f in troubles(place)]
     assert any("starts after the place where the connector stopped" in sentence for sentence in said)
@@ -201,10 +201,10 @@ def test_every_error_about_lengths_is_that_sentence(ready: Workplace) -> None:
     embed_all(place)
     place.execute("ALTER TABLE questions ALTER embedding TYPE vector")
     place.execute("UPDATE questions SET embedding = array_fill(1, ARRAY[32])::vector WHERE id = 1")
-    said = place.embedsync("search", "a", "--exact", check=False)
+    said = place.vectrue("search", "a", "--exact", check=False)
     assert said.returncode == 78
     assert "public.questions.embedding is declared vector, rows hold 32 and 64, the database wants 64" in said.stderr
-    assert "embedsync replay run --only stale, then embedsync verify --repair" in " ".join(said.stderr.split())
+    assert "vectrue replay run --only stale, then vectrue verify --repair" in " ".join(said.stderr.split())
     line = next(f for f in troubles(place) if f.check.startswith("dimensions"))
     assert line.sentence == "declared vector, rows hold 32 and 64, lexical makes 64"
     (target,) = targets.resolve(place.settings, place.session)
@@ -219,5 +219,5 @@ def test_every_error_about_lengths_is_that_sentence(ready: Workplace) -> None:
         "UPDATE questions SET embedding = '[1,2]'",
         "SELECT '[1,2]'::vector <=> '[1]'::vector",
     ):
-        with pytest.raises(WrongLength, match="embedsync doctor names the column"):
+        with pytest.raises(WrongLength, match="vectrue doctor names the column"):
             place.execute(statement)

@@ -1,4 +1,4 @@
-"""`embedsync doctor` says one cause once: what follows from it is shown, and neither counted nor hidden as well."""
+"""`vectrue doctor` says one cause once: what follows from it is shown, and neither counted nor hidden as well."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ QUICK = {"seconds": 0.5, "late_seconds": 3.0}
 
 def report(place: Workplace) -> dict[str, Any]:
     """What doctor prints as JSON; its exit code goes with the number of problems."""
-    said = place.embedsync("doctor", "-o", "json", check=False)
+    said = place.vectrue("doctor", "-o", "json", check=False)
     found: dict[str, Any] = json.loads(said.stdout)
     assert said.returncode == (1 if found["problems"] else 0), said.stderr
     return found
@@ -57,7 +57,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 @pytest.fixture
 def working(place: Workplace) -> Workplace:
     """The same with both workers at work, and nothing wrong."""
-    place.embedsync("init")
+    place.vectrue("init")
     for role in ("live", "replay"):
         place.start_worker(role)
     until(lambda: not problems(place), what="doctor to find no problem")
@@ -85,13 +85,13 @@ def late(place: Workplace) -> bool:
 
 def test_a_database_without_init_is_one_problem(place: Workplace) -> None:
     """Not 17: tables, rights, publication, slot, heartbeat, topics, connector and workers all follow."""
-    only(place, "schema embedsync", "`embedsync init` was not run in database", "embedsync init")
+    only(place, "schema vectrue", "`vectrue init` was not run in database", "vectrue init")
 
 
 def test_trouble_that_init_would_refuse_is_counted_beside_it(place: Workplace) -> None:
     """What `init` does not mend is a cause of its own, whatever state the database is in."""
     place.execute("ALTER TABLE posts REPLICA IDENTITY NOTHING")
-    assert [line["check"] for line in problems(place)] == ["table public.posts", "schema embedsync"]
+    assert [line["check"] for line in problems(place)] == ["table public.posts", "schema vectrue"]
 
 
 def test_a_database_that_does_not_exist(place: Workplace) -> None:
@@ -139,10 +139,10 @@ def test_a_connector_that_does_not_run(working: Workplace, how: str) -> None:
     connect = Connect(working.settings.connect.url, SystemClock())
     getattr(connect, how)(name)
     connect.close()
-    working.execute("UPDATE embedsync.heartbeat SET at = now() - interval '1 hour'")
+    working.execute("UPDATE vectrue.heartbeat SET at = now() - interval '1 hour'")
     until(lambda: late(working), what="the canary to be late")
     words = {"delete": "is not known to Kafka Connect", "stop": "STOPPED", "pause": "PAUSED"}[how]
-    only(working, f"connector {name}", words, "embedsync init")
+    only(working, f"connector {name}", words, "vectrue init")
 
 
 def test_a_slot_that_was_dropped(working: Workplace) -> None:
@@ -157,15 +157,15 @@ def test_a_slot_that_was_dropped(working: Workplace) -> None:
 
     until(taken, what="the slot to be dropped between two readers")
     until(lambda: late(working), what="the canary to be late")
-    only(working, f"slot {name}", "is not there", "embedsync init")
+    only(working, f"slot {name}", "is not there", "vectrue init")
 
 
 def test_a_publication_that_was_dropped(working: Workplace) -> None:
     """The connector that fails over it follows, and so do the canary and what the workers see."""
-    working.execute("DROP PUBLICATION embedsync")
+    working.execute("DROP PUBLICATION vectrue")
     working.execute("INSERT INTO questions (question) VALUES ('a')")
     until(lambda: late(working), what="the canary to be late")
-    only(working, "publication embedsync", "there is no publication embedsync", "embedsync init")
+    only(working, "publication vectrue", "there is no publication vectrue", "vectrue init")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_publication_that_was_dropped(working: Workplace) -> None:
         ("ALTER TABLE posts RENAME TO articles", "no table public.posts", "correct [[tables]] name"),
         ("ALTER TABLE posts DROP COLUMN body", "body", "correct [[tables]] text"),
         ("ALTER TABLE posts DROP COLUMN embedding", "no column", "ADD COLUMN"),
-        ("ALTER TABLE posts DROP COLUMN embedding_hash", "lacks columns", "embedsync init"),
+        ("ALTER TABLE posts DROP COLUMN embedding_hash", "lacks columns", "vectrue init"),
         ("ALTER TABLE posts DROP CONSTRAINT posts_pkey", "no primary key", "ADD PRIMARY KEY"),
     ],
     ids=["dropped", "renamed", "text", "vector", "provenance", "key"],
@@ -190,21 +190,21 @@ def test_a_table_that_changed(working: Workplace, statement: str, words: str, fi
 def test_trouble_with_one_table_hides_no_other_cause(working: Workplace) -> None:
     """The publication that leaves out the other table, and a publication in other hands, are causes of their own."""
     working.execute("DROP TABLE posts")
-    working.execute("ALTER PUBLICATION embedsync DROP TABLE questions")
+    working.execute("ALTER PUBLICATION vectrue DROP TABLE questions")
     with server_owner(working.endpoints.postgres_dsn) as cursor:
         cursor.execute("CREATE ROLE publication_thief")
     try:
         working.execute(
             "GRANT CREATE ON DATABASE {} TO publication_thief".format(working.value("SELECT current_database()"))
         )
-        working.execute("ALTER PUBLICATION embedsync OWNER TO publication_thief")
+        working.execute("ALTER PUBLICATION vectrue OWNER TO publication_thief")
         found = problems(working)
         said = " / ".join(line["sentence"] for line in found)
-        assert [line["check"] for line in found] == ["table public.posts", "publication embedsync", "configured"], said
+        assert [line["check"] for line in found] == ["table public.posts", "publication vectrue", "configured"], said
         assert "public.questions is not published" in said
         assert "belongs to role publication_thief" in said
     finally:
-        working.execute("ALTER PUBLICATION embedsync OWNER TO CURRENT_USER")
+        working.execute("ALTER PUBLICATION vectrue OWNER TO CURRENT_USER")
         working.execute("DROP OWNED BY publication_thief")
         with server_owner(working.endpoints.postgres_dsn) as cursor:
             cursor.execute("DROP ROLE publication_thief")
@@ -212,7 +212,7 @@ def test_trouble_with_one_table_hides_no_other_cause(working: Workplace) -> None
 
 def test_an_extension_that_is_not_there(place: Workplace) -> None:
     """Columns of its type went with it."""
-    place.embedsync("init")
+    place.vectrue("init")
     place.execute("DROP EXTENSION vector CASCADE")
     only(place, "Postgres", "no extension vector", "CREATE EXTENSION vector")
 
@@ -236,44 +236,44 @@ def test_topics_that_were_deleted(working: Workplace) -> None:
     connect.wait_running(working.settings.connector)
     connect.close()
     end_workers(working)
-    only(working, "topics", f"{prefix}.public.posts", "embedsync init")
+    only(working, "topics", f"{prefix}.public.posts", "vectrue init")
 
 
 @pytest.mark.parametrize(
     ("revoked", "check", "words"),
     [
         ("SELECT (question), UPDATE (embedding) ON questions", "table public.questions", "permission denied for table"),
-        ("ALL ON ALL TABLES IN SCHEMA embedsync", "rights", "missing: let role"),
-        ("USAGE ON SCHEMA embedsync", "rights", "missing: let role"),
+        ("ALL ON ALL TABLES IN SCHEMA vectrue", "rights", "missing: let role"),
+        ("USAGE ON SCHEMA vectrue", "rights", "missing: let role"),
     ],
-    ids=["table", "tables of embedsync", "schema"],
+    ids=["table", "tables of vectrue", "schema"],
 )
 def test_rights_that_were_revoked(role: str, place: Workplace, revoked: str, check: str, words: str) -> None:
     """One line, whatever cannot be read without them; the workers that leave over it follow."""
     setup(as_role(place, role))
     place.execute(f'REVOKE {revoked} FROM "{role}"')
-    only(place, check, words, "embedsync init, as an owner of the tables")
+    only(place, check, words, "vectrue init, as an owner of the tables")
 
 
 def test_a_model_that_is_not_here(working: Workplace) -> None:
     """A worker cannot start without its files, which is why none runs."""
     working.with_settings(model={"name": "acme/embedder"})
     end_workers(working)
-    only(working, "model", "the weights of acme/embedder are not", "embedsync model pull")
+    only(working, "model", "the weights of acme/embedder are not", "vectrue model pull")
 
 
 def test_workers_that_never_ran(place: Workplace) -> None:
     """The canary, which they write, follows."""
-    place.embedsync("init")
-    only(place, "live workers", "none runs", "embedsync worker --role live")
+    place.vectrue("init")
+    only(place, "live workers", "none runs", "vectrue worker --role live")
 
 
 def test_a_schema_of_an_older_version(place: Workplace) -> None:
     """One line for all that it lacks; rights, witnesses and workers follow."""
-    place.embedsync("init")
-    place.execute("DROP TABLE embedsync.locks, embedsync.rounds")
-    place.execute("DELETE FROM embedsync.migrations WHERE version >= 14")
-    only(place, "schema embedsync", "apply migration 014", "embedsync init")
+    place.vectrue("init")
+    place.execute("DROP TABLE vectrue.locks, vectrue.rounds")
+    place.execute("DELETE FROM vectrue.migrations WHERE version >= 14")
+    only(place, "schema vectrue", "apply migration 014", "vectrue init")
 
 
 @pytest.mark.parametrize("verbs", [("start",), ("start", "swap")], ids=["started", "swapped"])
@@ -282,9 +282,9 @@ def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]
     for verb in verbs:
         if verb == "swap":
             until(lambda: not problems(working), what="the workers to have started with both models")
-            working.embedsync("replay", "run", "--only", "stale", "--follow")
+            working.vectrue("replay", "run", "--only", "stale", "--follow")
         more = ["--model", "lexical", "--dimensions", "96"] if verb == "start" else ["--yes"]
-        working.embedsync("migrate", verb, *more)
+        working.vectrue("migrate", verb, *more)
     for role in ("live", "replay"):
         working.start_worker(role)
     until(lambda: not problems(working), what="doctor to find no problem")
@@ -293,7 +293,7 @@ def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]
 @pytest.mark.parametrize("command", [["status"], ["verify"], ["search", "a"]])
 def test_other_commands_say_it_in_one_sentence(place: Workplace, command: list[str]) -> None:
     """In a database where `init` was not run: what is missing, and the command that makes it."""
-    said = place.embedsync(*command, check=False)
+    said = place.vectrue(*command, check=False)
     assert said.returncode != 0
     everything = said.stdout + said.stderr
-    assert everything.count("embedsync init") == 1, everything
+    assert everything.count("vectrue init") == 1, everything

@@ -1,4 +1,4 @@
-"""`embedsync doctor` names what is under way, and what somebody did to a table meanwhile, with the way on."""
+"""`vectrue doctor` names what is under way, and what somebody did to a table meanwhile, with the way on."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def said(place: Workplace) -> dict[str, dict[str, Any]]:
     """What doctor says of migrations, by table."""
-    answer = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)
+    answer = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)
     found = [one for one in answer["findings"] if one["check"].startswith("migration of ")]
     return {one["check"].removeprefix("migration of ").rpartition(".")[0]: one for one in found}
 
@@ -36,7 +36,7 @@ def test_each_column_under_way_is_a_line(place: Workplace) -> None:
     lines = said(place)
     assert (lines[A]["status"], lines[B]["status"]) == ("ok", "problem")
     assert "embedding_v2 is missing" in lines[B]["sentence"]
-    assert lines[B]["fix"].startswith("embedsync migrate start --model lexical --dimensions 96")
+    assert lines[B]["fix"].startswith("vectrue migrate start --model lexical --dimensions 96")
     migrate(place, "start", *TO, "-t", B)
     assert {name: one["status"] for name, one in said(place).items()} == {A: "ok", B: "ok"}
 

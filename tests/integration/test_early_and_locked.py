@@ -42,7 +42,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     )
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
     made.execute(f"CREATE TABLE indexed {SIMPLE}; CREATE TABLE altered {SIMPLE}")
-    made.embedsync("init")
+    made.vectrue("init")
     return made
 
 
@@ -236,12 +236,12 @@ def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
     until(lambda: place.coverage()["current"] == 3, what="all but the refused rows")
     seen = place.coverage()
     assert (seen["blank"], seen["quarantined"]) == (1, 2)
-    lines = place.execute("SELECT key, reason FROM embedsync.quarantine ORDER BY key")
+    lines = place.execute("SELECT key, reason FROM vectrue.quarantine ORDER BY key")
     assert lines == [([key], "the table refuses the write (RaiseException)") for key in ("3", "6")]
     assert "this row is frozen" not in place.log("live")
     place.execute("UPDATE questions SET question = 'thawed' WHERE id IN (3, 6)")
     place.wait_current()
-    assert place.value("SELECT count(*) FROM embedsync.quarantine") == 0
+    assert place.value("SELECT count(*) FROM vectrue.quarantine") == 0
 
 
 def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(place: Workplace) -> None:
@@ -249,11 +249,11 @@ def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(place
     unseen(place, "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i")
     place.execute("ALTER TABLE questions ADD CONSTRAINT no_seven CHECK (id <> 7 OR embedding IS NULL)")
     place.start_worker("replay")
-    done = place.embedsync("replay", "run", check=False)
+    done = place.vectrue("replay", "run", check=False)
     assert done.returncode == 1
-    counts = place.execute("SELECT sum(embedded), sum(quarantined), sum(done_keys) FROM embedsync.replay_chunks")
+    counts = place.execute("SELECT sum(embedded), sum(quarantined), sum(done_keys) FROM vectrue.replay_chunks")
     assert counts == [(19, 1, 20)]
-    reason = place.value("SELECT reason FROM embedsync.quarantine")
+    reason = place.value("SELECT reason FROM vectrue.quarantine")
     assert reason == "the table refuses the write (CheckViolation by no_seven)"
 
 
@@ -275,7 +275,7 @@ def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(pla
     place.wait_current()
     place.execute("INSERT INTO questions (id, question, views) SELECT i, 'old', 9 FROM generate_series(11, 30) AS i")
     until(lambda: place.coverage()["quarantined"] == 20, what="the archive in quarantine")
-    assert place.value("SELECT DISTINCT reason FROM embedsync.quarantine") == (
+    assert place.value("SELECT DISTINCT reason FROM vectrue.quarantine") == (
         "the table refuses the write (InsufficientPrivilege)"
     )
     place.execute("INSERT INTO questions (id, question) VALUES (4, 'good 4')")

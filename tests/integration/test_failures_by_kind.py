@@ -24,7 +24,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     made = make_workplace(tables=[{"name": "public.questions", "text": "slow(question)"}])
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
     made.execute(SLOW)
-    made.embedsync("init")
+    made.vectrue("init")
     return made
 
 
@@ -41,7 +41,7 @@ def leaves(place: Workplace, worker: Process, code: int, *words: str) -> None:
 WRONG: list[tuple[str, tuple[str, ...], str]] = [
     (
         "ALTER TABLE questions RENAME question TO asked; UPDATE questions SET asked = asked || '.' WHERE id = 1",
-        ("column", "question", "does not exist", "embedsync init"),
+        ("column", "question", "does not exist", "vectrue init"),
         "ALTER TABLE questions RENAME asked TO question",
     ),
     (
@@ -89,7 +89,7 @@ def test_a_right_that_is_taken_away(place: Workplace) -> None:
         worker = place.start_worker("live")
         place.execute(f"REVOKE SELECT (question) ON questions FROM {role}")
         place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")
-        leaves(place, worker, 78, "permission denied", "questions", "embedsync init")
+        leaves(place, worker, 78, "permission denied", "questions", "vectrue init")
         again = place.start("worker", "--role", "live", log="live")
         leaves(place, again, 78, "permission denied")
         place.execute(f"GRANT SELECT (question) ON questions TO {role}")
@@ -127,7 +127,7 @@ def test_a_bug_ends_it_with_70_and_postgres_away_is_retried_in_place(
     place.execute("INSERT INTO questions (id, question) VALUES (2, 'slow'), (3, 'y')")
     reading = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name = 'embedsync live' AND wait_event = 'PgSleep'"
+        " AND application_name = 'vectrue live' AND wait_event = 'PgSleep'"
     )
     until(lambda: place.value(reading) > 0, what="a batch in hand")
     until(lambda: "trying again" in place.log("live") or place.value(reading) < 0, what="a second try that ends too")

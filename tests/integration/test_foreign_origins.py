@@ -82,7 +82,7 @@ def test_rows_of_a_subscription_are_captured(role: str, alone: Workplace, source
         source.execute("INSERT INTO posts VALUES (2, 'replicated')")
         until(lambda: place.value(COUNT_CURRENT + " AND id IN (2, 3)") == 2, what="rows of both sides")
         assert "subscription t" in place.log("live")
-        assert "is what the settings ask for" in place.embedsync("doctor", check=False).stdout
+        assert "is what the settings ask for" in place.vectrue("doctor", check=False).stdout
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
         place.execute("SELECT pg_replication_origin_drop('brief')")
         until(lambda: watch.look() or pending(place), what="the origin that is gone to be noticed")
         assert leaves_out(place)
-        place.execute("DELETE FROM embedsync.looks")
+        place.execute("DELETE FROM vectrue.looks")
         write(place, 1, f"{ours}_7")
         place.execute("SELECT pg_replication_origin_create(%s)", (f"{ours}_8",))
         write(place, 2, f"{ours}_8")
-        assert f"replication origin {ours}_8 may write" in place.embedsync("doctor", check=False).stdout
+        assert f"replication origin {ours}_8 may write" in place.vectrue("doctor", check=False).stdout
         assert watch.look()
         assert not watch.look()
         assert [look.table for look in pending(place)] == [TableName("public", "posts")]
@@ -124,7 +124,7 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
         assert {number: labels[number] for number in "345"} == {"3": f"{ours}_7", "4": f"{ours}_8", "5": None}
         # Where no one else is left, `init` leaves all labels out again, and has looked at what may not have been read.
         place.execute("SELECT pg_replication_origin_drop(%s)", (f"{ours}_8",))
-        place.execute("DELETE FROM embedsync.looks")
+        place.execute("DELETE FROM vectrue.looks")
         setup(place.settings)
         assert leaves_out(place)
         assert pending(place)

@@ -1,4 +1,4 @@
-"""`embedsync init` on a real Postgres, Kafka and Connect: what it makes, once and again."""
+"""`vectrue init` on a real Postgres, Kafka and Connect: what it makes, once and again."""
 
 import json
 from typing import Any
@@ -25,15 +25,15 @@ def catalogue(place: Workplace) -> list[Any]:
     """Everything that `init` makes in a database, as the catalogue describes it."""
     queries = (
         """SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns
-           WHERE table_schema IN ('public', 'embedsync') ORDER BY 1, 2, 3""",
+           WHERE table_schema IN ('public', 'vectrue') ORDER BY 1, 2, 3""",
         "SELECT schemaname, tablename, attnames::text FROM pg_publication_tables ORDER BY 1, 2",
         "SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot FROM pg_publication",
         "SELECT plugin FROM pg_replication_slots WHERE database = current_database()",
-        "SELECT pg_get_viewdef('embedsync.coverage'), prosrc FROM pg_proc WHERE proname = 'count_rows'",
-        "SELECT table_name, column_name, model, dimensions FROM embedsync.targets ORDER BY 1, 2",
-        "SELECT model, name, dimensions FROM embedsync.models",
-        "SELECT version, name FROM embedsync.migrations",
-        "SELECT id FROM embedsync.heartbeat",
+        "SELECT pg_get_viewdef('vectrue.coverage'), prosrc FROM pg_proc WHERE proname = 'count_rows'",
+        "SELECT table_name, column_name, model, dimensions FROM vectrue.targets ORDER BY 1, 2",
+        "SELECT model, name, dimensions FROM vectrue.models",
+        "SELECT version, name FROM vectrue.migrations",
+        "SELECT id FROM vectrue.heartbeat",
     )
     return [place.execute(query) for query in queries]
 
@@ -48,9 +48,9 @@ def test_a_second_run_changes_nothing(workplace: Workplace) -> None:
     assert second.changed == ()
     assert catalogue(workplace) == before
     assert planned(workplace.settings).statements == ()
-    done = workplace.embedsync("init")
+    done = workplace.vectrue("init")
     assert "already in place" in done.stderr
-    assert "nothing to do" in workplace.embedsync("init", "--print-sql").stdout
+    assert "nothing to do" in workplace.vectrue("init", "--print-sql").stdout
 
 
 def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None:
@@ -59,8 +59,8 @@ def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None
     for place in (by_hand, by_init):
         place.execute(CREATE_QUESTIONS.format(dimensions=64))
     setup(by_init.settings)
-    printed = by_hand.embedsync("init", "--print-sql").stdout
-    assert by_hand.value("SELECT to_regnamespace('embedsync') IS NULL")
+    printed = by_hand.vectrue("init", "--print-sql").stdout
+    assert by_hand.value("SELECT to_regnamespace('vectrue') IS NULL")
     with by_hand.session.cursor() as cursor:
         cursor.execute(printed)
     assert catalogue(by_hand) == catalogue(by_init)
@@ -72,10 +72,10 @@ def test_drift_is_mended(workplace: Workplace) -> None:
     """What somebody changed since is put right, piece by piece."""
     setup(workplace.settings)
     before = catalogue(workplace)
-    workplace.execute("ALTER PUBLICATION embedsync DROP TABLE public.questions")
-    workplace.execute("ALTER PUBLICATION embedsync SET (publish = 'delete')")
-    workplace.execute("DROP VIEW embedsync.coverage")
-    workplace.execute("DELETE FROM embedsync.targets")
+    workplace.execute("ALTER PUBLICATION vectrue DROP TABLE public.questions")
+    workplace.execute("ALTER PUBLICATION vectrue SET (publish = 'delete')")
+    workplace.execute("DROP VIEW vectrue.coverage")
+    workplace.execute("DELETE FROM vectrue.targets")
     changed = setup(workplace.settings).changed
     assert [line.split(" ", 2)[0] for line in changed] == ["want", "create", "have", "change"]
     assert catalogue(workplace) == before
@@ -103,7 +103,7 @@ def test_the_view_follows_the_settings(workplace: Workplace) -> None:
         "create the function that tries the text of public.questions",
         "drop the function of a text that is wanted no more",
         f"want vectors of {model} in public.questions.embedding",
-        "renew the view embedsync.coverage",
+        "renew the view vectrue.coverage",
     )
     assert (report.tables[0].blank, report.tables[0].missing) == (0, 1)
 
@@ -112,11 +112,11 @@ def test_rows_that_were_there_before_are_counted(workplace: Workplace) -> None:
     """The report says how many rows lack a vector and which command fills them; blank rows lack none."""
     workplace.execute("INSERT INTO questions (question) SELECT 'q ' || i FROM generate_series(1, 1234) AS i")
     workplace.execute("INSERT INTO questions (question) VALUES (''), (NULL)")
-    way = "next: embedsync worker, and embedsync replay run"
+    way = "next: vectrue worker, and vectrue replay run"
     said = ["1,234 of 1,236 rows of public.questions lack a current vector", way]
     assert setup(workplace.settings).lacking == said
-    assert workplace.embedsync("init").stdout.endswith("".join(f"{line}\n" for line in said))
-    report = json.loads(workplace.embedsync("init", "-o", "json").stdout)
+    assert workplace.vectrue("init").stdout.endswith("".join(f"{line}\n" for line in said))
+    report = json.loads(workplace.vectrue("init", "-o", "json").stdout)
     assert report["changed"] == []
     assert [(t["rows"], t["missing"], t["lacking"]) for t in report["tables"]] == [(1236, 1234, 1234)]
 
@@ -125,7 +125,7 @@ def test_vectors_that_were_there_before_need_not_be_made_again(workplace: Workpl
     """Who brings them along is told of `adopt` before a replay makes them anew."""
     workplace.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0.125, ARRAY[64])::vector)")
     (_, way) = setup(workplace.settings).lacking
-    adopt = "embedsync adopt -t public.questions --model lexical first"
+    adopt = "vectrue adopt -t public.questions --model lexical first"
     assert way.endswith(f"if this model made the vectors that are there, {adopt}")
 
 
@@ -157,7 +157,7 @@ def test_topics_have_the_configured_partitions(make_workplace: MakeWorkplace) ->
         f"{prefix}.replay": 3,
         f"{prefix}.deferred": 3,
         f"{prefix}.dlq": 1,
-        f"{prefix}.embedsync.canary": 1,
+        f"{prefix}.vectrue.canary": 1,
         f"__debezium-heartbeat.{prefix}": 1,
     }
     report = setup(place.with_settings(kafka={"partitions": 4}))

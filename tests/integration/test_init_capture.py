@@ -1,4 +1,4 @@
-"""Slot, origin, heartbeat and connector that `embedsync init` sets up: nothing is missed, failures are explained."""
+"""Slot, origin, heartbeat and connector that `vectrue init` sets up: nothing is missed, failures are explained."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from connectors.memory import MemoryClock
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from streams import init
 from tests.support.connect import FakeConnect
 from tests.support.init import events, setup
@@ -32,7 +32,7 @@ def connect(workplace: Workplace) -> Iterator[Connect]:
 def test_changes_between_slot_and_connector_are_not_missed(workplace: Workplace) -> None:
     """The connector starts where the slot starts, also when the change came before it was registered."""
     with workplace.session.cursor() as cursor:
-        cursor.execute(workplace.embedsync("init", "--print-sql").stdout)
+        cursor.execute(workplace.vectrue("init", "--print-sql").stdout)
     workplace.session.close()  # with the search path of the script
     workplace.execute("INSERT INTO questions (question) VALUES ('between')")
     setup(workplace.settings)
@@ -114,7 +114,7 @@ def test_a_deleted_connector_comes_back_without_a_gap(workplace: Workplace, conn
 def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplace) -> None:
     """A slot cannot be read across the absence of its publication, so both are made anew, and it is said."""
     setup(workplace.settings)
-    workplace.execute("DROP PUBLICATION embedsync")
+    workplace.execute("DROP PUBLICATION vectrue")
     workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
     report = setup(workplace.settings)
     assert any("made anew" in notice and "replay run" in notice for notice in report.notices)
@@ -125,9 +125,7 @@ def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplac
 def test_a_refused_connector_is_explained(workplace: Workplace) -> None:
     """A connector that cannot reach the database is reported in the words of its own error."""
     settings = workplace.with_settings(connect={"database_port": 1})
-    with pytest.raises(
-        EmbedsyncError, match=r"Kafka Connect at .* refuses POST .*Connection to .*:1 refused"
-    ) as caught:
+    with pytest.raises(VectrueError, match=r"Kafka Connect at .* refuses POST .*Connection to .*:1 refused") as caught:
         setup(settings)
     assert "\n" not in caught.value.message
 
@@ -139,7 +137,7 @@ def test_a_failing_task_is_explained(workplace: Workplace, connect: Connect) -> 
     assert config is not None
     connect.register(workplace.settings.connector, {**config, "publication.name": "nosuch"})
     with pytest.raises(
-        EmbedsyncError, match=r"connector t\w+-postgres failed: Publication autocreation is disabled"
+        VectrueError, match=r"connector t\w+-postgres failed: Publication autocreation is disabled"
     ) as caught:
         connect.wait_running(workplace.settings.connector, also=lambda: False)
     assert "\tat " not in caught.value.message

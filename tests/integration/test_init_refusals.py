@@ -1,4 +1,4 @@
-"""What `embedsync init` refuses before it changes anything, and what it only notices."""
+"""What `vectrue init` refuses before it changes anything, and what it only notices."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_what_cannot_work_is_refused(
         setup(place.settings)
     assert sentence in caught.value.message
     assert fix in (caught.value.fix or "")
-    assert place.value("SELECT to_regnamespace('embedsync') IS NULL")
+    assert place.value("SELECT to_regnamespace('vectrue') IS NULL")
 
 
 def test_no_tables_is_a_sentence(make_workplace: MakeWorkplace) -> None:
@@ -110,10 +110,8 @@ def test_no_tables_is_a_sentence(make_workplace: MakeWorkplace) -> None:
 
 def test_a_foreign_publication_is_left_alone(workplace: Workplace) -> None:
     """A publication that somebody else made and may read is neither changed nor used."""
-    workplace.execute("CREATE PUBLICATION embedsync FOR TABLE questions")
-    with pytest.raises(
-        ConfigurationError, match=r"publication embedsync was not made by embedsync.*postgres\.publication"
-    ):
+    workplace.execute("CREATE PUBLICATION vectrue FOR TABLE questions")
+    with pytest.raises(ConfigurationError, match=r"publication vectrue was not made by vectrue.*postgres\.publication"):
         setup(workplace.settings)
 
 
@@ -138,7 +136,7 @@ def test_absent_services_are_named_before_anything_is_changed(
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:1.*kafka\.bootstrap_servers"):
         setup(workplace.with_settings(kafka={"bootstrap_servers": "127.0.0.1:1"}))
     workplace.settings = good
-    assert workplace.value("SELECT to_regnamespace('embedsync') IS NULL")
+    assert workplace.value("SELECT to_regnamespace('vectrue') IS NULL")
 
 
 def test_triggers_and_other_tables_are_noticed(workplace: Workplace) -> None:

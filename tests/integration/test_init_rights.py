@@ -1,4 +1,4 @@
-"""The rights of the worker, and those that `embedsync init` itself needs."""
+"""The rights of the worker, and those that `vectrue init` itself needs."""
 
 import re
 from pathlib import Path
@@ -43,10 +43,10 @@ def test_the_worker_has_what_it_needs_and_nothing_else(role: str, make_workplace
     assert {event.key(["id"]) for event in events(settings, "public.questions", 1)} == {("2",)}
 
     worker = Session(settings.postgres.dsn, role="test")
-    assert worker.rows("SELECT rows, current FROM embedsync.coverage") == [(2, 1)]
-    worker.rows("UPDATE embedsync.replays SET state = 'done'; DELETE FROM embedsync.quarantine")
+    assert worker.rows("SELECT rows, current FROM vectrue.coverage") == [(2, 1)]
+    worker.rows("UPDATE vectrue.replays SET state = 'done'; DELETE FROM vectrue.quarantine")
     worker.rows(
-        "DELETE FROM embedsync.queries; DELETE FROM embedsync.quality_runs; UPDATE embedsync.feedback SET useful = true"
+        "DELETE FROM vectrue.queries; DELETE FROM vectrue.quality_runs; UPDATE vectrue.feedback SET useful = true"
     )
     documented = re.findall(r"^\| `(.*?)` \| (.*?) \|$", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(documented) == 19

@@ -1,9 +1,9 @@
-"""Tables of every kind, name and key, from `embedsync init` to the event with their key."""
+"""Tables of every kind, name and key, from `vectrue init` to the event with their key."""
 
 import pytest
 from psycopg2 import sql
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, planned, setup
@@ -30,9 +30,9 @@ def test_the_application_can_write_whatever_the_replica_identity(make_workplace:
     found = events(place.settings, "public.t", 3)
     assert {("1",)} == {event.key(["id"]) for event in found if event.touches_row}
     # What the check prevents, so that this test would fail without it.
-    place.execute("ALTER PUBLICATION embedsync SET TABLE t (id), embedsync.heartbeat")
+    place.execute("ALTER PUBLICATION vectrue SET TABLE t (id), vectrue.heartbeat")
     place.execute("INSERT INTO t VALUES (2, 'c', 'x')")
-    with pytest.raises(EmbedsyncError, match="does not cover the replica identity"):
+    with pytest.raises(VectrueError, match="does not cover the replica identity"):
         place.execute("UPDATE t SET body = 'z'")
 
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.stack
 GATES = """
     CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
     DECLARE
-        worker text := substring(current_setting('application_name') FROM 'embedsync worker(.)');
+        worker text := substring(current_setting('application_name') FROM 'vectrue worker(.)');
     BEGIN
         IF worker IS NOT NULL THEN
             PERFORM pg_advisory_xact_lock_shared(worker::int, TG_ARGV[0]::int);
@@ -168,7 +168,7 @@ class Stage:
         embedders = Embedders({target.model: EMBEDDER for target in found})
         settler = Settler(store, embedders, self.clock, patience, lane="live")
         settings = self.place.settings.live
-        return Sync(found, store, settler, self.outbox, self.clock, patience, settings, "embedsync")
+        return Sync(found, store, settler, self.outbox, self.clock, patience, settings, "vectrue")
 
     def reset(self, *, with_vector: bool) -> None:
         """Row 1 has text A again, and A's vector or none; nobody holds a gate."""
@@ -177,7 +177,7 @@ class Stage:
         if with_vector:
             self._control.execute(
                 "UPDATE questions SET embedding = %s::vector, embedding_hash = sha256('A'), embedding_model = ("
-                "SELECT model FROM embedsync.targets)",
+                "SELECT model FROM vectrue.targets)",
                 (SHOWN["A"],),
             )
 
@@ -212,7 +212,7 @@ class Stage:
             "SELECT question, embedding::text, embedding_hash = sha256('A'), embedding_hash = sha256('B')"
             " FROM questions WHERE (embedding IS NULL) = (embedding_hash IS NULL)"
             " AND embedding_model IS NOT DISTINCT FROM CASE WHEN embedding IS NOT NULL THEN"
-            " (SELECT model FROM embedsync.targets) END"
+            " (SELECT model FROM vectrue.targets) END"
         )
         found: list[Row] = self._control.fetchall()
         self._control.execute("SELECT count(*) FROM questions")

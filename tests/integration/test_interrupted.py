@@ -17,7 +17,7 @@ pytestmark = pytest.mark.stack
 ENDLESS = ("replay", "plan", "--where", "id > 1 OR pg_sleep(170) IS NOT NULL")
 OURS = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'embedsync %'
+    WHERE datname = current_database() AND application_name LIKE 'vectrue %'
         AND state = 'active' AND pid <> pg_backend_pid()
 """
 ASLEEP = f"{OURS} AND wait_event = 'PgSleep'"
@@ -30,7 +30,7 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with workplace(stack, tmp_path_factory.mktemp("interrupted")) as made:
         made.execute(CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
-        made.embedsync("init")
+        made.vectrue("init")
         yield made
 
 

@@ -89,7 +89,7 @@ def looked_at(place: Workplace, reason: str, *, log: str = "live") -> None:
     until(lambda: reason in place.log(log), what=f"the log to say: {reason}")
     assert MISSED in place.log(log)
     place.wait_current()
-    until(lambda: not place.execute("SELECT 1 FROM embedsync.looks"), what="the look to end")
+    until(lambda: not place.execute("SELECT 1 FROM vectrue.looks"), what="the look to end")
 
 
 def test_what_happened_while_no_worker_ran(place: Workplace, broker: Broker) -> None:
@@ -117,7 +117,7 @@ def test_what_happened_while_no_worker_ran(place: Workplace, broker: Broker) -> 
     broker.stop(worker)
 
     broker.delete()
-    place.embedsync("init")
+    place.vectrue("init")
     broker.insert(4)
     broker.offsets.set_offsets(broker.group, broker.ends())
     place.start_worker(log="again")
@@ -138,7 +138,7 @@ def test_a_topic_made_again_under_a_live_worker(place: Workplace, broker: Broker
     until(lambda: "a topic does not exist any more" in place.log("live"), what="the topic to be missed")
     assert worker.poll() is None
     place.execute("INSERT INTO questions (question) SELECT 'meanwhile ' || i FROM generate_series(1, 5) AS i")
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert f"topic {broker.topic} was gone and is made again" in said
     assert until(worker.poll, what="the worker to leave") == EXIT_RESTART
     place.start_worker()

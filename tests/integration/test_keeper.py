@@ -53,27 +53,27 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> N
     drop = Statement("drop the slot", f"SELECT pg_drop_replication_slot('{place.settings.slot}')")
     statement.run(place.session, drop, lock_seconds=2, clock=SystemClock())
     place.execute("UPDATE questions SET question = 'while there was no slot' WHERE id = 5")
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert "was gone and is made anew: changes made while there was no slot were not captured" in said
     place.wait_current()
     assert place.value("SELECT embedding_hash = sha256(convert_to(question, 'UTF8')) FROM questions WHERE id = 5")
 
     runs = place.execute(
-        "SELECT requested_by, scope, expected FROM embedsync.replays JOIN embedsync.replay_scopes USING (run)"
+        "SELECT requested_by, scope, expected FROM vectrue.replays JOIN vectrue.replay_scopes USING (run)"
     )
     assert {(maker, scope) for maker, scope, _ in runs} == {("keeper", "stale")}
     assert 3 <= len(runs) <= 4
-    until(lambda: place.value("SELECT count(*) FROM embedsync.replays WHERE state <> 'done'") == 0, what="runs to end")
+    until(lambda: place.value("SELECT count(*) FROM vectrue.replays WHERE state <> 'done'") == 0, what="runs to end")
     assert "rows stayed stale and are sent through replay" in place.log("replay")
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason) "
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason) "
         "SELECT 'public.questions', 'embedding', ARRAY[id::text], "
         "sha256(convert_to(CASE id WHEN 1 THEN question ELSE 'of before' END, 'UTF8')), 'any', 'refused' FROM questions"
     )
-    looked = place.value("SELECT reconciled_at FROM embedsync.keeper")
-    until(lambda: place.value("SELECT reconciled_at FROM embedsync.keeper") > looked, what="another look")
-    assert place.value("SELECT count(*) FROM embedsync.replays") == len(runs)
-    kept_lines = "SELECT array_agg(key) FROM embedsync.quarantine"
+    looked = place.value("SELECT reconciled_at FROM vectrue.keeper")
+    until(lambda: place.value("SELECT reconciled_at FROM vectrue.keeper") > looked, what="another look")
+    assert place.value("SELECT count(*) FROM vectrue.replays") == len(runs)
+    kept_lines = "SELECT array_agg(key) FROM vectrue.quarantine"
     until(lambda: place.value(kept_lines) == [["1"]], what="quarantine to be swept of all but the text that is there")
 
 
@@ -84,13 +84,13 @@ def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, conn
     ready.start_worker("replay")
     ready.wait_current()
     # The rows may be true before the keeper has noted the look that healed them.
-    until(lambda: ready.execute("SELECT 1 FROM embedsync.keeper"), what="the first look")
-    looked = ready.value("SELECT reconciled_at FROM embedsync.keeper")
+    until(lambda: ready.execute("SELECT 1 FROM vectrue.keeper"), what="the first look")
+    looked = ready.value("SELECT reconciled_at FROM vectrue.keeper")
     in_secret(ready, "UPDATE questions SET question = 'edited in secret' WHERE id = 4")
     connect.restart(ready.settings.connector)
     ready.wait_current()
     assert "capture started again: all rows are looked at" in ready.log("replay")
-    assert ready.value("SELECT reconciled_at FROM embedsync.keeper") > looked
+    assert ready.value("SELECT reconciled_at FROM vectrue.keeper") > looked
 
 
 def test_one_keeper_per_database(kept: Workplace) -> None:
@@ -111,10 +111,10 @@ def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> Non
     """A task that failed is restarted; when the cause was mended meanwhile, changes are captured again."""
     place, name = kept, kept.settings.connector
     connect.stop(name)
-    place.execute("ALTER PUBLICATION embedsync RENAME TO elsewhere")
+    place.execute("ALTER PUBLICATION vectrue RENAME TO elsewhere")
     connect.resume(name)
     until(lambda: (status := connect.status(name)) and status.error, what="the task to fail")
-    place.execute("ALTER PUBLICATION elsewhere RENAME TO embedsync")
+    place.execute("ALTER PUBLICATION elsewhere RENAME TO vectrue")
     place.start_worker("replay")
     until(lambda: (status := connect.status(name)) and status.is_running, what="the connector to run")
     assert "the connector failed and is restarted" in place.log("replay")
@@ -122,17 +122,17 @@ def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> Non
 
 
 def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect: Connect) -> None:
-    """The same reason after three restarts: said once, with the reason, and visible in `embedsync lag`."""
+    """The same reason after three restarts: said once, with the reason, and visible in `vectrue lag`."""
     place, name = kept, kept.settings.connector
     connect.stop(name)
-    place.execute("ALTER PUBLICATION embedsync RENAME TO elsewhere")
+    place.execute("ALTER PUBLICATION vectrue RENAME TO elsewhere")
     connect.resume(name)
     place.start_worker("replay")
     until(lambda: "the connector failed and is left" in place.log("replay"), what="the keeper to give up")
     log = place.log("replay")
     assert log.count("the connector failed and is restarted") == 3
     assert "Publication autocreation is disabled" in log
-    assert f"task 0 of connector {name} failed" in place.embedsync("lag").stdout
+    assert f"task 0 of connector {name} failed" in place.vectrue("lag").stdout
 
 
 def test_a_locked_table_does_not_hold_the_keeper_up(kept: Workplace) -> None:

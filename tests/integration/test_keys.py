@@ -55,7 +55,7 @@ def test_each_row_has_one_key_whoever_writes_it(make_workplace: MakeWorkplace) -
     place.execute("CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN amount AS numeric(9, 2)")
     for table, kind in zip(TABLES, KEYS, strict=True):
         place.execute(f"CREATE TABLE {table} (id {kind} PRIMARY KEY, body text, embedding vector(64), {check})")
-    place.embedsync("init")
+    place.vectrue("init")
     for table, values in zip(TABLES, KEYS.values(), strict=True):
         for value in values:
             place.execute(f"INSERT INTO {table} VALUES (%s, 'x')", (value,))
@@ -70,18 +70,18 @@ def test_each_row_has_one_key_whoever_writes_it(make_workplace: MakeWorkplace) -
     # Whoever counts sees the same, whatever the time zone and date style of the session.
     with psycopg2.connect(place.settings.postgres.dsn) as abroad, abroad.cursor() as cursor:
         cursor.execute(
-            "SET TimeZone = 'Asia/Seoul'; SET DateStyle = 'German'; SELECT sum(quarantined) FROM embedsync.coverage"
+            "SET TimeZone = 'Asia/Seoul'; SET DateStyle = 'German'; SELECT sum(quarantined) FROM vectrue.coverage"
         )
         assert cursor.fetchall() == [(rows,)]
     abroad.close()
     everywhere(place, "UPDATE {} SET body = 'fine'")
     settled(place, current=1, quarantined=0)
-    assert place.value("SELECT count(*) FROM embedsync.quarantine") == 0
+    assert place.value("SELECT count(*) FROM vectrue.quarantine") == 0
     for table in TABLES:
         unseen(place, f"UPDATE {table} SET body = 'unseen'")
     settled(place, stale_text=1)
     place.start_worker("replay")
-    place.embedsync("replay", "run")
+    place.vectrue("replay", "run")
     settled(place, current=1)
     everywhere(place, "DELETE FROM {}")
     assert end_offsets(place, place.settings.dead_letter_topic) == 0

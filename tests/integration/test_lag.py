@@ -1,4 +1,4 @@
-"""`embedsync lag` on a real broker, database and Connect: it says what is there, and unknown is never a number."""
+"""`vectrue lag` on a real broker, database and Connect: it says what is there, and unknown is never a number."""
 
 import functools
 import json
@@ -84,10 +84,10 @@ def test_nothing_set_up_is_unknown_and_says_what_to_do(workplace: Workplace) -> 
     seen = collect(workplace.settings)
     assert seen.live.state is None
     assert (seen.live.total_lag, seen.live.max_time_lag_seconds) == (None, None)
-    assert all(p.error and "embedsync init" in p.error for p in (*seen.live.partitions, *seen.replay.partitions))
+    assert all(p.error and "vectrue init" in p.error for p in (*seen.live.partitions, *seen.replay.partitions))
     assert (seen.slot.state, seen.slot.retained_bytes) == ("missing", None)
     assert (seen.connector.state, seen.connector.tasks) == ("missing", None)
-    assert [str(one) for one in seen.findings] == ["source: this database does not know embedsync yet: embedsync init"]
+    assert [str(one) for one in seen.findings] == ["source: this database does not know vectrue yet: vectrue init"]
 
 
 def test_time_lag_comes_from_the_commit_in_the_database(lanes: Lanes) -> None:
@@ -138,7 +138,7 @@ def test_readers_are_named(lanes: Lanes) -> None:
     lanes.send([1.0] * 12)
     seen = lanes.report().live
     assert (seen.state, seen.members) == ("stable", 1)
-    assert {p.member.client_id for p in seen.partitions if p.topic == lanes.topic} == {"embedsync"}
+    assert {p.member.client_id for p in seen.partitions if p.topic == lanes.topic} == {"vectrue"}
 
 
 def test_looking_does_not_disturb_the_group(lanes: Lanes, member: None) -> None:
@@ -194,16 +194,16 @@ def test_command_and_check(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> Non
     lanes.send([300.0, 200.0])
     lanes.commit(1)
     place = lanes.place
-    data = json.loads(place.embedsync("lag", "-o", "json").stdout)
+    data = json.loads(place.vectrue("lag", "-o", "json").stdout)
     assert [group["lane"] for group in data["groups"]] == ["live", "replay"]
     assert data["groups"][0]["partitions"][0]["lag"] == 1
-    checked = place.embedsync("lag", "--check", "--warn", "30s", "--crit", "1h", check=False)
+    checked = place.vectrue("lag", "--check", "--warn", "30s", "--crit", "1h", check=False)
     assert checked.returncode == 2
-    assert checked.stdout.startswith("LAG CRITICAL - source: this database does not know embedsync")
+    assert checked.stdout.startswith("LAG CRITICAL - source: this database does not know vectrue")
     assert "WARNING - live: no worker runs, 1 event behind" in checked.stdout
     assert checked.stderr == ""
-    monkeypatch.setenv("EMBEDSYNC_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    gone = place.embedsync("lag", "--check", check=False)
+    monkeypatch.setenv("VECTRUE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    gone = place.vectrue("lag", "--check", check=False)
     assert gone.returncode == 2
     assert "Kafka does not answer at 127.0.0.1:1" in gone.stdout
     assert gone.stderr == ""

@@ -72,10 +72,10 @@ def test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event(watch
     watched.wait_current()
     topic = f"{watched.settings.kafka.topic_prefix}.public.questions"
     assert end_offsets(watched, topic) == 1000
-    encoded = metric(port, "embedsync_texts_encoded_total")
+    encoded = metric(port, "vectrue_texts_encoded_total")
     watched.execute("UPDATE questions SET views = views + 1")
-    until(lambda: metric(port, "embedsync_events_total", outcome="current") >= 1000, what="the updates to be looked at")
-    assert metric(port, "embedsync_texts_encoded_total") == encoded
+    until(lambda: metric(port, "vectrue_events_total", outcome="current") >= 1000, what="the updates to be looked at")
+    assert metric(port, "vectrue_texts_encoded_total") == encoded
     assert end_offsets(watched, topic) == 2000
 
 
@@ -113,7 +113,7 @@ def test_a_text_made_of_several_columns(make_workplace: MakeWorkplace) -> None:
         tables=[{"name": "posts", "text": "title || E'\\n\\n' || coalesce(body, '100 %') || length(title) % 3"}]
     )
     place.execute("CREATE TABLE posts (id int PRIMARY KEY, title text, body text, embedding vector(64))")
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO posts VALUES (1, 'title', NULL)")
     place.wait_current("public.posts")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from connectors.local import processes, properties, versions
 from connectors.local.stack import Endpoints, LocalStack
 from connectors.local.state import Memory, State
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from streams.cli.local import app
 from tests.support.waiting import until
 
@@ -46,7 +46,7 @@ def test_down_and_up_keep_data_and_ports(local: LocalStack) -> None:
     again = _command("up", local)
     assert again.exit_code == 0
     assert f"already running in {local.directory}" in again.stderr
-    assert f"export EMBEDSYNC_POSTGRES__DSN={first.postgres_dsn}" in _command("env", local).stdout
+    assert f"export VECTRUE_POSTGRES__DSN={first.postgres_dsn}" in _command("env", local).stdout
     assert _command("status", local).exit_code == 0
     assert [part.pid for part in local.status()] == pids
 
@@ -98,11 +98,11 @@ def test_trouble_at_start_is_named_and_leaves_nothing_running(
             ConfigurationError, match=f"port {port} of kafka in the stack .* is in use by process"
         ) as refused:
             local.up()
-    assert "embedsync local reset" in (refused.value.fix or "")
+    assert "vectrue local reset" in (refused.value.fix or "")
     local.reset()
 
     monkeypatch.setattr(properties, "CONNECT", {**properties.CONNECT, "key.converter": "no.such.Converter"})
-    with pytest.raises(EmbedsyncError, match="connect ended while starting") as died:
+    with pytest.raises(VectrueError, match="connect ended while starting") as died:
         local.up()
     assert "no.such.Converter" in (died.value.fix or "")
     assert str(local.directory / "logs" / "connect.log") in (died.value.fix or "")

@@ -24,7 +24,7 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%embedsync.locks%'"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%vectrue.locks%'"
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
     with ExitStack() as stack:
         stranger = open_as(place, stack, roles[1], name="psql")
         for name in names:
-            stranger.rows("SELECT pg_advisory_lock(hashtextextended('embedsync ' || %s, 0))", (name,))
-        stranger.rows("SELECT pg_advisory_lock(hashtext('embedsync.replays'))")
+            stranger.rows("SELECT pg_advisory_lock(hashtextextended('vectrue ' || %s, 0))", (name,))
+        stranger.rows("SELECT pg_advisory_lock(hashtext('vectrue.replays'))")
         session = open_as(place, stack)
         session.rows("SET lock_timeout = '5s'")
         assert KeeperDesk(session, prefix).is_mine()
@@ -71,10 +71,10 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
         with init.alone(admin):
             pass
         for statement in (
-            "UPDATE embedsync.locks SET pid = 1",
-            "SELECT FROM embedsync.locks FOR UPDATE",
-            "LOCK TABLE embedsync.locks",
-            "LOCK TABLE embedsync.rounds IN ACCESS SHARE MODE",
+            "UPDATE vectrue.locks SET pid = 1",
+            "SELECT FROM vectrue.locks FOR UPDATE",
+            "LOCK TABLE vectrue.locks",
+            "LOCK TABLE vectrue.rounds IN ACCESS SHARE MODE",
         ):
             with pytest.raises(ConfigurationError, match="permission denied"), stranger.transaction() as cursor:
                 cursor.execute(statement)
@@ -88,9 +88,9 @@ def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
         assert locks.take(first, "a")
         assert not locks.take(second, "a")
         assert locks.take(second, "b")
-        before = place.execute("SELECT ctid, xmax FROM embedsync.locks WHERE name = 'a'")
+        before = place.execute("SELECT ctid, xmax FROM vectrue.locks WHERE name = 'a'")
         assert not locks.take(second, "a")
-        assert place.execute("SELECT ctid, xmax FROM embedsync.locks WHERE name = 'a'") == before, "nothing is written"
+        assert place.execute("SELECT ctid, xmax FROM vectrue.locks WHERE name = 'a'") == before, "nothing is written"
         locks.give_back(second, "a")
         assert not locks.take(second, "a")
         locks.give_back(first, "a")
@@ -107,10 +107,10 @@ def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> Non
     with ExitStack() as stack:
         mine, other = open_as(place, stack), open_as(place, stack, name="live")
         pid = other.connection().info.backend_pid
-        line = "INSERT INTO embedsync.locks (name, pid, started_at, application) VALUES (%s, %s, %s, %s)"
-        place.execute(line, ("an older start", pid, "2020-01-01", "embedsync live"))
-        place.execute(line, ("another name", pid, None, "embedsync keeper"))
-        place.execute(line, ("no process", 2**31 - 1, None, "embedsync keeper"))
+        line = "INSERT INTO vectrue.locks (name, pid, started_at, application) VALUES (%s, %s, %s, %s)"
+        place.execute(line, ("an older start", pid, "2020-01-01", "vectrue live"))
+        place.execute(line, ("another name", pid, None, "vectrue keeper"))
+        place.execute(line, ("no process", 2**31 - 1, None, "vectrue keeper"))
         for name in ("an older start", "another name", "no process"):
             assert locks.take(mine, name), name
         owner = stack.enter_context(closing(Session(place.settings.postgres.admin, role="init")))
@@ -126,9 +126,9 @@ def test_two_that_find_a_lock_free(place: Workplace) -> None:
     """Only the first of them has it, whatever the second one had seen."""
     with ExitStack() as stack:
         first, second = open_as(place, stack), open_as(place, stack)
-        place.execute("INSERT INTO embedsync.locks (name) VALUES ('a')")
+        place.execute("INSERT INTO vectrue.locks (name) VALUES ('a')")
         with psycopg2.connect(place.settings.postgres.dsn) as waiting, waiting.cursor() as cursor:
-            cursor.execute("SELECT FROM embedsync.locks WHERE name = 'a' FOR UPDATE")
+            cursor.execute("SELECT FROM vectrue.locks WHERE name = 'a' FOR UPDATE")
             pool = stack.enter_context(ThreadPoolExecutor())
             asked = [pool.submit(locks.take, session, "a") for session in (first, second)]
             until(lambda: place.value(WAITING) == 2, what="both to wait for the line")
@@ -146,11 +146,11 @@ def test_nobody_having_looked_is_said(place: Workplace) -> None:
         fresh = rounds.read(session, settings)
         assert [one.what for one in fresh] == ["keeper", "rows", "watch"]
         assert not any(one.is_late for one in fresh)
-        place.execute("UPDATE embedsync.installations SET set_up_at = now() - interval '1 day'")
-        place.execute("UPDATE embedsync.migrations SET applied_at = now() - interval '1 day'")
+        place.execute("UPDATE vectrue.installations SET set_up_at = now() - interval '1 day'")
+        place.execute("UPDATE vectrue.migrations SET applied_at = now() - interval '1 day'")
         assert all(one.is_late and one.age_seconds > 80_000 for one in rounds.read(session, settings))
         assert witness.read(session, settings, compare=False).neglected == ()
-        place.execute("INSERT INTO embedsync.canary (prefix, beat, sent_at) VALUES (%s, 1, now())", (prefix,))
+        place.execute("INSERT INTO vectrue.canary (prefix, beat, sent_at) VALUES (%s, 1, now())", (prefix,))
         said = [one.sentence for one in witnessed(witness.read(session, settings, compare=False))]
         for words in ("the keeper's work", "compared what is configured", "looked at all rows"):
             assert sum(words in sentence for sentence in said) == 1
@@ -159,7 +159,7 @@ def test_nobody_having_looked_is_said(place: Workplace) -> None:
         desk.note_reconcile(0)
         rounds.note(session, prefix, "watch", 15.0)
         assert witness.read(session, settings, compare=False).neglected == ()
-        place.execute("UPDATE embedsync.rounds SET begun_at = now() - interval '2 minutes'")
+        place.execute("UPDATE vectrue.rounds SET begun_at = now() - interval '2 minutes'")
         (late,) = witness.read(session, settings, compare=False).neglected
         assert late.what == "keeper"
         assert desk.is_mine()

@@ -41,7 +41,7 @@ def place(make_workplace: MakeWorkplace, tmp_path: Path, monkeypatch: pytest.Mon
         kafka={"partitions": 1}, live={"linger_ms": 500.0}, watchdog={"batch_seconds": BUDGET_SECONDS}
     )
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
-    made.embedsync("init")
+    made.vectrue("init")
     made.execute(
         "INSERT INTO questions (question) SELECT 'text ' || i || repeat(' x', %s) FROM generate_series(1, %s) AS i",
         (parts.CHARACTERS // 2, ROWS),
@@ -113,10 +113,10 @@ def test_a_chunk_of_twice_the_budget_moves_in_parts(place: Workplace) -> None:
     run = place.start("replay", "run", log="run")
 
     def done() -> int:
-        return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
+        return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM vectrue.replay_chunks"))
 
     until(lambda: done() > 0, what="the first part in the ledger")
     assert done() < ROWS
     assert run.wait(120) == 0, place.log("run")
     assert (worker.poll(), done(), embedded(place)) == (None, ROWS, ROWS)
-    assert place.value("SELECT sum(embedded) FROM embedsync.replay_chunks") == ROWS
+    assert place.value("SELECT sum(embedded) FROM vectrue.replay_chunks") == ROWS

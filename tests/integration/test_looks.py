@@ -17,7 +17,7 @@ ANSWERS = {"name": "public.answers", "text": "answer"}
 
 def no_looks(place: Workplace) -> None:
     """Wait until nothing is to be looked at."""
-    until(lambda: not place.execute("SELECT 1 FROM embedsync.looks"), what="the looks to be done")
+    until(lambda: not place.execute("SELECT 1 FROM vectrue.looks"), what="the looks to be done")
 
 
 def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
@@ -26,18 +26,18 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     """
     place = ready
     place.with_settings(keeper={"reconcile_seconds": 0, "poll_seconds": 0.5})
-    assert not place.execute("SELECT 1 FROM embedsync.looks"), "the first `init` asks for none"
+    assert not place.execute("SELECT 1 FROM vectrue.looks"), "the first `init` asks for none"
     place.execute("CREATE TABLE answers (id bigint PRIMARY KEY, answer text, embedding vector(64))")
     place.execute("INSERT INTO answers SELECT i, 'answer ' || i FROM generate_series(1, 12) AS i")
     place.with_settings(tables=[QUESTIONS, ANSWERS])
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert "have the keeper look at all rows of public.answers: it came into the publication" in said
-    assert place.execute("SELECT table_name FROM embedsync.looks") == [("public.answers",)]
+    assert place.execute("SELECT table_name FROM vectrue.looks") == [("public.answers",)]
     live = place.start_worker("live")
     place.wait_current("public.answers")
     no_looks(place)
     assert "to the live lane, as no replay worker runs" in place.log("live")
-    assert not place.execute("SELECT 1 FROM embedsync.replays")
+    assert not place.execute("SELECT 1 FROM vectrue.replays")
 
     place.execute("ALTER TABLE answers ALTER COLUMN answer TYPE text USING 'rewritten ' || answer")
     until(lambda: "bring rows without events" in place.log("live"), what="the rewrite to be noticed")
@@ -51,12 +51,12 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     looks.ask(place.session, place.settings.kafka.topic_prefix, [TableName("public", "answers")], "a test asks")
     place.wait_current("public.answers")
     no_looks(place)
-    assert place.value("SELECT requested_by FROM embedsync.replays") == "keeper"
+    assert place.value("SELECT requested_by FROM vectrue.replays") == "keeper"
     assert live.poll() is None
 
     drop_slot(place)
     in_secret(place, "UPDATE answers SET answer = 'edited while there was no slot' WHERE id = 6")
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert f"public.answers, public.questions: replication slot {place.settings.slot} was gone" in said
     place.wait_current("public.answers")
     no_looks(place)
@@ -65,12 +65,12 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     place.execute("DROP TABLE answers")
     names = [TableName("public", name) for name in ("answers", "questions")]
     looks.ask(place.session, place.settings.kafka.topic_prefix, names, "a test asks")
-    left = "SELECT 1 FROM embedsync.looks WHERE table_name = 'public.questions'"
+    left = "SELECT 1 FROM vectrue.looks WHERE table_name = 'public.questions'"
     until(lambda: not place.execute(left), what="the table beside the one that is gone to be looked at")
     written = "SELECT bool_and(embedding IS NOT NULL) FROM questions"  # the view counts nothing now
     until(lambda: place.value(written), what="its row to have a vector")
     assert "a table that was to be looked at is gone" in place.log("replay")
-    assert "nothing to do" in place.embedsync("replay", "run", "--only", "missing", "-t", "questions").stdout
+    assert "nothing to do" in place.vectrue("replay", "run", "--only", "missing", "-t", "questions").stdout
 
 
 def drop_slot(place: Workplace) -> None:

@@ -90,8 +90,8 @@ def test_ten_thousand_malformed_events_among_ten_thousand_good_ones(ready: Workp
 
     def moved() -> bool:
         assert worker.poll() is None, ready.log("live")[-3000:]
-        dead = metric(port, "embedsync_dead_letters_total", lane="live")
-        return dead + metric(port, "embedsync_events_total", outcome="ignored") >= len(expected)
+        dead = metric(port, "vectrue_dead_letters_total", lane="live")
+        return dead + metric(port, "vectrue_events_total", outcome="ignored") >= len(expected)
 
     until(moved, what="every malformed event to be moved or ignored")
     ready.wait_current()
@@ -104,7 +104,7 @@ def test_ten_thousand_malformed_events_among_ten_thousand_good_ones(ready: Workp
         assert original is not None
         assert (original.key, original.value, list(original.headers)) == (event.key, event.value, event.headers)
     quiet = Counter(event.kind for place, event in expected.items() if place not in found)
-    counted = metric(port, "embedsync_events_total", outcome="ignored")
+    counted = metric(port, "vectrue_events_total", outcome="ignored")
     print(f"\n{COUNT} good current, {len(found)} dead letters, no-ops by kind {dict(quiet)}, counted {counted:.0f}")
     print(f"dead letters by kind {dict(Counter(expected[place].kind for place in found))}")
     assert set(quiet) <= {"tombstone", "hypothesis", "huge number", "wrong type"}
@@ -137,7 +137,7 @@ def test_bad_records_in_every_topic_that_is_read(ready: Workplace) -> None:
     unseen(place, "INSERT INTO questions (question) SELECT 'missed ' || i FROM generate_series(1, 50) AS i")
     workers = [place.start_worker(role) for role in ("live", "replay")]
     place.execute("INSERT INTO questions (question) SELECT 'seen ' || i FROM generate_series(1, 50) AS i")
-    place.embedsync("replay", "run", "--only", "missing")
+    place.vectrue("replay", "run", "--only", "missing")
     place.wait_current()
     live = {settings.live_group: [table, deferred, canary], settings.replay_group: [replay]}
     offsets = KafkaOffsets(settings, SystemClock())
@@ -162,9 +162,9 @@ def test_bad_records_in_every_topic_that_is_read(ready: Workplace) -> None:
     assert not silent[deferred]
     assert set(silent[replay]) <= {"run and deferral"}
     assert set(silent[table]) | set(silent[canary]) <= NO_OPS
-    listed = json.loads(place.embedsync("dlq", "list", "-o", "json").stdout)
+    listed = json.loads(place.vectrue("dlq", "list", "-o", "json").stdout)
     assert len({entry["id"] for entry in listed}) == len(listed) >= len(own) + EACH // 2
-    done = place.embedsync("dlq", "redrive", "--all", "--no-wait", "-o", "json", check=False)
+    done = place.vectrue("dlq", "redrive", "--all", "--no-wait", "-o", "json", check=False)
     outcomes = Counter(result["outcome"] for result in json.loads(done.stdout))
     assert (done.returncode, outcomes["not sent"] > 0, "Traceback" in done.stderr) == (1, True, False), done.stderr
     assert set(outcomes) <= {"not sent", "waiting", "dead-lettered again", "handled", "gone"}
@@ -182,7 +182,7 @@ def start_silent(place: Workplace, port: int) -> Any:
     def answers() -> bool:
         assert worker.poll() is None, place.log("live")[-3000:]
         try:
-            metric(port, "embedsync_events_total")
+            metric(port, "vectrue_events_total")
         except OSError:
             return False
         return True

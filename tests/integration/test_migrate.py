@@ -13,7 +13,7 @@ from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.postgres import statement
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.search import SearchRequest
 from streams.migrate import Migrate
 from streams.search import Search
@@ -36,9 +36,9 @@ def served(workplace: Workplace) -> Workplace:
     """
     workplace.execute(FILL.format(200))
     workplace.execute(INDEX)
-    workplace.embedsync("init")
+    workplace.vectrue("init")
     workplace.start("worker")
-    workplace.embedsync("replay", "run")
+    workplace.vectrue("replay", "run")
     workplace.execute("UPDATE questions SET question = 'edited before everything' WHERE id = 200")
     until(lambda: is_true(workplace, 200, "embedding", 64), what="the live worker to follow an edit")
     return workplace
@@ -59,7 +59,7 @@ def readers(place: Workplace) -> Iterator[list[str]]:
                 hits = searching.find(SearchRequest("question 7 of 8f14e45fceea167a5a36dedd4bea2543", limit=3)).hits
                 if len(hits) != 3 or hits[0].text.split()[1] != "7" or hits[0].similarity < 0.99:
                     wrong.append(f"found {hits}")
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 wrong.append(str(error))
             counted[0] += 1
         session.close()
@@ -76,7 +76,7 @@ def readers(place: Workplace) -> Iterator[list[str]]:
 
 def status(place: Workplace) -> dict[str, Any]:
     """`migrate status` as JSON."""
-    found: dict[str, Any] = json.loads(place.embedsync("migrate", "status", "-o", "json").stdout)
+    found: dict[str, Any] = json.loads(place.vectrue("migrate", "status", "-o", "json").stdout)
     return found
 
 
@@ -95,7 +95,7 @@ def is_true(place: Workplace, key: int, column: str, dimensions: int) -> bool:
 
 def refused(place: Workplace, *arguments: str) -> str:
     """The sentence with which a step is refused."""
-    done = place.embedsync("migrate", *arguments, check=False)
+    done = place.vectrue("migrate", *arguments, check=False)
     assert done.returncode == 1, done.stderr
     return done.stderr
 
@@ -112,25 +112,25 @@ def settings_of_the_new_model(place: Workplace) -> Iterator[None]:
 def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
     """From start to finish, with a way back: searches find the right row at every moment, edits reach both columns."""
     with readers(served) as wrong:
-        planned = json.loads(served.embedsync("migrate", "plan", *TO, "-o", "json").stdout)
+        planned = json.loads(served.vectrue("migrate", "plan", *TO, "-o", "json").stdout)
         assert [t["indexes"] for t in planned["tables"]] == [["nearest"]]
         assert "there is no migration to swap" in refused(served, "swap")
 
         with settings_of_the_new_model(served):
             assert "set [model] back" in refused(served, "start", "-m", "lexical", "-d", "128")
-        served.embedsync("migrate", "start", *TO)
-        served.embedsync("migrate", "start", *TO)  # again: nothing to do
+        served.vectrue("migrate", "start", *TO)
+        served.vectrue("migrate", "start", *TO)  # again: nothing to do
         assert "200 rows" in refused(served, "swap")
         served.execute("UPDATE questions SET question = 'edited while both are kept' WHERE id = 1")
         until(lambda: is_true(served, 1, "embedding_v2", 96), what="the growing column to follow an edit")
         until(lambda: is_true(served, 1, "embedding", 64), what="the served column to follow it too")
 
-        assert status(served)["next"] == "embedsync replay run"
-        served.embedsync("replay", "run")
+        assert status(served)["next"] == "vectrue replay run"
+        served.vectrue("replay", "run")
         assert "indexes" in refused(served, "swap")
-        served.embedsync("migrate", "index")
-        assert status(served)["next"] == "embedsync migrate swap"
-        served.embedsync("migrate", "swap")
+        served.vectrue("migrate", "index")
+        assert status(served)["next"] == "vectrue migrate swap"
+        served.vectrue("migrate", "swap")
         seen = "SELECT null_frac FROM pg_stats WHERE tablename = 'questions' AND attname = 'embedding_model'"
         assert served.value(seen) < 0.5  # else the planner takes the wanted model for one that no row has
         assert served.value("SELECT vector_dims(embedding) FROM questions WHERE id = 2") == 96
@@ -144,15 +144,15 @@ def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
         until(lambda: is_true(served, 2, "embedding", 96), what="the new column to follow an edit")
         until(lambda: is_true(served, 2, "embedding_old", 64), what="the old column to follow it too")
 
-        served.embedsync("migrate", "rollback")
+        served.vectrue("migrate", "rollback")
         assert served.value("SELECT vector_dims(embedding) FROM questions WHERE id = 2") == 64
         served.execute("UPDATE questions SET question = 'edited after going back' WHERE id = 3")
         until(lambda: is_true(served, 3, "embedding", 64), what="the old column to follow an edit")
         until(lambda: is_true(served, 3, "embedding_v2", 96), what="the new column to follow it too")
 
-        served.embedsync("migrate", "swap")
+        served.vectrue("migrate", "swap")
         served.with_settings(model={"dimensions": 96})
-        served.embedsync("migrate", "finish", "--yes")
+        served.vectrue("migrate", "finish", "--yes")
     assert wrong == []
     columns = served.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'questions'::regclass AND attnum > 0 "
                              "AND NOT attisdropped AND attname LIKE 'embed%' ORDER BY 1")  # fmt: skip
@@ -164,19 +164,19 @@ def test_from_64_to_96_and_back_and_again(served: Workplace) -> None:
 
 def test_rows_that_went_stale_while_frozen_are_known_and_healed(served: Workplace) -> None:
     """Frozen vectors stand still; after a rollback `status` counts the stale ones and a replay heals."""
-    served.embedsync("migrate", "start", *TO, "--freeze-old")
+    served.vectrue("migrate", "start", *TO, "--freeze-old")
     before = stored(served, 5, "embedding")
     served.execute("UPDATE questions SET question = 'edited while the old is frozen' WHERE id = 5")
     until(lambda: is_true(served, 5, "embedding_v2", 96), what="the growing column to follow an edit")
     assert np.array_equal(stored(served, 5, "embedding"), before)
-    served.embedsync("replay", "run")
-    served.embedsync("migrate", "index")
-    served.embedsync("migrate", "swap")
-    served.embedsync("migrate", "rollback")
+    served.vectrue("replay", "run")
+    served.vectrue("migrate", "index")
+    served.vectrue("migrate", "swap")
+    served.vectrue("migrate", "rollback")
     assert served.coverage()["stale_text"] == 1
-    served.embedsync("replay", "run")
+    served.vectrue("replay", "run")
     assert is_true(served, 5, "embedding", 64)
-    served.embedsync("migrate", "rollback", "--yes")
+    served.vectrue("migrate", "rollback", "--yes")
     assert served.execute("SELECT 1 FROM pg_attribute WHERE attname = 'embedding_v2' AND NOT attisdropped") == []
     assert status(served)["next"] is None
 
@@ -184,14 +184,14 @@ def test_rows_that_went_stale_while_frozen_are_known_and_healed(served: Workplac
 def test_offline_in_an_order_that_works_on_populated_tables(served: Workplace) -> None:
     """--offline empties and changes the column, a replay fills it, `index` builds the index again, `finish` ends it."""
     assert "--yes" in refused(served, "start", *TO, "--offline")
-    served.embedsync("migrate", "start", *TO, "--offline", "--yes")
+    served.vectrue("migrate", "start", *TO, "--offline", "--yes")
     assert served.coverage()["missing"] == 200
-    served.embedsync("replay", "run")
+    served.vectrue("replay", "run")
     assert "settings name" in refused(served, "finish")
     served.with_settings(model={"dimensions": 96})
     assert "index" in refused(served, "finish")
-    served.embedsync("migrate", "index")
-    served.embedsync("migrate", "finish")
+    served.vectrue("migrate", "index")
+    served.vectrue("migrate", "finish")
     assert served.coverage()["current"] == 200
     assert served.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'nearest'::regclass")
 
@@ -219,7 +219,7 @@ def test_every_step_may_be_killed_between_any_two_statements(
         run(*arguments, **more)
 
     def is_gone() -> bool:
-        return not workplace.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'embedsync killed' "
+        return not workplace.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'vectrue killed' "
                                      "AND datname = current_database()")  # fmt: skip
 
     def killed_everywhere(step: str, *arguments: Any) -> None:
@@ -240,20 +240,20 @@ def test_every_step_may_be_killed_between_any_two_statements(
     monkeypatch.setattr(statement, "run", cut)
     killed_everywhere("start", model)
     fill(workplace)
-    workplace.embedsync("migrate", "index")
+    workplace.vectrue("migrate", "index")
     killed_everywhere("swap")
     killed_everywhere("rollback")
     killed_everywhere("swap")
     killed_everywhere("finish", open_model(model).model_id)
     assert workplace.coverage()["current"] == 20
-    assert workplace.value("SELECT state FROM embedsync.column_migrations") == "finished"
+    assert workplace.value("SELECT state FROM vectrue.column_migrations") == "finished"
 
 
 def test_a_leftover_of_a_killed_build_is_replaced(served: Workplace) -> None:
     """An INVALID index by the name of the new one is dropped and built again."""
-    served.embedsync("migrate", "start", *TO)
-    served.embedsync("replay", "run")
+    served.vectrue("migrate", "start", *TO)
+    served.vectrue("replay", "run")
     served.execute("CREATE INDEX nearest_v2 ON questions USING hnsw (embedding_v2 vector_cosine_ops)")
     served.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'nearest_v2'::regclass")
-    served.embedsync("migrate", "index")
+    served.vectrue("migrate", "index")
     assert served.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'nearest_v2'::regclass")

@@ -5,7 +5,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.postgres import checkup_columns, twin_steps, twins
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.finding import Level
 from schemas.migration import ColumnMigration, State, suffixed
 from schemas.sections import TableSettings
@@ -276,6 +276,6 @@ def test_a_constraint_is_named_and_not_built(workplace: Workplace) -> None:
     docs(workplace)
     workplace.execute('ALTER TABLE docs ADD CONSTRAINT "No Twice" UNIQUE (tenant, embedding)')
     workplace.execute(f"CREATE INDEX served ON docs USING {COSINE}")
-    with pytest.raises(EmbedsyncError, match='DROP CONSTRAINT "No Twice"'):
+    with pytest.raises(VectrueError, match='DROP CONSTRAINT "No Twice"'):
         build(workplace, made())
     assert lacking(workplace, made()) == ["No Twice"]

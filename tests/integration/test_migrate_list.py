@@ -13,7 +13,7 @@ from tests.support.workplace import Workplace
 pytestmark = pytest.mark.stack
 
 A, B = "public.a", "public.b"
-START = "embedsync migrate start --model lexical --dimensions 96"
+START = "vectrue migrate start --model lexical --dimensions 96"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def planned(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
     """The plan as JSON."""
-    done = place.embedsync("migrate", "plan", *arguments, "-o", "json", check=False)
+    done = place.vectrue("migrate", "plan", *arguments, "-o", "json", check=False)
     assert done.returncode == code, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -43,7 +43,7 @@ def type_in(place: Workplace, lines: list[str], remade: dict[str, str]) -> None:
         elif "replay run" in line:
             fill(place)
         else:
-            done = place.embedsync(*said.split()[1:], *(["--yes"] if "finish" in said else []))
+            done = place.vectrue(*said.split()[1:], *(["--yes"] if "finish" in said else []))
             assert done.returncode == 0
 
 
@@ -56,8 +56,8 @@ def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
         place.execute("CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a; CREATE INDEX of_m ON m (id)")
         commands = planned(place, *TO)["commands"]
         assert [one for one in commands if not one.startswith("#")] == [
-            f"{START} -t {B}", "embedsync replay run", f"embedsync migrate index -t {B}", "embedsync migrate swap",
-            "embedsync migrate finish",
+            f"{START} -t {B}", "vectrue replay run", f"vectrue migrate index -t {B}", "vectrue migrate swap",
+            "vectrue migrate finish",
         ]  # fmt: skip
         keeps = [place.execute(one.split(": ", 2)[2]) for one in commands if ": keep " in one]
         assert "reads_it=r" in str(keeps)
@@ -85,7 +85,7 @@ def test_from_the_swap_on_the_old_name_is_told(place: Workplace) -> None:
     place.with_settings(model={"dimensions": 96})
     (after,) = (one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"])
     assert "create it anew, on embedding where it says embedding_old" in after["what"]
-    refused = " ".join(place.embedsync("migrate", "finish", "--yes", check=False).stderr.split())
+    refused = " ".join(place.vectrue("migrate", "finish", "--yes", check=False).stderr.split())
     assert "keep what these print, with the GRANTs and indexes: SELECT pg_get_viewdef" in refused
     assert "create anew what is wanted, on the served column (embedding where it says embedding_old)" in refused
 
@@ -96,15 +96,15 @@ def test_a_refusal_is_said_once_and_what_unblocks_it_stands_first(place: Workpla
     long = ("--model", "lexical", "--dimensions", "3000")
     commands = planned(place, *long, code=1)["commands"]
     assert commands[0] == '# you: DROP INDEX CONCURRENTLY "public"."near";'
-    assert commands[1] == "embedsync migrate start --model lexical --dimensions 3000"
-    done = place.embedsync("migrate", "plan", *long, check=False)
+    assert commands[1] == "vectrue migrate start --model lexical --dimensions 3000"
+    done = place.vectrue("migrate", "plan", *long, check=False)
     assert (done.stdout + done.stderr).count("would have to hold 3,000") == 1
     assert "refused" in done.stderr
-    done = place.embedsync("migrate", "plan", "-m", "lexcal", "-d", "96", check=False)
+    done = place.vectrue("migrate", "plan", "-m", "lexcal", "-d", "96", check=False)
     assert (done.stdout + done.stderr).count("not in the local model cache") == 1
-    assert "correct --model, if lexical was meant; else run `embedsync model pull lexcal`" in done.stdout
+    assert "correct --model, if lexical was meant; else run `vectrue model pull lexcal`" in done.stdout
     assert "type, in this order" not in done.stdout
-    done = place.embedsync("migrate", "start", "-m", "BAAI/bge-m3", "-d", "96", check=False)
+    done = place.vectrue("migrate", "start", "-m", "BAAI/bge-m3", "-d", "96", check=False)
     assert "give --dimensions 1024" in done.stderr
 
 
@@ -115,7 +115,7 @@ def test_a_table_by_itself_is_told_of_the_others(place: Workplace) -> None:
     assert (behind["blocks"], f"{B} is still to follow" in behind["what"]) == (True, True)
     assert behind["statement"].startswith(f"{START} -t {B}")
     assert plan["commands"][-2].startswith(f"# you: {START} -t {B}")
-    assert plan["commands"][-1] == f"embedsync migrate finish -t {A}"
+    assert plan["commands"][-1] == f"vectrue migrate finish -t {A}"
     assert planned(place, *TO)["todo"] == []
     said = migrate(place, "start", *TO, "-t", A)
     assert said.count("record the model") == 1
@@ -128,8 +128,8 @@ def test_offline_there_is_no_twin(place: Workplace) -> None:
     """An index that the start dropped is to be built again."""
     place.execute("CREATE INDEX near ON a USING hnsw (embedding vector_cosine_ops)")
     migrate(place, "start", *TO, "--offline", "--yes", "-t", A)
-    shown = place.embedsync("migrate", "status")
+    shown = place.vectrue("migrate", "status")
     assert "index near of public.a.embedding is to be built again" in shown.stderr
     assert "twin" not in shown.stdout + shown.stderr
     assert status(place)["columns"][0]["indexes_lacking"] == ["near"]
-    assert planned(place, *TO, "-t", A)["commands"][0] == f"embedsync replay run -t {A}"
+    assert planned(place, *TO, "-t", A)["commands"][0] == f"vectrue replay run -t {A}"

@@ -63,7 +63,7 @@ def test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors(place:
     assert "view app.v depends on app.b.embedding_old" in said
     assert said.index("DROP VIEW app.w") < said.index("DROP VIEW app.v")
     assert "pg_get_viewdef" in said
-    assert "embedsync init" not in said
+    assert "vectrue init" not in said
     assert states(place) == {A: "swapped", B: "swapped"}
     assert columns(place, "a") == columns(place, "app.b") == {"embedding", "embedding_old"}
     migrate(place, "rollback")
@@ -131,7 +131,7 @@ def test_a_surprise_takes_all_of_it_back(place: Workplace) -> None:
     place.execute("CREATE EVENT TRIGGER never ON sql_drop EXECUTE FUNCTION app.never()")
     said = refused(place, "rollback", "--yes")
     assert "nothing was changed" in said
-    assert "embedsync migrate rollback" in said
+    assert "vectrue migrate rollback" in said
     assert states(place) == {A: "started", B: "started"}
     assert columns(place, "a") == columns(place, "app.b") == {"embedding", "embedding_v2"}
     place.execute("DROP EVENT TRIGGER never")
@@ -160,19 +160,19 @@ def test_what_somebody_does_to_a_table_under_way_is_a_named_state(place: Workpla
     found = status(place)
     assert "embedding_v2 is missing" in next(line["problem"] for line in found["columns"] if line["table"] == B)
     assert "embedding_v2 is missing" in refused(place, "swap")
-    assert found["next"].startswith(f"embedsync migrate start --model lexical --dimensions 96 -t {B}")
+    assert found["next"].startswith(f"vectrue migrate start --model lexical --dimensions 96 -t {B}")
     migrate(place, "start", *TO, "-t", B)
     fill(place)
     migrate(place, "swap", "-t", B)
     place.execute("ALTER TABLE a RENAME TO c")
     assert "there is no table public.a any more" in refused(place, "swap")
-    assert f"embedsync migrate rollback -t {A}" in status(place)["next"]
+    assert f"vectrue migrate rollback -t {A}" in status(place)["next"]
     place.with_settings(tables=[{"name": B, "text": "question"}])
-    assert f"embedsync migrate rollback -t {A}" in place.embedsync("migrate", "status").stdout
+    assert f"vectrue migrate rollback -t {A}" in place.vectrue("migrate", "status").stdout
     migrate(place, "rollback", "--yes", "-t", A)
     assert states(place) == {A: "rolled_back", B: "swapped"}
     place.execute("ALTER TABLE app.b DROP COLUMN embedding_old")
-    assert "embedsync migrate finish" in refused(place, "rollback", "--yes")
+    assert "vectrue migrate finish" in refused(place, "rollback", "--yes")
     place.with_settings(model={"dimensions": 96})
     migrate(place, "finish", "--yes")
     assert status(place)["columns"] == []

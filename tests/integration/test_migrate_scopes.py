@@ -28,7 +28,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def doctors(place: Workplace) -> list[dict[str, Any]]:
     """The lines of `doctor`."""
-    found: list[dict[str, Any]] = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+    found: list[dict[str, Any]] = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)["findings"]
     return found
 
 
@@ -46,15 +46,15 @@ def test_mixed_states_are_gone_back_from_one_by_one(place: Workplace) -> None:
     migrate(place, "swap", "-t", B)
     assert states(place) == {A: "started", B: "swapped"}
     found = status(place)
-    assert found["next"] == f"embedsync migrate swap -t {A}"
+    assert found["next"] == f"vectrue migrate swap -t {A}"
     assert [line["next"].split(" (")[0] for line in found["columns"]] == [
-        f"embedsync migrate swap -t {A}",
-        f"embedsync migrate finish -t {B}",
+        f"vectrue migrate swap -t {A}",
+        f"vectrue migrate finish -t {B}",
     ]
     place.with_settings(model={"dimensions": 96})
     said = refused(place, "finish", "--yes")
     assert f"{A}.embedding is not swapped yet" in said
-    assert f"embedsync migrate finish -t {B}" in said
+    assert f"vectrue migrate finish -t {B}" in said
     assert length(place, B, "embedding_old") == 64
     said = refused(place, "rollback")
     assert "embedding_v2" in said
@@ -75,7 +75,7 @@ def test_settings_of_a_part_and_of_all_mean_the_same(place: Workplace) -> None:
     migrate(place, "start", *TO)
     only(place, B)
     assert f"under way in the database, not in these settings: {A}.embedding" in (
-        place.embedsync("migrate", "status").stdout
+        place.vectrue("migrate", "status").stdout
     )
     migrate(place, "start", *TO)
     fill(place)
@@ -92,7 +92,7 @@ def test_a_typing_error_never_widens_the_scope(place: Workplace) -> None:
         assert "table public.c is not among [[tables]]" in refused(place, *verb, "-t", "c")
     assert states(place) == {}
     for command in ("adopt --model lexical", "verify", "replay run", "search x"):
-        said = place.embedsync(*command.split(), "-t", "c", check=False).stderr
+        said = place.vectrue(*command.split(), "-t", "c", check=False).stderr
         assert "table public.c is not among [[tables]]: correct --table: public.a, public.b" in said
 
 
@@ -112,7 +112,7 @@ def test_tables_that_go_one_by_one_are_finished_together(place: Workplace) -> No
     migrate(place, "start", *TO, "-t", A)
     fill(place)
     migrate(place, "swap")
-    start = f"embedsync migrate start --model lexical --dimensions 96 -t {B}"
+    start = f"vectrue migrate start --model lexical --dimensions 96 -t {B}"
     for length_named in (64, 96):
         place.with_settings(model={"dimensions": length_named})
         assert status(place)["next"] == f"{start} (then all are finished together)"
@@ -142,10 +142,10 @@ def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place
     migrate(place, "finish", "--yes", "-t", B)
     migrate(place, "rollback", "--yes", "-t", A)
     assert finds(place) == {A: 20, B: 20}
-    assert status(place)["next"] == f"embedsync migrate start --model lexical --dimensions 96 -t {A}"
+    assert status(place)["next"] == f"vectrue migrate start --model lexical --dimensions 96 -t {A}"
     place.with_settings(model={"dimensions": 64})  # as who follows an older advice
     (line,) = (f for f in doctors(place) if f["check"] == f"dimensions of {B}.embedding")
-    assert (line["status"], line["fix"]) == ("warning", "set [model] to lexical with 96 dimensions in embedsync.toml")
+    assert (line["status"], line["fix"]) == ("warning", "set [model] to lexical with 96 dimensions in vectrue.toml")
     place.with_settings(model={"dimensions": 96})
     migrate(place, "start", *TO, "-t", A)
     fill(place)

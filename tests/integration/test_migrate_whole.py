@@ -34,7 +34,7 @@ def test_a_start_that_fails_at_the_second_table_has_not_begun(place: Workplace) 
     assert "nothing was changed" in refused(place, "start", *TO)
     assert states(place) == {}
     assert columns(place, "a") == columns(place, "b") == {"embedding"}
-    assert place.value("SELECT count(*) FROM embedsync.targets") == 2
+    assert place.value("SELECT count(*) FROM vectrue.targets") == 2
     place.execute("DROP EVENT TRIGGER never")
     migrate(place, "start", *TO)
 
@@ -72,4 +72,4 @@ def test_rows_on_their_way_ask_for_no_replay(place: Workplace) -> None:
         return found if any(line["lacking"] for line in found["columns"]) else {}
 
     found = until(looked, what="a look that counts the row while it lacks its vector")
-    assert found["next"] == "embedsync migrate swap"
+    assert found["next"] == "vectrue migrate swap"

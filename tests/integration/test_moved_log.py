@@ -29,7 +29,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     """Three rows, all with vectors; a live worker had them."""
     place = make_workplace()
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker()
     place.execute("INSERT INTO questions (question) SELECT 'row ' || i FROM generate_series(1, 3) i")
     place.wait_current()
@@ -79,7 +79,7 @@ def _wrong(settings: Settings, connect: Connect) -> list[str]:
 
 
 def _looked_at(session: Session) -> str:
-    lines = session.rows("SELECT reason FROM embedsync.looks WHERE table_name = 'public.questions'")
+    lines = session.rows("SELECT reason FROM vectrue.looks WHERE table_name = 'public.questions'")
     return str(lines[0][0]) if lines else ""
 
 
@@ -101,9 +101,9 @@ def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: Connec
     settings = place.with_settings(postgres={"dsn": new_dsn})
     assert any("is on another server" in said for said in _wrong(settings, connect))
 
-    moved.rows(place.embedsync("init", "--print-sql").stdout)
+    moved.rows(place.vectrue("init", "--print-sql").stdout)
     moved.close()  # with the search path of the script
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert "is reset, because database moved is on another server" in said.replace("\n", " ")
     assert f"the connector read database {old.slot}" in said
     assert "is on another server" in _looked_at(moved)
@@ -120,7 +120,7 @@ def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: Connec
     back = {"database.port": str(old.connect.database_port or psycopg2.extensions.parse_dsn(old.postgres.dsn)["port"])}
     connect.register(name, {**config, **back, "database.dbname": old.slot, "database.password": _password(old)})
     assert any(f"reads database {old.slot}" in one for one in _wrong(settings, connect))
-    moved.rows("DELETE FROM embedsync.looks")
+    moved.rows("DELETE FROM vectrue.looks")
     report = setup(settings)
     assert any("is reset, because the connector read" in notice for notice in report.notices)
     assert "the connector read" in _looked_at(moved)
@@ -145,12 +145,12 @@ def test_an_offset_ahead_of_the_log(place: Workplace, connect: Connect) -> None:
     assert "lies ahead of the log of database" in place.log("replay")
     # The look that it asked for is done in the same round.
     until(lambda: "all rows were looked at" in place.log("replay"), what="the look")
-    assert "lies ahead of the log of database" in place.embedsync("doctor", check=False).stdout
+    assert "lies ahead of the log of database" in place.vectrue("doctor", check=False).stdout
     place.execute("INSERT INTO questions (question) VALUES ('skipped until init')")
     report = setup(place.settings)
     assert any("is reset, because it lies ahead of the log" in said for said in report.notices)
     assert _wrong(place.settings, connect) == []
-    place.execute("UPDATE embedsync.installations SET timeline = timeline + 1")
+    place.execute("UPDATE vectrue.installations SET timeline = timeline + 1")
     assert any("a promotion, or a restore" in said for said in _wrong(place.settings, connect))
     assert any("a promotion, or a restore" in said for said in setup(place.settings).notices)
     place.start_worker()
@@ -186,7 +186,7 @@ def _refused_copy(place: Workplace, connect: Connect, dsn: str, copy: str) -> No
     with pytest.raises(ConfigurationError, match=r"belongs to database .* a kafka\.topic_prefix of its own"):
         setup(settings)
     settings = place.with_settings(postgres={"slot": copy})
-    refused = place.embedsync("init", check=False)
+    refused = place.vectrue("init", check=False)
     assert refused.returncode == 78
     for word in ("reads database", "is active on this server", "kafka.topic_prefix of its own", "--yes"):
         assert word in refused.stderr.replace("\n", " ")

@@ -38,13 +38,13 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     """A table whose text may raise errors, beside an ordinary one; `init` was run."""
     made = make_workplace(tables=[BODIES, QUESTIONS])
     made.execute(f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
-    made.embedsync("init")
+    made.vectrue("init")
     return made
 
 
 def state(place: Workplace, table: str = "public.bodies") -> dict[str, int]:
     """Rows of the table by state, those without any left out."""
-    report = json.loads(place.embedsync("status", "-o", "json", check=False).stdout)
+    report = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)
     (column,) = [column for column in report["tables"] if column["table"] == table]
     names = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
     return {name: column[name] for name in names if column[name]}
@@ -52,7 +52,7 @@ def state(place: Workplace, table: str = "public.bodies") -> dict[str, int]:
 
 def quarantined(place: Workplace) -> dict[int, str]:
     """Reasons by key."""
-    return {int(key[0]): reason for key, reason in place.execute("SELECT key, reason FROM embedsync.quarantine")}
+    return {int(key[0]): reason for key, reason in place.execute("SELECT key, reason FROM vectrue.quarantine")}
 
 
 def test_rows_whose_text_cannot_be_made_stand_alone(place: Workplace) -> None:
@@ -69,8 +69,8 @@ def test_rows_whose_text_cannot_be_made_stand_alone(place: Workplace) -> None:
     until(lambda: state(place) == {"current": good, "unreadable": bad}, what="the good rows to be current")
     until(lambda: len(quarantined(place)) == bad, what="the bad rows in quarantine")
     assert quarantined(place) == expected
-    listed = place.embedsync("dlq", "list", "-o", "json").stdout
-    for said in (listed, place.log("live"), place.embedsync("status", check=False).stdout):
+    listed = place.vectrue("dlq", "list", "-o", "json").stdout
+    for said in (listed, place.log("live"), place.vectrue("status", check=False).stdout):
         assert SECRET not in said
     place.execute("UPDATE bodies SET body = %s", ('{"x": "mended"}',))
     place.wait_current("public.bodies")
@@ -94,7 +94,7 @@ EXPRESSIONS = {
     "a function that raises": ("checked(body)", "good", SECRET, "RaiseException"),
     "a function that asserts": ("asserted(body)", "good", SECRET, "AssertFailure"),
     "a function that runs what it is given": ("run(body)", "1", f"{SECRET} +", "SyntaxError"),
-    "a query that names us": ("run(body)", "1", f"'{SECRET} embedsync' +", "SyntaxError"),
+    "a query that names us": ("run(body)", "1", f"'{SECRET} vectrue' +", "SyntaxError"),
     "an array of arrays": (
         "array_to_string(array_remove(body::text[], ''), ' ')",
         "{a}",
@@ -136,21 +136,21 @@ def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWork
     place.execute(FUNCTIONS, ())
     for i in range(len(texts)):
         place.execute(CREATE.replace("bodies", f"t{i}"))
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     for i, (_, good, bad, _) in enumerate(EXPRESSIONS.values()):
         place.execute(f"INSERT INTO t{i} VALUES (1, %s, NULL), (2, %s, NULL)", (good, bad))
-    query = "SELECT table_name, key, reason FROM embedsync.quarantine"
+    query = "SELECT table_name, key, reason FROM vectrue.quarantine"
     until(lambda: len(place.execute(query)) == len(texts), what="the bad rows in quarantine")
     assert {(table, tuple(key)): reason for table, key, reason in place.execute(query)} == {
         (f"public.t{i}", ("2",)): f"its text cannot be made: Postgres raised {condition}"
         for i, (*_, condition) in enumerate(EXPRESSIONS.values())
     }
-    as_told = "SELECT count(*) FROM embedsync.coverage WHERE current = 1 AND unreadable = 1"
+    as_told = "SELECT count(*) FROM vectrue.coverage WHERE current = 1 AND unreadable = 1"
     until(lambda: place.value(as_told) == len(texts), what="each neighbour to be current")
-    verified = place.embedsync("verify")
+    verified = place.vectrue("verify")
     assert f"nothing untrue in {2 * len(texts)} rows ({len(texts)} of them unreadable)" in verified.stdout
-    for said in (place.log("live"), place.embedsync("dlq", "list").stdout, place.embedsync("lag", check=False).stdout):
+    for said in (place.log("live"), place.vectrue("dlq", "list").stdout, place.vectrue("lag", check=False).stdout):
         assert SECRET not in said
 
 
@@ -165,7 +165,7 @@ def test_a_text_that_takes_too_long_is_its_rows_alone(
         " $$ BEGIN WHILE $1 = 'slow' LOOP END LOOP; RETURN $1; END $$"
     )
     place.execute(CREATE)
-    place.embedsync("init")
+    place.vectrue("init")
     place.execute("INSERT INTO bodies VALUES (1, 'good', NULL), (2, 'slow', NULL)")
     target = planned(place.settings).tables[0].target
     with closing(PostgresStore(place.settings.postgres, role="test")) as store:
@@ -195,12 +195,12 @@ def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
         (),
     )
     worker = place.start_worker("replay")
-    done = place.embedsync("replay", "run", "--only", "all", check=False)
+    done = place.vectrue("replay", "run", "--only", "all", check=False)
     assert worker.poll() is None
     assert "750 of 1,000 rows are current or blank, 250 are unreadable" in done.stdout
     assert state(place) == {"current": 750, "unreadable": 250}
     assert len(quarantined(place)) == 250
-    assert place.value("SELECT state FROM embedsync.replays") == "done"
+    assert place.value("SELECT state FROM vectrue.replays") == "done"
 
 
 def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
@@ -212,23 +212,23 @@ def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
         "FROM generate_series(1, 200) AS i; INSERT INTO questions VALUES (1, 'missed', NULL)",
         (),
     )
-    assert "195 of 200 rows of public.bodies lack a current vector" in place.embedsync("init").stdout
+    assert "195 of 200 rows of public.bodies lack a current vector" in place.vectrue("init").stdout
     assert state(place) == {"missing": 195, "unreadable": 5}
     place.start_worker("live")
     place.start_worker("replay")
-    done = place.embedsync("replay", "run", check=False)
+    done = place.vectrue("replay", "run", check=False)
     assert "196 of 201 rows are current or blank, 5 are unreadable" in done.stdout
     assert state(place) == {"current": 195, "unreadable": 5}
     assert state(place, "public.questions") == {"current": 1}
-    verified = place.embedsync("verify")
+    verified = place.vectrue("verify")
     assert "nothing untrue in 201 rows (5 of them unreadable)" in verified.stdout
     assert place.coverage("public.bodies")["current"] == 195
 
     # All rows, the bad ones as well: they are told by name, and trip no limit.
-    every = place.embedsync("replay", "run", "--only", "all", "--force", check=False)
+    every = place.vectrue("replay", "run", "--only", "all", "--force", check=False)
     assert "196 of 201 rows are current or blank, 5 are unreadable" in every.stdout
     assert sorted(quarantined(place)) == [40, 80, 120, 160, 200]
-    assert json.loads(place.embedsync("dlq", "list", "--kind", "event", "-o", "json").stdout) == []
+    assert json.loads(place.vectrue("dlq", "list", "--kind", "event", "-o", "json").stdout) == []
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     score = {"table": "public.bodies", "question": "id", "where": "true"}
     with workplaces.workplace(stack, tmp_path_factory.mktemp("secretive"), tables=[BODIES], score=score) as place:
         place.execute(CREATE)
-        place.embedsync("init")
+        place.vectrue("init")
         bodies = ('{"x": "good"}', f'{{"card": "{SECRET}", oops')
         place.execute("INSERT INTO bodies VALUES (1, %s, NULL), (2, %s, NULL)", bodies)
         yield place
@@ -261,7 +261,7 @@ def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
 )
 def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...]) -> None:
     """Whatever fails at the row, the text that Postgres quotes in its message is printed nowhere."""
-    done = secretive.embedsync(*command, check=False)
+    done = secretive.vectrue(*command, check=False)
     assert SECRET[:9] not in done.stdout + done.stderr
     assert done.returncode != 70
     assert "Traceback" not in done.stderr
@@ -282,7 +282,7 @@ def test_neither_log_letter_nor_server_tells_a_text(secretive: Workplace) -> Non
     for key in (3, 4):
         place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (key, json.dumps({"x": "told", "card": SECRET})))
     until(lambda: set(quarantined(place)) >= {2, 3, 4}, what="the rows in quarantine")
-    said = [place.log("live"), place.embedsync("dlq", "list", "-o", "json").stdout]
+    said = [place.log("live"), place.vectrue("dlq", "list", "-o", "json").stdout]
     with running_server(place) as server:
         bodies = ({"query": "good", "where": "body::int > 0"}, {"query": "good"})
         said += [server.client.post("/v1/search", json=body).text for body in bodies]

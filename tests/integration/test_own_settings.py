@@ -34,7 +34,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def counted(place: Workplace, *, code: int = 0) -> dict[str, int]:
     """Rows by table, as `status` prints them."""
-    said = place.embedsync("status", "-o", "json", check=False)
+    said = place.vectrue("status", "-o", "json", check=False)
     assert said.returncode in ((0, 1) if code == 0 else (code,)), said.stderr
     return {line["table"]: line["rows"] for line in json.loads(said.stdout)["tables"]}
 
@@ -46,19 +46,19 @@ def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> N
     """
     four = place.settings
     place.with_settings(tables=listing("two"))
-    assert place.embedsync("init", check=False).returncode == 78
-    place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
-    said = place.embedsync("status", check=False)
+    assert place.vectrue("init", check=False).returncode == 78
+    place.vectrue("migrate", "start", "--model", "lexical", "--dimensions", "96")
+    said = place.vectrue("status", check=False)
     assert "not in these settings: public.four, public.one, public.three" in said.stdout
     assert set(counted(place)) == {"public.two"}
-    findings = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+    findings = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)["findings"]
     said_of = [one for one in findings if one["check"] == f"publication {four.postgres.publication}"]
     assert [(one["status"], "public.four" in one["sentence"]) for one in said_of] == [("warning", True)]
     place.settings = four
     assert set(counted(place)) == set(NAMES)
-    assert "not in these settings" not in place.embedsync("status", check=False).stdout
+    assert "not in these settings" not in place.vectrue("status", check=False).stdout
     place.with_settings(tables=listing("two"))
-    place.embedsync("migrate", "rollback", "--yes")
+    place.vectrue("migrate", "rollback", "--yes")
     place.settings = four
     assert set(counted(place)) == set(NAMES)
     published = "SELECT count(*) FROM pg_publication_tables WHERE pubname = %s AND schemaname = 'public'"
@@ -69,15 +69,15 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
     """The application drops a table: files without it work, a file with it counts the rest, names it, and exits 78."""
     four = place.settings
     place.execute("DROP TABLE one")
-    said = place.embedsync("status", check=False)
+    said = place.vectrue("status", check=False)
     assert said.returncode == 78
     assert "there is no table public.one" in said.stderr
     assert "but public.one could not be counted" in said.stdout
     assert set(counted(place, code=78)) == {"public.two", "public.three", "public.four"}
-    assert place.embedsync("verify", "-t", "public.two", check=False).returncode == 1  # not embedded yet
+    assert place.vectrue("verify", "-t", "public.two", check=False).returncode == 1  # not embedded yet
     for command in ("status", "verify"):
         place.with_settings(tables=listing("two", "three"))
-        assert "no table" not in place.embedsync(command, check=False).stderr
+        assert "no table" not in place.vectrue(command, check=False).stderr
     assert set(counted(place)) == {"public.two", "public.three"}
     with pytest.raises(ConfigurationError, match=r"there is no table public\.one"):
         coverage.read(place.session, four)
@@ -89,16 +89,16 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
 def test_a_file_with_another_text_or_column_is_told_so(place: Workplace) -> None:
     """What the database counts is not what these settings say: never "all rows are current" about it."""
     place.with_settings(tables=[*listing("one"), *listing("two", text="note")])
-    said = place.embedsync("status", check=False)
+    said = place.vectrue("status", check=False)
     assert said.returncode == 78
     assert "public.two.embedding wants vectors of another text than [[tables]] text of public.two says" in said.stderr
-    assert "embedsync init" in said.stderr
+    assert "vectrue init" in said.stderr
     assert set(counted(place, code=78)) == {"public.one"}
-    lost = json.loads(place.embedsync("status", "-o", "json", check=False).stdout)["not_counted"]
+    lost = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)["not_counted"]
     assert [line["table"] for line in lost] == ["public.two"]
     place.execute("ALTER TABLE three ADD COLUMN other vector(64)")
     place.with_settings(tables=[{"name": "public.three", "text": "body", "column": "other"}])
     for command in ("status", "verify"):
-        said = place.embedsync(command, check=False)
+        said = place.vectrue(command, check=False)
         assert said.returncode == 78
         assert "public.three.other" in said.stderr

@@ -49,13 +49,13 @@ def test_every_command_refuses_a_pooler_in_transaction_mode(ready: Workplace) ->
     with pooler(ready.settings.postgres.dsn, "transaction") as pool:
         behind(ready, pool)
         for command in (["worker", "--role", "live"], ["status"], ["search", "x"]):
-            done = ready.embedsync(*command, check=False)
+            done = ready.vectrue(*command, check=False)
             assert done.returncode == 78, done.stderr
             assert "a pooler in transaction mode answers at" in done.stderr
             assert "name the server itself, or a pooler in session mode, in postgres.dsn" in " ".join(
                 done.stderr.split()
             )
-        told = " ".join(ready.embedsync("doctor", check=False).stdout.split())
+        told = " ".join(ready.vectrue("doctor", check=False).stdout.split())
         assert "a pooler in transaction mode" in told
         assert as_the_application(pool) == UNTOUCHED
 
@@ -87,7 +87,7 @@ def test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were(ready: 
             leaves(store)
             assert as_the_application(pool) == UNTOUCHED
         assert ready.coverage()["current"] == 3
-        assert "leads through a pooler in session mode" in ready.embedsync("doctor", check=False).stdout
+        assert "leads through a pooler in session mode" in ready.vectrue("doctor", check=False).stdout
 
 
 def test_a_pooler_without_a_second_connection_is_unknown(ready: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with workplaces.workplace(stack, tmp_path_factory.mktemp("quality")) as made:
         made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
-        made.embedsync("init")
+        made.vectrue("init")
         fill_vectors(made)
         judge(made)
         yield made
@@ -63,68 +63,68 @@ def samples(server: Server, name: str) -> dict[str, float]:
 
 
 def clear(place: Workplace) -> None:
-    place.execute("TRUNCATE embedsync.queries, embedsync.feedback, embedsync.quality_runs")
+    place.execute("TRUNCATE vectrue.queries, vectrue.feedback, vectrue.quality_runs")
 
 
 def test_a_server_asks_judged_queries_again_and_again(place: Workplace) -> None:
-    """Its figures are in metrics and status, and equal those of `embedsync quality`; never asked is no figure.
+    """Its figures are in metrics and status, and equal those of `vectrue quality`; never asked is no figure.
 
     They count as nobody's search. When the file is gone, that is counted and logged, and the server goes on; when it is
     back, so are the figures.
     """
     clear(place)
     file = judge(place)
-    assert json.loads(place.embedsync("status", "-o", "json").stdout)["quality"] is None
-    assert "judged" not in place.embedsync("status").stdout
+    assert json.loads(place.vectrue("status", "-o", "json").stdout)["quality"] is None
+    assert "judged" not in place.vectrue("status").stdout
     place.with_settings(quality={"every_seconds": 0.2})
     with running_server(place, log="judging", **{**KEEP_EVERYTHING, "query_log": "hashed"}) as server:
-        until(lambda: samples(server, "embedsync_judged_quality"), what="the first figures")
-        shown = samples(server, "embedsync_judged_quality")
+        until(lambda: samples(server, "vectrue_judged_quality"), what="the first figures")
+        shown = samples(server, "vectrue_judged_quality")
         assert len(shown) == 3
-        assert samples(server, "embedsync_last_judged_timestamp_seconds")
+        assert samples(server, "vectrue_last_judged_timestamp_seconds")
         file.rename(file.with_suffix(".away"))
         until(lambda: "judged queries could not be asked" in server.log(), what="the missing file to be said")
-        assert samples(server, "embedsync_judged_failures_total")[f'{{table="{TABLE}"}}'] >= 1
+        assert samples(server, "vectrue_judged_failures_total")[f'{{table="{TABLE}"}}'] >= 1
         assert server.client.get("/readyz").status_code == 200
-        runs = place.value("SELECT max(id) FROM embedsync.quality_runs")
+        runs = place.value("SELECT max(id) FROM vectrue.quality_runs")
         file.with_suffix(".away").rename(file)
-        until(lambda: place.value("SELECT max(id) FROM embedsync.quality_runs") > runs, what="figures again")
-        assert samples(server, "embedsync_search_duration_seconds_count") == {}
-        assert samples(server, "embedsync_search_empty_total") == {"": 0.0}
-    assert place.value("SELECT count(*) FROM embedsync.queries") == 0
+        until(lambda: place.value("SELECT max(id) FROM vectrue.quality_runs") > runs, what="figures again")
+        assert samples(server, "vectrue_search_duration_seconds_count") == {}
+        assert samples(server, "vectrue_search_empty_total") == {"": 0.0}
+    assert place.value("SELECT count(*) FROM vectrue.queries") == 0
 
     place.with_settings(quality={"every_seconds": 3600.0})
-    asked = json.loads(place.embedsync("quality", "-o", "json").stdout)["tables"][0]
+    asked = json.loads(place.vectrue("quality", "-o", "json").stdout)["tables"][0]
     assert shown[f'{{measure="nDCG@10",model="{asked["model"]}",table="{TABLE}"}}'] == pytest.approx(asked["ndcg"])
     assert (asked["queries"], asked["gone"], asked["way"]) == (3, 2, "exact")
     assert asked["mrr"] > 0.5
-    last = json.loads(place.embedsync("status", "-o", "json").stdout)["quality"][0]
+    last = json.loads(place.vectrue("status", "-o", "json").stdout)["quality"][0]
     assert (last["ndcg"], last["model"], last["before"]) == (asked["ndcg"], asked["model"], None)
-    assert f"judged queries of {TABLE}: nDCG@10 {asked['ndcg']:.3f}" in place.embedsync("status").stdout
+    assert f"judged queries of {TABLE}: nDCG@10 {asked['ndcg']:.3f}" in place.vectrue("status").stdout
 
 
 def test_the_command_judges_now(place: Workplace) -> None:
     """Exit 1 below --min-ndcg, with one sentence; another file, or --exact, is not kept; gone rows are counted."""
     clear(place)
     file = judge(place)
-    done = place.embedsync("quality", "--min-ndcg", "0.999", check=False)
+    done = place.vectrue("quality", "--min-ndcg", "0.999", check=False)
     assert done.returncode == 1
     assert f"nDCG@10 of {TABLE} is 0." in done.stderr
     assert "2 judged rows are not in public.questions any more" in done.stderr
-    assert place.value("SELECT count(*) FROM embedsync.quality_runs") == 1
+    assert place.value("SELECT count(*) FROM vectrue.quality_runs") == 1
     other = file.with_name("other.jsonl")
     other.write_text(json.dumps({"query": ROWS[0], "relevant": [1]}) + "\n")
-    shown = json.loads(place.embedsync("quality", "-q", str(other), "--min-ndcg", "1", "-o", "json").stdout)
+    shown = json.loads(place.vectrue("quality", "-q", str(other), "--min-ndcg", "1", "-o", "json").stdout)
     assert (shown["tables"][0]["ndcg"], shown["feedback"]) == (1.0, [])
-    place.embedsync("quality", "--exact")
-    assert place.value("SELECT count(*) FROM embedsync.quality_runs") == 1
+    place.vectrue("quality", "--exact")
+    assert place.value("SELECT count(*) FROM vectrue.quality_runs") == 1
     for lines, words in (
         ({"query": "a", "relevant": [99]}, "none of the rows"),
         ({"query": "a", "relevant": ["x"]}, "no key of public.questions"),
         ({"query": "a", "relevant": [["1", "2"]]}, "no key of public.questions"),
     ):
         other.write_text(json.dumps(lines) + "\n")
-        refused = place.embedsync("quality", "-q", str(other), check=False)
+        refused = place.vectrue("quality", "-q", str(other), check=False)
         assert (refused.returncode, words in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
 
 
@@ -145,7 +145,7 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
             store.keep(session, one)
         store.keep(session, run(TABLE, "new", 0.5))
         found = store.last(session)
-    assert place.execute("SELECT ndcg FROM embedsync.quality_runs WHERE table_name = %s ORDER BY id", (TABLE,)) == [
+    assert place.execute("SELECT ndcg FROM vectrue.quality_runs WHERE table_name = %s ORDER BY id", (TABLE,)) == [
         (0.2,), (0.4,), (0.5,),
     ]  # fmt: skip
     assert set(found) == {TABLE, "t"}
@@ -153,7 +153,7 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
     before = found[TABLE].before
     assert before is not None
     assert (before.model, before.ndcg) == ("old", 0.2)
-    assert "; 0.200 with old" in place.embedsync("status").stdout
+    assert "; 0.200 with old" in place.vectrue("status").stdout
 
 
 def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: Workplace) -> None:
@@ -176,9 +176,9 @@ def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: W
             return len(asked) - before
 
         assert (rounds(), rounds()) == (3, 0)
-        place.execute("UPDATE embedsync.quality_runs SET model = 'before'")
+        place.execute("UPDATE vectrue.quality_runs SET model = 'before'")
         assert (rounds(), rounds()) == (3, 0)
-        place.execute("UPDATE embedsync.quality_runs SET at = at - interval '2 hours'")
+        place.execute("UPDATE vectrue.quality_runs SET at = at - interval '2 hours'")
         assert (rounds(every_seconds=7300.0), rounds(every_seconds=7100.0)) == (0, 3)
         database.close()
 
@@ -220,7 +220,7 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
         assert opine(server, first, useful=True) == opine(server, first, useful=True) == (204, "")
         assert opine(server, second, useful=True)[0] == opine(server, third, useful=False)[0] == 204
         assert opine(server, first, useful=False, hit=1, table="questions")[0] == 204
-        said = place.value("SELECT array_agg(useful ORDER BY at) FROM embedsync.feedback")
+        said = place.value("SELECT array_agg(useful ORDER BY at) FROM vectrue.feedback")
         assert said == [True, True, True, False, False]
         for status, words, instead in (
             (404, "no search", {"query_id": str(uuid4())}),
@@ -232,30 +232,30 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
         ):
             answered = opine(server, first, **{"useful": True, **instead})
             assert (answered[0], words in answered[1]) == (status, True), answered
-        shown = samples(server, "embedsync_feedback_total")
+        shown = samples(server, "vectrue_feedback_total")
         assert shown == {'{useful="true"}': 3.0, '{useful="false"}': 3.0}, "each change, no repetition"
-        assert samples(server, "embedsync_query_log_total")['{outcome="written"}'] == 4
+        assert samples(server, "vectrue_query_log_total")['{outcome="written"}'] == 4
         assert ROWS[0] not in server.log()
     line = place.execute(
         """SELECT query_text, query_hmac, tables, jsonb_array_length(hits), hits -> 0 ->> 'key', total_seconds > 0
-           FROM embedsync.queries WHERE id = %s""",
+           FROM vectrue.queries WHERE id = %s""",
         (first["query_id"],),
     )
     assert line == [(ROWS[0], None, [TABLE], 2, '["1"]', True)]
 
     file = place.directory / "exported.jsonl"
-    place.embedsync("quality", "export", str(file))
+    place.vectrue("quality", "export", str(file))
     judged = read_queries(file).queries
     assert {query.text: query.relevant for query in judged} == {
         ROWS[0]: (("1",),),
         f"NUL \ufffd {ROWS[1]}": (tuple(second["hits"][0]["key"]),),
     }
-    assert place.embedsync("quality", "export", "-").stdout == file.read_text(encoding="utf-8")
-    again = place.embedsync("quality", "export", str(file), check=False)
+    assert place.vectrue("quality", "export", "-").stdout == file.read_text(encoding="utf-8")
+    again = place.vectrue("quality", "export", str(file), check=False)
     assert (again.returncode, "--force" in again.stderr) == (1, True)
-    shown = json.loads(place.embedsync("quality", "-q", str(file), "-o", "json").stdout)
+    shown = json.loads(place.vectrue("quality", "-q", str(file), "-o", "json").stdout)
     assert shown["feedback"] == [{"table": TABLE, "useful": 3, "given": 5, "share": 0.6}]
-    assert "60 % of 5 rows were useful" in place.embedsync("quality", "-q", str(file)).stdout
+    assert "60 % of 5 rows were useful" in place.vectrue("quality", "-q", str(file)).stdout
 
 
 def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) -> None:
@@ -263,34 +263,34 @@ def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) 
     clear(place)
     judge(place)
     place.execute(
-        """INSERT INTO embedsync.queries
+        """INSERT INTO vectrue.queries
            SELECT gen_random_uuid(), now() - interval '1 day' * CASE WHEN n = 0 THEN 1.9 ELSE 2.1 END, NULL, 'x', '{m}',
                '{t}', '[]', 0, 0, 0 FROM generate_series(0, 2100) AS n"""
     )
-    place.execute("INSERT INTO embedsync.feedback SELECT id, 't', '{1}', true FROM embedsync.queries")
+    place.execute("INSERT INTO vectrue.feedback SELECT id, 't', '{1}', true FROM vectrue.queries")
     log = {"query_log": "hashed", "query_log_days": 2.0, "request_seconds": 2.0}
     with running_server(place, log="hashed", **{**KEEP_EVERYTHING, **log}) as server:
-        until(lambda: place.value("SELECT count(*) FROM embedsync.queries") == 1, what="old searches to be gone")
-        assert place.value("SELECT count(*) FROM embedsync.feedback") == 1
+        until(lambda: place.value("SELECT count(*) FROM vectrue.queries") == 1, what="old searches to be gone")
+        assert place.value("SELECT count(*) FROM vectrue.feedback") == 1
         found = ask(server, f"{ROWS[0]} {SECRET}")
         assert opine(server, found, useful=True) == (204, "")
-        kept = place.execute("SELECT * FROM embedsync.queries WHERE id = %s", (found["query_id"],))
+        kept = place.execute("SELECT * FROM vectrue.queries WHERE id = %s", (found["query_id"],))
         assert SECRET not in repr(kept)
-        assert place.value("SELECT octet_length(query_hmac) FROM embedsync.queries WHERE query_hmac <> 'x'") == 32
+        assert place.value("SELECT octet_length(query_hmac) FROM vectrue.queries WHERE query_hmac <> 'x'") == 32
 
         other = psycopg2.connect(place.settings.postgres.dsn)
         try:
-            other.cursor().execute("LOCK TABLE embedsync.queries")
+            other.cursor().execute("LOCK TABLE vectrue.queries")
             assert ask(server)["query_id"]
             until(
-                lambda: samples(server, "embedsync_query_log_total").get('{outcome="database"}'),
+                lambda: samples(server, "vectrue_query_log_total").get('{outcome="database"}'),
                 what="the search to be dropped",
             )
         finally:
             other.close()
         assert opine(server, ask(server), useful=True)[0] == 204
         assert SECRET not in server.log()
-    refused = place.embedsync("quality", "export", "-", check=False)
+    refused = place.vectrue("quality", "export", "-", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "HMACs, from which no text can be read: serve.query_log = text" in " ".join(refused.stderr.split())
 
@@ -300,20 +300,20 @@ def test_what_cannot_be_kept_is_said_at_the_start(place: Workplace) -> None:
     clear(place)
     file = judge(place)
     file.write_text("{")
-    refused = place.embedsync("serve", check=False)
+    refused = place.vectrue("serve", check=False)
     assert (refused.returncode, "quality.queries: line 1 of" in refused.stderr) == (78, True)
     judge(place)
     place.with_settings(serve={**KEEP_EVERYTHING, "query_log": "hashed"})
-    place.execute("ALTER TABLE embedsync.feedback RENAME TO hidden")
+    place.execute("ALTER TABLE vectrue.feedback RENAME TO hidden")
     try:
-        refused = place.embedsync("serve", check=False)
-        assert (refused.returncode, "embedsync.feedback" in refused.stderr) == (78, True)
-        assert "embedsync init" in refused.stderr
+        refused = place.vectrue("serve", check=False)
+        assert (refused.returncode, "vectrue.feedback" in refused.stderr) == (78, True)
+        assert "vectrue init" in refused.stderr
     finally:
-        place.execute("ALTER TABLE embedsync.hidden RENAME TO feedback")
+        place.execute("ALTER TABLE vectrue.hidden RENAME TO feedback")
     with running_server(place, log="off", **KEEP_EVERYTHING) as server:
         found = ask(server)
         assert found["query_id"] is None
         status, sentence = opine(server, found, useful=True, query_id=str(uuid4()))
         assert (status, "serve.query_log is off" in sentence) == (409, True)
-    assert place.value("SELECT count(*) FROM embedsync.queries") == 0
+    assert place.value("SELECT count(*) FROM vectrue.queries") == 0

@@ -53,7 +53,7 @@ class Lane:
         session.close()
         models = Embedders({target.model: embedder for target in found})
         settler = Settler(self.store, models, clock, patience, lane="live")
-        self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, patience, place.settings.live, "embedsync")
+        self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, patience, place.settings.live, "vectrue")
 
     def look_at(self, count: int) -> None:
         source = b'{"op":"u","source":{"schema":"public","table":"questions"},"after":{"id":%d}}'
@@ -84,7 +84,7 @@ def test_one_poison_text_among_64(filled: Workplace, lanes: list[Lane]) -> None:
     lanes.append(Lane(filled, embedder))
     lanes[0].look_at(64)
     assert (filled.coverage()["current"], filled.coverage()["quarantined"]) == (63, 1)
-    (line,) = filled.execute("SELECT key, hash = sha256('poison'), reason, attempts FROM embedsync.quarantine")
+    (line,) = filled.execute("SELECT key, hash = sha256('poison'), reason, attempts FROM vectrue.quarantine")
     assert line == (["23"], True, "the model raised MemoryError", 2)
     print(f"1 poison text among 64: {embedder.asked} model calls")
     assert embedder.asked == 1 + 13 + 1  # the last one because memory may have been short for all
@@ -93,7 +93,7 @@ def test_one_poison_text_among_64(filled: Workplace, lanes: list[Lane]) -> None:
     filled.execute("UPDATE questions SET question = 'good now' WHERE id = 23")
     lanes[0].look_at(23)
     assert filled.coverage()["current"] == 64
-    assert filled.value("SELECT count(*) FROM embedsync.quarantine") == 0
+    assert filled.value("SELECT count(*) FROM vectrue.quarantine") == 0
 
 
 def test_a_model_that_takes_only_small_batches(filled: Workplace, lanes: list[Lane]) -> None:
@@ -140,7 +140,7 @@ def test_a_text_too_large_for_the_device(ready: Workplace, lanes: list[Lane], tm
     lanes[0].look_at(64)
     print(f"1 text too large for the device among 64: {device.calls} calls of the network")
     assert (ready.coverage()["current"], ready.coverage()["quarantined"]) == (63, 1)
-    ((key, reason),) = ready.execute("SELECT key, reason FROM embedsync.quarantine")
+    ((key, reason),) = ready.execute("SELECT key, reason FROM vectrue.quarantine")
     assert key == ["23"]
     assert "no room for one text" in reason
     ready.execute("UPDATE questions SET question = repeat('y', 400) WHERE id = 1")

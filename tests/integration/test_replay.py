@@ -22,14 +22,14 @@ def filled(workplace: Workplace) -> Workplace:
     """3,000 rows that were there before `init`, one of them blank; a replay worker runs, no live one."""
     workplace.execute(FILL.format(2999))
     workplace.execute("INSERT INTO questions (question) VALUES (NULL)")
-    workplace.embedsync("init")
+    workplace.vectrue("init")
     workplace.with_settings(replay={"chunk_size": 100})
     return workplace
 
 
 def verdict(place: Workplace, *arguments: str, check: bool = True) -> dict[str, Any]:
     """The JSON verdict of a replay run."""
-    done = place.embedsync("replay", "run", "-o", "json", *arguments, check=check)
+    done = place.vectrue("replay", "run", "-o", "json", *arguments, check=check)
     parsed: dict[str, Any] = json.loads(done.stdout)
     return parsed
 
@@ -57,11 +57,11 @@ def test_a_replay_says_when_a_table_wants_a_vacuum(filled: Workplace) -> None:
     dead = "SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'questions'::regclass"
     until(lambda: filled.value(dead) > 10_000, what="the statistics to know of the dead rows")
     filled.start_worker("replay")
-    said = filled.embedsync("replay", "run").stderr
+    said = filled.vectrue("replay", "run").stderr
     assert "dead row versions beside 3,000 live ones" in said
     assert 'VACUUM (ANALYZE) "public"."questions"' in said
     filled.execute("VACUUM (ANALYZE) questions")
-    assert "VACUUM" not in filled.embedsync("replay", "run", "--only", "all").stderr
+    assert "VACUUM" not in filled.vectrue("replay", "run", "--only", "all").stderr
 
 
 def test_all_over_current_rows_encodes_nothing(filled: Workplace) -> None:
@@ -97,7 +97,7 @@ def test_a_killed_worker_counts_nothing_twice(filled: Workplace) -> None:
         worker = filled.start_worker("replay")
     assert command.wait(120) == 0
     counted = filled.execute(
-        "SELECT sum(total_keys), sum(done_keys), sum(embedded), sum(current) FROM embedsync.replay_chunks"
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded), sum(current) FROM vectrue.replay_chunks"
     )
     assert counted == [(2999, 2999, 2999, 0)]
 
@@ -105,11 +105,11 @@ def test_a_killed_worker_counts_nothing_twice(filled: Workplace) -> None:
 def test_a_killed_command_is_finished_by_the_next(filled: Workplace) -> None:
     """SIGKILL of the command while it enumerates: called again, it goes on with the same run and finishes it."""
     command = filled.start("replay", "run", log="run")
-    until(lambda: filled.value("SELECT count(*) FROM embedsync.replay_chunks") > 0, what="the first chunks")
+    until(lambda: filled.value("SELECT count(*) FROM vectrue.replay_chunks") > 0, what="the first chunks")
     command.send_signal(signal.SIGKILL)
     command.wait()
-    (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
-    at_work = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'embedsync replay'"
+    (run,) = filled.execute("SELECT run::text FROM vectrue.replays")[0]
+    at_work = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vectrue replay'"
     until(lambda: filled.value(at_work) == 0, what="the server to let go of the killed command")
     with ThreadPoolExecutor(1) as pool:
         finishing = pool.submit(verdict, filled)
@@ -118,21 +118,21 @@ def test_a_killed_command_is_finished_by_the_next(filled: Workplace) -> None:
         filled.start_worker("replay")
         again = finishing.result()
     assert (again["run"], again["resumed"], again["ok"]) == (run, True, True)
-    assert filled.execute("SELECT count(*), sum(embedded) FROM embedsync.replay_chunks") == [(30, 2999)]
+    assert filled.execute("SELECT count(*), sum(embedded) FROM vectrue.replay_chunks") == [(30, 2999)]
 
 
 def test_a_cancelled_run_does_nothing_more(filled: Workplace) -> None:
     """After `replay cancel` the workers skip what is left in the topic, and a new run may start."""
     command = filled.start("replay", "run", log="run")
-    until(lambda: filled.value("SELECT bool_and(enumerated) FROM embedsync.replay_scopes"), what="the enumeration")
-    (run,) = filled.execute("SELECT run::text FROM embedsync.replays")[0]
-    filled.embedsync("replay", "cancel", run)
+    until(lambda: filled.value("SELECT bool_and(enumerated) FROM vectrue.replay_scopes"), what="the enumeration")
+    (run,) = filled.execute("SELECT run::text FROM vectrue.replays")[0]
+    filled.vectrue("replay", "cancel", run)
     assert command.wait(120) == 1
-    assert filled.embedsync("replay", "cancel", run, check=False).returncode == 1
+    assert filled.vectrue("replay", "cancel", run, check=False).returncode == 1
     filled.start_worker("replay")
     again = verdict(filled)
     assert (again["run"] != run, again["ok"]) == (True, True)
-    assert filled.value("SELECT sum(done_keys) FROM embedsync.replay_chunks WHERE run = %s", (run,)) == 0
+    assert filled.value("SELECT sum(done_keys) FROM vectrue.replay_chunks WHERE run = %s", (run,)) == 0
 
 
 def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
@@ -149,7 +149,7 @@ def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
     holder.close()
     assert command.wait(120) == 0
     filled.wait_current()
-    assert filled.execute("SELECT sum(embedded), sum(deferred) FROM embedsync.replay_chunks") == [(49, 1)]
+    assert filled.execute("SELECT sum(embedded), sum(deferred) FROM vectrue.replay_chunks") == [(49, 1)]
 
 
 def test_any_primary_key_can_be_replayed(make_workplace: MakeWorkplace) -> None:
@@ -165,7 +165,7 @@ def test_any_primary_key_can_be_replayed(make_workplace: MakeWorkplace) -> None:
     place.execute("INSERT INTO two SELECT i / 10, chr(97 + i % 10), 'x' || i FROM generate_series(1, 100) i")
     place.session.rows("INSERT INTO \"100% of\" (body) SELECT 'x' || i FROM generate_series(1, 100) i")
     place.execute("INSERT INTO words SELECT chr(44031 + i) || '\"''\\', 'x' || i FROM generate_series(1, 100) i")
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("replay")
     # One page is 20 chunks: 60 keys, so that each table takes two.
     outcome = verdict(place)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 FILL = "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, {}) AS i"
 LEDGER = (
     "SELECT count(*), sum(total_keys), sum(done_keys), sum(embedded + cleared + current + blank + gone + changed"
-    " + deferred + quarantined + failed + obsolete), sum(embedded) FROM embedsync.replay_chunks WHERE run::text = %s"
+    " + deferred + quarantined + failed + obsolete), sum(embedded) FROM vectrue.replay_chunks WHERE run::text = %s"
 )
 
 
@@ -26,14 +26,14 @@ LEDGER = (
 def filled(workplace: Workplace) -> Workplace:
     """2,000 rows without a vector, chunks of 50 keys; no worker runs."""
     workplace.execute(FILL.format(2000))
-    workplace.embedsync("init")
+    workplace.vectrue("init")
     workplace.with_settings(replay={"chunk_size": 50, "micro_batch": 25})
     return workplace
 
 
 def answer(place: Workplace, *arguments: str) -> Any:
     """What a replay command says as JSON."""
-    return json.loads(place.embedsync("replay", *arguments, "-o", "json", check=False).stdout)
+    return json.loads(place.vectrue("replay", *arguments, "-o", "json", check=False).stdout)
 
 
 def refusal(place: Workplace, *arguments: str, given: str | None = None) -> str:
@@ -47,7 +47,7 @@ def refusal(place: Workplace, *arguments: str, given: str | None = None) -> str:
 
 
 def done_keys(place: Workplace) -> int:
-    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM embedsync.replay_chunks"))
+    return int(place.value("SELECT coalesce(sum(done_keys), 0) FROM vectrue.replay_chunks"))
 
 
 def _further(place: Workplace, command: Process, goal: int) -> None:
@@ -64,14 +64,14 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
         20,
         None,
     )
-    assert not filled.value("SELECT count(*) FROM embedsync.replays")
+    assert not filled.value("SELECT count(*) FROM vectrue.replays")
     started = answer(filled, "run", "--where", "id % 2 = 0", "--rate", "20/s", "--detach")
     run = started["run"]
     assert run in refusal(filled, "run", "--only", "all")  # the one that holds the table is named
     filled.start_worker("replay")
     until(lambda: done_keys(filled) > 0, what="the first rows")
-    filled.embedsync("replay", "pause")
-    returned = "SELECT bool_and(returned OR done_keys = total_keys) FROM embedsync.replay_chunks"
+    filled.vectrue("replay", "pause")
+    returned = "SELECT bool_and(returned OR done_keys = total_keys) FROM vectrue.replay_chunks"
     until(lambda: filled.value(returned), what="all chunks to be given back")
     stood = done_keys(filled)
     assert 0 < stood < 1000
@@ -82,8 +82,8 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
         assert "is paused" in said
         assert f"replay resume {run}" in said
         assert "replay run --only" not in said
-    filled.embedsync("replay", "set", run[:8], "rate=none", "max-live-lag=30s")
-    filled.embedsync("replay", "resume")
+    filled.vectrue("replay", "set", run[:8], "rate=none", "max-live-lag=30s")
+    filled.vectrue("replay", "resume")
     outcome = answer(filled, "run", "--where", "id % 2 = 0")
     if outcome["run"] is not None:  # it was still running: the command followed it
         assert (outcome["run"], outcome["state"]) == (run, "done")
@@ -93,7 +93,7 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     measured = [answer(filled, "plan")["columns"][0][name] for name in ("rows_per_second", "measured_in_run")]
     assert measured == [None, None], "a run that had a limit, if only for a while, measures nothing"
     free = answer(filled, "run", "--where", "id % 4 = 1")["run"]
-    filled.execute("UPDATE embedsync.replay_chunks SET busy_seconds = 3600 WHERE run = %s AND chunk = 1", (free,))
+    filled.execute("UPDATE vectrue.replay_chunks SET busy_seconds = 3600 WHERE run = %s AND chunk = 1", (free,))
     (planned,) = answer(filled, "plan")["columns"]
     assert planned["measured_in_run"] == free
     assert planned["rows_per_second"] > 10, "what one of five chunks waited for counts"
@@ -105,28 +105,28 @@ def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
     """
     place = filled
     begin = (
-        "WITH run AS (INSERT INTO embedsync.replays (run, scope, state, requested_by)"
+        "WITH run AS (INSERT INTO vectrue.replays (run, scope, state, requested_by)"
         " VALUES (gen_random_uuid(), 'stale', 'running', 'keeper') RETURNING run), scoped AS ("
-        "INSERT INTO embedsync.replay_scopes (run, table_name, column_name, model, expected)"
+        "INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)"
         " SELECT run, 'public.questions', 'embedding', 'm', 2000 FROM run) SELECT run::text FROM run"
     )
-    state = "SELECT state FROM embedsync.replays WHERE run::text = %s"
-    looks = "SELECT table_name FROM embedsync.looks"
+    state = "SELECT state FROM vectrue.replays WHERE run::text = %s"
+    looks = "SELECT table_name FROM vectrue.looks"
     for options, asked in ((("--where", "id < 9"), [("public.questions",)]), (("--only", "stale"), [])):
-        place.execute("DELETE FROM embedsync.looks")
+        place.execute("DELETE FROM vectrue.looks")
         kept = str(place.value(begin))
         assert answer(place, "plan", *options)["columns"], "a plan changes nothing"
         assert place.value(state, (kept,)) == "running"
         mine = answer(place, "run", *options, "--detach")["run"]
         assert (place.value(state, (kept,)), place.value(state, (mine,))) == ("cancelled", "running")
         assert place.execute(looks) == asked
-        place.embedsync("replay", "cancel", mine)
+        place.vectrue("replay", "cancel", mine)
     place.execute("UPDATE questions SET question = ''")
     kept = str(place.value(begin))
     assert answer(place, "run")["run"] is None, "nothing is left to do, for the keeper neither"
     assert place.value(state, (kept,)) == "cancelled"
     kept = str(place.value(begin))
-    place.embedsync("replay", "pause", kept)
+    place.vectrue("replay", "pause", kept)
     assert f"replay cancel {kept}" in refusal(place, "run", "--only", "all")
     assert place.value(state, (kept,)) == "paused"
 
@@ -141,10 +141,10 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
         "1",
     ):
         assert "error" in refusal(filled, "run", "--where", where)
-    assert not filled.value("SELECT count(*) FROM embedsync.replays")
+    assert not filled.value("SELECT count(*) FROM vectrue.replays")
     assert "line 3 of" in refusal(filled, "run", "--keys", "-", given="1\n2\nthree\n")
-    assert filled.execute("SELECT state, count(*) FROM embedsync.replays GROUP BY 1") == [("cancelled", 1)]
-    assert filled.value("SELECT count(*) FROM embedsync.replay_chunks WHERE sent_at IS NOT NULL") == 0
+    assert filled.execute("SELECT state, count(*) FROM vectrue.replays GROUP BY 1") == [("cancelled", 1)]
+    assert filled.value("SELECT count(*) FROM vectrue.replay_chunks WHERE sent_at IS NOT NULL") == 0
     assert filled.value("SELECT count(*) FROM questions") == 2000
     file = filled.directory / "keys.txt"
     file.write_text("".join(f"{i}\n" for i in range(1, 121)) + "[99999]\n")
@@ -158,7 +158,7 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
     assert (outcome["columns"][0]["embedded"], outcome["columns"][0]["current"]) == (119, 0)
     assert outcome["handled"] == 119
     written = "--where", f"embedded_at < '{filled.value('SELECT max(embedded_at) FROM questions').isoformat()}'"
-    said = filled.embedsync("replay", "run", "--only", "all", "--force", *written).stdout
+    said = filled.vectrue("replay", "run", "--only", "all", "--force", *written).stdout
     assert "119 rows handled; 120 of 2,000 rows of public.questions are current or blank" in said
 
 
@@ -173,12 +173,12 @@ def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> N
     until(lambda: filled.value(embedded) and done_keys(filled) > 0, what="both lanes to work")
     live.send_signal(signal.SIGSTOP)
     filled.execute("UPDATE questions SET question = 'new' WHERE id = 1999")
-    until(lambda: filled.value("SELECT max(waiting) FROM embedsync.replays"), what="the reason")
+    until(lambda: filled.value("SELECT max(waiting) FROM vectrue.replays"), what="the reason")
     (status,) = answer(filled, "status", run)
     assert status["waiting"].startswith("live lag ")
     assert status["waiting"].endswith(" > 1.5s")
     live.send_signal(signal.SIGCONT)
-    filled.embedsync("replay", "set", "rate=none")
+    filled.vectrue("replay", "set", "rate=none")
     assert answer(filled, "run")["ok"]
     assert "replay waits" in filled.log("replay")
     assert "replay goes on" in filled.log("replay")
@@ -201,8 +201,8 @@ def test_kills_at_random_points_count_every_row_once(filled: Workplace) -> None:
             command.wait()
             command = filled.start("replay", "run", log="run")
     command.wait(120)
-    run = filled.value("SELECT run::text FROM embedsync.replays ORDER BY created_at LIMIT 1")
-    filled.embedsync("replay", "run", timeout=200)
+    run = filled.value("SELECT run::text FROM vectrue.replays ORDER BY created_at LIMIT 1")
+    filled.vectrue("replay", "run", timeout=200)
     assert filled.execute(LEDGER, (run,)) == [(200, 2000, 2000, 2000, 2000)]
     assert filled.coverage()["current"] == 2000
 
@@ -212,14 +212,14 @@ def test_enumeration_goes_on_exactly_where_it_was_killed(filled: Workplace) -> N
     holder = psycopg2.connect(filled.settings.postgres.dsn)
     filled.with_settings(replay={"chunk_size": 5})
     command = filled.start("replay", "run", log="run")
-    until(lambda: filled.value("SELECT count(*) FROM embedsync.replay_chunks") > 0, what="the first page")
+    until(lambda: filled.value("SELECT count(*) FROM vectrue.replay_chunks") > 0, what="the first page")
     with holder.cursor() as cursor:
-        cursor.execute("LOCK embedsync.replay_scopes IN SHARE MODE")  # the next page cannot be entered
+        cursor.execute("LOCK vectrue.replay_scopes IN SHARE MODE")  # the next page cannot be entered
         command.send_signal(signal.SIGKILL)
         command.wait()
     holder.rollback()
     holder.close()
-    filled.embedsync("replay", "run", "--detach")
-    keys = "SELECT count(*), count(DISTINCT k) FROM embedsync.replay_chunks, jsonb_array_elements(keys) AS k"
+    filled.vectrue("replay", "run", "--detach")
+    keys = "SELECT count(*), count(DISTINCT k) FROM vectrue.replay_chunks, jsonb_array_elements(keys) AS k"
     assert filled.execute(keys) == [(2000, 2000)]
-    assert filled.value("SELECT count(*) FROM embedsync.replays") == 1
+    assert filled.value("SELECT count(*) FROM vectrue.replays") == 1

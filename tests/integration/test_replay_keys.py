@@ -24,7 +24,7 @@ def filled(ready: Workplace) -> Workplace:
 def ask(place: Workplace, verb: str, table: str, given: str, *more: str) -> "subprocess.CompletedProcess[str]":
     """`replay VERB --keys` with these lines."""
     (place.directory / "keys.txt").write_text(given)
-    return place.embedsync("replay", verb, "-t", table, "--keys", "keys.txt", *more, check=False)
+    return place.vectrue("replay", verb, "-t", table, "--keys", "keys.txt", *more, check=False)
 
 
 def test_rows_are_counted_once_and_wrong_keys_are_listed(filled: Workplace) -> None:
@@ -39,7 +39,7 @@ def test_rows_are_counted_once_and_wrong_keys_are_listed(filled: Workplace) -> N
     (column,) = plan["columns"]
     assert (column["rows"], column["to_send"], column["to_embed"]) == (4860, 4860, 4860)
     assert plan["keys"] == named
-    assert not filled.value("SELECT count(*) FROM embedsync.replays")
+    assert not filled.value("SELECT count(*) FROM vectrue.replays")
     filled.start_worker("replay")
     done = ask(filled, "run", "questions", text, "-o", "json")
     outcome = json.loads(done.stdout)
@@ -48,7 +48,7 @@ def test_rows_are_counted_once_and_wrong_keys_are_listed(filled: Workplace) -> N
     assert outcome["keys"] == named
     said = "5,070 keys of keys.txt name 4,860 rows of public.questions, 200 are repeats; 10 match no row:"
     assert f"{said}\n  line 4001: 9001\n" in done.stderr
-    assert "4,860/4,860" in filled.embedsync("replay", "status", outcome["run"]).stdout
+    assert "4,860/4,860" in filled.vectrue("replay", "status", outcome["run"]).stdout
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def _make_tables(place: Workplace) -> None:
     place.execute("INSERT INTO times (id, body) VALUES ('2026-01-31T12:00:00Z', 'a')")
     place.execute("INSERT INTO pairs (lang, id, body) VALUES ('ko', 7, 'a')")
     place.execute("INSERT INTO words (id, body) VALUES ('a', 'a'), ('A', 'b')")
-    place.embedsync("init")
+    place.vectrue("init")
 
 
 def test_keys_that_are_none_of_the_table_end_nothing_well(filled: Workplace) -> None:
@@ -103,7 +103,7 @@ def test_keys_that_are_none_of_the_table_end_nothing_well(filled: Workplace) -> 
         bad = ask(filled, verb, "questions", "1\n2\n3.5\n")
         assert bad.returncode == 1
         assert "line 3 of keys.txt is no key of public.questions" in bad.stderr
-    assert filled.execute("SELECT DISTINCT state FROM embedsync.replays") == [("cancelled",)]
+    assert filled.execute("SELECT DISTINCT state FROM vectrue.replays") == [("cancelled",)]
     empty = ask(filled, "run", "questions", "\n", "-o", "json")
     assert (empty.returncode, json.loads(empty.stdout)["keys"]["keys"]) == (0, 0)
 
@@ -115,15 +115,15 @@ def test_rows_deleted_before_their_turn_are_gone(filled: Workplace) -> None:
     run = json.loads(started.stdout)["run"]
     filled.execute("DELETE FROM questions WHERE id <= 3")
     filled.start_worker("replay")
-    until(lambda: "100/100  100%  gone 3" in filled.embedsync("replay", "status", run).stdout, what="the run's end")
+    until(lambda: "100/100  100%  gone 3" in filled.vectrue("replay", "status", run).stdout, what="the run's end")
 
 
 def test_a_table_with_two_columns_is_one_table(filled: Workplace) -> None:
     """During a migration the keys are sent for the column that is served and for the one beside it."""
-    filled.embedsync("migrate", "start", "-m", "lexical", "-d", "32")
+    filled.vectrue("migrate", "start", "-m", "lexical", "-d", "32")
     done = ask(filled, "run", "questions", "1\n2\n02\n", "--detach")
     assert done.returncode == 0, done.stderr
-    chunks = "SELECT column_name, sum(total_keys) FROM embedsync.replay_chunks GROUP BY 1"
+    chunks = "SELECT column_name, sum(total_keys) FROM vectrue.replay_chunks GROUP BY 1"
     assert sorted(int(keys) for _, keys in filled.execute(chunks)) == [2, 2]
 
 
@@ -133,13 +133,13 @@ def test_a_column_that_has_not_begun_has_no_rate(make_workplace: MakeWorkplace) 
     for name in ("first", "second"):
         place.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, body text, embedding vector(64))")
         place.execute(f"INSERT INTO {name} SELECT i, 'x' || i FROM generate_series(1, 100) i")
-    place.embedsync("init")
-    place.embedsync("replay", "run", "--chunk", "50", "--detach")
-    handled = "SELECT min(chunk) FROM embedsync.replay_chunks WHERE table_name = 'public.first'"
+    place.vectrue("init")
+    place.vectrue("replay", "run", "--chunk", "50", "--detach")
+    handled = "SELECT min(chunk) FROM vectrue.replay_chunks WHERE table_name = 'public.first'"
     place.execute(
-        f"UPDATE embedsync.replay_chunks SET done_keys = 50, embedded = 50, done_at = now() WHERE chunk = ({handled})"
+        f"UPDATE vectrue.replay_chunks SET done_keys = 50, embedded = 50, done_at = now() WHERE chunk = ({handled})"
     )
-    shown = place.embedsync("replay", "status").stdout.splitlines()
+    shown = place.vectrue("replay", "status").stdout.splitlines()
     first, second = (next(line for line in shown if name in line) for name in ("first", "second"))
     assert "50/100  50%" in first
     assert "rows/s" in first
@@ -147,5 +147,5 @@ def test_a_column_that_has_not_begun_has_no_rate(make_workplace: MakeWorkplace) 
     assert "0/100  0%" in second
     assert "rows/s" not in second
     assert "ETA" not in second
-    (status,) = json.loads(place.embedsync("replay", "status", "-o", "json").stdout)
+    (status,) = json.loads(place.vectrue("replay", "status", "-o", "json").stdout)
     assert status["rows_per_second"] > 0

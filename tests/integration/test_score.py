@@ -1,4 +1,4 @@
-"""`embedsync score` on a real database and as a command: references in the answer table, files of graded pairs."""
+"""`vectrue score` on a real database and as a command: references in the answer table, files of graded pairs."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 from streams import score
 from streams.search import Search
@@ -62,32 +62,32 @@ def test_an_answer_against_those_of_its_question(place: Workplace) -> None:
     assert found.similarity < 0.7
     assert scored(place, settings, "percent", "50% x").reference.text == "percent"
     for question in ("19", "404", "17' OR '1'='1"):
-        with pytest.raises(EmbedsyncError, match="has no answer"):
+        with pytest.raises(VectrueError, match="has no answer"):
             scored(place, settings, "percent", question)
     for wrong, words in (
         ({"table": "other"}, "not among"),
         ({"question": "nope"}, "nope"),
         ({"where": "1"}, r"score\.where"),
     ):
-        with pytest.raises(EmbedsyncError, match=words):
+        with pytest.raises(VectrueError, match=words):
             scored(place, place.with_settings(score={**FOUND_BY, "where": None, **wrong}), "percent", "17")
 
 
 def test_the_command(place: Workplace, tmp_path: Path) -> None:
     """With and without its name, from stdin too; JSON; usage errors; a file of pairs that says too little."""
-    done = place.embedsync("score", "a mutex that lets one thread run", "--question", "17")
+    done = place.vectrue("score", "a mutex that lets one thread run", "--question", "17")
     assert done.stdout.startswith(
         "similarity  1.0000\nscore       100.0/100\ngrade       excellent (우수한 답변입니다)\n"
     )
-    said = place.embedsync("score", "answer", "percent", "--reference", "quite another", "-o", "json")
+    said = place.vectrue("score", "answer", "percent", "--reference", "quite another", "-o", "json")
     report = json.loads(said.stdout)
     assert (report["grade"], report["message"]) == ("to be improved", "답변을 보완해주세요")
     assert report["thresholds"] == {"good": 0.7, "excellent": 0.85}
     assert report["calibrated"] is False
-    assert "these thresholds are bge-m3's: embedsync score calibrate FILE" in said.stderr + done.stderr
+    assert "these thresholds are bge-m3's: vectrue score calibrate FILE" in said.stderr + done.stderr
     assert report["reference"] is None
     for wrong in (["percent"], ["percent", "-r", "x", "-q", "17"]):
-        assert place.embedsync("score", *wrong, check=False).returncode == 2
+        assert place.vectrue("score", *wrong, check=False).returncode == 2
     file = tmp_path / "pairs.jsonl"
     for text, words in (
         ("{}\n", "line 1"),
@@ -95,7 +95,7 @@ def test_the_command(place: Workplace, tmp_path: Path) -> None:
         ('{"answer": "a", "reference": "b", "grade": "good"}', "all 1 pairs"),
     ):
         file.write_text(text)
-        refused = place.embedsync("score", "calibrate", str(file), check=False)
+        refused = place.vectrue("score", "calibrate", str(file), check=False)
         assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
-    missing = place.embedsync("score", "calibrate", str(tmp_path / "none"), check=False)
+    missing = place.vectrue("score", "calibrate", str(tmp_path / "none"), check=False)
     assert "No such file" in missing.stderr

@@ -76,7 +76,7 @@ def test_init_grants_what_score_names(place: Workplace) -> None:
     with pytest.raises(ConfigurationError, match=r"which score\.where names"):
         scored_over_http(settings)
     place.execute(str(refused.value.fix).partition(": ")[2])
-    with pytest.raises(ConfigurationError, match=r"permission denied for table answers.*embedsync init"):
+    with pytest.raises(ConfigurationError, match=r"permission denied for table answers.*vectrue init"):
         scored(settings)
     settings = place.with_settings(score=SCORE)
     report = set_up_database(settings)

@@ -1,4 +1,4 @@
-"""`embedsync search` on a real database: what is found, by which way, and what is said about the rest."""
+"""`vectrue search` on a real database: what is found, by which way, and what is said about the rest."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 from connectors.models import open_model
 from connectors.postgres.session import Session
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.search import BY_COMMAND, Found, SearchRequest
 from streams import search_coverage
 from streams.search import Search
@@ -30,10 +30,10 @@ FILL = """
 """
 RUN = """
     WITH run AS (
-            INSERT INTO embedsync.replays (run, scope, state) VALUES (gen_random_uuid(), 'stale', %s) RETURNING run
+            INSERT INTO vectrue.replays (run, scope, state) VALUES (gen_random_uuid(), 'stale', %s) RETURNING run
         ),
         scoped AS (
-            INSERT INTO embedsync.replay_scopes (run, table_name, column_name, model, expected)
+            INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)
             SELECT run, 'public.questions', 'embedding', 'm', 3 FROM run
         )
     SELECT run::text FROM run
@@ -131,7 +131,7 @@ def test_a_condition_can_neither_write_nor_leave_its_brackets(shared: Workplace)
         " 'BEGIN UPDATE questions SET views = -1 WHERE id = key; RETURN true; END'"
     )
     for where in ("true; DELETE FROM questions", "true) OR (true", "no_column = 1", "views", "spoil(id)"):
-        with pytest.raises(EmbedsyncError, match=r"--where|read-only"):
+        with pytest.raises(VectrueError, match=r"--where|read-only"):
             find(shared, where=where)
     assert shared.value("SELECT count(*) FROM questions WHERE views >= 0") == ROWS
 
@@ -152,12 +152,12 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
             "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are found by an older text; "
             f"{BY_COMMAND}"
         )
-        paused = "{} over them is paused: embedsync replay resume {}"
+        paused = "{} over them is paused: vectrue replay resume {}"
         for state, told in (("running", "{} is filling them"), ("paused", paused)):
             begun = shared.value(RUN, (state,))
             (warning,) = find(shared).warnings
             assert warning.endswith(f"; replay run {told.format(begun, begun)}")
-            shared.execute("DELETE FROM embedsync.replays")
+            shared.execute("DELETE FROM vectrue.replays")
 
         monkeypatch.setattr(search_coverage, "_SAMPLE_BYTES", 8192 * 32)
         shared.execute("UPDATE questions SET embedding_model = 'other@1'")
@@ -168,7 +168,7 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
     finally:
         monkeypatch.undo()
         shared.execute("UPDATE questions SET question = 'question 9 of ' || md5('9') WHERE id = 9")
-        shared.execute("UPDATE questions SET embedding_model = (SELECT model FROM embedsync.targets)")
+        shared.execute("UPDATE questions SET embedding_model = (SELECT model FROM vectrue.targets)")
         shared.execute("VACUUM FULL questions")  # what grew would be sampled in the tests that follow
     assert find(shared).warnings == ()
 
@@ -233,13 +233,13 @@ def test_odd_names_are_searched(stack: Endpoints, tmp_path: Any) -> None:
 
 def test_the_command(shared: Workplace) -> None:
     """Table and JSON on stdout, notices on stderr, an impossible request is a usage error or one sentence."""
-    shown = shared.embedsync("search", QUERY, "-n", "2", "--exact")
+    shown = shared.vectrue("search", QUERY, "-n", "2", "--exact")
     assert shown.stdout.split("\n")[0].split() == ["SIMILARITY", "TABLE", "KEY", "AGE", "TEXT"]
     assert shown.stdout.split("\n")[1].split()[:3] == ["1.0000", "public.questions", "7"]
     assert shown.stderr.startswith("lexical stand-in")
     shared.execute("UPDATE questions SET embedding_hash = NULL WHERE id = 7")
     try:
-        said = shared.embedsync(
+        said = shared.vectrue(
             "search", QUERY, "-n", "1", "-t", "questions", "--where", "views = 7", "--exact", "-o", "json"
         )
     finally:
@@ -251,7 +251,7 @@ def test_the_command(shared: Workplace) -> None:
     assert report["hits"][0]["is_current"] is False
     assert report["coverage"][0]["current"] == ROWS - 1
     assert "99.9 % of 3,000 rows" in said.stderr
-    assert shared.embedsync("search", "x", "-n", "0", check=False).returncode == 2
-    both = shared.embedsync("search", "x", "--exact", "--ef-search", "100", check=False)
+    assert shared.vectrue("search", "x", "-n", "0", check=False).returncode == 2
+    both = shared.vectrue("search", "x", "--exact", "--ef-search", "100", check=False)
     assert (both.returncode, both.stdout) == (1, "")
     assert "an exact search uses none" in both.stderr

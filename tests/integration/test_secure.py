@@ -1,6 +1,6 @@
 """Everything over TLS, with passwords, with the listed rights and not one more, on a secure stack of its own.
 
-`EMBEDSYNC_TEST_SECURE_STACK_DIR=DIR` uses, and leaves running, the secure stack in DIR.
+`VECTRUE_TEST_SECURE_STACK_DIR=DIR` uses, and leaves running, the secure stack in DIR.
 """
 
 import os
@@ -22,7 +22,7 @@ from connectors.kafka.rights import Right
 from connectors.local import certificates
 from connectors.local.stack import LocalStack
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.record import Record
 from schemas.settings import load
 from tests.support import workplace as workplaces
@@ -43,14 +43,14 @@ from tests.support.workplace import Workplace
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.skipif(os.environ.get("EMBEDSYNC_TEST_STACK") == "containers", reason="needs the local stack"),
+    pytest.mark.skipif(os.environ.get("VECTRUE_TEST_STACK") == "containers", reason="needs the local stack"),
 ]
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """A secure stack, started once."""
-    kept = os.environ.get("EMBEDSYNC_TEST_SECURE_STACK_DIR")
+    kept = os.environ.get("VECTRUE_TEST_SECURE_STACK_DIR")
     stack = LocalStack(Path(kept) if kept else tmp_path_factory.mktemp("secure") / "stack")
     stack.up(secure=True)
     try:
@@ -81,7 +81,7 @@ def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         dsn = f"postgresql://{role}:{password}@{admin_dsn.split('@', 1)[1]}"
         made.with_settings(postgres={"dsn": dsn, "admin_dsn": admin_dsn})
         allow(made, everything(made))
-        made.embedsync("init")
+        made.vectrue("init")
         try:
             yield made
         finally:
@@ -100,12 +100,12 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
     place.wait_current()
     until(lambda: b"no event" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
     outputs = [
-        place.embedsync("replay", "run", "--only", "all"),
-        place.embedsync("lag", "-o", "json"),
-        place.embedsync("search", "question 7"),
-        place.embedsync("config", "show"),
-        place.embedsync("config", "show", "-o", "json"),
-        place.embedsync("init"),
+        place.vectrue("replay", "run", "--only", "all"),
+        place.vectrue("lag", "-o", "json"),
+        place.vectrue("search", "question 7"),
+        place.vectrue("config", "show"),
+        place.vectrue("config", "show", "-o", "json"),
+        place.vectrue("init"),
     ]
     assert '"error": "' not in outputs[1].stdout
     assert "question 7" in outputs[2].stdout
@@ -125,18 +125,18 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
 def test_each_right_is_needed(place: Workplace) -> None:
     """With one right fewer, whoever needs it is told which one, and the command that grants it; nobody stalls."""
     settings, names = place.settings, names_of(place)
-    needed = rights.of_embedsync(settings.kafka.topic_prefix)
+    needed = rights.of_vectrue(settings.kafka.topic_prefix)
     for right in needed:
         if right.operation == "CREATE":
             continue  # asked for by `init`, which makes the topics
         take(place, right)
         try:
-            with pytest.raises(ConfigurationError, match="does not allow user embedsync") as refused:
+            with pytest.raises(ConfigurationError, match="does not allow user vectrue") as refused:
                 topics.require_rights(settings, needed, names)
             assert str(right) in str(refused.value)
-            assert right.command("embedsync", settings.kafka.bootstrap_servers) in (refused.value.fix or "")
+            assert right.command("vectrue", settings.kafka.bootstrap_servers) in (refused.value.fix or "")
         finally:
-            allow(place, {"embedsync": (right,)})
+            allow(place, {"vectrue": (right,)})
         until(lambda: granted(place, needed, names), what="the right to be back")
 
 
@@ -184,17 +184,17 @@ def test_commands_need_their_rights_only(place: Workplace) -> None:
     until(lambda: b"of the commands" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
     stop(worker)
     with exactly(place, "commands"):
-        place.embedsync("replay", "run", "--only", "all", "--detach")
-        assert '"error": "' not in place.embedsync("lag", "-o", "json", check=False).stdout
-        refused = place.embedsync("dlq", "redrive", "--kind", "event", "--all", "--no-wait", "-o", "json", check=False)
+        place.vectrue("replay", "run", "--only", "all", "--detach")
+        assert '"error": "' not in place.vectrue("lag", "-o", "json", check=False).stdout
+        refused = place.vectrue("dlq", "redrive", "--kind", "event", "--all", "--no-wait", "-o", "json", check=False)
         assert refused.returncode == 1
-        assert "does not allow user embedsync WRITE on topic" in refused.stdout
-        refused = place.embedsync("dlq", "purge", "--all", "--yes", check=False)
+        assert "does not allow user vectrue WRITE on topic" in refused.stdout
+        refused = place.vectrue("dlq", "purge", "--all", "--yes", check=False)
         assert refused.returncode == 78
         assert f"DELETE on topic {place.settings.dead_letter_topic}" in refused.stderr
     with exactly(place, "dlq"):
-        place.embedsync("dlq", "redrive", "--kind", "event", "--all", "--no-wait")
-        place.embedsync("dlq", "purge", "--all", "--yes")
+        place.vectrue("dlq", "redrive", "--kind", "event", "--all", "--no-wait")
+        place.vectrue("dlq", "purge", "--all", "--yes")
 
 
 def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
@@ -202,11 +202,11 @@ def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
     group = Right("group", place.settings.live_group, "READ")
     take(place, group)
     try:
-        done = place.embedsync("worker", "--role", "live", check=False)
+        done = place.vectrue("worker", "--role", "live", check=False)
     finally:
-        allow(place, {"embedsync": (group,)})
+        allow(place, {"vectrue": (group,)})
     assert done.returncode == 78
-    assert f"does not allow user embedsync READ on group {group.name}" in done.stderr
+    assert f"does not allow user vectrue READ on group {group.name}" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["group", "topic"])
@@ -224,11 +224,11 @@ def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str)
         place.execute("INSERT INTO questions (question) VALUES ('after')")
         until(lambda: worker.poll() is not None, what="the worker to leave")
         assert worker.returncode in (70, 78)
-        done = place.embedsync("worker", "--role", "live", check=False)
+        done = place.vectrue("worker", "--role", "live", check=False)
         assert done.returncode == 78
         assert str(right) in done.stderr
     finally:
-        allow(place, {"embedsync": (right,)})
+        allow(place, {"vectrue": (right,)})
         place.settings = before
     place.start_worker("live", log=f"given-{kind}")
     place.wait_current()
@@ -242,7 +242,7 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
     send = Right("topic", place.settings.replay_topic, "WRITE")
     with exactly(place, "commands"):
         take(place, send)
-        done = place.embedsync("replay", "run", "--only", "all", check=False)
+        done = place.vectrue("replay", "run", "--only", "all", check=False)
         assert (done.returncode, str(send) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
         with pytest.raises(ConfigurationError, match=r"WRITE on topic .*\.replay"):
             KafkaOutbox(place.settings)._send([(place.settings.replay_topic, b"k", b"v", [])])
@@ -252,20 +252,20 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
     try:
         place.execute("CREATE TABLE more (id int PRIMARY KEY, body text, embedding vector(64))")
         place.with_settings(tables=[workplaces.QUESTIONS, {"name": "public.more", "text": "body"}])
-        done = place.embedsync("init", check=False)
+        done = place.vectrue("init", check=False)
         assert (done.returncode, str(create) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
         assert "done:" not in done.stderr, "nothing is changed before the rights are checked"
     finally:
         place.settings = before
-        allow(place, {"embedsync": (create,)})
+        allow(place, {"vectrue": (create,)})
     group = Right("group", place.settings.live_group, "DESCRIBE")
     reading = Right("group", place.settings.live_group, "READ")
     take(place, reading)
     try:
-        said = place.embedsync("lag", "-o", "json", check=False).stdout
-        assert f"does not allow user embedsync {group}" in said, said
+        said = place.vectrue("lag", "-o", "json", check=False).stdout
+        assert f"does not allow user vectrue {group}" in said, said
     finally:
-        allow(place, {"embedsync": (reading,)})
+        allow(place, {"vectrue": (reading,)})
 
 
 def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypa
     certificates.make(tmp_path, SystemClock())
     shutil.copy(certificates.authority(tmp_path), ca)
     good = place.settings.kafka.security
-    cases: list[tuple[dict[str, str], type[EmbedsyncError], str]] = [
+    cases: list[tuple[dict[str, str], type[VectrueError], str]] = [
         ({**good, "sasl.password": "wr0ng-secret"}, ConfigurationError, "uthentication failed"),
         ({**good, "ssl.ca.location": str(ca)}, ConfigurationError, "certificate verify failed"),
         ({}, TransientError, "kafka.security"),
@@ -318,6 +318,6 @@ def test_a_stack_stays_what_it_is(local: LocalStack, tmp_path: Path) -> None:
     assert local.is_secure
     plain = LocalStack(tmp_path)
     plain._memory.write(plain._new(secure=False))
-    with pytest.raises(ConfigurationError, match=r"not secure.*embedsync local reset"):
+    with pytest.raises(ConfigurationError, match=r"not secure.*vectrue local reset"):
         plain.up(secure=True)
     plain.reset()

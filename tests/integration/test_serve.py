@@ -1,4 +1,4 @@
-"""What `embedsync serve` answers: a real process on loopback over a real database."""
+"""What `vectrue serve` answers: a real process on loopback over a real database."""
 
 import base64
 import json
@@ -91,7 +91,7 @@ def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
 def test_openais_client_finds_the_models(server: Server, client: openai.OpenAI) -> None:
     """The list, each of it by its name and by its id; what the list calls a model is what `embeddings` takes."""
     (listed,) = client.models.list().data
-    assert (listed.id, listed.object, listed.owned_by) == ("lexical", "model", "embedsync")
+    assert (listed.id, listed.object, listed.owned_by) == ("lexical", "model", "vectrue")
     identity = open_model(server.place.settings.model).model_id
     assert client.models.retrieve("lexical") == listed
     found = server.client.get(f"/v1/models/{identity}").json()
@@ -132,7 +132,7 @@ def test_search_says_how_much_could_be_found(server: Server) -> None:
 
     becomes([])
     ((seen,), _) = told()
-    command = json.loads(place.embedsync("search", ROWS[0], "-o", "json").stdout)
+    command = json.loads(place.vectrue("search", ROWS[0], "-o", "json").stdout)
     assert {**seen, "age_seconds": None} == {**command["coverage"][0], "age_seconds": None}
     assert (seen["rows"], seen["current"], seen["coverage"]) == (3, 3, 1.0)
     place.execute("INSERT INTO questions (id, question) VALUES (99, 'not embedded')")
@@ -173,14 +173,14 @@ def test_metrics_tell_time_by_stage_similarity_empty_and_stale(server: Server) -
     place.execute("UPDATE questions SET question = trim(question) WHERE id = 2")
     shown = server.client.get("/metrics").text
     for line in (
-        'embedsync_search_duration_seconds_count{stage="embed"}',
-        'embedsync_search_duration_seconds_count{stage="database"}',
-        'embedsync_search_duration_seconds_count{stage="total"}',
-        f'embedsync_search_top_similarity_count{{model="{open_model(place.settings.model).model_id}"}}',
-        "embedsync_search_empty_total",
-        'embedsync_search_rows_total{state="stale",table="public.questions"}',
-        'embedsync_api_requests_total{path="/v1/search",status="200"}',
-        'embedsync_api_batch_texts_count{kind="query"}',
+        'vectrue_search_duration_seconds_count{stage="embed"}',
+        'vectrue_search_duration_seconds_count{stage="database"}',
+        'vectrue_search_duration_seconds_count{stage="total"}',
+        f'vectrue_search_top_similarity_count{{model="{open_model(place.settings.model).model_id}"}}',
+        "vectrue_search_empty_total",
+        'vectrue_search_rows_total{state="stale",table="public.questions"}',
+        'vectrue_api_requests_total{path="/v1/search",status="200"}',
+        'vectrue_api_batch_texts_count{kind="query"}',
     ):
         found = [float(one.rsplit(" ", 1)[1]) for one in shown.splitlines() if one.startswith(line)]
         assert found, line

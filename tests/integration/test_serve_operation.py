@@ -1,4 +1,4 @@
-"""`embedsync serve` as whoever runs it meets it: a full queue, a stop, a token, a server that is away, a migration."""
+"""`vectrue serve` as whoever runs it meets it: a full queue, a stop, a token, a server that is away, a migration."""
 
 import http.client
 import json
@@ -40,7 +40,7 @@ def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
     connection.putheader("content-length", str(len(body)))
     connection.endheaders()
     connection.send(body[:-1])
-    in_hand = "embedsync_api_requests_in_hand 1.0"
+    in_hand = "vectrue_api_requests_in_hand 1.0"
     until(lambda: in_hand in server.client.get("/metrics").text, what="the server to have the request in hand")
     return connection
 
@@ -88,7 +88,7 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
 
     Behind a proxy that is cut while the server starts, and mended: it becomes ready by itself, and searches.
     """
-    monkeypatch.setenv("EMBEDSYNC_SERVE__TOKEN", TOKEN)
+    monkeypatch.setenv("VECTRUE_SERVE__TOKEN", TOKEN)
     before = place.settings
     address = psycopg2.extensions.parse_dsn(before.postgres.dsn)
     proxy = Proxy(int(address["port"]))
@@ -122,7 +122,7 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
             found = server.client.post("/v1/search", json=ask, headers=bearer).json()
             assert found["hits"][0]["text"] == ROWS[0]
             assert TOKEN not in server.log()
-            assert TOKEN not in place.embedsync("config", "show").stdout
+            assert TOKEN not in place.vectrue("config", "show").stdout
     finally:
         proxy.stop()
         place.settings = before
@@ -132,19 +132,19 @@ def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
     """Searches go on from start to finish, and back and forth: each is answered by one model, and finds its row."""
     place = workplace
     place.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
-    place.embedsync("init")
+    place.vectrue("init")
     fill_vectors(place)
     old = open_model(place.settings.model).model_id
     new = open_model(place.settings.model.model_copy(update={"dimensions": 96})).model_id
     with running_server(place) as server, searching(server) as seen:
-        place.embedsync("migrate", "start", "--model", "lexical", "--dimensions", "96")
+        place.vectrue("migrate", "start", "--model", "lexical", "--dimensions", "96")
         fill_vectors(place)
-        place.embedsync("migrate", "index")
+        place.vectrue("migrate", "index")
         for step, model in (("swap", new), ("rollback", old), ("swap", new)):
-            place.embedsync("migrate", step)
+            place.vectrue("migrate", step)
             until(partial(answered, seen, len(seen), model), what=f"searches after the {step}")
         place.with_settings(model={"dimensions": 96})  # which the server, that runs on, has not read
-        place.embedsync("migrate", "finish", "--yes")
+        place.vectrue("migrate", "finish", "--yes")
         until(partial(answered, seen, len(seen), new), what="searches after the finish")
         assert server.client.get("/readyz").status_code == 200
         ((name, length),) = {(m["id"], m["dimensions"]) for m in server.client.get("/v1/models").json()["data"][1:]}

@@ -68,10 +68,10 @@ def test_one_meaning_of_a_text_whatever_a_role_has_set(role: str, make_workplace
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("2s",)  # the role's settings are in force
         cursor.execute("SET restrict_nonsystem_relation_kind = ''")
-        cursor.execute("SELECT current FROM embedsync.coverage")
+        cursor.execute("SELECT current FROM vectrue.coverage")
         assert cursor.fetchone() == (1,)
     assert place.coverage("public.prices")["current"] == 1
-    assert "1 rows are current or blank, but no live worker" in place.embedsync("status").stdout
+    assert "1 rows are current or blank, but no live worker" in place.vectrue("status").stdout
     assert setup(settings).changed == ()
 
 
@@ -87,18 +87,18 @@ def test_a_function_of_the_owners_search_path_is_found_by_everyone(role: str, ma
     settings = as_role(place, role)
     owner, database = place.value("SELECT current_user"), place.value("SELECT current_database()")
     place.execute(f'ALTER ROLE "{owner}" IN DATABASE "{database}" SET search_path = app, public')
-    script = place.embedsync("init", "--print-sql").stdout
+    script = place.vectrue("init", "--print-sql").stdout
     assert f'GRANT EXECUTE ON FUNCTION app.clean(text) TO "{role}"' in script.replace(f"TO {role}", f'TO "{role}"')
     setup(settings)
     fill_vectors(place)
-    assert "1 rows are current or blank, but no live worker" in place.embedsync("status").stdout
-    assert place.execute("SELECT search_path FROM embedsync.installations") == [("app, public, pg_temp",)]
+    assert "1 rows are current or blank, but no live worker" in place.vectrue("status").stdout
+    assert place.execute("SELECT search_path FROM vectrue.installations") == [("app, public, pg_temp",)]
     place.execute(f'REVOKE USAGE ON SCHEMA app FROM "{role}"')
     session = Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)
     with closing(session), pytest.raises(ConfigurationError) as refused:
-        session.rows("SELECT * FROM embedsync.coverage")
+        session.rows("SELECT * FROM vectrue.coverage")
     assert len(str(refused.value)) < 200  # not the whole query
-    told = place.embedsync("doctor", check=False).stdout
+    told = place.vectrue("doctor", check=False).stdout
     assert re.search(r"rights.*use the schemas app", " ".join(told.split()))
 
 
@@ -137,7 +137,7 @@ def test_a_short_statement_timeout_of_the_role_ends_nothing(role: str, make_work
     place.execute(f'ALTER ROLE "{role}" SET statement_timeout = %s', ("150ms",))
     fill_vectors(place)
     for command in (["status"], ["verify"], ["replay", "plan"], ["search", "row 7"]):
-        done = place.embedsync(*command)
+        done = place.vectrue(*command)
         assert "statement timeout" not in done.stdout + done.stderr
     assert "row 7" in done.stdout
 

@@ -20,7 +20,7 @@ AS_BEFORE = "the settings file says again what this worker runs with"
 
 def seen(place: Workplace) -> list[dict[str, str]]:
     """What `status` says about edited settings."""
-    answer: dict[str, Any] = json.loads(place.embedsync("status", "-o", "json", check=False).stdout)
+    answer: dict[str, Any] = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)
     edits: list[dict[str, str]] = answer["witness"]["edits"]
     return edits
 
@@ -45,9 +45,9 @@ def test_a_table_that_is_added_is_named_and_taken_after_init(ready: Workplace) -
     (edit,) = seen(place)
     assert "worker live on" in edit["sentence"]
     assert "table public.extra was added" in edit["sentence"]
-    assert edit["fix"] == "embedsync init, after which the workers start anew with it"
-    assert "table public.extra was added" in place.embedsync("status", check=False).stdout
-    place.embedsync("init")
+    assert edit["fix"] == "vectrue init, after which the workers start anew with it"
+    assert "table public.extra was added" in place.vectrue("status", check=False).stdout
+    place.vectrue("init")
     until(lambda: worker.poll() is not None, what="the worker to start anew")
     assert worker.returncode == 70
     place.start_worker("live")
@@ -63,7 +63,7 @@ def test_another_text_is_named_and_the_worker_starts_anew_after_init(ready: Work
     place.with_settings(tables=[{"name": "public.questions", "text": "upper(question)"}])
     place.write_config()
     said(place, "live", EDITED, "text of public.questions")
-    place.embedsync("init")
+    place.vectrue("init")
     until(lambda: worker.poll() is not None, what="the worker to start anew")
     assert worker.returncode == 70
     place.start_worker("live")
@@ -99,20 +99,20 @@ def test_workers_take_a_table_by_themselves_when_init_has_set_it_up(ready: Workp
     place.with_settings(tables=[*before, {"name": "public.extra", "text": "body"}])
     place.write_config()
     said(place, "all", EDITED, "table public.extra was added")
-    place.embedsync("init")
+    place.vectrue("init")
     place.execute("INSERT INTO extra VALUES (1, 'new')")
     until(lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)], what="the new table's vector")
     assert "and with the settings file as it is now" in place.log("all")
     place.with_settings(tables=before)
     place.write_config()
-    said(place, "all", EDITED, "public.extra was removed: embedsync init, then start the workers again")
+    said(place, "all", EDITED, "public.extra was removed: vectrue init, then start the workers again")
     assert supervisor.poll() is None
 
 
 def test_what_the_environment_says_is_not_edited_by_the_file(ready: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable wins over the file, so another value there is no other setting; a link that is swapped is read."""
     place = ready
-    monkeypatch.setenv("EMBEDSYNC_LIVE__BATCH_SIZE", "7")
+    monkeypatch.setenv("VECTRUE_LIVE__BATCH_SIZE", "7")
     place.with_settings(live={"batch_size": 7})
     file = place.write_config()
     text = file.read_text()
@@ -152,13 +152,13 @@ def test_what_was_noted_survives_a_lost_connection(ready: Workplace) -> None:
 def test_a_worker_that_comes_before_the_end_of_an_init_starts_again(ready: Workplace) -> None:
     """70, and not 78: what it lacks is what `init` is about to make; without one it is 78."""
     place = ready
-    place.execute("DELETE FROM embedsync.targets")
+    place.execute("DELETE FROM vectrue.targets")
     init = Session(place.settings.postgres.dsn, role="init")
     try:
         assert locks.take(init, "init")
         worker = place.start("worker", "--role", "live", log="live")
         assert worker.wait(120) == 70
-        assert "`embedsync init` is at work" in place.log("live")
+        assert "`vectrue init` is at work" in place.log("live")
     finally:
         init.close()
     until(lambda: not locks.is_held(place.session, "init"), what="the lock to end with its session")

@@ -1,4 +1,4 @@
-"""`embedsync worker` without a role: both lanes, restarted when they fail, none left behind."""
+"""`vectrue worker` without a role: both lanes, restarted when they fail, none left behind."""
 
 import re
 import signal

@@ -35,18 +35,18 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
 
     second = other_model(place)
     for role in ("live", "replay"):
-        refused = place.embedsync("worker", "--role", role, check=False)
+        refused = place.vectrue("worker", "--role", role, check=False)
         lines = [line for line in refused.stderr.splitlines() if "worker leaves" in line]
         assert refused.returncode == 78
         assert len(lines) == 1
         assert first in lines[0]
         assert second in lines[0]
-        assert "embedsync init" in lines[0]
+        assert "vectrue init" in lines[0]
     assert place.coverage()["current"] == 2
 
-    told = place.embedsync("init").stderr
+    told = place.vectrue("init").stderr
     assert f"changes from {first} to {second}: 2 vectors become stale, stay readable" in " ".join(told.split())
-    assert "embedsync replay run" in told
+    assert "vectrue replay run" in told
     assert place.coverage()["stale_model"] == 2
 
     place.execute("UPDATE questions SET question = 'one, edited' WHERE id = 1")
@@ -56,12 +56,12 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
     assert place.execute("SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id") == before
 
     place.start_worker("replay")
-    outcome = json.loads(place.embedsync("replay", "run", "-o", "json").stdout)
+    outcome = json.loads(place.vectrue("replay", "run", "-o", "json").stdout)
     assert (outcome["ok"], outcome["columns"][0]["embedded"]) == (True, 2)
     assert place.execute("SELECT DISTINCT embedding_model FROM questions") == [(second,)]
 
     place.settings = old_settings
-    assert first in place.embedsync("worker", "--role", "live", check=False).stderr
+    assert first in place.vectrue("worker", "--role", "live", check=False).stderr
 
 
 def test_the_database_knows_every_model(workplace: Workplace) -> None:
@@ -69,16 +69,16 @@ def test_the_database_knows_every_model(workplace: Workplace) -> None:
     place = workplace
     setup(place.settings)
     first = open_model(place.settings.model).record
-    place.execute("UPDATE embedsync.models SET revision = NULL, fingerprint = NULL, name = 'an older name'")
+    place.execute("UPDATE vectrue.models SET revision = NULL, fingerprint = NULL, name = 'an older name'")
     assert setup(place.settings).changed == (f"record the model {first.model}",)
     other_model(place)
     setup(place.settings)
     second = open_model(place.settings.model).record
-    found = json.loads(place.embedsync("model", "info", "--known", "-o", "json").stdout)["known"]
+    found = json.loads(place.vectrue("model", "info", "--known", "-o", "json").stdout)["known"]
     assert found == [
         {**first.to_json(), "wanted_in": []},
         {**second.to_json(), "wanted_in": ["public.questions.embedding"]},
     ]
     assert (second.pooling, second.max_tokens, len(second.fingerprint)) == ("cls", 512, 64)
     assert second.model.endswith(f"+{second.fingerprint[:8]}")
-    assert first.model in place.embedsync("model", "info", "--known").stdout
+    assert first.model in place.vectrue("model", "info", "--known").stdout

@@ -46,7 +46,7 @@ def test_no_name_is_cut_at_80_columns(make_workplace: MakeWorkplace) -> None:
     seen = {}
     for arguments in COMMANDS:
         _, seen[arguments] = on_terminal(config, *arguments)
-        assert "…" not in seen[arguments], f"$ embedsync {' '.join(arguments)}\n{seen[arguments]}"
+        assert "…" not in seen[arguments], f"$ vectrue {' '.join(arguments)}\n{seen[arguments]}"
     for arguments in (("status",), ("verify",), ("replay", "plan"), ("status", "-o", "wide"), ("init",)):
         whole = "".join(seen[arguments].split())
         for name in (TABLE, LONG):
@@ -57,5 +57,5 @@ def test_no_name_is_cut_at_80_columns(make_workplace: MakeWorkplace) -> None:
 
 
 def on_terminal(config: Path, *arguments: str) -> tuple[int, str]:
-    environment = {"EMBEDSYNC_LOG__FORMAT": "console"}
+    environment = {"VECTRUE_LOG__FORMAT": "console"}
     return shown(["--config", str(config), *arguments], columns=80, folder=config.parent, environment=environment)

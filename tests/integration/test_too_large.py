@@ -37,7 +37,7 @@ def test_an_event_that_is_too_large_is_named_and_passed_over(place: Workplace) -
     with closing(Connect(place.settings.connect.url, SystemClock())) as connect:
         until(lambda: (s := connect.status(place.settings.connector)) and s.error, what="the task to fail")
     for command in ("lag", "doctor"):
-        done = place.embedsync(command, "-o", "json", check=False)
+        done = place.vectrue(command, "-o", "json", check=False)
         said = " ".join(done.stdout.split())
         assert done.returncode != 0 or command == "lag"
         assert "an event is too large" in said

@@ -39,8 +39,8 @@ def is_of(place: Workplace, key: int, text: str) -> bool:
 
 
 def is_verified(place: Workplace, *findings: str) -> bool:
-    """Whether `embedsync verify` finds nothing untrue; otherwise exactly these findings, each in one row."""
-    done = place.embedsync("verify", "-o", "json", check=False)
+    """Whether `vectrue verify` finds nothing untrue; otherwise exactly these findings, each in one row."""
+    done = place.vectrue("verify", "-o", "json", check=False)
     (column,) = json.loads(done.stdout)["tables"]
     assert [name for name in FINDINGS if column[name]] == list(findings)
     return done.returncode == 0
@@ -57,7 +57,7 @@ def is_verified(place: Workplace, *findings: str) -> bool:
 def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWorkplace, saved: str) -> None:
     """As by an ORM that saves whole rows: `status` and `verify` tell, `search` says so, the live lane mends it."""
     place = posts(make_workplace)
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple orchard in autumn'), (2, 'a pear')")
     place.wait_current("public.posts")
@@ -68,7 +68,7 @@ def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWork
     place.execute(f"UPDATE posts SET views = 1, {saved} FROM was WHERE posts.id = 1 AND was.id = 1")
     assert place.coverage("public.posts")["stale_text"] == 1
     assert not is_verified(place, "foreign_vector")
-    hits = json.loads(place.embedsync("search", "apple orchard in autumn", "-o", "json").stdout)["hits"]
+    hits = json.loads(place.vectrue("search", "apple orchard in autumn", "-o", "json").stdout)["hits"]
     assert [hit["is_current"] for hit in hits if hit["key"] == ["1"]] == [False]
     place.start_worker("live", log="again")
     place.wait_current("public.posts")
@@ -79,7 +79,7 @@ def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWork
 def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make_workplace: MakeWorkplace) -> None:
     """An upgrade makes no row stale: where no digest stands, none is compared; a replay of all rows writes them."""
     place = posts(make_workplace)
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'pear')")
     place.wait_current("public.posts")
@@ -91,7 +91,7 @@ def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make
 def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_workplace: MakeWorkplace) -> None:
     """Behind the digest stands which transaction wrote it: `status` trusts a row of that one, `verify` none."""
     place = posts(make_workplace)
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'pear')")
     place.wait_current("public.posts")
@@ -105,7 +105,7 @@ def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_wor
     assert place.coverage("public.posts")["current"] == 2
     assert not is_verified(place, "foreign_vector")
     place.start_worker("replay")
-    place.embedsync("verify", "--repair")
+    place.vectrue("verify", "--repair")
     assert is_of(place, 1, "apple")
     place.execute(f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1")
     place.execute("UPDATE posts SET views = views + 1")
@@ -115,12 +115,12 @@ def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_wor
 def test_a_worker_with_another_expression_leaves(make_workplace: MakeWorkplace) -> None:
     """`init` with another text and a new worker: the old one goes, and puts no vector over the new ones."""
     place = posts(make_workplace)
-    place.embedsync("init")
+    place.vectrue("init")
     old = place.start_worker("live", log="old")
     place.execute("INSERT INTO posts (id, title, body) VALUES (1, 'apple', 'of the orchard')")
     place.wait_current("public.posts")
     place.with_settings(tables=[{"name": "public.posts", "text": "title || ' ' || body"}])
-    said = place.embedsync("init").stderr
+    said = place.vectrue("init").stderr
     assert "the text of public.posts.embedding is another expression: workers with the old one stop" in said
     place.start_worker("live", log="new")
     place.execute("UPDATE posts SET title = 'apples'")
@@ -166,13 +166,13 @@ def test_a_text_that_is_no_function_of_its_row_is_refused(make_workplace: MakeWo
     place.execute("CREATE FUNCTION drawn(bigint) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT random()::text'")
     for text, named in UNSTEADY.items():
         place.with_settings(tables=[{"name": "public.posts", "text": text}])
-        refused = place.embedsync("init", check=False)
+        refused = place.vectrue("init", check=False)
         assert refused.returncode == 78, text
         assert named in refused.stderr
-    assert not place.value("SELECT to_regnamespace('embedsync') IS NOT NULL")
+    assert not place.value("SELECT to_regnamespace('vectrue') IS NOT NULL")
     for text in STEADY:
         place.with_settings(tables=[{"name": "public.posts", "text": text}])
-        place.embedsync("init")
+        place.vectrue("init")
 
 
 def test_a_stable_function_is_named(make_workplace: MakeWorkplace) -> None:
@@ -183,7 +183,7 @@ def test_a_stable_function_is_named(make_workplace: MakeWorkplace) -> None:
         "CREATE FUNCTION topic(bigint) RETURNS text LANGUAGE sql STABLE"
         " AS 'SELECT name FROM public.topics WHERE id = $1'"
     )
-    assert "topic(bigint)" in place.embedsync("init").stderr
+    assert "topic(bigint)" in place.vectrue("init").stderr
 
 
 BEFORE = """
@@ -208,7 +208,7 @@ def test_a_trigger_that_changes_the_text_in_our_update_is_followed(
     """The change is part of our own write, which capture leaves out: the row is done again at once."""
     place = posts(make_workplace)
     place.execute(trigger)
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, %s), (2, 'a neighbour')", (title,))
     place.wait_current("public.posts")
@@ -223,7 +223,7 @@ def trimmed(make_workplace: MakeWorkplace, *titles: str) -> tuple[PostgresStore,
     """Posts with these titles, numbered from 1, under a trigger that trims them; and a store, to be closed."""
     place = posts(make_workplace)
     place.execute(BEFORE.format("NEW.title := NULLIF(btrim(NEW.title), '')"))
-    place.embedsync("init")
+    place.vectrue("init")
     for number, title in enumerate(titles, 1):
         place.execute("INSERT INTO posts (id, title) VALUES (%s, %s)", (number, title))
     return PostgresStore(place.settings.postgres, role="test"), planned(place.settings).tables[0].target
@@ -269,12 +269,12 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
         " 'BEGIN IF NEW.id = 1 THEN NEW.title := NEW.title || ''.''; END IF; RETURN NEW; END';"
         "CREATE TRIGGER longer BEFORE UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION longer()"
     )
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'a neighbour')")
-    found = "SELECT quarantined, current FROM embedsync.coverage WHERE table_name = 'public.posts'"
+    found = "SELECT quarantined, current FROM vectrue.coverage WHERE table_name = 'public.posts'"
     until(lambda: place.execute(found) == [(1, 1)], what="the row to be given up, and its neighbour to be current")
-    assert "trigger" in place.value("SELECT reason FROM embedsync.quarantine")
+    assert "trigger" in place.value("SELECT reason FROM vectrue.quarantine")
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
 def test_a_trigger_that_changes_the_vector_is_told(make_workplace: MakeWorkplace, trigger: str) -> None:
     """The row goes to quarantine with a sentence about it, and never counts as current; no search takes its vector."""
     place = posts(make_workplace)
-    place.embedsync("init")
+    place.vectrue("init")
     place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (2, 'a neighbour')")
     place.wait_current("public.posts")
@@ -300,7 +300,7 @@ def test_a_trigger_that_changes_the_vector_is_told(make_workplace: MakeWorkplace
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (3, 'another neighbour')")
     until(lambda: place.coverage("public.posts")["quarantined"] == 1, what="the row to be given up")
     until(lambda: place.coverage("public.posts")["current"] == 2, what="its neighbours")
-    assert "trigger" in place.value("SELECT reason FROM embedsync.quarantine")
-    hits = json.loads(place.embedsync("search", "a neighbour", "-o", "json").stdout)["hits"]
+    assert "trigger" in place.value("SELECT reason FROM vectrue.quarantine")
+    hits = json.loads(place.vectrue("search", "a neighbour", "-o", "json").stdout)["hits"]
     assert ["1"] not in [hit["key"] for hit in hits]
     assert is_verified(place)

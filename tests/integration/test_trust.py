@@ -1,4 +1,4 @@
-"""`embedsync init` as a superuser: nothing that a role with fewer rights has made runs with a superuser's."""
+"""`vectrue init` as a superuser: nothing that a role with fewer rights has made runs with a superuser's."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres import catalog, checkup, enumeration, expressions, trust
 from connectors.postgres.checkup import Wanted
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.replay import Request
 from schemas.settings import Settings
 from streams import init
@@ -177,7 +177,7 @@ def test_a_change_of_the_model_is_counted_as_the_worker(trial: Trial) -> None:
     """How many vectors become stale is read by the workers' role, which reads the application's table all day."""
     trial.as_app("CREATE INDEX ON posts ((norm('a constant'::text)))")
     set_up_database(trial.with_text("body"))
-    trial.place.execute("UPDATE embedsync.targets SET model = 'another'")
+    trial.place.execute("UPDATE vectrue.targets SET model = 'another'")
     trial.as_app("UPDATE posts SET embedding_model = 'another'")  # a superuser's UPDATE would run what the index calls
     report = set_up_database(trial.place.settings)
     assert not trial.is_seized
@@ -204,18 +204,18 @@ def test_a_superuser_alone_counts_nothing_that_others_can_reach(trial: Trial) ->
 
 def test_a_schema_that_is_not_the_superusers_is_refused(trial: Trial) -> None:
     """Somebody who may make schemas has made ours, with a view that runs a function: it is named, and not read."""
-    trial.as_app("CREATE SCHEMA embedsync; CREATE VIEW embedsync.migrations AS SELECT 1 AS version, norm('x') AS name")
+    trial.as_app("CREATE SCHEMA vectrue; CREATE VIEW vectrue.migrations AS SELECT 1 AS version, norm('x') AS name")
     settings = trial.with_text("body")
     attempts = (
         lambda: init.print_sql(settings, open_model(settings.model)),
         lambda: set_up_database(settings),
-        lambda: migrate.admin(settings).rows("SELECT version FROM embedsync.migrations"),
+        lambda: migrate.admin(settings).rows("SELECT version FROM vectrue.migrations"),
     )
     for attempt in attempts:
-        with pytest.raises(ConfigurationError, match=rf"the schema embedsync belongs to role {trial.app}"):
+        with pytest.raises(ConfigurationError, match=rf"the schema vectrue belongs to role {trial.app}"):
             attempt()
-    trial.place.execute("ALTER SCHEMA embedsync OWNER TO CURRENT_USER")
-    with pytest.raises(ConfigurationError, match=rf"embedsync\.migrations belongs to role {trial.app}"):
+    trial.place.execute("ALTER SCHEMA vectrue OWNER TO CURRENT_USER")
+    with pytest.raises(ConfigurationError, match=rf"vectrue\.migrations belongs to role {trial.app}"):
         set_up_database(settings)
     assert not trial.is_seized
 
@@ -233,7 +233,7 @@ def test_a_text_that_is_not_one_expression_is_refused(trial: Trial, text: str) -
         with pytest.raises(ConfigurationError, match=r"the text of table public\.posts is no valid expression"):
             attempt()
     assert trial.place.value("SELECT to_regclass('pwned')") is None
-    assert trial.place.value("SELECT to_regnamespace('embedsync')") is None
+    assert trial.place.value("SELECT to_regnamespace('vectrue')") is None
 
 
 @pytest.mark.parametrize("text", BREAKING_OUT)
@@ -247,7 +247,7 @@ def test_a_condition_that_is_not_one_is_refused(trial: Trial, text: str) -> None
     target = planned(trial.place.settings).tables[0].target
     with (
         closing(Session(trial.place.settings.postgres.dsn, role="test")) as session,
-        pytest.raises(EmbedsyncError, match=r"--where is no condition on public\.posts"),
+        pytest.raises(VectrueError, match=r"--where is no condition on public\.posts"),
     ):
         enumeration.check_where(session, target, Request(where=where))
     assert trial.place.value("SELECT to_regclass('pwned')") is None
@@ -310,6 +310,6 @@ def test_the_function_behind_the_view_has_a_search_path_of_its_own(trial: Trial)
     set_up_database(trial.with_text("body"))
     settings = trial.place.value(
         "SELECT array_to_string(proconfig, E'\n') FROM pg_proc WHERE proname LIKE 'count\\_rows%' "
-        "AND pronamespace = 'embedsync'::regnamespace"
+        "AND pronamespace = 'vectrue'::regnamespace"
     )
     assert "search_path=public, pg_temp" in settings.splitlines()

@@ -48,7 +48,7 @@ def test_whose_the_publication_is(place: Workplace) -> None:
             assert said in _named(place)
             # Trouble with a table hides nothing about the publication.
             place.execute("ALTER TABLE questions REPLICA IDENTITY NOTHING")
-            findings = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)["findings"]
+            findings = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)["findings"]
             assert said in "; ".join(line["sentence"] for line in findings)
             place.execute("ALTER TABLE questions REPLICA IDENTITY DEFAULT")
             setup(place.settings)
@@ -56,8 +56,8 @@ def test_whose_the_publication_is(place: Workplace) -> None:
         finally:
             place.execute(f"ALTER PUBLICATION {publication} OWNER TO postgres")
     place.execute(
-        'INSERT INTO embedsync.installations SELECT (jsonb_populate_record(one, \'{"prefix": "oth"}\')).*'
-        " FROM embedsync.installations AS one"
+        'INSERT INTO vectrue.installations SELECT (jsonb_populate_record(one, \'{"prefix": "oth"}\')).*'
+        " FROM vectrue.installations AS one"
     )
     assert f"publication {publication} is also that of the installation with the prefix oth" in _named(place)
 
@@ -82,7 +82,7 @@ def _other(place: Workplace, prefix: str, *tables: dict[str, str]) -> Settings:
 
 
 def _published(place: Workplace, publication: str) -> set[str]:
-    query = "SELECT tablename FROM pg_publication_tables WHERE pubname = %s AND schemaname <> 'embedsync'"
+    query = "SELECT tablename FROM pg_publication_tables WHERE pubname = %s AND schemaname <> 'vectrue'"
     return {name for (name,) in place.execute(query, (publication,))}
 
 
@@ -128,7 +128,7 @@ def _each_for_itself(place: Workplace, first: Settings, other: Settings) -> None
     desks[0].note_reconcile(0)
     assert desks[1].since_reconcile() is None
     assert {line.table for line in coverage.read(sessions[0], other)} == {"public.answers"}
-    query = "SELECT table_name FROM embedsync.coverage ORDER BY 1"
+    query = "SELECT table_name FROM vectrue.coverage ORDER BY 1"
     assert place.execute(query) == [("public.answers",), ("public.notes",), ("public.questions",)]
     place.execute("DROP TABLE answers")
     assert {line.table for line in coverage.read(sessions[0], first)} == {"public.questions", "public.notes"}
@@ -142,43 +142,43 @@ def test_a_file_that_lacks_a_table(place: Workplace, connect: Connect) -> None:
     """
     first = place.settings
     place.with_settings(tables=[QUESTIONS])
-    refused = place.embedsync("init", check=False)
+    refused = place.vectrue("init", check=False)
     said = refused.stderr.replace("\n", " ")
     assert refused.returncode == 78
     assert "public.notes would leave the publication" in said
     assert "--yes" in said
-    assert place.embedsync("init", "--print-sql", check=False).returncode == 78
+    assert place.vectrue("init", "--print-sql", check=False).returncode == 78
     assert _published(place, first.postgres.publication) == {"questions", "notes"}
-    assert "questions" in place.embedsync("status").stdout
+    assert "questions" in place.vectrue("status").stdout
 
     looks.ask(place.session, first.kafka.topic_prefix, [TableName.parse("notes")], "a test asks")
-    assert "public.notes would leave" in place.embedsync("init", "--yes").stderr
+    assert "public.notes would leave" in place.vectrue("init", "--yes").stderr
     assert looks.pending(place.session, first.kafka.topic_prefix) == []  # no keeper would end it
     assert _published(place, first.postgres.publication) == {"questions"}
     place.settings = first
     for command in ("status", "verify"):
-        lacking = place.embedsync(command, check=False)
+        lacking = place.vectrue(command, check=False)
         assert lacking.returncode == 78
         assert "public.notes.embedding is not kept" in lacking.stderr.replace("\n", " ")
-        assert "embedsync init" in lacking.stderr
+        assert "vectrue init" in lacking.stderr
     setup(first)
-    assert "public.notes" in place.embedsync("status").stdout
+    assert "public.notes" in place.vectrue("status").stdout
     # A migration of one table, with a file of its own, leaves the others' lines alone.
     one = place.with_settings(tables=[QUESTIONS])
     with closing(Session(one.postgres.admin, role="test", prefix=one.kafka.topic_prefix)) as session:
         assert not any("coverage" in step.description for step in init.bookkeeping(one, session))
-    _of_an_older_embedsync(place, first)
+    _of_an_older_vectrue(place, first)
     place.execute("DROP TABLE notes")
     assert not any("public.notes" in line for line in setup(one).notices)
     until(lambda: (status := connect.status(first.connector)) and status.is_running, what="the connector to run")
 
 
-def _of_an_older_embedsync(place: Workplace, settings: Settings) -> None:
+def _of_an_older_vectrue(place: Workplace, settings: Settings) -> None:
     """One function for all, which named no prefix, is replaced; what it counted is still asked about."""
     function = counting.function_of(settings.kafka.topic_prefix)
-    place.execute(f"ALTER FUNCTION embedsync.{function}() RENAME TO count_rows; DELETE FROM embedsync.counted")
+    place.execute(f"ALTER FUNCTION vectrue.{function}() RENAME TO count_rows; DELETE FROM vectrue.counted")
     with pytest.raises(ConfigurationError, match=r"public\.notes would leave"):
         setup(place.settings)
     setup(settings)
-    assert place.value("SELECT to_regprocedure('embedsync.count_rows()')") is None
-    assert place.value("SELECT count(*) FROM embedsync.coverage") == 2
+    assert place.value("SELECT to_regprocedure('vectrue.count_rows()')") is None
+    assert place.value("SELECT count(*) FROM vectrue.coverage") == 2

@@ -1,4 +1,4 @@
-"""The interview backend's own module, on tables that embedsync fills."""
+"""The interview backend's own module, on tables that vectrue fills."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +24,7 @@ def place(make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The interview tables at 1024 dimensions, a few rows in step, and a program that stands in that folder."""
     made = make_workplace(tables=TABLES, model={"name": "lexical", "dimensions": 1024})
     made.execute(SCHEMA.read_text(encoding="utf-8"))
-    made.embedsync("init")
+    made.vectrue("init")
     made.start_worker("live")
     with closing(psycopg2.connect(made.settings.postgres.dsn)) as connection:
         load.load(connection)
@@ -38,7 +38,7 @@ def place(make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_the_backend_after_the_move(place: Workplace) -> None:
-    """It searches and scores with the vectors that embedsync keeps; rows of another model do not take part."""
+    """It searches and scores with the vectors that vectrue keeps; rows of another model do not take part."""
     questions = {int(str(q["id"])): str(q["question"]) for q in load.read_questions()}
     answers = [a for a in load.read_answers() if a["question_id"] == 1]
     best = max(answers, key=lambda a: int(str(a["score"])))

@@ -1,4 +1,4 @@
-"""`embedsync verify` on a real database with damage of every kind made by hand: found, repaired, and then true."""
+"""`vectrue verify` on a real database with damage of every kind made by hand: found, repaired, and then true."""
 
 import json
 import struct
@@ -36,17 +36,17 @@ def filled(role: str, make_workplace: MakeWorkplace) -> Workplace:
     place.execute("INSERT INTO questions VALUES (39, NULL), (40, 'poison')")
     setup(as_role(place, role))
     place.execute(
-        "INSERT INTO embedsync.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT table_name, column_name, '{40}', sha256('poison'), model, 'refused' FROM embedsync.targets"
+        "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
+        " SELECT table_name, column_name, '{40}', sha256('poison'), model, 'refused' FROM vectrue.targets"
     )
     place.start_worker("replay")
-    place.embedsync("replay", "run", check=False)
+    place.vectrue("replay", "run", check=False)
     return place
 
 
 def verify(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
     """The report; the command must end with this code."""
-    done = place.embedsync("verify", "-o", "json", *arguments, check=False)
+    done = place.vectrue("verify", "-o", "json", *arguments, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["true"] is (code == 0)
@@ -78,7 +78,7 @@ def damage(place: Workplace) -> None:
         f"{FORGED};"
         "UPDATE questions SET embedding = array_fill(0, ARRAY[64])::vector WHERE key = 10;"
         "UPDATE questions SET embedding = array_fill(9, ARRAY[64])::vector, embedding_hash = sha256('older'),"
-        " embedding_model = (SELECT model FROM embedsync.targets) WHERE key = 40;"
+        " embedding_model = (SELECT model FROM vectrue.targets) WHERE key = 40;"
         "RESET search_path"
     )
 
@@ -123,11 +123,11 @@ def test_only_deep_finds_a_vector_of_another_text(filled: Workplace) -> None:
     untrue = verify(filled, "--deep", "all", code=1)["tables"][0]["deep"]
     assert [row["key"] for row in untrue["untrue"]] == [["8"]]
     assert untrue["untrue"][0]["cosine"] == untrue["lowest_cosine"] < 0.999
-    seeds = [filled.embedsync("verify", "--deep", "12", "--seed", str(seed), "-o", "json", check=False).stdout
+    seeds = [filled.vectrue("verify", "--deep", "12", "--seed", str(seed), "-o", "json", check=False).stdout
              for seed in (1, 1, 2)]  # fmt: skip
     assert seeds[0] == seeds[1]
     assert all(json.loads(report)["tables"][0]["deep"]["checked"] == 12 for report in seeds)
-    shown = filled.embedsync("verify", "--deep", "all", "--repair")
+    shown = filled.vectrue("verify", "--deep", "all", "--repair")
     assert "row 8 has another vector than its text makes" in shown.stdout
     assert "nothing untrue in 40 rows (1 of them in quarantine)" in shown.stdout
 
@@ -136,17 +136,17 @@ def test_what_stands_in_the_way_is_said(filled: Workplace) -> None:
     """An unfinished replay, another model, a table that is not configured: one sentence, and nothing is changed."""
     filled.execute("UPDATE questions SET embedding = NULL WHERE key = 8")
     filled.execute(
-        "WITH run AS (INSERT INTO embedsync.replays (run, scope, state) VALUES (gen_random_uuid(), 'all', 'running')"
-        " RETURNING run) INSERT INTO embedsync.replay_scopes (run, table_name, column_name, model, expected)"
+        "WITH run AS (INSERT INTO vectrue.replays (run, scope, state) VALUES (gen_random_uuid(), 'all', 'running')"
+        " RETURNING run) INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)"
         " SELECT run, 'public.questions', 'embedding', 'm', 1 FROM run"
     )
-    refused = filled.embedsync("verify", "--repair", check=False)
+    refused = filled.vectrue("verify", "--repair", check=False)
     assert refused.returncode == 1
     assert "is not finished: nothing was repaired" in " ".join(refused.stderr.split())
-    assert filled.embedsync("verify", "-t", "public.nothing", check=False).returncode == 78
-    assert filled.embedsync("verify", "--dry-run", check=False).returncode == 2
-    assert filled.embedsync("verify", "--deep", "some", check=False).returncode == 2
+    assert filled.vectrue("verify", "-t", "public.nothing", check=False).returncode == 78
+    assert filled.vectrue("verify", "--dry-run", check=False).returncode == 2
+    assert filled.vectrue("verify", "--deep", "some", check=False).returncode == 2
     filled.with_settings(model={"dimensions": 32})
-    other = filled.embedsync("verify", "--deep", "3", check=False)
-    assert (other.returncode, "embedsync init" in other.stderr) == (78, True)
+    other = filled.vectrue("verify", "--deep", "3", check=False)
+    assert (other.returncode, "vectrue init" in other.stderr) == (78, True)
     assert filled.value("SELECT count(*) FROM questions WHERE embedding_hash IS NULL") == 2

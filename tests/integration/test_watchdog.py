@@ -21,7 +21,7 @@ def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWor
         "CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
         " 'BEGIN IF $1 = ''slow'' THEN PERFORM pg_sleep(30); END IF; RETURN $1; END'"
     )
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (question) VALUES ('slow')")
     assert worker.wait(120) == 70
@@ -38,7 +38,7 @@ def test_a_spare_worker_is_left_alone(make_workplace: MakeWorkplace) -> None:
     # Three topics of one partition, four workers: one has nothing to do. The limit is above the session timeout of 6 s.
     place = make_workplace(kafka={"partitions": 1}, watchdog={"idle_seconds": 8})
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
-    place.embedsync("init")
+    place.vectrue("init")
     workers = [place.start_worker("live", log=f"live{i}") for i in range(4)]
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     place.wait_current()

@@ -26,7 +26,7 @@ def sentences(place: Workplace) -> list[str]:
 
 def asked(place: Workplace) -> list[str]:
     """Tables whose rows are yet to be looked at."""
-    return [table for (table,) in place.execute("SELECT table_name FROM embedsync.looks ORDER BY 1")]
+    return [table for (table,) in place.execute("SELECT table_name FROM vectrue.looks ORDER BY 1")]
 
 
 def test_rows_hidden_after_init_stop_everything_that_counts_them(role: str, make_workplace: MakeWorkplace) -> None:
@@ -34,7 +34,7 @@ def test_rows_hidden_after_init_stop_everything_that_counts_them(role: str, make
     place = make_workplace()
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     as_role(place, role)
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")
     place.wait_current()
@@ -48,7 +48,7 @@ def test_rows_hidden_after_init_stop_everything_that_counts_them(role: str, make
     )
     commands = (["status"], ["verify"], ["replay", "run"], ["search", "x"], ["doctor"])
     for command in commands:
-        said = place.embedsync(*command, check=False)
+        said = place.vectrue(*command, check=False)
         assert said.returncode != 0, command
         words = " ".join(f"{said.stdout} {said.stderr}".split())
         assert HIDDEN in words, command
@@ -76,7 +76,7 @@ def test_whatever_hides_rows_is_named_and_what_hides_none_is_not(role: str, make
     place.execute("CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)")
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     as_role(place, role)
-    place.embedsync("init")
+    place.vectrue("init")
     place.execute("ALTER TABLE parted_1 ENABLE ROW LEVEL SECURITY")
     assert sentences(place) == []
 
@@ -94,8 +94,8 @@ def test_whatever_hides_rows_is_named_and_what_hides_none_is_not(role: str, make
 
     worker = Session(place.settings.postgres.dsn, role="test")
     function = counting.function_of(place.settings.kafka.topic_prefix)
-    place.execute(f"ALTER FUNCTION embedsync.{function}() SET row_security = on")
-    assert worker.rows("SELECT rows FROM embedsync.coverage WHERE table_name = 'public.questions'") == [(0,)]
+    place.execute(f"ALTER FUNCTION vectrue.{function}() SET row_security = on")
+    assert worker.rows("SELECT rows FROM vectrue.coverage WHERE table_name = 'public.questions'") == [(0,)]
     with pytest.raises(HiddenRows):
         coverage.read(worker, place.settings)
     place.execute("ALTER TABLE questions DISABLE ROW LEVEL SECURITY")
@@ -111,18 +111,18 @@ def test_whatever_hides_rows_is_named_and_what_hides_none_is_not(role: str, make
     worker.close()
     for command in ("status", "verify", "search"):
         arguments = [command, "x"] if command == "search" else [command]
-        assert "public.questions" in place.embedsync(*arguments, check=False).stderr
-        assert place.embedsync(*arguments, check=False).returncode != 0
+        assert "public.questions" in place.vectrue(*arguments, check=False).stderr
+        assert place.vectrue(*arguments, check=False).returncode != 0
 
 
 def test_a_table_that_the_view_does_not_count_is_missed(make_workplace: MakeWorkplace) -> None:
     """`init` ran with fewer tables than the settings name: `status` does not call the ones it has all there is."""
     place = make_workplace()
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
-    place.embedsync("init")
+    place.vectrue("init")
     place.execute("CREATE TABLE answers (id bigint PRIMARY KEY, answer text, embedding vector(64))")
     place.with_settings(tables=[QUESTIONS, {"name": "public.answers", "text": "answer"}])
-    said = place.embedsync("status", check=False)
+    said = place.vectrue("status", check=False)
     assert said.returncode != 0
     assert "public.answers" in said.stderr
     assert any("public.answers is not published" in one for one in sentences(place))
@@ -138,7 +138,7 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     place.execute("CREATE TABLE other (id bigint PRIMARY KEY, body text, embedding vector(64))")
     place.with_settings(tables=[QUESTIONS, {"name": "public.other", "text": "body"}])
-    place.embedsync("init")
+    place.vectrue("init")
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")
     place.wait_current()
@@ -148,12 +148,12 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
     until(lambda: "public.questions" in asked(place), what="the table to be looked at")
     assert "table public.questions is not published" in place.log("live")
     assert "public.old" in place.log("live")
-    assert "public.questions is not published" in place.embedsync("doctor", check=False).stdout
+    assert "public.questions is not published" in place.vectrue("doctor", check=False).stdout
     place.execute("INSERT INTO other VALUES (1, 'a neighbour')")
     place.wait_current("public.other")
-    place.execute("DELETE FROM embedsync.looks")
+    place.execute("DELETE FROM vectrue.looks")
     until(lambda: asked(place) == ["public.questions"], what="the table to be looked at again")
-    place.embedsync("init")
+    place.vectrue("init")
     assert sentences(place) == []
     until(lambda: "is there again" in place.log("live"), what="the worker to see it")
     place.execute("UPDATE questions SET question = 'z' WHERE id = 1")

@@ -1,4 +1,4 @@
-"""Before `embedsync init` every command says that one thing, once, with the command that mends it."""
+"""Before `vectrue init` every command says that one thing, once, with the command that mends it."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
-SAID = r"this database does not know embedsync yet"
-SENTENCE = rf"error: ({SAID}.*|embedsync does not know public.questions.embedding yet): run `embedsync init`\n"
+SAID = r"this database does not know vectrue yet"
+SENTENCE = rf"error: ({SAID}.*|vectrue does not know public.questions.embedding yet): run `vectrue init`\n"
 COMMANDS = (
     "status",
     "verify",
@@ -42,24 +42,24 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 def test_every_command_names_init_and_nothing_else(place: Workplace) -> None:
     """One sentence and exit code 78; what the database says of a relation of ours is not for a reader."""
     for words in COMMANDS:
-        said = place.embedsync(*words.split(), check=False)
+        said = place.vectrue(*words.split(), check=False)
         assert said.returncode == 78, (words, said)
         assert re.fullmatch(SENTENCE, said.stderr), (words, said.stderr)
 
 
 def test_lag_says_it_once(place: Workplace) -> None:
     """No slot, connector or topic is missing for another reason, so none of them is named."""
-    said = place.embedsync("lag", "--check", check=False)
+    said = place.vectrue("lag", "--check", check=False)
     assert said.returncode == 2
-    assert re.fullmatch(rf"LAG CRITICAL - source: {SAID}: embedsync init \| .*\n", said.stdout), said.stdout
-    report = json.loads(place.embedsync("lag", "-o", "json").stdout)
-    assert re.fullmatch(f"source: {SAID}: embedsync init", report["verdict"])
+    assert re.fullmatch(rf"LAG CRITICAL - source: {SAID}: vectrue init \| .*\n", said.stdout), said.stdout
+    report = json.loads(place.vectrue("lag", "-o", "json").stdout)
+    assert re.fullmatch(f"source: {SAID}: vectrue init", report["verdict"])
 
 
 def test_start_leaves_nothing_behind_where_it_is_refused(place: Workplace) -> None:
     """The schema is `init`'s to make."""
-    assert place.embedsync("migrate", "start", "-m", "lexical", "-d", "96", "--yes", check=False).returncode == 78
-    assert place.value("SELECT to_regnamespace('embedsync')") is None
+    assert place.vectrue("migrate", "start", "-m", "lexical", "-d", "96", "--yes", check=False).returncode == 78
+    assert place.value("SELECT to_regnamespace('vectrue')") is None
 
 
 def test_doctor_counts_what_init_does_not_mend_beside_it_once(place: Workplace) -> None:
@@ -67,7 +67,7 @@ def test_doctor_counts_what_init_does_not_mend_beside_it_once(place: Workplace) 
     place.execute("ALTER TABLE questions ENABLE ROW LEVEL SECURITY")
     with worker_role(place.settings.postgres.dsn) as role:
         as_role(place, role)
-        report = json.loads(place.embedsync("doctor", "-o", "json", check=False).stdout)
+        report = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)
     found = [line for line in report["findings"] if line["status"] in ("problem", "warning")]
-    assert [line["check"] for line in found] == ["table public.questions", "schema embedsync"], found
+    assert [line["check"] for line in found] == ["table public.questions", "schema vectrue"], found
     assert "older version" not in str(report)

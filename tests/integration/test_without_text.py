@@ -45,7 +45,7 @@ def found(place: Workplace) -> Textless:
 
 def status(place: Workplace) -> dict[str, object]:
     """The only table's figures."""
-    tables = json.loads(place.embedsync("status", "-o", "json", check=False).stdout)["tables"]
+    tables = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)["tables"]
     assert len(tables) == 1
     return dict(tables[0])
 
@@ -53,24 +53,24 @@ def status(place: Workplace) -> dict[str, object]:
 def test_rows_with_content_and_no_text_are_counted_and_cured(make_workplace: MakeWorkplace) -> None:
     """Everyone who says "current or blank" says how many are blank for a NULL; what they say to write cures it."""
     place = posts(make_workplace, "title || E'\\n' || body")
-    said = place.embedsync("init")
+    said = place.vectrue("init")
     words = " ".join(f"{said.stdout} {said.stderr}".split())
     assert "3 of 7 rows of public.posts have content and no text" in words
     assert "write coalesce(title, ''), coalesce(body, '') in its place" in words
-    assert "or concat_ws(' ', title, body), then `embedsync init`" in words
+    assert "or concat_ws(' ', title, body), then `vectrue init`" in words
     assert status(place)["without_text"] == 3
     for command in ("status", "verify"):
-        assert "warning: 3 of 7 rows of public.posts" in " ".join(place.embedsync(command, check=False).stdout.split())
-    assert json.loads(place.embedsync("verify", "-o", "json", check=False).stdout)["tables"][0]["without_text"] == 3
+        assert "warning: 3 of 7 rows of public.posts" in " ".join(place.vectrue(command, check=False).stdout.split())
+    assert json.loads(place.vectrue("verify", "-o", "json", check=False).stdout)["tables"][0]["without_text"] == 3
     place.start_worker("live")
     place.start_worker("replay")
-    place.embedsync("replay", "run", "--follow")
+    place.vectrue("replay", "run", "--follow")
     place.wait_current("public.posts")
-    told = place.embedsync("status", check=False).stdout
+    told = place.vectrue("status", check=False).stdout
     assert "7 rows are current or blank; 3 of them have content and no text" in " ".join(told.split())
     for text in ("coalesce(title, '') || E'\\n' || coalesce(body, '')", "concat_ws(' ', title, body)"):
         place.with_settings(tables=[{"name": "public.posts", "text": text}])
-        cured = place.embedsync("init")
+        cured = place.vectrue("init")
         assert "content and no text" not in cured.stdout + cured.stderr
         figures = status(place)
         assert (figures["without_text"], figures["blank"]) == (0, 3)

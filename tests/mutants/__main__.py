@@ -124,14 +124,14 @@ def _reason(found: ElementTree.Element) -> str:
 
 @contextmanager
 def stack() -> Iterator[None]:
-    """One local stack for all runs: the kept one of EMBEDSYNC_TEST_STACK_DIR, else one that is taken away again."""
-    if os.environ.get("EMBEDSYNC_TEST_STACK") or os.environ.get("EMBEDSYNC_TEST_STACK_DIR"):
+    """One local stack for all runs: the kept one of VECTRUE_TEST_STACK_DIR, else one that is taken away again."""
+    if os.environ.get("VECTRUE_TEST_STACK") or os.environ.get("VECTRUE_TEST_STACK_DIR"):
         yield
         return
-    directory = ROOT / ".embedsync" / "mutants"
+    directory = ROOT / ".vectrue" / "mutants"
     local = LocalStack(directory)
     local.up()
-    os.environ["EMBEDSYNC_TEST_STACK_DIR"] = str(directory)
+    os.environ["VECTRUE_TEST_STACK_DIR"] = str(directory)
     try:
         yield
     finally:
@@ -140,7 +140,7 @@ def stack() -> Iterator[None]:
 
 def campaign(defects: Sequence[Defect], console: Console) -> bool:
     """Try all of them; whether the suite noticed each."""
-    with tempfile.TemporaryDirectory(prefix="embedsync-mutants-") as directory:
+    with tempfile.TemporaryDirectory(prefix="vectrue-mutants-") as directory:
         copy = Copy(Path(directory))
         places = copy.imported()
         console.print(f"imported: {', '.join(map(str, places))}", style="dim", soft_wrap=True)

@@ -26,7 +26,7 @@ ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 
 
 _MODEL_CONDITION = """    AND EXISTS (
-        SELECT FROM embedsync.targets AS wanted
+        SELECT FROM vectrue.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )

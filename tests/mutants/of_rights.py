@@ -31,9 +31,9 @@ OF_RIGHTS = (
     Defect(
         "a lock that anybody may take who may connect",
         f"{SQL}/enter_replay.sql",
-        "INSERT INTO embedsync.locks (name) VALUES ('replays') "
+        "INSERT INTO vectrue.locks (name) VALUES ('replays') "
         "ON CONFLICT (name) DO UPDATE SET taken_at = clock_timestamp()",
-        "SELECT pg_advisory_xact_lock(hashtext('embedsync.replays'))",
+        "SELECT pg_advisory_xact_lock(hashtext('vectrue.replays'))",
         (f"{LOCKS}::test_a_stranger_keeps_nobody_from_work",),
     ),
     Defect(

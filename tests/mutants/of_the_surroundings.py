@@ -57,15 +57,15 @@ _OF_WHO_RUNS_IT = (
     Defect(
         "workers of the compose file that are superusers",
         "docker-compose.yml",
-        "user=embedsync password='${WORKER_PASSWORD:-embedsync-worker}'",
-        "user=postgres password='${POSTGRES_PASSWORD:-embedsync}'",
+        "user=vectrue password='${WORKER_PASSWORD:-vectrue-worker}'",
+        "user=postgres password='${POSTGRES_PASSWORD:-vectrue}'",
         ("tests/unit/test_compose.py::test_only_init_connects_as_a_superuser",),
     ),
     Defect(
         "a worker that asks for its user's name",
         "streams/app.py",
-        'f"embedsync-{os.getuid()}"',
-        "f\"embedsync-{__import__('getpass').getuser()}\"",
+        'f"vectrue-{os.getuid()}"',
+        "f\"vectrue-{__import__('getpass').getuser()}\"",
         ("tests/unit/test_nameless.py::test_a_worker_needs_no_name",),
     ),
     Defect(

@@ -16,7 +16,7 @@ _OF_THE_INSTALLATION = (
         "one publication for all prefixes",
         "schemas/settings.py",
         "        made = slug(self.kafka.topic_prefix)\n",
-        '        made = "embedsync"\n',
+        '        made = "vectrue"\n',
         ("tests/integration/test_two_installations.py::test_two_prefixes_work_side_by_side",),
     ),
 )

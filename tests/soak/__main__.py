@@ -1,7 +1,7 @@
 """`make soak`: random faults for a while, then an independent check. Exit 1 when any promise was broken.
 
-Hazard: it starts a local stack of its own in .embedsync/soak and takes it away again; when the campaign failed, the
-logs of its workers and of the stack stay in .embedsync/soak/work until the next one.
+Hazard: it starts a local stack of its own in .vectrue/soak and takes it away again; when the campaign failed, the
+logs of its workers and of the stack stay in .vectrue/soak/work until the next one.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def audited(dsn: str) -> None:
 
 def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
     """Run one campaign on a stack of its own."""
-    home = ROOT / ".embedsync" / NAME
+    home = ROOT / ".vectrue" / NAME
     work = home / "work"
     shutil.rmtree(work, ignore_errors=True)
     inside, outside = free_ports.choose(2)
@@ -57,7 +57,7 @@ def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
         for way in ways.values():
             way.start()
         place = prepare(endpoints, ways, work)
-        place.embedsync("init")
+        place.vectrue("init")
         place.session.close()
         audited(endpoints.postgres_dsn)
         campaign = Campaign(stack, places(endpoints, ways, place), ways, work, seed, only)

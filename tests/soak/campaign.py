@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 
 from connectors.local.stack import LocalStack
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from tests.soak import letters
 from tests.soak.checker import AWAY, Offsets, Rows
 from tests.soak.faults import Deck, Processes
@@ -120,7 +120,7 @@ class Campaign:
             if self.report.is_clean:
                 self._end()
             self._judge()
-        except (*AWAY, AssertionError, EmbedsyncError, OSError) as error:
+        except (*AWAY, AssertionError, VectrueError, OSError) as error:
             # The figures so far are worth having, and the faults that led here.
             traceback.print_exc()
             self.report.violations.append(f"the campaign could not go on: {type(error).__name__}: {error}")
@@ -201,7 +201,7 @@ class Campaign:
 
     def _unfinished(self) -> str | None:
         """Scope of the run that a killed command left: only a command with the same scope may finish it."""
-        found = self._rows.ask("SELECT scope FROM embedsync.replays WHERE state NOT IN ('done', 'cancelled')")
+        found = self._rows.ask("SELECT scope FROM vectrue.replays WHERE state NOT IN ('done', 'cancelled')")
         return str(found[0][0]) if found else None
 
     def _verdict(self) -> None:
@@ -321,7 +321,7 @@ class Campaign:
         self.report.converged = self.report.converged[: self.report.checks - 2]  # nor does the cure
         if not self.report.is_clean:
             return
-        self.report.quarantine_left = int(self._rows.ask("SELECT count(*) FROM embedsync.quarantine")[0][0])
+        self.report.quarantine_left = int(self._rows.ask("SELECT count(*) FROM vectrue.quarantine")[0][0])
         encoded = self._fleet.encoded()
         for only in ("stale", "all"):
             if (code := self._command(only)) != 0:

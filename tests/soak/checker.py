@@ -152,7 +152,7 @@ class Rows:
             yield _Row(tuple(row[:split]), table.compose(row[split:end]), row[end], row[end + 1 :])
 
     def _quarantine(self) -> dict[tuple[str, tuple[str, ...]], tuple[bytes, str, str]]:
-        found = self.ask("SELECT table_name, key, hash, model, reason FROM embedsync.quarantine")
+        found = self.ask("SELECT table_name, key, hash, model, reason FROM vectrue.quarantine")
         return {(name, tuple(key)): (bytes(hash_), model, reason) for name, key, hash_, model, reason in found}
 
     def _isolated(self, table: Table, row: _Row, quarantine: Mapping[Any, tuple[bytes, str, str]]) -> str | None:
@@ -204,7 +204,7 @@ class Rows:
     def _recount(self, table: Table, counts: Mapping[str, int]) -> list[str]:
         """What the product counts has to be what was seen."""
         columns = ", ".join(("rows", *_STATES))
-        select = f"SELECT {columns} FROM embedsync.coverage WHERE table_name = %s"
+        select = f"SELECT {columns} FROM vectrue.coverage WHERE table_name = %s"
         said = [tuple(map(int, line)) for line in self.ask(select, (f"public.{table.name}",))]
         seen = [(sum(counts.values()), *(counts[state] for state in _STATES))]
         return [] if said == seen else [f"{table.name}: coverage says {said}, not {seen}, of {columns}"]
@@ -220,11 +220,11 @@ class Rows:
 
     def ledger(self) -> tuple[int, list[str]]:
         """Finished runs, and what is wrong in their chunks."""
-        finished = int(self.ask("SELECT count(*) FROM embedsync.replays WHERE state = 'done'")[0][0])
+        finished = int(self.ask("SELECT count(*) FROM vectrue.replays WHERE state = 'done'")[0][0])
         total = " + ".join(_COUNTS)
         bad = self.ask(
             f"SELECT run, chunk, total_keys, done_keys, {total}, failed"
-            " FROM embedsync.replay_chunks JOIN embedsync.replays USING (run)"
+            " FROM vectrue.replay_chunks JOIN vectrue.replays USING (run)"
             f" WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR failed <> 0)"
         )
         return finished, [

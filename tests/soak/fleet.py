@@ -34,7 +34,7 @@ _STOP_SECONDS = 30.0
 
 _RESTART_SECONDS = 1.0
 _EXCUSED_SECONDS = 30.0
-_ENCODED = re.compile(r"^embedsync_texts_encoded_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
+_ENCODED = re.compile(r"^vectrue_texts_encoded_total\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 _SENT = {signal.SIGKILL: (-9,), signal.SIGTERM: (0, -15), signal.SIGSTOP: ()}
 
 
@@ -59,7 +59,7 @@ class Fleet:
         """Nothing is started yet.
 
         Args:
-            config: embedsync.toml that every worker gets.
+            config: vectrue.toml that every worker gets.
             directory: working directory; the logs go there.
         """
         self.wanted = {"live": 2, "replay": 1}
@@ -133,7 +133,7 @@ class Fleet:
         """Start the command line in the background; its output goes to `<log>.log`."""
         command = [sys.executable, "-m", "tests.soak.program", "--config", str(self._config), *arguments]
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
-        own = {"NO_COLOR": "1", "EMBEDSYNC_LOG__FORMAT": "console", "PYTHONPATH": path}
+        own = {"NO_COLOR": "1", "VECTRUE_LOG__FORMAT": "console", "PYTHONPATH": path}
         environment = {**os.environ, **own, **variables}
         with (self._directory / f"{log}.log").open("ab") as output:
             return subprocess.Popen(command, cwd=self._directory, env=environment, stdout=output, stderr=output)
@@ -166,7 +166,7 @@ class Fleet:
     def _new(self, role: str) -> Worker:
         name = f"{role}-{next(self._numbers)}"
         port = next(port for port in self._ports if is_free(port))
-        variables = {f"EMBEDSYNC_METRICS__{role.upper()}_PORT": str(port)}
+        variables = {f"VECTRUE_METRICS__{role.upper()}_PORT": str(port)}
         return Worker(name, role, self.launch(name, "worker", "--role", role, **variables), port)
 
     def _scrape(self, worker: Worker) -> None:

@@ -48,8 +48,8 @@ DEFERRED = (
 CHUNKS = (_MESSAGE, _DEFERRED, _MESSAGE.replace(b'{"chunk":0', b'{"run":"no run","chunk":0'), EVENTS[3])
 """Of no run; a deferred row; of a run that cannot be; no UTF-8."""
 BEATS = (
-    b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"prefix":"poison-event-%d"}}',
-    b'{"op":"u","source":{"schema":"embedsync","table":"canary"},"after":{"prefix":"poison-event-%d","beat":'
+    b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"prefix":"poison-event-%d"}}',
+    b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"prefix":"poison-event-%d","beat":'
     + b"1" * 5_000
     + b',"sent_at":"2026-01-01T00:00:00Z"}}',
     EVENTS[0],

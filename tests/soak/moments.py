@@ -24,7 +24,7 @@ from tests.support.waiting import until
 _PATIENCE_SECONDS = 4.0
 """How long a worker is waited for that enters the moment."""
 
-_WORKERS = "application_name IN ('embedsync live', 'embedsync replay') AND client_port IS NOT NULL"
+_WORKERS = "application_name IN ('vectrue live', 'vectrue replay') AND client_port IS NOT NULL"
 
 
 class Moments:

@@ -6,7 +6,7 @@ held to it.
 
 Hazards:
 - DDL waits for the load's transactions, so it gives up after LOCK_SECONDS and is no hit then.
-- What has to be undone by `embedsync init` needs every service, while other faults of the group are being undone: it is
+- What has to be undone by `vectrue init` needs every service, while other faults of the group are being undone: it is
   tried again until it works.
 """
 
@@ -219,7 +219,7 @@ class Operators:
                 command.wait()
                 return False
 
-        until(worked, timeout=2 * _INIT_SECONDS, what="`embedsync init` to work again")
+        until(worked, timeout=2 * _INIT_SECONDS, what="`vectrue init` to work again")
 
     def _mark(self, table: Table) -> None:
         """A row that only this fault changes."""

@@ -1,4 +1,4 @@
-"""The command line of embedsync with one thing changed: its lexical model refuses texts that hold a certain word.
+"""The command line of vectrue with one thing changed: its lexical model refuses texts that hold a certain word.
 
 The lexical model takes every text, and the real ones refuse what cannot be told beforehand. Everything else is the
 program as it is shipped; a worker of the campaign is `python -m tests.soak.program worker --role live`.

@@ -1,7 +1,7 @@
 """The tables of the campaign: bigint, uuid, text-and-number and small reused keys, and the probe.
 
 One has texts that Postgres cannot always make (`bodies`), one a trigger that changes texts in any UPDATE (`lines`).
-What a row's text is stands here twice on purpose: as the SQL expression given to embedsync, and in Python for the
+What a row's text is stands here twice on purpose: as the SQL expression given to vectrue, and in Python for the
 checker, which composes and hashes by itself. So does what a text is that shows nothing.
 """
 

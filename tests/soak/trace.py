@@ -46,7 +46,7 @@ class Trace:
             yield f"written: {what} at {at}"
         slot = "SELECT confirmed_flush_lsn, pg_current_wal_lsn() FROM pg_replication_slots WHERE slot_name = %s"
         yield f"slot and log at {self._rows.ask(slot, (self._settings.slot,))}"
-        held = "SELECT reason, attempts, first_at, last_at FROM embedsync.quarantine WHERE table_name = %s AND key = %s"
+        held = "SELECT reason, attempts, first_at, last_at FROM vectrue.quarantine WHERE table_name = %s AND key = %s"
         yield f"quarantine: {self._rows.ask(held, (name, key))}"
         columns = "xmin, xmax, ctid, embedding_hash IS NULL AS unwritten, embedded_at"
         select = f"SELECT now(), {columns} FROM {wrong.table.name} WHERE {wrong.table.where}"

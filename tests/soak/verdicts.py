@@ -9,7 +9,7 @@ Hazard: a change is stuck from BOUND_SECONDS on: what `lag` may call well includ
 import threading
 import time
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.verdict import Thresholds
 from streams.lag import LagMonitor
@@ -74,7 +74,7 @@ class Verdicts(threading.Thread):
                 self.green += 1
                 self._hold_to(before)
             self._in_a_row = self._in_a_row + 1 if is_green else 0
-        except (*AWAY, EmbedsyncError):
+        except (*AWAY, VectrueError):
             self._in_a_row = 0
 
     def _hold_to(self, before: list[Mark]) -> None:

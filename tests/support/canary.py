@@ -48,14 +48,14 @@ def report(place: Workplace) -> LagReport:
 
 
 def check(place: Workplace) -> tuple[int, str]:
-    """Exit code and output of `embedsync lag --check`."""
-    done = place.embedsync("lag", "--check", check=False)
+    """Exit code and output of `vectrue lag --check`."""
+    done = place.vectrue("lag", "--check", check=False)
     return done.returncode, done.stdout
 
 
 def status(place: Workplace) -> tuple[int, Any]:
-    """Exit code and report of `embedsync status`."""
-    done = place.embedsync("status", "-o", "json", check=False)
+    """Exit code and report of `vectrue status`."""
+    done = place.vectrue("status", "-o", "json", check=False)
     return done.returncode, json.loads(done.stdout)
 
 

@@ -20,16 +20,16 @@ class Done:
     err: str
 
 
-Embedsync = Callable[..., Done]
+Vectrue = Callable[..., Done]
 """Takes the arguments, and `stdin` as bytes."""
 
 
-def embedsync(
+def vectrue(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, stdin: bytes = b""
 ) -> Done:
     """Run a command; what it changes of the process is changed back."""
     with monkeypatch.context() as patched:
-        patched.setattr(sys, "argv", ["embedsync", *arguments])
+        patched.setattr(sys, "argv", ["vectrue", *arguments])
         patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         patched.setattr(sys, "excepthook", sys.excepthook)
         patched.setattr(threading, "excepthook", threading.excepthook)

@@ -52,7 +52,7 @@ def matches(expected: list[str], printed: str) -> bool:
 
 
 def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], str] = str) -> None:
-    """Type every command of a document into one shell in a fresh folder with the examples and embedsync.toml.
+    """Type every command of a document into one shell in a fresh folder with the examples and vectrue.toml.
 
     The document's own programs are there too.
 
@@ -66,7 +66,7 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
         AssertionError: a command printed something else than the document shows, or failed.
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copy(ROOT / "embedsync.toml", folder)
+    shutil.copy(ROOT / "vectrue.toml", folder)
     text = document.read_text(encoding="utf-8")
     for name, program in programs(text).items():
         (folder / name).write_text(program, encoding="utf-8")
@@ -80,8 +80,8 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
             timeout=seconds, check=False,
         )  # fmt: skip
     finally:
-        embedsync = str(Path(sys.executable).with_name("embedsync"))
-        subprocess.run([embedsync, "local", "reset", "--yes"], cwd=folder, check=True)
+        vectrue = str(Path(sys.executable).with_name("vectrue"))
+        subprocess.run([vectrue, "local", "reset", "--yes"], cwd=folder, check=True)
     assert "\x1b" not in done.stdout, f"what no terminal shows has escape sequences:\n{done.stdout}"
     blocks = done.stdout.split(_MARKER)
     assert len(blocks) == len(commands) + 1, done.stdout

@@ -1,4 +1,4 @@
-"""Postgres, Kafka and Connect of docker-compose.yml as throw-away containers: EMBEDSYNC_TEST_STACK=containers.
+"""Postgres, Kafka and Connect of docker-compose.yml as throw-away containers: VECTRUE_TEST_STACK=containers.
 
 Image, command, environment and health check of each are read from docker-compose.yml, so what is tested is what
 `docker compose up` starts; volumes are left out.
@@ -90,7 +90,7 @@ def _require_docker() -> None:
         problem = _docker_problem()
         gc.collect()
     if problem:
-        pytest.skip(f"EMBEDSYNC_TEST_STACK=containers but Docker does not answer: {problem}")
+        pytest.skip(f"VECTRUE_TEST_STACK=containers but Docker does not answer: {problem}")
 
 
 def _docker_problem() -> str | None:

@@ -1,4 +1,4 @@
-"""`embedsync init` in this process, and what it made: the plan, the events, a worker role."""
+"""`vectrue init` in this process, and what it made: the plan, the events, a worker role."""
 
 import json
 import secrets

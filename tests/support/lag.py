@@ -10,7 +10,7 @@ from schemas.table import TableName
 from schemas.verdict import LagReport
 from schemas.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
 
-TOPIC = "embedsync.public.docs"
+TOPIC = "vectrue.public.docs"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -21,7 +21,7 @@ def row(
 
 
 def group(*rows: PartitionLag, members: int | None = 1, **more: Any) -> GroupLag:
-    return GroupLag("embedsync-live", "stable" if members else "empty", members, rows, **more)
+    return GroupLag("vectrue-live", "stable" if members else "empty", members, rows, **more)
 
 
 def canary(
@@ -42,7 +42,7 @@ def witness(**parts: Any) -> Witness:
     """A witness by which all is well, with parts replaced."""
     fine: dict[str, Any] = {
         "canary": canary(),
-        "slot": SlotLag("embedsync", "active", "reserved", 10, 20),
+        "slot": SlotLag("vectrue", "active", "reserved", 10, 20),
         "slot_seconds": 180.0,
     }
     return Witness(**(fine | parts))
@@ -53,8 +53,8 @@ def report(**parts: Any) -> LagReport:
     fine: dict[str, Any] = {
         "time": NOW,
         "live": group(row(5, 5, age=0.0)),
-        "replay": GroupLag("embedsync-replay", "stable", 1, (row(2, 2, age=0.0),)),
-        "connector": ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
+        "replay": GroupLag("vectrue-replay", "stable", 1, (row(2, 2, age=0.0),)),
+        "connector": ConnectorState("vectrue-postgres", "RUNNING", ("RUNNING",)),
     }
     seen = witness(
         **{name: parts.pop(name) for name in ("slot", "canary", "looks", "differences", "rounds") if name in parts}
@@ -86,8 +86,8 @@ CASES: list[tuple[Mapping[str, Any], int, str]] = [
     ({"looks": (Look(TableName("public", "docs"), "events expired", NOW, 9.0),)}, 1,
      "replay: the rows of public.docs are yet to be looked at: events expired"),
     ({"rounds": (Round("keeper", 46.0, 5.0),)}, 1, "replay: no worker has done the keeper's work for 46.0 s: see the"),
-    ({"differences": (Difference("table t was swapped", "embedsync init"),)}, 2,
-     "source: table t was swapped: embedsync init"),
+    ({"differences": (Difference("table t was swapped", "vectrue init"),)}, 2,
+     "source: table t was swapped: vectrue init"),
     ({"slot": SlotLag("s", "active", "reserved", 1, 2048, None, 181.0)}, 2,
      "source: replication slot s has stood still for 3m01s while the log moves, which keeps 2.0 KiB of WAL"),
     ({"slot": SlotLag("s", "active", "reserved", 1, 2048, None, 179.0)}, 0, "all caught up"),
@@ -102,11 +102,11 @@ CASES: list[tuple[Mapping[str, Any], int, str]] = [
     ({"replay": group(row(5, 9, age=None))}, 0, "replay: 4 chunks behind"),
     ({"replay": group(row(5, 9, age=1, status=Status.STOP), members=0)}, 1, "replay: no worker runs, 4 chunks behind"),
     ({"slot": SlotLag("s", error="Postgres does not answer")}, 2, "source: Postgres does not answer"),
-    ({"slot": SlotLag("s", "missing")}, 2, "source: there is no replication slot s: embedsync init"),
+    ({"slot": SlotLag("s", "missing")}, 2, "source: there is no replication slot s: vectrue init"),
     ({"slot": SlotLag("s", "inactive", "lost")}, 2, "source: replication slot s is lost"),
     ({"slot": SlotLag("s", "active", "unreserved", 1, 2048)}, 2, "source: replication slot s is about"),
     ({"slot": SlotLag("s", "inactive", "reserved", 1, 2)}, 1, "source: nobody reads replication slot s"),
-    ({"connector": ConnectorState("c", "missing")}, 2, "capture: there is no connector c: embedsync init"),
+    ({"connector": ConnectorState("c", "missing")}, 2, "capture: there is no connector c: vectrue init"),
     ({"connector": ConnectorState("c", "PAUSED", ())}, 1, "capture: connector c is paused"),
     ({"connector": ConnectorState("c", "RUNNING", ())}, 1, "capture: connector c has no task"),
     ({"connector": FAILED}, 2, "capture: task 0 of connector c failed (boom)"),

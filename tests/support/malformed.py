@@ -169,7 +169,7 @@ def _of_a_run(r: random.Random) -> Event:
 
 
 def _beat(r: random.Random) -> Event:
-    source = {"schema": "embedsync", "table": "canary", "ts_ms": 1767225600000, "txId": 5}
+    source = {"schema": "vectrue", "table": "canary", "ts_ms": 1767225600000, "txId": 5}
     row: dict[str, object] = {"prefix": "t", "beat": 1, "sent_at": "2026-01-01T00:00:00Z"}
     wrong: dict[str, list[object]] = {
         "beat": [2**63, 10**4000, -1, 0, True, 1.5, "1", None],

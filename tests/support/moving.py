@@ -57,7 +57,7 @@ def fill(place: Workplace) -> None:
         models = embedders.for_targets(place.settings, session, found)
         patience = Patience(clock, seconds=5, lane="live")
         settler = Settler(store, models, clock, patience, lane="live")
-        sync = Sync(found, store, settler, MemoryOutbox(), clock, patience, place.settings.live, "embedsync")
+        sync = Sync(found, store, settler, MemoryOutbox(), clock, patience, place.settings.live, "vectrue")
         for name in {target.table for target in found}:
             rows = place.execute(f"SELECT id FROM {name}")
             source = json.dumps({"schema": name.schema, "table": name.name})
@@ -72,12 +72,12 @@ def fill(place: Workplace) -> None:
 
 def migrate(place: Workplace, *arguments: str) -> str:
     """A verb that must succeed; returns what it said."""
-    return place.embedsync("migrate", *arguments).stderr
+    return place.vectrue("migrate", *arguments).stderr
 
 
 def refused(place: Workplace, *arguments: str) -> str:
     """The sentence with which a verb is refused."""
-    done = place.embedsync("migrate", *arguments, check=False)
+    done = place.vectrue("migrate", *arguments, check=False)
     assert done.returncode in (1, 78), done.stderr
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
@@ -85,13 +85,13 @@ def refused(place: Workplace, *arguments: str) -> str:
 
 def status(place: Workplace, *arguments: str) -> dict[str, Any]:
     """`migrate status` as JSON."""
-    found: dict[str, Any] = json.loads(place.embedsync("migrate", "status", *arguments, "-o", "json").stdout)
+    found: dict[str, Any] = json.loads(place.vectrue("migrate", "status", *arguments, "-o", "json").stdout)
     return found
 
 
 def states(place: Workplace) -> dict[str, str]:
     """The newest state of each table."""
-    lines = place.execute("SELECT DISTINCT ON (table_name) table_name, state FROM embedsync.column_migrations "
+    lines = place.execute("SELECT DISTINCT ON (table_name) table_name, state FROM vectrue.column_migrations "
                           "ORDER BY table_name, id DESC")  # fmt: skip
     return dict(lines)
 

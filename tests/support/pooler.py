@@ -2,7 +2,7 @@
 
 In transaction mode a client holds a connection of the server from its first message to the ReadyForQuery that says that
 no transaction is open; in session mode until it leaves, and DISCARD ALL is run behind it. As with pgbouncer, whose
-behaviour towards embedsync it was compared with, clients are told a pid of the pooler's own, and the connection that
+behaviour towards vectrue it was compared with, clients are told a pid of the pooler's own, and the connection that
 came back last is handed out first.
 
 Hazard: it speaks what psycopg2 speaks: simple queries and COPY FROM STDIN.

@@ -84,7 +84,7 @@ def start(
     """Start a command in a session of its own.
 
     Args:
-        arguments: what stands behind `embedsync`.
+        arguments: what stands behind `vectrue`.
         folder: working directory.
         environment: all of it.
         out: takes its standard output.
@@ -95,7 +95,7 @@ def start(
     parent = _parent(os.getpid())
     socket.send_fds(parent, [request.encode()], [out.fileno(), err.fileno(), told])
     os.close(told)
-    return Forked(int(parent.recv(100)), ended, ["embedsync", *arguments])
+    return Forked(int(parent.recv(100)), ended, ["vectrue", *arguments])
 
 
 @cache
@@ -181,7 +181,7 @@ class _Parent:
         os.environ.update(request["environment"])  # type: ignore[call-overload]  # JSON has no types
         killed.arm(os.environ)
         time.tzset()
-        sys.argv = ["embedsync", *request["arguments"]]  # type: ignore[misc]  # likewise
+        sys.argv = ["vectrue", *request["arguments"]]  # type: ignore[misc]  # likewise
         sys.modules["__main__"].__package__ = None  # which usage errors would name
 
     def _reap(self) -> None:

@@ -13,7 +13,7 @@ README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 _HEAD = """# Settings
 
-Every setting with its default. Each is set in `embedsync.toml`, by its variable (`EMBEDSYNC_POSTGRES__DSN` is
+Every setting with its default. Each is set in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
 `postgres.dsn`), or by a flag where a command has one; flags win over variables, variables over the file.
 Made from `schemas/sections.py` by `python -m tests.support.readme`; a test keeps it true.
 

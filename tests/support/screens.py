@@ -115,12 +115,12 @@ def _bad_status(wide: bool) -> None:
 def _lag(wide: bool) -> None:
     reader = Member("faust-1.0.0-5f0c1e02-7f5b-4b59-9f1c-0d4a4ac2a111", "10.12.0.117", "faust-1.0.0")
     rows = (
-        PartitionLag("embedsync.public.questions", 0, 1_204_331, 0, 1_205_566, 12.3, member=reader),
-        PartitionLag(f"embedsync.{LONG}", 11, None, 0, 7, 2.0, status=Status.NO_COMMIT, member=reader),
+        PartitionLag("vectrue.public.questions", 0, 1_204_331, 0, 1_205_566, 12.3, member=reader),
+        PartitionLag(f"vectrue.{LONG}", 11, None, 0, 7, 2.0, status=Status.NO_COMMIT, member=reader),
     )
     seen = report(
-        live=GroupLag("embedsync-live", "stable", 1, rows),
-        connector=ConnectorState("embedsync-postgres", "RUNNING", ("RUNNING",)),
+        live=GroupLag("vectrue-live", "stable", 1, rows),
+        connector=ConnectorState("vectrue-postgres", "RUNNING", ("RUNNING",)),
     )
     for part in lag_page.page(seen, wide=wide):
         output.out.print(part)
@@ -180,12 +180,12 @@ def _adopt(wide: bool) -> None:
 
 def _dlq(wide: bool) -> None:
     reason = "the value is not JSON: Expecting value: line 1 column 1 (char 0)"
-    event = f"embedsync.{LONG}/11/1204331"
+    event = f"vectrue.{LONG}/11/1204331"
     entries = [
         Entry("row-0f3a9c81d2e4", "row", "public.questions", "embedding", ("17",), "문장이 8,192 토큰보다 깁니다",
               "PoisonText", "embed", 3, NOW, NOW),
         *(Entry(id_, "event", None, None, None, reason, "PoisonEvent", "decode", 1, NOW, NOW, 9)
-          for id_ in ("embedsync.public.questions/3/1234", event)),
+          for id_ in ("vectrue.public.questions/3/1234", event)),
     ]  # fmt: skip
     dlq._print(entries[:2], wide=wide)
     output.out.print()
@@ -196,8 +196,8 @@ def _dlq(wide: bool) -> None:
 
 def _doctor(wide: bool) -> None:
     findings = [
-        ok("settings", "embedsync.toml is read"),
-        warning("slot", "embedsync retains 1.2 GB of WAL", "see docs/reliability.md"),
+        ok("settings", "vectrue.toml is read"),
+        warning("slot", "vectrue retains 1.2 GB of WAL", "see docs/reliability.md"),
         problem(
             "table",
             f'{LONG} has no primary key, so that none of its rows can be named, and "{COLUMN}" stays empty',
@@ -302,7 +302,7 @@ def _migrate_plan(_wide: bool) -> None:
     ]
     commands = migrate_list.lines(
         entries, (), named=" --model BAAI/bge-m3 --dimensions 1024", flags="",
-        naming='set model.name = "BAAI/bge-m3" and model.dimensions = 1024 in embedsync.toml',
+        naming='set model.name = "BAAI/bge-m3" and model.dimensions = 1024 in vectrue.toml',
     )  # fmt: skip
     said = "public.questions.embedding is on its way to BAAI/bge-m3 (started)"
     made = migrate_plan.Plan(MODEL, tuple(tables), (), tuple(commands), said)
@@ -317,7 +317,7 @@ def _search(wide: bool) -> None:
 
 
 def _local(wide: bool) -> None:
-    folder = Path("/home/김철수/work/embedsync/.embedsync/local/stack")
+    folder = Path("/home/김철수/work/vectrue/.vectrue/local/stack")
     parts = [
         PartStatus("postgres", "running", 4711, "127.0.0.1:35432", folder / "postgres" / "postgres.log", "17.4"),
         PartStatus("kafka", "stopped", None, "127.0.0.1:39092", folder / "kafka" / "kafka.log", "4.1.0"),

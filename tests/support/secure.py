@@ -44,7 +44,7 @@ def admin(place: Workplace) -> AdminClient:
 def everything(place: Workplace) -> dict[str, tuple[Right, ...]]:
     """The list, by user."""
     prefix = place.settings.kafka.topic_prefix
-    return {"embedsync": rights.of_embedsync(prefix), "connect": rights.of("connect", prefix)}
+    return {"vectrue": rights.of_vectrue(prefix), "connect": rights.of("connect", prefix)}
 
 
 def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
@@ -53,11 +53,11 @@ def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
 
 
 def take(place: Workplace, right: Right) -> None:
-    """Take one right of the user embedsync away; returns when the broker no longer has it."""
+    """Take one right of the user vectrue away; returns when the broker no longer has it."""
     kind = ResourceType.TOPIC if right.resource == "topic" else ResourceType.GROUP
     pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
     operation = getattr(AclOperation, right.operation)
-    one = AclBindingFilter(kind, right.name, pattern, "User:embedsync", "*", operation, AclPermissionType.ALLOW)
+    one = AclBindingFilter(kind, right.name, pattern, "User:vectrue", "*", operation, AclPermissionType.ALLOW)
     client = admin(place)
     for future in client.delete_acls([one]).values():
         assert len(future.result(10)) == 1
@@ -66,14 +66,14 @@ def take(place: Workplace, right: Right) -> None:
 
 @contextmanager
 def exactly(place: Workplace, role: rights.Role) -> Iterator[tuple[Right, ...]]:
-    """For a while the user embedsync has the rights of one role and no others."""
+    """For a while the user vectrue has the rights of one role and no others."""
     client = admin(place)
     anything: Any = None  # its declaration does not say that a filter may leave it out
     mine = AclBindingFilter(
         ResourceType.ANY,
         anything,
         ResourcePatternType.ANY,
-        "User:embedsync",
+        "User:vectrue",
         anything,
         AclOperation.ANY,
         AclPermissionType.ANY,
@@ -86,7 +86,7 @@ def exactly(place: Workplace, role: rights.Role) -> Iterator[tuple[Right, ...]]:
     before = client.describe_acls(mine).result(10)
     needed = rights.of(role, place.settings.kafka.topic_prefix)
     nothing()
-    allow(place, {"embedsync": needed})
+    allow(place, {"vectrue": needed})
     try:
         until(lambda: granted(place, needed, names_of(place)), what="the role's rights")
         yield needed
@@ -94,7 +94,7 @@ def exactly(place: Workplace, role: rights.Role) -> Iterator[tuple[Right, ...]]:
         nothing()
         for future in client.create_acls(before).values():
             future.result(10)
-        until(lambda: granted(place, everything(place)["embedsync"], names_of(place)), what="all rights to be back")
+        until(lambda: granted(place, everything(place)["vectrue"], names_of(place)), what="all rights to be back")
 
 
 def names_of(place: Workplace) -> list[str]:

@@ -1,4 +1,4 @@
-"""`embedsync serve` as a process on a free port of loopback, and a table whose vectors are true without any worker."""
+"""`vectrue serve` as a process on a free port of loopback, and a table whose vectors are true without any worker."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ def questions(stack: Endpoints, folder: Path) -> Iterator[Workplace]:
     with workplace(stack, folder, score=score) as made:
         made.execute(CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
-        made.embedsync("init")
+        made.vectrue("init")
         fill_vectors(made)
         yield made
 

@@ -31,7 +31,7 @@ class Bench:
         self.settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
         settings = LiveSettings()
         self.sync = Sync(
-            [self.target], self.store, self.settler, self.outbox, self.clock, patience, settings, "embedsync"
+            [self.target], self.store, self.settler, self.outbox, self.clock, patience, settings, "vectrue"
         )
         self.offset = 0
 

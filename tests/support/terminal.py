@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 def shown(
     arguments: Sequence[str], *, columns: int, folder: Path, environment: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    """Run `embedsync ...` on a terminal of so many columns.
+    """Run `vectrue ...` on a terminal of so many columns.
 
     Args:
-        arguments: what stands behind `embedsync`.
+        arguments: what stands behind `vectrue`.
         columns: of the terminal.
         folder: working directory.
         environment: more variables.

@@ -1,7 +1,7 @@
 """A workplace: a database and a topic prefix of its own on the shared local stack, made for one test and taken away.
 
-`EMBEDSYNC_TEST_STACK=containers` starts the parts with testcontainers instead, where Docker is.
-`EMBEDSYNC_TEST_STACK_DIR=DIR` uses (and leaves running) the local stack in DIR, which saves its start on each run.
+`VECTRUE_TEST_STACK=containers` starts the parts with testcontainers instead, where Docker is.
+`VECTRUE_TEST_STACK_DIR=DIR` uses (and leaves running) the local stack in DIR, which saves its start on each run.
 """
 
 import os
@@ -97,19 +97,17 @@ class Workplace:
 
     def environment(self) -> dict[str, str]:
         """Environment for a command line that works in this workplace."""
-        return {**os.environ, "NO_COLOR": "1", "EMBEDSYNC_LOG__FORMAT": "console"}
+        return {**os.environ, "NO_COLOR": "1", "VECTRUE_LOG__FORMAT": "console"}
 
     def write_config(self) -> Path:
-        """Write embedsync.toml of this workplace; returns its path."""
-        return write_config(self.settings, self.directory / "embedsync.toml")
+        """Write vectrue.toml of this workplace; returns its path."""
+        return write_config(self.settings, self.directory / "vectrue.toml")
 
     def command(self, *arguments: str) -> list[str]:
         """The installed command line with this workplace's configuration."""
-        return [str(Path(sys.executable).with_name("embedsync")), "--config", str(self.write_config()), *arguments]
+        return [str(Path(sys.executable).with_name("vectrue")), "--config", str(self.write_config()), *arguments]
 
-    def embedsync(
-        self, *arguments: str, check: bool = True, timeout: float = 300
-    ) -> "subprocess.CompletedProcess[str]":
+    def vectrue(self, *arguments: str, check: bool = True, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
         """Run the command line to its end."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = self._start(arguments, out, err)
@@ -120,9 +118,7 @@ class Workplace:
             said = [_whole(file) for file in (out, err)]
         done = subprocess.CompletedProcess(process.args, code, *said)
         if check and done.returncode != 0:
-            raise AssertionError(
-                f"embedsync {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
+            raise AssertionError(f"vectrue {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
     def start(self, *arguments: str, log: str = "worker") -> Process:
@@ -164,9 +160,9 @@ class Workplace:
         return process
 
     def coverage(self, table: str = "public.questions") -> dict[str, int]:
-        """The table's line of embedsync.coverage."""
+        """The table's line of vectrue.coverage."""
         names = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined")
-        line = self.execute(f"SELECT {', '.join(names)} FROM embedsync.coverage WHERE table_name = %s", (table,))[0]
+        line = self.execute(f"SELECT {', '.join(names)} FROM vectrue.coverage WHERE table_name = %s", (table,))[0]
         return dict(zip(names, line, strict=True))
 
     def wait_current(self, table: str = "public.questions", *, timeout: float = 180) -> None:
@@ -204,7 +200,7 @@ def workplace(
         "model": {"name": "lexical", "dimensions": 64},
         # Origins belong to the whole server, so tests that run at once would take them from each other.
         # The publication's name follows from the prefix by default; tests that alter it by hand name it.
-        "postgres": {"dsn": dsn, "origin": name, "publication": "embedsync"},
+        "postgres": {"dsn": dsn, "origin": name, "publication": "vectrue"},
         "kafka": {
             "bootstrap_servers": endpoints.bootstrap_servers,
             "topic_prefix": name,

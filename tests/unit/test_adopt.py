@@ -6,7 +6,7 @@ from connectors.kafka.twin import MemoryOffsets
 from connectors.memory import MemoryClock
 from connectors.postgres.adoption import Horizon
 from schemas.adoption import Candidates, verdict
-from schemas.errors import EmbedsyncError, TargetMismatch
+from schemas.errors import TargetMismatch, VectrueError
 from schemas.lag import Member
 from schemas.settings import Settings
 from schemas.table import TableName
@@ -15,7 +15,7 @@ from schemas.truth import Deep
 from streams.adopt import of_model, require_proof
 from streams.handled import Handled
 
-GROUP, TOPIC, DEFERRED = "embedsync-live", "embedsync.public.t", "embedsync.deferred"
+GROUP, TOPIC, DEFERRED = "vectrue-live", "vectrue.public.t", "vectrue.deferred"
 
 
 def candidates(*cosines: float | None, refused: int = 0, skipped: int = 0, adoptable: int = 1000) -> Candidates:
@@ -38,14 +38,14 @@ def test_anything_but_agreement_refuses(found: Candidates, words: str) -> None:
     """A low or unknown cosine, a refused text, an empty comparison: nothing may be adopted, and it is said why."""
     assert words in str(found.complaint)
     assert words in verdict([candidates(1.0), found])
-    with pytest.raises(EmbedsyncError, match=r"nothing was adopted: .*replay run --only stale -t public\.t"):
+    with pytest.raises(VectrueError, match=r"nothing was adopted: .*replay run --only stale -t public\.t"):
         require_proof([candidates(1.0), found])
 
 
 def test_agreement_goes_on() -> None:
     """Cosines of 0.999 and more speak for the model; where there is nothing to adopt, nothing needs to."""
     require_proof([candidates(1.0, 0.999), candidates(adoptable=0)])
-    assert verdict([candidates(1.0)]) == "1,000 vectors can be adopted; 3 others are left to embedsync replay run"
+    assert verdict([candidates(1.0)]) == "1,000 vectors can be adopted; 3 others are left to vectrue replay run"
 
 
 def test_what_a_sample_may_miss() -> None:
@@ -123,18 +123,18 @@ def test_what_will_not_be_handled_is_refused() -> None:
     """No slot, no worker, or records that expired unread: one sentence with the way out, and soon."""
     lane = Lane()
     lane.slot = None
-    with pytest.raises(EmbedsyncError, match=r"there is no slot embedsync: .*embedsync init"):
+    with pytest.raises(VectrueError, match=r"there is no slot vectrue: .*vectrue init"):
         lane.wait()
     lane.slot = 100
     lane.broker.append(TOPIC, 0, b"x")
-    with pytest.raises(EmbedsyncError, match="none runs, for 15 s: start `embedsync worker --role live`"):
+    with pytest.raises(VectrueError, match="none runs, for 15 s: start `vectrue worker --role live`"):
         lane.wait()
     lane.broker.append(TOPIC, 0, b"y")
     lane.broker.delete_before(TOPIC, 0, 2)
-    with pytest.raises(EmbedsyncError, match="expired before the live worker read them"):
+    with pytest.raises(VectrueError, match="expired before the live worker read them"):
         lane.wait()
     lane.broker.commit(GROUP, TOPIC, 0, 1)
-    with pytest.raises(EmbedsyncError, match="expired before the live worker read them"):
+    with pytest.raises(VectrueError, match="expired before the live worker read them"):
         lane.wait()
 
 
@@ -146,10 +146,8 @@ def test_a_live_lane_that_stays_behind_is_not_waited_for_for_ever() -> None:
         lane.broker.join(GROUP, Member("m", "h", "c"), [(TOPIC, 0)])
         handled = Handled(Settings(), lane.broker, lambda: 100, lane.clock)
         words = (
-            "it is not known whether"
-            if broken
-            else "1 changes wait for the live worker, for 180 s: see `embedsync lag`"
+            "it is not known whether" if broken else "1 changes wait for the live worker, for 180 s: see `vectrue lag`"
         )
-        with pytest.raises(EmbedsyncError, match=words):
+        with pytest.raises(VectrueError, match=words):
             handled.wait(Horizon(7, 100), ["missing"] if broken else [TOPIC], lane.tell)
         assert len(lane.told) == 1

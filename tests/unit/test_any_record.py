@@ -112,13 +112,11 @@ def test_whatever_is_in_the_topic_of_the_canary(bench: Bench, seed: int) -> None
     """Beats are noted that stand beside it in a batch; what is none goes through the lane."""
     desk = Desk()
     arrivals = Arrivals(bench.sync.handle, desk, "t", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
-    source = {"schema": "embedsync", "table": "canary", "ts_ms": 1767225600000}
+    source = {"schema": "vectrue", "table": "canary", "ts_ms": 1767225600000}
     row = {"prefix": "t", "beat": 7, "sent_at": "2026-01-01T00:00:00Z"}
-    good = Record(
-        "t.embedsync.canary", 0, COUNT, None, json.dumps({"op": "u", "source": source, "after": row}).encode()
-    )
+    good = Record("t.vectrue.canary", 0, COUNT, None, json.dumps({"op": "u", "source": source, "after": row}).encode())
     events = malformed.records(malformed.CANARY, COUNT, seed_=seed)
-    for record in as_records(events, "t.embedsync.canary"):
+    for record in as_records(events, "t.vectrue.canary"):
         arrivals.handle([record, good])
     assert desk.noted == [7] * COUNT
     judge(bench.outbox, events, NO_OPS)

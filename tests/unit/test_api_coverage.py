@@ -136,7 +136,7 @@ def test_a_look_that_fails_is_a_warning_and_not_repeated_at_once() -> None:
             await room.ask(ONE)
         figures, warnings = await room.ask(ONE)
         assert figures is None
-        why = "(Postgres did not finish the statement): embedsync doctor"
+        why = "(Postgres did not finish the statement): vectrue doctor"
         assert warnings == [f"how much of public.questions is covered is not known {why}"]
         assert len(room.looks) == 2
         room.fails = False
@@ -156,4 +156,4 @@ def test_a_warning_says_what_to_do() -> None:
     filling = replace(seen, way="replay run 7 is filling them")
     assert filling.warning(45.0) == f"{start} were covered 45.0 s ago: {counts}; replay run 7 is filling them"
     aside = Searched("public.questions", 10, 8, 0, 2, True).warning()
-    assert aside == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; embedsync dlq list"
+    assert aside == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; vectrue dlq list"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.memory import TwinEmbedder
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError, OutOfMemory, TransientError
+from schemas.errors import ConfigurationError, OutOfMemory, TransientError, VectrueError
 from streams.bisect import Earlier, encode
 
 
@@ -76,7 +76,7 @@ def test_a_reason_never_holds_the_text() -> None:
 def test_a_model_that_takes_nothing_is_broken() -> None:
     """A whole batch of refusals is an error of the model: nobody's table goes to quarantine."""
     texts = [f"text {i}" for i in range(8)]
-    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+    with pytest.raises(VectrueError, match="took none of 8 texts"):
         encode(Picky(set(texts)), texts, 8)
 
 
@@ -135,12 +135,12 @@ def test_a_broken_model_is_told_from_one_bad_text() -> None:
         def encode_documents(self, _: Sequence[str], /) -> Vector:
             raise ValueError
 
-    with pytest.raises(EmbedsyncError, match="took none of 1 texts"):
+    with pytest.raises(VectrueError, match="took none of 1 texts"):
         encode(Broken(dimensions=8), ["an edit"], 8)
 
 
 @pytest.mark.parametrize("error", [TransientError("away"), ConfigurationError("wrong")])
-def test_what_says_nothing_about_a_text_is_not_its_fault(error: EmbedsyncError) -> None:
+def test_what_says_nothing_about_a_text_is_not_its_fault(error: VectrueError) -> None:
     """A device without memory or a wrong configuration passes through; nothing is bisected."""
 
     class Failing(TwinEmbedder):
@@ -155,7 +155,7 @@ def test_what_came_before_in_the_batch_counts() -> None:
     """A batch goes to the model in several calls: none of eight texts taken is none of eight, in whichever call."""
     model = Picky({"a text"})
     assert set(encode(model, ["a text"], 8, Earlier(taken=0, refused=6)).refused) == {0}
-    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+    with pytest.raises(VectrueError, match="took none of 8 texts"):
         encode(model, ["a text"], 8, Earlier(taken=0, refused=7))
     assert set(encode(model, ["a text"], 8, Earlier(taken=1, refused=7)).refused) == {0}
 

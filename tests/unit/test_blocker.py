@@ -49,7 +49,7 @@ def test_a_crowd_is_counted() -> None:
 @pytest.mark.usefixtures("typed")
 def test_the_way_on_ends_who_does_not_wait_and_repeats_what_was_typed() -> None:
     """Ending somebody who only waits would help nobody; the command is this one, as a shell takes it."""
-    again = "repeat `embedsync --config 'my file.toml' migrate rollback --yes`"
+    again = "repeat `vectrue --config 'my file.toml' migrate rollback --yes`"
     assert blocker.way_on([QUEUED, READER]) == f"{blocker.ending(READER)}, then {again}"
     assert blocker.way_on([]) == f"{again} at a quieter time"
     assert "pg_terminate_backend(17)" in blocker.ending(READER)
@@ -66,9 +66,9 @@ def test_where_no_command_was_typed_none_is_made_up(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("typed")
 def test_what_is_to_be_typed_next_reads_the_same_file() -> None:
     """Without it the settings file of the folder would be used, which may be another installation's."""
-    option = "embedsync --config 'my file.toml'"
-    said = "embedsync init, then `embedsync migrate swap`; correct embedsync.toml, embedsync 1.2, my_embedsync.toml"
-    wanted = f"{option} init, then `{option} migrate swap`; correct my file.toml, embedsync 1.2, my_embedsync.toml"
+    option = "vectrue --config 'my file.toml'"
+    said = "vectrue init, then `vectrue migrate swap`; correct vectrue.toml, vectrue 1.2, my_vectrue.toml"
+    wanted = f"{option} init, then `{option} migrate swap`; correct my file.toml, vectrue 1.2, my_vectrue.toml"
     assert command.completed(said) == wanted
     assert command.completed(command.again()) == command.again()
     command.begin(["status", "--config", "x.toml"])
@@ -81,4 +81,4 @@ def test_every_command_that_reads_the_settings_is_completed() -> None:
     command.begin(["--config=x.toml", "status"])
     names = set(get_command(app).commands) - {"demo", "local"}  # type: ignore[attr-defined] # a group
     for name in names:
-        assert command.completed(f"embedsync {name}") == f"embedsync --config x.toml {name}"
+        assert command.completed(f"vectrue {name}") == f"vectrue --config x.toml {name}"

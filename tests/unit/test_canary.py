@@ -30,7 +30,7 @@ from streams.witness import transit as came
 from tests.support.lag import NOW, canary, report, transit, witness
 from tests.support.waiting import until
 
-TOPIC = "p.embedsync.canary"
+TOPIC = "p.vectrue.canary"
 
 
 def record(value: Any) -> Record:
@@ -42,7 +42,7 @@ def event(number: int, *, prefix: Any = "p", seconds_ago: float = 0.0, **row: An
     sent = NOW - timedelta(seconds=seconds_ago)
     ms = round(sent.timestamp() * 1000)
     after = {"prefix": prefix, "beat": number, "sent_at": sent.isoformat().replace("+00:00", "Z")}
-    source = {"schema": "embedsync", "table": "canary", "ts_ms": ms}
+    source = {"schema": "vectrue", "table": "canary", "ts_ms": ms}
     return {"op": "u", "ts_ms": ms + 10, "source": source, "after": after | row}
 
 
@@ -112,8 +112,8 @@ def test_a_paused_connector_is_a_warning_until_it_is_critical() -> None:
     [
         (witness(), "arrive"),
         (witness(canary=canary((9, 31.0), (9, 31.0))), "no live worker runs, and the canary"),
-        (witness(canary=Canary(5.0, 30.0, error="postgresql://host")), "unknown: embedsync doctor"),
-        (witness(error="postgresql://host"), "unknown: embedsync doctor"),
+        (witness(canary=Canary(5.0, 30.0, error="postgresql://host")), "unknown: vectrue doctor"),
+        (witness(error="postgresql://host"), "unknown: vectrue doctor"),
         (witness(differences=(Difference("t", "f"),)), "what is configured is not what is there"),
         (witness(slot=SlotLag("s", "missing")), "the replication slot is not well"),
         (witness(looks=(Look(TableName("a", "secret"), "r", NOW, 1.0),)), "the rows of 1 table are yet"),
@@ -132,8 +132,8 @@ def test_the_count_is_not_called_all_in_doubt() -> None:
     assert counted([column], None) == "all 5 rows are current or blank"
     assert counted([column], "nothing arrives") == "5 rows are current or blank, but nothing arrives"
     missing = replace(column, current=3, missing=2)
-    assert counted([missing], "x") == "2 of 5 rows lack a current vector: embedsync replay run, but x"
-    assert counted([], "x") == "no table is kept in step yet: run `embedsync init`"
+    assert counted([missing], "x") == "2 of 5 rows lack a current vector: vectrue replay run, but x"
+    assert counted([], "x") == "no table is kept in step yet: run `vectrue init`"
 
 
 def test_a_record_is_read_with_its_times() -> None:
@@ -209,9 +209,9 @@ def test_a_connection_that_was_closed_costs_no_beat() -> None:
 
 def series() -> dict[str, float]:
     """The canary's figures as a scrape finds them."""
-    names = ("embedsync_canary_sent_timestamp_seconds", "embedsync_looks_pending", "embedsync_slot_standstill_seconds")
+    names = ("vectrue_canary_sent_timestamp_seconds", "vectrue_looks_pending", "vectrue_slot_standstill_seconds")
     found = [sample for metric in REGISTRY.collect() for sample in metric.samples if sample.name in names]
-    return {sample.name.removeprefix("embedsync_"): sample.value for sample in found}
+    return {sample.name.removeprefix("vectrue_"): sample.value for sample in found}
 
 
 def test_what_is_not_known_has_no_series() -> None:

@@ -65,8 +65,8 @@ def test_deletes_and_truncates_touch_no_row(op: str) -> None:
 
 def test_the_origin_counts_for_streamed_changes_only() -> None:
     """A snapshot row may carry the origin of the transaction before it, so its label is not believed."""
-    labelled = {**SOURCE, "origin": "embedsync_0"}
-    assert read(b'{"id": 1}', envelope(source=labelled)).origin == "embedsync_0"
+    labelled = {**SOURCE, "origin": "vectrue_0"}
+    assert read(b'{"id": 1}', envelope(source=labelled)).origin == "vectrue_0"
     assert read(b'{"id": 1}', envelope(source=labelled, op="r")).origin is None
     assert read(b'{"id": 1}', envelope(source={**labelled, "snapshot": "incremental"})).origin is None
 

@@ -55,7 +55,7 @@ def bench(shapes: Shapes) -> Bench:
     narrow = with_key(made.target, KeyColumn("id", "integer"))
     parts = made.sync
     made.sync = Sync(
-        [narrow], made.store, made.settler, made.outbox, made.clock, parts._patience, parts._settings, "embedsync",
+        [narrow], made.store, made.settler, made.outbox, made.clock, parts._patience, parts._settings, "vectrue",
         shapes=shapes,
     )  # fmt: skip
     return made

@@ -11,7 +11,7 @@ import pytest
 from connectors.memory import MemoryClock
 from connectors.models import by_name
 from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
-from schemas.errors import EmbedsyncError, ModelUnavailable
+from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from schemas.table import Key
 from streams import compare, compare_report, judged, measures
@@ -93,7 +93,7 @@ def test_a_line_that_is_no_judged_query_is_named(tmp_path: Path, line: str, said
     """Whatever is wrong with a line, the message has its number."""
     file = tmp_path / "queries.jsonl"
     file.write_text('{"query": "fine", "relevant": [1]}\n' + line + "\n", encoding="utf-8")
-    with pytest.raises(EmbedsyncError, match=said):
+    with pytest.raises(VectrueError, match=said):
         judged.read_queries(file)
 
 
@@ -114,9 +114,9 @@ def test_judged_queries_are_read(tmp_path: Path) -> None:
         JudgedQuery(4, "c", (("ko", "4"),)),
     )
     file.write_text(lines[0], encoding="utf-8")
-    with pytest.raises(EmbedsyncError, match="holds no judged query"):
+    with pytest.raises(VectrueError, match="holds no judged query"):
         judged.read_queries(file)
-    with pytest.raises(EmbedsyncError, match="cannot be read"):
+    with pytest.raises(VectrueError, match="cannot be read"):
         judged.read_queries(tmp_path / "none.jsonl")
 
 
@@ -125,17 +125,17 @@ def test_a_corpus_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "corpus.jsonl"
     file.write_text('{"id": 1, "question": "one"}\n{"id": 2, "question": " "}\n', encoding="utf-8")
     assert judged.read_corpus(file, "question") == {("1",): "one"}
-    with pytest.raises(EmbedsyncError, match=r"line 1 of .* no text in its field 'text'"):
+    with pytest.raises(VectrueError, match=r"line 1 of .* no text in its field 'text'"):
         judged.read_corpus(file, "text")
     file.write_text('{"id": 1, "text": "one"}\n{"id": "1", "text": "two"}\n', encoding="utf-8")
-    with pytest.raises(EmbedsyncError, match=r"line 2 of .* repeats the id 1"):
+    with pytest.raises(VectrueError, match=r"line 2 of .* repeats the id 1"):
         judged.read_corpus(file, "text")
 
 
 def test_a_judged_id_without_a_row_is_named() -> None:
     """The first such id and its line, and how many there are."""
     queries = (JudgedQuery(1, "a", (("1",),)), JudgedQuery(5, "b", (("2",), ("9",), ("8",))))
-    with pytest.raises(EmbedsyncError, match=r"line 5 of q judges id 9 .* no text in t, nor have 1 more"):
+    with pytest.raises(VectrueError, match=r"line 5 of q judges id 9 .* no text in t, nor have 1 more"):
         compare.require_rows(Judged(Path("q"), queries, 0), [("9",), ("8",)], "t")
     compare.require_rows(Judged(Path("q"), queries, 0), [], "t")
 
@@ -163,7 +163,7 @@ def test_a_model_that_is_not_here_names_the_command(monkeypatch: pytest.MonkeyPa
     """The command fetches the model that was named, which need not be the configured one."""
     monkeypatch.setattr("connectors.models.hub._cached", lambda *_: None)
     for name in ("BAAI/bge-m3", "BAAI/bge-m3:1024"):
-        with pytest.raises(ModelUnavailable, match="embedsync model pull BAAI/bge-m3"):
+        with pytest.raises(ModelUnavailable, match="vectrue model pull BAAI/bge-m3"):
             by_name.named(name, ModelSettings())
 
 
@@ -235,13 +235,13 @@ def test_the_page_needs_nothing_else(compared: Comparison, tmp_path: Path) -> No
     assert r"a\x1b[2Jb" in page
     assert compared.verdict.replace("&", "&amp;") in page
     assert page == compare_report.render(compared)
-    with pytest.raises(EmbedsyncError, match="no folder"):
+    with pytest.raises(VectrueError, match="no folder"):
         compare_report.require(tmp_path / "none" / "report.html")
 
 
 def test_a_missing_package_names_the_command() -> None:
     """The extra is named before any work begins."""
-    with pytest.raises(EmbedsyncError, match=r"needs the package no_such_package.*pip install 'embedsync\[report\]'"):
+    with pytest.raises(VectrueError, match=r"needs the package no_such_package.*pip install 'vectrue\[report\]'"):
         measures.require("ir_measures", "no_such_package")
 
 

@@ -66,12 +66,12 @@ def test_the_images_are_the_local_versions(services: dict[str, Any]) -> None:
     assert services["connect"]["image"] == f"quay.io/debezium/connect:{versions.DEBEZIUM}"
 
 
-def test_the_image_of_embedsync_is_its_version_and_built_once(services: dict[str, Any]) -> None:
+def test_the_image_of_vectrue_is_its_version_and_built_once(services: dict[str, Any]) -> None:
     """One service builds the image, the others wait for that build and never pull the name from a registry."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert {name for name, service in services.items() if "build" in service} == {"model"}
     for name in ONE_SHOT | WORKERS.keys():
-        assert services[name]["image"] == f"embedsync:{version}"
+        assert services[name]["image"] == f"vectrue:{version}"
         assert name == "model" or services[name]["pull_policy"] == "never"
 
 
@@ -167,7 +167,7 @@ def test_health_checks_ask_the_right_port(services: dict[str, Any]) -> None:
     assert "--host=127.0.0.1" in services["postgres"]["healthcheck"]["test"]
     assert services["connect"]["healthcheck"]["test"][-1] == "http://localhost:8083/connectors"
     for name, setting in WORKERS.items():
-        port = services[name]["environment"][f"EMBEDSYNC_METRICS__{setting.upper()}"]
+        port = services[name]["environment"][f"VECTRUE_METRICS__{setting.upper()}"]
         *command, program = services[name]["healthcheck"]["test"]
         assert command == ["CMD", "python", "-c"]
         compile(program, name, "exec")
@@ -181,12 +181,12 @@ def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
 
 
 def test_the_workers_find_everything(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables and the mounted embedsync.toml are valid settings that name the other services."""
+    """The variables and the mounted vectrue.toml are valid settings that name the other services."""
     live = _settings("worker-live", services, monkeypatch)
     assert live.model.name == "BAAI/bge-m3"
     assert live.model.dimensions == 1024
     place = {"host": "postgres", "port": "5432", "dbname": properties.DATABASE}
-    assert parse_dsn(live.postgres.dsn) == {**place, "user": "embedsync", "password": "embedsync-worker"}
+    assert parse_dsn(live.postgres.dsn) == {**place, "user": "vectrue", "password": "vectrue-worker"}
     assert live.kafka.bootstrap_servers == services["connect"]["environment"]["BOOTSTRAP_SERVERS"]
     assert live.connect.url == "http://connect:8083"
     assert (live.connect.database_host, live.connect.database_port) == ("postgres", 5432)
@@ -213,15 +213,15 @@ def test_only_init_connects_as_a_superuser(monkeypatch: pytest.MonkeyPatch) -> N
         else:
             assert postgres.admin_dsn is None
             assert secret not in json.dumps(services[name])
-    password = parse_dsn(services["init"]["environment"]["EMBEDSYNC_POSTGRES__DSN"])["password"]
+    password = parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__DSN"])["password"]
     assert services["postgres"]["environment"]["WORKER_PASSWORD"] == password
 
 
-def test_every_variable_of_embedsync_is_a_setting(services: dict[str, Any]) -> None:
-    """A misspelt EMBEDSYNC_ variable would be ignored without an error; there is none."""
+def test_every_variable_of_vectrue_is_a_setting(services: dict[str, Any]) -> None:
+    """A misspelt VECTRUE_ variable would be ignored without an error; there is none."""
     for name in ONE_SHOT | WORKERS.keys():
         for variable in services[name]["environment"]:
-            section, field = variable.removeprefix("EMBEDSYNC_").lower().split("__")
+            section, field = variable.removeprefix("VECTRUE_").lower().split("__")
             annotation = Settings.model_fields[section].annotation
             assert annotation is not None
             assert field in annotation.model_fields, variable
@@ -232,19 +232,19 @@ def test_what_the_user_sets_arrives() -> None:
     chosen = {
         "POSTGRES_PASSWORD": "p@ss/:?", "WORKER_PASSWORD": "w#r k=1",
         "POSTGRES_PORT": "1", "KAFKA_PORT": "2", "CONNECT_PORT": "3",
-        "EMBEDSYNC_MODEL__NAME": "lexical", "EMBEDSYNC_MODEL__DIMENSIONS": "64", "TORCH": "default",
+        "VECTRUE_MODEL__NAME": "lexical", "VECTRUE_MODEL__DIMENSIONS": "64", "TORCH": "default",
     }  # fmt: skip
     services = containers.compose(chosen)["services"]
     ports = [services[name]["ports"] for name in containers.PORTS]
     assert ports == [["127.0.0.1:1:5432"], ["127.0.0.1:2:9092"], ["127.0.0.1:3:8083"]]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "p@ss/:?"
     assert services["postgres"]["environment"]["WORKER_PASSWORD"] == "w#r k=1"
-    assert parse_dsn(services["init"]["environment"]["EMBEDSYNC_POSTGRES__ADMIN_DSN"])["password"] == "p@ss/:?"
+    assert parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__ADMIN_DSN"])["password"] == "p@ss/:?"
     assert services["model"]["build"]["args"] == {"TORCH": "default"}
     for name in ONE_SHOT | WORKERS.keys():
         environment = services[name]["environment"]
-        assert parse_dsn(environment["EMBEDSYNC_POSTGRES__DSN"])["password"] == "w#r k=1"
-        assert (environment["EMBEDSYNC_MODEL__NAME"], environment["EMBEDSYNC_MODEL__DIMENSIONS"]) == ("lexical", "64")
+        assert parse_dsn(environment["VECTRUE_POSTGRES__DSN"])["password"] == "w#r k=1"
+        assert (environment["VECTRUE_MODEL__NAME"], environment["VECTRUE_MODEL__DIMENSIONS"]) == ("lexical", "64")
 
 
 def test_the_commands_exist(services: dict[str, Any]) -> None:
@@ -282,14 +282,14 @@ def test_volumes_and_mounts_fit_the_images(compose: dict[str, Any]) -> None:
     assert "HF_HOME=/models" in dockerfile
     assert "WORKDIR /app\n" in dockerfile
     for name in ONE_SHOT | WORKERS.keys():
-        assert mounts[name] == [("./embedsync.toml", "/app/embedsync.toml"), ("models", "/models")]
+        assert mounts[name] == [("./vectrue.toml", "/app/vectrue.toml"), ("models", "/models")]
 
 
 @pytest.mark.parametrize("nowhere", ["tcp://127.0.0.1:1", "unix:///nowhere/docker.sock"])
 def test_containers_without_docker_skip_with_the_reason(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> None:
-    """EMBEDSYNC_TEST_STACK=containers never passes silently: without Docker every test says why it did not run."""
+    """VECTRUE_TEST_STACK=containers never passes silently: without Docker every test says why it did not run."""
     monkeypatch.setenv("DOCKER_HOST", nowhere)
-    reason = "EMBEDSYNC_TEST_STACK=containers but Docker does not answer: .+"
+    reason = "VECTRUE_TEST_STACK=containers but Docker does not answer: .+"
     with pytest.raises(pytest.skip.Exception, match=reason), containers.containers():
         pass
 
@@ -332,8 +332,8 @@ def _mount(text: str) -> tuple[str, str]:
 
 def _settings(name: str, services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
     with monkeypatch.context() as patch:
-        for variable in [v for v in os.environ if v.startswith("EMBEDSYNC_")]:
+        for variable in [v for v in os.environ if v.startswith("VECTRUE_")]:
             patch.delenv(variable)
         for variable, value in services[name]["environment"].items():
             patch.setenv(variable, value)
-        return load(ROOT / "embedsync.toml")
+        return load(ROOT / "vectrue.toml")

@@ -12,7 +12,7 @@ from connectors import debezium_releases
 from connectors.debezium import Connect, Database, connector_config, database_of, pattern, reason
 from connectors.kafka import topics
 from connectors.memory import MemoryClock
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
@@ -47,8 +47,8 @@ def test_a_pattern_matches_its_names_alone(names: list[str]) -> None:
 def test_only_key_columns_are_captured() -> None:
     """The lists name the tables and their key columns, each once, the whole canary, and no text column."""
     config = connector_config(Settings(), DATABASE, [TARGET, TARGET], origin_filter=True, heartbeat_query="Q")
-    assert config["table.include.list"] == r"(?-i)embedsync\.canary,(?-i)public\.questions"
-    assert config["column.include.list"] == rf"{CANARY},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ"
+    assert config["table.include.list"] == r"(?-i)public\.questions,(?-i)vectrue\.canary"
+    assert config["column.include.list"] == rf"(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ,{CANARY}"
     assert config["database.password"] == "secret"
     assert config["database.sslmode"] == "require"
     assert config["heartbeat.action.query"] == "Q"
@@ -140,7 +140,7 @@ def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, c
     """A mistake in the settings does not end a capture that works; the message is Connect's."""
     connect.register("c", {"a": "1"})
     fake.refuses = "Connector configuration is invalid and contains:\nFATAL: no such user\nYou can also find the list"
-    with pytest.raises(EmbedsyncError, match=r"refuses PUT /connectors/c/config: FATAL: no such user: check"):
+    with pytest.raises(VectrueError, match=r"refuses PUT /connectors/c/config: FATAL: no such user: check"):
         connect.register("c", {"a": "2"})
     assert fake.states["c"] == "RUNNING"
     assert fake.connectors["c"]["a"] == "1"
@@ -157,7 +157,7 @@ def test_a_failed_task_is_reported_by_its_own_words(fake: FakeConnect, connect: 
     """The task's cause is shown, without the stack."""
     connect.register("c", {"a": "1"})
     fake.trace = TRACE
-    with pytest.raises(EmbedsyncError, match=r'connector c failed: ERROR: publication "nosuch" does not exist'):
+    with pytest.raises(VectrueError, match=r'connector c failed: ERROR: publication "nosuch" does not exist'):
         connect.wait_running("c")
 
 
@@ -230,13 +230,13 @@ def test_releases_that_lose_events_are_known(version: str, loses: bool) -> None:
     assert said is None or version in said
 
 
-CANARY = ",".join(rf"(?-i)embedsync\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
+CANARY = ",".join(rf"(?-i)vectrue\.canary\.{name}" for name in ("beat", "prefix", "sent_at"))
 EMITTED = {
     # What Debezium's Postgres connector can write, by its list of options (3.7): where it goes, or what keeps it off.
-    "changes of tables": ("table.include.list", r"(?-i)embedsync\.canary,(?-i)public\.questions"),
+    "changes of tables": ("table.include.list", r"(?-i)public\.questions,(?-i)vectrue\.canary"),
     "columns that are no key": (
         "column.include.list",
-        rf"{CANARY},(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ",
+        rf"(?-i)public\.questions\.id,(?-i)public\.questions\.Ключ,{CANARY}",
     ),
     "heartbeats": ("heartbeat.topics.prefix", "__debezium-heartbeat"),
     "logical messages": ("message.prefix.exclude.list", "(?s).*"),
@@ -264,4 +264,4 @@ def test_all_that_the_connector_may_emit_has_a_place_or_is_off() -> None:
     }
     assert not config.keys() & set(UNNAMED)
     made = topics.wanted(Settings(), [TARGET.table])
-    assert {TARGET.table.topic("embedsync"), "__debezium-heartbeat.embedsync"} <= set(made)
+    assert {TARGET.table.topic("vectrue"), "__debezium-heartbeat.vectrue"} <= set(made)

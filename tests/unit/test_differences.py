@@ -30,7 +30,7 @@ def test_the_connector_is_compared_with_the_settings() -> None:
 
 def test_a_difference_is_said_at_once_and_again_every_minute() -> None:
     """And again when it has come back, or when another keeper has taken over."""
-    clock, found = MemoryClock(), [Difference("it is not there", "embedsync init")]
+    clock, found = MemoryClock(), [Difference("it is not there", "vectrue init")]
 
     def look() -> Sequence[Difference]:
         return found

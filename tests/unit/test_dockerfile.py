@@ -47,7 +47,7 @@ def test_the_image_runs_as_nobody_special() -> None:
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users == ["10001"]
     assert "--uid 10001" in "\n".join(lines)
-    assert 'ENTRYPOINT ["embedsync"]' in lines
+    assert 'ENTRYPOINT ["vectrue"]' in lines
 
 
 @pytest.mark.parametrize("torch", ["cpu", "default"])

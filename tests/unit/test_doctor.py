@@ -1,4 +1,4 @@
-"""`embedsync doctor` without services: what it prints and how it exits."""
+"""`vectrue doctor` without services: what it prints and how it exits."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_json_knows_the_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_wrong_settings_are_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A settings file that cannot be read is the doctor's first line, and exit 1."""
-    (tmp_path / "embedsync.toml").write_text("[model]\ndimensions = 0\n", encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text("[model]\ndimensions = 0\n", encoding="utf-8")
     code, said = run(monkeypatch, tmp_path, [], "-o", "json")
     assert code == 1
     assert "model.dimensions" in json.loads(said)["findings"][0]["sentence"]
@@ -77,7 +77,7 @@ def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
         ([ok("live workers", "1"), ok("replay workers", "1")], [], "nothing is to be done: the keeper of a worker"),
         ([ok("live workers", "1"), warning("replay workers", "none runs")], [], "nothing is to be done"),
         ([problem("live workers", "none"), warning("replay workers", "none")], [], "--role replay, whose keeper"),
-        ([], [], "the keeper of a worker looks at them: embedsync worker --role replay"),
+        ([], [], "the keeper of a worker looks at them: vectrue worker --role replay"),
         ([ok("replay workers", "1 in group")], [Difference("there is no table public.docs", "-", "table public.docs")],
          "mend what is said of table public.docs"),
     ],

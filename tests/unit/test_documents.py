@@ -146,7 +146,7 @@ def test_every_error_is_in_the_table() -> None:
         value.__name__
         for module in (errors, chunk)
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, errors.EmbedsyncError)
+        if isinstance(value, type) and issubclass(value, errors.VectrueError)
     }
     rows = re.findall(r"^\| `(\w+)` \|", section("ARCHITECTURE.md", "Errors by kind"), re.MULTILINE)
     assert sorted(rows) == sorted(known)
@@ -188,10 +188,10 @@ def test_the_make_targets_exist(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_commands_exist(document: str) -> None:
-    """Every `embedsync <command>` in a document is one that the program has."""
+    """Every `vectrue <command>` in a document is one that the program has."""
     commands: set[str] = set(getattr(typer.main.get_command(app), "commands", {}))
-    named = {word for text in code(document) for word in re.findall(rf"{START}embedsync ([a-z]+)", text)}
-    assert named <= commands, f"{document} names embedsync {', '.join(sorted(named - commands))}"
+    named = {word for text in code(document) for word in re.findall(rf"{START}vectrue ([a-z]+)", text)}
+    assert named <= commands, f"{document} names vectrue {', '.join(sorted(named - commands))}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

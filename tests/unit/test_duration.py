@@ -53,7 +53,7 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
     ],
 )
 def test_a_time_that_is_over_is_read(text: str, expected: str) -> None:
-    """So long ago, a date, a time; without a zone in UTC, as embedsync prints times."""
+    """So long ago, a date, a time; without a zone in UTC, as vectrue prints times."""
     assert parse_past(text, NOW) == datetime.fromisoformat(expected)
 
 

@@ -32,6 +32,6 @@ def test_everything_that_is_installed_has_a_lowest_version() -> None:
 
 @pytest.mark.parametrize(("name", "version"), PROMISED.items())
 def test_versions_below_which_a_promise_does_not_hold_are_refused(name: str, version: str) -> None:
-    """The bound of pyproject.toml is not under the version that brought what embedsync relies on."""
+    """The bound of pyproject.toml is not under the version that brought what vectrue relies on."""
     (lowest,) = [one.version for one in _declared()[name].specifier if one.operator == ">="]
     assert Version(lowest) >= Version(version)

@@ -147,7 +147,7 @@ class World:
     def sync(self, store: Store) -> Sync:
         settler = Settler(store, EMBEDDERS, self.clock, self.patience, lane="live")
         return Sync(
-            [TARGET], store, settler, self.outbox, self.clock, self.patience, SETTINGS.live, "embedsync"
+            [TARGET], store, settler, self.outbox, self.clock, self.patience, SETTINGS.live, "vectrue"
         )  # fmt: skip
 
     def live(self, *batches: slice) -> Paused:

@@ -1,4 +1,4 @@
-"""The judged queries of the interview example: what `embedsync compare` measures with is itself in order."""
+"""The judged queries of the interview example: what `vectrue compare` measures with is itself in order."""
 
 from collections import Counter
 from typing import Any

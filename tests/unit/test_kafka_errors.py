@@ -16,7 +16,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from schemas.dead_letter import Failure
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.record import Record
 from schemas.settings import load
 
@@ -33,7 +33,7 @@ DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
 
 Case = tuple[KafkaError | None, list[KafkaError], bool]
 """What the request is answered with (None: it is answered), what is said on the side, whether a leader is missing."""
-CASES: dict[str, tuple[Case, type[EmbedsyncError], str]] = {
+CASES: dict[str, tuple[Case, type[VectrueError], str]] = {
     "not allowed": (
         (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), [], False),
         ConfigurationError, rf"Kafka does not allow this client \w+ on topic {TOPIC}: kafka-acls .*--topic '{TOPIC}'",
@@ -44,7 +44,7 @@ CASES: dict[str, tuple[Case, type[EmbedsyncError], str]] = {
     ),
     "not there": (
         (KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), [], False),
-        EmbedsyncError, rf"^topic {TOPIC} does not exist: run `embedsync init`$",
+        VectrueError, rf"^topic {TOPIC} does not exist: run `vectrue init`$",
     ),
     "no leader": (
         (None, [], True),
@@ -110,7 +110,7 @@ class Broker:
 
 def _sent_again() -> None:
     (answer,) = KafkaOutbox(SETTINGS).send_again([RECORD])
-    raise EmbedsyncError(str(answer))
+    raise VectrueError(str(answer))
 
 
 WAYS: dict[str, Callable[[], Any]] = {
@@ -122,7 +122,7 @@ WAYS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _raise(error: EmbedsyncError | None) -> None:
+def _raise(error: VectrueError | None) -> None:
     if error is not None:
         raise error
 
@@ -139,7 +139,7 @@ def test_each_thing_that_is_wrong_has_its_sentence(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(client, "client_config", lambda _, **options: options)
     for module in ("client.AdminClient", "outbox.Producer", "dead_letters.Consumer"):
         monkeypatch.setattr(f"connectors.kafka.{module}", broker)
-    with pytest.raises(EmbedsyncError, match=words) as raised:
+    with pytest.raises(VectrueError, match=words) as raised:
         WAYS[way]()
     if way != "send again":
         assert isinstance(raised.value, kind)
@@ -167,7 +167,7 @@ def test_a_topic_that_cannot_be_shortened(monkeypatch: pytest.MonkeyPatch, what:
     monkeypatch.setattr(client, "client_config", lambda _, **options: options)
     monkeypatch.setattr("connectors.kafka.dead_letters.AdminClient", Broker(case))
     words = words.replace(r"127\.0\.0\.1:1 .*Conn", "cannot be shortened .*Conn")
-    with pytest.raises(EmbedsyncError, match=words):
+    with pytest.raises(VectrueError, match=words):
         DeadLetterTopic(SETTINGS, SystemClock()).delete_before({0: 1})
 
 

@@ -94,7 +94,7 @@ def test_which_errors_no_retry_mends() -> None:
 
 def test_one_user_for_everything_has_each_right_once() -> None:
     """The union over the roles, without the connector's."""
-    every = rights.of_embedsync("p")
+    every = rights.of_vectrue("p")
     assert len({(r.resource, r.name, r.operation, r.prefixed) for r in every}) == len(every)
     said = {str(right) for right in every}
     assert said >= {"READ on group p-live", "CREATE on topic p.*", "WRITE on topic p.*", "DELETE on topic p.dlq"}
@@ -112,7 +112,7 @@ def test_the_error_for_a_missing_right_holds_the_command() -> None:
 
 
 def test_the_documented_rights_are_those_of_the_code() -> None:
-    """docs/security.md shows what `embedsync init --print-acls` prints."""
+    """docs/security.md shows what `vectrue init --print-acls` prints."""
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
     assert rights.script(Settings()) in page
     assert all(

@@ -203,7 +203,7 @@ def test_a_run_that_holds_a_table_and_does_not_move_is_a_warning(bench: Bench, l
         bench.passes(keeper, 60)
     (line,) = [line for line in lines if line.get("run") == str(bench.run.run)]
     assert line["log_level"] == level
-    assert ("embedsync replay resume" in line["event"]) == (level == "warning")
+    assert ("vectrue replay resume" in line["event"]) == (level == "warning")
 
 
 def test_an_own_run_that_stands_still_is_sent_again(bench: Bench) -> None:

@@ -89,8 +89,8 @@ def test_json_keys_of_the_report() -> None:
     """The keys are a contract; null stands for unknown."""
     data = report(
         live=group(row(3, 7, age=1.23456, member=Member("c-1", "10.0.0.1", "faust")), row(None, 2)),
-        slot=SlotLag("embedsync", "missing"),
-        connector=ConnectorState("embedsync-postgres", "RUNNING", ("FAILED",), "boom"),
+        slot=SlotLag("vectrue", "missing"),
+        connector=ConnectorState("vectrue-postgres", "RUNNING", ("FAILED",), "boom"),
     ).to_json()
     assert json.loads(json.dumps(data)) == data
     assert data["time"] == "2026-01-01T00:00:00.000Z"
@@ -106,11 +106,11 @@ def test_json_keys_of_the_report() -> None:
          "partitions"}
     ] * 2  # fmt: skip
     assert data["slot"] == {
-        "name": "embedsync", "state": "missing", "active": None, "wal_status": None, "unconfirmed_bytes": None,
+        "name": "vectrue", "state": "missing", "active": None, "wal_status": None, "unconfirmed_bytes": None,
         "retained_bytes": None, "safe_wal_bytes": None, "standstill_seconds": None, "error": None,
     }  # fmt: skip
     assert data["connector"] == {
-        "name": "embedsync-postgres", "state": "RUNNING", "tasks": [{"id": 0, "state": "FAILED"}], "failure": "boom",
+        "name": "vectrue-postgres", "state": "RUNNING", "tasks": [{"id": 0, "state": "FAILED"}], "failure": "boom",
         "error": None,
     }  # fmt: skip
     assert (data["status"], data["hop"]) == ("CRITICAL", "source")

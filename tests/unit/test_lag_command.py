@@ -1,4 +1,4 @@
-"""`embedsync lag`: what it prints, and what `--check` exits with."""
+"""`vectrue lag`: what it prints, and what `--check` exits with."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -99,8 +99,8 @@ def test_table_shows_unknown_as_a_dash(invoke: Invoke) -> None:
     header = next(line for line in lines if "CURRENT-OFFSET" in line)
     assert header.split()[:6] == ["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET"]
     at = lines.index(header)
-    assert lines[at + 1].split() == ["embedsync-live", TOPIC, "0", "5", "0", "1,239", "1,234", "12.3", "s", "OK"]
-    assert lines[at + 2].split() == f"embedsync-live {TOPIC} 0 - 0 7 - 2.0 s NO_COMMIT (7 pending)".split()
+    assert lines[at + 1].split() == ["vectrue-live", TOPIC, "0", "5", "0", "1,239", "1,234", "12.3", "s", "OK"]
+    assert lines[at + 2].split() == f"vectrue-live {TOPIC} 0 - 0 7 - 2.0 s NO_COMMIT (7 pending)".split()
 
 
 def test_wide_names_the_readers_and_errors_have_a_column(invoke: Invoke) -> None:
@@ -122,7 +122,7 @@ def test_kafka_away_exits_1_and_shows_the_rest(invoke: Invoke) -> None:
     result = invoke(seen=seen)
     assert result.exit_code == 1
     assert "Kafka does not answer at k:1" in result.stdout
-    assert "embedsync-postgres" in result.stdout
+    assert "vectrue-postgres" in result.stdout
 
 
 def test_watch_needs_no_number(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from connectors.debezium import ConnectorStatus
 from connectors.kafka.twin import MemoryOffsets
 from connectors.memory import MemoryClock
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
 from schemas.sections import TableSettings
 from schemas.settings import Settings
@@ -19,11 +19,11 @@ from tests.support.waiting import until
 
 
 class Connect:
-    def __init__(self, answer: ConnectorStatus | EmbedsyncError | None) -> None:
+    def __init__(self, answer: ConnectorStatus | VectrueError | None) -> None:
         self.answer = answer
 
     def status(self, name: str) -> ConnectorStatus | None:  # noqa: ARG002 - the port's
-        if isinstance(self.answer, EmbedsyncError):
+        if isinstance(self.answer, VectrueError):
             raise self.answer
         return self.answer
 
@@ -44,7 +44,7 @@ class Scene:
         for topic in (*live_topics(SETTINGS), SETTINGS.canary_topic, SETTINGS.replay_topic):
             self.broker.create_topic(topic, 1)
         self.connect = connect or Connect(RUNNING)
-        self.witness = witness(slot=SlotLag("embedsync", "active", "reserved", 1, 2))
+        self.witness = witness(slot=SlotLag("vectrue", "active", "reserved", 1, 2))
         self.monitor = LagMonitor(
             SETTINGS,
             clock=self.clock,
@@ -156,7 +156,7 @@ def test_one_hop_away_leaves_the_others_in_the_report() -> None:
 def test_two_tables_of_one_topic_are_read_once() -> None:
     """Table names that Kafka cannot hold may share a topic."""
     tables = tuple(TableSettings(name=name, text="body") for name in ("public.a$", "public.a#"))
-    assert live_topics(Settings(tables=tables)) == ["embedsync.public.a_", "embedsync.deferred"]
+    assert live_topics(Settings(tables=tables)) == ["vectrue.public.a_", "vectrue.deferred"]
 
 
 def test_hop_that_hangs_is_unknown_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,21 +20,21 @@ def test_agreement_needs_no_command() -> None:
     ("changes", "fix"),
     [
         ({"made": 128, "made_model": "m"}, ("set [model] to lexical with 64 dimensions again, then "
-         "embedsync migrate start --model m --dimensions 128")),
+         "vectrue migrate start --model m --dimensions 128")),
         ({"declared": 32, "held": (32,)}, ('ALTER TABLE public.q ALTER COLUMN "v" TYPE vector(64) USING NULL, which '
-         "drops all vectors at once, then embedsync replay run")),
+         "drops all vectors at once, then vectrue replay run")),
         ({"declared": 32, "held": ()}, ('ALTER TABLE public.q ALTER COLUMN "v" TYPE vector(64); then '
-         "embedsync replay run")),
+         "vectrue replay run")),
         ({"declared": 32, "held": (), "wanted": None}, ('ALTER TABLE public.q ALTER COLUMN "v" TYPE vector(64); then '
-         "embedsync init")),
+         "vectrue init")),
         ({"declared": 32, "held": (32,), "wanted": None}, ("name a model that fits in [model]; or ALTER TABLE public.q "
-         'ALTER COLUMN "v" TYPE vector(64) USING NULL, which drops all vectors at once, then embedsync init and '
-         "embedsync replay run")),
-        ({"declared": None, "held": (32, 64)}, "embedsync replay run --only stale, then embedsync verify --repair"),
-        ({"declared": None, "held": (32,), "wanted": None}, "embedsync init, then embedsync replay run"),
-        ({"declared": 32, "migrating": True}, "embedsync migrate status, which names the next step"),
+         'ALTER COLUMN "v" TYPE vector(64) USING NULL, which drops all vectors at once, then vectrue init and '
+         "vectrue replay run")),
+        ({"declared": None, "held": (32, 64)}, "vectrue replay run --only stale, then vectrue verify --repair"),
+        ({"declared": None, "held": (32,), "wanted": None}, "vectrue init, then vectrue replay run"),
+        ({"declared": 32, "migrating": True}, "vectrue migrate status, which names the next step"),
         ({"made": None, "declared": 32, "held": ()}, ('ALTER TABLE public.q ALTER COLUMN "v" TYPE vector(64); then '
-         "embedsync replay run")),
+         "vectrue replay run")),
     ],
 )  # fmt: skip
 def test_each_disagreement_has_its_command(changes: dict[str, object], fix: str) -> None:

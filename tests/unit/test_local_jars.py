@@ -8,7 +8,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.local import jars, versions
 from connectors.local.jars import Jar
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 
 CONTENT = b"a jar"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -117,5 +117,5 @@ def test_what_is_there_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.
 def test_a_line_that_stays_broken_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a jar cannot be fetched after several attempts, the error names it and says that it can be copied."""
     _use(monkeypatch, CONTENT, failures=99)
-    with pytest.raises(EmbedsyncError, match=r"cannot fetch org\.example:thing:1\.0 .*the line broke.*copy"):
+    with pytest.raises(VectrueError, match=r"cannot fetch org\.example:thing:1\.0 .*the line broke.*copy"):
         jars.ensure([JAR], tmp_path, _NoWait(), lambda _arrived, _all: None)

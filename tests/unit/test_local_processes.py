@@ -14,7 +14,7 @@ from connectors.clock import SystemClock
 from connectors.local import processes
 from connectors.local.processes import Command
 from connectors.local.state import Recorded
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from tests.support.waiting import until
 
 # Ends only when killed: SIGTERM is ignored.
@@ -30,7 +30,7 @@ class _Started:
         self.recorded: list[Recorded] = []
 
     def __call__(self, program: str) -> psutil.Process:
-        mark = f"embedsync.stack={self.folder}/{len(self.recorded)}"
+        mark = f"vectrue.stack={self.folder}/{len(self.recorded)}"
         log = self.folder / "part.log"
         process = processes.spawn(
             Command((sys.executable, "-c", program, mark), mark, log, self.folder), self.recorded.append
@@ -63,7 +63,7 @@ def test_another_process_with_the_same_id_is_not_ours(started: _Started) -> None
     started(WILLING)
     recorded = started.recorded[0]
     assert processes.recognise(replace(recorded, created=recorded.created - 60)) is None
-    assert processes.recognise(replace(recorded, mark="embedsync.stack=/another/stack")) is None
+    assert processes.recognise(replace(recorded, mark="vectrue.stack=/another/stack")) is None
     assert processes.recognise(None) is None
 
 
@@ -120,5 +120,5 @@ def test_the_log_starts_anew_and_keeps_one(started: _Started) -> None:
 def test_a_missing_program_is_one_sentence(tmp_path: Path) -> None:
     """A program that is not there is an error, not a traceback."""
     command = Command((str(tmp_path / "nothing"), "x"), "x", tmp_path / "log", tmp_path)
-    with pytest.raises(EmbedsyncError, match="cannot start"):
+    with pytest.raises(VectrueError, match="cannot start"):
         processes.spawn(command, lambda _recorded: None)

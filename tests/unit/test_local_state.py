@@ -13,7 +13,7 @@ from connectors.local import free_ports, properties
 from connectors.local.locks import _try, locked
 from connectors.local.stack import LocalStack
 from connectors.local.state import Memory, Recorded, State
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 
 
 def test_ports_are_free_different_and_below_the_ephemeral_range(
@@ -47,7 +47,7 @@ def test_a_kept_port_in_use_names_port_part_and_fix(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port} of kafka .* in use by") as caught:
             free_ports.require_free("kafka", [port], tmp_path)
-    assert "embedsync local reset" in (caught.value.fix or "")
+    assert "vectrue local reset" in (caught.value.fix or "")
     free_ports.require_free("kafka", [port], tmp_path)
 
 
@@ -82,14 +82,14 @@ def test_parallel_records_do_not_lose_each_other(tmp_path: Path) -> None:
 def test_a_damaged_state_names_the_way_out(tmp_path: Path, content: str) -> None:
     """A stack.json that cannot be understood is one sentence with the command that makes a new one."""
     (tmp_path / "stack.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="embedsync local reset --dir"):
+    with pytest.raises(ConfigurationError, match="vectrue local reset --dir"):
         Memory(tmp_path / "stack.json").read()
 
 
 def test_no_stack_names_the_command_that_makes_one(tmp_path: Path) -> None:
     """Asking for the endpoints of a folder without a stack says how to start one; status says `absent`."""
     stack = LocalStack(tmp_path / "none")
-    with pytest.raises(ConfigurationError, match=r"no stack here .*embedsync local up --dir"):
+    with pytest.raises(ConfigurationError, match=r"no stack here .*vectrue local up --dir"):
         stack.endpoints()
     assert {part.state for part in stack.status()} == {"absent"}
     assert not (tmp_path / "none").exists()
@@ -111,7 +111,7 @@ def test_one_command_at_a_time(tmp_path: Path) -> None:
     clock = SystemClock()
     with (
         locked(file, clock, 0.0),
-        pytest.raises(EmbedsyncError, match="another command has held"),
+        pytest.raises(VectrueError, match="another command has held"),
         locked(file, clock, 0.2, lambda: told.append("waiting")),
     ):
         pytest.fail("two holders at once")

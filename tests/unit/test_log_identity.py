@@ -7,7 +7,7 @@ import pytest
 from schemas.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
 
 HERE = LogIdentity("7000", 1, 16384, "shop")
-OURS = Reading("db1", 5432, "shop", "embedsync")
+OURS = Reading("db1", 5432, "shop", "vectrue")
 FINE = Positions(offset=150, slot=100, end=200)
 
 

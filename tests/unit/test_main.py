@@ -1,4 +1,4 @@
-"""What `embedsync` says without a command."""
+"""What `vectrue` says without a command."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -13,8 +13,8 @@ from streams.cli.main import app
 
 def test_the_version_is_that_of_the_package() -> None:
     """For bug reports; no settings are read, so it works where they are wrong."""
-    said = CliRunner().invoke(app, ["--config", "/nowhere/embedsync.toml", "--version"])
-    assert (said.exit_code, said.output) == (0, f"embedsync {version('embedsync')}\n")
+    said = CliRunner().invoke(app, ["--config", "/nowhere/vectrue.toml", "--version"])
+    assert (said.exit_code, said.output) == (0, f"vectrue {version('vectrue')}\n")
 
 
 class _Slow(MetaPathFinder):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, growing, index_names, require, retired
 from schemas.table import TableName
 from streams.migrate_plan import vector_bytes
@@ -18,20 +18,20 @@ def made(
 @pytest.mark.parametrize(
     ("state", "offline", "step", "fix"),
     [
-        (State.STARTED, False, Step.FINISH, "embedsync migrate swap"),
-        (State.SWAPPED, False, Step.INDEX, "embedsync migrate finish"),
-        (State.STARTED, True, Step.SWAP, "embedsync migrate finish"),
+        (State.STARTED, False, Step.FINISH, "vectrue migrate swap"),
+        (State.SWAPPED, False, Step.INDEX, "vectrue migrate finish"),
+        (State.STARTED, True, Step.SWAP, "vectrue migrate finish"),
     ],
 )
 def test_a_step_out_of_order_names_the_next_one(state: State, offline: bool, step: Step, fix: str) -> None:
     """What may not be done now is refused with the command that may."""
-    with pytest.raises(EmbedsyncError, match=fix):
+    with pytest.raises(VectrueError, match=fix):
         require(step, [made(state, offline=offline)])
 
 
 def test_no_step_without_a_migration() -> None:
     """Without `start` there is nothing to swap."""
-    with pytest.raises(EmbedsyncError, match="migrate start"):
+    with pytest.raises(VectrueError, match="migrate start"):
         require(Step.SWAP, [])
 
 

@@ -13,7 +13,7 @@ from streams.migrate_status import ColumnStatus
 from streams.migrate_todo import Todo
 
 A, B, C = (TableName("public", name) for name in "abc")
-START = "embedsync migrate start --model new --dimensions 96"
+START = "vectrue migrate start --model new --dimensions 96"
 VIEW = Todo(
     "finish", True, "view v", "DROP VIEW v", "alice", keep="SELECT pg_get_viewdef(1)", anew="view v, on embedding"
 )
@@ -48,14 +48,14 @@ def typed(*entries: Entry, flags: str = "", naming: str | None = None, every: tu
 def test_tables_that_are_alike_need_no_flags() -> None:
     """One command for all of them, with the scope as it was typed."""
     whole = [
-        START, "embedsync replay run", "embedsync migrate index", "embedsync migrate swap", "embedsync migrate finish",
+        START, "vectrue replay run", "vectrue migrate index", "vectrue migrate swap", "vectrue migrate finish",
     ]  # fmt: skip
     assert typed(entry(A), entry(B)) == whole
     assert typed(entry(A), entry(B), flags=" -t public.a -t public.b") == [
         f"{one} -t public.a -t public.b" for one in whole
     ]
     assert typed(entry(A, offline=True)) == [
-        f"{START} --offline", "embedsync replay run", "embedsync migrate index", "embedsync migrate finish",
+        f"{START} --offline", "vectrue replay run", "vectrue migrate index", "vectrue migrate finish",
     ]  # fmt: skip
 
 
@@ -63,35 +63,35 @@ def test_each_table_goes_its_own_way_to_the_end() -> None:
     """One to be started, one whose rows are filled, one that is swapped: each command for those that it is for."""
     filled = entry(A, line(A, lacking=True))
     assert typed(entry(C), filled, entry(B, line(B, State.SWAPPED))) == [
-        f"{START} -t public.c", "embedsync replay run -t public.c", "embedsync migrate index -t public.c -t public.a",
-        "embedsync migrate swap -t public.c -t public.a", "embedsync migrate finish",
+        f"{START} -t public.c", "vectrue replay run -t public.c", "vectrue migrate index -t public.c -t public.a",
+        "vectrue migrate swap -t public.c -t public.a", "vectrue migrate finish",
     ]  # fmt: skip
-    assert typed(entry(A, line(A))) == ["embedsync migrate swap", "embedsync migrate finish"]
-    assert typed(entry(A, line(A, staying=3)))[0] == "embedsync replay run"
+    assert typed(entry(A, line(A))) == ["vectrue migrate swap", "vectrue migrate finish"]
+    assert typed(entry(A, line(A, staying=3)))[0] == "vectrue replay run"
     assert typed(entry(A, line(A, staying=None)))[0] == START
     assert typed(replace(entry(A), is_left=True)) == []
 
 
 def test_what_somebody_did_to_a_table_is_mended_first() -> None:
     """And a replay run that is under way is waited for."""
-    amiss = replace(line(A), problem=Next("embedsync migrate start", remark="or rollback"))
+    amiss = replace(line(A), problem=Next("vectrue migrate start", remark="or rollback"))
     assert typed(entry(A, amiss), entry(B))[:3] == [
-        f"{START} -t public.b", "# you: embedsync migrate start -t public.a (or rollback)", "embedsync replay run",
+        f"{START} -t public.b", "# you: vectrue migrate start -t public.a (or rollback)", "vectrue replay run",
     ]  # fmt: skip
-    paused = replace(line(A, staying=3), run=Next("embedsync replay resume", "17", takes_tables=False))
-    assert typed(entry(A, paused))[:2] == ["# you: embedsync replay resume 17", "embedsync replay run"]
+    paused = replace(line(A, staying=3), run=Next("vectrue replay resume", "17", takes_tables=False))
+    assert typed(entry(A, paused))[:2] == ["# you: vectrue replay resume 17", "vectrue replay run"]
 
 
 def test_what_blocks_a_step_stands_before_it() -> None:
     """With its statement, and the sentence where there is none; the same of two tables once."""
     index = Todo("start", True, "index i is too long", "DROP INDEX CONCURRENTLY i", "you")
     look = Todo("swap", False, "look at function f()", "\\sf f()", "bob")
-    pull = Todo("replay", False, "not here", "embedsync model pull new", "you")
+    pull = Todo("replay", False, "not here", "vectrue model pull new", "you")
     found = typed(entry(A, None, index, look), entry(B, None, look), every=(pull,), naming="set model.name")
     assert found == [
-        "# you: DROP INDEX CONCURRENTLY i;", START, "# you: embedsync model pull new", "embedsync replay run",
-        "embedsync migrate index", "# bob: \\sf f()", "embedsync migrate swap", "# you: set model.name",
-        "embedsync migrate finish",
+        "# you: DROP INDEX CONCURRENTLY i;", START, "# you: vectrue model pull new", "vectrue replay run",
+        "vectrue migrate index", "# bob: \\sf f()", "vectrue migrate swap", "# you: set model.name",
+        "vectrue migrate finish",
     ]  # fmt: skip
 
 
@@ -101,12 +101,12 @@ def test_what_a_drop_takes_along_is_kept_before_the_swap_and_made_anew_after_it(
     assert typed(entry(A, line(A), above, VIEW)) == [
         "# alice: keep what this prints, which the DROP below takes along: SELECT pg_get_viewdef(2);",
         "# alice: keep what this prints, which the DROP below takes along: SELECT pg_get_viewdef(1);",
-        "embedsync migrate swap",
+        "vectrue migrate swap",
         "# alice: DROP VIEW w;",
         "# alice: DROP VIEW v;",
         "# alice: CREATE anew view v, on embedding",
         "# alice: CREATE anew view w",
-        "embedsync migrate finish",
+        "vectrue migrate finish",
     ]
     swapped = typed(entry(A, line(A, State.SWAPPED), VIEW))
     assert [one.split(":")[1].split()[0] for one in swapped[:3]] == ["keep", "DROP", "CREATE"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, require
 from schemas.table import TableName
 from streams.migrate_next import Next, following, following_all
@@ -37,25 +37,24 @@ def test_a_step_takes_the_columns_that_it_is_for(step: Step, takes: list[ColumnM
 
 def test_an_end_takes_all_or_names_those_that_are_too_early() -> None:
     """What drops something is refused while it is too early for one of them, with what can be typed for the others."""
-    with pytest.raises(EmbedsyncError) as refused:
+    with pytest.raises(VectrueError) as refused:
         require(Step.FINISH, [SWAPPED, STARTED, OFFLINE])
     assert "public.a.embedding is not swapped yet" in refused.value.message
     assert refused.value.fix == (
-        "embedsync migrate swap -t public.a; or, for those that are ready, "
-        "embedsync migrate finish -t public.b -t public.c"
+        "vectrue migrate swap -t public.a; or, for those that are ready, vectrue migrate finish -t public.b -t public.c"
     )
 
 
 @pytest.mark.parametrize(
     ("column", "staying", "unbuilt", "typed"),
     [
-        (STARTED, None, 0, "embedsync migrate start --model 'new model' --dimensions 1024"),
-        (STARTED, 3, 1, "embedsync replay run"),
-        (STARTED, 0, 1, "embedsync migrate index"),
-        (STARTED, 0, 0, "embedsync migrate swap"),
-        (SWAPPED, 5, 0, "embedsync migrate finish (or rollback)"),
-        (OFFLINE, 0, 0, "embedsync migrate finish"),
-        (OFFLINE, None, 0, "embedsync migrate start --model 'new model' --dimensions 1024 --offline"),
+        (STARTED, None, 0, "vectrue migrate start --model 'new model' --dimensions 1024"),
+        (STARTED, 3, 1, "vectrue replay run"),
+        (STARTED, 0, 1, "vectrue migrate index"),
+        (STARTED, 0, 0, "vectrue migrate swap"),
+        (SWAPPED, 5, 0, "vectrue migrate finish (or rollback)"),
+        (OFFLINE, 0, 0, "vectrue migrate finish"),
+        (OFFLINE, None, 0, "vectrue migrate start --model 'new model' --dimensions 1024 --offline"),
     ],
 )
 def test_what_comes_next_for_a_column(column: ColumnMigration, staying: int | None, unbuilt: int, typed: str) -> None:
@@ -71,10 +70,10 @@ def test_the_model_is_named_before_the_end() -> None:
 
 def test_a_command_names_its_tables_unless_it_is_for_all() -> None:
     """Commands of columns at different steps are listed with -t, each once, the most urgent first."""
-    swap, replay = Next("embedsync migrate swap"), Next("embedsync replay run")
-    assert following_all([(TABLES["a"], swap), (TABLES["b"], swap)], is_part=False) == ["embedsync migrate swap"]
-    assert following_all([(TABLES["a"], swap)], is_part=True) == ["embedsync migrate swap -t public.a"]
+    swap, replay = Next("vectrue migrate swap"), Next("vectrue replay run")
+    assert following_all([(TABLES["a"], swap), (TABLES["b"], swap)], is_part=False) == ["vectrue migrate swap"]
+    assert following_all([(TABLES["a"], swap)], is_part=True) == ["vectrue migrate swap -t public.a"]
     assert following_all([(TABLES["a"], swap), (TABLES["b"], replay), (TABLES["c"], swap)], is_part=False) == [
-        "embedsync replay run -t public.b",
-        "embedsync migrate swap -t public.a -t public.c",
+        "vectrue replay run -t public.b",
+        "vectrue migrate swap -t public.a -t public.c",
     ]

@@ -1,4 +1,4 @@
-"""`embedsync model check`: a model that is right passes, and each way of being wrong is seen, told and exit code 1."""
+"""`vectrue model check`: a model that is right passes, and each way of being wrong is seen, told and exit code 1."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ def test_a_model_that_is_not_there_is_no_broken_one() -> None:
 
     class Missing(TwinEmbedder):
         def load(self) -> None:
-            raise ModelUnavailable("the weights are not here", fix="run `embedsync model pull`")
+            raise ModelUnavailable("the weights are not here", fix="run `vectrue model pull`")
 
     with pytest.raises(ModelUnavailable):
         model_check.check(Missing(8), MemoryClock())

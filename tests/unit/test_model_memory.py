@@ -27,11 +27,11 @@ def test_what_is_set_by_hand_wins() -> None:
 
 def test_it_works_from_a_file_and_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the settings come from, in whichever order they stand there."""
-    file = tmp_path / "embedsync.toml"
+    file = tmp_path / "vectrue.toml"
     file.write_text("[model]\nbatch_size = 16\nlow_memory = true\n")
     monkeypatch.chdir(tmp_path)
     assert (load(file).model.batch_size, load(file).model.max_tokens) == (8, 512)
-    monkeypatch.setenv("EMBEDSYNC_MODEL__LOW_MEMORY", "false")
+    monkeypatch.setenv("VECTRUE_MODEL__LOW_MEMORY", "false")
     assert (load(file).model.batch_size, load(file).model.max_tokens) == (16, None)
 
 

@@ -43,14 +43,14 @@ def test_a_model_that_is_not_here_is_pulled_by_its_name() -> None:
     """Not the configured one; and what looks like a built-in name is asked about first."""
     with pytest.raises(ModelUnavailable) as missing:
         by_flag.opened(ModelSettings(name="acme/embedder", revision="v 1", dimensions=96))
-    assert missing.value.fix == "run `embedsync model pull acme/embedder --revision 'v 1'`"
+    assert missing.value.fix == "run `vectrue model pull acme/embedder --revision 'v 1'`"
     with pytest.raises(ModelUnavailable) as missing:
         by_flag.opened(ModelSettings(name="lexcal", dimensions=96))
-    assert missing.value.fix == "correct --model, if lexical was meant; else run `embedsync model pull lexcal`"
+    assert missing.value.fix == "correct --model, if lexical was meant; else run `vectrue model pull lexcal`"
     with pytest.raises(ModelUnavailable, match="model pull BAAI/bge-m3"):
         by_flag.require(ModelSettings())
     assert describe_model(ModelSettings(name="lexcal")).fix == (
-        "correct model.name, if lexical was meant; else run `embedsync model pull`"
+        "correct model.name, if lexical was meant; else run `vectrue model pull`"
     )
 
 

@@ -72,17 +72,17 @@ def test_missing_weights_name_the_command(cache: Path) -> None:
     with pytest.raises(ModelUnavailable) as caught:
         open_model(ModelSettings()).load()
     assert str(caught.value) == (
-        "the weights of BAAI/bge-m3 at 5617a9f are not in the local model cache: run `embedsync model pull`"
+        "the weights of BAAI/bge-m3 at 5617a9f are not in the local model cache: run `vectrue model pull`"
     )
     for use in ("model_id", "dimensions"):
-        with pytest.raises(ModelUnavailable, match="embedsync model pull"):
+        with pytest.raises(ModelUnavailable, match="vectrue model pull"):
             getattr(open_model(ModelSettings(name="org/unknown")), use)
 
 
 def test_an_interrupted_download_is_missing(cache: Path) -> None:
     """A snapshot without its weights is as good as none."""
     _put(cache, "BAAI/bge-m3", BGE, weights=False)
-    with pytest.raises(ModelUnavailable, match="embedsync model pull"):
+    with pytest.raises(ModelUnavailable, match="vectrue model pull"):
         open_model(ModelSettings()).load()
 
 
@@ -93,7 +93,7 @@ def test_a_network_that_another_program_fetched_is_not_the_model(cache: Path, lo
     assert hub.locate(ModelSettings()).folder == folder
     (folder / lost).unlink()
     assert hub.locate(ModelSettings()).folder is None
-    with pytest.raises(ModelUnavailable, match="embedsync model pull"):
+    with pytest.raises(ModelUnavailable, match="vectrue model pull"):
         open_model(ModelSettings()).load()
 
 
@@ -155,7 +155,7 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def command(cache: Path) -> Callable[..., tuple[str, str]]:
-    """Run `embedsync model ...` with a `[model]` section: stdout and stderr."""
+    """Run `vectrue model ...` with a `[model]` section: stdout and stderr."""
 
     def run(*arguments: str, **model: object) -> tuple[str, str]:
         settings = Settings(model=ModelSettings(**model))
@@ -170,7 +170,7 @@ def test_info_of_a_model_that_is_not_there(command: Callable[..., tuple[str, str
     """The report says what is known, that the weights are missing, and the command; as JSON with null for unknown."""
     out, _ = command("info")
     assert "present       no" in out
-    assert "embedsync model pull" in out
+    assert "vectrue model pull" in out
     report = json.loads(command("info", "-o", "json", name="org/unknown")[0])
     assert report["model_id"] is None
     assert (report["present"], report["location"]) == (False, None)

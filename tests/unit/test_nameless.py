@@ -51,7 +51,7 @@ def test_who_has_no_home_has_the_root_folder(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
-    assert cache_directory() == Path("/.cache/embedsync")
+    assert cache_directory() == Path("/.cache/vectrue")
 
 
 def test_a_home_of_nobody_is_one_sentence() -> None:

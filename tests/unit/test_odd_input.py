@@ -7,7 +7,7 @@ import pytest
 
 from connectors.models.layout import read_layout
 from schemas.errors import ModelUnavailable
-from tests.support.command import Embedsync
+from tests.support.command import Vectrue
 
 MODEL = b'[model]\nname = "lexical"\ndimensions = 64\n'
 LONG = "a" * 5_000
@@ -20,7 +20,7 @@ LEXICAL = ["compare", "lexical", "lexical:32"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with settings and one judged query."""
     monkeypatch.chdir(tmp_path)
-    Path("embedsync.toml").write_bytes(MODEL)
+    Path("vectrue.toml").write_bytes(MODEL)
     Path("q.jsonl").write_text('{"query": "a", "relevant": [1]}\n', encoding="utf-8")
     Path("c.jsonl").write_text('{"id": 1, "text": "a"}\n', encoding="utf-8")
     return tmp_path
@@ -40,9 +40,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["model", "info", LONG], 78, "aaaa"),
     ],
 )  # fmt: skip
-def test_arguments(embedsync: Embedsync, arguments: list[str], code: int, words: str) -> None:
+def test_arguments(vectrue: Vectrue, arguments: list[str], code: int, words: str) -> None:
     """Numbers and names of thousands of characters, and what no file or machine can be called."""
-    done = embedsync(*arguments)
+    done = vectrue(*arguments)
     assert "Traceback" not in done.err
     assert done.code == code, done.err
     assert words in done.err
@@ -51,59 +51,57 @@ def test_arguments(embedsync: Embedsync, arguments: list[str], code: int, words:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("EMBEDSYNC_TABLES", DEEP, "nested too deep"),
-        ("EMBEDSYNC_CONNECT__URL", "http://a..b", "has no name of a machine"),
-        ("EMBEDSYNC_KAFKA__SECURITY", '{"stats_cb": "x"}', "kafka.security holds an option"),
-        ("EMBEDSYNC_KAFKA__SECURITY", '{"oauth_cb": "x"}', "kafka.security holds an option"),
-        ("EMBEDSYNC_SERVE__REQUEST_SECONDS", "inf", "setting serve.request_seconds: "),
-        ("EMBEDSYNC_SERVE__REQUEST_SECONDS", "nan", "setting serve.request_seconds: "),
+        ("VECTRUE_TABLES", DEEP, "nested too deep"),
+        ("VECTRUE_CONNECT__URL", "http://a..b", "has no name of a machine"),
+        ("VECTRUE_KAFKA__SECURITY", '{"stats_cb": "x"}', "kafka.security holds an option"),
+        ("VECTRUE_KAFKA__SECURITY", '{"oauth_cb": "x"}', "kafka.security holds an option"),
+        ("VECTRUE_SERVE__REQUEST_SECONDS", "inf", "setting serve.request_seconds: "),
+        ("VECTRUE_SERVE__REQUEST_SECONDS", "nan", "setting serve.request_seconds: "),
     ],
 )
-def test_variables(
-    embedsync: Embedsync, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
-) -> None:
+def test_variables(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
     """Settings by variable, as `doctor` meets them: it asks every service."""
     monkeypatch.setenv(variable, value)
-    done = embedsync("doctor")
+    done = vectrue("doctor")
     assert "Traceback" not in done.err + done.out
     assert words in " ".join((done.err + done.out).split())
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70])
-def test_a_host_that_is_none(embedsync: Embedsync, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_a_host_that_is_none(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """`serve --host`: what no machine can be called."""
-    monkeypatch.setenv("EMBEDSYNC_SERVE__TOKEN", "0123456789abcdef")
-    done = embedsync("serve", "--host", host, "--port", "1")
+    monkeypatch.setenv("VECTRUE_SERVE__TOKEN", "0123456789abcdef")
+    done = vectrue("serve", "--host", host, "--port", "1")
     assert done.code == 78
     assert "cannot listen on" in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_variable_of_libpq_that_is_no_text(embedsync: Embedsync, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_libpq_that_is_no_text(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch) -> None:
     """What libpq quotes in its refusal."""
     monkeypatch.setenv("PGSSLMODE", "\udcff")
-    monkeypatch.setenv("EMBEDSYNC_POSTGRES__DSN", "postgresql://a:b@127.0.0.1:1/c")
-    done = embedsync("status")
+    monkeypatch.setenv("VECTRUE_POSTGRES__DSN", "postgresql://a:b@127.0.0.1:1/c")
+    done = vectrue("status")
     assert (done.code, done.err.count("\n")) == (78, 1), done.err
     assert "the connection to Postgres is not UTF-8" in done.err
 
 
-def test_a_connection_string_that_is_none(embedsync: Embedsync, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_string_that_is_none(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers' is looked at although another role sets the database up."""
-    monkeypatch.setenv("EMBEDSYNC_POSTGRES__DSN", "foo bar")
-    monkeypatch.setenv("EMBEDSYNC_POSTGRES__ADMIN_DSN", "postgresql://a:b@127.0.0.1:1/c")
-    done = embedsync("init", "--print-sql")
+    monkeypatch.setenv("VECTRUE_POSTGRES__DSN", "foo bar")
+    monkeypatch.setenv("VECTRUE_POSTGRES__ADMIN_DSN", "postgresql://a:b@127.0.0.1:1/c")
+    done = vectrue("init", "--print-sql")
     assert "Traceback" not in done.err
     assert done.code in (1, 78)
 
 
 @pytest.mark.parametrize("content", [f"x = {DEEP}", f"[kafka]\npartitions = {MANY}"])
-def test_a_settings_file(embedsync: Embedsync, content: str) -> None:
+def test_a_settings_file(vectrue: Vectrue, content: str) -> None:
     """TOML that its parser gives up: the file is named; exit 78."""
-    Path("embedsync.toml").write_text(content, encoding="utf-8")
-    done = embedsync("status")
+    Path("vectrue.toml").write_text(content, encoding="utf-8")
+    done = vectrue("status")
     assert (done.code, done.err.count("\n")) == (78, 1), done.err[:300]
-    assert "embedsync.toml" in done.err
+    assert "vectrue.toml" in done.err
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,19 @@ from schemas import too_large
 def test_only_exact_names_are_ours() -> None:
     """Eight labels and a mark; what only looks like one, and what eight nodes of another tool use, is foreign."""
     strange = [
-        "embedsync_8",
-        "embedsync_07",
-        "embedsync_x",
-        "embedsync",
-        "Embedsync_1",
+        "vectrue_8",
+        "vectrue_07",
+        "vectrue_x",
+        "vectrue",
+        "Vectrue_1",
         "tool",
         "pg_16400",
-        "_embedsync",
+        "_vectrue",
     ]
     nodes = [f"node_{number}" for number in range(origins.COUNT)]
-    names = [*origins.made("embedsync"), *origins.made("other"), *nodes, *strange]
-    assert origins.not_ours(names, "embedsync") == sorted([*nodes, *strange])
-    assert "other_3" in origins.not_ours(origins.labels("other"), "embedsync")  # no mark beside it
+    names = [*origins.made("vectrue"), *origins.made("other"), *nodes, *strange]
+    assert origins.not_ours(names, "vectrue") == sorted([*nodes, *strange])
+    assert "other_3" in origins.not_ours(origins.labels("other"), "vectrue")  # no mark beside it
 
 
 def test_an_origin_that_came_and_went_is_noticed() -> None:

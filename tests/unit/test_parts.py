@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connectors.memory import LedgerEntry, MemoryRow
 from schemas import metrics
-from schemas.errors import EmbedsyncError, OutOfMemory, Stopping, TransientError
+from schemas.errors import OutOfMemory, Stopping, TransientError, VectrueError
 from schemas.record import Record
 from streams import batch, parts
 from tests.support.sync_bench import Bench
@@ -234,7 +234,7 @@ def test_another_batch_may_come_between_two_parts(bench: Bench) -> None:
 def test_a_model_that_refuses_all_long_texts_is_broken(bench: Bench) -> None:
     """The rule about eight texts of which none is taken holds for the batch, in how many calls whatever."""
     bench.embedder.fails = lambda text: len(text) > 1
-    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+    with pytest.raises(VectrueError, match="took none of 8 texts"):
         bench.sync.handle(put(bench, range(64)))
     assert len(bench.store.quarantine) < 8
     replay = ReplayBench(64, SECONDS / LONG)
@@ -242,7 +242,7 @@ def test_a_model_that_refuses_all_long_texts_is_broken(bench: Bench) -> None:
     for key in range(64):
         replay.put(str(key), long(key))
     record, _ = replay.chunk(*map(str, range(64)))
-    with pytest.raises(EmbedsyncError, match="took none of 8 texts"):
+    with pytest.raises(VectrueError, match="took none of 8 texts"):
         list(replay.chunks.steps(record))
     assert len(replay.store.quarantine) < 8
 

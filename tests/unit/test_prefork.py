@@ -28,17 +28,17 @@ def run(*arguments: str, folder: Path, **environment: str) -> tuple[int, str, st
 
 def test_output_exit_code_and_name(tmp_path: Path) -> None:
     """As of the installed program."""
-    assert run("--version", folder=tmp_path) == (0, f"embedsync {version('embedsync')}\n", "")
+    assert run("--version", folder=tmp_path) == (0, f"vectrue {version('vectrue')}\n", "")
     code, _, said = run("nosuch", folder=tmp_path)
     assert code == 2
-    assert said.startswith("Usage: embedsync ")
+    assert said.startswith("Usage: vectrue ")
 
 
 def test_folder_and_environment_are_its_own(tmp_path: Path) -> None:
     """Settings of the folder, and of its own environment alone."""
-    (tmp_path / "embedsync.toml").write_text("[kafka]\ntopic_prefix = 'of_the_file'\n", encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text("[kafka]\ntopic_prefix = 'of_the_file'\n", encoding="utf-8")
     assert "of_the_file" in run("config", "show", folder=tmp_path)[1]
-    assert "of_a_variable" in run("config", "show", folder=tmp_path, EMBEDSYNC_KAFKA__TOPIC_PREFIX="of_a_variable")[1]
+    assert "of_a_variable" in run("config", "show", folder=tmp_path, VECTRUE_KAFKA__TOPIC_PREFIX="of_a_variable")[1]
     assert "of_the_file" in run("config", "show", folder=tmp_path)[1]
 
 

@@ -37,7 +37,7 @@ from streams.cli import adopt, dlq, doctor, lag_page, output, replay_page, score
 from streams.cli.output import Screen
 from streams.redriven import Result
 from streams.replay_outcome import Outcome
-from tests.support.command import Embedsync
+from tests.support.command import Vectrue
 from tests.support.lag import report
 from tests.support.terminal import shown
 
@@ -192,7 +192,7 @@ def test_a_script_is_exact_for_a_program_and_written_out_for_a_person(
 def test_on_a_real_terminal(tmp_path: Path) -> None:
     """`config show`, with the words in a setting: nothing but colours leaves the program."""
     where = HOSTILE.removesuffix("\ud83d")
-    (tmp_path / "embedsync.toml").write_text(f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text(f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8")
     code, written = shown(["config", "show"], columns=300, folder=tmp_path)
     assert code == 0, written
     assert harmless(written), written
@@ -268,9 +268,9 @@ def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["replay", "run", "--rate", "a\x1b]0;OWNED\x07\u202e\x9b"], 2),
     ],
 )
-def test_errors_are_written_out(embedsync: Embedsync, arguments: list[str], code: int) -> None:
+def test_errors_are_written_out(vectrue: Vectrue, arguments: list[str], code: int) -> None:
     """Our sentences, and those about arguments."""
-    done = embedsync(*arguments)
+    done = vectrue(*arguments)
     assert done.code == code
     assert harmless(done.err), done.err
     assert "a\\x1b]0;OWNED\\x07" in done.err

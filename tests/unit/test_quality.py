@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from connectors.memory import MemoryClock
 from schemas.comparison import JudgedQuery
-from schemas.errors import ConfigurationError, EmbedsyncError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun
 from schemas.search import Found, Hit, SearchRequest, Timings
 from schemas.sections import ServeSettings
@@ -81,7 +81,7 @@ def test_a_bad_file_is_refused_at_the_start(tmp_path: Path) -> None:
 
 
 def counted(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(f"embedsync_{name}_total", labels) or 0.0
+    return REGISTRY.get_sample_value(f"vectrue_{name}_total", labels) or 0.0
 
 
 class Slow:
@@ -192,7 +192,7 @@ def test_a_hash_says_no_more_than_that_two_queries_are_equal() -> None:
 
 def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> None:
     """The first table's file is gone, then there is a bug; the second one's figures are asked for each time."""
-    reasons = iter((EmbedsyncError("gone"), EmbedsyncError("gone"), ZeroDivisionError("x")))
+    reasons = iter((VectrueError("gone"), VectrueError("gone"), ZeroDivisionError("x")))
     asked: list[str] = []
 
     class Database:
@@ -221,4 +221,4 @@ def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> Non
     assert asked == ["public.questions", "public.other"] * 3
     assert [one["reason"] for one in said] == ["gone", "a bug: ZeroDivisionError('x')"]
     labels = {"table": "public.other", "model": "m@1", "measure": "nDCG@10"}
-    assert REGISTRY.get_sample_value("embedsync_judged_quality", labels) == 0.5
+    assert REGISTRY.get_sample_value("vectrue_judged_quality", labels) == 0.5

@@ -24,7 +24,7 @@ def entry(topic: str | None, kind: Any = "event") -> Entry:
     return Entry("id", kind, None, None, None, "", "PoisonEvent", "decode", 1, None, None, topic=topic)
 
 
-@pytest.mark.parametrize("topic", ["t.public.posts", "t.deferred", "t.replay", "t.embedsync.canary"])
+@pytest.mark.parametrize("topic", ["t.public.posts", "t.deferred", "t.replay", "t.vectrue.canary"])
 def test_what_is_read_is_sent_to(topic: str) -> None:
     """Every topic that a worker of this installation reads."""
     assert refusal(SETTINGS, entry(topic)) is None

@@ -1,4 +1,4 @@
-"""What `embedsync replay` reads and shows: rates, keys, the bar, the plan's figures."""
+"""What `vectrue replay` reads and shows: rates, keys, the bar, the plan's figures."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from connectors.memory import MemoryClock
 from connectors.postgres.enumeration import RelationFacts
 from schemas.coverage import Coverage
 from schemas.duration import parse_past
-from schemas.errors import EmbedsyncError, TransientError
+from schemas.errors import TransientError, VectrueError
 from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams import key_lines
 from streams.cli import replay_options as options
@@ -73,7 +73,7 @@ def test_keys_are_read_line_by_line() -> None:
 @pytest.mark.parametrize("line", ["[1", '"', "[1, 2]", "[null]", '[{"a": 1}]', "a\0b"])
 def test_a_line_that_is_no_key_is_named(line: str) -> None:
     """The message has the line's number and the file's name."""
-    with pytest.raises(EmbedsyncError, match=r"line 2 of keys\.txt"):
+    with pytest.raises(VectrueError, match=r"line 2 of keys\.txt"):
         list(key_lines.read(["1", line], 1, "keys.txt"))
 
 
@@ -113,7 +113,7 @@ def test_why_a_run_waits_is_said_once() -> None:
     ("workers", "said"),
     [
         (None, "nothing moves, and Kafka does not say"),
-        (0, "no replay worker has joined its group .* embedsync worker --role replay"),
+        (0, "no replay worker has joined its group .* vectrue worker --role replay"),
         (1, "nothing moves yet, though a replay worker is at work"),
         (3, "nothing moves yet, though 3 replay workers are at work"),
     ],
@@ -154,7 +154,7 @@ def test_the_command_that_goes_on_with_a_run_is_one_that_works(state: str, says:
     """A paused run is taken up by `resume` alone, whatever rows it is about."""
     run = Run(UUID(int=1), state, NOW, None, None, None, ("public.a.embedding",), Request())
     assert run.standing == says
-    assert run.go_on == f"embedsync replay {'run --only stale' if state == 'running' else f'resume {run.run}'}"
+    assert run.go_on == f"vectrue replay {'run --only stale' if state == 'running' else f'resume {run.run}'}"
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ def test_what_is_neglected_is_a_warning_with_what_to_do() -> None:
     found = witnessed(seen)
     assert [(one.severity, one.hop) for one in found] == [(Severity.WARNING, "replay"), (Severity.WARNING, "replay")]
     assert found[0].sentence == (
-        "nobody has looked at all rows for those that stayed stale for 9h00m: embedsync worker --role replay"
+        "nobody has looked at all rows for those that stayed stale for 9h00m: vectrue worker --role replay"
     )
     assert "for 11m40s (the last was sending rows of public.docs): see the workers' logs" in found[1].sentence
-    assert brief(seen) == "nobody looks after the rows: embedsync lag"
+    assert brief(seen) == "nobody looks after the rows: vectrue lag"
     assert witnessed(witness(rounds=(Round("watch", 1.0, 15.0),))) == ()
 
 
@@ -58,10 +58,10 @@ def test_metrics_tell_since_when_and_whether_it_is_too_long() -> None:
     """One series for each, renewed at each beat of the canary, and none once it is not known."""
     ages = {"keeper": 46.0, "watch": 1.0, "rows": 60.0}
     canaries.note(witness(rounds=(Round("keeper", 46.0, 5.0), Round("watch", 1.0, 15.0), Round("rows", 60.0, HOUR))))
-    assert series("embedsync_looked_age_seconds") == ages
-    assert series("embedsync_neglected") == {"keeper": 1.0, "watch": 0.0, "rows": 0.0}
+    assert series("vectrue_looked_age_seconds") == ages
+    assert series("vectrue_neglected") == {"keeper": 1.0, "watch": 0.0, "rows": 0.0}
     canaries.forget()
-    assert series("embedsync_looked_age_seconds") == series("embedsync_neglected") == {}
+    assert series("vectrue_looked_age_seconds") == series("vectrue_neglected") == {}
 
 
 def series(name: str) -> dict[str, float]:

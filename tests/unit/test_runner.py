@@ -15,7 +15,7 @@ from streams.app import Runner
 from streams.watchdog import Pulse, judge
 from tests.support.leaving import Left, exit_codes
 
-CHANGES, CANARY = "t.public.questions", "t.embedsync.canary"
+CHANGES, CANARY = "t.public.questions", "t.vectrue.canary"
 
 
 class Broker:

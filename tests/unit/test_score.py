@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.models.twin import TwinEmbedder
 from schemas.document import Vector
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
 from schemas.settings import Settings, load
 from streams import calibrate, calibrate_plot, score
@@ -57,14 +57,14 @@ def test_the_grades_of_the_guide() -> None:
 
 def test_thresholds_belong_to_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model's own thresholds come from the settings, by its name; another model keeps the guide's."""
-    monkeypatch.setenv("EMBEDSYNC_SCORE__GRADES", json.dumps({"BAAI/bge-m3": {"good": 0.5, "excellent": 0.6}}))
+    monkeypatch.setenv("VECTRUE_SCORE__GRADES", json.dumps({"BAAI/bge-m3": {"good": 0.5, "excellent": 0.6}}))
     settings = load()
     assert score.thresholds(settings, "BAAI/bge-m3") == Thresholds(0.5, 0.6)
     assert score.thresholds(settings, "multilingual-e5-small") == GUIDE
     assert not score.graded(settings, 0.8, Ruler()).calibrated
     own = load(score={"grades": {Ruler().record.name: {"good": 0.5, "excellent": 0.6}}})
     assert score.graded(own, 0.8, Ruler()).calibrated
-    monkeypatch.setenv("EMBEDSYNC_SCORE__GRADES", json.dumps({"x": {"good": 0.9, "excellent": 0.6}}))
+    monkeypatch.setenv("VECTRUE_SCORE__GRADES", json.dumps({"x": {"good": 0.9, "excellent": 0.6}}))
     with pytest.raises(ConfigurationError, match="good must not be above excellent"):
         load()
 
@@ -75,7 +75,7 @@ def test_a_text_is_scored_without_a_database() -> None:
     assert found.similarity == pytest.approx(np.cos(np.deg2rad(30)))
     assert (found.grade, found.model) == ("excellent", Ruler(2).model_id)
     for answer, reference in (("", "0"), ("0", " \n")):
-        with pytest.raises(EmbedsyncError, match="is blank"):
+        with pytest.raises(VectrueError, match="is blank"):
             score.against_text(Settings(), answer, reference, Ruler(2))
 
 
@@ -93,7 +93,7 @@ def test_a_text_is_scored_without_a_database() -> None:
 def test_a_line_that_is_no_pair_is_named(line: str, words: str) -> None:
     """The number of the line, blank ones counted, and what is wrong with it; not the line itself."""
     good = '{"answer": "a", "reference": "b", "grade": "to be improved", "note": 1}'
-    with pytest.raises(EmbedsyncError) as caught:
+    with pytest.raises(VectrueError) as caught:
         read_pairs([good, "", line], name="f.jsonl")
     assert "f.jsonl line 3" in str(caught.value)
     assert words in str(caught.value)
@@ -137,7 +137,7 @@ def test_it_says_when_it_is_not_sure() -> None:
 )
 def test_pairs_that_say_nothing_are_refused(given: list[Pair], words: str) -> None:
     """Too few of a grade, one grade only, too few references: counts, and how many are needed."""
-    with pytest.raises(EmbedsyncError, match=re.escape(words)) as caught:
+    with pytest.raises(VectrueError, match=re.escape(words)) as caught:
         calibrate.calibrate(given, Ruler(2), GUIDE)
     assert "at least 10" in str(caught.value)
 
@@ -168,10 +168,10 @@ def test_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calibrate_plot.write(found, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(head)
     for name, words in (("a.txt", "cannot write a.txt"), ("no/a.png", "there is no folder")):
-        with pytest.raises(EmbedsyncError, match=words):
+        with pytest.raises(VectrueError, match=words):
             calibrate_plot.check(tmp_path / name)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(EmbedsyncError, match="pip install"):
+    with pytest.raises(VectrueError, match="pip install"):
         calibrate_plot.check(tmp_path / "a.png")
 
 

@@ -143,7 +143,7 @@ def test_columns_without_a_value_are_left_out_and_zeros_where_the_width_is_scarc
 @pytest.mark.parametrize("width", [80, None])
 def test_a_table_without_rows_is_not_printed(width: int | None) -> None:
     """Neither its headings nor an empty line: `lag` has no partition to show while Kafka does not answer."""
-    nobody = GroupLag("embedsync-live")
+    nobody = GroupLag("vectrue-live")
     assert printed(filled([], keep=HEADINGS), width) == ""
     with drawn(width) as written:
         for part in lag_page.page(report(live=nobody, replay=nobody, kafka_error="no broker answers"), wide=False):
@@ -168,7 +168,7 @@ def test_a_bar_has_the_whole_name(width: int) -> None:
 def test_on_a_terminal_and_in_a_pipe(tmp_path: Path) -> None:
     """The width is that of the terminal that is there; a pipe has none, whatever COLUMNS says."""
     where = f"{LONG} = '{'가나다라마바사아자차카타파하' * 10}'"
-    (tmp_path / "embedsync.toml").write_text(f'[score]\nwhere = "{where}"\n', encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text(f'[score]\nwhere = "{where}"\n', encoding="utf-8")
     code, written = shown(["config", "show"], columns=80, folder=tmp_path)
     assert code == 0, written
     assert all(cell_len(line) <= 80 for line in written.splitlines()), written

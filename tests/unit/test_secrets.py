@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.postgres.session import connect
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from schemas.masking import mask_dsn
 from schemas.settings import Settings, load
 
@@ -45,7 +45,7 @@ def test_no_part_of_a_password_is_shown(password: str) -> None:
 @pytest.mark.parametrize("password", ["s3c@r3t", "s3c/r3t", "s3c:r3t@x/y", "s3c?r3t", "s3c r3t", "s3c%r3t", "s3c#r3t"])
 def test_an_error_of_libpq_holds_no_part_of_a_password(password: str) -> None:
     """A password that was not percent-encoded is misread by libpq, which quotes the pieces."""
-    with pytest.raises(EmbedsyncError) as refused:
+    with pytest.raises(VectrueError) as refused:
         connect(f"postgresql://u:{password}@127.0.0.1:1/d", role="test")
     assert "s3c" not in str(refused.value)
     assert "r3t" not in str(refused.value)
@@ -78,7 +78,7 @@ def test_the_token_of_the_server_is_masked() -> None:
 @pytest.mark.parametrize("token", ["s3cr3t", "s3cr3t 0123456789", "s3cr3t-0123456789-비밀", ""])
 def test_a_weak_token_is_refused_and_not_quoted(token: str) -> None:
     """A token that is short, or no header could carry, is refused by the setting's name."""
-    with pytest.raises(EmbedsyncError, match=r"serve\.token") as refused:
+    with pytest.raises(VectrueError, match=r"serve\.token") as refused:
         load(serve={"token": token})
     assert "s3cr3t" not in str(refused.value)
 
@@ -86,16 +86,16 @@ def test_a_weak_token_is_refused_and_not_quoted(token: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("EMBEDSYNC_KAFKA__SECURITY", '{"sasl.password": "s3cr3t"'),
-        ("EMBEDSYNC_KAFKA__SECURITY", '{"sasl.password": ["s3cr3t"]}'),
-        ("EMBEDSYNC_KAFKA__SECURITY", '"s3cr3t"'),
+        ("VECTRUE_KAFKA__SECURITY", '{"sasl.password": "s3cr3t"'),
+        ("VECTRUE_KAFKA__SECURITY", '{"sasl.password": ["s3cr3t"]}'),
+        ("VECTRUE_KAFKA__SECURITY", '"s3cr3t"'),
     ],
 )
 def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the sentence nor the error below it, which --debug shows, holds the value."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(name, value)
-    with pytest.raises(EmbedsyncError) as refused:
+    with pytest.raises(VectrueError) as refused:
         load()
     assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__}"
 

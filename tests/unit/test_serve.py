@@ -20,7 +20,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 def test_beyond_loopback_a_token_is_needed(host: str) -> None:
     """Without one it binds nothing, whatever the address, and says which variable to set."""
     assert not is_loopback(host)
-    with pytest.raises(ConfigurationError, match=r"serve\.token is not set: set EMBEDSYNC_SERVE__TOKEN"):
+    with pytest.raises(ConfigurationError, match=r"serve\.token is not set: set VECTRUE_SERVE__TOKEN"):
         bind(ServeSettings(host=host))
 
 

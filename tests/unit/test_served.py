@@ -30,7 +30,7 @@ class Database:
 
 def test_what_is_out_of_date_does_not_pass_for_an_answer() -> None:
     """The new model is not on this machine: not ready, look after look, until it is; not ready again by chance."""
-    missing = ModelUnavailable("the weights are not here", fix="embedsync model pull")
+    missing = ModelUnavailable("the weights are not here", fix="vectrue model pull")
     database: Any = Database(OLD, missing, missing, NEW)
 
     async def play() -> None:

@@ -23,7 +23,7 @@ text = "question"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "embedsync.toml"
+    path = tmp_path / "vectrue.toml"
     path.write_text(TOML)
     return path
 
@@ -31,15 +31,15 @@ def file(tmp_path: Path) -> Path:
 def test_flags_win_over_environment_over_file_over_defaults(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each source overrides the ones below it, value by value."""
     assert load(file).model.dimensions == 768
-    monkeypatch.setenv("EMBEDSYNC_MODEL__DIMENSIONS", "512")
+    monkeypatch.setenv("VECTRUE_MODEL__DIMENSIONS", "512")
     assert load(file).model.dimensions == 512
     assert load(file).model.name == "lexical"
     assert load(file, model={"dimensions": 64}).model.dimensions == 64
-    assert load(file).kafka.topic_prefix == "embedsync"
+    assert load(file).kafka.topic_prefix == "vectrue"
 
 
 def test_the_file_of_the_working_directory_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --config, embedsync.toml of the working directory is read, and its absence is no error."""
+    """Without --config, vectrue.toml of the working directory is read, and its absence is no error."""
     monkeypatch.chdir(file.parent)
     assert load().model.name == "lexical"
     file.unlink()

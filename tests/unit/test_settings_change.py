@@ -16,21 +16,21 @@ def settings(**sections: Any) -> Settings:
     return Settings.model_validate({"tables": [POSTS], **sections})
 
 
-INIT = "embedsync init, after which the workers start anew with it"
+INIT = "vectrue init, after which the workers start anew with it"
 CASES: list[tuple[dict[str, Any], list[str], str]] = [
     ({"tables": [POSTS, NOTES]}, ["table app.notes was added"], INIT),
     ({"tables": [{**POSTS, "text": "body"}]}, ["text of public.posts"], INIT),
     ({"model": {"name": "other"}}, ["model.name"], INIT),
     ({"tables": [NOTES]}, ["table app.notes was added", "table public.posts was removed"],
-     "embedsync init, then start the workers again"),
+     "vectrue init, then start the workers again"),
     ({"tables": [POSTS, {**POSTS, "column": "second"}]},
      ["table public.posts.embedding was added", "table public.posts.second was added",
-      "table public.posts was removed"], "embedsync init, then start the workers again"),
+      "table public.posts was removed"], "vectrue init, then start the workers again"),
     ({"live": {"linger_ms": 9.0}, "log": {"level": "debug"}}, ["live.linger_ms", "log.level"],
      "start the workers again"),
-    ({"postgres": {"dsn": SECRET}}, ["postgres.dsn"], "embedsync init, then start the workers again"),
+    ({"postgres": {"dsn": SECRET}}, ["postgres.dsn"], "vectrue init, then start the workers again"),
     ({"kafka": {"security": {"sasl.password": "hunter2"}}}, ["kafka.security"],
-     "embedsync init, then start the workers again"),
+     "vectrue init, then start the workers again"),
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ HIDES = Trouble("row-level security of table topics would hide rows from role wo
 
 
 def seen(shape: Shape) -> list[tuple[Effect, str]]:
-    found = compare(shape, publication="embedsync", slot="embedsync")
+    found = compare(shape, publication="vectrue", slot="vectrue")
     return [(one.effect, one.difference.sentence) for one in found]
 
 
@@ -49,7 +49,7 @@ def test_nothing_differs_where_everything_is_as_configured() -> None:
         ({"columns": {"embedding": "vector(64)"}}, Effect.STOP, "has no column embedding_hash"),
         ({"columns": {**TABLE.columns, "embedding": "text"}}, Effect.STOP, "is of type text, not vector"),
         ({"persistence": "u"}, Effect.MISSED, "is not permanent"),
-        ({"published": False}, Effect.MISSED, "is not published by publication embedsync"),
+        ({"published": False}, Effect.MISSED, "is not published by publication vectrue"),
         ({"filtered": True}, Effect.MISSED, "some rows of table public.posts only"),
         ({"listed": ("other",)}, Effect.NAMED, "leaves out key column id"),
         ({"key": (), "key_types": ()}, Effect.NAMED, "has no primary key"),
@@ -67,17 +67,17 @@ def test_what_a_table_may_differ_in(changed: dict[str, Any], effect: Effect, sai
 
 def test_a_swapped_table_is_named_with_what_is_published_in_its_place() -> None:
     """The publication follows the relation, not its name."""
-    other = PublicationShape(True, True, (TableName("embedsync", "canary"), TableName("public", "old")))
+    other = PublicationShape(True, True, (TableName("vectrue", "canary"), TableName("public", "old")))
     shape = dataclasses.replace(FINE, tables=(dataclasses.replace(TABLE, published=False),), publication=other)
     instead = "; of schema public it publishes public.old: its changes are not captured"
-    said = f"table public.posts is not published by publication embedsync{instead}"
+    said = f"table public.posts is not published by publication vectrue{instead}"
     assert seen(shape) == [(Effect.MISSED, said)]
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"publication": None}, "there is no publication embedsync"),
+        ({"publication": None}, "there is no publication vectrue"),
         ({"publication": PublicationShape(False, True, (NAME,))}, "leaves out inserts or updates"),
         ({"slot": None}, "there is no replication slot"),
         ({"slot": SlotShape("pgoutput", "app", "lost")}, "is lost"),

@@ -56,7 +56,7 @@ def test_echoes_and_redeliveries_encode_nothing(bench: Bench) -> None:
 def test_own_writes_are_dropped_by_origin(bench: Bench) -> None:
     """Where the server cannot filter by origin, an event labelled with ours is not even read."""
     bench.put(1, "x")
-    bench.sync.handle([bench.event(1, origin="embedsync_3")])
+    bench.sync.handle([bench.event(1, origin="vectrue_3")])
     assert bench.store.reads == 0
     bench.sync.handle([bench.event(1, origin="somebody_else")])
     assert bench.is_current(1)

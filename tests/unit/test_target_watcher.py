@@ -20,7 +20,7 @@ from tests.unit.test_shape import FINE
 NAME = TableName("public", "posts")
 TARGET = Target(NAME, "embedding", "title", (KeyColumn("id", "integer", "N"),), "m", 64)
 HIDDEN = Found(Effect.STOP, NAME, Difference("rows are hidden", "BYPASSRLS"))
-MISSED = Found(Effect.MISSED, NAME, Difference("it is not published", "embedsync init"))
+MISSED = Found(Effect.MISSED, NAME, Difference("it is not published", "vectrue init"))
 
 
 class Bench:
@@ -48,13 +48,13 @@ class Bench:
         return self.shape
 
     def _ask(self, _session: object, prefix: str, tables: Sequence[TableName], reason: str) -> None:
-        assert prefix == "embedsync"
+        assert prefix == "vectrue"
         self.asked.append((list(tables), reason))
 
     def _note(self, _session: object, prefix: str, what: str, every: float) -> None:
         if self.deaf:
             raise TransientError("Postgres does not answer")
-        assert (prefix, what, every) == ("embedsync", "watch", 15.0)
+        assert (prefix, what, every) == ("vectrue", "watch", 15.0)
         self.noted.append(self.clock.monotonic())
 
     def look(self, seconds: float = 3.0) -> Sequence[Target] | None:

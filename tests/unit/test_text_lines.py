@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import load
 from schemas.text_lines import decoded, is_text, read_json
 from streams import key_lines
 from streams.cli import replay_options
-from tests.support.command import Embedsync
+from tests.support.command import Vectrue
 
 HALF = '"\\ud83d"'
 MODEL = b'[model]\nname = "lexical"\ndimensions = 64\n'
@@ -26,7 +26,7 @@ MODEL = b'[model]\nname = "lexical"\ndimensions = 64\n'
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with settings."""
     monkeypatch.chdir(tmp_path)
-    Path("embedsync.toml").write_bytes(MODEL)
+    Path("vectrue.toml").write_bytes(MODEL)
     return tmp_path
 
 
@@ -46,9 +46,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["\udcff"], 1, "\\xff"),
     ],
 )
-def test_arguments(embedsync: Embedsync, arguments: list[str], place: int, shown: str) -> None:
+def test_arguments(vectrue: Vectrue, arguments: list[str], place: int, shown: str) -> None:
     """Named by its number and shown, before any service is asked; exit 2, as for every wrong argument."""
-    done = embedsync(*arguments)
+    done = vectrue(*arguments)
     assert done.code == 2
     assert done.err.endswith(f"argument {place} is not UTF-8: {shown}\n")
     assert "Traceback" not in done.err
@@ -68,7 +68,7 @@ def _judged(wrong: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("wrong", "words"), WRONG)
-def test_files_of_json(embedsync: Embedsync, wrong: bytes, words: str) -> None:
+def test_files_of_json(vectrue: Vectrue, wrong: bytes, words: str) -> None:
     """`compare` (queries and corpus), `score calibrate`: the file, the line's number and what is wrong; exit 1."""
     Path("q.jsonl").write_bytes(_judged(wrong))
     Path("c.jsonl").write_bytes(b'{"id": 1, "text": "a"}\n\n{"id": 2, "text": ' + wrong + b"}\n")
@@ -81,7 +81,7 @@ def test_files_of_json(embedsync: Embedsync, wrong: bytes, words: str) -> None:
         ([*models, "good.jsonl", "--corpus", "c.jsonl"], "c.jsonl"),
         (["score", "calibrate", "p.jsonl"], "p.jsonl"),
     ):
-        done = embedsync(*arguments)
+        done = vectrue(*arguments)
         assert done.code == 1
         assert done.err.startswith("error: ")
         assert done.err.count("\n") == 1, done.err
@@ -89,9 +89,9 @@ def test_files_of_json(embedsync: Embedsync, wrong: bytes, words: str) -> None:
         assert words in done.err
 
 
-def test_standard_input(embedsync: Embedsync) -> None:
+def test_standard_input(vectrue: Vectrue) -> None:
     """`score -`: the line's number."""
-    done = embedsync("score", "-", "--reference", "b", stdin=b"a\n\xff\n")
+    done = vectrue("score", "-", "--reference", "b", stdin=b"a\n\xff\n")
     assert (done.code, done.err) == (1, "error: line 2 of standard input is not UTF-8: write it in UTF-8\n")
 
 
@@ -106,7 +106,7 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with replay_options.lines(name) as lines:
         read = key_lines.read(lines, 1, name)
         assert [next(read), next(read)] == [(1, ("17",)), (2, ("18",))]
-        with pytest.raises(EmbedsyncError, match=r"^line 3 of .* is not UTF-8: write it in UTF-8$"):
+        with pytest.raises(VectrueError, match=r"^line 3 of .* is not UTF-8: write it in UTF-8$"):
             next(read)
 
 
@@ -114,16 +114,16 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_keys_that_no_row_can_have(line: str) -> None:
     """JSON in a line of --keys: one sentence with the line, in which the line is cut short."""
     words = r"^line 2 of keys\.txt is not JSON \((it holds half a character|too deep)\): "
-    with pytest.raises(EmbedsyncError, match=words) as caught:
+    with pytest.raises(VectrueError, match=words) as caught:
         list(key_lines.read(["", line], 1, "keys.txt"))
     assert len(str(caught.value)) < 200
 
 
-def test_settings_file(embedsync: Embedsync) -> None:
+def test_settings_file(vectrue: Vectrue) -> None:
     """The file and the line; exit 78, as for every wrong setting."""
-    Path("embedsync.toml").write_bytes(MODEL + b'\n[score]\nwhere = "\xff"\n')
-    done = embedsync("status")
-    assert (done.code, done.err) == (78, "error: line 6 of embedsync.toml is not UTF-8: write it in UTF-8\n")
+    Path("vectrue.toml").write_bytes(MODEL + b'\n[score]\nwhere = "\xff"\n')
+    done = vectrue("status")
+    assert (done.code, done.err) == (78, "error: line 6 of vectrue.toml is not UTF-8: write it in UTF-8\n")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_settings_file(embedsync: Embedsync) -> None:
 )
 def test_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, setting: str) -> None:
     """A variable with such bytes, or with such JSON: the setting; exit 78. The value is not shown."""
-    monkeypatch.setenv(f"EMBEDSYNC_{variable}", value)
+    monkeypatch.setenv(f"VECTRUE_{variable}", value)
     with pytest.raises(ConfigurationError) as caught:
         load()
     assert f"setting {setting}" in str(caught.value) or setting == "quality.queries"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import ConfigurationError, EmbedsyncError, PoisonEvent, TransientError
+from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.settings import Settings
 from streams import logs, worker
 
@@ -14,7 +14,7 @@ from streams import logs, worker
     [
         (ConfigurationError("wrong"), 78),
         (TransientError("away"), 70),
-        (EmbedsyncError("the database refuses the statement"), 70),
+        (VectrueError("the database refuses the statement"), 70),
         (PoisonEvent("a value does not fit"), 70),
         (RuntimeError("a bug"), 70),
     ],

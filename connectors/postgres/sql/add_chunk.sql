@@ -1,3 +1,3 @@
 -- A chunk enters the ledger, with its keys, before it is sent: a crash in between loses nothing.
-INSERT INTO embedsync.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)
+INSERT INTO vectrue.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)
 VALUES %s

@@ -1,5 +1,5 @@
 -- The ledger's side of a chunk's transaction. Touches nothing when the chunk is not where the writer thinks it is.
-UPDATE embedsync.replay_chunks
+UPDATE vectrue.replay_chunks
 SET done_keys = done_keys + %(handled)s,
     embedded = embedded + %(embedded)s,
     cleared = cleared + %(cleared)s,

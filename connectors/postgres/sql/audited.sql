@@ -27,7 +27,7 @@ FROM (
         wanted.model AS wanted_model,
         wanted.dimensions AS wanted_dimensions,
         -- No join: it might change the order of the rows.
-        (SELECT known.dimensions FROM embedsync.models AS known WHERE known.model = doc.stored_model) AS known_dimensions,
+        (SELECT known.dimensions FROM vectrue.models AS known WHERE known.model = doc.stored_model) AS known_dimensions,
         {row_state} AS state
     FROM (
         SELECT

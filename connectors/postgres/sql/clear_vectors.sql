@@ -8,7 +8,7 @@ WHERE {key_match}
     AND CASE WHEN {key_match} THEN coalesce(left(({text}
         )::text, {blank_within}) !~ {not_blank}, true) END
     AND EXISTS (
-        SELECT FROM embedsync.targets AS wanted
+        SELECT FROM vectrue.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )

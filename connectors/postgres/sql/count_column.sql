@@ -1,1 +1,1 @@
-INSERT INTO embedsync.counted (prefix, table_name, column_name, query) VALUES ({values})
+INSERT INTO vectrue.counted (prefix, table_name, column_name, query) VALUES ({values})

@@ -1,4 +1,4 @@
--- One column's line of the view embedsync.coverage.
+-- One column's line of the view vectrue.coverage.
 SELECT
     wanted.table_name,
     wanted.column_name,
@@ -12,7 +12,7 @@ SELECT
     count(doc.key) FILTER (WHERE doc.state = 'blank') AS blank,
     count(doc.key) FILTER (WHERE doc.state = 'quarantined') AS quarantined,
     count(doc.key) FILTER (WHERE doc.state = 'unreadable') AS unreadable
-FROM embedsync.targets AS wanted
+FROM vectrue.targets AS wanted
 LEFT JOIN LATERAL (
     SELECT doc.key, {row_state} AS state
     FROM (

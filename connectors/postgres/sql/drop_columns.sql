@@ -5,5 +5,5 @@ ALTER TABLE {table}
     DROP COLUMN IF EXISTS {model_column},
     DROP COLUMN IF EXISTS {time_column},
     DROP COLUMN IF EXISTS {digest_column};
-DELETE FROM embedsync.targets WHERE table_name = {table_literal} AND column_name = {column_literal};
-DELETE FROM embedsync.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}
+DELETE FROM vectrue.targets WHERE table_name = {table_literal} AND column_name = {column_literal};
+DELETE FROM vectrue.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}

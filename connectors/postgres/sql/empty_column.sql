@@ -5,6 +5,6 @@ ALTER TABLE {table}
     ALTER COLUMN {model_column} TYPE text USING NULL::text,
     ALTER COLUMN {time_column} TYPE timestamptz USING NULL::timestamptz,
     ALTER COLUMN {digest_column} TYPE bytea USING NULL::bytea;
-UPDATE embedsync.targets SET model = {to_model}, dimensions = {to_dimensions}, updated_at = now()
+UPDATE vectrue.targets SET model = {to_model}, dimensions = {to_dimensions}, updated_at = now()
 WHERE table_name = {table_literal} AND column_name = {column_literal};
-DELETE FROM embedsync.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}
+DELETE FROM vectrue.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}

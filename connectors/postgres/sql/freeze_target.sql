@@ -1,2 +1,2 @@
-UPDATE embedsync.targets SET frozen = {frozen}
+UPDATE vectrue.targets SET frozen = {frozen}
 WHERE table_name = {table_literal} AND column_name = {column_literal}

@@ -5,11 +5,11 @@ WITH asked AS (
         SELECT FROM jsonb_array_elements(query.hits) AS hit
         WHERE hit ->> 'table' = %(table)s AND hit -> 'key' = to_jsonb(%(key)s::text[])
     ) AS found
-    FROM embedsync.queries AS query
+    FROM vectrue.queries AS query
     WHERE query.id = %(query)s
 ),
 given AS (
-    INSERT INTO embedsync.feedback AS known (query_id, table_name, key, useful)
+    INSERT INTO vectrue.feedback AS known (query_id, table_name, key, useful)
     SELECT id, %(table)s, %(key)s::text[], %(useful)s FROM asked WHERE found
     ON CONFLICT (query_id, table_name, key) DO UPDATE SET useful = excluded.useful, at = excluded.at
         WHERE known.useful <> excluded.useful

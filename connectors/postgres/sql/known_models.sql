@@ -3,8 +3,8 @@
 SELECT
     to_jsonb(known),
     ARRAY(
-        SELECT wanted.table_name || '.' || wanted.column_name FROM embedsync.targets AS wanted
+        SELECT wanted.table_name || '.' || wanted.column_name FROM vectrue.targets AS wanted
         WHERE wanted.model = known.model ORDER BY 1
     ) AS wanted_in
-FROM embedsync.models AS known
+FROM vectrue.models AS known
 ORDER BY known.registered_at, known.model

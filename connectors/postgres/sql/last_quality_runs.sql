@@ -1,8 +1,8 @@
 -- Of each table the last figures, then the last ones of another model before them; with their age in seconds.
-WITH last AS (SELECT DISTINCT ON (table_name) * FROM embedsync.quality_runs ORDER BY table_name, id DESC),
+WITH last AS (SELECT DISTINCT ON (table_name) * FROM vectrue.quality_runs ORDER BY table_name, id DESC),
 before AS (
     SELECT DISTINCT ON (run.table_name) run.*
-    FROM embedsync.quality_runs AS run
+    FROM vectrue.quality_runs AS run
     JOIN last ON last.table_name = run.table_name AND last.model <> run.model
     ORDER BY run.table_name, run.id DESC
 )

@@ -1,2 +1,2 @@
 -- The broker has acknowledged these chunks.
-UPDATE embedsync.replay_chunks SET sent_at = now() WHERE run = %(run)s AND chunk = ANY (%(chunks)s)
+UPDATE vectrue.replay_chunks SET sent_at = now() WHERE run = %(run)s AND chunk = ANY (%(chunks)s)

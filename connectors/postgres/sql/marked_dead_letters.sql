@@ -1,2 +1,2 @@
 -- What was done about dead letters.
-SELECT id, state, seen_at, outcome FROM embedsync.dead_letters
+SELECT id, state, seen_at, outcome FROM vectrue.dead_letters

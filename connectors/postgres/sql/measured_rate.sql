@@ -4,8 +4,8 @@
 SELECT
     chunks.run::text,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY chunks.embedded / chunks.busy_seconds) AS rate
-FROM embedsync.replay_chunks AS chunks
-JOIN embedsync.replays AS replays USING (run)
+FROM vectrue.replay_chunks AS chunks
+JOIN vectrue.replays AS replays USING (run)
 WHERE chunks.table_name = %(table)s AND chunks.column_name = %(column)s AND chunks.model = %(model)s
     AND chunks.embedded > 0 AND chunks.busy_seconds > 0
     AND replays.rate IS NULL AND replays.next_slot IS NULL

@@ -4,7 +4,7 @@
 SELECT our_asked.our_ord,
     CASE WHEN our_asked.our_hash IS NULL THEN coalesce(left(our_now.our_text, {blank_within}) !~ {not_blank}, true)
     ELSE our_now.our_text_hash IS NOT DISTINCT FROM our_asked.our_hash END,
-    embedsync.vector_digest({column}) IS NOT DISTINCT FROM our_asked.our_digest,
+    vectrue.vector_digest({column}) IS NOT DISTINCT FROM our_asked.our_digest,
     our_now.our_text_hash
 FROM unnest({key_arrays}, %(ords)s::integer[], %(hashes)s::bytea[], %(digests)s::bytea[])
     AS our_asked ({key_names}, our_ord, our_hash, our_digest)

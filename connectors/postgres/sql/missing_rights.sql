@@ -1,4 +1,4 @@
--- Rights on the database and the schema embedsync that the worker's role does not have yet.
+-- Rights on the database and the schema vectrue that the worker's role does not have yet.
 SELECT
     NOT (has_database_privilege(%(role)s, current_database(), 'CONNECT')
          AND has_database_privilege(%(role)s, current_database(), 'TEMPORARY')) AS database,
@@ -7,7 +7,7 @@ SELECT
      LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.name
      WHERE namespace.oid IS NULL OR NOT has_schema_privilege(%(role)s, namespace.oid, 'USAGE')) AS schemas,
     (SELECT coalesce(bool_or(NOT has_table_privilege(%(role)s, class.oid, 'SELECT')), true) FROM pg_class AS class
-     WHERE class.relnamespace = to_regnamespace('embedsync') AND class.relkind IN ('r', 'v')) AS reading,
+     WHERE class.relnamespace = to_regnamespace('vectrue') AND class.relkind IN ('r', 'v')) AS reading,
     -- One line per right: a list of rights in one call means any of them. A table that is not there has none.
     (SELECT bool_or(NOT coalesce(has_table_privilege(%(role)s, class.oid, wanted.privilege), false))
      FROM (
@@ -24,4 +24,4 @@ SELECT
                 'DELETE'
      ) AS wanted (name, privilege)
      LEFT JOIN pg_class AS class
-         ON class.relnamespace = to_regnamespace('embedsync') AND class.relname = wanted.name) AS writing
+         ON class.relnamespace = to_regnamespace('vectrue') AND class.relname = wanted.name) AS writing

@@ -4,6 +4,6 @@ SELECT proc.oid::regprocedure::text, pg_get_userbyid(proc.proowner)
 FROM pg_proc AS proc
 JOIN pg_namespace AS space ON space.oid = proc.pronamespace
 WHERE proc.prosrc ~* %(word)s
-    AND space.nspname <> ALL (ARRAY['pg_catalog', 'information_schema', 'embedsync'])
+    AND space.nspname <> ALL (ARRAY['pg_catalog', 'information_schema', 'vectrue'])
     AND NOT EXISTS (SELECT FROM pg_depend AS dep WHERE dep.classid = 'pg_proc'::regclass AND dep.objid = proc.oid AND dep.deptype = 'e')
 ORDER BY 1

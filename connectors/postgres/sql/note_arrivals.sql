@@ -1,5 +1,5 @@
 -- Beats of the canary that came back. One that comes again changes nothing, unless it is of a canary that began again.
-INSERT INTO embedsync.canary_trail AS known (prefix, beat, sent_at, captured_at, queued_at, worker_at, arrived_at)
+INSERT INTO vectrue.canary_trail AS known (prefix, beat, sent_at, captured_at, queued_at, worker_at, arrived_at)
 SELECT %(prefix)s, beat, sent_at, captured_at, queued_at, %(worker_at)s, clock_timestamp()
 FROM unnest(
     %(beats)s::bigint[], %(sent)s::timestamptz[], %(captured)s::timestamptz[], %(queued)s::timestamptz[]

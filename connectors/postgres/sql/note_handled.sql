@@ -1,5 +1,5 @@
 -- Events up to these offsets are handled. In a topic that was made again meanwhile the offsets mean nothing.
-INSERT INTO embedsync.topics AS known (prefix, topic, partition, topic_id, handled)
+INSERT INTO vectrue.topics AS known (prefix, topic, partition, topic_id, handled)
 SELECT %(prefix)s, asked.topic, asked.partition, asked.topic_id, asked.handled
 FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(ids)s::text[], %(handled)s::bigint[])
     AS asked (topic, partition, topic_id, handled)

@@ -1,5 +1,5 @@
 -- Note where the slot stands, and since when: from now on, if it has moved or nobody has looked for a while.
-INSERT INTO embedsync.slot_moves AS known (prefix, slot, position, moved_at, seen_at)
+INSERT INTO vectrue.slot_moves AS known (prefix, slot, position, moved_at, seen_at)
 SELECT %(prefix)s, slot_name::text, confirmed_flush_lsn, clock_timestamp(), clock_timestamp()
 FROM pg_replication_slots
 WHERE slot_name = %(slot)s AND confirmed_flush_lsn IS NOT NULL

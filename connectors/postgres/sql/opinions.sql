@@ -1,2 +1,2 @@
 -- Feedback by table.
-SELECT table_name, count(*) FILTER (WHERE useful), count(*) FROM embedsync.feedback GROUP BY table_name ORDER BY table_name
+SELECT table_name, count(*) FILTER (WHERE useful), count(*) FROM vectrue.feedback GROUP BY table_name ORDER BY table_name

@@ -1,5 +1,5 @@
 -- Rows whose text the model cannot take, as long as they still have that text. The key is the table's own text form.
-INSERT INTO embedsync.quarantine AS our_line (table_name, column_name, key, hash, model, reason, attempts)
+INSERT INTO vectrue.quarantine AS our_line (table_name, column_name, key, hash, model, reason, attempts)
 SELECT {table_literal}, {column_literal}, ARRAY[{keys_as_text}], CASE WHEN {unreadable} THEN '' ELSE our_asked.our_hash END, %(model)s,
     our_asked.our_reason, our_asked.our_attempts
 FROM unnest({key_arrays}, %(hashes)s::bytea[], %(reasons)s::text[], %(attempts)s::integer[])

@@ -10,7 +10,7 @@ LEFT JOIN LATERAL (
         doc.stored_model,
         doc.vector,
         EXISTS (
-            SELECT FROM embedsync.quarantine AS our_line
+            SELECT FROM vectrue.quarantine AS our_line
             WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal} AND our_line.key = doc.key
                 AND our_line.model = %(model)s AND our_line.hash = sha256(convert_to(doc.text, 'UTF8'))
         ) AS quarantined,

@@ -1,4 +1,4 @@
-INSERT INTO embedsync.column_migrations
+INSERT INTO vectrue.column_migrations
     (table_name, column_name, offline, frozen, from_model, from_dimensions, to_model, to_dimensions,
      from_settings, to_settings, indexes)
 VALUES

@@ -1,4 +1,4 @@
-INSERT INTO embedsync.installations
+INSERT INTO vectrue.installations
     (prefix, system_identifier, timeline, database_oid, database_name, slot, publication, connector, search_path,
      connector_host, connector_port, publication_owner)
 VALUES ({values})

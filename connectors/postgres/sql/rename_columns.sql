@@ -10,11 +10,11 @@ ALTER TABLE {table} RENAME COLUMN {coming_hash} TO {hash_column};
 ALTER TABLE {table} RENAME COLUMN {coming_model} TO {model_column};
 ALTER TABLE {table} RENAME COLUMN {coming_time} TO {time_column};
 ALTER TABLE {table} RENAME COLUMN {coming_digest} TO {digest_column};
-UPDATE embedsync.targets SET column_name = {aside_literal}, updated_at = now()
+UPDATE vectrue.targets SET column_name = {aside_literal}, updated_at = now()
 WHERE table_name = {table_literal} AND column_name = {column_literal};
-UPDATE embedsync.targets SET column_name = {column_literal}, updated_at = now()
+UPDATE vectrue.targets SET column_name = {column_literal}, updated_at = now()
 WHERE table_name = {table_literal} AND column_name = {coming_literal};
-UPDATE embedsync.quarantine SET column_name = {aside_literal}
+UPDATE vectrue.quarantine SET column_name = {aside_literal}
 WHERE table_name = {table_literal} AND column_name = {column_literal};
-UPDATE embedsync.quarantine SET column_name = {column_literal}
+UPDATE vectrue.quarantine SET column_name = {column_literal}
 WHERE table_name = {table_literal} AND column_name = {coming_literal}

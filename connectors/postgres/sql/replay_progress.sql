@@ -18,9 +18,9 @@ SELECT
     coalesce(sum(chunks.failed), 0)::bigint AS failed,
     coalesce(sum(chunks.obsolete), 0)::bigint AS obsolete,
     CASE WHEN replays.state = 'running' AND replays.waiting_at > now() - interval '15 seconds' THEN replays.waiting END AS waiting
-FROM embedsync.replays AS replays
-JOIN embedsync.replay_scopes AS scopes USING (run)
-LEFT JOIN embedsync.replay_chunks AS chunks USING (run, table_name, column_name)
+FROM vectrue.replays AS replays
+JOIN vectrue.replay_scopes AS scopes USING (run)
+LEFT JOIN vectrue.replay_chunks AS chunks USING (run, table_name, column_name)
 WHERE replays.run = %(run)s
 GROUP BY scopes.table_name, scopes.column_name, replays.run, scopes.expected, scopes.enumerated
 ORDER BY scopes.table_name, scopes.column_name

@@ -7,7 +7,7 @@ SELECT
     CASE WHEN replays.state = 'running' AND replays.waiting_at > now() - interval '15 seconds' THEN replays.waiting END AS waiting,
     extract(epoch FROM replays.waiting_at - replays.waiting_since)::double precision AS waiting_seconds,
     (SELECT array_agg(scopes.table_name || '.' || scopes.column_name ORDER BY 1)
-     FROM embedsync.replay_scopes AS scopes WHERE scopes.run = replays.run) AS columns,
+     FROM vectrue.replay_scopes AS scopes WHERE scopes.run = replays.run) AS columns,
     replays.scope,
     replays.where_text,
     replays.since,
@@ -17,11 +17,11 @@ SELECT
     replays.max_live_lag,
     replays.chunk_size,
     replays.requested_by
-FROM embedsync.replays
+FROM vectrue.replays
 WHERE starts_with(replays.run::text, %(prefix)s)
     AND (NOT %(unfinished)s OR replays.state IN ('planned', 'running', 'paused'))
     AND (%(columns)s::text[] IS NULL OR EXISTS (
-        SELECT FROM embedsync.replay_scopes AS scopes
+        SELECT FROM vectrue.replay_scopes AS scopes
         WHERE scopes.run = replays.run AND scopes.table_name || '.' || scopes.column_name = ANY (%(columns)s)
     ))
 ORDER BY replays.created_at DESC

@@ -8,7 +8,7 @@ CASE
     WHEN doc.vector AND doc.stored_model = wanted.model AND doc.stored_hash = sha256(convert_to(doc.text, 'UTF8')) AND doc.tied
         THEN 'current'
     WHEN EXISTS (
-        SELECT FROM embedsync.quarantine AS our_line
+        SELECT FROM vectrue.quarantine AS our_line
         WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal} AND our_line.key = doc.key
             AND our_line.model = wanted.model AND our_line.hash = sha256(convert_to(doc.text, 'UTF8'))
     ) THEN 'quarantined'

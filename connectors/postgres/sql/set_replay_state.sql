@@ -1,5 +1,5 @@
 -- Pause, resume, cancel: the state of a run, if it is in one of the states that this may follow.
-UPDATE embedsync.replays
+UPDATE vectrue.replays
 SET state = %(state)s,
     finished_at = CASE WHEN %(state)s = 'cancelled' THEN now() END,
     waiting = NULL, waiting_since = NULL, waiting_at = NULL,

@@ -1,6 +1,6 @@
 -- Lines of quarantine whose row is gone, or has another text than the refused one: nothing else would take them away when
 -- the row was deleted, or went back to a text that its vector was made from.
-DELETE FROM embedsync.quarantine AS our_line
+DELETE FROM vectrue.quarantine AS our_line
 WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal}
     AND NOT EXISTS (
         SELECT FROM (

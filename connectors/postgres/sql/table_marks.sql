@@ -15,5 +15,5 @@ SELECT
 FROM unnest(%(tables)s::text[], %(schemas)s::text[], %(names)s::text[]) AS asked (table_name, schema_name, name)
 LEFT JOIN pg_namespace AS namespace ON namespace.nspname = asked.schema_name
 LEFT JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = asked.name
-LEFT JOIN embedsync.table_marks AS noted ON noted.prefix = %(prefix)s AND noted.table_name = asked.table_name
+LEFT JOIN vectrue.table_marks AS noted ON noted.prefix = %(prefix)s AND noted.table_name = asked.table_name
 ORDER BY asked.table_name

@@ -5,12 +5,12 @@ WITH living AS (
     SELECT pid, application_name, backend_start FROM pg_stat_activity
 ), seen AS (
     SELECT held.pid, held.started_at, living.pid IS NOT NULL AS is_held, living.pid = pg_backend_pid() AS is_mine
-    FROM embedsync.locks AS held
+    FROM vectrue.locks AS held
     LEFT JOIN living ON living.pid = held.pid AND living.application_name = held.application
         AND coalesce(living.backend_start = held.started_at, true)
     WHERE held.name = %(name)s
 ), taken AS (
-    INSERT INTO embedsync.locks AS held (name, pid, started_at, application)
+    INSERT INTO vectrue.locks AS held (name, pid, started_at, application)
     SELECT %(name)s, me.pid, me.backend_start, me.application_name
     FROM living AS me
     WHERE me.pid = pg_backend_pid() AND NOT EXISTS (SELECT FROM seen WHERE seen.is_held)

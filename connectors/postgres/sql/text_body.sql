@@ -12,7 +12,7 @@ BEGIN
             RAISE;
         END IF;
         -- What is wrong with the expression itself is no row's fault: then this raises it again.
-        PERFORM /* embedsync */ ({text}
+        PERFORM /* vectrue */ ({text}
             )::text FROM {table} WHERE false;
         our_text := NULL;
         our_condition := SQLSTATE;

@@ -1,8 +1,8 @@
 -- Texts that were searched for, with the rows of a table that people found useful; of one text and row the last word counts.
 WITH said AS (
     SELECT DISTINCT ON (query.query_text, feedback.key) query.query_text, feedback.key, feedback.useful
-    FROM embedsync.feedback AS feedback
-    JOIN embedsync.queries AS query ON query.id = feedback.query_id
+    FROM vectrue.feedback AS feedback
+    JOIN vectrue.queries AS query ON query.id = feedback.query_id
     WHERE feedback.table_name = %(table)s AND query.query_text IS NOT NULL
     ORDER BY query.query_text, feedback.key, feedback.at DESC
 )

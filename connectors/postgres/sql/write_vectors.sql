@@ -14,7 +14,7 @@ WHERE {key_match}
     AND CASE WHEN {key_match} THEN sha256(convert_to(({text}
         )::text, 'UTF8')) = our_asked.our_hash END
     AND EXISTS (
-        SELECT FROM embedsync.targets AS wanted
+        SELECT FROM vectrue.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )

@@ -1,4 +1,4 @@
-"""Random walks through `embedsync migrate`: verbs, SIGKILLs, edits of rows and settings, obstacles; then the way out.
+"""Random walks through `vectrue migrate`: verbs, SIGKILLs, edits of rows and settings, obstacles; then the way out.
 
     tables.py   three tables of different shapes, and the truth about their vectors, made without the pipeline's SQL
     actions.py  what may happen, drawn from a seed without a look at the state

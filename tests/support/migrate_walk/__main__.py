@@ -60,9 +60,9 @@ def main() -> None:
     arguments = parser.parse_args()
     only = arguments.only
     numbers = range(arguments.sequences) if only is None else range(only, only + 1)
-    kept = os.environ.get("EMBEDSYNC_TEST_STACK_DIR")
+    kept = os.environ.get("VECTRUE_TEST_STACK_DIR")
     if kept is None:
-        sys.exit("EMBEDSYNC_TEST_STACK_DIR names no stack")
+        sys.exit("VECTRUE_TEST_STACK_DIR names no stack")
     report = walks(LocalStack(Path(kept)).up(), arguments.seed, numbers, longest=arguments.longest)
     print(report)
     sys.exit(1 if report.failures else 0)

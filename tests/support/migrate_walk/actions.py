@@ -19,7 +19,7 @@ class Action:
     """One thing that happens.
 
     Attributes:
-        kind: a verb of `embedsync migrate`; `replay`, `init`; `write`; `settings`; `obstacle`, `no obstacle`.
+        kind: a verb of `vectrue migrate`; `replay`, `init`; `write`; `settings`; `obstacle`, `no obstacle`.
         tables: names of the tables it is about; of a verb without any, all of the settings.
         length: of the model: of `start`, and of `settings`.
         options: of the verb.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.errors import EmbedsyncError
+from schemas.errors import VectrueError
 from tests.support.migrate_walk import state
 from tests.support.migrate_walk.actions import Action
 from tests.support.migrate_walk.tables import BY_NAME
@@ -29,7 +29,7 @@ def put(place: Workplace, action: Action) -> str:
         return "there is none"
     try:
         place.execute(statement)
-    except EmbedsyncError as error:
+    except VectrueError as error:
         return error.message
     return statement
 

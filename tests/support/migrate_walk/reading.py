@@ -1,6 +1,6 @@
 """What a sentence of ours tells its reader to do: commands to type, statements to run, settings to write.
 
-It reads as a person does: what stands in backticks or begins with `embedsync` is typed, what ends in a semicolon and
+It reads as a person does: what stands in backticks or begins with `vectrue` is typed, what ends in a semicolon and
 begins like DDL is run, and a sentence that speaks of [model] or of the settings' tables has them edited.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _COMMAND: Final = re.compile(
-    r"embedsync ((?:migrate|replay|init|verify)\b[^`;\n]*?)"
+    r"vectrue ((?:migrate|replay|init|verify)\b[^`;\n]*?)"
     r"(?=`|;|\n|$|[,:.] |\.$| \(|\)| (?:to|and|until|or|for|once|then|with|if|which|beside|again|after|first)\b)"
 )
 _STATEMENT: Final = re.compile(r"\b((?:DROP|ALTER|CREATE) [^;`]+);")
@@ -32,7 +32,7 @@ class Step:
     def __str__(self) -> str:
         """As a line of a transcript."""
         told = self.statement or (f"settings: {self.length or self.tables}" if not self.command else "")
-        return told or f"embedsync {shlex.join(self.command)}"
+        return told or f"vectrue {shlex.join(self.command)}"
 
 
 def told(

@@ -18,7 +18,7 @@ _INDEXES: Final = """
 """
 _OPEN: Final = """
     SELECT CASE WHEN offline THEN 'offline' ELSE state END, from_dimensions, to_dimensions
-    FROM embedsync.column_migrations WHERE table_name = %s AND state IN ('started', 'swapped')
+    FROM vectrue.column_migrations WHERE table_name = %s AND state IN ('started', 'swapped')
 """
 _STEPS: Final[Mapping[str, Mapping[str, Collection[str]]]] = {
     "start": {"none": ("started", "offline")},
@@ -72,7 +72,7 @@ def content(place: Workplace) -> tuple[Any, ...]:
 
 
 def _read(place: Workplace, table: Table) -> Column:
-    known = place.value("SELECT to_regclass('embedsync.column_migrations') IS NOT NULL")
+    known = place.value("SELECT to_regclass('vectrue.column_migrations') IS NOT NULL")
     found = place.execute(_OPEN, (table.name,)) if known else []
     state, *lengths = found[0] if found else ("none",)
     vectors, indexes = (dict(place.execute(query, (table.quoted,))) for query in (_VECTORS, _INDEXES))
@@ -91,7 +91,7 @@ def judge(
     """What a verb did that it may not do, in words.
 
     Args:
-        verb: of `embedsync migrate`, or another action.
+        verb: of `vectrue migrate`, or another action.
         before: all columns.
         after: likewise.
         scope: names of the tables that it was told.

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg2
 
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, EmbedsyncError
+from schemas.errors import ConfigurationError, VectrueError
 from streams import embedders, targets
 from tests.support.killed import killed_before
 from tests.support.migrate_walk import obstacles, reading, state, tables
@@ -23,7 +23,7 @@ _MOST_STEPS: Final = 40
 """Of a way out: three columns, each some steps from the end, and each step asked for its settings."""
 _SESSIONS: Final = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'embedsync %' AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name LIKE 'vectrue %' AND pid <> pg_backend_pid()
 """
 
 
@@ -48,8 +48,8 @@ class Walk:
         self._steps = 0
         for table in tables.TABLES:
             tables.make(place, table, random)
-        self.scoped = "--table" in place.embedsync("migrate", "swap", "--help").stdout
-        place.embedsync("init")
+        self.scoped = "--table" in place.vectrue("migrate", "swap", "--help").stdout
+        place.vectrue("init")
         self._replay()
 
     def walk(self, actions: Sequence[Action]) -> None:
@@ -100,7 +100,7 @@ class Walk:
             code, said = self._replay(*words[2:])
         else:
             with killed_before(kill):
-                done = self._place.embedsync(*words, check=False, timeout=200)
+                done = self._place.vectrue(*words, check=False, timeout=200)
             code, said = done.returncode, done.stderr
         self._lines.append(f"    {code} {' '.join(said.split())[-400:]}")
         killed = code == -9
@@ -131,7 +131,7 @@ class Walk:
     def _untrue(self, table: tables.Table, column: str, wanted: str | None = None) -> list[str]:
         try:
             return tables.untrue(self._place, table, column, wanted=wanted)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             if isinstance(error.__cause__, psycopg2.errors.UndefinedColumn):
                 return []  # a column without provenance claims nothing
             raise
@@ -145,7 +145,7 @@ class Walk:
         process = self._place.start("replay", "run", *more, log="replay")
         try:
             self._filler.work_until(self._place, process)
-        except EmbedsyncError as error:
+        except VectrueError as error:
             process.kill()
             process.wait()
             return error.exit_code, f"error: {error}"
@@ -200,7 +200,7 @@ class Walk:
         if step.statement:
             try:
                 place.execute(step.statement)
-            except EmbedsyncError as error:
+            except VectrueError as error:
                 return error.message
             return ""
         if step.length:
@@ -227,22 +227,22 @@ class Walk:
     def _wanted(self) -> str:
         """The first thing that speaks against the end, in the command's own words; empty at the end."""
         place = self._place
-        done = place.embedsync("migrate", "status", "-o", "json", check=False)
+        done = place.vectrue("migrate", "status", "-o", "json", check=False)
         if done.returncode:
             return done.stderr
         report = json.loads(done.stdout)
         if report["next"]:
             return str(report["next"])
         if report.get("elsewhere"):
-            return place.embedsync("migrate", "status").stdout
+            return place.vectrue("migrate", "status").stdout
         if left := [name for name, column in state.read(place).items() if column.state != "none"]:
             raise self._lost(f"`migrate status` says that nothing is under way, and {left} are")
         if len(place.settings.tables) < len(tables.TABLES):  # nobody says so: they were taken out on purpose
             place.with_settings(tables=[table.settings for table in tables.TABLES])
-        done = place.embedsync("init", check=False)
+        done = place.vectrue("init", check=False)
         if done.returncode:
             return done.stderr
-        done = place.embedsync("status", "-o", "json", check=False)
+        done = place.vectrue("status", "-o", "json", check=False)
         seen = json.loads(done.stdout)
         if done.returncode or any(line["rows"] != line["current"] + line["blank"] for line in seen["tables"]):
             return str(seen["verdict"])
@@ -252,7 +252,7 @@ class Walk:
     def _check_end(self) -> None:
         wrong = []
         for name, column in state.read(self._place).items():
-            query = "SELECT model, dimensions FROM embedsync.targets WHERE table_name = %s"
+            query = "SELECT model, dimensions FROM vectrue.targets WHERE table_name = %s"
             targets = self._place.execute(query, (name,))
             if len(targets) != 1 or dict(column.vectors) != {"embedding": targets[0][1]}:
                 wrong.append(f"{name}: {targets} are wanted, and {dict(column.vectors)} stand there")

@@ -1,6 +1,6 @@
--- The schema of embedsync's own state. Applied once, by `embedsync init`.
+-- The schema of vectrue's own state. Applied once, by `vectrue init`.
 
-CREATE TABLE embedsync.targets (
+CREATE TABLE vectrue.targets (
     table_name  text NOT NULL,
     column_name text NOT NULL,
     model       text NOT NULL,
@@ -8,27 +8,27 @@ CREATE TABLE embedsync.targets (
     updated_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (table_name, column_name)
 );
-COMMENT ON TABLE embedsync.targets IS 'What "current" means: the model wanted in each vector column. Every vector write checks it.';
+COMMENT ON TABLE vectrue.targets IS 'What "current" means: the model wanted in each vector column. Every vector write checks it.';
 
-CREATE TABLE embedsync.models (
+CREATE TABLE vectrue.models (
     model         text PRIMARY KEY,
     name          text NOT NULL,
     dimensions    integer NOT NULL,
     registered_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE embedsync.models IS 'The models that were ever wanted, by the id stored beside each vector.';
+COMMENT ON TABLE vectrue.models IS 'The models that were ever wanted, by the id stored beside each vector.';
 
-CREATE TABLE embedsync.replays (
+CREATE TABLE vectrue.replays (
     run         uuid PRIMARY KEY,
     scope       text NOT NULL CHECK (scope IN ('missing', 'stale', 'all')),
     state       text NOT NULL CHECK (state IN ('planned', 'running', 'paused', 'cancelled', 'done')),
     created_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
 );
-COMMENT ON TABLE embedsync.replays IS 'Replay runs.';
+COMMENT ON TABLE vectrue.replays IS 'Replay runs.';
 
-CREATE TABLE embedsync.replay_scopes (
-    run         uuid NOT NULL REFERENCES embedsync.replays ON DELETE CASCADE,
+CREATE TABLE vectrue.replay_scopes (
+    run         uuid NOT NULL REFERENCES vectrue.replays ON DELETE CASCADE,
     table_name  text NOT NULL,
     column_name text NOT NULL,
     model       text NOT NULL,
@@ -37,10 +37,10 @@ CREATE TABLE embedsync.replay_scopes (
     enumerated  boolean NOT NULL DEFAULT false,
     PRIMARY KEY (run, table_name, column_name)
 );
-COMMENT ON TABLE embedsync.replay_scopes IS 'The columns of a run, and how far each was enumerated.';
+COMMENT ON TABLE vectrue.replay_scopes IS 'The columns of a run, and how far each was enumerated.';
 
-CREATE TABLE embedsync.replay_chunks (
-    run         uuid NOT NULL REFERENCES embedsync.replays ON DELETE CASCADE,
+CREATE TABLE vectrue.replay_chunks (
+    run         uuid NOT NULL REFERENCES vectrue.replays ON DELETE CASCADE,
     chunk       integer NOT NULL,
     table_name  text NOT NULL,
     column_name text NOT NULL,
@@ -63,11 +63,11 @@ CREATE TABLE embedsync.replay_chunks (
     PRIMARY KEY (run, chunk),
     CHECK (done_keys BETWEEN 0 AND total_keys)
 );
-COMMENT ON TABLE embedsync.replay_chunks IS
+COMMENT ON TABLE vectrue.replay_chunks IS
     'The ledger: one row per chunk, advanced in the transaction that writes the chunk''s vectors, so that a chunk '
     'delivered twice counts once. done_keys = embedded + cleared + current + blank + gone + changed + deferred + quarantined + failed + obsolete.';
 
-CREATE TABLE embedsync.quarantine (
+CREATE TABLE vectrue.quarantine (
     table_name  text NOT NULL,
     column_name text NOT NULL,
     key         text[] NOT NULL,
@@ -79,10 +79,10 @@ CREATE TABLE embedsync.quarantine (
     last_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (table_name, column_name, key)
 );
-COMMENT ON TABLE embedsync.quarantine IS 'Rows whose text the model could not take. A new text, or a success, removes the row.';
+COMMENT ON TABLE vectrue.quarantine IS 'Rows whose text the model could not take. A new text, or a success, removes the row.';
 
-CREATE TABLE embedsync.heartbeat (
+CREATE TABLE vectrue.heartbeat (
     id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     at timestamptz NOT NULL
 );
-COMMENT ON TABLE embedsync.heartbeat IS 'Written by the connector every few seconds, so that its slot moves while the tables are quiet.';
+COMMENT ON TABLE vectrue.heartbeat IS 'Written by the connector every few seconds, so that its slot moves while the tables are quiet.';

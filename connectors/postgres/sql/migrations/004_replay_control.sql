@@ -1,6 +1,6 @@
 -- Replay runs that can be narrowed, limited, paused and asked why they wait, from any host.
 
-ALTER TABLE embedsync.replays
+ALTER TABLE vectrue.replays
     ADD COLUMN where_text    text,
     ADD COLUMN since         timestamptz,
     ADD COLUMN force         boolean NOT NULL DEFAULT false,
@@ -13,13 +13,13 @@ ALTER TABLE embedsync.replays
     ADD COLUMN waiting       text,
     ADD COLUMN waiting_since timestamptz,
     ADD COLUMN waiting_at    timestamptz;
-COMMENT ON COLUMN embedsync.replays.rate IS 'Rows per second, all workers together; NULL: no limit.';
-COMMENT ON COLUMN embedsync.replays.next_slot IS 'When the next micro-batch may start under the rate; moved by the worker that takes it.';
-COMMENT ON COLUMN embedsync.replays.max_live_lag IS 'Seconds that the live lane may be behind before the run waits; NULL: replay.max_live_lag_seconds.';
-COMMENT ON COLUMN embedsync.replays.waiting IS 'Why a worker waits, as of waiting_at; old news once waiting_at is.';
+COMMENT ON COLUMN vectrue.replays.rate IS 'Rows per second, all workers together; NULL: no limit.';
+COMMENT ON COLUMN vectrue.replays.next_slot IS 'When the next micro-batch may start under the rate; moved by the worker that takes it.';
+COMMENT ON COLUMN vectrue.replays.max_live_lag IS 'Seconds that the live lane may be behind before the run waits; NULL: replay.max_live_lag_seconds.';
+COMMENT ON COLUMN vectrue.replays.waiting IS 'Why a worker waits, as of waiting_at; old news once waiting_at is.';
 
-ALTER TABLE embedsync.replay_chunks
+ALTER TABLE vectrue.replay_chunks
     ADD COLUMN returned     boolean NOT NULL DEFAULT false,
     ADD COLUMN busy_seconds double precision NOT NULL DEFAULT 0;
-COMMENT ON COLUMN embedsync.replay_chunks.returned IS 'A worker took the message out of the topic while the run was paused: it is to be sent again.';
-COMMENT ON COLUMN embedsync.replay_chunks.busy_seconds IS 'Time that workers spent on the chunk, waits left out.';
+COMMENT ON COLUMN vectrue.replay_chunks.returned IS 'A worker took the message out of the topic while the run was paused: it is to be sent again.';
+COMMENT ON COLUMN vectrue.replay_chunks.busy_seconds IS 'Time that workers spent on the chunk, waits left out.';

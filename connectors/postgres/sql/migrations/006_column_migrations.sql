@@ -1,6 +1,6 @@
 -- Migrations of vector columns from one model to another.
 
-CREATE TABLE embedsync.column_migrations (
+CREATE TABLE vectrue.column_migrations (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_name      text NOT NULL,
     column_name     text NOT NULL,
@@ -18,11 +18,11 @@ CREATE TABLE embedsync.column_migrations (
     swapped_at      timestamptz,
     ended_at        timestamptz
 );
-CREATE UNIQUE INDEX one_open_migration ON embedsync.column_migrations (table_name, column_name)
+CREATE UNIQUE INDEX one_open_migration ON vectrue.column_migrations (table_name, column_name)
     WHERE state IN ('started', 'swapped');
-COMMENT ON TABLE embedsync.column_migrations IS
-    'Vector columns on their way from one model to another: the state of `embedsync migrate`. Workers that find an open '
-    'one load the models that embedsync.targets wants, whatever their settings say.';
+COMMENT ON TABLE vectrue.column_migrations IS
+    'Vector columns on their way from one model to another: the state of `vectrue migrate`. Workers that find an open '
+    'one load the models that vectrue.targets wants, whatever their settings say.';
 
-ALTER TABLE embedsync.targets ADD COLUMN frozen boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN embedsync.targets.frozen IS 'Vectors that are kept for readers, but no longer kept true: no worker writes them.';
+ALTER TABLE vectrue.targets ADD COLUMN frozen boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN vectrue.targets.frozen IS 'Vectors that are kept for readers, but no longer kept true: no worker writes them.';

@@ -1,6 +1,6 @@
 -- How good searches are: what judged queries found, what was searched, and what people thought of it.
 
-CREATE TABLE embedsync.quality_runs (
+CREATE TABLE vectrue.quality_runs (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_name   text NOT NULL,
     model        text NOT NULL,
@@ -14,12 +14,12 @@ CREATE TABLE embedsync.quality_runs (
     p50_seconds  double precision NOT NULL,
     p95_seconds  double precision NOT NULL
 );
-CREATE INDEX quality_runs_of_table ON embedsync.quality_runs (table_name, id);
-COMMENT ON TABLE embedsync.quality_runs IS
+CREATE INDEX quality_runs_of_table ON vectrue.quality_runs (table_name, id);
+COMMENT ON TABLE vectrue.quality_runs IS
     'What judged queries found among the first ten rows, each time that they were asked; the newest 1,000 of a table. '
     'gone: judged rows that are no longer there, which count for nothing.';
 
-CREATE TABLE embedsync.queries (
+CREATE TABLE vectrue.queries (
     id               uuid PRIMARY KEY,
     at               timestamptz NOT NULL DEFAULT clock_timestamp(),
     query_text       text,
@@ -32,17 +32,17 @@ CREATE TABLE embedsync.queries (
     total_seconds    double precision NOT NULL,
     CHECK (num_nonnulls(query_text, query_hmac) = 1)
 );
-CREATE INDEX queries_by_age ON embedsync.queries (at);
-COMMENT ON TABLE embedsync.queries IS
-    'Searches of `embedsync serve`, while serve.query_log is not off; deleted after serve.query_log_days. hits: table, key and '
+CREATE INDEX queries_by_age ON vectrue.queries (at);
+COMMENT ON TABLE vectrue.queries IS
+    'Searches of `vectrue serve`, while serve.query_log is not off; deleted after serve.query_log_days. hits: table, key and '
     'similarity, best first.';
 
-CREATE TABLE embedsync.feedback (
-    query_id   uuid NOT NULL REFERENCES embedsync.queries ON DELETE CASCADE,
+CREATE TABLE vectrue.feedback (
+    query_id   uuid NOT NULL REFERENCES vectrue.queries ON DELETE CASCADE,
     table_name text NOT NULL,
     key        text[] NOT NULL,
     useful     boolean NOT NULL,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (query_id, table_name, key)
 );
-COMMENT ON TABLE embedsync.feedback IS 'Whether a row that a search found was of use; the last word counts.';
+COMMENT ON TABLE vectrue.feedback IS 'Whether a row that a search found was of use; the last word counts.';
