@@ -110,36 +110,6 @@ def strings(path: Path) -> Iterator[tuple[ast.expr, str]]:
             yield node, node.value
 
 
-def listed_files() -> set[str]:
-    """Paths in the listing of ARCHITECTURE.md; the indentation tells the folder."""
-    block = re.search(r"```\n(.*?)```", section("ARCHITECTURE.md", "The house"), re.DOTALL)
-    assert block is not None
-    files: set[str] = set()
-    folders: dict[int, str] = {-1: ""}
-    for line in block[1].splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        parent = folders[max(d for d in folders if d < depth)]
-        for name in re.split(r"\s{2,}", line.strip())[0].split(" "):
-            if name.endswith("/"):
-                folders = {d: f for d, f in folders.items() if d < depth} | {depth: parent + name}
-            files.add(parent + name)
-    return files
-
-
-def test_the_listing_names_only_what_exists() -> None:
-    """Every file and folder in ARCHITECTURE.md's listing is there."""
-    missing = sorted(name for name in listed_files() if not (ROOT / name).exists())
-    assert not missing, f"ARCHITECTURE.md lists {', '.join(missing)}, which does not exist"
-
-
-def test_the_listing_names_every_module_and_query() -> None:
-    """A module or query that is added is put into ARCHITECTURE.md's listing."""
-    paths = [*modules(*PRODUCT), *(file.relative_to(ROOT) for file in SQL.rglob("*.sql"))]
-    present = {path.as_posix() for path in paths if path.name != "__init__.py"}
-    unlisted = sorted(present - listed_files())
-    assert not unlisted, f"ARCHITECTURE.md does not list {', '.join(unlisted)}"
-
-
 def test_every_error_is_in_the_table() -> None:
     """Each class of schemas/errors.py, and LedgerConflict, has its line in "Errors by kind", and no other has."""
     known = {
