@@ -26,7 +26,7 @@ from schemas.record import Record
 from schemas.sections import DeadLetterSettings
 from schemas.settings import Settings
 from schemas.witness import Witness
-from streams.flood import Flood
+from streams.worker.dead_letter_limit import Flood
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 """`kafka.security` for the second client: librdkafka's options as aiokafka, below Faust, understands them.
 
-confluent-kafka takes the options as they are. Here they become one `Transport`, of which streams/app.py makes Faust's
+confluent-kafka takes the options as they are. Here they become one `Transport`, of which streams/worker/app.py makes Faust's
 credentials. An option that Faust's client cannot honour is refused by name, never ignored: otherwise one client of a
 worker would be secured as asked and the other one not.
 

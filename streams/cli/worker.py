@@ -1,4 +1,4 @@
-"""`vectrue worker`: arguments only; the work is in streams/worker.py and streams/supervisor.py."""
+"""`vectrue worker`: arguments only; the work is in streams/worker/process.py and streams/worker/supervisor.py."""
 
 import sys
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from connectors.clock import SystemClock
-from streams import logs, supervisor
-from streams import worker as workers
+from streams import logs
+from streams.worker import process as workers
+from streams.worker import supervisor
 
 
 def worker(

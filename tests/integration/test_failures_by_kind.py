@@ -102,10 +102,10 @@ def test_a_right_that_is_taken_away(place: Workplace) -> None:
 
 
 BUG = """
-import streams.sync
+import streams.worker.live
 def steps(self, records):
     raise ZeroDivisionError("a bug in the lane")
-streams.sync.Sync.steps = steps
+streams.worker.live.Sync.steps = steps
 """
 
 

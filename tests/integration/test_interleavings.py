@@ -21,8 +21,8 @@ from schemas.record import Record
 from streams import targets
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.settle import Settler
 from tests.support.interleaving import Actor, orders
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
-from streams import parts
+from streams.worker import parts
 from tests.conftest import MakeWorkplace
 from tests.support.prefork import Process
 from tests.support.waiting import until

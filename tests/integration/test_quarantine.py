@@ -18,8 +18,8 @@ from schemas.sections import ModelSettings
 from streams import targets
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.settle import Settler
 from tests.support.models import build_xlm_roberta
 from tests.support.workplace import Workplace
 

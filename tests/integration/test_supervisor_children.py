@@ -12,7 +12,7 @@ from tests.support.waiting import until
 SUPERVISE = """
 import sys
 from connectors.clock import SystemClock
-from streams.supervisor import Supervisor
+from streams.worker.supervisor import Supervisor
 children = {str(number): [sys.executable, "-c", code] for number, code in enumerate(sys.argv[2:])}
 sys.exit(Supervisor(children, SystemClock(), grace_seconds=float(sys.argv[1])).run())
 """
@@ -79,7 +79,7 @@ def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
 
 def test_a_child_whose_parent_died_before_it_could_ask_ends_by_itself(tmp_path: Path) -> None:
     """The kernel tells only of deaths after PR_SET_PDEATHSIG: a child that finds another parent leaves."""
-    code = "from streams.supervisor import _die_with_parent; _die_with_parent(1 << 30); print('alive')"
+    code = "from streams.worker.supervisor import _die_with_parent; _die_with_parent(1 << 30); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
     assert (done.returncode, done.stdout) == (0, "")
 

@@ -52,14 +52,14 @@ _FIVE = (
     ),
     Defect(
         "the acknowledgement before the write",
-        "streams/app.py",
+        "streams/worker/app.py",
         _IN_HAND,
         "        for event in events:\n            await stream.ack(event)\n" + _IN_HAND,
         (f"{ACKNOWLEDGED}::test_an_event_is_acknowledged_after_its_write_and_not_before",),
     ),
     Defect(
         "take in place of noack_take",
-        "streams/app.py",
+        "streams/worker/app.py",
         "stream.noack_take(size, within=linger_seconds)",
         "stream.take(size, within=linger_seconds)",
         (f"{LIVE}::test_insert_update_and_blank_text",),
@@ -74,7 +74,7 @@ _FIVE = (
     ),
     Defect(
         "the visibility check out",
-        "streams/live_rows.py",
+        "streams/worker/live_rows.py",
         "[k for k in some if not all(reading.snapshot.sees(xid) for xid in work.hints[k].txids)]",
         "[]",
         (
@@ -87,7 +87,7 @@ _FIVE = (
 _OF_THE_WORKER = (
     Defect(
         "an acknowledgement by Faust itself (take_events), and failures let out of the loop body",
-        "streams/app.py",
+        "streams/worker/app.py",
         "stream.noack_take(size, within=linger_seconds):\n" + _APART + _HANDLE,
         "stream.take_events(size, within=linger_seconds):\n"
         + _APART
@@ -96,14 +96,14 @@ _OF_THE_WORKER = (
     ),
     Defect(
         "a failed batch logged and passed over",
-        "streams/app.py",
+        "streams/worker/app.py",
         "            leave(EXIT_RESTART, str(error) or type(error).__name__, error)\n",
         "            log.critical(str(error))\n",
         (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
     ),
     Defect(
         "a watchdog that is never started",
-        "streams/worker.py",
+        "streams/worker/process.py",
         "settings.watchdog, outside, application.leave).start()",
         "settings.watchdog, outside, application.leave)",
         ("tests/integration/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
@@ -164,14 +164,14 @@ _OF_THE_WRITE = (
 _OF_THE_LANES = (
     Defect(
         "a dead letter swallowed",
-        "streams/sync.py",
+        "streams/worker/live.py",
         "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n",
         "",
         (f"{SYNC}::test_one_bad_event_harms_no_neighbour",),
     ),
     Defect(
         "a locked or early row forgotten, not deferred",
-        "streams/sync.py",
+        "streams/worker/live.py",
         "        self._patience.call(self._outbox.send_chunks, chunks)\n\n",
         "\n",
         (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
@@ -215,7 +215,7 @@ _LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(t
 _OF_THE_REPAIRS = (
     Defect(
         "the flood guard judging after the dead letters were sent",
-        "streams/sync.py",
+        "streams/worker/live.py",
         _JUDGE + _MOVE,
         _MOVE + _JUDGE,
         (f"{SYNC}::test_a_flood_stops_the_lane_before_a_bad_event_is_moved",),
@@ -229,7 +229,7 @@ _OF_THE_REPAIRS = (
     ),
     Defect(
         "a replay that gives no way to a lagging live lane",
-        "streams/gate.py",
+        "streams/worker/throttle.py",
         "reason = self._courtesy.reason(self.live(), standing.max_live_lag or self._limit)",
         "reason = None",
         ("tests/unit/test_replay_gate.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),

@@ -11,7 +11,7 @@ RESTLESS = "tests/unit/test_restless.py"
 _OF_A_BATCH = (
     Defect(
         "a batch of long texts that is written when the last of them is embedded",
-        "streams/parts.py",
+        "streams/worker/parts.py",
         "    return now >= until or (done > 0 and now + spent / done * more > until)\n",
         "    return False\n",
         (
@@ -21,14 +21,14 @@ _OF_A_BATCH = (
     ),
     Defect(
         "an event of a long batch that is acknowledged before the ones before it",
-        "streams/batch.py",
+        "streams/worker/batch.py",
         "                stuck.add(place)\n",
         "                pass\n",
         (f"{PARTS}::test_events_of_a_row_that_is_not_done_are_not_acknowledged",),
     ),
     Defect(
         "a long text beside short ones in a call of the model",
-        "streams/parts.py",
+        "streams/worker/parts.py",
         "if call and (len(call) + 1) * costs[position] > CHARACTERS:",
         "if call and len(call) == 32:",
         (f"{PARTS}::test_a_long_text_lends_its_length_to_no_other",),
@@ -44,7 +44,7 @@ _OF_A_ROW = (
     ),
     Defect(
         "a read that fails as a whole where one row's text cannot be made",
-        "streams/settle.py",
+        "streams/worker/settle.py",
         "            if len(keys) == 1:\n                yield keys, reason\n",
         "            if reason:\n                yield keys, reason\n",
         (f"{ONE}::test_rows_whose_text_cannot_be_made_stand_alone",),
@@ -72,7 +72,7 @@ _OF_A_ROW = (
     ),
     Defect(
         "a text given up for what a trigger made of the ones before it",
-        "streams/batch.py",
+        "streams/worker/batch.py",
         "        if self.given.get(document.key, [])[-1:] != [document.hash]:\n",
         "        if document.key not in self.given:\n",
         (

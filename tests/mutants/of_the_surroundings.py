@@ -63,14 +63,14 @@ _OF_WHO_RUNS_IT = (
     ),
     Defect(
         "a worker that asks for its user's name",
-        "streams/app.py",
+        "streams/worker/app.py",
         'f"vectrue-{os.getuid()}"',
         "f\"vectrue-{__import__('getpass').getuser()}\"",
         ("tests/unit/test_nameless.py::test_a_worker_needs_no_name",),
     ),
     Defect(
         "a lane joined wrongly that is taken for a wrong setting",
-        "streams/app.py",
+        "streams/worker/app.py",
         'raise TypeError("this lane is not the replay one")',
         'raise ConfigurationError("this lane is not the replay one")',
         ("tests/unit/test_leaving.py::test_a_lane_that_is_joined_wrongly_is_a_bug",),

@@ -45,7 +45,7 @@ _OF_WHAT_IS_THERE = (
     ),
     Defect(
         "a key of another type that is dead-lettered without a look at the table",
-        "streams/sync.py",
+        "streams/worker/live.py",
         "if not batch.is_doubtful or renewals == self._renewals:",
         "if True:",
         (f"{CHANGED}::test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now",),
@@ -106,7 +106,7 @@ _OF_WHAT_WAS_MISSED = (
     ),
     Defect(
         "a worker that consumes without a look at what happened to its topics",
-        "streams/worker.py",
+        "streams/worker/process.py",
         "    watch.begin()\n",
         "",
         ("tests/integration/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
@@ -171,7 +171,7 @@ _OF_THE_CAPTURE = (
     ),
     Defect(
         "writes of others left out with our own",
-        "streams/worker.py",
+        "streams/worker/process.py",
         "    origin_watch.start(settings, lane.clock, restart)\n",
         "",
         ("tests/integration/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",),

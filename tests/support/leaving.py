@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams import app
+from streams.worker import app
 
 
 class Left(BaseException):

@@ -16,8 +16,8 @@ from connectors.postgres.store import PostgresStore
 from schemas.record import Record
 from streams import embedders, init, targets
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.settle import Settler
 from tests.support.workplace import Workplace
 
 TO = ("--model", "lexical", "--dimensions", "96")

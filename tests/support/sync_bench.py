@@ -10,8 +10,8 @@ from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.settle import Settler
 from tests.support.slow_model import SlowEmbedder
 
 

@@ -19,7 +19,7 @@ from schemas.record import Record
 from schemas.sections import DeadLetterSettings
 from schemas.table import TableName
 from streams.canary import Arrivals
-from streams.flood import Flood
+from streams.worker.dead_letter_limit import Flood
 from tests.support import malformed
 from tests.support.sync_bench import Bench
 from tests.unit import test_chunks

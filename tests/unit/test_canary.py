@@ -25,8 +25,8 @@ from schemas.table import TableName
 from schemas.verdict import brief, witnessed
 from schemas.witness import Beat, Canary, Difference, Look, Witness
 from streams.canary import Arrivals, CanaryWriter
-from streams.flood import Flood
 from streams.witness import transit as came
+from streams.worker.dead_letter_limit import Flood
 from tests.support.lag import NOW, canary, report, transit, witness
 from tests.support.waiting import until
 

@@ -13,10 +13,10 @@ from schemas.record import Record
 from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
-from streams.chunks import Chunks
 from streams.retry import Patience
 from streams.shapes import Adaptation, FixedShapes
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.replay import Chunks
 from tests.support.sync_bench import Bench
 from tests.unit import test_chunks
 

@@ -12,10 +12,10 @@ from schemas.record import Record
 from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
-from streams.chunks import Chunks
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.settle import Settler
+from streams.worker.replay import Chunks
+from streams.worker.settle import Settler
 from tests.support.slow_model import SlowEmbedder
 
 NAME = TableName("public", "questions")

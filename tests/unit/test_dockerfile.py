@@ -19,7 +19,7 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}")
 
 sys.meta_path.insert(0, Missing())
-import streams.cli.main, streams.supervisor, streams.worker
+import streams.cli.main, streams.worker.supervisor, streams.worker.process
 """
 
 

@@ -132,9 +132,9 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
 
 
 def test_the_faust_table_has_the_options_that_are_set() -> None:
-    """The table of "Faust" and `_options` of streams/app.py name the same settings."""
+    """The table of "Faust" and `_options` of streams/worker/app.py name the same settings."""
     options = next(
-        n for n in tree(Path("streams/app.py")).body if isinstance(n, ast.FunctionDef) and n.name == "_options"
+        n for n in tree(Path("streams/worker/app.py")).body if isinstance(n, ast.FunctionDef) and n.name == "_options"
     )
     returned = next(n.value for n in options.body if isinstance(n, ast.Return))
     assert isinstance(returned, ast.Dict)
@@ -248,7 +248,7 @@ def test_one_module_asks_for_the_time() -> None:
 
 
 def test_faust_is_imported_where_the_documents_say() -> None:
-    """Faust is met in streams/app.py and streams/worker.py only."""
+    """Faust is met in streams/worker/app.py and streams/worker/process.py only."""
     importers = {
         str(path)
         for path in modules(*PRODUCT)
@@ -256,7 +256,7 @@ def test_faust_is_imported_where_the_documents_say() -> None:
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "faust" for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "faust")
     }
-    assert importers == {"streams/app.py", "streams/worker.py"}
+    assert importers == {"streams/worker/app.py", "streams/worker/process.py"}
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import DeadLetterFlood
 from schemas.sections import DeadLetterSettings
-from streams.flood import Flood
+from streams.worker.dead_letter_limit import Flood
 
 GOOD = ("t", None)
 BAD = ("t", "it is not JSON")

@@ -23,11 +23,11 @@ from schemas.record import Record
 from schemas.settings import load
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
-from streams.chunks import Chunks
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
+from streams.worker.live import Sync
+from streams.worker.replay import Chunks
+from streams.worker.settle import Settler
 from tests.support.interleaving import Actor, Paused, Script, orders
 
 SETTINGS = load(live={"early_wait_ms": 0})

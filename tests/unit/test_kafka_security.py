@@ -11,7 +11,7 @@ from connectors.kafka import rights, security
 from connectors.kafka.security import Transport, transport
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
-from streams import app
+from streams.worker import app
 
 SCRAM = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p"}
 

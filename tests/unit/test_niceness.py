@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from streams import niceness
+from streams.worker import niceness
 
 GROUP = "/proc/self/autogroup"
 SHOW_GROUP = f"from pathlib import Path; print(Path('{GROUP}').read_text().split()[-1:])"
-STEP_BACK = "import os; from streams.niceness import step_back; step_back(7); print(os.nice(0));" + SHOW_GROUP
+STEP_BACK = "import os; from streams.worker.niceness import step_back; step_back(7); print(os.nice(0));" + SHOW_GROUP
 # A shell's script: the worker is not the leader of the session, and what comes after it is in the same session.
 SCRIPT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STEP_BACK!r}], check=True)"
 

@@ -11,7 +11,7 @@ from connectors.memory import LedgerEntry, MemoryRow
 from schemas import metrics
 from schemas.errors import OutOfMemory, Stopping, TransientError, VectrueError
 from schemas.record import Record
-from streams import batch, parts
+from streams.worker import batch, parts
 from tests.support.sync_bench import Bench
 from tests.unit.test_chunks import Bench as ReplayBench
 from tests.unit.test_chunks import counts

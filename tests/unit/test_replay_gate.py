@@ -7,8 +7,8 @@ import pytest
 
 from connectors.memory import LedgerEntry
 from schemas.record import Record
-from streams.chunks import HOLD_SECONDS
-from streams.yielding import Courtesy, LiveView, Pause
+from streams.worker.live_lag import Courtesy, LiveView, Pause
+from streams.worker.replay import HOLD_SECONDS
 from tests.unit.test_chunks import Bench
 
 

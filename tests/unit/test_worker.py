@@ -6,7 +6,8 @@ import pytest
 
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.settings import Settings
-from streams import logs, worker
+from streams import logs
+from streams.worker import process as worker
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, TopicPartition
 from connectors.kafka.client import client_config
 from schemas.record import Record
 from schemas.settings import Settings
-from streams.lanes import open_lane
-from streams.yielding import Pause
+from streams.worker.lanes import open_lane
+from streams.worker.live_lag import Pause
 from tests.support.prefork import Process
 from tests.support.waiting import let_pass
 from tests.support.workplace import Workplace

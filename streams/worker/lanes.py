@@ -10,14 +10,14 @@ from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
 from streams.canary import Arrivals, open_arrivals
-from streams.chunks import Chunks
 from streams.embedders import Embedders
-from streams.flood import Flood
 from streams.retry import Patience
-from streams.settle import Settler
-from streams.sync import Sync
 from streams.target_watcher import TargetWatcher
-from streams.yielding import LiveWatch
+from streams.worker.dead_letter_limit import Flood
+from streams.worker.live import Sync
+from streams.worker.live_lag import LiveWatch
+from streams.worker.replay import Chunks
+from streams.worker.settle import Settler
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, St
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
-from streams.lanes import Lane
 from streams.positions import Positions
 from streams.shapes import LOOK_SECONDS
 from streams.watchdog import Pulse
-from streams.yielding import Pause
+from streams.worker.lanes import Lane
+from streams.worker.live_lag import Pause
 
 log = structlog.get_logger()
 

@@ -19,9 +19,9 @@ from schemas.errors import PoisonEvent, RowRefused, TableLocked
 from schemas.sections import LiveSettings
 from schemas.table import Key
 from schemas.target import Target
-from streams.batch import Batch, Hints, Work
 from streams.retry import Patience
-from streams.settle import Findings, Settler
+from streams.worker.batch import Batch, Hints, Work
+from streams.worker.settle import Findings, Settler
 
 log = structlog.get_logger()
 

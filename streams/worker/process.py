@@ -20,13 +20,13 @@ from schemas.settings import Settings
 from streams import logs, origin_watch
 from streams.canary import open_writer
 from streams.keeper import open_keeper
-from streams.lanes import Lane, open_lane
-from streams.niceness import step_back
 from streams.positions import Positions
 from streams.target_watcher import is_set_up_now
 from streams.topic_parts import open_watch
 from streams.topic_watch import TopicWatch
 from streams.watchdog import Farewell, Pulse, Watchdog
+from streams.worker.lanes import Lane, open_lane
+from streams.worker.niceness import step_back
 
 log = structlog.get_logger()
 
@@ -121,7 +121,7 @@ def _look_at_topics(settings: Settings, lane: Lane, role: Role) -> tuple[TopicWa
 def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: Positions) -> int:
     import faust
 
-    from streams import app as application
+    from streams.worker import app as application
 
     client_id = f"vectrue-{role}-{socket.gethostname()}-{os.getpid()}"
     pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))

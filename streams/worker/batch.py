@@ -22,8 +22,8 @@ from schemas.errors import PoisonEvent
 from schemas.record import Record
 from schemas.table import Key
 from schemas.target import Target
-from streams.misfits import Misfits
-from streams.settle import Known
+from streams.worker.misfits import Misfits
+from streams.worker.settle import Known
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ An event is handled when its row was written, found current or gone, durably def
 in parts, and tells after each which of its events are handled; when it raises, no other one may be acknowledged. Each
 part reads its rows again, the shortest texts come first, and a batch of ordinary texts is one part.
 
-What becomes of the rows is in `streams.live_rows`; here are the events: which rows they mean, and what is handed on.
+What becomes of the rows is in `streams.worker.live_rows`; here are the events: which rows they mean, and what is handed on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,12 +23,12 @@ from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
-from streams.batch import Batch, Hint, Hints, Work
-from streams.flood import Flood
-from streams.live_rows import LiveRows
 from streams.retry import Patience
-from streams.settle import Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
+from streams.worker.batch import Batch, Hint, Hints, Work
+from streams.worker.dead_letter_limit import Flood
+from streams.worker.live_rows import LiveRows
+from streams.worker.settle import Settler
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
 _MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything

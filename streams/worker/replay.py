@@ -1,10 +1,10 @@
 """The replay lane, free of Faust: chunks of keys in, true vectors and a ledger that tells of them out.
 
-A chunk is worked off in micro-batches, and one of long texts in parts (`streams.parts`), each as many of its next keys
+A chunk is worked off in micro-batches, and one of long texts in parts (`streams.worker.parts`), each as many of its next keys
 as are come to. Each is one step: the caller may let other work in between, and may stop after any of them, for the
 ledger moves in the transaction that writes the vectors and the next worker goes on from there.
 
-Before each one the lane may have to wait (`streams.gate`): then it yields a Pause and is called again.
+Before each one the lane may have to wait (`streams.worker.throttle`): then it yields a Pause and is called again.
 
 Hazards:
 - A chunk in hand holds up a rebalance, so it waits for HOLD_SECONDS at most and then goes to the end of the topic.
@@ -29,12 +29,12 @@ from schemas.replay import Standing
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams.flood import Flood
-from streams.gate import Gate
 from streams.retry import Patience
-from streams.settle import Findings, Known, Settler
 from streams.shapes import Adaptation, FixedShapes, Shapes
-from streams.yielding import Pause, View
+from streams.worker.dead_letter_limit import Flood
+from streams.worker.live_lag import Pause, View
+from streams.worker.settle import Findings, Known, Settler
+from streams.worker.throttle import Gate
 
 HOLD_SECONDS = 20.0
 """How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a rebalance."""

@@ -16,7 +16,7 @@ from schemas.chunk import Chunk
 from schemas.replay import Standing
 from schemas.sections import ReplaySettings
 from streams.retry import Patience
-from streams.yielding import Courtesy, Pause, View
+from streams.worker.live_lag import Courtesy, Pause, View
 
 log = structlog.get_logger()
 

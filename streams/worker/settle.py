@@ -1,7 +1,7 @@
 """Settling rows: read them as they stand, decide, embed what differs, write if the text is still the same.
 
 This is the one place where text becomes vectors; both lanes and every repair go through it. Free of Faust and Kafka.
-It goes no further than a part of a batch may (`streams.parts`): the caller writes that, and reads the rest again.
+It goes no further than a part of a batch may (`streams.worker.parts`): the caller writes that, and reads the rest again.
 
 Hazard: equal texts are encoded once per batch, found by the hash that Postgres computed; Python never hashes text.
 """
@@ -17,9 +17,10 @@ from schemas.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, 
 from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
 from schemas.table import Key
 from schemas.target import Target
-from streams import bisect, parts
+from streams import bisect
 from streams.embedders import Embedders
 from streams.retry import Patience
+from streams.worker import parts
 
 log = structlog.get_logger()
 
