@@ -29,8 +29,8 @@ from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness
 from streams import doctor_migrations, log_watch
+from streams.common.background_call import Inquiry
 from streams.differences import differing
-from streams.inquiry import Inquiry
 from streams.too_large import Explainer
 from streams.witness import with_transit
 

@@ -37,7 +37,7 @@ from schemas.record import Record
 from schemas.settings import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
 from schemas.witness import Transit, Witness
-from streams.inquiry import Inquiry
+from streams.common.background_call import Inquiry
 from streams.too_large import Explainer
 from streams.witness import transit
 

@@ -26,11 +26,11 @@ from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, St
 from schemas.record import Record
 from schemas.settings import Settings
 from streams import logs
-from streams.positions import Positions
-from streams.shapes import LOOK_SECONDS
-from streams.watchdog import Pulse
 from streams.worker.lanes import Lane
 from streams.worker.live_lag import Pause
+from streams.worker.watches.positions import Positions
+from streams.worker.watches.shapes import LOOK_SECONDS
+from streams.worker.watches.watchdog import Pulse
 
 log = structlog.get_logger()
 

@@ -9,15 +9,15 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
-from streams.canary import Arrivals, open_arrivals
 from streams.embedders import Embedders
 from streams.retry import Patience
-from streams.target_watcher import TargetWatcher
+from streams.worker.canary import Arrivals, open_arrivals
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live import Sync
 from streams.worker.live_lag import LiveWatch
 from streams.worker.replay import Chunks
 from streams.worker.settle import Settler
+from streams.worker.watches.targets import TargetWatcher
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Shapes:
         self.ask = watcher.ask
 
     def renewed(self) -> Sequence[Target] | None:
-        """As `streams.shapes.Shapes` says."""
+        """As `streams.worker.watches.shapes.Shapes` says."""
         targets = self._watcher.renewed()
         if targets is not None:
             self._outbox.renew(targets)

@@ -24,11 +24,11 @@ from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.retry import Patience
-from streams.shapes import Adaptation, FixedShapes, Shapes
 from streams.worker.batch import Batch, Hint, Hints, Work
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live_rows import LiveRows
 from streams.worker.settle import Settler
+from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
 _MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything

@@ -20,7 +20,7 @@ from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.settings import Settings
-from streams.inquiry import Inquiry
+from streams.common.background_call import Inquiry
 from streams.lag import aged
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ from schemas.dead_letter import Failure
 from schemas.table import TableName
 from schemas.target import Target
 from streams.retry import Patience
-from streams.shapes import Shapes
+from streams.worker.watches.shapes import Shapes
 
 log = structlog.get_logger()
 

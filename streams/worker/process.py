@@ -18,15 +18,15 @@ from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
 from schemas.settings import Settings
 from streams import logs, origin_watch
-from streams.canary import open_writer
 from streams.keeper import open_keeper
-from streams.positions import Positions
-from streams.target_watcher import is_set_up_now
-from streams.topic_parts import open_watch
-from streams.topic_watch import TopicWatch
-from streams.watchdog import Farewell, Pulse, Watchdog
+from streams.worker.canary import open_writer
 from streams.worker.lanes import Lane, open_lane
 from streams.worker.niceness import step_back
+from streams.worker.watches.positions import Positions
+from streams.worker.watches.targets import is_set_up_now
+from streams.worker.watches.topic_parts import open_watch
+from streams.worker.watches.topics import TopicWatch
+from streams.worker.watches.watchdog import Farewell, Pulse, Watchdog
 
 log = structlog.get_logger()
 

@@ -30,11 +30,11 @@ from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.retry import Patience
-from streams.shapes import Adaptation, FixedShapes, Shapes
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live_lag import Pause, View
 from streams.worker.settle import Findings, Known, Settler
 from streams.worker.throttle import Gate
+from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 
 HOLD_SECONDS = 20.0
 """How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a rebalance."""

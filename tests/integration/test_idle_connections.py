@@ -13,7 +13,7 @@ from connectors.postgres.store import PostgresStore
 from schemas.errors import TransientError
 from schemas.settings import Settings
 from streams import init, targets
-from streams.target_watcher import TargetWatcher
+from streams.worker.watches.targets import TargetWatcher
 from tests.support.server import running_server
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

@@ -72,7 +72,7 @@ _OF_THE_WITNESS = (
     ),
     Defect(
         "a canary of another installation that is noted as ours (A 1)",
-        "streams/canary.py",
+        "streams/worker/canary.py",
         "            elif beat.prefix == self._prefix:\n",
         "            else:\n",
         (
@@ -113,7 +113,7 @@ _OF_WHAT_WAS_MISSED = (
     ),
     Defect(
         "offsets of a topic that was made again, kept",
-        "streams/topic_watch.py",
+        "streams/worker/watches/topics.py",
         "                self._broker.set_offsets(self._group, starts)\n",
         "",
         ("tests/unit/test_topic_watch.py::test_the_offsets_of_a_topic_made_again_are_forgotten",),

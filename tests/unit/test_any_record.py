@@ -18,7 +18,7 @@ from schemas.errors import PoisonEvent, TableLocked
 from schemas.record import Record
 from schemas.sections import DeadLetterSettings
 from schemas.table import TableName
-from streams.canary import Arrivals
+from streams.worker.canary import Arrivals
 from streams.worker.dead_letter_limit import Flood
 from tests.support import malformed
 from tests.support.sync_bench import Bench

@@ -14,9 +14,9 @@ from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.retry import Patience
-from streams.shapes import Adaptation, FixedShapes
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks
+from streams.worker.watches.shapes import Adaptation, FixedShapes
 from tests.support.sync_bench import Bench
 from tests.unit import test_chunks
 

@@ -9,8 +9,8 @@ import pytest
 
 from connectors.memory import MemoryClock
 from schemas.errors import ConfigurationError, TargetMismatch
-from streams.watchdog import Pulse
 from streams.worker import app
+from streams.worker.watches.watchdog import Pulse
 from tests.support.leaving import Left, exit_codes
 
 

@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 from schemas.rounds import Round
 from schemas.severity import Severity
 from schemas.verdict import brief, witnessed
-from streams import canary as canaries
+from streams.worker import canary as canaries
 from tests.support.lag import canary, witness
 
 HOUR = 3600.0

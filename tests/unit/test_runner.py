@@ -11,8 +11,8 @@ from connectors.memory import MemoryClock
 from schemas.errors import Stopping
 from schemas.record import Record
 from schemas.sections import WatchdogSettings
-from streams.watchdog import Pulse, judge
 from streams.worker.app import Runner
+from streams.worker.watches.watchdog import Pulse, judge
 from tests.support.leaving import Left, exit_codes
 
 CHANGES, CANARY = "t.public.questions", "t.vectrue.canary"

@@ -14,7 +14,7 @@ from schemas.shape import Effect, Found, Shape, TableShape
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
-from streams.target_watcher import TargetWatcher
+from streams.worker.watches.targets import TargetWatcher
 from tests.unit.test_shape import FINE
 
 NAME = TableName("public", "posts")

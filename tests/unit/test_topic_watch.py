@@ -10,8 +10,8 @@ from schemas.errors import TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.settings import Settings
 from schemas.surprises import Noted, Place, Surprise
-from streams.positions import Positions
-from streams.topic_watch import CHECK_SECONDS, TopicWatch, tables_of
+from streams.worker.watches.positions import Positions
+from streams.worker.watches.topics import CHECK_SECONDS, TopicWatch, tables_of
 
 TOPIC, ME, OTHER = "p.public.t", "me", "another"
 

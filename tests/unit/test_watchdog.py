@@ -8,7 +8,7 @@ import pytest
 
 from connectors.memory import MemoryClock
 from schemas.sections import WatchdogSettings
-from streams.watchdog import STOP_SECONDS, Farewell, Pulse, judge
+from streams.worker.watches.watchdog import STOP_SECONDS, Farewell, Pulse, judge
 
 LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
 
@@ -125,7 +125,7 @@ HUNG = """
 import ctypes, sys
 from connectors.clock import SystemClock
 from schemas.sections import WatchdogSettings
-from streams.watchdog import Pulse, Watchdog
+from streams.worker.watches.watchdog import Pulse, Watchdog
 
 class Broken:
     def is_member(self): raise RuntimeError("a bug")

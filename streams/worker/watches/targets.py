@@ -28,7 +28,7 @@ from schemas.target import Target
 from streams import embedders
 from streams import targets as target_rules
 from streams.embedders import Embedders
-from streams.settings_watch import SettingsWatch
+from streams.worker.watches.settings import SettingsWatch
 
 log = structlog.get_logger()
 
@@ -134,7 +134,7 @@ class TargetWatcher:
         return is_set_up_now(self._session)
 
     def renewed(self) -> Sequence[Target] | None:
-        """As `streams.shapes.Shapes` says."""
+        """As `streams.worker.watches.shapes.Shapes` says."""
         if self.has_moved():
             raise TargetMismatch("vectrue.targets has changed", fix="the worker starts again with what it wants now")
         try:
@@ -145,12 +145,12 @@ class TargetWatcher:
         return self._changed(self._shape)
 
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
-        """As `streams.shapes.Shapes` says."""
+        """As `streams.worker.watches.shapes.Shapes` says."""
         shape = self._shape.of(target.table) if self._shape else None
         return shape is not None and bool(txids) and all(is_before(xid, shape.changed_by) for xid in txids)
 
     def ask(self, table: TableName, reason: str) -> None:
-        """As `streams.shapes.Shapes` says."""
+        """As `streams.worker.watches.shapes.Shapes` says."""
         self._ask([table], reason)
 
     def _limit(self, connection: Connection) -> None:

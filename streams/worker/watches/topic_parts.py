@@ -12,9 +12,9 @@ from connectors.postgres.topic_notes import TopicNotes
 from schemas.settings import Settings
 from schemas.surprises import Surprise
 from schemas.target import Target
-from streams.positions import Positions
 from streams.replay import Replay
-from streams.topic_watch import Respond, TopicWatch, tables_of
+from streams.worker.watches.positions import Positions
+from streams.worker.watches.topics import Respond, TopicWatch, tables_of
 
 
 def open_watch(

@@ -26,7 +26,7 @@ LOOK_SECONDS = 3.0
 
 
 class Shapes(Protocol):
-    """What the database says about the tables now; `streams.target_watcher.TargetWatcher` in earnest."""
+    """What the database says about the tables now; `streams.worker.watches.targets.TargetWatcher` in earnest."""
 
     def renewed(self) -> Sequence[Target] | None:
         """All targets, when a key has changed since they were last taken; None when none has.

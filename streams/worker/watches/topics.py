@@ -26,7 +26,7 @@ from schemas.lag import GroupLag, PartitionLag
 from schemas.settings import Settings
 from schemas.surprises import Noted, Place, Surprise
 from schemas.table import TableName
-from streams.positions import Positions
+from streams.worker.watches.positions import Positions
 
 log = structlog.get_logger()
 
