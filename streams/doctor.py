@@ -28,9 +28,10 @@ from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness
-from streams import doctor_migrations, log_watch
+from streams import doctor_migrations
 from streams.common.background_call import Inquiry
-from streams.differences import differing
+from streams.keeper import log_watch
+from streams.keeper.differences import differing
 from streams.too_large import Explainer
 from streams.witness import with_transit
 

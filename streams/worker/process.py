@@ -17,8 +17,9 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
 from schemas.settings import Settings
-from streams import logs, origin_watch
-from streams.keeper import open_keeper
+from streams import logs
+from streams.keeper import origin_watch
+from streams.keeper.keeper import open_keeper
 from streams.worker.canary import open_writer
 from streams.worker.lanes import Lane, open_lane
 from streams.worker.niceness import step_back

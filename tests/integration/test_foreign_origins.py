@@ -13,7 +13,7 @@ from connectors.postgres import looks, origins
 from connectors.postgres.session import Session
 from schemas.table import TableName
 from schemas.witness import Look
-from streams.origin_watch import OriginWatch
+from streams.keeper.origin_watch import OriginWatch
 from tests.support import workplace as workplaces
 from tests.support.init import as_role, events, setup, worker_role
 from tests.support.own_postgres import Beside, own_postgres

@@ -14,7 +14,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
-from streams import log_watch
+from streams.keeper import log_watch
 from tests.conftest import MakeWorkplace
 from tests.support.init import setup
 from tests.support.second_server import bring, database, second_server

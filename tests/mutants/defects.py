@@ -236,7 +236,7 @@ _OF_THE_REPAIRS = (
     ),
     Defect(
         "rows sent by reconcile that were stale in one look only",
-        "streams/reconcile.py",
+        "streams/keeper/reconcile.py",
         "same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())",
         "same = len(now)",
         ("tests/unit/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),

@@ -92,7 +92,7 @@ _OF_THE_WITNESS = (
 _OF_WHAT_WAS_MISSED = (
     Defect(
         "a look that ends although its rows are not on their way",
-        "streams/looks.py",
+        "streams/keeper/looks.py",
         "        if sent is not None:\n",
         "        if True:\n",
         ("tests/unit/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",),

@@ -23,7 +23,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg2 import sql
 
-from streams import origin_watch
+from streams.keeper import origin_watch
 from tests.soak.audit import WORKER, audit_trigger
 from tests.soak.fleet import EXIT_CONFIGURATION, Fleet
 from tests.soak.hits import Hit, Kind, Stage

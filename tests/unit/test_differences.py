@@ -11,7 +11,7 @@ from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
-from streams.differences import Differences, differing
+from streams.keeper.differences import Differences, differing
 
 TARGET = Target(TableName("public", "posts"), "embedding", "title", (KeyColumn("id", "bigint"),), "m", 64)
 PARAMETERS = {"host": "db", "port": "5432", "dbname": "app", "user": "worker"}

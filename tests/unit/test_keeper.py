@@ -14,9 +14,9 @@ from schemas.errors import TransientError
 from schemas.sections import KeeperSettings
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
-from streams import reconcile
-from streams.keeper import Keeper
-from streams.reconcile import Reconcile
+from streams.keeper import reconcile
+from streams.keeper.keeper import Keeper
+from streams.keeper.reconcile import Reconcile
 
 TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "m@1", 4)
 STALE: Fingerprint = ("stale_text", b"new", b"old", "m@1")

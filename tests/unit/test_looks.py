@@ -15,10 +15,10 @@ from schemas.errors import TableLocked, TransientError
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
 from schemas.witness import Look
-from streams import heal
-from streams.heal import Healer
-from streams.looks import Looks
-from streams.marks import REASON, Marks
+from streams.keeper import heal
+from streams.keeper.heal import Healer
+from streams.keeper.looks import Looks
+from streams.keeper.table_marks import REASON, Marks
 
 TABLE, OTHER = TableName("public", "questions"), TableName("public", "answers")
 TARGET, ANSWERS = (Target(t, "embedding", "text", (KeyColumn("id", "bigint"),), "m@1", 4) for t in (TABLE, OTHER))

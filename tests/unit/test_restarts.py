@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from connectors.debezium import ConnectorStatus
 from connectors.memory import MemoryClock
 from schemas.sections import KeeperSettings
-from streams.restarts import Restarts, is_away, kind_of
+from streams.keeper.restarts import Restarts, is_away, kind_of
 
 RUNNING = ConnectorStatus("RUNNING", ("RUNNING",), None)
 

@@ -6,7 +6,7 @@ from itertools import count
 from connectors.memory import MemoryClock
 from connectors.postgres.keeper import Fingerprint
 from schemas.table import Key
-from streams import stragglers
+from streams.common import stragglers
 
 STALE: Fingerprint = ("stale_text", b"new", b"old", "b@1")
 

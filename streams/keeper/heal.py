@@ -16,7 +16,7 @@ from connectors.postgres.keeper import UnderWay
 from schemas.chunk import Chunk, Deferral
 from schemas.table import TableName
 from schemas.target import Target
-from streams.looks import Stale
+from streams.keeper.looks import Stale
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ OpenOutbox = Callable[[Sequence[Target]], Outbox]
 
 
 class Runs(Protocol):
-    """Starts runs; of `streams.keeper`. May raise VectrueError."""
+    """Starts runs; of `streams.keeper.keeper`. May raise VectrueError."""
 
     def __call__(self, targets: Sequence[Target]) -> UUID | None:
         """Send the stale rows of these columns of one table through replay; None when there are none any more."""
@@ -54,7 +54,7 @@ class Healer:
         self._now = now
 
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
-        """As `streams.looks.Heal` says."""
+        """As `streams.keeper.looks.Heal` says."""
         works = self._replay_works()
         if not works and all(len(rows) <= FEW for rows in stale.values()):
             self._defer(stale)

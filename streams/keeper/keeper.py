@@ -36,14 +36,14 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams import targets as target_rules
-from streams.differences import Differences, looking
-from streams.heal import Healer
-from streams.log_watch import LogWatch
-from streams.looks import Looks
-from streams.marks import Marks
-from streams.reconcile import Reconcile
+from streams.keeper.differences import Differences, looking
+from streams.keeper.heal import Healer
+from streams.keeper.log_watch import LogWatch
+from streams.keeper.looks import Looks
+from streams.keeper.reconcile import Reconcile
+from streams.keeper.restarts import Restarts
+from streams.keeper.table_marks import Marks
 from streams.replay import Replay
-from streams.restarts import Restarts
 from streams.too_large import Explainer
 
 log = structlog.get_logger()
