@@ -25,7 +25,7 @@ from schemas.target import Target
 from streams.dead_letters import DeadLetters
 from streams.lag import live_topics
 from streams.redriven import Following, Result, Row, Sent
-from streams.replay import Replay
+from streams.replay.run import Replay
 
 _BATCH_RECORDS = 500
 _BATCH_BYTES = 8_388_608

@@ -31,8 +31,8 @@ from schemas.truth import Deep, Group, Truth
 from streams import bisect
 from streams import targets as target_rules
 from streams.embedders import Embedders
-from streams.replay import Replay, Started, Watch
-from streams.replay_outcome import Outcome
+from streams.replay.outcome import Outcome
+from streams.replay.run import Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
 """Called with the column's name, the rows compared so far, and how many there are to compare."""

@@ -1,4 +1,4 @@
-"""`vectrue replay`: arguments and printing only; the work is in streams/replay.py, its control and its plan."""
+"""`vectrue replay`: arguments and printing only; the work is in streams/replay/run.py, its control and its plan."""
 
 import sys
 from dataclasses import replace
@@ -13,7 +13,6 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
 from schemas.settings import Settings
-from streams import replay_advice, replay_keys, replay_plan
 from streams import targets as target_rules
 from streams.cli import replay_options as options
 from streams.cli import replay_page as page
@@ -31,9 +30,12 @@ from streams.cli.replay_options import (
     TablesOption,
     WhereOption,
 )
-from streams.replay import Prepared, Replay
-from streams.replay_control import Control
-from streams.replay_keys import Named
+from streams.replay import keys as replay_keys
+from streams.replay import plan as replay_plan
+from streams.replay import vacuum as replay_advice
+from streams.replay.control import Control
+from streams.replay.keys import Named
+from streams.replay.run import Prepared, Replay
 
 app = typer.Typer(no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it.")
 

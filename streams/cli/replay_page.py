@@ -15,10 +15,10 @@ from schemas.errors import VectrueError
 from schemas.replay import ScopeProgress, show_rate
 from streams.cli.output import err, label, number, out, seconds
 from streams.cli.tables import Grid
-from streams.replay_control import RunStatus
-from streams.replay_keys import Named
-from streams.replay_outcome import Outcome
-from streams.replay_plan import Plan, ScopePlan
+from streams.replay.control import RunStatus
+from streams.replay.keys import Named
+from streams.replay.outcome import Outcome
+from streams.replay.plan import Plan, ScopePlan
 
 _LINE_SECONDS = 10.0
 _QUIET_SECONDS = 15.0

@@ -43,7 +43,7 @@ from streams.keeper.looks import Looks
 from streams.keeper.reconcile import Reconcile
 from streams.keeper.restarts import Restarts
 from streams.keeper.table_marks import Marks
-from streams.replay import Replay
+from streams.replay.run import Replay
 from streams.too_large import Explainer
 
 log = structlog.get_logger()

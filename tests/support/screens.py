@@ -47,9 +47,9 @@ from streams.cli import (
 )
 from streams.migrate_status import ColumnStatus, Report
 from streams.redriven import Result
-from streams.replay_control import RunStatus
-from streams.replay_outcome import Outcome
-from streams.replay_plan import Plan, ScopePlan
+from streams.replay.control import RunStatus
+from streams.replay.outcome import Outcome
+from streams.replay.plan import Plan, ScopePlan
 from tests.support.lag import report
 
 FOLDER = Path(__file__).parent.parent / "unit" / "screens"

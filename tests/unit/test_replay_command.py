@@ -16,7 +16,6 @@ from schemas.coverage import Coverage
 from schemas.duration import parse_past
 from schemas.errors import TransientError, VectrueError
 from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
-from streams import key_lines
 from streams.cli import replay_options as options
 from streams.cli import replay_page
 from streams.cli.replay_page import (
@@ -30,9 +29,10 @@ from streams.cli.replay_page import (
     size,
     verdict,
 )
-from streams.replay_control import RunStatus
-from streams.replay_outcome import Outcome
-from streams.replay_plan import Plan, ScopePlan, costs
+from streams.replay import key_lines
+from streams.replay.control import RunStatus
+from streams.replay.outcome import Outcome
+from streams.replay.plan import Plan, ScopePlan, costs
 from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)

@@ -14,8 +14,8 @@ import pytest
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import load
 from schemas.text_lines import decoded, is_text, read_json
-from streams import key_lines
 from streams.cli import replay_options
+from streams.replay import key_lines
 from tests.support.command import Vectrue
 
 HALF = '"\\ud83d"'

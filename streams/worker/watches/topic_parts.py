@@ -12,7 +12,7 @@ from connectors.postgres.topic_notes import TopicNotes
 from schemas.settings import Settings
 from schemas.surprises import Surprise
 from schemas.target import Target
-from streams.replay import Replay
+from streams.replay.run import Replay
 from streams.worker.watches.positions import Positions
 from streams.worker.watches.topics import Respond, TopicWatch, tables_of
 

@@ -20,7 +20,7 @@ from schemas.errors import PoisonEvent, VectrueError
 from schemas.replay import NO_ROWS, Survey
 from schemas.table import Key
 from schemas.target import Target
-from streams import key_lines
+from streams.replay import key_lines
 
 _PAGE = 10_000
 """Keys looked up at a time."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from schemas.coverage import Coverage, once
 from schemas.replay import ScopeProgress
-from streams.replay_keys import Named
+from streams.replay.keys import Named
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,11 @@ from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import replay_keys
 from streams import targets as target_rules
 from streams.common import stragglers
-from streams.replay_keys import Named
-from streams.replay_outcome import Outcome
+from streams.replay import keys as replay_keys
+from streams.replay.keys import Named
+from streams.replay.outcome import Outcome
 from streams.retry import Patience
 
 _POLL_SECONDS = 0.25

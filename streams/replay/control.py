@@ -15,7 +15,7 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Run, ScopeProgress
 from schemas.settings import Settings
-from streams.replay import Replay
+from streams.replay.run import Replay
 
 _LISTED = 5
 

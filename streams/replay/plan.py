@@ -22,8 +22,8 @@ from schemas.errors import TransientError
 from schemas.replay import Request, Survey
 from schemas.settings import Settings
 from schemas.target import Target
-from streams.replay import Prepared
-from streams.replay_keys import Named
+from streams.replay.keys import Named
+from streams.replay.run import Prepared
 
 _TOAST_FROM = 2000
 """Bytes; a row is brought under this by moving its largest values out."""
