@@ -7,7 +7,8 @@ from schemas import needs
 from schemas.finding import Finding, ok, problem, warning
 from schemas.migration import table_flags
 from schemas.settings import Settings
-from streams import migrate_scope, migrate_status
+from streams.migration import in_flight as migrate_scope
+from streams.migration import status as migrate_status
 
 
 def look(settings: Settings, session: Session) -> Iterator[Finding]:

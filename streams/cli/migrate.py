@@ -1,4 +1,4 @@
-"""`vectrue migrate`: arguments and printing only; the work is in streams/migrate.py and its neighbours."""
+"""`vectrue migrate`: arguments and printing only; the work is in streams/migration/steps.py and its neighbours."""
 
 import sys
 from collections.abc import Callable
@@ -16,8 +16,6 @@ from schemas.errors import IndexesLacking, VectrueError
 from schemas.migration import Step, require
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams import migrate as migration
-from streams import migrate_check, migrate_plan, migrate_status
 from streams.cli import migrate_page
 from streams.cli.output import (
     Format,
@@ -28,8 +26,12 @@ from streams.cli.output import (
     print_exactly,
     print_json,
 )
-from streams.migrate_build import Progress as Built
-from streams.migrate_index import Builder, script
+from streams.migration import check as migrate_check
+from streams.migration import plan as migrate_plan
+from streams.migration import status as migrate_status
+from streams.migration import steps as migration
+from streams.migration.build import Progress as Built
+from streams.migration.indexes import Builder, script
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from schemas.migration import State
-from streams import migrate_plan
 from streams.cli.output import err, number, out, print_lines, seconds, styled
 from streams.cli.tables import Grid
-from streams.migrate_status import ColumnStatus, Report
-from streams.migrate_todo import Todo
+from streams.migration import plan as migrate_plan
+from streams.migration.status import ColumnStatus, Report
+from streams.migration.todo import Todo
 
 
 def show(plan: migrate_plan.Plan, locks: tuple[tuple[str, str, str], ...]) -> None:

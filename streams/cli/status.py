@@ -15,9 +15,9 @@ from schemas.errors import ConfigurationError
 from schemas.quality import Quality
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
-from streams import migrate_status
 from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
 from streams.cli.tables import Grid
+from streams.migration import status as migrate_status
 from streams.witness import examine
 
 COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")

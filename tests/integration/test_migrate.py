@@ -15,7 +15,7 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.search import SearchRequest
-from streams.migrate import Migrate
+from streams.migration.steps import Migrate
 from streams.search import Search
 from tests.support.moving import fill, set_up
 from tests.support.waiting import until

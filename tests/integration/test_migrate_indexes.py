@@ -10,7 +10,7 @@ from schemas.finding import Level
 from schemas.migration import ColumnMigration, State, suffixed
 from schemas.sections import TableSettings
 from schemas.table import TableName
-from streams import migrate_index
+from streams.migration import indexes as migrate_index
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack

@@ -10,7 +10,7 @@ PLAN = "tests/integration/test_migrate_plan.py"
 OF_MIGRATIONS = (
     Defect(
         "a rollback that judges all columns by the first",
-        "streams/migrate.py",
+        "streams/migration/steps.py",
         """            back = [made for made in here if made.state is State.SWAPPED]
             dropped = [made for made in here if made.state is State.STARTED and not made.offline]
 """,
@@ -21,7 +21,7 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "a finish that ends one table after the other",
-        "streams/migrate.py",
+        "streams/migration/steps.py",
         "            self._take(Step.FINISH, found, [migration.discard(self._session, found, State.FINISHED)], "
         "leaving=found)\n",
         "            for one in ([made] for made in found):\n"
@@ -31,14 +31,14 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "a column that is dropped without a look for what stands on it",
-        "streams/migrate_check.py",
+        "streams/migration/check.py",
         "            look.dropping(made)\n",
         "            pass\n",
         (f"{OBSTACLES}::test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors",),
     ),
     Defect(
         "a start in several transactions",
-        "streams/migrate.py",
+        "streams/migration/steps.py",
         '                self._run(migration.together(self._session, changed, steps), "start", steps)\n',
         '                for step in steps if changed else ():\n                    self._run(step, "start")\n',
         (f"{WHOLE}::test_a_start_that_fails_at_the_second_table_has_not_begun",),
@@ -52,21 +52,21 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "a status that asks for replays of rows on their way, for which the gate waits",
-        "streams/migrate_status.py",
+        "streams/migration/status.py",
         "    staying = _staying(healthy, session, clock, lacking)\n",
         "    staying = lacking\n",
         (f"{WHOLE}::test_rows_on_their_way_ask_for_no_replay",),
     ),
     Defect(
         "a swap while rows lack the new vector",
-        "streams/migrate_status.py",
+        "streams/migration/status.py",
         "    if lack := [line for line in lines if line.staying]:\n",
         "    if lack := []:\n",
         ("tests/integration/test_migrate.py::test_from_64_to_96_and_back_and_again",),
     ),
     Defect(
         "an end while tables are yet to follow",
-        "streams/migrate_check.py",
+        "streams/migration/check.py",
         "    if left:\n",
         "    if False:\n",
         ("tests/integration/test_migrate_scopes.py::test_tables_that_go_one_by_one_are_finished_together",),

@@ -29,7 +29,6 @@ from schemas.search import Found, Hit, Timings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
-from streams import migrate_list, migrate_plan, migrate_todo
 from streams.cli import (
     adopt,
     compare,
@@ -45,7 +44,10 @@ from streams.cli import (
     status,
     verify,
 )
-from streams.migrate_status import ColumnStatus, Report
+from streams.migration import commands as migrate_list
+from streams.migration import plan as migrate_plan
+from streams.migration import todo as migrate_todo
+from streams.migration.status import ColumnStatus, Report
 from streams.redriven import Result
 from streams.replay.control import RunStatus
 from streams.replay.outcome import Outcome

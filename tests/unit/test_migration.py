@@ -5,7 +5,7 @@ import pytest
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, growing, index_names, require, retired
 from schemas.table import TableName
-from streams.migrate_plan import vector_bytes
+from streams.migration.plan import vector_bytes
 
 
 def made(

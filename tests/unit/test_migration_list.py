@@ -6,11 +6,11 @@ from connectors.postgres.twins import Index, Standing
 from schemas.index_definition import Definition, Vectors
 from schemas.migration import ColumnMigration, State
 from schemas.table import TableName
-from streams import migrate_list
-from streams.migrate_list import Entry
-from streams.migrate_next import Next
-from streams.migrate_status import ColumnStatus
-from streams.migrate_todo import Todo
+from streams.migration import commands as migrate_list
+from streams.migration.commands import Entry
+from streams.migration.next_step import Next
+from streams.migration.status import ColumnStatus
+from streams.migration.todo import Todo
 
 A, B, C = (TableName("public", name) for name in "abc")
 START = "vectrue migrate start --model new --dimensions 96"

@@ -5,7 +5,7 @@ import pytest
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, require
 from schemas.table import TableName
-from streams.migrate_next import Next, following, following_all
+from streams.migration.next_step import Next, following, following_all
 
 TABLES = {name: TableName("public", name) for name in "abc"}
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from schemas.migration import State, table_flags
 from schemas.table import TableName
-from streams.migrate_status import ColumnStatus
-from streams.migrate_todo import Todo
+from streams.migration.status import ColumnStatus
+from streams.migration.todo import Todo
 
 STEPS = ("start", "replay", "index", "swap", "finish")
 

@@ -32,10 +32,15 @@ from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import init, migrate_check, migrate_scope, migrate_start, migrate_status, migrate_workers
+from streams import init
 from streams import targets as target_rules
-from streams.migrate_look import Obstacles
-from streams.migrate_next import leading, still_to_follow
+from streams.migration import check as migrate_check
+from streams.migration import in_flight as migrate_scope
+from streams.migration import start as migrate_start
+from streams.migration import status as migrate_status
+from streams.migration import workers as migrate_workers
+from streams.migration.next_step import leading, still_to_follow
+from streams.migration.obstacles import Obstacles
 
 Tell = Callable[[str], None]
 

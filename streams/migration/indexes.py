@@ -17,8 +17,8 @@ from connectors.postgres.twin_steps import Kind, Step
 from connectors.postgres.twins import Standing
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration
-from streams import migrate_build
-from streams.migrate_build import Watch
+from streams.migration import build as migrate_build
+from streams.migration.build import Watch
 
 
 class Builder:

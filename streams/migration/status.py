@@ -21,9 +21,10 @@ from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import migrate_scope, targets
+from streams import targets
 from streams.common import stragglers
-from streams.migrate_next import Elsewhere, Next, following, following_all, starting
+from streams.migration import in_flight as migrate_scope
+from streams.migration.next_step import Elsewhere, Next, following, following_all, starting
 
 __all__ = ["ColumnStatus", "Report", "elsewhere", "new_column", "read", "require_filled", "require_indexes"]
 

@@ -22,12 +22,16 @@ from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import migrate_asked, migrate_list, migrate_scope, migrate_status, migrate_todo
 from streams import targets as target_rules
-from streams.migrate_asked import Asked
-from streams.migrate_list import Entry
-from streams.migrate_next import still_to_follow
-from streams.migrate_todo import Todo
+from streams.migration import commands as migrate_list
+from streams.migration import in_flight as migrate_scope
+from streams.migration import status as migrate_status
+from streams.migration import todo as migrate_todo
+from streams.migration import wanted_model as migrate_asked
+from streams.migration.commands import Entry
+from streams.migration.next_step import still_to_follow
+from streams.migration.todo import Todo
+from streams.migration.wanted_model import Asked
 
 _TOAST_CHUNK = 1996
 _TOAST_OVERHEAD = 36

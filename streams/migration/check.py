@@ -8,9 +8,9 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings import Settings
-from streams import migrate_scope
-from streams.migrate_look import Obstacles
-from streams.migrate_next import leading, naming_of, still_to_follow
+from streams.migration import in_flight as migrate_scope
+from streams.migration.next_step import leading, naming_of, still_to_follow
+from streams.migration.obstacles import Obstacles
 
 
 @dataclass(frozen=True, slots=True)

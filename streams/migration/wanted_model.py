@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from connectors.models import by_flag
 from schemas.errors import ModelUnavailable
 from schemas.sections import ModelSettings
-from streams.migrate_todo import Todo
+from streams.migration.todo import Todo
 
 _COMMAND = re.compile("run `(.+)`")
 """An advice that is a command and nothing else."""
