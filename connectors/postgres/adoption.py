@@ -5,7 +5,7 @@ Works with the rights of the worker's role, and its writes are labelled as the w
 Hazards:
 - What a vector was made from is not written anywhere, so a row whose text was edited after its vector was made looks
   like any other. A horizon leaves out what was written since it was taken; what was edited before, only the caller can
-  know of (streams/adopt.py).
+  know of (streams/audit/adopt.py).
 - An UPDATE whose new row version finds no room in the page of the old one enters it into every index of the table, a
   vector index too, which takes milliseconds a row.
 """

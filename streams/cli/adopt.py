@@ -1,4 +1,4 @@
-"""`vectrue adopt`: arguments and printing only; the work is in streams/adopt.py."""
+"""`vectrue adopt`: arguments and printing only; the work is in streams/audit/adopt.py."""
 
 import secrets
 import sys
@@ -15,7 +15,7 @@ from schemas.adoption import OBSTACLES, Candidates, verdict
 from schemas.settings import Settings
 from schemas.truth import SAMPLES
 from streams import embedders
-from streams.adopt import Adopt, require_proof
+from streams.audit.adopt import Adopt, require_proof
 from streams.cli.output import Format, OutputOption, confirm, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.tables import Grid
 from streams.replay import vacuum as replay_advice

@@ -1,4 +1,4 @@
-"""`vectrue verify`: arguments and printing only; the work is in streams/verify.py."""
+"""`vectrue verify`: arguments and printing only; the work is in streams/audit/verify.py."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict
 from streams import embedders
+from streams.audit.verify import Verify
 from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.replay_page import Bars, announce
 from streams.cli.tables import Grid
 from streams.embedders import Embedders
 from streams.replay import plan as replay_plan
 from streams.replay.run import Replay
-from streams.verify import Verify
 
 
 def verify(

@@ -14,7 +14,7 @@ from connectors.models import open_model
 from connectors.postgres.adoption import Adoption
 from connectors.postgres.session import Session
 from streams import embedders
-from streams.adopt import Adopt
+from streams.audit.adopt import Adopt
 from tests.conftest import MakeWorkplace
 from tests.integration.test_live import metric
 from tests.integration.test_verify import counts, verify

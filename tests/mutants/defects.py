@@ -257,7 +257,7 @@ _OF_THE_REPAIRS = (
     ),
     Defect(
         "an edit on its way that is adopted instead of embedded",
-        "streams/adopt.py",
+        "streams/audit/adopt.py",
         "handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)",
         "",
         ("tests/integration/test_adopt.py::test_an_edit_is_never_adopted",),

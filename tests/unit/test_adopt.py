@@ -12,8 +12,8 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from schemas.truth import Deep
-from streams.adopt import of_model, require_proof
-from streams.handled import Handled
+from streams.audit.adopt import of_model, require_proof
+from streams.audit.caught_up import Handled
 
 GROUP, TOPIC, DEFERRED = "vectrue-live", "vectrue.public.t", "vectrue.deferred"
 

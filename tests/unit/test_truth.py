@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.truth import FINDINGS, LEAST_COSINE, SAMPLES, STATES, Deep, Group, Truth, verdict
-from streams.verify import cosine
+from streams.audit.verify import cosine
 
 
 def truth(*groups: Group, deep: Deep | None = None) -> Truth:
