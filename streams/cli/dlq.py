@@ -1,4 +1,4 @@
-"""`vectrue dlq`: arguments and printing only; the work is in streams/dead_letters.py and streams/redrive.py."""
+"""`vectrue dlq`: arguments and printing only; the work is in streams/dead_letters/entries.py and streams/dead_letters/redrive.py."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -19,9 +19,9 @@ from schemas.table import TableName
 from streams import targets as target_rules
 from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_json
 from streams.cli.tables import Grid
-from streams.dead_letters import DeadLetters
-from streams.redrive import Redrive, refusal
-from streams.redriven import Result
+from streams.dead_letters.entries import DeadLetters
+from streams.dead_letters.outcomes import Result
+from streams.dead_letters.redrive import Redrive, refusal
 
 app = typer.Typer(
     no_args_is_help=True,

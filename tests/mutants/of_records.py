@@ -44,7 +44,7 @@ OF_RECORDS = (
     ),
     Defect(
         "a dead letter sent wherever it says (F 14)",
-        "streams/redrive.py",
+        "streams/dead_letters/redrive.py",
         "    if topic in (*live_topics(settings), settings.canary_topic, settings.replay_topic):\n",
         "    if topic:\n",
         (f"{REDRIVE}::test_what_nothing_reads_is_named_and_not_written_to",),

@@ -44,11 +44,11 @@ from streams.cli import (
     status,
     verify,
 )
+from streams.dead_letters.outcomes import Result
 from streams.migration import commands as migrate_list
 from streams.migration import plan as migrate_plan
 from streams.migration import todo as migrate_todo
 from streams.migration.status import ColumnStatus, Report
-from streams.redriven import Result
 from streams.replay.control import RunStatus
 from streams.replay.outcome import Outcome
 from streams.replay.plan import Plan, ScopePlan

@@ -35,7 +35,7 @@ from schemas.truth import Deep, Truth, Untrue
 from schemas.truth import Group as Rows
 from streams.cli import adopt, dlq, doctor, lag_page, output, replay_page, score, search, verify
 from streams.cli.output import Screen
-from streams.redriven import Result
+from streams.dead_letters.outcomes import Result
 from streams.replay.outcome import Outcome
 from tests.support.command import Vectrue
 from tests.support.lag import report

@@ -12,7 +12,7 @@ from schemas.dead_letter import Entry, Failure
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError
 from schemas.record import Record
 from schemas.settings import load
-from streams.redrive import refusal
+from streams.dead_letters.redrive import refusal
 
 SETTINGS = load(
     kafka={"topic_prefix": "t", "bootstrap_servers": "127.0.0.1:9"}, tables=[{"name": "public.posts", "text": "title"}]

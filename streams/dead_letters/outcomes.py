@@ -17,7 +17,7 @@ from schemas.dead_letter import Entry, row_id
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams.dead_letters import DeadLetters
+from streams.dead_letters.entries import DeadLetters
 
 _POLL_SECONDS = 0.25
 _UNSETTLED = ("missing", "stale_text", "stale_model")

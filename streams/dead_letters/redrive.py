@@ -22,9 +22,9 @@ from schemas.record import Record
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams.dead_letters import DeadLetters
+from streams.dead_letters.entries import DeadLetters
+from streams.dead_letters.outcomes import Following, Result, Row, Sent
 from streams.lag import live_topics
-from streams.redriven import Following, Result, Row, Sent
 from streams.replay.run import Replay
 
 _BATCH_RECORDS = 500
