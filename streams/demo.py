@@ -28,7 +28,7 @@ from schemas.errors import ModelUnavailable, VectrueError
 from schemas.search import Hit, SearchRequest
 from schemas.sections import ModelSettings
 from schemas.settings import Settings, child_environment, load
-from streams.search import Search
+from streams.search.search import Search
 
 DIRECTORY = Path(".vectrue/demo")
 _READY_SECONDS = 300.0

@@ -29,7 +29,7 @@ from schemas.target import Target
 from streams import measures
 from streams import targets as target_rules
 from streams.judged import read_queries
-from streams.search import Search
+from streams.search.search import Search
 
 Progress = Callable[[str, int, int], None]
 """Told which table is asked about, how many queries were, and how many there are."""

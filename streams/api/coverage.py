@@ -14,8 +14,8 @@ from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.search import Searched
 from schemas.target import Target
-from streams import search_coverage
 from streams.api.bodies import CoverageBody
+from streams.search import coverage as search_coverage
 
 
 @dataclass(frozen=True)

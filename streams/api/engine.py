@@ -28,8 +28,7 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.verdict import brief
-from streams import quality, search_coverage
-from streams import score as scoring
+from streams import quality
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,
@@ -49,6 +48,8 @@ from streams.api.judging import Judging
 from streams.api.problems import Problem
 from streams.api.query_log import QueryLog
 from streams.api.served import Catalog, Served
+from streams.search import coverage as search_coverage
+from streams.search import score as scoring
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ class Engine:
         """Ask the database what is served and load those models; Postgres may be away, the settings may not be wrong.
 
         Raises:
-            ConfigurationError: as `streams.search` would meet it, or what shall be kept has no table to be kept in.
+            ConfigurationError: as `streams.search.search` would meet it, or what shall be kept has no table to be kept in.
         """
         quality.check(self._settings)
         try:
@@ -255,7 +256,7 @@ class Engine:
         return await self._catalog.steady(look)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
-        """What an answer is worth; both sides are embedded as documents (streams/score.py).
+        """What an answer is worth; both sides are embedded as documents (streams/search/score.py).
 
         Raises:
             Problem: the question has no stored answer with a vector, or the answers' table is not served.

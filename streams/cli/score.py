@@ -1,4 +1,4 @@
-"""`vectrue score`: arguments and printing only; the work is in streams/score.py and streams/calibrate.py."""
+"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py and streams/calibrate.py."""
 
 import sys
 from pathlib import Path
@@ -14,11 +14,11 @@ from schemas.score import GRADES, Score, read_pairs
 from schemas.text_lines import decoded
 from streams import calibrate as calibrations
 from streams import calibrate_plot
-from streams import score as scoring
 from streams.calibrate import Calibration
 from streams.cli.output import Format, OutputOption, err, out, print_json, print_lines
 from streams.cli.tables import Grid
-from streams.search import Search
+from streams.search import score as scoring
+from streams.search.search import Search
 
 
 class ScoreGroup(TyperGroup):

@@ -1,4 +1,4 @@
-"""`vectrue search`: arguments and printing only; the work is in streams/search.py."""
+"""`vectrue search`: arguments and printing only; the work is in streams/search/search.py."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from schemas.printable import beginning
 from schemas.search import MOST_HITS, Found, SearchRequest
 from streams.cli.output import Format, OutputOption, err, out, print_json, seconds
 from streams.cli.tables import Grid
-from streams.search import Search
+from streams.search.search import Search
 
 
 def search(

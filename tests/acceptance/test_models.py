@@ -13,8 +13,9 @@ from examples.interview.overlap import shared
 from schemas.score import read_pairs
 from schemas.search import SearchRequest
 from schemas.settings import load
-from streams import calibrate, score
-from streams.search import Search
+from streams import calibrate
+from streams.search import score
+from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
 from tests.support.workplace import CREATE_QUESTIONS, Workplace

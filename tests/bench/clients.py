@@ -19,7 +19,7 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.search import Hit, SearchRequest
 from schemas.settings import Settings
-from streams.search import Search
+from streams.search.search import Search
 from tests.bench.interview import TABLES, Table, Texts
 
 PER_SECOND = 20.0

@@ -2,7 +2,7 @@
 
 Queries are three fifths of the words of a row, in another order. Each is asked in every way (`WAYS`), one after the
 other, and each query begins with another way, so that none is favoured by what the one before left in the cache. They
-go through `streams.search.Search`, the code of `vectrue search`, and its own timings are what is shown.
+go through `streams.search.search.Search`, the code of `vectrue search`, and its own timings are what is shown.
 
 Hazard: the vectors are the lexical stand-in's: about 100 of their 1,024 numbers are not zero. A query's own row stands
 out (cosine 0.66 on average, of 3,000 rows), and since rows are words drawn at random there is no meaning that others
@@ -22,7 +22,7 @@ from rich.console import Console
 
 from connectors.postgres.session import Session
 from schemas.search import Found, Hit, SearchRequest
-from streams.search import Search
+from streams.search.search import Search
 from tests.bench import interview
 from tests.bench.live_first import quantile
 from tests.support import figures

@@ -16,7 +16,7 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.search import SearchRequest
 from streams.migration.steps import Migrate
-from streams.search import Search
+from streams.search.search import Search
 from tests.support.moving import fill, set_up
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

@@ -21,7 +21,7 @@ from streams import targets
 from streams.api.database import Database
 from streams.api.judging import Judging
 from streams.judged import read_queries
-from streams.search import Search
+from streams.search.search import Search
 from tests.support import workplace as workplaces
 from tests.support.server import Server, fill_vectors, running_server
 from tests.support.waiting import until

@@ -9,8 +9,8 @@ import pytest
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.settings import Settings
-from streams import score
-from streams.search import Search
+from streams.search import score
+from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.init import setup
 from tests.support.vectors import embed_all

@@ -15,9 +15,10 @@ from schemas.replay import Request
 from schemas.score import Score
 from schemas.search import Hit
 from schemas.settings import Settings
-from streams import score, targets
+from streams import targets
 from streams.api import engine
-from streams.search import Search
+from streams.search import score
+from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, planned, set_up_database
 from tests.support.vectors import embed_all

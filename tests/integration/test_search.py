@@ -12,8 +12,8 @@ from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.search import BY_COMMAND, Found, SearchRequest
-from streams import search_coverage
-from streams.search import Search
+from streams.search import coverage as search_coverage
+from streams.search.search import Search
 from tests.support import workplace as workplaces
 from tests.support.init import setup
 from tests.support.vectors import embed_all

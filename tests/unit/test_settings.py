@@ -9,7 +9,7 @@ from schemas.masking import mask_dsn
 from schemas.settings import load
 from streams import targets
 from streams.compare_models import choose_table
-from streams.search import Search
+from streams.search.search import Search
 
 TOML = """
 [model]

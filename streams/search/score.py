@@ -16,7 +16,7 @@ from schemas.score import Score, Thresholds
 from schemas.search import Hit, SearchRequest
 from schemas.sections import GradeSettings
 from schemas.settings import Settings
-from streams.search import Search
+from streams.search.search import Search
 
 _GUIDES_MODEL = "BAAI/bge-m3"
 """Whose scale the default thresholds are on."""

@@ -5,7 +5,7 @@ the same transaction as the rows, and a query that comes out between two models 
 
 Hazards:
 - With another model for the query than for the rows, similarities mean nothing.
-- The coverage is looked at once a minute at most (streams/search_coverage.py): a warning may be late.
+- The coverage is looked at once a minute at most (streams/search/coverage.py): a warning may be late.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ from schemas.errors import ConfigurationError, VectrueError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import embedders, search_coverage
+from streams import embedders
 from streams import targets as target_rules
 from streams.embedders import Embedders
+from streams.search import coverage as search_coverage
 
 T = TypeVar("T")
 
