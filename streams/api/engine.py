@@ -28,7 +28,6 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.verdict import brief
-from streams import quality
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,
@@ -48,6 +47,7 @@ from streams.api.judging import Judging
 from streams.api.problems import Problem
 from streams.api.query_log import QueryLog
 from streams.api.served import Catalog, Served
+from streams.evaluation import quality
 from streams.search import coverage as search_coverage
 from streams.search import score as scoring
 

@@ -21,9 +21,9 @@ from schemas.errors import VectrueError
 from schemas.quality import Quality
 from schemas.search import Found, SearchRequest
 from schemas.settings import Settings
-from streams import quality
 from streams.api.database import Database
 from streams.api.problems import Problem
+from streams.evaluation import quality
 
 log = structlog.get_logger(__name__)
 

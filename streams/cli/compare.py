@@ -1,4 +1,4 @@
-"""`vectrue compare`: arguments and printing only; the work is in streams/compare.py."""
+"""`vectrue compare`: arguments and printing only; the work is in streams/evaluation/compare/compare.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,14 @@ from connectors.models import by_name
 from schemas.comparison import Comparison
 from schemas.printable import beginning
 from schemas.settings import Settings
-from streams import compare_columns, compare_models, compare_report, compare_words, judged, measures
 from streams.cli.output import Format, OutputOption, err, label, out, print_json
 from streams.cli.tables import Grid
-from streams.compare import Options, Progress
+from streams.evaluation import judged, measures
+from streams.evaluation.compare import columns as compare_columns
+from streams.evaluation.compare import models as compare_models
+from streams.evaluation.compare import report as compare_report
+from streams.evaluation.compare import words as compare_words
+from streams.evaluation.compare.compare import Options, Progress
 
 
 def compare(

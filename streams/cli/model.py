@@ -17,11 +17,11 @@ from connectors.postgres.session import Session
 from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams import model_check
 from streams.cli.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.replay_page import size
 from streams.cli.tables import Grid
-from streams.model_check import Checked
+from streams.evaluation import model_check
+from streams.evaluation.model_check import Checked
 
 app = typer.Typer(help="The model that makes the vectors.", no_args_is_help=True)
 

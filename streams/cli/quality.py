@@ -1,4 +1,4 @@
-"""`vectrue quality`: arguments and printing only; the work is in streams/quality.py."""
+"""`vectrue quality`: arguments and printing only; the work is in streams/evaluation/quality.py."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,10 @@ from schemas.errors import VectrueError
 from schemas.quality import K, Opinions, QualityRun
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import measures
-from streams import quality as judging
 from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
 from streams.cli.tables import Grid
+from streams.evaluation import measures
+from streams.evaluation import quality as judging
 
 app = typer.Typer(rich_markup_mode="markdown")
 

@@ -1,4 +1,4 @@
-"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py and streams/calibrate.py."""
+"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py and streams/evaluation/calibrate.py."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,11 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.score import GRADES, Score, read_pairs
 from schemas.text_lines import decoded
-from streams import calibrate as calibrations
-from streams import calibrate_plot
-from streams.calibrate import Calibration
 from streams.cli.output import Format, OutputOption, err, out, print_json, print_lines
 from streams.cli.tables import Grid
+from streams.evaluation import calibrate as calibrations
+from streams.evaluation import calibrate_plot
+from streams.evaluation.calibrate import Calibration
 from streams.search import score as scoring
 from streams.search.search import Search
 

@@ -13,7 +13,7 @@ from examples.interview.overlap import shared
 from schemas.score import read_pairs
 from schemas.search import SearchRequest
 from schemas.settings import load
-from streams import calibrate
+from streams.evaluation import calibrate
 from streams.search import score
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace

@@ -20,7 +20,7 @@ from schemas.search import Found, SearchRequest
 from streams import targets
 from streams.api.database import Database
 from streams.api.judging import Judging
-from streams.judged import read_queries
+from streams.evaluation.judged import read_queries
 from streams.search.search import Search
 from tests.support import workplace as workplaces
 from tests.support.server import Server, fill_vectors, running_server

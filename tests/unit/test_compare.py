@@ -14,10 +14,12 @@ from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Perce
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from schemas.table import Key
-from streams import compare, compare_report, judged, measures
-from streams.compare import Answers, Asked, Options
-from streams.compare_process import _nearest
-from streams.judged import Judged
+from streams.evaluation import judged, measures
+from streams.evaluation.compare import compare
+from streams.evaluation.compare import report as compare_report
+from streams.evaluation.compare.compare import Answers, Asked, Options
+from streams.evaluation.compare.process import _nearest
+from streams.evaluation.judged import Judged
 
 
 def test_measures_worked_out_by_hand() -> None:

@@ -14,8 +14,8 @@ from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams import model_check
 from streams.cli import model as commands
+from streams.evaluation import model_check
 
 Wrong = Callable[[Vector, Sequence[str]], Vector]
 

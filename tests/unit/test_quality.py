@@ -18,9 +18,9 @@ from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun
 from schemas.search import Found, Hit, SearchRequest, Timings
 from schemas.sections import ServeSettings
 from schemas.settings import load
-from streams import quality
 from streams.api.judging import Judging
 from streams.api.query_log import QueryLog
+from streams.evaluation import quality
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TABLES = [{"name": "public.questions", "text": "question"}, {"name": "public.other", "text": "t"}]

@@ -16,7 +16,7 @@ from schemas.document import Vector
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
 from schemas.settings import Settings, load
-from streams import calibrate, calibrate_plot
+from streams.evaluation import calibrate, calibrate_plot
 from streams.search import score
 
 GUIDE = Thresholds(good=0.70, excellent=0.85)

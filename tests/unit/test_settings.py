@@ -8,7 +8,7 @@ from schemas.errors import ConfigurationError
 from schemas.masking import mask_dsn
 from schemas.settings import load
 from streams import targets
-from streams.compare_models import choose_table
+from streams.evaluation.compare.models import choose_table
 from streams.search.search import Search
 
 TOML = """

@@ -10,7 +10,7 @@ import numpy as np
 from schemas.errors import VectrueError
 from schemas.paths import is_directory
 from schemas.score import GRADES
-from streams.calibrate import Calibration
+from streams.evaluation.calibrate import Calibration
 
 INSTALL = "pip install matplotlib"
 _COLOURS = ("tab:red", "tab:orange", "tab:green")

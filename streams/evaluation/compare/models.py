@@ -19,10 +19,10 @@ from schemas.sections import ModelSettings, TableSettings
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import compare
-from streams.compare import Answers, Asked, Options, Progress
-from streams.compare_process import ModelProcess, Opened
-from streams.judged import Judged
+from streams.evaluation.compare import compare
+from streams.evaluation.compare.compare import Answers, Asked, Options, Progress
+from streams.evaluation.compare.process import ModelProcess, Opened
+from streams.evaluation.judged import Judged
 
 _FLOAT_BYTES = 4
 WAY = ranking.EXACT

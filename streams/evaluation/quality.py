@@ -26,9 +26,9 @@ from schemas.search import Found, SearchRequest
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import measures
 from streams import targets as target_rules
-from streams.judged import read_queries
+from streams.evaluation import measures
+from streams.evaluation.judged import read_queries
 from streams.search.search import Search
 
 Progress = Callable[[str, int, int], None]
@@ -58,7 +58,7 @@ def check(settings: Settings) -> None:
     """Refuse to begin with files of judged queries that cannot be asked.
 
     Raises:
-        ConfigurationError: a file of `quality.queries` cannot be read or is not as streams/judged.py says.
+        ConfigurationError: a file of `quality.queries` cannot be read or is not as streams/evaluation/judged.py says.
         VectrueError: the measures are not installed.
     """
     if settings.quality.queries:
@@ -149,7 +149,7 @@ def run(settings: Settings, session: Session, exams: Sequence[Exam], clock: Cloc
 
 
 def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
-    """Judged queries in the form of streams/judged.py, made of the rows of a table that people found useful.
+    """Judged queries in the form of streams/evaluation/judged.py, made of the rows of a table that people found useful.
 
     Returns:
         lines of JSON, and how many searches are left out, since the log holds no text of them.

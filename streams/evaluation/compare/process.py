@@ -29,7 +29,7 @@ from schemas.settings import child_environment
 from streams import logs
 
 _END_SECONDS = 5.0
-_CHILD = "from streams.compare_process import main; main()"
+_CHILD = "from streams.evaluation.compare.process import main; main()"
 """Not `-m`: what it answers must be of this module's classes, and not of `__main__`'s."""
 
 

@@ -30,9 +30,9 @@ from schemas.comparison import (
 )
 from schemas.errors import VectrueError
 from schemas.table import Key
-from streams import measures
-from streams.judged import Judged
-from streams.measures import Values
+from streams.evaluation import measures
+from streams.evaluation.judged import Judged
+from streams.evaluation.measures import Values
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is, and how much there is."""

@@ -13,7 +13,9 @@ from schemas.comparison import Comparison
 from schemas.errors import VectrueError
 from schemas.paths import is_directory
 from schemas.printable import visible
-from streams import compare_plots, compare_words, measures
+from streams.evaluation import measures
+from streams.evaluation.compare import plots as compare_plots
+from streams.evaluation.compare import words as compare_words
 
 TEMPLATE = Path(__file__).with_name("compare_report.html.j2")
 

@@ -22,11 +22,12 @@ from schemas.migration import ColumnMigration, State
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import compare, measures
-from streams.compare import Answers, Asked, Options, Progress
-from streams.compare_models import choose_table, encode
-from streams.compare_process import ModelProcess, Opened
-from streams.judged import Judged
+from streams.evaluation import measures
+from streams.evaluation.compare import compare
+from streams.evaluation.compare.compare import Answers, Asked, Options, Progress
+from streams.evaluation.compare.models import choose_table, encode
+from streams.evaluation.compare.process import ModelProcess, Opened
+from streams.evaluation.judged import Judged
 
 _SAMPLE = 256
 """Texts embedded for the speed; the vectors themselves are there already."""
