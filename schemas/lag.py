@@ -1,6 +1,6 @@
 """How far behind each hop is: figures of partitions, groups, slot and connector, and the status rules over samples.
 
-Pure: no clock, no network. Offsets and times are read by `connectors`, put together by `streams.lag`, summed up in
+Pure: no clock, no network. Offsets and times are read by `connectors`, put together by `streams.operations.lag`, summed up in
 words by `schemas.verdict`.
 
 Hazards:

@@ -1,6 +1,6 @@
 """What green is judged by (I11): nothing says that all is well without something that would be missing if it were not.
 
-Pure. Read by `connectors.postgres` and `streams.witness`, judged by `schemas.canary` and `schemas.verdict`.
+Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by `schemas.canary` and `schemas.verdict`.
 
 Hazard: ages are by the database's clock alone. The times that Connect, Kafka and the worker put on a beat are of their
 own clocks: they show where time went, and nothing is judged by them.

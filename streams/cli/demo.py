@@ -1,4 +1,4 @@
-"""`vectrue demo`: arguments and printing only; the story is in streams/demo.py."""
+"""`vectrue demo`: arguments and printing only; the story is in streams/operations/demo.py."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def demo(
     interview questions and 237 answers, and lets the workers keep their vectors true. The model is BAAI/bge-m3 where
     its weights are in the local cache, else the bundled multilingual-e5-small. Nothing is left running without --keep.
     """
-    from streams.demo import Demo, Line
+    from streams.operations.demo import Demo, Line
 
     def report(line: Line) -> None:
         time = "" if line.seconds is None else seconds(line.seconds)

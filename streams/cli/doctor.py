@@ -1,4 +1,4 @@
-"""`vectrue doctor`: arguments and printing only; the looking is in streams/doctor.py."""
+"""`vectrue doctor`: arguments and printing only; the looking is in streams/operations/doctor.py."""
 
 import typer
 
@@ -6,9 +6,9 @@ from connectors.clock import SystemClock
 from schemas import command
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, problem, settle
-from streams import doctor as doctors
 from streams.cli.output import Format, OutputOption, out, print_json, styled
 from streams.cli.tables import Grid
+from streams.operations import doctor as doctors
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Level.UNKNOWN: "dim"}
 

@@ -22,7 +22,7 @@ from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli import lag_page
 from streams.cli.output import Format, Screen, err, out, print_json
-from streams.lag import LagMonitor, collect
+from streams.operations.lag import LagMonitor, collect
 
 # click's UsageError, reached through typer, which carries a copy of click inside itself.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])

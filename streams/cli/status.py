@@ -18,7 +18,7 @@ from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
 from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
 from streams.cli.tables import Grid
 from streams.migration import status as migrate_status
-from streams.witness import examine
+from streams.operations.witness import examine
 
 COLUMNS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 

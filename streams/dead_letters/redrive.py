@@ -24,7 +24,7 @@ from schemas.table import Key
 from schemas.target import Target
 from streams.dead_letters.entries import DeadLetters
 from streams.dead_letters.outcomes import Following, Result, Row, Sent
-from streams.lag import live_topics
+from streams.operations.lag import live_topics
 from streams.replay.run import Replay
 
 _BATCH_RECORDS = 500

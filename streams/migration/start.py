@@ -19,8 +19,8 @@ from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import init
 from streams.migration import todo as migrate_todo
+from streams.setup import init
 
 Pair = tuple[Target, ColumnMigration]
 """A served column as it is, and its migration, under way or planned."""

@@ -32,7 +32,6 @@ from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import init
 from streams import targets as target_rules
 from streams.migration import check as migrate_check
 from streams.migration import in_flight as migrate_scope
@@ -41,6 +40,7 @@ from streams.migration import status as migrate_status
 from streams.migration import workers as migrate_workers
 from streams.migration.next_step import leading, still_to_follow
 from streams.migration.obstacles import Obstacles
+from streams.setup import init
 
 Tell = Callable[[str], None]
 

@@ -21,7 +21,7 @@ from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.settings import Settings
 from streams.common.background_call import Inquiry
-from streams.lag import aged
+from streams.operations.lag import aged
 
 log = structlog.get_logger()
 

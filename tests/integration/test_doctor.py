@@ -13,7 +13,8 @@ from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from schemas.errors import WrongLength
 from schemas.finding import Finding, Level, settle
-from streams import doctor, targets
+from streams import targets
+from streams.operations import doctor
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup
 from tests.support.vectors import embed_all

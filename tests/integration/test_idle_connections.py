@@ -12,7 +12,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.errors import TransientError
 from schemas.settings import Settings
-from streams import init, targets
+from streams import targets
+from streams.setup import init
 from streams.worker.watches.targets import TargetWatcher
 from tests.support.server import running_server
 from tests.support.waiting import until

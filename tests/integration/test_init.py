@@ -11,7 +11,7 @@ from connectors.kafka import topics
 from connectors.models import open_model
 from schemas.errors import TransientError
 from schemas.table import TableName
-from streams import init
+from streams.setup import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned, setup
 from tests.support.workplace import CREATE_QUESTIONS, Workplace

@@ -12,7 +12,7 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
-from streams import init
+from streams.setup import init
 from tests.support.connect import FakeConnect
 from tests.support.init import events, setup
 from tests.support.waiting import until

@@ -14,8 +14,8 @@ from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import init
-from streams.lag import collect
+from streams.operations.lag import collect
+from streams.setup import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup, worker_role
 from tests.support.waiting import until

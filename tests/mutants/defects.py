@@ -199,7 +199,7 @@ _OF_THE_LANES = (
     ),
     Defect(
         "init not waiting until the slot is read",
-        "streams/start_capture.py",
+        "streams/setup/start_capture.py",
         "settings.connector, also=lambda: _is_read(session, settings.slot))",
         "settings.connector)",
         ("tests/integration/test_init_capture.py::test_init_waits_until_the_slot_is_read",),

@@ -7,7 +7,7 @@ CHANGED = "tests/unit/test_changed_keys.py"
 _OF_THE_INSTALLATION = (
     Defect(
         "an offset of another log that is kept",
-        "streams/start_capture.py",
+        "streams/setup/start_capture.py",
         "forget_offsets=new_slot or bool(reset.why)",
         "forget_offsets=new_slot",
         ("tests/integration/test_moved_log.py::test_an_offset_ahead_of_the_log",),
@@ -99,7 +99,7 @@ _OF_WHAT_WAS_MISSED = (
     ),
     Defect(
         "a table that joins the publication and is not looked at",
-        "streams/joined.py",
+        "streams/setup/joined.py",
         "if table not in before}",
         "if not before}",
         ("tests/integration/test_looks.py::test_what_joins_capture_is_looked_at",),

@@ -12,7 +12,7 @@ import time
 from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.verdict import Thresholds
-from streams.lag import LagMonitor
+from streams.operations.lag import LagMonitor
 from tests.soak.checker import AWAY, Rows
 from tests.soak.marks import Mark, Marks
 from tests.support.waiting import until

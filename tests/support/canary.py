@@ -6,8 +6,8 @@ from typing import Any
 from connectors.clock import SystemClock
 from schemas.finding import Finding
 from schemas.verdict import LagReport
-from streams import doctor
-from streams.lag import collect
+from streams.operations import doctor
+from streams.operations.lag import collect
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 

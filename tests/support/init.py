@@ -16,8 +16,8 @@ from connectors.postgres.session import Session
 from schemas import change
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import init, start_capture
-from streams.init_report import Report
+from streams.setup import init, start_capture
+from streams.setup.init_report import Report
 from tests.support.waiting import until
 from tests.support.workplace import Workplace, server_owner
 

@@ -14,8 +14,9 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.record import Record
-from streams import embedders, init, targets
+from streams import embedders, targets
 from streams.retry import Patience
+from streams.setup import init
 from streams.worker.live import Sync
 from streams.worker.settle import Settler
 from tests.support.workplace import Workplace

@@ -24,7 +24,7 @@ from schemas.severity import Severity
 from schemas.table import TableName
 from schemas.verdict import brief, witnessed
 from schemas.witness import Beat, Canary, Difference, Look, Witness
-from streams.witness import transit as came
+from streams.operations.witness import transit as came
 from streams.worker.canary import Arrivals, CanaryWriter
 from streams.worker.dead_letter_limit import Flood
 from tests.support.lag import NOW, canary, report, transit, witness

@@ -14,8 +14,8 @@ from schemas.sections import ModelSettings
 from schemas.settings import load
 from schemas.table import TableName
 from schemas.witness import Difference, Look
-from streams import doctor as doctors
 from streams.cli.main import app
+from streams.operations import doctor as doctors
 from tests.support.lag import NOW, report
 
 WARNED = [ok("a", "fine"), warning("b", "look at [model]", "do this"), unknown("c", "a is away")]

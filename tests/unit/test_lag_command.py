@@ -14,7 +14,7 @@ from schemas.lag import GroupLag, Member, PartitionLag, Status
 from schemas.settings import Settings
 from schemas.verdict import LagReport, Thresholds
 from streams.cli import lag as command
-from streams.lag import LagMonitor
+from streams.operations.lag import LagMonitor
 from tests.support.lag import CASES, TOPIC, group, report, row
 
 SETTINGS = Settings()

@@ -13,7 +13,7 @@ from schemas.errors import TransientError, VectrueError
 from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
 from schemas.sections import TableSettings
 from schemas.settings import Settings
-from streams.lag import LagMonitor, live_topics
+from streams.operations.lag import LagMonitor, live_topics
 from tests.support.lag import TOPIC, witness
 from tests.support.waiting import until
 
@@ -161,7 +161,7 @@ def test_two_tables_of_one_topic_are_read_once() -> None:
 
 def test_hop_that_hangs_is_unknown_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connect takes the question and never answers: its block says so, and no second question piles up."""
-    monkeypatch.setattr("streams.lag.OTHERS_SECONDS", 0.05)
+    monkeypatch.setattr("streams.operations.lag.OTHERS_SECONDS", 0.05)
     released, asked = threading.Event(), 0
 
     class Hanging(Connect):

@@ -17,8 +17,8 @@ from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.too_large import is_too_large
-from streams import joined, takeover
 from streams.keeper import origin_watch
+from streams.setup import joined, takeover
 
 
 @dataclass(frozen=True, slots=True)
