@@ -14,7 +14,7 @@ from connectors.models import EmbeddingModel, get_embedding_model, named
 from schemas.errors import VectrueError
 from schemas.sections import ModelSettings
 from schemas.settings import load
-from streams import bisect, logs
+from streams.common import bisect, logs
 
 LANGUAGES = {
     "BAAI/bge-m3": "100+ (한국어, 영어, 중국어, 일본어 등)",

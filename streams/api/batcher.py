@@ -20,7 +20,7 @@ from connectors.ports import Clock, Embedder
 from schemas import metrics
 from schemas.document import Vector
 from schemas.errors import PoisonText
-from streams import bisect
+from streams.common import bisect
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders, targets
 from streams.api.database import Database
 from streams.api.problems import Problem
+from streams.common import embedders, targets
 
 T = TypeVar("T")
 

@@ -22,11 +22,11 @@ from schemas.errors import TargetMismatch, VectrueError
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import targets as target_rules
 from streams.audit.caught_up import Handled
 from streams.audit.verify import Checked, compare, in_batches
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common import targets as target_rules
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 
 _PASSES = 5
 _PASS_PAUSE_SECONDS = 1.0

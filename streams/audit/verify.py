@@ -28,9 +28,9 @@ from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
-from streams import bisect
-from streams import targets as target_rules
-from streams.embedders import Embedders
+from streams.common import bisect
+from streams.common import targets as target_rules
+from streams.common.embedders import Embedders
 from streams.replay.outcome import Outcome
 from streams.replay.run import Replay, Started, Watch
 

@@ -25,7 +25,6 @@ from schemas.blocker import Blocker
 from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.text_lines import is_text
-from streams import logs
 from streams.cli import (
     adopt,
     compare,
@@ -49,6 +48,7 @@ from streams.cli import (
 )
 from streams.cli.interruption import Interruption
 from streams.cli.output import err, print_error, print_exactly, print_lines
+from streams.common import logs
 
 app = typer.Typer(
     no_args_is_help=True,

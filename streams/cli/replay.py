@@ -13,7 +13,6 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
 from schemas.settings import Settings
-from streams import targets as target_rules
 from streams.cli import replay_options as options
 from streams.cli import replay_page as page
 from streams.cli.output import Format, OutputOption, confirm, err, out, print_json
@@ -30,6 +29,7 @@ from streams.cli.replay_options import (
     TablesOption,
     WhereOption,
 )
+from streams.common import targets as target_rules
 from streams.replay import keys as replay_keys
 from streams.replay import plan as replay_plan
 from streams.replay import vacuum as replay_advice

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from connectors.clock import SystemClock
-from streams import logs
+from streams.common import logs
 from streams.worker import process as workers
 from streams.worker import supervisor
 

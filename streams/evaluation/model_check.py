@@ -16,7 +16,7 @@ from connectors.models.process_memory import device_peak_bytes, peak_bytes
 from connectors.ports import Clock, Embedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TransientError, VectrueError
-from streams import bisect
+from streams.common import bisect
 
 TEXTS = (
     "Python의 GIL(Global Interpreter Lock)은 한 번에 한 스레드만 실행하게 하여 멀티스레딩을 제한합니다.",

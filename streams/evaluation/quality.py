@@ -26,7 +26,7 @@ from schemas.search import Found, SearchRequest
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import targets as target_rules
+from streams.common import targets as target_rules
 from streams.evaluation import measures
 from streams.evaluation.judged import read_queries
 from streams.search.search import Search

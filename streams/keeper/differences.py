@@ -17,7 +17,7 @@ from schemas.errors import TransientError
 from schemas.settings import Settings
 from schemas.target import Target
 from schemas.witness import Difference
-from streams import targets as target_rules
+from streams.common import targets as target_rules
 
 log = structlog.get_logger()
 

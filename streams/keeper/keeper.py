@@ -35,7 +35,8 @@ from schemas.replay import Request
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import targets as target_rules
+from streams.common import targets as target_rules
+from streams.common.too_large import Explainer
 from streams.keeper.differences import Differences, looking
 from streams.keeper.heal import Healer
 from streams.keeper.log_watch import LogWatch
@@ -44,7 +45,6 @@ from streams.keeper.reconcile import Reconcile
 from streams.keeper.restarts import Restarts
 from streams.keeper.table_marks import Marks
 from streams.replay.run import Replay
-from streams.too_large import Explainer
 
 log = structlog.get_logger()
 

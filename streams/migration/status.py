@@ -21,8 +21,7 @@ from schemas.migration import ColumnMigration, State, table_flags
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import targets
-from streams.common import stragglers
+from streams.common import stragglers, targets
 from streams.migration import in_flight as migrate_scope
 from streams.migration.next_step import Elsewhere, Next, following, following_all, starting
 

@@ -32,7 +32,7 @@ from schemas.sections import ModelSettings
 from schemas.settings import Settings
 from schemas.table import TableName
 from schemas.target import Target
-from streams import targets as target_rules
+from streams.common import targets as target_rules
 from streams.migration import check as migrate_check
 from streams.migration import in_flight as migrate_scope
 from streams.migration import start as migrate_start

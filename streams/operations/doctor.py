@@ -29,11 +29,11 @@ from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness
 from streams.common.background_call import Inquiry
+from streams.common.too_large import Explainer
 from streams.keeper import log_watch
 from streams.keeper.differences import differing
 from streams.operations import doctor_migrations
 from streams.operations.witness import with_transit
-from streams.too_large import Explainer
 
 ANSWER_SECONDS = 15.0
 INIT = "vectrue init"

@@ -38,8 +38,8 @@ from schemas.settings import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
 from schemas.witness import Transit, Witness
 from streams.common.background_call import Inquiry
+from streams.common.too_large import Explainer
 from streams.operations.witness import transit
-from streams.too_large import Explainer
 
 PROBE_SECONDS = 3.0
 OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read

@@ -26,12 +26,12 @@ from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams import targets as target_rules
 from streams.common import stragglers
+from streams.common import targets as target_rules
+from streams.common.retry import Patience
 from streams.replay import keys as replay_keys
 from streams.replay.keys import Named
 from streams.replay.outcome import Outcome
-from streams.retry import Patience
 
 _POLL_SECONDS = 0.25
 _RESEND_SECONDS = 2.0

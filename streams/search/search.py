@@ -22,9 +22,9 @@ from schemas.errors import ConfigurationError, VectrueError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import embedders
-from streams import targets as target_rules
-from streams.embedders import Embedders
+from streams.common import embedders
+from streams.common import targets as target_rules
+from streams.common.embedders import Embedders
 from streams.search import coverage as search_coverage
 
 T = TypeVar("T")

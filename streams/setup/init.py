@@ -48,11 +48,11 @@ from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams import targets as target_rules
+from streams.common import targets as target_rules
+from streams.common.targets import Wanted
 from streams.setup import joined, start_capture, takeover
 from streams.setup.init_report import Report
 from streams.setup.takeover import Agree
-from streams.targets import Wanted
 
 Tell = Callable[[str], None]
 

@@ -25,7 +25,7 @@ from connectors.kafka import security
 from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
 from schemas.settings import Settings
-from streams import logs
+from streams.common import logs
 from streams.worker.lanes import Lane
 from streams.worker.live_lag import Pause
 from streams.worker.watches.positions import Positions

@@ -9,8 +9,8 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker.canary import Arrivals, open_arrivals
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live import Sync

@@ -23,7 +23,7 @@ from schemas.record import Record
 from schemas.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.batch import Batch, Hint, Hints, Work
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live_rows import LiveRows

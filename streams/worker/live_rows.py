@@ -19,7 +19,7 @@ from schemas.errors import PoisonEvent, RowRefused, TableLocked
 from schemas.sections import LiveSettings
 from schemas.table import Key
 from schemas.target import Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.batch import Batch, Hints, Work
 from streams.worker.settle import Findings, Settler
 

@@ -13,7 +13,7 @@ from schemas import metrics
 from schemas.dead_letter import Failure
 from schemas.table import TableName
 from schemas.target import Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.watches.shapes import Shapes
 
 log = structlog.get_logger()

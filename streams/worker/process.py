@@ -17,7 +17,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
 from schemas.settings import Settings
-from streams import logs
+from streams.common import logs
 from streams.keeper import origin_watch
 from streams.keeper.keeper import open_keeper
 from streams.worker.canary import open_writer

@@ -29,7 +29,7 @@ from schemas.replay import Standing
 from schemas.settings import Settings
 from schemas.table import Key
 from schemas.target import Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live_lag import Pause, View
 from streams.worker.settle import Findings, Known, Settler

@@ -17,9 +17,9 @@ from schemas.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, 
 from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
 from schemas.table import Key
 from schemas.target import Target
-from streams import bisect
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common import bisect
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker import parts
 
 log = structlog.get_logger()

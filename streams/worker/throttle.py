@@ -15,7 +15,7 @@ from schemas import metrics
 from schemas.chunk import Chunk
 from schemas.replay import Standing
 from schemas.sections import ReplaySettings
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.live_lag import Courtesy, Pause, View
 
 log = structlog.get_logger()

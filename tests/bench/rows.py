@@ -30,7 +30,7 @@ from schemas.replay import Request
 from schemas.search import SearchRequest
 from schemas.settings import Settings, load
 from schemas.target import Target
-from streams import targets
+from streams.common import targets
 from tests.support import figures, workplace
 from tests.support.init import set_up_database
 from tests.support.workplace import server_owner

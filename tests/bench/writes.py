@@ -10,7 +10,7 @@ from connectors.memory import sha256
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update, Vector
-from streams import targets
+from streams.common import targets
 from tests.support.workplace import Workplace
 
 ROWS = 256

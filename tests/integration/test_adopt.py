@@ -13,8 +13,8 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.models import open_model
 from connectors.postgres.adoption import Adoption
 from connectors.postgres.session import Session
-from streams import embedders
 from streams.audit.adopt import Adopt
+from streams.common import embedders
 from tests.conftest import MakeWorkplace
 from tests.integration.test_live import metric
 from tests.integration.test_verify import counts, verify

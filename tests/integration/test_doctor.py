@@ -13,7 +13,7 @@ from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from schemas.errors import WrongLength
 from schemas.finding import Finding, Level, settle
-from streams import targets
+from streams.common import targets
 from streams.operations import doctor
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup

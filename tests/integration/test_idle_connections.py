@@ -12,7 +12,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.errors import TransientError
 from schemas.settings import Settings
-from streams import targets
+from streams.common import targets
 from streams.setup import init
 from streams.worker.watches.targets import TargetWatcher
 from tests.support.server import running_server

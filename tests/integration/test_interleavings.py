@@ -18,9 +18,9 @@ from connectors.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.record import Record
-from streams import targets
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common import targets
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.settle import Settler
 from tests.support.interleaving import Actor, orders

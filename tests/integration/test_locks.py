@@ -16,7 +16,7 @@ from connectors.postgres.topic_notes import TopicNotes
 from schemas.errors import ConfigurationError, TransientError
 from schemas.replay import Request
 from schemas.verdict import witnessed
-from streams import targets
+from streams.common import targets
 from streams.setup import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, set_up_database, worker_role

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.postgres.session import Session
 from schemas.search import SearchRequest
-from streams import embedders, targets
+from streams.common import embedders, targets
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.moving import TO, columns, fill, length, migrate, refused, set_up, states, status, true_tables

@@ -15,7 +15,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from schemas.errors import ConfigurationError, TransientError
-from streams import targets
+from streams.common import targets
 from tests.support.pooler import Pooler, pooler
 from tests.support.workplace import Workplace
 

@@ -17,9 +17,9 @@ from connectors.postgres import search
 from connectors.postgres.session import Session
 from schemas.quality import QualityRun
 from schemas.search import Found, SearchRequest
-from streams import targets
 from streams.api.database import Database
 from streams.api.judging import Judging
+from streams.common import targets
 from streams.evaluation.judged import read_queries
 from streams.search.search import Search
 from tests.support import workplace as workplaces

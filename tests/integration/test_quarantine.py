@@ -15,9 +15,9 @@ from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.record import Record
 from schemas.sections import ModelSettings
-from streams import targets
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common import targets
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.settle import Settler
 from tests.support.models import build_xlm_roberta

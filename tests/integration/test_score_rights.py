@@ -15,8 +15,8 @@ from schemas.replay import Request
 from schemas.score import Score
 from schemas.search import Hit
 from schemas.settings import Settings
-from streams import targets
 from streams.api import engine
+from streams.common import targets
 from streams.search import score
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace

@@ -73,7 +73,7 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "a model forgotten with the end of its migration",
-        "streams/embedders.py",
+        "streams/common/embedders.py",
         "migration.read(session, finished=True)",
         "migration.read(session)",
         (

@@ -163,7 +163,7 @@ _OF_FOREIGN_TEXT = (
     ),
     Defect(
         "a log whose lines a text commands",
-        "streams/logs.py",
+        "streams/common/logs.py",
         "    return visible(text) if name in _SEVERAL_LINES else one_line(text)",
         "    return text",
         ("tests/unit/test_printable.py::test_logs_are_written_out",),

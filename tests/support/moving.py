@@ -14,8 +14,8 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.record import Record
-from streams import embedders, targets
-from streams.retry import Patience
+from streams.common import embedders, targets
+from streams.common.retry import Patience
 from streams.setup import init
 from streams.worker.live import Sync
 from streams.worker.settle import Settler

@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update
-from streams import targets
+from streams.common import targets
 from tests.support.prefork import Process
 from tests.support.waiting import until
 from tests.support.workplace import CREATE_QUESTIONS, Endpoints, Workplace, workplace

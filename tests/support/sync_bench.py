@@ -8,8 +8,8 @@ from schemas.record import Record
 from schemas.sections import LiveSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.settle import Settler
 from tests.support.slow_model import SlowEmbedder

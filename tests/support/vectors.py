@@ -4,7 +4,7 @@ from connectors.models import open_model
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update
-from streams import targets
+from streams.common import targets
 from tests.support.workplace import Workplace
 
 

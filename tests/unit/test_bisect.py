@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.memory import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, TransientError, VectrueError
-from streams.bisect import Earlier, encode
+from streams.common.bisect import Earlier, encode
 
 
 class Picky(TwinEmbedder):

@@ -13,7 +13,7 @@ from schemas.record import Record
 from schemas.settings import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks
 from streams.worker.watches.shapes import Adaptation, FixedShapes

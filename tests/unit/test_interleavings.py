@@ -23,8 +23,8 @@ from schemas.record import Record
 from schemas.settings import load
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
-from streams.embedders import Embedders
-from streams.retry import Patience
+from streams.common.embedders import Embedders
+from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks
 from streams.worker.settle import Settler

@@ -7,7 +7,7 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.masking import mask_dsn
 from schemas.settings import load
-from streams import targets
+from streams.common import targets
 from streams.evaluation.compare.models import choose_table
 from streams.search.search import Search
 

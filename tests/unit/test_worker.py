@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.settings import Settings
-from streams import logs
+from streams.common import logs
 from streams.worker import process as worker
 
 

@@ -26,7 +26,7 @@ from schemas.document import Vector
 from schemas.errors import VectrueError
 from schemas.sections import LogSettings, ModelSettings
 from schemas.settings import child_environment
-from streams import logs
+from streams.common import logs
 
 _END_SECONDS = 5.0
 _CHILD = "from streams.evaluation.compare.process import main; main()"

@@ -17,7 +17,7 @@ from connectors.ports import Clock
 from schemas.errors import ConfigurationError, PoisonEvent, TargetMismatch, VectrueError
 from schemas.table import TableName
 from schemas.target import Target
-from streams.retry import Patience
+from streams.common.retry import Patience
 
 log = structlog.get_logger()
 

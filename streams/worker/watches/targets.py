@@ -25,9 +25,9 @@ from schemas.shape import Effect, Found, Shape
 from schemas.snapshot import is_before
 from schemas.table import TableName
 from schemas.target import Target
-from streams import embedders
-from streams import targets as target_rules
-from streams.embedders import Embedders
+from streams.common import embedders
+from streams.common import targets as target_rules
+from streams.common.embedders import Embedders
 from streams.worker.watches.settings import SettingsWatch
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ import psycopg2
 
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
-from streams import embedders, targets
+from streams.common import embedders, targets
 from tests.support.killed import killed_before
 from tests.support.migrate_walk import obstacles, reading, state, tables
 from tests.support.migrate_walk.actions import Action

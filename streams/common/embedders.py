@@ -17,7 +17,7 @@ from schemas.errors import TargetMismatch
 from schemas.migration import openings
 from schemas.settings import Settings
 from schemas.target import Target
-from streams import targets as target_rules
+from streams.common import targets as target_rules
 
 
 class Embedders:
