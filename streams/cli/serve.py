@@ -1,4 +1,4 @@
-"""`vectrue serve`: arguments only; the work is in streams/serve.py."""
+"""`vectrue serve`: arguments only; the work is in streams/api/serve.py."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ def serve(
         vectrue serve
         VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
     """
-    from streams import serve as server  # FastAPI takes half a second, which no other command needs
+    from streams.api import serve as server  # FastAPI takes half a second, which no other command needs
 
     settings = ctx.obj()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}

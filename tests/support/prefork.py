@@ -195,7 +195,7 @@ class _Parent:
 
 
 def _main() -> None:
-    from streams import serve  # noqa: F401 - imported for the children
+    from streams.api import serve  # noqa: F401 - imported for the children
     from streams.cli import main
 
     gc.collect()

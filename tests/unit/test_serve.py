@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.sections import ServeSettings
 from streams.api.guard import Guard, is_loopback
-from streams.serve import bind
+from streams.api.serve import bind
 
 TOKEN = "a-token-of-this-test-0123456789"
 Application = Callable[[Any, Any, Any], Awaitable[None]]
