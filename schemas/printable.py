@@ -2,7 +2,7 @@ r"""Text from outside, as it may be shown: what would command a terminal is writ
 
 Rows, keys, names, settings and whatever a server says may hold escape sequences, which move the cursor, rename the
 window or fill the clipboard, and marks that turn the direction of what follows. Everything that is printed or logged
-passes through here, in streams/cli/output.py and streams/common/logs.py.
+passes through here, in streams/cli/screen/output.py and streams/common/logs.py.
 
 Hazard: written out, not left out, so that nobody takes a text for another one. A text that has the backslash in it
 already looks the same.

@@ -1,7 +1,7 @@
 """The connections that this process has open, so that what runs in them can be seen and cancelled from another thread.
 
 psycopg2 blocks in C while a statement runs: a signal's handler waits for its end, and a process that is killed leaves
-the statement to the server. Whoever hears the signal (streams/cli/interruption.py) cancels here what runs.
+the statement to the server. Whoever hears the signal (streams/cli/screen/interruption.py) cancels here what runs.
 
 Hazards:
 - psycopg2's `cancel` keeps the interpreter to itself until the server has answered, so a server that hangs would take

@@ -2,8 +2,8 @@
 
 import typer
 
-from streams.cli.output import Format, OutputOption, out, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, out, print_json
+from streams.cli.screen.tables import Grid
 
 app = typer.Typer(no_args_is_help=True, help="The settings in force.")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.output import err, out, seconds, styled
+from streams.cli.screen.output import err, out, seconds, styled
 
 
 def demo(

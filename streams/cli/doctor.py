@@ -6,8 +6,8 @@ from connectors.clock import SystemClock
 from schemas import command
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, Level, problem, settle
-from streams.cli.output import Format, OutputOption, out, print_json, styled
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, out, print_json, styled
+from streams.cli.screen.tables import Grid
 from streams.operations import doctor as doctors
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Level.UNKNOWN: "dim"}

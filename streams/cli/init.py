@@ -9,8 +9,8 @@ import typer
 from connectors.clock import SystemClock
 from connectors.kafka import rights
 from connectors.models import open_model
-from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
+from streams.cli.screen.tables import Grid
 from streams.setup import init as setup
 from streams.setup.init_report import Report
 from streams.setup.takeover import Agree

@@ -20,8 +20,8 @@ from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
-from streams.cli import lag_page
-from streams.cli.output import Format, Screen, err, out, print_json
+from streams.cli.screen import lag_page
+from streams.cli.screen.output import Format, Screen, err, out, print_json
 from streams.operations.lag import LagMonitor, collect
 
 # click's UsageError, reached through typer, which carries a copy of click inside itself.

@@ -14,8 +14,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from schemas.errors import ConfigurationError
-from streams.cli.output import Format, OutputOption, confirm, err, label, out, print_exactly, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, confirm, err, label, out, print_exactly, print_json
+from streams.cli.screen.tables import Grid
 
 if TYPE_CHECKING:
     from connectors.local.stack import LocalStack, PartStatus

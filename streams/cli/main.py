@@ -25,29 +25,11 @@ from schemas.blocker import Blocker
 from schemas.errors import VectrueError
 from schemas.settings import Settings
 from schemas.text_lines import is_text
-from streams.cli import (
-    adopt,
-    compare,
-    config,
-    demo,
-    dlq,
-    doctor,
-    init,
-    lag,
-    local,
-    migrate,
-    model,
-    quality,
-    replay,
-    score,
-    search,
-    serve,
-    status,
-    verify,
-    worker,
-)
-from streams.cli.interruption import Interruption
-from streams.cli.output import err, print_error, print_exactly, print_lines
+from streams.cli import config, demo, doctor, init, lag, local, worker
+from streams.cli.data import adopt, dlq, migrate, replay, status, verify
+from streams.cli.models import compare, model, quality, score, search, serve
+from streams.cli.screen.interruption import Interruption
+from streams.cli.screen.output import err, print_error, print_exactly, print_lines
 from streams.common import logs
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.replay import Request
 from schemas.settings import Settings
-from streams.cli import migrate
+from streams.cli.data import migrate
 from streams.setup import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, planned, set_up_database, worker_role

@@ -156,7 +156,7 @@ _OF_A_VECTOR = (
 _OF_FOREIGN_TEXT = (
     Defect(
         "a terminal that a row's text commands",
-        "streams/cli/output.py",
+        "streams/cli/screen/output.py",
         "        return super().render_str(one_line(text), **options)",
         "        return super().render_str(text, **options)",
         ("tests/unit/test_printable.py::test_whatever_is_printed_is_written_out",),

@@ -29,21 +29,10 @@ from schemas.search import Found, Hit, Timings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
-from streams.cli import (
-    adopt,
-    compare,
-    dlq,
-    doctor,
-    lag_page,
-    local,
-    migrate_page,
-    output,
-    quality,
-    replay_page,
-    search,
-    status,
-    verify,
-)
+from streams.cli import doctor, local
+from streams.cli.data import adopt, dlq, status, verify
+from streams.cli.models import compare, quality, search
+from streams.cli.screen import lag_page, migrate_page, output, replay_page
 from streams.dead_letters.outcomes import Result
 from streams.migration import commands as migrate_list
 from streams.migration import plan as migrate_plan

@@ -14,7 +14,7 @@ from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams.cli import model as commands
+from streams.cli.models import model as commands
 from streams.evaluation import model_check
 
 Wrong = Callable[[Vector, Sequence[str]], Vector]

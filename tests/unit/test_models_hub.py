@@ -13,7 +13,7 @@ from connectors.models import describe_model, e5_small, hub, open_model
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams.cli.model import app
+from streams.cli.models.model import app
 
 BGE = "5617a9f61b028005a4858fdac845db406aefb181"
 OTHER = "0123456789abcdef0123456789abcdef01234567"

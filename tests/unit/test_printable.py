@@ -33,8 +33,11 @@ from schemas.search import Found, Hit, Timings
 from schemas.table import TableName
 from schemas.truth import Deep, Truth, Untrue
 from schemas.truth import Group as Rows
-from streams.cli import adopt, dlq, doctor, lag_page, output, replay_page, score, search, verify
-from streams.cli.output import Screen
+from streams.cli import doctor
+from streams.cli.data import adopt, dlq, verify
+from streams.cli.models import score, search
+from streams.cli.screen import lag_page, output, replay_page
+from streams.cli.screen.output import Screen
 from streams.dead_letters.outcomes import Result
 from streams.replay.outcome import Outcome
 from tests.support.command import Vectrue

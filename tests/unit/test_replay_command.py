@@ -16,9 +16,9 @@ from schemas.coverage import Coverage
 from schemas.duration import parse_past
 from schemas.errors import TransientError, VectrueError
 from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
-from streams.cli import replay_options as options
-from streams.cli import replay_page
-from streams.cli.replay_page import (
+from streams.cli.data import replay_options as options
+from streams.cli.screen import replay_page
+from streams.cli.screen.replay_page import (
     Bars,
     figures,
     rate_limit,

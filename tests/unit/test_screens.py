@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from schemas.lag import GroupLag
 from schemas.printable import one_line
-from streams.cli import lag_page, output
-from streams.cli.tables import Grid, fold
+from streams.cli.screen import lag_page, output
+from streams.cli.screen.tables import Grid, fold
 from tests.support.lag import report
 from tests.support.screens import FOLDER, LONG, NAMES, PAGES, WIDTHS, document, drawn, screen
 from tests.support.terminal import ROOT, shown

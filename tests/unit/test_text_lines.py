@@ -14,7 +14,7 @@ import pytest
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import load
 from schemas.text_lines import decoded, is_text, read_json
-from streams.cli import replay_options
+from streams.cli.data import replay_options
 from streams.replay import key_lines
 from tests.support.command import Vectrue
 

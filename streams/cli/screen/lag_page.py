@@ -11,8 +11,8 @@ from schemas.lag import GroupLag, PartitionLag, Status
 from schemas.severity import Severity
 from schemas.verdict import LagReport, show_bytes
 from schemas.witness import Canary
-from streams.cli.output import number, seconds, styled
-from streams.cli.tables import Grid
+from streams.cli.screen.output import number, seconds, styled
+from streams.cli.screen.tables import Grid
 
 _COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red", Severity.UNKNOWN: "magenta"}
 _OFFSETS = ("CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from schemas.migration import State
-from streams.cli.output import err, number, out, print_lines, seconds, styled
-from streams.cli.tables import Grid
+from streams.cli.screen.output import err, number, out, print_lines, seconds, styled
+from streams.cli.screen.tables import Grid
 from streams.migration import plan as migrate_plan
 from streams.migration.status import ColumnStatus, Report
 from streams.migration.todo import Todo

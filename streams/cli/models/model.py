@@ -17,9 +17,9 @@ from connectors.postgres.session import Session
 from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams.cli.output import Format, OutputOption, err, out, print_exactly, print_json
-from streams.cli.replay_page import size
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
+from streams.cli.screen.replay_page import size
+from streams.cli.screen.tables import Grid
 from streams.evaluation import model_check
 from streams.evaluation.model_check import Checked
 

@@ -13,8 +13,8 @@ from connectors.clock import SystemClock
 from schemas.duration import show_duration
 from schemas.errors import VectrueError
 from schemas.replay import ScopeProgress, show_rate
-from streams.cli.output import err, label, number, out, seconds
-from streams.cli.tables import Grid
+from streams.cli.screen.output import err, label, number, out, seconds
+from streams.cli.screen.tables import Grid
 from streams.replay.control import RunStatus
 from streams.replay.keys import Named
 from streams.replay.outcome import Outcome

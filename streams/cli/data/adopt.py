@@ -15,8 +15,18 @@ from schemas.adoption import OBSTACLES, Candidates, verdict
 from schemas.settings import Settings
 from schemas.truth import SAMPLES
 from streams.audit.adopt import Adopt, require_proof
-from streams.cli.output import Format, OutputOption, confirm, count_or_all, counting_bars, err, number, out, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    confirm,
+    count_or_all,
+    counting_bars,
+    err,
+    number,
+    out,
+    print_json,
+)
+from streams.cli.screen.tables import Grid
 from streams.common import embedders
 from streams.replay import vacuum as replay_advice
 

@@ -12,8 +12,8 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.score import GRADES, Score, read_pairs
 from schemas.text_lines import decoded
-from streams.cli.output import Format, OutputOption, err, out, print_json, print_lines
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, err, out, print_json, print_lines
+from streams.cli.screen.tables import Grid
 from streams.evaluation import calibrate as calibrations
 from streams.evaluation import calibrate_plot
 from streams.evaluation.calibrate import Calibration

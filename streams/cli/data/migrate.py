@@ -16,16 +16,8 @@ from schemas.errors import IndexesLacking, VectrueError
 from schemas.migration import Step, require
 from schemas.sections import ModelSettings
 from schemas.settings import Settings
-from streams.cli import migrate_page
-from streams.cli.output import (
-    Format,
-    OutputOption,
-    confirm,
-    err,
-    label,
-    print_exactly,
-    print_json,
-)
+from streams.cli.screen import migrate_page
+from streams.cli.screen.output import Format, OutputOption, confirm, err, label, print_exactly, print_json
 from streams.migration import check as migrate_check
 from streams.migration import plan as migrate_plan
 from streams.migration import status as migrate_status

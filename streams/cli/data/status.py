@@ -15,8 +15,8 @@ from schemas.errors import ConfigurationError
 from schemas.quality import Quality
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS, witnessed
-from streams.cli.output import Format, OutputOption, err, number, out, print_json, seconds
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, err, number, out, print_json, seconds
+from streams.cli.screen.tables import Grid
 from streams.migration import status as migrate_status
 from streams.operations.witness import examine
 

@@ -13,9 +13,9 @@ from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict
 from streams.audit.verify import Verify
-from streams.cli.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
-from streams.cli.replay_page import Bars, announce
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
+from streams.cli.screen.replay_page import Bars, announce
+from streams.cli.screen.tables import Grid
 from streams.common import embedders
 from streams.common.embedders import Embedders
 from streams.replay import plan as replay_plan

@@ -13,10 +13,8 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
 from schemas.settings import Settings
-from streams.cli import replay_options as options
-from streams.cli import replay_page as page
-from streams.cli.output import Format, OutputOption, confirm, err, out, print_json
-from streams.cli.replay_options import (
+from streams.cli.data import replay_options as options
+from streams.cli.data.replay_options import (
     STDIN,
     ChunkOption,
     ForceOption,
@@ -29,6 +27,8 @@ from streams.cli.replay_options import (
     TablesOption,
     WhereOption,
 )
+from streams.cli.screen import replay_page as page
+from streams.cli.screen.output import Format, OutputOption, confirm, err, out, print_json
 from streams.common import targets as target_rules
 from streams.replay import keys as replay_keys
 from streams.replay import plan as replay_plan

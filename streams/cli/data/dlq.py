@@ -16,8 +16,8 @@ from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams.cli.output import Format, OutputOption, confirm, err, number, out, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_json
+from streams.cli.screen.tables import Grid
 from streams.common import targets as target_rules
 from streams.dead_letters.entries import DeadLetters
 from streams.dead_letters.outcomes import Result

@@ -12,8 +12,8 @@ from schemas.errors import VectrueError
 from schemas.quality import K, Opinions, QualityRun
 from schemas.settings import Settings
 from schemas.table import TableName
-from streams.cli.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
+from streams.cli.screen.tables import Grid
 from streams.evaluation import measures
 from streams.evaluation import quality as judging
 

@@ -14,8 +14,8 @@ from connectors.models import by_name
 from schemas.comparison import Comparison
 from schemas.printable import beginning
 from schemas.settings import Settings
-from streams.cli.output import Format, OutputOption, err, label, out, print_json
-from streams.cli.tables import Grid
+from streams.cli.screen.output import Format, OutputOption, err, label, out, print_json
+from streams.cli.screen.tables import Grid
 from streams.evaluation import judged, measures
 from streams.evaluation.compare import columns as compare_columns
 from streams.evaluation.compare import models as compare_models
