@@ -17,7 +17,7 @@ from streams.evaluation import measures
 from streams.evaluation.compare import plots as compare_plots
 from streams.evaluation.compare import words as compare_words
 
-TEMPLATE = Path(__file__).with_name("compare_report.html.j2")
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def require(file: Path) -> None:
