@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 
 from psycopg2 import sql
 
-from connectors.debezium import Database
+from connectors.debezium.client import Database
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render

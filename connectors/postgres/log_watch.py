@@ -18,7 +18,7 @@ INIT = "vectrue init"
 
 
 class Capture(Protocol):
-    """The part of `connectors.debezium.Connect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.Connect` that is needed here. May raise TransientError."""
 
     def config(self, name: str) -> dict[str, str] | None:
         """A connector's configuration; None when there is none of that name."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from connectors.debezium import Connect, connector_config, database_of
+from connectors.debezium.client import Connect, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres import capture, installation, origins, watched
 from connectors.postgres.server import ORIGIN_FILTER_FROM

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import structlog
 
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock

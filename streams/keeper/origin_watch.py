@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.ports import Clock
 from connectors.postgres import locks, looks, origins
 from connectors.postgres.session import Session, limit_waits

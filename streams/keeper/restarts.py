@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from connectors.debezium import ConnectorStatus
+from connectors.debezium.client import ConnectorStatus
 from connectors.ports import Clock
 from schemas import metrics
 from schemas.sections import KeeperSettings
@@ -40,7 +40,7 @@ _AWAY = re.compile(
 
 
 class Connector(Protocol):
-    """The part of `connectors.debezium.Connect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.Connect` that is needed here. May raise TransientError."""
 
     def status(self, name: str) -> ConnectorStatus | None:
         """State of a connector and its tasks; None when there is none of that name."""

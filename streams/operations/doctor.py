@@ -10,8 +10,8 @@ Hazards:
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from connectors import debezium_releases as releases
-from connectors.debezium import Connect
+from connectors.debezium import releases
+from connectors.debezium.client import Connect
 from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect, ConnectorStatus
+from connectors.debezium.client import Connect, ConnectorStatus
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
@@ -46,7 +46,7 @@ OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read
 
 
 class ConnectClient(Protocol):
-    """The part of `connectors.debezium.Connect` that is needed here."""
+    """The part of `connectors.debezium.client.Connect` that is needed here."""
 
     def status(self, name: str) -> ConnectorStatus | None:
         """State of a connector and its tasks; None when there is none of that name."""

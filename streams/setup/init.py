@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from connectors import debezium_releases as releases
-from connectors.debezium import Connect
+from connectors.debezium import releases
+from connectors.debezium.client import Connect
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder

@@ -10,7 +10,7 @@ that was taken up in between counts.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from connectors.debezium import pattern
+from connectors.debezium.client import pattern
 from connectors.postgres import looks, queries
 from connectors.postgres.session import Session
 from schemas.settings import Settings

@@ -8,7 +8,7 @@ not forget it, and again once the connector runs, since the keeper may have been
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.debezium import Connect, Database, connector_config, database_of
+from connectors.debezium.client import Connect, Database, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres import capture, installation, origins, queries, slot, statement
 from connectors.postgres.server import ORIGIN_FILTER_FROM

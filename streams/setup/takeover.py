@@ -8,7 +8,7 @@ Hazard: nothing is changed here but the connector's offsets, and these only whil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
 from connectors.postgres import installation, queries, slot

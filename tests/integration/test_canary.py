@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.kafka.client import client_config
 from connectors.postgres import looks
 from connectors.postgres.canary import CanaryDesk

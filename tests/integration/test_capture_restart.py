@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from schemas.document import Update

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup
 from tests.support.waiting import until

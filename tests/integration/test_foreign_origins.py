@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres import looks, origins
 from connectors.postgres.session import Session
 from schemas.table import TableName

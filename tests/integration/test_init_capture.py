@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.memory import MemoryClock
 from connectors.postgres import statement
 from connectors.postgres.session import Session

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres import statement
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session

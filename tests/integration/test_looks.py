@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres import looks
 from schemas.table import TableName
 from tests.support.vectors import in_secret

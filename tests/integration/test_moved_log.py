@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres import looks
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium import Connect
+from connectors.debezium.client import Connect
 from connectors.postgres import counting, coverage, looks
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session

@@ -164,7 +164,7 @@ _OF_THE_SESSIONS = (
 _OF_THE_CAPTURE = (
     Defect(
         "logical messages not left out of capture",
-        "connectors/debezium_always.py",
+        "connectors/debezium/always.py",
         '    "message.prefix.exclude.list": ANYTHING,\n',
         "",
         ("tests/integration/test_capture_emits.py",),

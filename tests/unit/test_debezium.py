@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import debezium_releases
-from connectors.debezium import Connect, Database, connector_config, database_of, pattern, reason
+from connectors.debezium import releases as debezium_releases
+from connectors.debezium.client import Connect, Database, connector_config, database_of, pattern, reason
 from connectors.kafka import topics
 from connectors.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from structlog.testing import capture_logs
 
-from connectors.debezium import connector_config, database_of
+from connectors.debezium.client import connector_config, database_of
 from connectors.memory import MemoryClock
 from connectors.postgres.capture import HEARTBEAT_QUERY
 from schemas.settings import load

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.debezium import ConnectorStatus
+from connectors.debezium.client import ConnectorStatus
 from connectors.kafka.twin import MemoryOffsets
 from connectors.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError

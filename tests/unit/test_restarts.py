@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.debezium import ConnectorStatus
+from connectors.debezium.client import ConnectorStatus
 from connectors.memory import MemoryClock
 from schemas.sections import KeeperSettings
 from streams.keeper.restarts import Restarts, is_away, kind_of

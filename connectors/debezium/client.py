@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from connectors.debezium_always import ALWAYS, EXACT
+from connectors.debezium.always import ALWAYS, EXACT
 from connectors.ports import Clock
 from schemas import canary
 from schemas.errors import ConfigurationError, TransientError, VectrueError
