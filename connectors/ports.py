@@ -1,6 +1,6 @@
 """Ports: one Protocol per outside system, with its whole contract here; implementations stay silent unless they differ.
 
-Every port has an in-memory twin in `connectors.memory`, and one contract suite runs on the twin and on the real
+Every port has an in-memory twin in `connectors.twins.memory`, and one contract suite runs on the twin and on the real
 service (tests/contract). Everything here blocks; the Faust application calls it from a thread of its own.
 
 Any method may raise `TransientError` (the service is away; call again after a while, the connection is renewed by

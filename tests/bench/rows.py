@@ -20,11 +20,11 @@ import numpy as np
 from psycopg2 import sql
 from rich.console import Console
 
-from connectors.memory import sha256
 from connectors.postgres import copy, enumeration, quarantine, queries, search
 from connectors.postgres.audit import Audit
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import sha256
 from schemas.document import Update, Vector
 from schemas.replay import Request
 from schemas.search import SearchRequest

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from connectors.memory import sha256
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import sha256
 from schemas.document import Update, Vector
 from streams.common import targets
 from tests.support.workplace import Workplace

@@ -10,11 +10,11 @@ import numpy as np
 import psycopg2
 from psycopg2 import sql
 
-from connectors.memory import MemoryRow, MemoryStore
 from connectors.postgres import queries, schema
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import MemoryRow, MemoryStore
 from schemas.chunk import Chunk
 from schemas.document import Vector
 from schemas.table import TableName

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import Stopping
 
 

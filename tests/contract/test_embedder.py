@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from connectors.models import open_model
-from connectors.models.twin import TwinEmbedder
 from connectors.ports import Embedder
+from connectors.twins.model import TwinEmbedder
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta, minilm_folder

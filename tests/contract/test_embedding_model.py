@@ -14,7 +14,7 @@ import pytest
 from connectors.models import EmbeddingModel, get_embedding_model, open_model, singleton
 from connectors.models.choice import choose
 from connectors.models.loading import load_network
-from connectors.models.twin import TwinEmbedder
+from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
 from schemas.sections import ModelSettings

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 from psycopg2 import sql
 
-from connectors.memory import sha256
 from connectors.postgres import enumeration, quarantine, queries, ranking, search
 from connectors.postgres.adoption import Adoption
 from connectors.postgres.audit import Audit
@@ -16,6 +15,7 @@ from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
 from connectors.postgres.text_check import look
+from connectors.twins.memory import sha256
 from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.replay import Request
 from schemas.search import SearchRequest

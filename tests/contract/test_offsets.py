@@ -13,7 +13,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
-from connectors.kafka.twin import MemoryOffsets
+from connectors.twins.kafka import MemoryOffsets
 from schemas.errors import ConfigurationError, TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.sections import KafkaSettings

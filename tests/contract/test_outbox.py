@@ -9,8 +9,8 @@ from confluent_kafka import Consumer
 
 from connectors.kafka.client import client_config
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.memory import MemoryOutbox
 from connectors.ports import Outbox
+from connectors.twins.memory import MemoryOutbox
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TransientError

@@ -8,7 +8,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from connectors.memory import sha256
+from connectors.twins.memory import sha256
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch

@@ -7,10 +7,10 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.memory import MemoryClock
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
+from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError
 from streams.setup import init
 from tests.support.connect import FakeConnect

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from connectors.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.record import Record
 from streams.common import targets
 from streams.common.embedders import Embedders

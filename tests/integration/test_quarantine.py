@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from connectors.ports import Embedder
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.record import Record

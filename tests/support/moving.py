@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import Any
 
 from connectors.clock import SystemClock
-from connectors.memory import MemoryOutbox
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore
+from connectors.twins.memory import MemoryOutbox
 from schemas.record import Record
 from streams.common import embedders, targets
 from streams.common.retry import Patience

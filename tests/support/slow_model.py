@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from connectors.memory import MemoryClock, TwinEmbedder
+from connectors.twins.memory import MemoryClock, TwinEmbedder
 from schemas.document import Vector
 
 

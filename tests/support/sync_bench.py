@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
+from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.record import Record
 from schemas.sections import LiveSettings
 from schemas.table import TableName

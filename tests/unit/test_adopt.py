@@ -2,9 +2,9 @@
 
 import pytest
 
-from connectors.kafka.twin import MemoryOffsets
-from connectors.memory import MemoryClock
 from connectors.postgres.adoption import Horizon
+from connectors.twins.kafka import MemoryOffsets
+from connectors.twins.memory import MemoryClock
 from schemas.adoption import Candidates, verdict
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.lag import Member

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from connectors.memory import MemoryClock, MemoryOutbox
+from connectors.twins.memory import MemoryClock, MemoryOutbox
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter
 from schemas.document import Reading

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
 from schemas.search import BY_COMMAND, Searched
 from schemas.table import TableName

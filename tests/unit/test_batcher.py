@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 import pytest
 
-from connectors.memory import MemoryClock
-from connectors.models.twin import TwinEmbedder
+from connectors.twins.memory import MemoryClock
+from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText
 from streams.api.batcher import Batcher

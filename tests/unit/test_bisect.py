@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.memory import TwinEmbedder
+from connectors.twins.memory import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, TransientError, VectrueError
 from streams.common.bisect import Earlier, encode

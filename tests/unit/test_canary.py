@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from connectors.kafka.twin import MemoryOffsets
-from connectors.memory import MemoryClock
+from connectors.twins.kafka import MemoryOffsets
+from connectors.twins.memory import MemoryClock
 from schemas.canary import Stage, judge, parse, stage, to_json
 from schemas.coverage import Coverage
 from schemas.coverage import verdict as counted

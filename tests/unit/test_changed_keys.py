@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from connectors.memory import MemoryClock, MemoryRow
+from connectors.twins.memory import MemoryClock, MemoryRow
 from schemas.chunk import Chunk, Deferral
 from schemas.document import Reading
 from schemas.errors import ConfigurationError, TargetMismatch

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from connectors.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
+from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.chunk import Chunk
 from schemas.errors import DeadLetterFlood, Stopping
 from schemas.record import Record

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.memory import MemoryClock
 from connectors.models import by_name
+from connectors.twins.memory import MemoryClock
 from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings

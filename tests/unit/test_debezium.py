@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.debezium import releases as debezium_releases
 from connectors.debezium.client import Connect, Database, connector_config, database_of, pattern, reason
 from connectors.kafka import topics
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.settings import Settings
 from schemas.table import TableName

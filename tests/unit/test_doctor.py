@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.memory import MemoryClock
 from connectors.models import describe_model
+from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
 from schemas.sections import ModelSettings

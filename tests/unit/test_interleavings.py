@@ -16,8 +16,8 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from connectors.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from connectors.ports import Store
+from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from schemas.chunk import Chunk
 from schemas.record import Record
 from schemas.settings import load

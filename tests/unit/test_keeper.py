@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.memory import MemoryClock
 from connectors.postgres.keeper import Fingerprint, UnderWay
+from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
 from schemas.sections import KeeperSettings
 from schemas.table import Key, TableName

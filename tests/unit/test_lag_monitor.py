@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from connectors.debezium.client import ConnectorStatus
-from connectors.kafka.twin import MemoryOffsets
-from connectors.memory import MemoryClock
+from connectors.twins.kafka import MemoryOffsets
+from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError
 from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
 from schemas.sections import TableSettings

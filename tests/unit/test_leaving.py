@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TargetMismatch
 from streams.worker import app
 from streams.worker.watches.watchdog import Pulse

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from connectors.memory import MemoryClock
-from connectors.models.twin import TwinEmbedder
+from connectors.twins.memory import MemoryClock
+from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.sections import ModelSettings

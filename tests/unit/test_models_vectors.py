@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from connectors.models.twin import TwinEmbedder
 from connectors.models.vectors import check_dimensions, unit_rows
+from connectors.twins.model import TwinEmbedder
 from schemas.errors import PoisonText, TargetMismatch
 from schemas.sections import ModelSettings
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.memory import LedgerEntry, MemoryRow
+from connectors.twins.memory import LedgerEntry, MemoryRow
 from schemas import metrics
 from schemas.errors import OutOfMemory, Stopping, TransientError, VectrueError
 from schemas.record import Record

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.comparison import JudgedQuery
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 import typer
 
-from connectors.memory import MemoryClock
 from connectors.postgres.enumeration import RelationFacts
+from connectors.twins.memory import MemoryClock
 from schemas.coverage import Coverage
 from schemas.duration import parse_past
 from schemas.errors import TransientError, VectrueError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import LedgerEntry
+from connectors.twins.memory import LedgerEntry
 from schemas.record import Record
 from streams.worker.live_lag import Courtesy, LiveView, Pause
 from streams.worker.replay import HOLD_SECONDS

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from connectors.debezium.client import ConnectorStatus
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.sections import KeeperSettings
 from streams.keeper.restarts import Restarts, is_away, kind_of
 

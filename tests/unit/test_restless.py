@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import sha256
+from connectors.twins.memory import sha256
 from schemas.document import Outcome, Written
 from tests.support.sync_bench import Bench
 from tests.unit.test_parts import bench, current, put

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import Stopping
 from schemas.record import Record
 from schemas.sections import WatchdogSettings

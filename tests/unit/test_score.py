@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from connectors.models.twin import TwinEmbedder
+from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs

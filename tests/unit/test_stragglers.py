@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from itertools import count
 
-from connectors.memory import MemoryClock
 from connectors.postgres.keeper import Fingerprint
+from connectors.twins.memory import MemoryClock
 from schemas.table import Key
 from streams.common import stragglers
 

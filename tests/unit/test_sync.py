@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.memory import MemoryRow
+from connectors.twins.memory import MemoryRow
 from schemas.chunk import Chunk
 from schemas.document import Reading, Written
 from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError

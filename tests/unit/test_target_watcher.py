@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.memory import MemoryClock
 from connectors.postgres import looks, rounds, schema, watched
+from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import load
 from schemas.shape import Effect, Found, Shape, TableShape

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.settings import Settings

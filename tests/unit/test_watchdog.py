@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from connectors.memory import MemoryClock
+from connectors.twins.memory import MemoryClock
 from schemas.sections import WatchdogSettings
 from streams.worker.watches.watchdog import STOP_SECONDS, Farewell, Pulse, judge
 

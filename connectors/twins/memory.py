@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from connectors.models.twin import TwinEmbedder
 from connectors.ports import Defer
+from connectors.twins.model import TwinEmbedder
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.document import (
