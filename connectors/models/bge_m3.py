@@ -16,9 +16,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from connectors.models import half_copy, hub
-from connectors.models.fingerprint import folder_digest, record
-from connectors.models.layout import Layout, main_folder, read_json, read_layout
+from connectors.models import half_copy
+from connectors.models.files import hub
+from connectors.models.files.fingerprint import folder_digest, record
+from connectors.models.files.layout import Layout, main_folder, read_json, read_layout
 from connectors.models.loading import load_network, no_room
 from connectors.models.placement import Placement, place
 from connectors.models.process_memory import release_memory, resident_bytes

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connectors.models import by_name, hub
+from connectors.models import by_name
 from connectors.models.choice import choose
+from connectors.models.files import hub
 from connectors.ports import Embedder
 from schemas.errors import ConfigurationError
 from schemas.sections import ModelSettings

@@ -9,10 +9,10 @@ belong to one model, and are left out for another.
 
 from pathlib import Path
 
-from connectors.models import hub
 from connectors.models.e5_small import DIMENSIONS as E5_DIMENSIONS
 from connectors.models.e5_small import E5SmallEmbedder
-from connectors.models.layout import read_layout
+from connectors.models.files import hub
+from connectors.models.files.layout import read_layout
 from schemas.errors import ConfigurationError, ModelUnavailable
 from schemas.paths import is_directory
 from schemas.sections import ModelSettings

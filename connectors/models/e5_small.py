@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.models.fingerprint import record
+from connectors.models.files.fingerprint import record
 from connectors.models.placement import Placement
 from connectors.models.process_memory import release_memory
 from connectors.models.text import prepare

@@ -35,7 +35,7 @@ def fetch_model(settings: ModelSettings) -> Fetched:
     model = choose(settings)
     if model.kind != "sentence-transformers":
         return Fetched(settings.name, model.location(), None, fetched=False)
-    from connectors.models import hub
+    from connectors.models.files import hub
 
     source, fetched = hub.pull(settings)
     return Fetched(source.name, source.required(), source.commit, fetched)
@@ -56,8 +56,8 @@ def store_half_copy(settings: ModelSettings) -> tuple[Path, bool]:
     if model.kind != "sentence-transformers" or location is None:
         raise VectrueError(f"{settings.name} has no weights that could be converted", fix="leave out --bf16")
     # From the files, not through the settings: what they say of dimensions and limits does not matter here.
-    from connectors.models import hub
-    from connectors.models.fingerprint import folder_digest
+    from connectors.models.files import hub
+    from connectors.models.files.fingerprint import folder_digest
 
     source = hub.locate(settings)
     return half_copy.make(location, source.name, source.commit or folder_digest(location))

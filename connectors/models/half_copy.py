@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from connectors.models import disk_room
-from connectors.models.fingerprint import folder_digest
-from connectors.models.layout import main_folder, needed_files
+from connectors.models.files import disk_room
+from connectors.models.files.fingerprint import folder_digest
+from connectors.models.files.layout import main_folder, needed_files
 from connectors.models.loading import not_numbers
 from connectors.models.weights import ITEM_BYTES, disk_bytes, read_weights
 from schemas.errors import ModelUnavailable, VectrueError

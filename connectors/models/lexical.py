@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectors.models.fingerprint import record
+from connectors.models.files.fingerprint import record
 from connectors.models.placement import Placement
 from connectors.models.text import prepare
 from connectors.models.vectors import unit_rows

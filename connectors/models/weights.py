@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.models.layout import main_folder, needed_files, read_json
+from connectors.models.files.layout import main_folder, needed_files, read_json
 from connectors.models.placement import Placement
 from schemas.errors import ModelUnavailable
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from connectors.models.fingerprint import record
+from connectors.models.files.fingerprint import record
 from connectors.models.text import prepare
 from schemas.document import Vector
 from schemas.errors import PoisonText

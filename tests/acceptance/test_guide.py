@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.models.hub import KNOWN
+from connectors.models.files.hub import KNOWN
 from tests.support import hub
 from tests.support.console import ROOT, hold
 from tests.support.models import build_xlm_roberta

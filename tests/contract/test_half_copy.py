@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from connectors.clock import SystemClock
-from connectors.models import describe_model, disk_room, half_copy, place_model, store_half_copy
+from connectors.models import describe_model, half_copy, place_model, store_half_copy
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
+from connectors.models.files import disk_room
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta

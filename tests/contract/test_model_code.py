@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.models import half_copy, open_model
-from connectors.models.layout import needed_files
+from connectors.models.files.layout import needed_files
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.sections import ModelSettings
 from tests.support.models import build_xlm_roberta

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.models import describe_model, disk_room, fetch_model, open_model
+from connectors.models import describe_model, fetch_model, open_model
+from connectors.models.files import disk_room
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import ModelSettings
 from tests.support import hub as hubs

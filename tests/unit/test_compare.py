@@ -163,7 +163,7 @@ def test_a_models_name_may_say_its_dimensions(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_here_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The command fetches the model that was named, which need not be the configured one."""
-    monkeypatch.setattr("connectors.models.hub._cached", lambda *_: None)
+    monkeypatch.setattr("connectors.models.files.hub._cached", lambda *_: None)
     for name in ("BAAI/bge-m3", "BAAI/bge-m3:1024"):
         with pytest.raises(ModelUnavailable, match="vectrue model pull BAAI/bge-m3"):
             by_name.named(name, ModelSettings())

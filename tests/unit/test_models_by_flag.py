@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.models import by_flag, describe_model, misspelt, open_model
+from connectors.models import by_flag, describe_model, open_model
+from connectors.models.files import misspelt
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
 from schemas.sections import ModelSettings
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.models import describe_model, e5_small, hub, open_model
+from connectors.models import describe_model, e5_small, open_model
+from connectors.models.files import hub
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
 from schemas.sections import ModelSettings
 from schemas.settings import Settings

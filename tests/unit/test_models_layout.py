@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors.models.fingerprint import folder_digest, model_id
-from connectors.models.hub import KNOWN
-from connectors.models.layout import Layout, needed_files, read_layout, weights_present
+from connectors.models.files.fingerprint import folder_digest, model_id
+from connectors.models.files.hub import KNOWN
+from connectors.models.files.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ModelUnavailable
 
 _OLD = "sentence_transformers.models."

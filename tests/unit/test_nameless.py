@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.local.stack import LocalStack
-from connectors.models import hub
+from connectors.models.files import hub
 from schemas.errors import ConfigurationError, ModelUnavailable
 from schemas.sections import ModelSettings
 from schemas.settings import cache_directory

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.models.layout import read_layout
+from connectors.models.files.layout import read_layout
 from schemas.errors import ModelUnavailable
 from tests.support.command import Vectrue
 

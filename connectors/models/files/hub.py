@@ -10,8 +10,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.models import disk_room, misspelt
-from connectors.models.layout import Layout, needed_files, read_layout, weights_present
+from connectors.models.files import disk_room, misspelt
+from connectors.models.files.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ConfigurationError, ModelUnavailable, VectrueError
 from schemas.paths import is_directory
 from schemas.sections import ModelSettings

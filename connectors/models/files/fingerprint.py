@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from connectors.models.layout import needed_files
+from connectors.models.files.layout import needed_files
 from schemas.model import ModelRecord
 
 TEXT_VERSION = 2
