@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 
 from connectors.local import processes
-from connectors.local.connect import Connect
-from connectors.local.kafka import Kafka
 from connectors.local.parts import Part, PartName, Workshop, failed
-from connectors.local.postgres import Postgres
-from connectors.local.postgres_tls import PostgresTls
 from connectors.local.properties import SideDoor
+from connectors.local.services.connect import Connect
+from connectors.local.services.kafka import Kafka
+from connectors.local.services.postgres import Postgres
+from connectors.local.services.postgres_tls import PostgresTls
 from connectors.local.state import Memory, Recorded, State
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, Stopping

@@ -94,7 +94,7 @@ def env(directory: Directory = DEFAULT) -> None:
 def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
     """Open psql on the stack's database; what follows is psql's: vectrue local psql -c 'SELECT 1'."""
     dsn = _stack(directory).psql_dsn()
-    from connectors.local import postgres
+    from connectors.local.services import postgres
 
     command, environment = postgres.psql(dsn, ctx.args)
     sys.stdout.flush()

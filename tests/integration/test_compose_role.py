@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from connectors.local.postgres import psql
+from connectors.local.services.postgres import psql
 from tests.support import workplace as workplaces
 from tests.support.nameless import nameless
 from tests.support.own_postgres import own_postgres

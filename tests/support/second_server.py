@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from connectors.clock import SystemClock
 from connectors.local import account, processes
 from connectors.local.parts import Workshop
-from connectors.local.postgres import Postgres, local_dsn, psql
+from connectors.local.services.postgres import Postgres, local_dsn, psql
 from connectors.local.state import Memory, State
 from schemas.settings import child_environment
 from tests.support.waiting import until

@@ -18,7 +18,7 @@ import typer
 from psycopg2.extensions import parse_dsn
 
 from connectors.local import properties, versions
-from connectors.local.postgres import Postgres
+from connectors.local.services.postgres import Postgres
 from schemas.settings import Settings, load
 from streams.cli.main import app
 from tests.support import containers

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.local import jars, versions
-from connectors.local.jars import Jar
+from connectors.local import versions
+from connectors.local.services import jars
+from connectors.local.services.jars import Jar
 from schemas.errors import ConfigurationError, VectrueError
 
 CONTENT = b"a jar"

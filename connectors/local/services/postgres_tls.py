@@ -6,9 +6,10 @@ from pathlib import Path
 
 import psycopg2
 
-from connectors.local import certificates, free_ports, postgres, properties, versions
+from connectors.local import certificates, free_ports, properties, versions
 from connectors.local.parts import PartName, Workshop
 from connectors.local.processes import Command
+from connectors.local.services import postgres
 
 
 class PostgresTls:
@@ -44,7 +45,7 @@ class PostgresTls:
         state = self._shop.state
         arguments = (str(state.postgres_port), str(state.server_port), str(certificates.server(self._shop.directory)))
         return Command(
-            argv=(sys.executable, "-m", "connectors.local.relay", *arguments, self.mark),
+            argv=(sys.executable, "-m", "connectors.local.services.relay", *arguments, self.mark),
             mark=self.mark,
             log=self._shop.log(self.name),
             cwd=Path("/"),

@@ -4,9 +4,10 @@ import signal
 
 import httpx
 
-from connectors.local import free_ports, java, properties, secured, versions
+from connectors.local import free_ports, properties, secured, versions
 from connectors.local.parts import PartName, Workshop
 from connectors.local.processes import Command
+from connectors.local.services import java
 
 
 class Connect:

@@ -8,11 +8,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import rights
-from connectors.local import free_ports, java, properties, secured, versions
+from connectors.local import free_ports, properties, secured, versions
 from connectors.local.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.processes import Command
+from connectors.local.services import java
 
-_QUIET = logging.getLogger("connectors.local.kafka.librdkafka")
+_QUIET = logging.getLogger("connectors.local.services.kafka.librdkafka")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False  # a broker that is starting refuses connections; that is no news
 

@@ -4,7 +4,7 @@ The bundled PostgreSQL is built without OpenSSL, so it cannot speak TLS itself. 
 pg_hba.conf has `hostssl` lines only: an SSLRequest is answered with a handshake, a start without TLS with the refusal
 that Postgres itself would give.
 
-Run as `python -m connectors.local.relay PORT BEHIND CERTIFICATE MARK`. PORT and BEHIND are on 127.0.0.1.
+Run as `python -m connectors.local.services.relay PORT BEHIND CERTIFICATE MARK`. PORT and BEHIND are on 127.0.0.1.
 
 Hazard: a request to cancel a statement is passed on without TLS, as Postgres does: libpq up to 16 sends it so.
 """
