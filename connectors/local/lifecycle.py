@@ -15,14 +15,14 @@ from pathlib import Path
 
 import psutil
 
-from connectors.local import processes
-from connectors.local.parts import Part, PartName, Workshop, failed
-from connectors.local.properties import SideDoor
+from connectors.local.machine import processes
+from connectors.local.machine.parts import Part, PartName, Workshop, failed
+from connectors.local.machine.properties import SideDoor
+from connectors.local.machine.state import Memory, Recorded, State
 from connectors.local.services.connect import Connect
 from connectors.local.services.kafka import Kafka
 from connectors.local.services.postgres import Postgres
 from connectors.local.services.postgres_tls import PostgresTls
-from connectors.local.state import Memory, Recorded, State
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, Stopping
 

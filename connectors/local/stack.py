@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Literal
 
 from connectors.clock import SystemClock
-from connectors.local import account, certificates, free_ports, secured
 from connectors.local.lifecycle import Lifecycle, Report
-from connectors.local.locks import locked
-from connectors.local.parts import Part, PartName
-from connectors.local.properties import SideDoor
+from connectors.local.machine import account, certificates, free_ports, secured
+from connectors.local.machine.locks import locked
+from connectors.local.machine.parts import Part, PartName
+from connectors.local.machine.properties import SideDoor
+from connectors.local.machine.state import Memory, State
 from connectors.local.services import jars, java, postgres
-from connectors.local.state import Memory, State
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, VectrueError
 

@@ -14,9 +14,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner, Result
 
-from connectors.local import processes, properties, versions
+from connectors.local.machine import processes, properties, versions
+from connectors.local.machine.state import Memory, State
 from connectors.local.stack import Endpoints, LocalStack
-from connectors.local.state import Memory, State
 from schemas.errors import ConfigurationError, VectrueError
 from streams.cli.local import app
 from tests.support.waiting import until

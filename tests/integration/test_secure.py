@@ -19,7 +19,7 @@ from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
-from connectors.local import certificates
+from connectors.local.machine import certificates
 from connectors.local.stack import LocalStack
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError, VectrueError

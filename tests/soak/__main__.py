@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg2
 
-from connectors.local import free_ports
-from connectors.local.properties import SideDoor
+from connectors.local.machine import free_ports
+from connectors.local.machine.properties import SideDoor
 from connectors.local.stack import LocalStack
 from tests.soak.audit import AUDIT, WORKER, audit_trigger
 from tests.soak.campaign import Bounds, Campaign

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from connectors.local.free_ports import is_free
+from connectors.local.machine.free_ports import is_free
 
 ROOT = Path(__file__).parent.parent.parent
 EXIT_RESTART = 70

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connectors.local import free_ports
+from connectors.local.machine import free_ports
 from tests.support.waiting import until
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"

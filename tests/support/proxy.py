@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from connectors.local import free_ports
+from connectors.local.machine import free_ports
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from shutil import rmtree
 from urllib.parse import urlsplit
 
 from connectors.clock import SystemClock
-from connectors.local import account, processes
-from connectors.local.parts import Workshop
+from connectors.local.machine import account, processes
+from connectors.local.machine.parts import Workshop
+from connectors.local.machine.state import Memory, State
 from connectors.local.services.postgres import Postgres, local_dsn, psql
-from connectors.local.state import Memory, State
 from schemas.settings import child_environment
 from tests.support.waiting import until
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from connectors.local import free_ports
+from connectors.local.machine import free_ports
 from connectors.models import open_model
 from connectors.postgres.session import Session
 from connectors.postgres.store import PostgresStore

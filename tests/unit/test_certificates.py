@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.local import certificates
+from connectors.local.machine import certificates
 
 CLOCK = SystemClock()
 

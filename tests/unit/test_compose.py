@@ -17,7 +17,7 @@ import pytest
 import typer
 from psycopg2.extensions import parse_dsn
 
-from connectors.local import properties, versions
+from connectors.local.machine import properties, versions
 from connectors.local.services.postgres import Postgres
 from schemas.settings import Settings, load
 from streams.cli.main import app

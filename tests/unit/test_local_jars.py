@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.local import versions
+from connectors.local.machine import versions
 from connectors.local.services import jars
 from connectors.local.services.jars import Jar
 from schemas.errors import ConfigurationError, VectrueError

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.local import processes
-from connectors.local.processes import Command
-from connectors.local.state import Recorded
+from connectors.local.machine import processes
+from connectors.local.machine.processes import Command
+from connectors.local.machine.state import Recorded
 from schemas.errors import VectrueError
 from tests.support.waiting import until
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.local import free_ports, properties
-from connectors.local.locks import _try, locked
+from connectors.local.machine import free_ports, properties
+from connectors.local.machine.locks import _try, locked
+from connectors.local.machine.state import Memory, Recorded, State
 from connectors.local.stack import LocalStack
-from connectors.local.state import Memory, Recorded, State
 from schemas.errors import ConfigurationError, VectrueError
 
 

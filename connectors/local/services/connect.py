@@ -4,9 +4,9 @@ import signal
 
 import httpx
 
-from connectors.local import free_ports, properties, secured, versions
-from connectors.local.parts import PartName, Workshop
-from connectors.local.processes import Command
+from connectors.local.machine import free_ports, properties, secured, versions
+from connectors.local.machine.parts import PartName, Workshop
+from connectors.local.machine.processes import Command
 from connectors.local.services import java
 
 

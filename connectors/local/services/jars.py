@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.local.locks import locked
+from connectors.local.machine.locks import locked
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, VectrueError
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from connectors.local.parts import Workshop
-from connectors.local.processes import Command
+from connectors.local.machine.parts import Workshop
+from connectors.local.machine.processes import Command
 from connectors.local.services import jars
 from schemas.errors import ConfigurationError
 from schemas.settings import cache_directory

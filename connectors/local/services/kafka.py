@@ -8,9 +8,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import rights
-from connectors.local import free_ports, properties, secured, versions
-from connectors.local.parts import PartName, Workshop, require_made, run_tool
-from connectors.local.processes import Command
+from connectors.local.machine import free_ports, properties, secured, versions
+from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
+from connectors.local.machine.processes import Command
 from connectors.local.services import java
 
 _QUIET = logging.getLogger("connectors.local.services.kafka.librdkafka")

@@ -18,10 +18,10 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from connectors.local import account, certificates, free_ports, processes, properties, versions
-from connectors.local.parts import PartName, Workshop, require_made, run_tool
-from connectors.local.processes import Command
-from connectors.local.state import State
+from connectors.local.machine import account, certificates, free_ports, processes, properties, versions
+from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
+from connectors.local.machine.processes import Command
+from connectors.local.machine.state import State
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import child_environment
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg2
 
-from connectors.local import certificates, free_ports, properties, versions
-from connectors.local.parts import PartName, Workshop
-from connectors.local.processes import Command
+from connectors.local.machine import certificates, free_ports, properties, versions
+from connectors.local.machine.parts import PartName, Workshop
+from connectors.local.machine.processes import Command
 from connectors.local.services import postgres
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from connectors.local import free_ports
+from connectors.local.machine import free_ports
 from schemas.errors import ConfigurationError
 
 FORMAT = 1

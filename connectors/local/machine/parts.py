@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from connectors.local import processes
-from connectors.local.processes import Command
-from connectors.local.properties import SideDoor
-from connectors.local.state import Memory, State
+from connectors.local.machine import processes
+from connectors.local.machine.processes import Command
+from connectors.local.machine.properties import SideDoor
+from connectors.local.machine.state import Memory, State
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 

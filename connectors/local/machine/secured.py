@@ -16,9 +16,9 @@ from typing import Final
 
 from connectors.kafka import rights as kafka_rights
 from connectors.kafka.rights import Right
-from connectors.local import certificates
-from connectors.local.properties import CONNECT
-from connectors.local.state import State
+from connectors.local.machine import certificates
+from connectors.local.machine.properties import CONNECT
+from connectors.local.machine.state import State
 from schemas.sections import KafkaSettings
 
 ADMIN: Final = "admin"

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from connectors.local.account import Account
-from connectors.local.state import Recorded
+from connectors.local.machine.account import Account
+from connectors.local.machine.state import Recorded
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.settings import child_environment
