@@ -18,11 +18,12 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import own_writes, queries, table_refusals
+from connectors.postgres import queries
 from connectors.postgres.judged import PAGE, JudgedRows, wanted
-from connectors.postgres.own_writes import OwnWrites
+from connectors.postgres.rows import own_writes, table_refusals
+from connectors.postgres.rows.own_writes import OwnWrites
+from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays
 from schemas.chunk import deal
 from schemas.errors import TargetMismatch
 from schemas.sections import PostgresSettings

@@ -12,11 +12,12 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from connectors.postgres import guard, own_writes, queries
+from connectors.postgres import guard, queries
 from connectors.postgres.judged import PAGE, JudgedRows, wanted
-from connectors.postgres.own_writes import OwnWrites
+from connectors.postgres.rows import own_writes
+from connectors.postgres.rows.own_writes import OwnWrites
+from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays
 from schemas.sections import PostgresSettings
 from schemas.table import Key
 from schemas.target import Target

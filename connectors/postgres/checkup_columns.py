@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from connectors.postgres import catalog, lengths
-from connectors.postgres.lengths import Column
+from connectors.postgres import catalog
+from connectors.postgres.rows import lengths
+from connectors.postgres.rows.lengths import Column
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows
 from schemas.finding import Finding, ok, problem, warning

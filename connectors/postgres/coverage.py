@@ -13,8 +13,9 @@ Hazards:
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import counting, guard, migration, queries, schema, wanted
+from connectors.postgres import counting, guard, migration, queries, schema
 from connectors.postgres.counting import Place
+from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, VectrueError

@@ -13,8 +13,8 @@ from typing import Any
 from psycopg2 import sql
 
 from connectors.postgres import queries
+from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays
 from schemas.errors import ConfigurationError
 from schemas.table import Key
 from schemas.target import Target

@@ -16,8 +16,8 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from connectors.postgres import guard, queries
+from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from connectors.postgres.store import key_arrays
 from schemas.document import Vector
 from schemas.table import Key
 from schemas.target import Target

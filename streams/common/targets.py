@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from connectors.ports import Embedder
 from connectors.postgres import counting, migration
-from connectors.postgres import wanted as wanted_rules
+from connectors.postgres.rows import wanted as wanted_rules
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State, is_behind

@@ -2,7 +2,7 @@
 
 import threading
 
-from connectors.postgres import large_rows
+from connectors.postgres.rows import large_rows
 from connectors.postgres.session import Session, limit_statements
 from schemas import too_large
 from schemas.errors import VectrueError

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.ports import Clock
-from connectors.postgres import quarantine, schema
-from connectors.postgres.quarantine import NO_TIME, Mark
+from connectors.postgres import schema
+from connectors.postgres.rows import quarantine
+from connectors.postgres.rows.quarantine import NO_TIME, Mark
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.chunk import Chunk

@@ -13,7 +13,7 @@ from uuid import UUID
 from connectors.kafka.offsets import Offsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres import quarantine
+from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas import change, key_text
 from schemas.dead_letter import Entry, State

@@ -5,7 +5,8 @@ A migration that is under way in the database and belongs to no table of the set
 
 from collections.abc import Collection, Sequence
 
-from connectors.postgres import counting, migration, wanted
+from connectors.postgres import counting, migration
+from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from schemas.migration import ColumnMigration
 from schemas.settings import Settings

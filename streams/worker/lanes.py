@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.postgres.store import PostgresStore
+from connectors.postgres.rows.store import PostgresStore
 from schemas.settings import Settings
 from schemas.target import Target
 from streams.common.embedders import Embedders

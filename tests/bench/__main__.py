@@ -112,7 +112,7 @@ def scale(endpoints: Endpoints, rows: int, dimensions: int) -> None:
 
 def writes(endpoints: Endpoints) -> None:
     """The staged binary write against one UPDATE per row, side by side."""
-    from connectors.postgres.store import PostgresStore
+    from connectors.postgres.rows.store import PostgresStore
     from tests.bench.writes import compare
 
     with prepared(endpoints) as place:

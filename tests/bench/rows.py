@@ -20,10 +20,11 @@ import numpy as np
 from psycopg2 import sql
 from rich.console import Console
 
-from connectors.postgres import copy, enumeration, quarantine, queries, search
+from connectors.postgres import enumeration, queries, search
 from connectors.postgres.audit import Audit
+from connectors.postgres.rows import copy, quarantine
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import sha256
 from schemas.document import Update, Vector
 from schemas.replay import Request

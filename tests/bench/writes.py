@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import sha256
 from schemas.document import Update, Vector
 from streams.common import targets

@@ -11,9 +11,9 @@ import psycopg2
 from psycopg2 import sql
 
 from connectors.postgres import queries, schema
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import MemoryRow, MemoryStore
 from schemas.chunk import Chunk
 from schemas.document import Vector

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pytest
 from psycopg2 import sql
 
-from connectors.postgres import enumeration, quarantine, queries, ranking, search
+from connectors.postgres import enumeration, queries, ranking, search
 from connectors.postgres.adoption import Adoption
 from connectors.postgres.audit import Audit
 from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.rows import quarantine
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.postgres.text_check import look
 from connectors.twins.memory import sha256
 from schemas.document import Decision, Refusal, Update, Written, decide

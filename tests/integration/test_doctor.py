@@ -8,8 +8,8 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from schemas.errors import WrongLength
 from schemas.finding import Finding, Level, settle

@@ -8,8 +8,8 @@ import pytest
 
 from connectors.postgres import slot
 from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.errors import TransientError
 from schemas.settings import Settings
 from streams.common import targets

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg2
 import pytest
 
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.record import Record
 from streams.common import targets

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from connectors.postgres import own_writes
-from connectors.postgres.store import PostgresStore
+from connectors.postgres.rows import own_writes
+from connectors.postgres.rows.store import PostgresStore
 from schemas.document import TOO_SLOW, Refusal
 from schemas.errors import RowTooSlow
 from schemas.table import TableName

@@ -11,8 +11,8 @@ import numpy as np
 import psycopg2
 import pytest
 
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from schemas.errors import ConfigurationError, TransientError
 from streams.common import targets

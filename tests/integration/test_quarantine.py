@@ -8,8 +8,8 @@ import pytest
 
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from connectors.ports import Embedder
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import TransientError

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from connectors.models import open_model
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.document import Update, Written
 from schemas.errors import TransientError
 from schemas.target import Target

@@ -110,7 +110,7 @@ _OF_THE_WORKER = (
     ),
     Defect(
         "own writes not labelled with an origin",
-        "connectors/postgres/own_writes.py",
+        "connectors/postgres/rows/own_writes.py",
         "in (*range(first, origins.COUNT), *range(first))",
         "in ()",
         (f"{LIVE}::test_an_unrelated_column_encodes_nothing_and_own_writes_bring_no_event",),
@@ -148,14 +148,14 @@ _OF_THE_WRITE = (
     ),
     Defect(
         "locked rows of a chunk counted before they are deferred",
-        "connectors/postgres/store.py",
+        "connectors/postgres/rows/store.py",
         "                        raise _RowsLocked\n",
         "                        pass\n",
         (f"{STORE}::test_locked_rows_are_deferred_before_the_ledger_counts_them[postgres]",),
     ),
     Defect(
         "a written row left in quarantine",
-        "connectors/postgres/store.py",
+        "connectors/postgres/rows/store.py",
         "        if written:\n            done =",
         "        if not mine:\n            done =",
         (f"{STORE}::test_a_success_ends_the_quarantine[postgres]",),
@@ -222,7 +222,7 @@ _OF_THE_REPAIRS = (
     ),
     Defect(
         "a redriven row that leaves quarantine without its run",
-        "connectors/postgres/quarantine.py",
+        "connectors/postgres/rows/quarantine.py",
         _ENTER,
         _LEAVE + _ENTER,
         ("tests/integration/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),

@@ -133,14 +133,14 @@ _OF_A_VECTOR = (
     ),
     Defect(
         "a text that a trigger changed in our own write taken for embedded",
-        "connectors/postgres/meddled.py",
+        "connectors/postgres/rows/meddled.py",
         "            if not same_text:\n",
         "            if False:\n",
         (f"{TRUE}::test_a_trigger_that_changes_the_text_in_our_update_is_followed",),
     ),
     Defect(
         "a text that a trigger changed in a write without an answer, left to an event that will not come",
-        "connectors/postgres/store.py",
+        "connectors/postgres/rows/store.py",
         "            self._is_in_doubt = progress is None\n",
         "",
         (f"{TRUE}::test_a_text_changed_in_a_write_that_had_no_answer_is_read_again",),

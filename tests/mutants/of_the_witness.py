@@ -52,7 +52,7 @@ _OF_WHAT_IS_THERE = (
     ),
     Defect(
         "a deferred row of another key that ends the lane",
-        "connectors/postgres/store.py",
+        "connectors/postgres/rows/store.py",
         '                raise PoisonEvent(f"a key of',
         '                print(f"a key of',
         ("tests/contract/test_store.py::test_a_key_that_does_not_fit_is_poison",),
@@ -130,7 +130,7 @@ _OF_THE_SESSIONS = (
     ),
     Defect(
         "a replication origin left in a session that a pooler hands on",
-        "connectors/postgres/own_writes.py",
+        "connectors/postgres/rows/own_writes.py",
         'f"COMMIT; {_RESET}"',
         '"COMMIT"',
         ("tests/integration/test_pooler.py::test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were",),

@@ -10,8 +10,8 @@ from typing import Any
 
 from connectors.clock import SystemClock
 from connectors.postgres import statement
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from connectors.twins.memory import MemoryOutbox
 from schemas.record import Record
 from streams.common import embedders, targets

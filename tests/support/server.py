@@ -10,8 +10,8 @@ import httpx
 
 from connectors.local.machine import free_ports
 from connectors.models import open_model
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from streams.common import targets
 from tests.support.prefork import Process

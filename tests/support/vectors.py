@@ -1,8 +1,8 @@
 """Rows changed as a worker would, without one: true vectors at once, and changes that bring no event."""
 
 from connectors.models import open_model
+from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from connectors.postgres.store import PostgresStore
 from schemas.document import Update
 from streams.common import targets
 from tests.support.workplace import Workplace

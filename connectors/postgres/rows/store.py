@@ -19,10 +19,11 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.ports import Defer
-from connectors.postgres import copy, lengths, other_rows, own_writes, queries, table_refusals
+from connectors.postgres import queries
 from connectors.postgres.errors import over_rows
-from connectors.postgres.meddled import Meddled
-from connectors.postgres.own_writes import OwnWrites
+from connectors.postgres.rows import copy, lengths, other_rows, own_writes, table_refusals
+from connectors.postgres.rows.meddled import Meddled
+from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
