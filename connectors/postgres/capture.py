@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from connectors.postgres import looks, queries
 from connectors.postgres import origins as origin_rules
+from connectors.postgres import queries
+from connectors.postgres.ledger import looks
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session

@@ -12,7 +12,8 @@ from pgvector import Vector as PgVector
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import enumeration, guard, queries
+from connectors.postgres import guard, queries
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import lengths
 from connectors.postgres.session import Session
 from schemas.document import Vector

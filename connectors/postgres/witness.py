@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import edits, installation, log_watch, looks, queries, replica_identity, rounds, slot, watched
+from connectors.postgres import edits, installation, log_watch, queries, replica_identity, rounds, slot, watched
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.lag import SlotLag

@@ -19,7 +19,7 @@ import numpy as np
 from connectors.ports import Embedder
 from connectors.postgres import counting, coverage, textless
 from connectors.postgres.audit import Audit
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.document import Vector
 from schemas.errors import VectrueError

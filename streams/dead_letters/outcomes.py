@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
-from connectors.postgres import enumeration
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.dead_letter import Entry, row_id

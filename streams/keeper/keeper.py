@@ -24,9 +24,10 @@ from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres import looks, migration, slot
+from connectors.postgres import migration, slot
 from connectors.postgres.keeper import KeeperDesk
-from connectors.postgres.looks import LookDesk
+from connectors.postgres.ledger import looks
+from connectors.postgres.ledger.looks import LookDesk
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.table_marks import MarkDesk
 from schemas import metrics

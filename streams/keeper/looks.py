@@ -37,7 +37,7 @@ Stale = Mapping[Target, Mapping[Key, Fingerprint]]
 
 
 class Asked(Protocol):
-    """The looks that are asked for; `connectors.postgres.looks.LookDesk` in earnest. May raise TransientError."""
+    """The looks that are asked for; `connectors.postgres.ledger.looks.LookDesk` in earnest. May raise TransientError."""
 
     def pending(self) -> Sequence[Look]:
         """What is still to be looked at."""

@@ -21,7 +21,8 @@ import structlog
 
 from connectors.debezium.client import Connect
 from connectors.ports import Clock
-from connectors.postgres import locks, looks, origins
+from connectors.postgres import locks, origins
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from schemas.errors import Stopping, VectrueError
 from schemas.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 from connectors.models import describe_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, dependents, migration, outlook, twins
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Index
 from schemas.index_definition import Vectors

@@ -22,7 +22,7 @@ from dataclasses import replace
 from connectors.models import by_flag, describe_model
 from connectors.ports import Clock
 from connectors.postgres import counting, migration, queries, schema, server, statement
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError

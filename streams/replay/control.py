@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Run, ScopeProgress

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from connectors.postgres import enumeration
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.replay import NO_ROWS, Survey

@@ -14,9 +14,9 @@ from typing import Any
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
-from connectors.postgres import enumeration
-from connectors.postgres.enumeration import RelationFacts
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger import enumeration
+from connectors.postgres.ledger.enumeration import RelationFacts
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
 from schemas.replay import Request, Survey

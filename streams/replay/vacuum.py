@@ -7,7 +7,7 @@ is left out.
 from collections.abc import Sequence
 
 from connectors.postgres import queries
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.target import Target
 

@@ -5,8 +5,8 @@ Hazard: a large table is sampled, since somebody waits: a few rows that lack a v
 
 from dataclasses import replace
 
-from connectors.postgres import enumeration
-from connectors.postgres.ledger import RunLedger
+from connectors.postgres.ledger import enumeration
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.replay import Request

@@ -26,7 +26,6 @@ from connectors.postgres import (
     grants,
     installation,
     locks,
-    looks,
     meaning,
     migration,
     neighbour,
@@ -40,6 +39,7 @@ from connectors.postgres import (
 )
 from connectors.postgres.counting import Place
 from connectors.postgres.errors import translate
+from connectors.postgres.ledger import looks
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session

@@ -11,7 +11,8 @@ that was taken up in between counts.
 from collections.abc import Collection, Mapping, Sequence
 
 from connectors.debezium.client import pattern
-from connectors.postgres import looks, queries
+from connectors.postgres import queries
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.table import TableName

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pytest
 from psycopg2 import sql
 
-from connectors.postgres import enumeration, queries, ranking, search
+from connectors.postgres import queries, ranking, search
 from connectors.postgres.adoption import Adoption
 from connectors.postgres.audit import Audit
 from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session

@@ -20,7 +20,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.postgres.ledger import RunLedger, create_keys
+from connectors.postgres.ledger.runs import RunLedger, create_keys
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.dead_letter import Failure, row_id

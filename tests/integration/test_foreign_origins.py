@@ -9,7 +9,8 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import looks, origins
+from connectors.postgres import origins
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.table import TableName
 from schemas.witness import Look

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.postgres import locks, rounds, witness
 from connectors.postgres.keeper import KeeperDesk
-from connectors.postgres.ledger import RunLedger, Scope
+from connectors.postgres.ledger.runs import RunLedger, Scope
 from connectors.postgres.session import Session
 from connectors.postgres.topic_notes import TopicNotes
 from schemas.errors import ConfigurationError, TransientError

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from connectors.models import open_model
-from connectors.postgres import checkup, enumeration, text_check
+from connectors.postgres import checkup, text_check
 from connectors.postgres.checkup import Wanted
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.finding import Level

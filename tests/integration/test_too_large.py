@@ -6,7 +6,7 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import looks
+from connectors.postgres.ledger import looks
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup
 from tests.support.waiting import until

@@ -10,8 +10,9 @@ import psycopg2
 import pytest
 
 from connectors.models import open_model
-from connectors.postgres import catalog, checkup, enumeration, expressions, trust
+from connectors.postgres import catalog, checkup, expressions, trust
 from connectors.postgres.checkup import Wanted
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.replay import Request

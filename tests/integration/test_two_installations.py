@@ -8,8 +8,9 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import counting, coverage, looks
+from connectors.postgres import counting, coverage
 from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import typer
 
-from connectors.postgres.enumeration import RelationFacts
+from connectors.postgres.ledger.enumeration import RelationFacts
 from connectors.twins.memory import MemoryClock
 from schemas.coverage import Coverage
 from schemas.duration import parse_past

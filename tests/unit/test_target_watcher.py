@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.postgres import looks, rounds, schema, watched
+from connectors.postgres import rounds, schema, watched
+from connectors.postgres.ledger import looks
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import load

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from psycopg2.extras import execute_values
 
-from connectors.postgres import ledger, queries
+from connectors.postgres import queries
+from connectors.postgres.ledger import runs as ledger
 from connectors.postgres.session import Session
 from schemas.dead_letter import Entry, State, row_id
 from schemas.errors import PoisonEvent

@@ -16,7 +16,8 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
-from connectors.postgres import locks, looks, queries, rounds, schema, watched
+from connectors.postgres import locks, queries, rounds, schema, watched
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError

@@ -6,7 +6,7 @@ from typing import Literal
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres import looks
+from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.topic_notes import TopicNotes
 from schemas.settings import Settings

@@ -16,7 +16,8 @@ from uuid import UUID, uuid4
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from connectors.postgres import enumeration, queries
+from connectors.postgres import queries
+from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, deal
 from schemas.replay import Only, Request, Run, ScopeProgress
