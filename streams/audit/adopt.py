@@ -15,7 +15,7 @@ from functools import partial
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from connectors.postgres import slot
-from connectors.postgres.adoption import Adoption, Horizon, Page
+from connectors.postgres.audit.adoption import Adoption, Horizon, Page
 from connectors.postgres.session import Session
 from schemas.adoption import Candidates
 from schemas.errors import TargetMismatch, VectrueError

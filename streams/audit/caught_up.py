@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
-from connectors.postgres.adoption import Horizon
+from connectors.postgres.audit.adoption import Horizon
 from schemas.errors import VectrueError
 from schemas.lag import GroupLag
 from schemas.settings import Settings

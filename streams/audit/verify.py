@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 
 from connectors.ports import Embedder
-from connectors.postgres import counting, coverage, textless
-from connectors.postgres.audit import Audit
+from connectors.postgres import counting
+from connectors.postgres.audit import coverage, textless
+from connectors.postgres.audit.scan import Audit
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.document import Vector

@@ -10,7 +10,8 @@ from typing import Any
 
 from connectors.models import describe_model
 from connectors.ports import Clock
-from connectors.postgres import catalog, counting, coverage, dependents, migration, queries, twins
+from connectors.postgres import catalog, counting, dependents, migration, queries, twins
+from connectors.postgres.audit import coverage
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.twins import Standing

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
-from connectors.postgres import coverage
+from connectors.postgres.audit import coverage
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.ledger.runs import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.rows import quarantine

@@ -22,7 +22,6 @@ from connectors.ports import Clock, Embedder
 from connectors.postgres import (
     capture,
     counting,
-    coverage,
     grants,
     installation,
     locks,
@@ -34,9 +33,9 @@ from connectors.postgres import (
     score_rights,
     server,
     statement,
-    textless,
     trust,
 )
+from connectors.postgres.audit import coverage, textless
 from connectors.postgres.counting import Place
 from connectors.postgres.errors import translate
 from connectors.postgres.ledger import looks

@@ -21,7 +21,7 @@ from psycopg2 import sql
 from rich.console import Console
 
 from connectors.postgres import queries, search
-from connectors.postgres.audit import Audit
+from connectors.postgres.audit.scan import Audit
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import copy, quarantine
 from connectors.postgres.rows.store import PostgresStore

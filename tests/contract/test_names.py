@@ -9,8 +9,8 @@ import pytest
 from psycopg2 import sql
 
 from connectors.postgres import queries, ranking, search
-from connectors.postgres.adoption import Adoption
-from connectors.postgres.audit import Audit
+from connectors.postgres.audit.adoption import Adoption
+from connectors.postgres.audit.scan import Audit
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine

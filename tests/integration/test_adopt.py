@@ -11,7 +11,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.models import open_model
-from connectors.postgres.adoption import Adoption
+from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.session import Session
 from streams.audit.adopt import Adopt
 from streams.common import embedders

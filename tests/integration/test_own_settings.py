@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from connectors.postgres import coverage
+from connectors.postgres.audit import coverage
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from tests.conftest import MakeWorkplace

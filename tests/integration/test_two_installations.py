@@ -8,7 +8,8 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import counting, coverage
+from connectors.postgres import counting
+from connectors.postgres.audit import coverage
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session

@@ -2,7 +2,8 @@
 
 import pytest
 
-from connectors.postgres import counting, coverage, watched
+from connectors.postgres import counting, watched
+from connectors.postgres.audit import coverage
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows
 from tests.conftest import MakeWorkplace

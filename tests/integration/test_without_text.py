@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from connectors.postgres import coverage, textless
+from connectors.postgres.audit import coverage, textless
 from connectors.postgres.session import Session
 from schemas.coverage import Textless
 from tests.conftest import MakeWorkplace

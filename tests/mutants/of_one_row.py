@@ -37,7 +37,7 @@ _OF_A_BATCH = (
 _OF_A_ROW = (
     Defect(
         "a check of vectors that trusts the rows that a count trusts",
-        "connectors/postgres/judged.py",
+        "connectors/postgres/audit/judged.py",
         "            untouched=_NEVER,\n",
         "",
         (f"{TRUE}::test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all",),

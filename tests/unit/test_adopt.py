@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.postgres.adoption import Horizon
+from connectors.postgres.audit.adoption import Horizon
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
 from schemas.adoption import Candidates, verdict

@@ -9,7 +9,7 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
-from connectors.postgres.adoption import Adoption
+from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.session import Session
 from schemas.adoption import OBSTACLES, Candidates, verdict
 from schemas.settings import Settings

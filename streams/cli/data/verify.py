@@ -8,7 +8,7 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.postgres.audit import Audit
+from connectors.postgres.audit.scan import Audit
 from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.truth import FINDINGS, STATES, Truth, verdict

@@ -19,7 +19,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
-from connectors.postgres.judged import PAGE, JudgedRows, wanted
+from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.rows import own_writes, table_refusals
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays

@@ -13,7 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from connectors.postgres import guard, queries
-from connectors.postgres.judged import PAGE, JudgedRows, wanted
+from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.rows import own_writes
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays
