@@ -8,22 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from connectors.postgres import (
-    capture,
     catalog,
     checkup_columns,
-    counting,
-    grants,
     log_watch,
     migration,
     neighbour,
-    origins,
-    others,
     queries,
     replica_identity,
-    schema,
-    score_rights,
     server,
-    slot,
     trust,
     watched,
     witness,
@@ -32,6 +24,7 @@ from connectors.postgres.errors import DENIED
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
+from connectors.postgres.setup import capture, counting, grants, origins, others, schema, score_rights, slot
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
 from schemas.errors import ConfigurationError

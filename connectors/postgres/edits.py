@@ -3,8 +3,9 @@
 A line names the connection of the worker that wrote it, and counts for as long as the server has that connection.
 """
 
-from connectors.postgres import queries, schema
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas.witness import Difference
 
 

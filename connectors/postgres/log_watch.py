@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from connectors.postgres import installation, queries, slot
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import installation, slot
 from schemas.log_identity import Positions, Reading, shown
 from schemas.settings import Settings
 from schemas.witness import Difference

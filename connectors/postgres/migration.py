@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from psycopg2 import sql
 
-from connectors.postgres import catalog, queries, schema, twins
+from connectors.postgres import catalog, queries, twins
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from connectors.postgres.statement import Statement, render
 from schemas.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
 from schemas.table import TableName

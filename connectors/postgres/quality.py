@@ -6,8 +6,9 @@ Hazard: a database that `vectrue init` has not brought up to date has no such ta
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from connectors.postgres import queries, schema
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas.errors import ConfigurationError
 from schemas.quality import Opinions, Quality, QualityRun
 from schemas.table import Key

@@ -1,7 +1,8 @@
 """When somebody last looked after an installation (vectrue.rounds): noted by who looks, read by who judges."""
 
-from connectors.postgres import queries, schema
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas.rounds import ALL, Round, What
 from schemas.settings import Settings
 

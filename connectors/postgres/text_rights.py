@@ -11,9 +11,10 @@ import psycopg2
 import structlog
 from psycopg2 import sql
 
-from connectors.postgres import meaning, queries, text_check
+from connectors.postgres import queries, text_check
 from connectors.postgres.expressions import viewed
 from connectors.postgres.session import Session
+from connectors.postgres.setup import meaning
 from connectors.postgres.statement import render
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.target import Target

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import edits, installation, log_watch, queries, replica_identity, rounds, slot, watched
+from connectors.postgres import edits, log_watch, queries, replica_identity, rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from connectors.postgres.setup import installation, slot
 from schemas.errors import VectrueError
 from schemas.lag import SlotLag
 from schemas.settings import Settings

@@ -14,9 +14,9 @@ from functools import partial
 
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
-from connectors.postgres import slot
 from connectors.postgres.audit.adoption import Adoption, Horizon, Page
 from connectors.postgres.session import Session
+from connectors.postgres.setup import slot
 from schemas.adoption import Candidates
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.settings import Settings

@@ -17,11 +17,11 @@ from functools import partial
 import numpy as np
 
 from connectors.ports import Embedder
-from connectors.postgres import counting
 from connectors.postgres.audit import coverage, textless
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting
 from schemas.document import Vector
 from schemas.errors import VectrueError
 from schemas.replay import Request

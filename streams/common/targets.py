@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connectors.ports import Embedder
-from connectors.postgres import counting, migration
+from connectors.postgres import migration
 from connectors.postgres.rows import wanted as wanted_rules
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State, is_behind
 from schemas.sections import TableSettings

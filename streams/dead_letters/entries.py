@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.ports import Clock
-from connectors.postgres import schema
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.quarantine import NO_TIME, Mark
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas import change
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State

@@ -21,9 +21,10 @@ import structlog
 
 from connectors.debezium.client import Connect
 from connectors.ports import Clock
-from connectors.postgres import locks, origins
+from connectors.postgres import locks
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
+from connectors.postgres.setup import origins
 from schemas.errors import Stopping, VectrueError
 from schemas.settings import Settings
 

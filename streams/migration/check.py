@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import counting
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings import Settings

@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.ports import Embedder
-from connectors.postgres import catalog, counting, grants, migration, neighbour, schema, score_rights, server, twins
+from connectors.postgres import catalog, migration, neighbour, server, twins
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
 from schemas.index_definition import Vectors

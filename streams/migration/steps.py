@@ -21,9 +21,10 @@ from dataclasses import replace
 
 from connectors.models import by_flag, describe_model
 from connectors.ports import Clock
-from connectors.postgres import counting, migration, queries, schema, server, statement
+from connectors.postgres import migration, queries, server, statement
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting, schema
 from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
 from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags

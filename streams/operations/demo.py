@@ -21,9 +21,9 @@ from connectors.clock import SystemClock
 from connectors.local.stack import Endpoints, LocalStack
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres import origins
 from connectors.postgres.audit import coverage
 from connectors.postgres.session import Session, connect
+from connectors.postgres.setup import origins
 from examples.interview import load as interview
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.search import Hit, SearchRequest

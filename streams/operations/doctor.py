@@ -17,8 +17,8 @@ from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
 from connectors.postgres import checkup as postgres
-from connectors.postgres import origins
 from connectors.postgres.session import Session
+from connectors.postgres.setup import origins
 from schemas import needs
 from schemas.canary import judge
 from schemas.duration import show_duration

@@ -19,29 +19,15 @@ from connectors.debezium.client import Connect
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres import (
-    capture,
-    counting,
-    grants,
-    installation,
-    locks,
-    meaning,
-    migration,
-    neighbour,
-    others,
-    schema,
-    score_rights,
-    server,
-    statement,
-    trust,
-)
+from connectors.postgres import locks, migration, neighbour, server, statement, trust
 from connectors.postgres.audit import coverage, textless
-from connectors.postgres.counting import Place
 from connectors.postgres.errors import translate
 from connectors.postgres.ledger import looks
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
+from connectors.postgres.setup import capture, counting, grants, installation, meaning, others, schema, score_rights
+from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError

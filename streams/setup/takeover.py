@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
-from connectors.postgres import installation, queries, slot
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import installation, slot
 from schemas.errors import ConfigurationError, TransientError
 from schemas.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
 from schemas.settings import Settings

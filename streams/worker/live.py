@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connectors.ports import Clock, Outbox, Store
-from connectors.postgres import origins
+from connectors.postgres.setup import origins
 from schemas import change, key_text, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure

@@ -10,9 +10,10 @@ import numpy as np
 import psycopg2
 from psycopg2 import sql
 
-from connectors.postgres import queries, schema
+from connectors.postgres import queries
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from connectors.postgres.statement import render
 from connectors.twins.memory import MemoryRow, MemoryStore
 from schemas.chunk import Chunk

@@ -9,9 +9,9 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import origins
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from connectors.postgres.setup import origins
 from schemas.table import TableName
 from schemas.witness import Look
 from streams.keeper.origin_watch import OriginWatch

@@ -6,10 +6,10 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from connectors.postgres import slot
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
+from connectors.postgres.setup import slot
 from schemas.errors import TransientError
 from schemas.settings import Settings
 from streams.common import targets

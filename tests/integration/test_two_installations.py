@@ -8,11 +8,11 @@ import pytest
 
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
-from connectors.postgres import counting
 from connectors.postgres.audit import coverage
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.table import TableName

@@ -2,9 +2,10 @@
 
 import pytest
 
-from connectors.postgres import counting, watched
+from connectors.postgres import watched
 from connectors.postgres.audit import coverage
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, HiddenRows
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role

@@ -23,7 +23,7 @@ OF_RIGHTS = (
     ),
     Defect(
         "columns of `[score]` that nobody grants",
-        "connectors/postgres/grants.py",
+        "connectors/postgres/setup/grants.py",
         "    for one in asked:\n        statements += _relations(grantee, one.columns, one.what)\n",
         "",
         (f"{SCORE}::test_init_grants_what_score_names",),

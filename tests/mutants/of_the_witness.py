@@ -24,7 +24,7 @@ _OF_THE_INSTALLATION = (
 _OF_WHAT_IS_THERE = (
     Defect(
         "a publication that somebody else owns, and nobody names",
-        "connectors/postgres/installation.py",
+        "connectors/postgres/setup/installation.py",
         "and owner != recorded.owner:",
         "and False:",
         ("tests/integration/test_two_installations.py::test_whose_the_publication_is",),
@@ -178,7 +178,7 @@ _OF_THE_CAPTURE = (
     ),
     Defect(
         "a column list in the publication, which DDL of the application fails at",
-        "connectors/postgres/capture.py",
+        "connectors/postgres/setup/capture.py",
         'keys=columns == "keys")',
         "keys=True)",
         ("tests/integration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",),

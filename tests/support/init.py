@@ -11,8 +11,9 @@ from confluent_kafka import Consumer
 from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.models import open_model
-from connectors.postgres import installation, meaning, statement
+from connectors.postgres import statement
 from connectors.postgres.session import Session
+from connectors.postgres.setup import installation, meaning
 from schemas import change
 from schemas.settings import Settings
 from schemas.table import TableName

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from structlog.testing import capture_logs
 
 from connectors.debezium.client import connector_config, database_of
-from connectors.postgres.capture import HEARTBEAT_QUERY
+from connectors.postgres.setup.capture import HEARTBEAT_QUERY
 from connectors.twins.memory import MemoryClock
 from schemas.settings import load
 from schemas.table import TableName

@@ -3,8 +3,9 @@
 import pytest
 from psycopg2 import sql
 
-from connectors.postgres import meaning, queries
+from connectors.postgres import queries
 from connectors.postgres.idle import only_reads
+from connectors.postgres.setup import meaning
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.postgres import origins
+from connectors.postgres.setup import origins
 from schemas import too_large
 
 

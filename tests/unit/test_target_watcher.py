@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.postgres import rounds, schema, watched
+from connectors.postgres import rounds, watched
 from connectors.postgres.ledger import looks
+from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import load

@@ -13,10 +13,11 @@ Hazards:
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import counting, guard, migration, queries, schema
-from connectors.postgres.counting import Place
+from connectors.postgres import guard, migration, queries
 from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting, schema
+from connectors.postgres.setup.counting import Place
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import TableSettings

@@ -10,8 +10,9 @@ from typing import Any
 
 from psycopg2 import sql
 
-from connectors.postgres import catalog, migration, queries, schema
+from connectors.postgres import catalog, migration, queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas.errors import VectrueError, WrongLength
 from schemas.lengths import Lengths
 from schemas.target import Target

@@ -17,9 +17,10 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import origins, queries
+from connectors.postgres import queries
 from connectors.postgres.idle import Frame
 from connectors.postgres.session import Session
+from connectors.postgres.setup import origins
 from schemas.errors import VectrueError
 from schemas.sections import PostgresSettings
 

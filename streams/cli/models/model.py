@@ -12,8 +12,8 @@ import typer
 from connectors.clock import SystemClock
 from connectors.models import describe_model, fetch_model, named, open_model, place_model, store_half_copy
 from connectors.models.placement import Placement
-from connectors.postgres import schema
 from connectors.postgres.session import Session
+from connectors.postgres.setup import schema
 from schemas.model import ModelRecord
 from schemas.sections import ModelSettings
 from schemas.settings import Settings

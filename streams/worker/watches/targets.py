@@ -16,9 +16,10 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
-from connectors.postgres import locks, queries, rounds, schema, watched
+from connectors.postgres import locks, queries, rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
+from connectors.postgres.setup import schema
 from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
 from schemas.settings import Settings

@@ -8,9 +8,10 @@ replication slot belongs to this very database; one that is not may be replaced.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import counting, installation, queries
-from connectors.postgres.counting import Place
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import counting, installation
+from connectors.postgres.setup.counting import Place
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings, slug
 from schemas.table import TableName

@@ -11,9 +11,9 @@ from psycopg2 import sql
 
 from connectors.postgres import queries, text_rights
 from connectors.postgres.neighbour import Examined
-from connectors.postgres.score_rights import Asked
 from connectors.postgres.server import PARAMETER_GRANTS_FROM, Server
 from connectors.postgres.session import Session
+from connectors.postgres.setup.score_rights import Asked
 from connectors.postgres.statement import Statement, render
 
 _TRIGGERS_OFF = "session_replication_role"

@@ -15,8 +15,9 @@ from hashlib import sha256
 
 from psycopg2 import sql
 
-from connectors.postgres import meaning, queries, schema
+from connectors.postgres import queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import meaning, schema
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.migration import growing, retired

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from connectors.postgres import origins as origin_rules
 from connectors.postgres import queries
 from connectors.postgres.ledger import looks
 from connectors.postgres.neighbour import Examined
 from connectors.postgres.server import Server
 from connectors.postgres.session import Session
+from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render
 from schemas import canary
 from schemas.errors import ConfigurationError
