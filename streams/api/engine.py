@@ -15,8 +15,8 @@ from psycopg2 import sql
 
 from connectors.ports import Clock, Embedder
 from connectors.postgres import witness
-from connectors.postgres.quality import require
-from connectors.postgres.search import check_where, nearest
+from connectors.postgres.search.quality import require
+from connectors.postgres.search.search import check_where, nearest
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.document import Vector

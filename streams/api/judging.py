@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from connectors.ports import Clock
-from connectors.postgres import quality as store
+from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
 from schemas import metrics
 from schemas.errors import VectrueError

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from connectors.postgres import query_log
+from connectors.postgres.search import query_log
 from schemas import metrics
 from schemas.errors import VectrueError
 from schemas.quality import Feedback, LoggedSearch

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres.search import ModelMoved
+from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings

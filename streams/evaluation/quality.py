@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from connectors.ports import Clock
-from connectors.postgres import quality, ranking, search
+from connectors.postgres.search import quality, ranking, search
 from connectors.postgres.session import Session
 from schemas.comparison import DECIDES, JudgedQuery
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError

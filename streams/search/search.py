@@ -15,8 +15,8 @@ from psycopg2 import sql
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
-from connectors.postgres import search
-from connectors.postgres.search import ModelMoved
+from connectors.postgres.search import search
+from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings

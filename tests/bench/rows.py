@@ -20,11 +20,12 @@ import numpy as np
 from psycopg2 import sql
 from rich.console import Console
 
-from connectors.postgres import queries, search
+from connectors.postgres import queries
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import copy, quarantine
 from connectors.postgres.rows.store import PostgresStore
+from connectors.postgres.search import search
 from connectors.postgres.session import Session
 from connectors.twins.memory import sha256
 from schemas.document import Update, Vector

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import pytest
 from psycopg2 import sql
 
-from connectors.postgres import queries, ranking, search
+from connectors.postgres import queries
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.store import PostgresStore
+from connectors.postgres.search import ranking, search
 from connectors.postgres.session import Session
 from connectors.postgres.text_check import look
 from connectors.twins.memory import sha256

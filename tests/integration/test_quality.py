@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.postgres import quality as store
-from connectors.postgres import search
+from connectors.postgres.search import quality as store
+from connectors.postgres.search import search
 from connectors.postgres.session import Session
 from schemas.quality import QualityRun
 from schemas.search import Found, SearchRequest

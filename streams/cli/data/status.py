@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 import typer
 
 from connectors.clock import SystemClock
-from connectors.postgres import quality
 from connectors.postgres.audit import coverage
 from connectors.postgres.audit.textless import fill
+from connectors.postgres.search import quality
 from connectors.postgres.session import Session
 from schemas.canary import judge, to_json
 from schemas.coverage import Coverage, verdict

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from connectors.clock import SystemClock
-from connectors.postgres import quality as store
+from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.quality import K, Opinions, QualityRun

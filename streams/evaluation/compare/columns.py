@@ -13,8 +13,9 @@ from typing import Any
 
 from connectors.models import by_name
 from connectors.ports import Clock
-from connectors.postgres import catalog, migration, ranking, twins
-from connectors.postgres.ranking import EXACT, INDEX, Searchable
+from connectors.postgres import catalog, migration, twins
+from connectors.postgres.search import ranking
+from connectors.postgres.search.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session
 from schemas.comparison import Comparison, Side
 from schemas.errors import TargetMismatch, VectrueError

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from connectors.models import by_name
 from connectors.ports import Clock
-from connectors.postgres import catalog, ranking
+from connectors.postgres import catalog
+from connectors.postgres.search import ranking
 from schemas.comparison import Comparison, Side
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.sections import ModelSettings, TableSettings
