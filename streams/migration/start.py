@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.ports import Embedder
-from connectors.postgres import catalog, migration, neighbour, server, twins
-from connectors.postgres.neighbour import Examined
+from connectors.postgres import catalog, migration, twins
+from connectors.postgres.checks import neighbour, server
+from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from connectors.debezium.client import Connect, Database, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres import queries, statement
-from connectors.postgres.server import ORIGIN_FILTER_FROM
+from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins, slot
 from schemas.settings import Settings

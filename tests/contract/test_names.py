@@ -11,13 +11,13 @@ from psycopg2 import sql
 from connectors.postgres import queries
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.audit.scan import Audit
+from connectors.postgres.checks.text_check import look
 from connectors.postgres.keeper import KeeperDesk
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.search import ranking, search
 from connectors.postgres.session import Session
-from connectors.postgres.text_check import look
 from connectors.twins.memory import sha256
 from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.replay import Request

@@ -10,7 +10,8 @@ import psycopg2
 import pytest
 
 from connectors.models import open_model
-from connectors.postgres import catalog, checkup, expressions, trust
+from connectors.postgres import catalog, checkup, expressions
+from connectors.postgres.checks import trust
 from connectors.postgres.checkup import Wanted
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session

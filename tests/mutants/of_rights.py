@@ -9,7 +9,7 @@ LOCKS = "tests/integration/test_locks.py"
 OF_RIGHTS = (
     Defect(
         "rows counted with the rights of whoever runs `init`",
-        "connectors/postgres/trust.py",
+        "connectors/postgres/checks/trust.py",
         "        return self._session\n",
         "        return self._asking\n",
         (f"{TRUST}::test_init_runs_nothing_of_the_application_as_a_superuser",),

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.postgres import server
-from connectors.postgres.server import Server
+from connectors.postgres.checks import server
+from connectors.postgres.checks.server import Server
 
 GOOD = Server(180004, "interview", "owner", False, "logical", True, True, "4GB", True, "public", True, True)
 

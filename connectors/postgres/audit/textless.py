@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from psycopg2 import sql
 
-from connectors.postgres import catalog, guard, queries, text_check
+from connectors.postgres import catalog, guard, queries
+from connectors.postgres.checks import text_check
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage, Textless
 from schemas.document import BLANK_WITHIN, NOT_BLANK

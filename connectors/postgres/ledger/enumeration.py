@@ -14,7 +14,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes, sql
 
-from connectors.postgres import expressions, guard, queries, text_rights
+from connectors.postgres import expressions, guard, queries
+from connectors.postgres.checks import text_rights
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows, PoisonEvent, RowRefused, VectrueError

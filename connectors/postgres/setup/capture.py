@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from connectors.postgres import queries
+from connectors.postgres.checks.neighbour import Examined
+from connectors.postgres.checks.server import Server
 from connectors.postgres.ledger import looks
-from connectors.postgres.neighbour import Examined
-from connectors.postgres.server import Server
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from connectors.postgres import queries, text_rights
-from connectors.postgres.neighbour import Examined
-from connectors.postgres.server import PARAMETER_GRANTS_FROM, Server
+from connectors.postgres import queries
+from connectors.postgres.checks import text_rights
+from connectors.postgres.checks.neighbour import Examined
+from connectors.postgres.checks.server import PARAMETER_GRANTS_FROM, Server
 from connectors.postgres.session import Session
 from connectors.postgres.setup.score_rights import Asked
 from connectors.postgres.statement import Statement, render

@@ -11,7 +11,7 @@ from dataclasses import fields
 from psycopg2 import sql
 
 from connectors.postgres import queries
-from connectors.postgres.neighbour import Examined
+from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError, VectrueError

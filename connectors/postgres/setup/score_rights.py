@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import psycopg2
 from psycopg2 import sql
 
-from connectors.postgres import expressions, text_check
-from connectors.postgres.neighbour import Examined
+from connectors.postgres import expressions
+from connectors.postgres.checks import text_check
+from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings import Settings

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress
 
 from connectors.clock import SystemClock
 from connectors.models import open_model
-from connectors.postgres import trust
+from connectors.postgres.checks import trust
 from connectors.postgres.session import Session
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.migration import Step, require

@@ -11,7 +11,8 @@ import psycopg2
 import structlog
 from psycopg2 import sql
 
-from connectors.postgres import queries, text_check
+from connectors.postgres import queries
+from connectors.postgres.checks import text_check
 from connectors.postgres.expressions import viewed
 from connectors.postgres.session import Session
 from connectors.postgres.setup import meaning

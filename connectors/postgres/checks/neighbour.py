@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from connectors.postgres import catalog, queries, text_check
+from connectors.postgres import catalog, queries
 from connectors.postgres.catalog import TableInfo
-from connectors.postgres.server import COLUMN_LISTS_FROM, Server
+from connectors.postgres.checks import text_check
+from connectors.postgres.checks.server import COLUMN_LISTS_FROM, Server
+from connectors.postgres.checks.text_check import TextFacts
 from connectors.postgres.session import Session
-from connectors.postgres.text_check import TextFacts
 from schemas import command
 from schemas.errors import ConfigurationError, HiddenRows, VectrueError
 from schemas.sections import TableSettings
