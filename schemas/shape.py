@@ -1,6 +1,6 @@
 """What is there of everything that is configured, and the rule that says what of it differs.
 
-Pure. Read by `connectors.postgres.watched`; compared by workers every few seconds, by the keeper and by `doctor`.
+Pure. Read by `connectors.postgres.health.watched`; compared by workers every few seconds, by the keeper and by `doctor`.
 
 Hazard: what a difference does to a worker is decided here once. One that stops it must be one that no restart and no
 wait can pass, and that harms rows whose changes arrive: a table that is not published harms none, since none arrive.

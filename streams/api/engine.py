@@ -14,7 +14,7 @@ import structlog
 from psycopg2 import sql
 
 from connectors.ports import Clock, Embedder
-from connectors.postgres import witness
+from connectors.postgres.health import witness
 from connectors.postgres.search.quality import require
 from connectors.postgres.search.search import check_where, nearest
 from connectors.postgres.session import Session

@@ -9,7 +9,7 @@ Hazard: each look reads every row once. Where many rows lack a vector, the count
 from collections.abc import Callable, Mapping
 
 from connectors.ports import Clock
-from connectors.postgres.keeper import Fingerprint
+from connectors.postgres.health.keeper import Fingerprint
 from schemas.table import Key
 
 MOST = 1000

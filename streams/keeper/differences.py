@@ -9,8 +9,8 @@ import structlog
 
 from connectors.debezium.client import Connect, connector_config, database_of
 from connectors.ports import Clock
-from connectors.postgres import watched
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
+from connectors.postgres.health import watched
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins
 from schemas import metrics

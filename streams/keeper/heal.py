@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from connectors.ports import Outbox
-from connectors.postgres.keeper import UnderWay
+from connectors.postgres.health.keeper import UnderWay
 from schemas.chunk import Chunk, Deferral
 from schemas.table import TableName
 from schemas.target import Target

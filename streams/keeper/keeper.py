@@ -25,12 +25,12 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres import migration
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.table_marks import MarkDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.ledger.looks import LookDesk
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.setup import slot
-from connectors.postgres.table_marks import MarkDesk
 from schemas import metrics
 from schemas.errors import Stopping, VectrueError
 from schemas.replay import Request

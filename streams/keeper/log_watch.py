@@ -7,9 +7,9 @@ was seen to read that other log. So the rows are looked at again when it reads t
 
 import structlog
 
-from connectors.postgres import log_watch
+from connectors.postgres.health import log_watch
+from connectors.postgres.health.log_watch import Capture
 from connectors.postgres.ledger import looks
-from connectors.postgres.log_watch import Capture
 from connectors.postgres.session import Session
 from schemas.settings import Settings
 from schemas.witness import Difference

@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 
 from connectors.ports import Clock
-from connectors.postgres.keeper import Fingerprint, UnderWay
+from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from schemas.errors import Stopping, VectrueError
 from schemas.table import Key, TableName
 from schemas.target import Target
@@ -53,7 +53,7 @@ class Asked(Protocol):
 
 
 class Desk(Protocol):
-    """What the database says; `connectors.postgres.keeper.KeeperDesk` in earnest. May raise TransientError."""
+    """What the database says; `connectors.postgres.health.keeper.KeeperDesk` in earnest. May raise TransientError."""
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that are not true now."""

@@ -24,7 +24,7 @@ from uuid import UUID
 import structlog
 
 from connectors.ports import Clock
-from connectors.postgres.keeper import Fingerprint, UnderWay
+from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from schemas import metrics
 from schemas.sections import KeeperSettings
 from schemas.table import Key, TableName
@@ -40,7 +40,7 @@ _JITTER = 0.1
 
 
 class Desk(Protocol):
-    """What the database says; `connectors.postgres.keeper.KeeperDesk` in earnest. May raise TransientError."""
+    """What the database says; `connectors.postgres.health.keeper.KeeperDesk` in earnest. May raise TransientError."""
 
     def since_reconcile(self) -> float | None:
         """Seconds since the last reconcile of any worker; None: look at once."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from connectors.postgres.table_marks import Mark
+from connectors.postgres.health.table_marks import Mark
 from schemas.table import TableName
 
 log = structlog.get_logger()
@@ -18,7 +18,7 @@ REASON = "its storage or publication is another than it was, which may bring row
 
 
 class Desk(Protocol):
-    """`connectors.postgres.table_marks.MarkDesk` in earnest. May raise TransientError."""
+    """`connectors.postgres.health.table_marks.MarkDesk` in earnest. May raise TransientError."""
 
     def read(self, tables: Sequence[TableName]) -> Sequence[Mark]:
         """How tables are stored, and how they were when they were noted."""

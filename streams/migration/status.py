@@ -12,7 +12,7 @@ from connectors.models import describe_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, dependents, migration, queries, twins
 from connectors.postgres.audit import coverage
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from connectors.postgres.twins import Standing

@@ -16,7 +16,7 @@ from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes
 from connectors.ports import Clock
-from connectors.postgres import checkup as postgres
+from connectors.postgres.health import checkup as postgres
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
 from schemas import needs

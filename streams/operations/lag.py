@@ -19,7 +19,7 @@ from connectors.debezium.client import Connect, ConnectorStatus
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
-from connectors.postgres import witness
+from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.errors import PoisonEvent, TransientError, VectrueError

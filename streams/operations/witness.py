@@ -10,7 +10,7 @@ from datetime import datetime
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
-from connectors.postgres import witness
+from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas import canary, change
 from schemas.errors import PoisonEvent, TransientError, VectrueError

@@ -16,8 +16,8 @@ from typing import TypeVar
 import structlog
 
 from connectors.ports import Clock
-from connectors.postgres import witness
-from connectors.postgres.canary import CanaryDesk, limit_arrivals
+from connectors.postgres.health import witness
+from connectors.postgres.health.canary import CanaryDesk, limit_arrivals
 from connectors.postgres.session import Session, limit_waits
 from schemas import canary, metrics
 from schemas.canary import CanaryRecord

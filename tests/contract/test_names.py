@@ -12,7 +12,7 @@ from connectors.postgres import queries
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.checks.text_check import look
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.store import PostgresStore

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
 from connectors.kafka.client import client_config
-from connectors.postgres.canary import CanaryDesk
+from connectors.postgres.health.canary import CanaryDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.finding import Level

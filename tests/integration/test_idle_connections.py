@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.postgres.setup import slot

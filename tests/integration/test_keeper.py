@@ -7,7 +7,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
 from connectors.postgres import statement
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from tests.support.vectors import in_secret

@@ -8,11 +8,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from connectors.postgres import locks, rounds, witness
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres import locks
+from connectors.postgres.health import rounds, witness
+from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger.runs import RunLedger, Scope
 from connectors.postgres.session import Session
-from connectors.postgres.topic_notes import TopicNotes
 from schemas.errors import ConfigurationError, TransientError
 from schemas.replay import Request
 from schemas.verdict import witnessed

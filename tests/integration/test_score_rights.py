@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from connectors.models import open_model
-from connectors.postgres import checkup
 from connectors.postgres.checks import text_check
-from connectors.postgres.checkup import Wanted
+from connectors.postgres.health import checkup
+from connectors.postgres.health.checkup import Wanted
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError

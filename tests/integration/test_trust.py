@@ -10,9 +10,10 @@ import psycopg2
 import pytest
 
 from connectors.models import open_model
-from connectors.postgres import catalog, checkup, expressions
+from connectors.postgres import catalog, expressions
 from connectors.postgres.checks import trust
-from connectors.postgres.checkup import Wanted
+from connectors.postgres.health import checkup
+from connectors.postgres.health.checkup import Wanted
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError

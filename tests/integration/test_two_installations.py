@@ -9,7 +9,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
 from connectors.postgres.audit import coverage
-from connectors.postgres.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting

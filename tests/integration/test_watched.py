@@ -2,8 +2,8 @@
 
 import pytest
 
-from connectors.postgres import watched
 from connectors.postgres.audit import coverage
+from connectors.postgres.health import watched
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, HiddenRows

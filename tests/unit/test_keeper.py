@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.postgres.keeper import Fingerprint, UnderWay
+from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
 from schemas.sections import KeeperSettings

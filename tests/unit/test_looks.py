@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.postgres.keeper import Fingerprint, UnderWay
-from connectors.postgres.table_marks import Mark
+from connectors.postgres.health.keeper import Fingerprint, UnderWay
+from connectors.postgres.health.table_marks import Mark
 from connectors.twins.memory import MemoryClock, MemoryOutbox
 from schemas.errors import TableLocked, TransientError
 from schemas.table import Key, TableName

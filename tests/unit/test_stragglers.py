@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import count
 
-from connectors.postgres.keeper import Fingerprint
+from connectors.postgres.health.keeper import Fingerprint
 from connectors.twins.memory import MemoryClock
 from schemas.table import Key
 from streams.common import stragglers

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.postgres import rounds, watched
+from connectors.postgres.health import rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock

@@ -16,7 +16,8 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
-from connectors.postgres import locks, queries, rounds, watched
+from connectors.postgres import locks, queries
+from connectors.postgres.health import rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import schema

@@ -6,9 +6,9 @@ from typing import Literal
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
+from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
-from connectors.postgres.topic_notes import TopicNotes
 from schemas.settings import Settings
 from schemas.surprises import Surprise
 from schemas.target import Target

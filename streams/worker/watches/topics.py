@@ -58,7 +58,7 @@ class Broker(Protocol):
 
 
 class Notes(Protocol):
-    """The part of `connectors.postgres.topic_notes.TopicNotes` that is needed here."""
+    """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed here."""
 
     def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
         """What is remembered."""

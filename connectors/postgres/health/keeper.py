@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from connectors.postgres import guard, locks, queries, rounds
+from connectors.postgres import guard, locks, queries
+from connectors.postgres.health import rounds
 from connectors.postgres.session import Session
 from schemas.table import Key, TableName
 from schemas.target import Target

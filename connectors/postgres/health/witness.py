@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from connectors.postgres import edits, log_watch, queries, rounds, watched
+from connectors.postgres import queries
 from connectors.postgres.checks import replica_identity
+from connectors.postgres.health import edits, log_watch, rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
