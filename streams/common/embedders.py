@@ -11,7 +11,7 @@ from typing import Self
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres import migration
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
 from schemas.migration import openings

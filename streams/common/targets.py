@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connectors.ports import Embedder
-from connectors.postgres import migration
+from connectors.postgres.migrations import migration
 from connectors.postgres.rows import wanted as wanted_rules
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting

@@ -24,11 +24,11 @@ from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres import migration
 from connectors.postgres.health.keeper import KeeperDesk
 from connectors.postgres.health.table_marks import MarkDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.ledger.looks import LookDesk
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.setup import slot
 from schemas import metrics

@@ -5,7 +5,7 @@ A migration that is under way in the database and belongs to no table of the set
 
 from collections.abc import Collection, Sequence
 
-from connectors.postgres import migration
+from connectors.postgres.migrations import migration
 from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting

@@ -10,11 +10,12 @@ Hazards:
 from collections.abc import Sequence
 
 from connectors.ports import Clock
-from connectors.postgres import statement, twin_steps, twins
+from connectors.postgres import statement
+from connectors.postgres.migrations import twin_steps, twins
+from connectors.postgres.migrations.twin_steps import Kind, Step
+from connectors.postgres.migrations.twins import Standing
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
-from connectors.postgres.twin_steps import Kind, Step
-from connectors.postgres.twins import Standing
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration
 from streams.migration import build as migrate_build

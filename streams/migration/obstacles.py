@@ -7,9 +7,10 @@ Postgres takes back as a whole; the look is there so that its sentence names eve
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from connectors.postgres import catalog, dependents, queries, twins
+from connectors.postgres import catalog, queries
 from connectors.postgres.catalog import TableInfo
-from connectors.postgres.dependents import Dependent
+from connectors.postgres.migrations import dependents, twins
+from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, growing, retired

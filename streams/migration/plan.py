@@ -12,10 +12,11 @@ from typing import Any
 
 from connectors.models import describe_model
 from connectors.ports import Clock
-from connectors.postgres import catalog, dependents, migration, outlook, twins
+from connectors.postgres import catalog
 from connectors.postgres.ledger.runs import RunLedger
+from connectors.postgres.migrations import dependents, migration, outlook, twins
+from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
-from connectors.postgres.twins import Index
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, openings, table_flags
 from schemas.sections import ModelSettings

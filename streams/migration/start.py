@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.ports import Embedder
-from connectors.postgres import catalog, migration, twins
+from connectors.postgres import catalog
 from connectors.postgres.checks import neighbour, server
 from connectors.postgres.checks.neighbour import Examined
+from connectors.postgres.migrations import migration, twins
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement

@@ -10,12 +10,13 @@ from typing import Any
 
 from connectors.models import describe_model
 from connectors.ports import Clock
-from connectors.postgres import catalog, dependents, migration, queries, twins
+from connectors.postgres import catalog, queries
 from connectors.postgres.audit import coverage
 from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.migrations import dependents, migration, twins
+from connectors.postgres.migrations.twins import Standing
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
-from connectors.postgres.twins import Standing
 from schemas.coverage import Coverage
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.index_definition import Vectors, quoted

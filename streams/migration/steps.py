@@ -21,9 +21,10 @@ from dataclasses import replace
 
 from connectors.models import by_flag, describe_model
 from connectors.ports import Clock
-from connectors.postgres import migration, queries, statement
+from connectors.postgres import queries, statement
 from connectors.postgres.checks import server
 from connectors.postgres.ledger.runs import RunLedger
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema
 from connectors.postgres.statement import Statement

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.postgres import dependents, outlook, twins
-from connectors.postgres.dependents import Dependent
+from connectors.postgres.migrations import dependents, outlook, twins
+from connectors.postgres.migrations.dependents import Dependent
+from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
-from connectors.postgres.twins import Index
 from schemas.errors import VectrueError
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, retired

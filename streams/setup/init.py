@@ -19,13 +19,14 @@ from connectors.debezium.client import Connect
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
-from connectors.postgres import locks, migration, statement
+from connectors.postgres import locks, statement
 from connectors.postgres.audit import coverage, textless
 from connectors.postgres.checks import neighbour, server, trust
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.checks.server import Server
 from connectors.postgres.errors import translate
 from connectors.postgres.ledger import looks
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, counting, grants, installation, meaning, others, schema, score_rights
 from connectors.postgres.setup.counting import Place

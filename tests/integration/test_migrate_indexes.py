@@ -3,8 +3,8 @@
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.postgres import twin_steps, twins
 from connectors.postgres.health import checkup_columns
+from connectors.postgres.migrations import twin_steps, twins
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.finding import Level

@@ -45,7 +45,7 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "indexes that are known from the start alone",
-        "connectors/postgres/twins.py",
+        "connectors/postgres/migrations/twins.py",
         "_recorded(session, oid, made) if made.offline else wanted(of_old)",
         "tuple(i for i in wanted(of_old) if i.name in {n.served for n in made.indexes})",
         (f"{PLAN}::test_an_index_made_after_the_start_is_asked_about",),

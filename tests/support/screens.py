@@ -13,8 +13,8 @@ from unittest.mock import patch
 from uuid import UUID
 
 from connectors.local.stack import PartStatus
-from connectors.postgres import dependents
-from connectors.postgres.twins import Index, Standing
+from connectors.postgres.migrations import dependents
+from connectors.postgres.migrations.twins import Index, Standing
 from schemas.adoption import Candidates
 from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
 from schemas.coverage import Coverage

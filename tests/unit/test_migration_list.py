@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from connectors.postgres.twins import Index, Standing
+from connectors.postgres.migrations.twins import Index, Standing
 from schemas.index_definition import Definition, Vectors
 from schemas.migration import ColumnMigration, State
 from schemas.table import TableName

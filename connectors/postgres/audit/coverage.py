@@ -13,7 +13,8 @@ Hazards:
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from connectors.postgres import guard, migration, queries
+from connectors.postgres import guard, queries
+from connectors.postgres.migrations import migration
 from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema

@@ -7,12 +7,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from connectors.postgres import catalog, migration, queries
+from connectors.postgres import catalog, queries
 from connectors.postgres.checks import neighbour, replica_identity, server, trust
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.checks.server import Server
 from connectors.postgres.errors import DENIED
 from connectors.postgres.health import checkup_columns, log_watch, watched, witness
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, counting, grants, origins, others, schema, score_rights, slot
 from connectors.postgres.statement import Statement

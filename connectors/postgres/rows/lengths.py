@@ -10,7 +10,8 @@ from typing import Any
 
 from psycopg2 import sql
 
-from connectors.postgres import catalog, migration, queries
+from connectors.postgres import catalog, queries
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import VectrueError, WrongLength

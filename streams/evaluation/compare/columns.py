@@ -13,7 +13,8 @@ from typing import Any
 
 from connectors.models import by_name
 from connectors.ports import Clock
-from connectors.postgres import catalog, migration, twins
+from connectors.postgres import catalog
+from connectors.postgres.migrations import migration, twins
 from connectors.postgres.search import ranking
 from connectors.postgres.search.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from connectors.postgres import migration
 from connectors.postgres.health import edits
+from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from schemas import settings_change
 from schemas.errors import ConfigurationError, TransientError

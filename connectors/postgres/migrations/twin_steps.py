@@ -11,9 +11,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.postgres import catalog, queries, twins
+from connectors.postgres import catalog, queries
+from connectors.postgres.migrations import twins
+from connectors.postgres.migrations.twins import Index, Standing
 from connectors.postgres.session import Session
-from connectors.postgres.twins import Index, Standing
 from schemas.errors import VectrueError
 from schemas.index_definition import Definition, quoted
 from schemas.migration import ColumnMigration, suffixed

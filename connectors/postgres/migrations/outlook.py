@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg2.extensions import parse_dsn
 
 from connectors.postgres import queries
-from connectors.postgres.dependents import Dependent
+from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from psycopg2 import sql
 
-from connectors.postgres import catalog, queries, twins
+from connectors.postgres import catalog, queries
+from connectors.postgres.migrations import twins
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from connectors.postgres.statement import Statement, render
