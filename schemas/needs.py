@@ -6,7 +6,7 @@ which a change meets them, and a part needs only such as stand before it.
 Hazard: a need that is too wide hides a cause. What can be wrong by itself needs nothing, whatever else is wrong.
 """
 
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 POSTGRES = "Postgres"
 INIT = "init"

@@ -21,7 +21,7 @@ from connectors.debezium.always import ALWAYS, EXACT
 from connectors.ports import Clock
 from schemas import canary
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.target import Target
 
 _POLL_SECONDS = 0.1

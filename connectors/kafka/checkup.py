@@ -7,7 +7,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
 from schemas.finding import Finding, guarded, ok, problem, warning
 from schemas.needs import SET_UP, TOPICS, Needs
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 
 def run(settings: Settings, clock: Clock) -> list[Finding]:

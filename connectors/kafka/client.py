@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.kafka import rights, security
 from connectors.kafka.rights import Right
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import TransientError
 from schemas.record import Header, Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 _ANSWER_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0

@@ -40,7 +40,7 @@ from connectors.ports import Clock
 from schemas.errors import TransientError, VectrueError
 from schemas.lag import GroupLag, Member, PartitionLag
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 FIRST_ANSWER_SECONDS = 5.0  # until a broker that does not answer is given up
 ANSWER_SECONDS = 3.0  # for each later request, once a broker has answered

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from connectors.kafka.client import opened
 from connectors.ports import Clock
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
 
 from connectors.kafka import security
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 Role = Literal["live", "replay", "commands", "dlq", "init", "connect"]
 ROLES: Final[tuple[Role, ...]] = ("live", "replay", "commands", "dlq", "init", "connect")

@@ -18,7 +18,7 @@ from connectors.kafka import client, rights, security
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, TransientError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 
 _ANSWER_SECONDS = 10.0

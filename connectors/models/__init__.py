@@ -32,7 +32,7 @@ from connectors.models.facts import ModelFacts, describe_model, named, place_mod
 from connectors.models.fetching import Fetched, fetch_model, store_half_copy
 from connectors.models.singleton import EmbeddingModel, get_embedding_model
 from connectors.ports import Clock, Embedder
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 __all__ = [
     "EmbeddingModel",

@@ -30,7 +30,7 @@ from connectors.ports import Clock
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -12,7 +12,7 @@ from connectors.models.choice import choose
 from connectors.models.files import hub
 from connectors.ports import Embedder
 from schemas.errors import ConfigurationError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 _WORDS = (
     (re.compile(r"\bset model\.(dimensions|revision) = "), r"give --\1 "),

@@ -14,8 +14,8 @@ from connectors.models.e5_small import E5SmallEmbedder
 from connectors.models.files import hub
 from connectors.models.files.layout import read_layout
 from schemas.errors import ConfigurationError, ModelUnavailable
-from schemas.paths import is_directory
-from schemas.sections import ModelSettings
+from schemas.settings.paths import is_directory
+from schemas.settings.sections import ModelSettings
 
 _LONGEST_NUMBER = 7
 """Digits of dimensions that no model has; more of them are part of a name."""

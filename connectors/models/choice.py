@@ -10,7 +10,7 @@ from connectors.clock import SystemClock
 from connectors.models.placement import Placement
 from connectors.models.weights import Footprint
 from connectors.ports import Clock, Embedder
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 
 class LocalModel(Embedder, Protocol):

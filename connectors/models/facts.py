@@ -13,7 +13,7 @@ from connectors.models.placement import Placement
 from connectors.models.weights import Footprint
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.models import half_copy
 from connectors.models.choice import choose
 from schemas.errors import VectrueError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)

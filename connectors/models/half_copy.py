@@ -24,7 +24,7 @@ from connectors.models.files.layout import main_folder, needed_files
 from connectors.models.loading import not_numbers
 from connectors.models.weights import ITEM_BYTES, disk_bytes, read_weights
 from schemas.errors import ModelUnavailable, VectrueError
-from schemas.settings import cache_directory
+from schemas.settings.reading import cache_directory
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,7 @@ from connectors.models.vectors import unit_rows
 from connectors.models.weights import Footprint
 from schemas.document import Vector
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer

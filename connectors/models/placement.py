@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.errors import ConfigurationError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 Precision = Literal["float32", "bfloat16"]
 _CPUINFO = Path("/proc/cpuinfo")

@@ -23,10 +23,10 @@ from rich.console import Console  # noqa: TID251 - not the command line: it show
 from rich.progress import Progress, TaskID
 
 from connectors.models.choice import LocalModel, choose
-from schemas import settings as settings_module
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, PoisonText
-from schemas.sections import ModelSettings
+from schemas.settings import reading as settings_module
+from schemas.settings.sections import ModelSettings
 
 log = structlog.get_logger(__name__)
 _lock = threading.Lock()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
-from schemas.sections import LOW_MEMORY_TOKENS, ModelSettings
+from schemas.settings.sections import LOW_MEMORY_TOKENS, ModelSettings
 from schemas.truth import UNIT_TOLERANCE
 
 

@@ -9,7 +9,7 @@ from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch, VectrueError
-from schemas.sections import TableSettings
+from schemas.settings.sections import TableSettings
 from schemas.shape import KINDS
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target

@@ -22,7 +22,7 @@ from schemas.errors import (
     VectrueError,
     WrongLength,
 )
-from schemas.masking import mask_dsn
+from schemas.settings.masking import mask_dsn
 
 _UNREADABLE = "not a connection string; special characters of a password are percent-encoded: @ as %40, / as %2F"
 _WITH_AT = ("user", "password", "sslpassword", "options", "application_name", "sslrootcert", "sslkey", "sslcert")

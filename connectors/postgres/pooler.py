@@ -20,7 +20,7 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError, TransientError
-from schemas.masking import mask_dsn
+from schemas.settings.masking import mask_dsn
 
 _PID = "SELECT pg_catalog.pg_backend_pid()"
 _ROUNDS = 8

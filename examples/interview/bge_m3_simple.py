@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from connectors.clock import SystemClock
 from connectors.models import EmbeddingModel, get_embedding_model, named
 from schemas.errors import VectrueError
-from schemas.sections import ModelSettings
-from schemas.settings import load
+from schemas.settings.reading import load
+from schemas.settings.sections import ModelSettings
 from streams.common import bisect, logs
 
 LANGUAGES = {

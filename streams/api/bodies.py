@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.document import Vector
 from schemas.search import BY_COMMAND, MOST_HITS, SearchRequest
-from schemas.sections import MOST_INPUTS
+from schemas.settings.sections import MOST_INPUTS
 
 # Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.
 NOT_BLANK = r"[^\s\u001c-\u001f\u0085\ufeff]"

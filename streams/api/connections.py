@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schemas import metrics
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 
 LEAVE_SECONDS = 5
 """What an answer may still take to leave, after the time that its request may take."""

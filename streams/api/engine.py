@@ -24,7 +24,7 @@ from schemas.errors import ConfigurationError, PoisonEvent, TransientError, Vect
 from schemas.quality import Feedback
 from schemas.score import Score
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.verdict import brief

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas import metrics
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api import problems
 from streams.api.problems import Problem
 

@@ -20,7 +20,7 @@ from schemas import metrics
 from schemas.errors import VectrueError
 from schemas.quality import Quality
 from schemas.search import Found, SearchRequest
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.api.database import Database
 from streams.api.problems import Problem
 from streams.evaluation import quality

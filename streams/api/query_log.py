@@ -25,7 +25,7 @@ from schemas import metrics
 from schemas.errors import VectrueError
 from schemas.quality import Feedback, LoggedSearch
 from schemas.search import Found
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api.database import Database
 
 log = structlog.get_logger(__name__)

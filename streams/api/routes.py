@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from schemas.errors import VectrueError
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api import page, problems
 from streams.api.bodies import (
     NOT_BLANK,

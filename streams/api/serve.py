@@ -15,8 +15,8 @@ import uvicorn
 
 from connectors.clock import SystemClock
 from schemas.errors import ConfigurationError
-from schemas.sections import ServeSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ServeSettings
 from streams.api.connections import LEAVE_SECONDS, bounded
 from streams.api.engine import Engine
 from streams.api.guard import Guard, is_loopback

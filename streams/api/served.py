@@ -14,7 +14,7 @@ from connectors.ports import Embedder
 from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams.api.database import Database

@@ -19,7 +19,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
 from schemas.adoption import Candidates
 from schemas.errors import TargetMismatch, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.audit.caught_up import Handled

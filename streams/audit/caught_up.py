@@ -18,7 +18,7 @@ from connectors.ports import Clock
 from connectors.postgres.audit.adoption import Horizon
 from schemas.errors import VectrueError
 from schemas.lag import GroupLag
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 PATIENCE_SECONDS = 180.0
 """Connect confirms to the slot every 60 s by default (offset.flush.interval.ms), and heartbeats move it."""

@@ -25,7 +25,7 @@ from connectors.postgres.setup import counting
 from schemas.document import Vector
 from schemas.errors import VectrueError
 from schemas.replay import Request
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from schemas.truth import Deep, Group, Truth

@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.severity import Severity
 from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli.screen import lag_page

@@ -20,10 +20,10 @@ import typer.exceptions
 from connectors.postgres import open_connections
 from connectors.postgres.blockers import Watch
 from schemas import blocker, command
-from schemas import settings as settings_module
 from schemas.blocker import Blocker
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings import reading as settings_module
+from schemas.settings.reading import Settings
 from schemas.text_lines import is_text
 from streams.cli import config, demo, doctor, init, lag, local, worker
 from streams.cli.data import adopt, dlq, migrate, replay, status, verify

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 from schemas.printable import json_text, one_line, visible
-from schemas.sections import LogSettings
+from schemas.settings.sections import LogSettings
 
 _SEVERAL_LINES = ("exception", "stack")
 """Values of an event that the console shows below it, as they are but for what `visible` writes out."""

@@ -6,7 +6,7 @@ from connectors.postgres.rows import large_rows
 from connectors.postgres.session import Session, limit_statements
 from schemas import too_large
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 _SECONDS = 3.0
 """A report waits for it; a table that takes longer to look through is not named."""

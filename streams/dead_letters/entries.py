@@ -22,7 +22,7 @@ from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter, Entry, Selection, State
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 
 @dataclass(frozen=True, slots=True)

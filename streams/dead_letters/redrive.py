@@ -19,7 +19,7 @@ from schemas import change, key_text
 from schemas.dead_letter import Entry, State
 from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.dead_letters.entries import DeadLetters

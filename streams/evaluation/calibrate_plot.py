@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import VectrueError
-from schemas.paths import is_directory
 from schemas.score import GRADES
+from schemas.settings.paths import is_directory
 from streams.evaluation.calibrate import Calibration
 
 INSTALL = "pip install matplotlib"

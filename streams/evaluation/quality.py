@@ -23,7 +23,7 @@ from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
 from schemas.quality import K, QualityRun, Way
 from schemas.search import Found, SearchRequest
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.common import targets as target_rules

@@ -34,7 +34,7 @@ from connectors.postgres.setup import slot
 from schemas import metrics
 from schemas.errors import Stopping, VectrueError
 from schemas.replay import Request
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams.common import targets as target_rules

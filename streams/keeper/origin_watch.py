@@ -26,7 +26,7 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import origins
 from schemas.errors import Stopping, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 log = structlog.get_logger()
 

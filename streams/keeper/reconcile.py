@@ -26,7 +26,7 @@ import structlog
 from connectors.ports import Clock
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from schemas import metrics
-from schemas.sections import KeeperSettings
+from schemas.settings.sections import KeeperSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 

@@ -20,7 +20,7 @@ import structlog
 from connectors.debezium.client import ConnectorStatus
 from connectors.ports import Clock
 from schemas import metrics
-from schemas.sections import KeeperSettings
+from schemas.settings.sections import KeeperSettings
 
 log = structlog.get_logger()
 

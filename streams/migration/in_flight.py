@@ -10,7 +10,7 @@ from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.migration import ColumnMigration
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 
 

@@ -19,8 +19,8 @@ from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, openings, table_flags
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from schemas.table import TableName
 from schemas.target import Target
 from streams.common import targets as target_rules

@@ -19,8 +19,8 @@ from schemas.errors import VectrueError
 from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, State, growing, table_flags
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from schemas.target import Target
 from streams.migration import todo as migrate_todo
 from streams.setup import init

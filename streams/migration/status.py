@@ -21,7 +21,7 @@ from schemas.coverage import Coverage
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.index_definition import Vectors, quoted
 from schemas.migration import ColumnMigration, State, table_flags
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import Target
 from streams.common import stragglers, targets

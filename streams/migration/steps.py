@@ -31,8 +31,8 @@ from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
 from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags
 from schemas.replay import Request
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from schemas.table import TableName
 from schemas.target import Target
 from streams.common import targets as target_rules

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from connectors.models import by_flag
 from schemas.errors import ModelUnavailable
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from streams.migration.todo import Todo
 
 _COMMAND = re.compile("run `(.+)`")

@@ -27,8 +27,8 @@ from connectors.postgres.setup import origins
 from examples.interview import load as interview
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.search import Hit, SearchRequest
-from schemas.sections import ModelSettings
-from schemas.settings import Settings, child_environment, load
+from schemas.settings.reading import Settings, child_environment, load
+from schemas.settings.sections import ModelSettings
 from streams.search.search import Search
 
 DIRECTORY = Path(".vectrue/demo")

@@ -24,7 +24,7 @@ from schemas.canary import judge
 from schemas.duration import show_duration
 from schemas.errors import VectrueError
 from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.severity import Severity
 from schemas.verdict import DEFAULT_THRESHOLDS
 from schemas.witness import Witness

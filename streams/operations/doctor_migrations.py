@@ -6,7 +6,7 @@ from connectors.postgres.session import Session
 from schemas import needs
 from schemas.finding import Finding, ok, problem, warning
 from schemas.migration import table_flags
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.migration import in_flight as migrate_scope
 from streams.migration import status as migrate_status
 

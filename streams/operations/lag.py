@@ -34,7 +34,7 @@ from schemas.lag import (
     classify,
 )
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
 from schemas.witness import Transit, Witness
 from streams.common.background_call import Inquiry

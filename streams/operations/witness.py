@@ -16,7 +16,7 @@ from schemas import canary, change
 from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.lag import PartitionLag
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.witness import Canary, Transit, Witness
 
 PROBE_SECONDS = 3.0

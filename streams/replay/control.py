@@ -14,7 +14,7 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Run, ScopeProgress
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.replay.run import Replay
 
 _LISTED = 5

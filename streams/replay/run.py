@@ -25,7 +25,7 @@ from schemas.chunk import Chunk
 from schemas.coverage import Coverage
 from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.common import stragglers

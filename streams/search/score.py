@@ -14,8 +14,8 @@ from connectors.ports import Embedder
 from schemas.errors import VectrueError
 from schemas.score import Score, Thresholds
 from schemas.search import Hit, SearchRequest
-from schemas.sections import GradeSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import GradeSettings
 from streams.search.search import Search
 
 _GUIDES_MODEL = "BAAI/bge-m3"

@@ -20,7 +20,7 @@ from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.target import Target
 from streams.common import embedders
 from streams.common import targets as target_rules

@@ -33,7 +33,7 @@ from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from streams.common import targets as target_rules
 from streams.common.targets import Wanted

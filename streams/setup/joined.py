@@ -14,7 +14,7 @@ from connectors.debezium.client import pattern
 from connectors.postgres import queries
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 
 Asked = dict[TableName, str]

@@ -24,7 +24,7 @@ import structlog
 from connectors.kafka import security
 from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
 from schemas.record import Record
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.common import logs
 from streams.worker.lanes import Lane
 from streams.worker.live_lag import Pause

@@ -23,8 +23,8 @@ from schemas import canary, metrics
 from schemas.canary import CanaryRecord
 from schemas.errors import PoisonEvent, Stopping, TransientError, VectrueError
 from schemas.record import Record
-from schemas.sections import DeadLetterSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import DeadLetterSettings
 from schemas.witness import Witness
 from streams.worker.dead_letter_limit import Flood
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from schemas.errors import DeadLetterFlood
-from schemas.sections import DeadLetterSettings
+from schemas.settings.sections import DeadLetterSettings
 
 _BUCKETS = 60
 """Parts of the window that are forgotten together: memory stays bounded at any rate of events."""

@@ -20,7 +20,7 @@ from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
 from schemas.record import Record
-from schemas.sections import DeadLetterSettings, LiveSettings
+from schemas.settings.sections import DeadLetterSettings, LiveSettings
 from schemas.table import Key, TableName
 from schemas.target import Target
 from streams.common.retry import Patience

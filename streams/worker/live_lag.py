@@ -19,7 +19,7 @@ import structlog
 from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.common.background_call import Inquiry
 from streams.operations.lag import aged
 

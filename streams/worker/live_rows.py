@@ -16,7 +16,7 @@ from schemas import metrics
 from schemas.dead_letter import Failure
 from schemas.document import UNREADABLE, Outcome, Reading, Refusal, Written
 from schemas.errors import PoisonEvent, RowRefused, TableLocked
-from schemas.sections import LiveSettings
+from schemas.settings.sections import LiveSettings
 from schemas.table import Key
 from schemas.target import Target
 from streams.common.retry import Patience

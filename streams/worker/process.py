@@ -16,7 +16,7 @@ from connectors.kafka import rights, security, topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.common import logs
 from streams.keeper import origin_watch
 from streams.keeper.keeper import open_keeper

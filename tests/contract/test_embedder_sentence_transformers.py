@@ -17,7 +17,7 @@ from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 
@@ -160,7 +160,7 @@ def test_loading_is_quiet_and_offline(pristine: Path) -> None:
         "def refuse(*_): raise AssertionError('a connection was opened')\n"
         "socket.socket.connect = refuse\n"
         "from connectors.models import open_model\n"
-        "from schemas.settings import ModelSettings\n"
+        "from schemas.settings.reading import ModelSettings\n"
         "with capture_logs() as logs:\n"
         "    open_model(ModelSettings(name=sys.argv[1], dimensions=128)).encode_documents(['인덱스'])\n"
         "assert [line['event'] for line in logs] == ['loading model', 'model loaded'], logs\n"

@@ -17,7 +17,7 @@ from connectors.models.loading import load_network
 from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 TEXTS = [f"{n}번째 질문입니다. " * (1 + n % 7) for n in range(100)]
@@ -180,7 +180,7 @@ def test_a_program_that_chose_no_logs_has_none_of_them_on_stdout(folder: Path) -
     program = (
         "import sys\n"
         "from connectors.models import get_embedding_model\n"
-        "from schemas.sections import ModelSettings\n"
+        "from schemas.settings.sections import ModelSettings\n"
         "print(get_embedding_model(ModelSettings(name=sys.argv[1], dimensions=128, threads=1)).dimensions)\n"
     )
     done = subprocess.run(
@@ -196,7 +196,7 @@ def test_memory_that_really_runs_out(folder: Path) -> None:
         "import resource, sys\n"
         "from structlog.testing import capture_logs\n"
         "from connectors.models import get_embedding_model\n"
-        "from schemas.sections import ModelSettings\n"
+        "from schemas.settings.sections import ModelSettings\n"
         "model = get_embedding_model(ModelSettings(name=sys.argv[1], dimensions=128, threads=1))\n"
         "texts = ['격리 수준과 잠금 ' * 200] * 64\n"
         "right = model.encode(texts[:1])\n"

@@ -14,7 +14,7 @@ from connectors.models import describe_model, half_copy, place_model, store_half
 from connectors.models.bge_m3 import SentenceTransformerEmbedder
 from connectors.models.files import disk_room
 from schemas.errors import ModelUnavailable, VectrueError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 TEXTS = ["파이썬의 GIL", "트랜잭션 격리 수준을 설명해 주세요.", "index"]

@@ -15,7 +15,7 @@ import pytest
 from connectors.models import half_copy, open_model
 from connectors.models.files.layout import needed_files
 from schemas.errors import ModelUnavailable, VectrueError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 
 ROOT = Path(__file__).parents[2]

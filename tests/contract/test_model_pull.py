@@ -8,7 +8,7 @@ import pytest
 from connectors.models import describe_model, fetch_model, open_model
 from connectors.models.files import disk_room
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support import hub as hubs
 from tests.support.hub import COMMIT, Hub
 from tests.support.models import build_xlm_roberta

@@ -16,8 +16,8 @@ from connectors.kafka.probe import Place
 from connectors.twins.kafka import MemoryOffsets
 from schemas.errors import ConfigurationError, TransientError
 from schemas.lag import GroupLag, Member, PartitionLag
-from schemas.sections import KafkaSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import KafkaSettings
 from tests.support.waiting import until
 
 TIMEOUT = 10.0  # seconds

@@ -20,7 +20,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.local.stack import LocalStack
 from schemas.errors import TransientError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from tests.fault.conftest import ready_on
 from tests.support.prefork import Process
 from tests.support.waiting import until

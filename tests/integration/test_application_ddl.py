@@ -10,7 +10,7 @@ from confluent_kafka import Consumer
 
 from connectors.kafka.client import client_config
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned, setup
 from tests.support.locks import transaction

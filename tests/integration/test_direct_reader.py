@@ -12,7 +12,7 @@ import pytest
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 

@@ -11,7 +11,7 @@ from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
 from schemas.errors import TransientError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.common import targets
 from streams.setup import init
 from streams.worker.watches.targets import TargetWatcher

@@ -13,7 +13,7 @@ from connectors.debezium.client import Connect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.keeper import log_watch
 from tests.conftest import MakeWorkplace
 from tests.support.init import setup

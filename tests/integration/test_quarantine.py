@@ -14,7 +14,7 @@ from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.record import Record
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from streams.common import targets
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.search import score
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace

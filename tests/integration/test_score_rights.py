@@ -16,7 +16,7 @@ from schemas.finding import Level
 from schemas.replay import Request
 from schemas.score import Score
 from schemas.search import Hit
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.api import engine
 from streams.common import targets
 from streams.search import score

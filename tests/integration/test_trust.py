@@ -18,7 +18,7 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.replay import Request
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.cli.data import migrate
 from streams.setup import init
 from tests.conftest import MakeWorkplace

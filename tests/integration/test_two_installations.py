@@ -14,7 +14,7 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from streams.operations.lag import collect
 from streams.setup import init

@@ -14,7 +14,7 @@ _OF_THE_INSTALLATION = (
     ),
     Defect(
         "one publication for all prefixes",
-        "schemas/settings.py",
+        "schemas/settings/reading.py",
         "        made = slug(self.kafka.topic_prefix)\n",
         '        made = "vectrue"\n',
         ("tests/integration/test_two_installations.py::test_two_prefixes_work_side_by_side",),

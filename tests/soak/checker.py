@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
 from schemas.document import Vector
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.soak.tables import (
     DIMENSIONS,
     PROVENANCE,

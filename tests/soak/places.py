@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from connectors.local.stack import Endpoints
 from connectors.postgres.session import Session
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
 from tests.soak.audit import WORKER
 from tests.soak.tables import DIMENSIONS, TABLES
 from tests.support import workplace

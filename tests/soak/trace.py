@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from tests.soak.checker import AWAY, Offsets, Rows, Wrong
 
 _READ_SECONDS = 30.0

@@ -10,7 +10,7 @@ import threading
 import time
 
 from schemas.errors import VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.verdict import Thresholds
 from streams.operations.lag import LagMonitor
 from tests.soak.checker import AWAY, Rows

@@ -15,7 +15,7 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, meaning
 from schemas import change
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from streams.setup import init, start_capture
 from streams.setup.init_report import Report

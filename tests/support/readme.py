@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.sections import TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import TableSettings
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
@@ -15,7 +15,7 @@ _HEAD = """# Settings
 
 Every setting with its default. Each is set in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
 `postgres.dsn`), or by a flag where a command has one; flags win over variables, variables over the file.
-Made from `schemas/sections.py` by `python -m tests.support.readme`; a test keeps it true.
+Made from `schemas/settings/sections.py` by `python -m tests.support.readme`; a test keeps it true.
 
 """
 

@@ -13,7 +13,7 @@ from connectors.local.machine import account, processes
 from connectors.local.machine.parts import Workshop
 from connectors.local.machine.state import Memory, State
 from connectors.local.services.postgres import Postgres, local_dsn, psql
-from schemas.settings import child_environment
+from schemas.settings.reading import child_environment
 from tests.support.waiting import until
 
 _STOP_SECONDS = 20.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.record import Record
-from schemas.sections import LiveSettings
+from schemas.settings.sections import LiveSettings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders

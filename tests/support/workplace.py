@@ -25,7 +25,7 @@ from psycopg2 import sql
 
 from connectors.kafka.client import client_config
 from connectors.postgres.session import Session
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
 from tests.support import prefork
 from tests.support.prefork import Process
 from tests.support.waiting import until

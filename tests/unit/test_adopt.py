@@ -8,7 +8,7 @@ from connectors.twins.memory import MemoryClock
 from schemas.adoption import Candidates, verdict
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.lag import Member
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from schemas.truth import Deep

@@ -16,7 +16,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.document import Reading
 from schemas.errors import PoisonEvent, TableLocked
 from schemas.record import Record
-from schemas.sections import DeadLetterSettings
+from schemas.settings.sections import DeadLetterSettings
 from schemas.table import TableName
 from streams.worker.canary import Arrivals
 from streams.worker.dead_letter_limit import Flood

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api.bodies import EmbeddingsRequest, FeedbackBody, ScoreByQuestion, ScoreByReference, SearchBody
 from streams.api.guard import Guard
 from streams.api.routes import build

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api.engine import Engine
 from streams.api.guard import Guard
 from streams.api.problems import Problem

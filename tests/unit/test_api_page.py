@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api import page
 from streams.api.bodies import (
     EmbeddingsRequest,

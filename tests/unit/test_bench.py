@@ -7,7 +7,7 @@ import numpy as np
 
 from connectors.models.lexical import LexicalEmbedder
 from schemas.search import Hit
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.bench import judge, search, serve
 from tests.bench.clients import Asked
 from tests.support import figures

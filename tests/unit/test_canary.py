@@ -18,8 +18,8 @@ from schemas.coverage import verdict as counted
 from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
 from schemas.lag import PartitionLag, SlotLag
 from schemas.record import Record
-from schemas.sections import DeadLetterSettings
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
+from schemas.settings.sections import DeadLetterSettings
 from schemas.severity import Severity
 from schemas.table import TableName
 from schemas.verdict import brief, witnessed

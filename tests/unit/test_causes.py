@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from schemas import needs
 from schemas.finding import Finding, Level, ok, problem, settle, unknown, warning
 from schemas.needs import Needs
-from schemas.settings import load
+from schemas.settings.reading import load
 
 NEEDS = Needs(load(tables=[{"name": "public.posts", "text": "title"}]))
 PARTS = list("abcdef")

@@ -10,7 +10,7 @@ from schemas.chunk import Chunk, Deferral
 from schemas.document import Reading
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.record import Record
-from schemas.settings import load
+from schemas.settings.reading import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.common.retry import Patience

@@ -9,7 +9,7 @@ from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, Memo
 from schemas.chunk import Chunk
 from schemas.errors import DeadLetterFlood, Stopping
 from schemas.record import Record
-from schemas.settings import load
+from schemas.settings.reading import load
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders

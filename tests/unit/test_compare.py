@@ -12,7 +12,7 @@ from connectors.models import by_name
 from connectors.twins.memory import MemoryClock
 from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.errors import ModelUnavailable, VectrueError
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from schemas.table import Key
 from streams.evaluation import judged, measures
 from streams.evaluation.compare import compare

@@ -19,7 +19,7 @@ from psycopg2.extensions import parse_dsn
 
 from connectors.local.machine import properties, versions
 from connectors.local.services.postgres import Postgres
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
 from streams.cli.main import app
 from tests.support import containers
 

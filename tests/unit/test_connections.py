@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api import connections
 from streams.api.connections import bounded
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from schemas.errors import DeadLetterFlood
-from schemas.sections import DeadLetterSettings
+from schemas.settings.sections import DeadLetterSettings
 from streams.worker.dead_letter_limit import Flood
 
 GOOD = ("t", None)

@@ -20,7 +20,7 @@ from connectors.ports import Store
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from schemas.chunk import Chunk
 from schemas.record import Record
-from schemas.settings import load
+from schemas.settings.reading import load
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders

@@ -18,7 +18,7 @@ from connectors.kafka.rights import Right
 from schemas.dead_letter import Failure
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.record import Record
-from schemas.settings import load
+from schemas.settings.reading import load
 
 SETTINGS = load(
     kafka={"topic_prefix": "t", "bootstrap_servers": "127.0.0.1:1"}, tables=[{"name": "public.posts", "text": "title"}]

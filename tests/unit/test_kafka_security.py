@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError
 from connectors.kafka import rights, security
 from connectors.kafka.security import Transport, transport
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.worker import app
 
 SCRAM = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p"}

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
-from schemas.sections import KeeperSettings
+from schemas.settings.sections import KeeperSettings
 from schemas.table import Key, TableName
 from schemas.target import KeyColumn, Target
 from streams.keeper import reconcile

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigurationError
 from schemas.lag import GroupLag, Member, PartitionLag, Status
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.verdict import LagReport, Thresholds
 from streams.cli import lag as command
 from streams.operations.lag import LagMonitor

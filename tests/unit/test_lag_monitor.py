@@ -11,8 +11,8 @@ from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError
 from schemas.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
-from schemas.sections import TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import TableSettings
 from streams.operations.lag import LagMonitor, live_topics
 from tests.support.lag import TOPIC, witness
 from tests.support.waiting import until

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
-from schemas.settings import load
+from schemas.settings.reading import load
 
 
 @pytest.mark.parametrize("offset", [7, OFFSET_INVALID])

@@ -12,8 +12,8 @@ from connectors.twins.memory import MemoryClock
 from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ModelUnavailable
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.cli.models import model as commands
 from streams.evaluation import model_check
 

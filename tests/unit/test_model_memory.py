@@ -7,8 +7,8 @@ import pytest
 from connectors.models import describe_model, open_model, placement
 from connectors.models.vectors import check_max_tokens
 from schemas.errors import ConfigurationError
-from schemas.sections import ModelSettings
-from schemas.settings import load
+from schemas.settings.reading import load
+from schemas.settings.sections import ModelSettings
 
 
 def test_low_memory_sets_three_things_together() -> None:

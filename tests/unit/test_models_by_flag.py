@@ -7,7 +7,7 @@ import pytest
 from connectors.models import by_flag, describe_model, open_model
 from connectors.models.files import misspelt
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from connectors.models import describe_model, e5_small, open_model
 from connectors.models.files import hub
 from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.cli.models.model import app
 
 BGE = "5617a9f61b028005a4858fdac845db406aefb181"

@@ -6,7 +6,7 @@ import pytest
 from connectors.models.vectors import check_dimensions, unit_rows
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import PoisonText, TargetMismatch
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 1.0, 1e6, 1e30])

@@ -10,8 +10,8 @@ import pytest
 from connectors.local.stack import LocalStack
 from connectors.models.files import hub
 from schemas.errors import ConfigurationError, ModelUnavailable
-from schemas.sections import ModelSettings
-from schemas.settings import cache_directory
+from schemas.settings.reading import cache_directory
+from schemas.settings.sections import ModelSettings
 from tests.support.nameless import nameless
 
 PROGRAM = """
@@ -22,8 +22,8 @@ try:
 except KeyError:
     pass
 from connectors.models import describe_model, open_model
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.sections import ModelSettings
+from schemas.settings.reading import Settings
 from streams import app, serve, supervisor, worker
 from streams.cli import main
 

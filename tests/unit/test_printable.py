@@ -204,7 +204,7 @@ def test_on_a_real_terminal(tmp_path: Path) -> None:
 
 LOGGING = """
 import logging, sys, structlog, warnings
-from schemas.sections import LogSettings
+from schemas.settings.sections import LogSettings
 from streams import logs
 hostile = eval(sys.argv[2])
 logs.configure(LogSettings(format=sys.argv[1]), role=hostile)

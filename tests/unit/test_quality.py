@@ -16,8 +16,8 @@ from schemas.comparison import JudgedQuery
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun
 from schemas.search import Found, Hit, SearchRequest, Timings
-from schemas.sections import ServeSettings
-from schemas.settings import load
+from schemas.settings.reading import load
+from schemas.settings.sections import ServeSettings
 from streams.api.judging import Judging
 from streams.api.query_log import QueryLog
 from streams.evaluation import quality

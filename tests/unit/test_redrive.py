@@ -11,7 +11,7 @@ from connectors.kafka.outbox import KafkaOutbox
 from schemas.dead_letter import Entry, Failure
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError
 from schemas.record import Record
-from schemas.settings import load
+from schemas.settings.reading import load
 from streams.dead_letters.redrive import refusal
 
 SETTINGS = load(

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from connectors.debezium.client import ConnectorStatus
 from connectors.twins.memory import MemoryClock
-from schemas.sections import KeeperSettings
+from schemas.settings.sections import KeeperSettings
 from streams.keeper.restarts import Restarts, is_away, kind_of
 
 RUNNING = ConnectorStatus("RUNNING", ("RUNNING",), None)

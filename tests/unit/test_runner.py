@@ -10,7 +10,7 @@ import pytest
 from connectors.twins.memory import MemoryClock
 from schemas.errors import Stopping
 from schemas.record import Record
-from schemas.sections import WatchdogSettings
+from schemas.settings.sections import WatchdogSettings
 from streams.worker.app import Runner
 from streams.worker.watches.watchdog import Pulse, judge
 from tests.support.leaving import Left, exit_codes

@@ -15,7 +15,7 @@ from connectors.twins.model import TwinEmbedder
 from schemas.document import Vector
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
-from schemas.settings import Settings, load
+from schemas.settings.reading import Settings, load
 from streams.evaluation import calibrate, calibrate_plot
 from streams.search import score
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from connectors.postgres.session import connect
 from schemas.errors import VectrueError
-from schemas.masking import mask_dsn
-from schemas.settings import Settings, load
+from schemas.settings.masking import mask_dsn
+from schemas.settings.reading import Settings, load
 
 PASSWORDS = st.text(alphabet="@:/'\"% ?&#=\\" + string.ascii_letters, min_size=1, max_size=12).map(
     lambda made: f"s3c{made}r3t"
@@ -103,7 +103,7 @@ def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.
 def test_a_traceback_shows_no_local_variables() -> None:
     """Where a bug ends a worker, its log has the stack but not the values in it, for people and as JSON."""
     program = (
-        "import structlog; from schemas.settings import LogSettings; from streams import logs\n"
+        "import structlog; from schemas.settings.reading import LogSettings; from streams import logs\n"
         "def broken():\n    dsn = 's3c' + 'r3t'\n    raise RuntimeError('a bug')\n"
         "logs.configure(LogSettings(format={form!r}))\n"
         "try:\n    broken()\nexcept RuntimeError as error:\n    structlog.get_logger().critical('x', exc_info=error)\n"

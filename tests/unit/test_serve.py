@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.sections import ServeSettings
+from schemas.settings.sections import ServeSettings
 from streams.api.guard import Guard, is_loopback
 from streams.api.serve import bind
 

@@ -8,8 +8,8 @@ import pytest
 from connectors.models import open_model
 from connectors.ports import Embedder
 from schemas.errors import ModelUnavailable
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.api.served import Catalog, Served
 
 OLD, NEW = Served((), {}), Served((), {})

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.masking import mask_dsn
-from schemas.settings import load
+from schemas.settings.masking import mask_dsn
+from schemas.settings.reading import load
 from streams.common import targets
 from streams.evaluation.compare.models import choose_table
 from streams.search.search import Search

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from schemas.settings import Settings
-from schemas.settings_change import advice, changes, is_model_alone
+from schemas.settings.change import advice, changes, is_model_alone
+from schemas.settings.reading import Settings
 
 POSTS = {"name": "public.posts", "text": "title"}
 NOTES = {"name": "app.notes", "text": "note"}

@@ -11,7 +11,7 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
-from schemas.settings import load
+from schemas.settings.reading import load
 from schemas.shape import Effect, Found, Shape, TableShape
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.settings import load
+from schemas.settings.reading import load
 from schemas.text_lines import decoded, is_text, read_json
 from streams.cli.data import replay_options
 from streams.replay import key_lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from connectors.twins.memory import MemoryClock
-from schemas.sections import WatchdogSettings
+from schemas.settings.sections import WatchdogSettings
 from streams.worker.watches.watchdog import STOP_SECONDS, Farewell, Pulse, judge
 
 LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
@@ -124,7 +124,7 @@ def test_beats_wait_for_the_changes_that_came_before_them() -> None:
 HUNG = """
 import ctypes, sys
 from connectors.clock import SystemClock
-from schemas.sections import WatchdogSettings
+from schemas.settings.sections import WatchdogSettings
 from streams.worker.watches.watchdog import Pulse, Watchdog
 
 class Broken:

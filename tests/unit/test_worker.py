@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.common import logs
 from streams.worker import process as worker
 

@@ -23,7 +23,7 @@ from connectors.local.machine.account import Account
 from connectors.local.machine.state import Recorded
 from connectors.ports import Clock
 from schemas.errors import VectrueError
-from schemas.settings import child_environment
+from schemas.settings.reading import child_environment
 
 POLL_SECONDS = 0.05
 

@@ -19,7 +19,7 @@ from connectors.kafka.rights import Right
 from connectors.local.machine import certificates
 from connectors.local.machine.properties import CONNECT
 from connectors.local.machine.state import State
-from schemas.sections import KafkaSettings
+from schemas.settings.sections import KafkaSettings
 
 ADMIN: Final = "admin"
 CONNECT_USER: Final = "connect"

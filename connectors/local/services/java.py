@@ -7,7 +7,7 @@ from connectors.local.machine.parts import Workshop
 from connectors.local.machine.processes import Command
 from connectors.local.services import jars
 from schemas.errors import ConfigurationError
-from schemas.settings import cache_directory
+from schemas.settings.reading import cache_directory
 
 
 def folder() -> Path:

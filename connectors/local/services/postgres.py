@@ -23,7 +23,7 @@ from connectors.local.machine.parts import PartName, Workshop, require_made, run
 from connectors.local.machine.processes import Command
 from connectors.local.machine.state import State
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.settings import child_environment
+from schemas.settings.reading import child_environment
 
 _LEFTOVER_SECONDS = 10.0
 

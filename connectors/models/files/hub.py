@@ -13,8 +13,8 @@ from pathlib import Path
 from connectors.models.files import disk_room, misspelt
 from connectors.models.files.layout import Layout, needed_files, read_layout, weights_present
 from schemas.errors import ConfigurationError, ModelUnavailable, VectrueError
-from schemas.paths import is_directory
-from schemas.sections import ModelSettings
+from schemas.settings.paths import is_directory
+from schemas.settings.sections import ModelSettings
 
 PULL = "run `vectrue model pull`"
 _AGAIN = "run it again with a network: it goes on where it stopped; or set model.name to a copy of the model's folder"

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from schemas.errors import ModelUnavailable
-from schemas.paths import is_file
+from schemas.settings.paths import is_file
 
 # In the repositories of such models, but not read by sentence-transformers on PyTorch: exports to other runtimes,
 # pictures, bge-m3's two extra heads (colbert_linear.pt, sparse_linear.pt), and code, which is never run.

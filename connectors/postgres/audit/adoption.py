@@ -26,7 +26,7 @@ from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.chunk import deal
 from schemas.errors import TargetMismatch
-from schemas.sections import PostgresSettings
+from schemas.settings.sections import PostgresSettings
 from schemas.table import Key
 from schemas.target import Target
 

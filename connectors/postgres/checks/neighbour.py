@@ -20,7 +20,7 @@ from connectors.postgres.checks.text_check import TextFacts
 from connectors.postgres.session import Session
 from schemas import command
 from schemas.errors import ConfigurationError, HiddenRows, VectrueError
-from schemas.sections import TableSettings
+from schemas.settings.sections import TableSettings
 from schemas.shape import travels
 from schemas.target import Target
 

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import pins, queries
 from connectors.postgres.session import Session, limit_locks
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 SEPARATE = "name a role of its own for the workers in postgres.dsn, and this one in postgres.admin_dsn"
 

@@ -24,8 +24,8 @@ from schemas.migration import ColumnMigration, is_behind
 from schemas.model import ModelRecord
 from schemas.needs import INIT as FOUNDED
 from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
-from schemas.sections import TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import TableSettings
 from schemas.table import TableName
 from schemas.target import Target
 from schemas.witness import Witness

@@ -8,7 +8,7 @@ from connectors.postgres.rows.lengths import Column
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows
 from schemas.finding import Finding, ok, problem, warning
-from schemas.sections import TableSettings
+from schemas.settings.sections import TableSettings
 from schemas.target import Target
 
 _MANY_ROWS = 50_000

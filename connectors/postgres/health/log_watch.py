@@ -12,7 +12,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.log_identity import Positions, Reading, shown
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.witness import Difference
 
 INIT = "vectrue init"

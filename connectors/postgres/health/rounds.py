@@ -4,7 +4,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.rounds import ALL, Round, What
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 WATCH_SECONDS = 15.0
 """A worker looks more often, and notes it this often."""

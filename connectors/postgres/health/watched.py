@@ -15,8 +15,8 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows, TableLocked
-from schemas.sections import TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import TableSettings
 from schemas.shape import INIT, Found, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
 from schemas.table import TableName
 from schemas.target import KeyColumn, Target

@@ -15,7 +15,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.errors import VectrueError
 from schemas.lag import SlotLag
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.witness import Arrival, Beat, Canary, Difference, Witness
 
 T = TypeVar("T")

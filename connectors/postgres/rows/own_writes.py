@@ -22,7 +22,7 @@ from connectors.postgres.idle import Frame
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
 from schemas.errors import VectrueError
-from schemas.sections import PostgresSettings
+from schemas.settings.sections import PostgresSettings
 
 log = structlog.get_logger()
 

@@ -29,7 +29,7 @@ from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
 from schemas.replay import Standing
-from schemas.sections import PostgresSettings
+from schemas.settings.sections import PostgresSettings
 from schemas.snapshot import Snapshot
 from schemas.table import Key, TableName
 from schemas.target import Target

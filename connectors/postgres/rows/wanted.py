@@ -9,7 +9,7 @@ from typing import Any
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.sections import TableSettings
+from schemas.settings.sections import TableSettings
 from schemas.target import Target
 
 

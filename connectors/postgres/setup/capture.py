@@ -21,7 +21,7 @@ from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render
 from schemas import canary
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 
 HEARTBEAT = TableName("vectrue", "heartbeat")

@@ -21,8 +21,8 @@ from connectors.postgres.setup import meaning, schema
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.migration import growing, retired
-from schemas.sections import TableSettings
-from schemas.settings import Settings, slug
+from schemas.settings.reading import Settings, slug
+from schemas.settings.sections import TableSettings
 from schemas.table import TableName
 from schemas.target import Target
 

@@ -12,7 +12,7 @@ from psycopg2 import sql
 from connectors.postgres import pins, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 
 _VISIBLE = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]"
 """Asked while the role's own search path is set, so with nothing that could be found in it."""

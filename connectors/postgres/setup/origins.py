@@ -16,7 +16,7 @@ from typing import Final
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.witness import Difference
 
 COUNT: Final = 8

@@ -13,7 +13,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, installation
 from connectors.postgres.setup.counting import Place
 from schemas.errors import ConfigurationError
-from schemas.settings import Settings, slug
+from schemas.settings.reading import Settings, slug
 from schemas.table import TableName
 
 

@@ -13,7 +13,7 @@ from connectors.postgres.checks import text_check
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from schemas.target import Target
 

@@ -12,7 +12,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.session import Session
 from schemas.adoption import OBSTACLES, Candidates, verdict
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.truth import SAMPLES
 from streams.audit.adopt import Adopt, require_proof
 from streams.cli.screen.output import (

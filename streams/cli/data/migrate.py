@@ -14,8 +14,8 @@ from connectors.postgres.checks import trust
 from connectors.postgres.session import Session
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.migration import Step, require
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.cli.screen import migrate_page
 from streams.cli.screen.output import Format, OutputOption, confirm, err, label, print_exactly, print_json
 from streams.migration import check as migrate_check

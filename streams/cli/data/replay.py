@@ -12,7 +12,7 @@ from connectors.kafka import topics
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.cli.data import replay_options as options
 from streams.cli.data.replay_options import (
     STDIN,

@@ -13,7 +13,7 @@ from connectors.clock import SystemClock
 from connectors.models import by_name
 from schemas.comparison import Comparison
 from schemas.printable import beginning
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from streams.cli.screen.output import Format, OutputOption, err, label, out, print_json
 from streams.cli.screen.tables import Grid
 from streams.evaluation import judged, measures

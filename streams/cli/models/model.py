@@ -15,8 +15,8 @@ from connectors.models.placement import Placement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.model import ModelRecord
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.screen.replay_page import size
 from streams.cli.screen.tables import Grid

@@ -10,7 +10,7 @@ from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.quality import K, Opinions, QualityRun
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.table import TableName
 from streams.cli.screen.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
 from streams.cli.screen.tables import Grid

@@ -6,8 +6,8 @@ import typer
 from pydantic import ValidationError
 
 from schemas.errors import ConfigurationError
-from schemas.sections import ServeSettings
-from schemas.settings import explained
+from schemas.settings.reading import explained
+from schemas.settings.sections import ServeSettings
 
 
 def serve(

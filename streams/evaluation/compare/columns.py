@@ -21,8 +21,8 @@ from connectors.postgres.session import Session
 from schemas.comparison import Comparison, Side
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.migration import ColumnMigration, State
-from schemas.sections import ModelSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from schemas.target import Target
 from streams.evaluation import measures
 from streams.evaluation.compare import compare

@@ -16,8 +16,8 @@ from connectors.postgres import catalog
 from connectors.postgres.search import ranking
 from schemas.comparison import Comparison, Side
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.sections import ModelSettings, TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings, TableSettings
 from schemas.table import Key
 from schemas.target import Target
 from streams.evaluation.compare import compare

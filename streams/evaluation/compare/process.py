@@ -24,8 +24,8 @@ from connectors.models import open_model
 from connectors.models.process_memory import peak_bytes, resident_bytes
 from schemas.document import Vector
 from schemas.errors import VectrueError
-from schemas.sections import LogSettings, ModelSettings
-from schemas.settings import child_environment
+from schemas.settings.reading import child_environment
+from schemas.settings.sections import LogSettings, ModelSettings
 from streams.common import logs
 
 _END_SECONDS = 5.0

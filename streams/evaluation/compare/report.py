@@ -11,8 +11,8 @@ from typing import Any
 
 from schemas.comparison import Comparison
 from schemas.errors import VectrueError
-from schemas.paths import is_directory
 from schemas.printable import visible
+from schemas.settings.paths import is_directory
 from streams.evaluation import measures
 from streams.evaluation.compare import plots as compare_plots
 from streams.evaluation.compare import words as compare_words

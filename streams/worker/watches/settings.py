@@ -16,10 +16,10 @@ import structlog
 from connectors.postgres.health import edits
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
-from schemas import settings_change
 from schemas.errors import ConfigurationError, TransientError
-from schemas.settings import Settings
-from schemas.settings import load as load_settings
+from schemas.settings import change as settings_change
+from schemas.settings.reading import Settings
+from schemas.settings.reading import load as load_settings
 from schemas.witness import Difference
 
 log = structlog.get_logger()

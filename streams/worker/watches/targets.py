@@ -23,7 +23,7 @@ from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import schema
 from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.shape import Effect, Found, Shape
 from schemas.snapshot import is_before
 from schemas.table import TableName

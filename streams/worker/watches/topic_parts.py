@@ -9,7 +9,7 @@ from connectors.ports import Clock
 from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
 from schemas.surprises import Surprise
 from schemas.target import Target
 from streams.replay.run import Replay

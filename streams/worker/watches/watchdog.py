@@ -26,7 +26,7 @@ import structlog
 
 from connectors.ports import Clock
 from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, VectrueError
-from schemas.sections import WatchdogSettings
+from schemas.settings.sections import WatchdogSettings
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from schemas.sections import ModelSettings
+from schemas.settings.sections import ModelSettings
 from tests.support.workplace import Workplace
 
 LENGTHS: Final = (64, 96, 48)

@@ -23,9 +23,9 @@ from pydantic_settings import (
 
 from schemas import canary
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.masking import mask_dsn, mask_options
-from schemas.paths import is_file
-from schemas.sections import (
+from schemas.settings.masking import mask_dsn, mask_options
+from schemas.settings.paths import is_file
+from schemas.settings.sections import (
     CanarySettings,
     ConnectSettings,
     DeadLetterSettings,

@@ -5,8 +5,8 @@ Pure. Only what workers use counts: `score`, `serve` and `quality` are other pro
 
 from collections.abc import Iterator
 
-from schemas.sections import TableSettings
-from schemas.settings import Settings
+from schemas.settings.reading import Settings
+from schemas.settings.sections import TableSettings
 
 _OF_WORKERS = (
     "model", "postgres", "kafka", "connect", "live", "replay", "keeper", "canary", "dead_letters", "watchdog",
