@@ -13,11 +13,11 @@ from typing import Protocol
 
 from schemas.chunk import Chunk, Progress
 from schemas.dead_letter import Failure
-from schemas.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector
 from schemas.model import ModelRecord
 from schemas.replay import Standing
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 Defer = Callable[[Sequence[Key]], None]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.table import Key
+from schemas.rows.table import Key
 from schemas.truth import LEAST_COSINE, SAMPLES, Deep
 
 ADOPTABLE = "adoptable"

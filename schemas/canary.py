@@ -15,8 +15,8 @@ from schemas import change
 from schemas.duration import show_duration
 from schemas.errors import PoisonEvent
 from schemas.record import Record
+from schemas.rows.table import TableName
 from schemas.severity import Finding, Severity
-from schemas.table import TableName
 from schemas.witness import Beat, Canary
 
 TABLE = TableName("vectrue", "canary")

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from schemas.errors import PoisonEvent
 from schemas.record import Record
-from schemas.table import Key, TableName, key_part
+from schemas.rows.table import Key, TableName, key_part
 
 Op = Literal["c", "u", "d", "r", "t", "m"]
 _OPS = ("c", "u", "d", "r", "t", "m")

@@ -18,8 +18,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
-from schemas.table import Key, TableName, key_part
-from schemas.target import Target
+from schemas.rows.table import Key, TableName, key_part
+from schemas.rows.target import Target
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _LARGEST_CHUNK = 2**31 - 1  # the ledger's column is an integer

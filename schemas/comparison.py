@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from schemas.table import Key
+from schemas.rows.table import Key
 
 DECIDES = "nDCG@10"
 ALL = "all"

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Literal, Self
 
 from schemas.record import Header, Record
-from schemas.table import Key
+from schemas.rows.table import Key
 
 _LEFT_OUT = "vectrue.left_out"
 """Header before the six: the event, of so many bytes, was larger than a record may be, and its place alone is kept."""

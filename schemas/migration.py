@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any
 
 from schemas.errors import VectrueError
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 _LONGEST_NAME = 63  # bytes, NAMEDATALEN - 1
 _LONGEST_PROVENANCE = len("_model")

@@ -7,7 +7,7 @@ not belong here.
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from schemas.document import BLANK_WITHIN
+from schemas.rows.document import BLANK_WITHIN
 
 LONGEST_TOKEN: Final = 32
 """Characters of a text that one token stands for at most: SentencePiece makes none of more than 16 (trainer_spec

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from schemas.table import TableName
-from schemas.target import KeyColumn
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn
 from schemas.witness import Difference
 
 INIT = "vectrue init"

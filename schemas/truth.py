@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.coverage import Textless
-from schemas.table import Key
+from schemas.rows.table import Key
 
 STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
 """Disjoint; their sum is the number of rows (sql/row_state.sql)."""

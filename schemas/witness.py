@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.lag import SlotLag, rfc3339
 from schemas.rounds import Round
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

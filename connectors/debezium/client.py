@@ -21,8 +21,8 @@ from connectors.debezium.always import ALWAYS, EXACT
 from connectors.ports import Clock
 from schemas import canary
 from schemas.errors import ConfigurationError, TransientError, VectrueError
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 
 _POLL_SECONDS = 0.1
 _REQUEST_SECONDS = 60.0

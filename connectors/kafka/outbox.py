@@ -12,8 +12,8 @@ from schemas.chunk import Chunk
 from schemas.dead_letter import Failure
 from schemas.errors import TransientError, VectrueError
 from schemas.record import Header, Record
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 
 log = structlog.get_logger()
 

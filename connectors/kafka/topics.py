@@ -18,8 +18,8 @@ from connectors.kafka import client, rights, security
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, TransientError
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 
 _ANSWER_SECONDS = 10.0
 _HOUR_MS = 3_600_000

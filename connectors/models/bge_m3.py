@@ -27,9 +27,9 @@ from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.models.weights import ITEM_BYTES, Footprint, Weights, disk_bytes, footprint, read_weights
 from connectors.ports import Clock
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory
 from schemas.model import ModelRecord
+from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 
 if TYPE_CHECKING:

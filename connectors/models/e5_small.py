@@ -21,9 +21,9 @@ from connectors.models.process_memory import release_memory
 from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.models.weights import Footprint
-from schemas.document import Vector
 from schemas.errors import ModelUnavailable
 from schemas.model import ModelRecord
+from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from rich.console import Console  # noqa: TID251 - not the command line: it show
 from rich.progress import Progress, TaskID
 
 from connectors.models.choice import LocalModel, choose
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, PoisonText
+from schemas.rows.document import Vector
 from schemas.settings import reading as settings_module
 from schemas.settings.sections import ModelSettings
 

@@ -11,8 +11,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from schemas.document import BLANK_WITHIN, NOT_BLANK
 from schemas.model import LONGEST_TOKEN
+from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
 
 
 def prepare(texts: Sequence[str], max_tokens: int | None) -> list[str]:

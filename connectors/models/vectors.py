@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
+from schemas.rows.document import Vector
 from schemas.settings.sections import LOW_MEMORY_TOKENS, ModelSettings
 from schemas.truth import UNIT_TOLERANCE
 

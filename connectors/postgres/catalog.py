@@ -9,10 +9,10 @@ from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch, VectrueError
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import TableSettings
 from schemas.shape import KINDS
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 
 
 @dataclass(frozen=True, slots=True)

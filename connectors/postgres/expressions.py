@@ -21,7 +21,7 @@ from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
 from schemas.errors import ConfigurationError, RowRefused, TransientError, VectrueError
-from schemas.target import Target
+from schemas.rows.target import Target
 
 _NO_TYPE = 'pg_catalog."a type that does not exist"'
 _PARSED = "SELECT pg_catalog.to_regtype(%s)"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from connectors.postgres.errors import over_rows
 from schemas.errors import RowRefused
-from schemas.target import Target
+from schemas.rows.target import Target
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from psycopg2 import sql
 
 from connectors.postgres import conditions
-from schemas.document import BLANK_WITHIN, NOT_BLANK, SHOWN_WITHIN
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.document import BLANK_WITHIN, NOT_BLANK, SHOWN_WITHIN
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 
 FOLDER = Path(__file__).parent / "sql"
 FRAGMENTS = ("tied", "doc", "row_state", "of_no_row")

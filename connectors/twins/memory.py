@@ -13,7 +13,10 @@ from connectors.ports import Defer
 from connectors.twins.model import TwinEmbedder
 from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.dead_letter import Failure
-from schemas.document import (
+from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
+from schemas.record import Record
+from schemas.replay import Standing
+from schemas.rows.document import (
     BLANK_WITHIN,
     TOO_SLOW,
     UNREADABLE,
@@ -26,12 +29,9 @@ from schemas.document import (
     Written,
     is_blank,
 )
-from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
-from schemas.record import Record
-from schemas.replay import Standing
-from schemas.snapshot import Snapshot
-from schemas.table import Key
-from schemas.target import KeyColumn, Target
+from schemas.rows.snapshot import Snapshot
+from schemas.rows.table import Key
+from schemas.rows.target import KeyColumn, Target
 
 __all__ = ["MemoryClock", "MemoryOutbox", "MemoryRow", "MemoryStore", "TwinEmbedder"]
 

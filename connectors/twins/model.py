@@ -7,9 +7,9 @@ import numpy as np
 
 from connectors.models.files.fingerprint import record
 from connectors.models.text import prepare
-from schemas.document import Vector
 from schemas.errors import PoisonText
 from schemas.model import ModelRecord
+from schemas.rows.document import Vector
 
 
 class TwinEmbedder:

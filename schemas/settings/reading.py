@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from schemas import canary
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.rows.table import TableName
 from schemas.settings.masking import mask_dsn, mask_options
 from schemas.settings.paths import is_file
 from schemas.settings.sections import (
@@ -43,7 +44,6 @@ from schemas.settings.sections import (
     TableSettings,
     WatchdogSettings,
 )
-from schemas.table import TableName
 from schemas.text_lines import decoded, is_text
 
 CONFIG_FILE = Path("vectrue.toml")

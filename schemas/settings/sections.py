@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from schemas.errors import ConfigurationError
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 def _sql_name(value: str) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 
 from connectors.ports import Clock, Embedder
 from schemas import metrics
-from schemas.document import Vector
 from schemas.errors import PoisonText
+from schemas.rows.document import Vector
 from streams.common import bisect
 
 T = TypeVar("T")

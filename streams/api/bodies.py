@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from schemas.document import Vector
+from schemas.rows.document import Vector
 from schemas.search import BY_COMMAND, MOST_HITS, SearchRequest
 from schemas.settings.sections import MOST_INPUTS
 

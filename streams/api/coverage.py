@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from connectors.ports import Clock
 from schemas.errors import VectrueError
+from schemas.rows.target import Target
 from schemas.search import Searched
-from schemas.target import Target
 from streams.api.bodies import CoverageBody
 from streams.search import coverage as search_coverage
 

@@ -14,9 +14,9 @@ from connectors.ports import Embedder
 from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import Target
 from streams.api.database import Database
 from streams.api.problems import Problem
 from streams.common import embedders, targets

@@ -19,9 +19,9 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
 from schemas.adoption import Candidates
 from schemas.errors import TargetMismatch, VectrueError
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.audit.caught_up import Handled
 from streams.audit.verify import Checked, compare, in_batches
 from streams.common import targets as target_rules

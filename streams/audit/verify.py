@@ -22,12 +22,12 @@ from connectors.postgres.audit.scan import Audit
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
-from schemas.document import Vector
 from schemas.errors import VectrueError
 from schemas.replay import Request
+from schemas.rows.document import Vector
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
 from streams.common import bisect
 from streams.common import targets as target_rules

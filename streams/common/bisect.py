@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, PoisonText, Stopping, TransientError, VectrueError
+from schemas.rows.document import Vector
 from schemas.truth import UNIT_TOLERANCE
 
 _TRIES_ALONE = 2

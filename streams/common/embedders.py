@@ -15,8 +15,8 @@ from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
 from schemas.migration import openings
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 from streams.common import targets as target_rules
 
 

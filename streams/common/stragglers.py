@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from connectors.ports import Clock
 from connectors.postgres.health.keeper import Fingerprint
-from schemas.table import Key
+from schemas.rows.table import Key
 
 MOST = 1000
 """Rows that may be on their way at one moment: a busy table's changes of some seconds."""

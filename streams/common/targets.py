@@ -13,10 +13,10 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.migration import ColumnMigration, State, is_behind
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 from schemas.shape import Shape
-from schemas.target import Target
 
 
 @dataclass(frozen=True, slots=True)

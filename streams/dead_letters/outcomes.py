@@ -15,9 +15,9 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.dead_letter import Entry, row_id
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.dead_letters.entries import DeadLetters
 
 _POLL_SECONDS = 0.25

@@ -15,13 +15,14 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas import change, key_text
+from schemas import change
 from schemas.dead_letter import Entry, State
 from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
 from schemas.record import Record
+from schemas.rows import key_values as key_text
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.dead_letters.entries import DeadLetters
 from streams.dead_letters.outcomes import Following, Result, Row, Sent
 from streams.operations.lag import live_topics

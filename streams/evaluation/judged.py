@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.comparison import ALL, JudgedQuery
-from schemas.document import is_blank
 from schemas.errors import VectrueError
-from schemas.table import Key
+from schemas.rows.document import is_blank
+from schemas.rows.table import Key
 from schemas.text_lines import decoded, read_json
 
 _SHAPE = 'write it as {"query": "...", "relevant": [id, ...]}'

@@ -14,8 +14,8 @@ import numpy as np
 
 from connectors.models.process_memory import device_peak_bytes, peak_bytes
 from connectors.ports import Clock, Embedder
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText, TransientError, VectrueError
+from schemas.rows.document import Vector
 from streams.common import bisect
 
 TEXTS = (

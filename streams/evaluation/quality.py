@@ -22,10 +22,10 @@ from schemas.comparison import DECIDES, JudgedQuery
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
 from schemas.quality import K, QualityRun, Way
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.search import Found, SearchRequest
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.common import targets as target_rules
 from streams.evaluation import measures
 from streams.evaluation.judged import read_queries

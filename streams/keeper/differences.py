@@ -15,8 +15,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins
 from schemas import metrics
 from schemas.errors import TransientError
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 from schemas.witness import Difference
 from streams.common import targets as target_rules
 

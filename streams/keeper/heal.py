@@ -14,8 +14,8 @@ import structlog
 from connectors.ports import Outbox
 from connectors.postgres.health.keeper import UnderWay
 from schemas.chunk import Chunk, Deferral
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from streams.keeper.looks import Stale
 
 log = structlog.get_logger()

@@ -34,9 +34,9 @@ from connectors.postgres.setup import slot
 from schemas import metrics
 from schemas.errors import Stopping, VectrueError
 from schemas.replay import Request
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import Target
 from streams.common import targets as target_rules
 from streams.common.too_large import Explainer
 from streams.keeper.differences import Differences, looking

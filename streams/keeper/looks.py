@@ -21,8 +21,8 @@ import structlog
 from connectors.ports import Clock
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from schemas.errors import Stopping, VectrueError
-from schemas.table import Key, TableName
-from schemas.target import Target
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 from schemas.witness import Look
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from connectors.postgres.health.table_marks import Mark
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 log = structlog.get_logger()
 

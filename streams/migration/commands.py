@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.migration import State, table_flags
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from streams.migration.status import ColumnStatus
 from streams.migration.todo import Todo
 

@@ -10,8 +10,8 @@ from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.migration import ColumnMigration
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 
 
 def mine(settings: Settings, session: Session) -> list[ColumnMigration]:

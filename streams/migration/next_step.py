@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from schemas.migration import ColumnMigration, State, table_flags
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, growing, retired
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 
 _OURS = TableName("vectrue", "coverage")
 

@@ -17,12 +17,12 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.migrations import dependents, migration, outlook, twins
 from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
-from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, openings, table_flags
+from schemas.rows.index_definition import Vectors
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from schemas.table import TableName
-from schemas.target import Target
 from streams.common import targets as target_rules
 from streams.migration import commands as migrate_list
 from streams.migration import in_flight as migrate_scope

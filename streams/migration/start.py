@@ -16,12 +16,12 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
-from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, State, growing, table_flags
 from schemas.model import ModelRecord
+from schemas.rows.index_definition import Vectors
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from schemas.target import Target
 from streams.migration import todo as migrate_todo
 from streams.setup import init
 

@@ -19,11 +19,11 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.coverage import Coverage
 from schemas.errors import IndexesLacking, VectrueError
-from schemas.index_definition import Vectors, quoted
 from schemas.migration import ColumnMigration, State, table_flags
+from schemas.rows.index_definition import Vectors, quoted
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import Target
 from streams.common import stragglers, targets
 from streams.migration import in_flight as migrate_scope
 from streams.migration.next_step import Elsewhere, Next, following, following_all, starting

@@ -31,10 +31,10 @@ from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
 from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags
 from schemas.replay import Request
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from schemas.table import TableName
-from schemas.target import Target
 from streams.common import targets as target_rules
 from streams.migration import check as migrate_check
 from streams.migration import in_flight as migrate_scope

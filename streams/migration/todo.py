@@ -15,9 +15,9 @@ from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.index_definition import Vectors
 from schemas.migration import ColumnMigration, growing, retired
-from schemas.target import Target
+from schemas.rows.index_definition import Vectors
+from schemas.rows.target import Target
 
 _MOST_HALF = 4000
 """Dimensions of a halfvec that HNSW and IVFFlat take (pgvector)."""

@@ -9,7 +9,7 @@ Hazard: a key that itself begins with `[` or `"` has to be written as JSON.
 from collections.abc import Iterable, Iterator
 
 from schemas.errors import VectrueError
-from schemas.table import Key
+from schemas.rows.table import Key
 from schemas.text_lines import read_json
 
 _SHOWN = 40

@@ -18,8 +18,8 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.replay import NO_ROWS, Survey
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from streams.replay import key_lines
 
 _PAGE = 10_000

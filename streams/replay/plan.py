@@ -20,8 +20,8 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
 from schemas.replay import Request, Survey
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 from streams.replay.keys import Named
 from streams.replay.run import Prepared
 

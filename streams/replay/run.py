@@ -25,9 +25,9 @@ from schemas.chunk import Chunk
 from schemas.coverage import Coverage
 from schemas.errors import VectrueError
 from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.common import stragglers
 from streams.common import targets as target_rules
 from streams.common.retry import Patience

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from connectors.postgres import queries
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
-from schemas.target import Target
+from schemas.rows.target import Target
 
 _LEAST_DEAD = 10_000
 _SHARE = 0.2

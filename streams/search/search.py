@@ -19,9 +19,9 @@ from connectors.postgres.search import search
 from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.rows.target import Target
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings.reading import Settings
-from schemas.target import Target
 from streams.common import embedders
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders

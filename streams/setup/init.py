@@ -33,8 +33,8 @@ from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from streams.common import targets as target_rules
 from streams.common.targets import Wanted
 from streams.setup import joined, start_capture, takeover

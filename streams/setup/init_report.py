@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from schemas.coverage import Coverage
 from schemas.migration import table_flags
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

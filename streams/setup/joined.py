@@ -14,8 +14,8 @@ from connectors.debezium.client import pattern
 from connectors.postgres import queries
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 
 Asked = dict[TableName, str]
 """Why all rows of a table are to be looked at."""

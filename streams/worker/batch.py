@@ -17,11 +17,11 @@ import structlog
 from schemas import metrics
 from schemas.chunk import Deferral
 from schemas.dead_letter import Failure
-from schemas.document import Document, Outcome
 from schemas.errors import PoisonEvent
 from schemas.record import Record
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.document import Document, Outcome
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from streams.worker.misfits import Misfits
 from streams.worker.settle import Known
 

@@ -7,8 +7,8 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.rows.store import PostgresStore
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.target import Target
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience
 from streams.worker.canary import Arrivals, open_arrivals

@@ -15,14 +15,15 @@ from datetime import timedelta
 
 from connectors.ports import Clock, Outbox, Store
 from connectors.postgres.setup import origins
-from schemas import change, key_text, metrics
+from schemas import change, metrics
 from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
 from schemas.record import Record
+from schemas.rows import key_values as key_text
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 from schemas.settings.sections import DeadLetterSettings, LiveSettings
-from schemas.table import Key, TableName
-from schemas.target import Target
 from streams.common.retry import Patience
 from streams.worker.batch import Batch, Hint, Hints, Work
 from streams.worker.dead_letter_limit import Flood

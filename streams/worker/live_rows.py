@@ -14,11 +14,11 @@ import structlog
 from connectors.ports import Clock, Store
 from schemas import metrics
 from schemas.dead_letter import Failure
-from schemas.document import UNREADABLE, Outcome, Reading, Refusal, Written
 from schemas.errors import PoisonEvent, RowRefused, TableLocked
+from schemas.rows.document import UNREADABLE, Outcome, Reading, Refusal, Written
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.sections import LiveSettings
-from schemas.table import Key
-from schemas.target import Target
 from streams.common.retry import Patience
 from streams.worker.batch import Batch, Hints, Work
 from streams.worker.settle import Findings, Settler

@@ -11,8 +11,8 @@ import structlog
 
 from schemas import metrics
 from schemas.dead_letter import Failure
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from streams.common.retry import Patience
 from streams.worker.watches.shapes import Shapes
 

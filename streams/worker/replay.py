@@ -22,13 +22,13 @@ from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
-from schemas.document import Reading, Refusal, Update, Written
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.record import Record
 from schemas.replay import Standing
+from schemas.rows.document import Reading, Refusal, Update, Written
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import Key
-from schemas.target import Target
 from streams.common.retry import Patience
 from streams.worker.dead_letter_limit import Flood
 from streams.worker.live_lag import Pause, View

@@ -13,10 +13,10 @@ import structlog
 
 from connectors.ports import Clock, Store
 from schemas import metrics
-from schemas.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
 from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from streams.common import bisect
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience

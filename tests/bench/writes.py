@@ -9,7 +9,7 @@ import numpy as np
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.twins.memory import sha256
-from schemas.document import Update, Vector
+from schemas.rows.document import Update, Vector
 from streams.common import targets
 from tests.support.workplace import Workplace
 

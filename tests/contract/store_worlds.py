@@ -17,9 +17,9 @@ from connectors.postgres.setup import schema
 from connectors.postgres.statement import render
 from connectors.twins.memory import MemoryRow, MemoryStore
 from schemas.chunk import Chunk
-from schemas.document import Vector
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
+from schemas.rows.document import Vector
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from tests.support.workplace import Workplace
 
 TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "model-a", 64)

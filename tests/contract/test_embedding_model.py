@@ -15,8 +15,8 @@ from connectors.models import EmbeddingModel, get_embedding_model, open_model, s
 from connectors.models.choice import choose
 from connectors.models.loading import load_network
 from connectors.twins.model import TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, ModelUnavailable, OutOfMemory, PoisonText
+from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 

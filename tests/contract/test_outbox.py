@@ -15,7 +15,7 @@ from schemas.chunk import Chunk, Deferral
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TransientError
 from schemas.record import Record
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.waiting import until
 from tests.support.workplace import Workplace

@@ -10,10 +10,10 @@ import pytest
 
 from connectors.twins.memory import sha256
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import Decision, Refusal, Update, Written, decide
 from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.replay import Standing
-from schemas.table import Key, TableName
+from schemas.rows.document import Decision, Refusal, Update, Written, decide
+from schemas.rows.table import Key, TableName
 from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit
 
 

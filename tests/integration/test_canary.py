@@ -15,8 +15,8 @@ from connectors.postgres.health.canary import CanaryDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.finding import Level
+from schemas.rows.table import TableName
 from schemas.severity import Severity
-from schemas.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.canary import QUICK, check, diagnosis, report, status, until_green, until_red
 from tests.support.init import setup

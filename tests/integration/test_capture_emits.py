@@ -7,8 +7,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.client import client_config
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup, worker_role
 from tests.support.workplace import Workplace

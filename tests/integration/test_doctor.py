@@ -10,9 +10,9 @@ from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update
 from schemas.errors import WrongLength
 from schemas.finding import Finding, Level, settle
+from schemas.rows.document import Update
 from streams.common import targets
 from streams.operations import doctor
 from tests.conftest import MakeWorkplace

@@ -12,7 +12,7 @@ from connectors.debezium.client import Connect
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from schemas.witness import Look
 from streams.keeper.origin_watch import OriginWatch
 from tests.support import workplace as workplaces

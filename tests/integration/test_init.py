@@ -10,7 +10,7 @@ from connectors.clock import SystemClock
 from connectors.kafka import topics
 from connectors.models import open_model
 from schemas.errors import TransientError
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from streams.setup import init
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned, setup

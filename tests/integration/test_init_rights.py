@@ -9,8 +9,8 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update, Written
 from schemas.errors import ConfigurationError
+from schemas.rows.document import Update, Written
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, events, planned, setup
 from tests.support.workplace import CREATE_QUESTIONS, Workplace

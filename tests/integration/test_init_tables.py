@@ -4,7 +4,7 @@ import pytest
 from psycopg2 import sql
 
 from schemas.errors import VectrueError
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, planned, setup
 

@@ -5,7 +5,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.debezium.client import Connect
 from connectors.postgres.ledger import looks
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from tests.support.vectors import in_secret
 from tests.support.waiting import until
 from tests.support.workplace import QUESTIONS, Workplace

@@ -9,8 +9,8 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.finding import Level
 from schemas.migration import ColumnMigration, State, suffixed
+from schemas.rows.table import TableName
 from schemas.settings.sections import TableSettings
-from schemas.table import TableName
 from streams.migration import indexes as migrate_index
 from tests.support.workplace import Workplace
 

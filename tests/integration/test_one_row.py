@@ -8,10 +8,10 @@ import pytest
 
 from connectors.postgres.rows import own_writes
 from connectors.postgres.rows.store import PostgresStore
-from schemas.document import TOO_SLOW, Refusal
 from schemas.errors import RowTooSlow
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
+from schemas.rows.document import TOO_SLOW, Refusal
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from tests.conftest import MakeWorkplace
 from tests.support import workplace as workplaces
 from tests.support.init import planned

@@ -13,8 +13,8 @@ import pytest
 
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update
 from schemas.errors import ConfigurationError, TransientError
+from schemas.rows.document import Update
 from streams.common import targets
 from tests.support.pooler import Pooler, pooler
 from tests.support.workplace import Workplace

@@ -11,9 +11,9 @@ from connectors.ports import Embedder
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.record import Record
+from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 from streams.common import targets
 from streams.common.embedders import Embedders

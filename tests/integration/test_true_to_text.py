@@ -11,9 +11,9 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update, Written
 from schemas.errors import TransientError
-from schemas.target import Target
+from schemas.rows.document import Update, Written
+from schemas.rows.target import Target
 from schemas.truth import FINDINGS
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned

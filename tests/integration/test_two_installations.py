@@ -14,8 +14,8 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from streams.operations.lag import collect
 from streams.setup import init
 from tests.conftest import MakeWorkplace

@@ -112,7 +112,7 @@ _OF_A_VECTOR = (
     ),
     Defect(
         "an old vector beside a new text taken for current by the live lane",
-        "schemas/document.py",
+        "schemas/rows/document.py",
         "document.has_vector and document.tied and",
         "document.has_vector and",
         (f"{TRUE}::test_an_old_vector_written_back_is_found_and_healed",),

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from connectors.models.lexical import LexicalEmbedder
-from schemas.document import Vector
+from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 from tests.soak.tables import (
     DIMENSIONS,

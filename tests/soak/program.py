@@ -7,7 +7,7 @@ program as it is shipped; a worker of the campaign is `python -m tests.soak.prog
 from collections.abc import Sequence
 
 from connectors.models.lexical import LexicalEmbedder
-from schemas.document import Vector
+from schemas.rows.document import Vector
 from streams.cli import main
 from tests.soak.tables import is_poison
 

@@ -15,8 +15,8 @@ from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, meaning
 from schemas import change
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from streams.setup import init, start_capture
 from streams.setup.init_report import Report
 from tests.support.waiting import until

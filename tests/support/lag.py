@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
 from schemas.rounds import Round
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from schemas.verdict import LagReport
 from schemas.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
 

@@ -20,14 +20,14 @@ from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Lat
 from schemas.coverage import Coverage
 from schemas.dead_letter import Entry
 from schemas.finding import ok, problem, warning
-from schemas.index_definition import Definition, Vectors
 from schemas.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
 from schemas.migration import ColumnMigration, State
 from schemas.quality import QualityRun
 from schemas.replay import Request, Run, ScopeProgress
+from schemas.rows.index_definition import Definition, Vectors
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.search import Found, Hit, Timings
-from schemas.table import TableName
-from schemas.target import Target
 from schemas.truth import Deep, Group, Truth
 from streams.cli import doctor, local
 from streams.cli.data import adopt, dlq, status, verify

@@ -12,7 +12,7 @@ from connectors.local.machine import free_ports
 from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update
+from schemas.rows.document import Update
 from streams.common import targets
 from tests.support.prefork import Process
 from tests.support.waiting import until

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from connectors.twins.memory import MemoryClock, TwinEmbedder
-from schemas.document import Vector
+from schemas.rows.document import Vector
 
 
 class SlowEmbedder(TwinEmbedder):

@@ -5,9 +5,9 @@ from typing import Any
 
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
 from schemas.record import Record
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import LiveSettings
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience
 from streams.worker.live import Sync

@@ -3,7 +3,7 @@
 from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
-from schemas.document import Update
+from schemas.rows.document import Update
 from streams.common import targets
 from tests.support.workplace import Workplace
 

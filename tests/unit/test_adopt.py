@@ -8,9 +8,9 @@ from connectors.twins.memory import MemoryClock
 from schemas.adoption import Candidates, verdict
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.lag import Member
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from schemas.truth import Deep
 from streams.audit.adopt import of_model, require_proof
 from streams.audit.caught_up import Handled

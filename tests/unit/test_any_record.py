@@ -13,11 +13,11 @@ import pytest
 from connectors.twins.memory import MemoryClock, MemoryOutbox
 from schemas.chunk import Chunk
 from schemas.dead_letter import DeadLetter
-from schemas.document import Reading
 from schemas.errors import PoisonEvent, TableLocked
 from schemas.record import Record
+from schemas.rows.document import Reading
+from schemas.rows.table import TableName
 from schemas.settings.sections import DeadLetterSettings
-from schemas.table import TableName
 from streams.worker.canary import Arrivals
 from streams.worker.dead_letter_limit import Flood
 from tests.support import malformed

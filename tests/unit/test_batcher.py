@@ -9,8 +9,8 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from connectors.twins.model import TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, PoisonText
+from schemas.rows.document import Vector
 from streams.api.batcher import Batcher
 
 LINGER = 0.005

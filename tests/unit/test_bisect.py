@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.twins.memory import TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, OutOfMemory, TransientError, VectrueError
+from schemas.rows.document import Vector
 from streams.common.bisect import Earlier, encode
 
 

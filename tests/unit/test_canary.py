@@ -18,10 +18,10 @@ from schemas.coverage import verdict as counted
 from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
 from schemas.lag import PartitionLag, SlotLag
 from schemas.record import Record
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings
 from schemas.severity import Severity
-from schemas.table import TableName
 from schemas.verdict import brief, witnessed
 from schemas.witness import Beat, Canary, Difference, Look, Witness
 from streams.operations.witness import transit as came

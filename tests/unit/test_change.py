@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.change import Change, parse
 from schemas.errors import PoisonEvent
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 SOURCE = {"schema": "public", "table": "questions", "ts_ms": 1767225600123, "txId": 77, "snapshot": "false"}
 

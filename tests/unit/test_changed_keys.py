@@ -7,12 +7,12 @@ import pytest
 
 from connectors.twins.memory import MemoryClock, MemoryRow
 from schemas.chunk import Chunk, Deferral
-from schemas.document import Reading
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.record import Record
+from schemas.rows.document import Reading
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from streams.common.retry import Patience
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks

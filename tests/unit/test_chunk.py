@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.chunk import Chunk, Deferral
 from schemas.errors import PoisonEvent
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 
 RUN = UUID("00000000-0000-0000-0000-000000000017")
 NAME = TableName("public", "questions")

@@ -9,9 +9,9 @@ from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, Memo
 from schemas.chunk import Chunk
 from schemas.errors import DeadLetterFlood, Stopping
 from schemas.record import Record
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience
 from streams.worker.replay import Chunks

@@ -12,8 +12,8 @@ from connectors.models import by_name
 from connectors.twins.memory import MemoryClock
 from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.errors import ModelUnavailable, VectrueError
+from schemas.rows.table import Key
 from schemas.settings.sections import ModelSettings
-from schemas.table import Key
 from streams.evaluation import judged, measures
 from streams.evaluation.compare import compare
 from streams.evaluation.compare import report as compare_report

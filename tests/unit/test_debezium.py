@@ -13,9 +13,9 @@ from connectors.debezium.client import Connect, Database, connector_config, data
 from connectors.kafka import topics
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from tests.support.connect import FakeConnect
 
 DATABASE = Database("db.example", 5433, "interview", "owner", "secret", "require")

@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 from connectors.debezium.client import connector_config, database_of
 from connectors.postgres.setup.capture import HEARTBEAT_QUERY
 from connectors.twins.memory import MemoryClock
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
 from streams.keeper.differences import Differences, differing
 

@@ -10,9 +10,9 @@ from connectors.models import describe_model
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError
 from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.rows.table import TableName
 from schemas.settings.reading import load
 from schemas.settings.sections import ModelSettings
-from schemas.table import TableName
 from schemas.witness import Difference, Look
 from streams.cli.main import app
 from streams.operations import doctor as doctors

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.index_definition import Definition, Vectors
-from schemas.table import TableName
+from schemas.rows.index_definition import Definition, Vectors
+from schemas.rows.table import TableName
 
 OLD = Vectors("embedding", 768, "a@1")
 NEW = Vectors("embedding_v2", 1024, "b@2")

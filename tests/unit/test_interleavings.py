@@ -20,9 +20,9 @@ from connectors.ports import Store
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
 from schemas.chunk import Chunk
 from schemas.record import Record
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.table import Key, TableName
-from schemas.target import KeyColumn, Target
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience
 from streams.worker.live import Sync

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import KeeperSettings
-from schemas.table import Key, TableName
-from schemas.target import KeyColumn, Target
 from streams.keeper import reconcile
 from streams.keeper.keeper import Keeper
 from streams.keeper.reconcile import Reconcile

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.key_text import for_postgres
-from schemas.target import KeyColumn
+from schemas.rows.key_values import for_postgres
+from schemas.rows.target import KeyColumn
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.lengths import Lengths
+from schemas.rows.dimensions import Lengths
 
 WELL = Lengths("public.q", "v", 64, (64,), 64, "lexical", 64, "lexical")
 

@@ -12,8 +12,8 @@ from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from connectors.postgres.health.table_marks import Mark
 from connectors.twins.memory import MemoryClock, MemoryOutbox
 from schemas.errors import TableLocked, TransientError
-from schemas.table import Key, TableName
-from schemas.target import KeyColumn, Target
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.witness import Look
 from streams.keeper import heal
 from streams.keeper.heal import Healer

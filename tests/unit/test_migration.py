@@ -4,7 +4,7 @@ import pytest
 
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, growing, index_names, require, retired
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from streams.migration.plan import vector_bytes
 
 

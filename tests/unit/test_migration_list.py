@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from connectors.postgres.migrations.twins import Index, Standing
-from schemas.index_definition import Definition, Vectors
 from schemas.migration import ColumnMigration, State
-from schemas.table import TableName
+from schemas.rows.index_definition import Definition, Vectors
+from schemas.rows.table import TableName
 from streams.migration import commands as migrate_list
 from streams.migration.commands import Entry
 from streams.migration.next_step import Next

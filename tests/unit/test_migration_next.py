@@ -4,7 +4,7 @@ import pytest
 
 from schemas.errors import VectrueError
 from schemas.migration import ColumnMigration, State, Step, require
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from streams.migration.next_step import Next, following, following_all
 
 TABLES = {name: TableName("public", name) for name in "abc"}

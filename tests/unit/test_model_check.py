@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from connectors.twins.memory import MemoryClock
 from connectors.twins.model import TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import ModelUnavailable
+from schemas.rows.document import Vector
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.models import model as commands

@@ -5,8 +5,8 @@ import unicodedata
 import pytest
 
 from connectors.models.text import prepare
-from schemas.document import BLANK_WITHIN
 from schemas.model import LONGEST_TOKEN
+from schemas.rows.document import BLANK_WITHIN
 
 SENTENCE = "인덱스가 하는 일을 설명하세요"
 

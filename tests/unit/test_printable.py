@@ -28,9 +28,9 @@ from schemas.dead_letter import Entry, State
 from schemas.finding import problem
 from schemas.lag import ConnectorState, GroupLag
 from schemas.printable import json_text, one_line, visible
+from schemas.rows.table import TableName
 from schemas.score import Score, Thresholds
 from schemas.search import Found, Hit, Timings
-from schemas.table import TableName
 from schemas.truth import Deep, Truth, Untrue
 from schemas.truth import Group as Rows
 from streams.cli import doctor

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.twins.memory import sha256
-from schemas.document import Outcome, Written
+from schemas.rows.document import Outcome, Written
 from tests.support.sync_bench import Bench
 from tests.unit.test_parts import bench, current, put
 

@@ -12,8 +12,8 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 
 from connectors.twins.model import TwinEmbedder
-from schemas.document import Vector
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.rows.document import Vector
 from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
 from schemas.settings.reading import Settings, load
 from streams.evaluation import calibrate, calibrate_plot

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.snapshot import Snapshot
+from schemas.rows.snapshot import Snapshot
 
 EPOCH = 1 << 32
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from schemas.document import NOT_BLANK
+from schemas.rows.document import NOT_BLANK
 from tests.soak.audit import shown
 from tests.soak.tables import BAD_BODIES, BODIES, READ, Unreadable, is_blank
 

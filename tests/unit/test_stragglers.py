@@ -5,7 +5,7 @@ from itertools import count
 
 from connectors.postgres.health.keeper import Fingerprint
 from connectors.twins.memory import MemoryClock
-from schemas.table import Key
+from schemas.rows.table import Key
 from streams.common import stragglers
 
 STALE: Fingerprint = ("stale_text", b"new", b"old", "b@1")

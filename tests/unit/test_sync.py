@@ -8,10 +8,10 @@ import pytest
 
 from connectors.twins.memory import MemoryRow
 from schemas.chunk import Chunk
-from schemas.document import Reading, Written
 from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
 from schemas.record import Record
-from schemas.table import TableName
+from schemas.rows.document import Reading, Written
+from schemas.rows.table import TableName
 from tests.support.sync_bench import Bench
 
 

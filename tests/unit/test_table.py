@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, PoisonEvent
-from schemas.table import TableName, key_part
+from schemas.rows.table import TableName, key_part
 
 PARTS = st.text(min_size=1).filter(lambda s: "\x00" not in s)
 

@@ -11,10 +11,10 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
 from schemas.shape import Effect, Found, Shape, TableShape
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
 from streams.worker.watches.targets import TargetWatcher
 from tests.unit.test_shape import FINE

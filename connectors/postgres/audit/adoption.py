@@ -26,9 +26,9 @@ from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.chunk import deal
 from schemas.errors import TargetMismatch
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
-from schemas.table import Key
-from schemas.target import Target
 
 _DEALT_PAGES = 20
 """Pages that are dealt out together, as many as the chunks of a replay."""

@@ -16,8 +16,8 @@ from connectors.postgres import queries
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.truth import UNIT_TOLERANCE
 
 PAGE = 500

@@ -18,9 +18,9 @@ from connectors.postgres.rows import own_writes
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
-from schemas.table import Key
-from schemas.target import Target
 from schemas.truth import SAMPLES, Group
 
 

@@ -16,10 +16,10 @@ from connectors.postgres import catalog, guard, queries
 from connectors.postgres.checks import text_check
 from connectors.postgres.session import Session
 from schemas.coverage import Coverage, Textless
-from schemas.document import BLANK_WITHIN, NOT_BLANK
 from schemas.errors import Stopping, VectrueError
 from schemas.migration import growing, retired
-from schemas.target import Target
+from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
+from schemas.rows.target import Target
 
 _STRINGS = "S"  # pg_type.typcategory: text, varchar, char, name, citext, and domains over them
 

@@ -6,8 +6,8 @@ of the application fails until it has. Only its owner can change that, so it is 
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from schemas.witness import Difference
 
 _CAUSES = {

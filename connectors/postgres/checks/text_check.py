@@ -16,7 +16,7 @@ from psycopg2 import sql
 from connectors.postgres import expressions, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
-from schemas.target import Target
+from schemas.rows.target import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import meaning
 from connectors.postgres.statement import render
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.target import Target
+from schemas.rows.target import Target
 
 log = structlog.get_logger()
 

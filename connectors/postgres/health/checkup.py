@@ -24,10 +24,10 @@ from schemas.migration import ColumnMigration, is_behind
 from schemas.model import ModelRecord
 from schemas.needs import INIT as FOUNDED
 from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
-from schemas.table import TableName
-from schemas.target import Target
 from schemas.witness import Witness
 
 INIT = "vectrue init"

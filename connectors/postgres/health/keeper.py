@@ -11,8 +11,8 @@ from uuid import UUID
 from connectors.postgres import guard, locks, queries
 from connectors.postgres.health import rounds
 from connectors.postgres.session import Session
-from schemas.table import Key, TableName
-from schemas.target import Target
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 
 Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
 """State, hash of the text, stored hash and stored model of a row that is not true."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

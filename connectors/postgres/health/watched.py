@@ -15,11 +15,11 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows, TableLocked
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 from schemas.shape import INIT, Found, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
-from schemas.table import TableName
-from schemas.target import KeyColumn, Target
 from schemas.witness import Difference
 
 

@@ -20,8 +20,8 @@ from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows, PoisonEvent, RowRefused, VectrueError
 from schemas.replay import SURVEY_COUNTS, Only, Request, Survey
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 _STATES: dict[Only, tuple[str, ...]] = {
     "missing": ("missing",),

@@ -12,7 +12,7 @@ from psycopg2.extensions import encodings
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from schemas.witness import Look
 
 

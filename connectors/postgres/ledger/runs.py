@@ -21,8 +21,8 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, deal
 from schemas.replay import Only, Request, Run, ScopeProgress
-from schemas.table import Key, TableName
-from schemas.target import Target
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 
 __all__ = ["Only", "RunLedger", "Scope", "ScopeProgress", "Taken"]
 

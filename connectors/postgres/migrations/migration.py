@@ -19,8 +19,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from connectors.postgres.statement import Statement, render
 from schemas.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 
 _MOSTLY_NULL = 0.5
 

@@ -16,9 +16,9 @@ from connectors.postgres.migrations import twins
 from connectors.postgres.migrations.twins import Index, Standing
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.index_definition import Definition, quoted
 from schemas.migration import ColumnMigration, suffixed
-from schemas.table import TableName
+from schemas.rows.index_definition import Definition, quoted
+from schemas.rows.table import TableName
 
 
 class Kind(StrEnum):

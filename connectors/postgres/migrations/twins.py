@@ -15,9 +15,9 @@ from psycopg2 import sql
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render, trial
-from schemas.index_definition import Definition, Vectors, quoted
 from schemas.migration import ColumnMigration, IndexNames, State, index_names, suffixed
-from schemas.table import TableName
+from schemas.rows.index_definition import Definition, Vectors, quoted
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

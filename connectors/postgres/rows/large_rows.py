@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.table import TableName
+from schemas.rows.table import TableName
 from schemas.too_large import LargeRow
 
 LEAST_BYTES = 100 * 2**10

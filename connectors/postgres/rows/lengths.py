@@ -15,8 +15,8 @@ from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import VectrueError, WrongLength
-from schemas.lengths import Lengths
-from schemas.target import Target
+from schemas.rows.dimensions import Lengths
+from schemas.rows.target import Target
 
 
 @dataclass(frozen=True, slots=True)

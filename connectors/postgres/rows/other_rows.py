@@ -11,8 +11,8 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 Arrays = Callable[[Sequence[Key]], dict[str, object]]
 

@@ -20,8 +20,8 @@ from connectors.postgres.ledger import runs as ledger
 from connectors.postgres.session import Session
 from schemas.dead_letter import Entry, State, row_id
 from schemas.errors import PoisonEvent
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 NO_TIME = datetime.fromtimestamp(0, UTC)
 """Stands for the time of a letter that bears none."""

@@ -26,13 +26,13 @@ from connectors.postgres.rows.meddled import Meddled
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
 from schemas.replay import Standing
+from schemas.rows.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
+from schemas.rows.snapshot import Snapshot
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
-from schemas.snapshot import Snapshot
-from schemas.table import Key, TableName
-from schemas.target import Target
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from typing import Any
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
+from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
-from schemas.target import Target
 
 
 def resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:

@@ -11,7 +11,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import ConfigurationError
 from schemas.quality import Opinions, Quality, QualityRun
-from schemas.table import Key
+from schemas.rows.table import Key
 
 KEPT = 1_000
 """Runs of a table that are kept: six weeks of one an hour."""

@@ -18,9 +18,9 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import guard, queries
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from schemas.document import Vector
-from schemas.table import Key
-from schemas.target import Target
+from schemas.rows.document import Vector
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 EXACT, INDEX = "exact", "index"
 _PLANS = {

@@ -16,11 +16,11 @@ from connectors.postgres import guard, queries
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import lengths
 from connectors.postgres.session import Session
-from schemas.document import Vector
 from schemas.errors import TransientError
 from schemas.replay import Request
+from schemas.rows.document import Vector
+from schemas.rows.target import Target
 from schemas.search import Hit, SearchRequest
-from schemas.target import Target
 
 
 class ModelMoved(TransientError):

@@ -21,8 +21,8 @@ from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render
 from schemas import canary
 from schemas.errors import ConfigurationError
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 
 HEARTBEAT = TableName("vectrue", "heartbeat")
 OURS: dict[TableName, frozenset[str] | None] = {HEARTBEAT: None, canary.TABLE: None}

@@ -21,10 +21,10 @@ from connectors.postgres.setup import meaning, schema
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.migration import growing, retired
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings, slug
 from schemas.settings.sections import TableSettings
-from schemas.table import TableName
-from schemas.target import Target
 
 Place = tuple[str, str]
 """A vector column: its table, and its name."""

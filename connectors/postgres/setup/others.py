@@ -13,8 +13,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, installation
 from connectors.postgres.setup.counting import Place
 from schemas.errors import ConfigurationError
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, slug
-from schemas.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

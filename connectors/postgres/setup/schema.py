@@ -16,7 +16,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.model import ModelRecord
-from schemas.target import Target
+from schemas.rows.target import Target
 
 
 def exists(session: Session, relation: str) -> bool:

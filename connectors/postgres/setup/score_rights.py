@@ -13,9 +13,9 @@ from connectors.postgres.checks import text_check
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.table import TableName
-from schemas.target import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from connectors.postgres.session import Session
 from schemas import command
 from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.table import TableName
 from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_json
 from streams.cli.screen.tables import Grid
 from streams.common import targets as target_rules

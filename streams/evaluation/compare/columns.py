@@ -21,9 +21,9 @@ from connectors.postgres.session import Session
 from schemas.comparison import Comparison, Side
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.migration import ColumnMigration, State
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from schemas.target import Target
 from streams.evaluation import measures
 from streams.evaluation.compare import compare
 from streams.evaluation.compare.compare import Answers, Asked, Options, Progress

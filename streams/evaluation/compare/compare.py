@@ -29,7 +29,7 @@ from schemas.comparison import (
     Side,
 )
 from schemas.errors import VectrueError
-from schemas.table import Key
+from schemas.rows.table import Key
 from streams.evaluation import measures
 from streams.evaluation.judged import Judged
 from streams.evaluation.measures import Values

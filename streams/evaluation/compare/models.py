@@ -16,10 +16,10 @@ from connectors.postgres import catalog
 from connectors.postgres.search import ranking
 from schemas.comparison import Comparison, Side
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.rows.table import Key
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings, TableSettings
-from schemas.table import Key
-from schemas.target import Target
 from streams.evaluation.compare import compare
 from streams.evaluation.compare.compare import Answers, Asked, Options, Progress
 from streams.evaluation.compare.process import ModelProcess, Opened

@@ -22,8 +22,8 @@ import numpy as np
 from connectors.clock import SystemClock
 from connectors.models import open_model
 from connectors.models.process_memory import peak_bytes, resident_bytes
-from schemas.document import Vector
 from schemas.errors import VectrueError
+from schemas.rows.document import Vector
 from schemas.settings.reading import child_environment
 from schemas.settings.sections import LogSettings, ModelSettings
 from streams.common import logs

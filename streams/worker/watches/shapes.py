@@ -15,8 +15,8 @@ import structlog
 
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, PoisonEvent, TargetMismatch, VectrueError
-from schemas.table import TableName
-from schemas.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from streams.common.retry import Patience
 
 log = structlog.get_logger()

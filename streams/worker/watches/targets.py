@@ -23,11 +23,11 @@ from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import schema
 from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
+from schemas.rows.snapshot import is_before
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.shape import Effect, Found, Shape
-from schemas.snapshot import is_before
-from schemas.table import TableName
-from schemas.target import Target
 from streams.common import embedders
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders

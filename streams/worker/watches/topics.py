@@ -23,9 +23,9 @@ from connectors.ports import Clock
 from schemas import surprises
 from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, TransientError, VectrueError
 from schemas.lag import GroupLag, PartitionLag
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from schemas.surprises import Noted, Place, Surprise
-from schemas.table import TableName
 from streams.worker.watches.positions import Positions
 
 log = structlog.get_logger()

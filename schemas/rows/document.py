@@ -11,8 +11,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.snapshot import Snapshot
-from schemas.table import Key
+from schemas.rows.snapshot import Snapshot
+from schemas.rows.table import Key
 
 Vector = NDArray[np.float32]
 

@@ -11,8 +11,8 @@ Hazard: only columns of these types may be read so; in a text key the same lette
 import re
 from typing import Final
 
-from schemas.table import Key
-from schemas.target import KeyColumn
+from schemas.rows.table import Key
+from schemas.rows.target import KeyColumn
 
 _DATE_TIME: Final = "D"  # pg_type.typcategory, which a domain has from its base type
 _NUMERIC: Final = "N"

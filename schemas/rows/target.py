@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Self
 
-from schemas.table import TableName
+from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)

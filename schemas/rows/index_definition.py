@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from schemas.errors import ConfigurationError
-from schemas.table import TableName
-from schemas.target import embedded_at
+from schemas.rows.table import TableName
+from schemas.rows.target import embedded_at
 
 _TOKEN = re.compile(
     r"""(?P<literal>[eE]?'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")+")|(?P<word>[^\W\d][\w$]*)|(?P<number>\d+)"""
