@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from schemas.lag import rfc3339
+from schemas.health.lag import rfc3339
 from schemas.search import Hit, Timings
 
 K = 10

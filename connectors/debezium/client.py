@@ -19,8 +19,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from connectors.debezium.always import ALWAYS, EXACT
 from connectors.ports import Clock
-from schemas import canary
 from schemas.errors import ConfigurationError, TransientError, VectrueError
+from schemas.health import canary
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 

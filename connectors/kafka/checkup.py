@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from connectors.kafka import topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
-from schemas.finding import Finding, guarded, ok, problem, warning
-from schemas.needs import SET_UP, TOPICS, Needs
+from schemas.health.check_result import Finding, guarded, ok, problem, warning
+from schemas.health.needs import SET_UP, TOPICS, Needs
 from schemas.settings.reading import Settings
 
 

@@ -38,7 +38,7 @@ from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import TransientError, VectrueError
-from schemas.lag import GroupLag, Member, PartitionLag
+from schemas.health.lag import GroupLag, Member, PartitionLag
 from schemas.record import Record
 from schemas.settings.reading import Settings
 

@@ -17,8 +17,8 @@ import structlog
 from connectors.clock import SystemClock
 from connectors.postgres import open_connections, queries
 from connectors.postgres.session import Session
-from schemas.blocker import Blocker
 from schemas.errors import Stopping, VectrueError
+from schemas.health.blocker import Blocker
 
 log = structlog.get_logger()
 

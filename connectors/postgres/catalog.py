@@ -9,10 +9,10 @@ from connectors.postgres import expressions, queries
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch, VectrueError
+from schemas.health.shape import KINDS
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import TableSettings
-from schemas.shape import KINDS
 
 
 @dataclass(frozen=True, slots=True)

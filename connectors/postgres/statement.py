@@ -19,9 +19,9 @@ from connectors.ports import Clock
 from connectors.postgres import blockers
 from connectors.postgres.blockers import Lookout
 from connectors.postgres.session import Session
-from schemas import blocker
-from schemas.blocker import Blocker
 from schemas.errors import TransientError
+from schemas.health import blocker
+from schemas.health.blocker import Blocker
 
 _ATTEMPTS = 8
 """With pauses of 0.5 s doubling up to 8 s, over half a minute in which the application's queries go first."""

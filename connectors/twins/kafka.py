@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from connectors.kafka.probe import Place
 from schemas.errors import TransientError
-from schemas.lag import GroupLag, Member, PartitionLag
+from schemas.health.lag import GroupLag, Member, PartitionLag
 from schemas.record import Record
 
 

@@ -21,8 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from schemas import canary
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.health import canary
 from schemas.rows.table import TableName
 from schemas.settings.masking import mask_dsn, mask_options
 from schemas.settings.paths import is_file

@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 
 from connectors.ports import Clock, Embedder
-from schemas import metrics
 from schemas.errors import PoisonText
+from schemas.health import metrics
 from schemas.rows.document import Vector
 from streams.common import bisect
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from schemas import metrics
+from schemas.health import metrics
 from schemas.settings.sections import ServeSettings
 
 LEAVE_SECONDS = 5

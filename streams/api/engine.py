@@ -18,8 +18,9 @@ from connectors.postgres.health import witness
 from connectors.postgres.search.quality import require
 from connectors.postgres.search.search import check_where, nearest
 from connectors.postgres.session import Session
-from schemas import metrics
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
+from schemas.health import metrics
+from schemas.health.lag_report import brief
 from schemas.quality import Feedback
 from schemas.rows.document import Vector
 from schemas.rows.table import TableName
@@ -27,7 +28,6 @@ from schemas.rows.target import Target
 from schemas.score import Score
 from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings.reading import Settings
-from schemas.verdict import brief
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,

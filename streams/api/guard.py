@@ -15,7 +15,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from schemas import metrics
+from schemas.health import metrics
 from schemas.settings.sections import ServeSettings
 from streams.api import problems
 from streams.api.problems import Problem

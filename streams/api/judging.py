@@ -16,8 +16,8 @@ import structlog
 from connectors.ports import Clock
 from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
-from schemas import metrics
 from schemas.errors import VectrueError
+from schemas.health import metrics
 from schemas.quality import Quality
 from schemas.search import Found, SearchRequest
 from schemas.settings.reading import Settings

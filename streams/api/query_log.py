@@ -21,8 +21,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from connectors.postgres.search import query_log
-from schemas import metrics
 from schemas.errors import VectrueError
+from schemas.health import metrics
 from schemas.quality import Feedback, LoggedSearch
 from schemas.search import Found
 from schemas.settings.sections import ServeSettings

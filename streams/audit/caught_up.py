@@ -17,7 +17,7 @@ from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from connectors.postgres.audit.adoption import Horizon
 from schemas.errors import VectrueError
-from schemas.lag import GroupLag
+from schemas.health.lag import GroupLag
 from schemas.settings.reading import Settings
 
 PATIENCE_SECONDS = 180.0

@@ -5,7 +5,7 @@ import typer
 from connectors.clock import SystemClock
 from schemas import command
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, Level, problem, settle
+from schemas.health.check_result import Finding, Level, problem, settle
 from streams.cli.screen.output import Format, OutputOption, out, print_json, styled
 from streams.cli.screen.tables import Grid
 from streams.operations import doctor as doctors

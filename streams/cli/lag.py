@@ -17,9 +17,9 @@ from typer.core import TyperCommand
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration
 from schemas.errors import VectrueError
+from schemas.health.lag_report import LagReport, Thresholds, plugin_line
+from schemas.health.severity import Severity
 from schemas.settings.reading import Settings
-from schemas.severity import Severity
-from schemas.verdict import LagReport, Thresholds, plugin_line
 from streams.cli.screen import lag_page
 from streams.cli.screen.output import Format, Screen, err, out, print_json
 from streams.operations.lag import LagMonitor, collect

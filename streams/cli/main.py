@@ -19,9 +19,10 @@ import typer.exceptions
 
 from connectors.postgres import open_connections
 from connectors.postgres.blockers import Watch
-from schemas import blocker, command
-from schemas.blocker import Blocker
+from schemas import command
 from schemas.errors import VectrueError
+from schemas.health import blocker
+from schemas.health.blocker import Blocker
 from schemas.settings import reading as settings_module
 from schemas.settings.reading import Settings
 from schemas.text_lines import is_text

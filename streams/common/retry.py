@@ -11,8 +11,8 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
 from connectors.ports import Clock
-from schemas import metrics
 from schemas.errors import TableLocked, TransientError
+from schemas.health import metrics
 
 log = structlog.get_logger()
 

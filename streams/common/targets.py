@@ -12,11 +12,11 @@ from connectors.postgres.rows import wanted as wanted_rules
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, TargetMismatch
+from schemas.health.shape import Shape
 from schemas.migration import ColumnMigration, State, is_behind
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
-from schemas.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
 from connectors.postgres.health import watched
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins
-from schemas import metrics
 from schemas.errors import TransientError
+from schemas.health import metrics
+from schemas.health.witness import Difference
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 from streams.common import targets as target_rules
 
 log = structlog.get_logger()

@@ -31,8 +31,8 @@ from connectors.postgres.ledger.looks import LookDesk
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.setup import slot
-from schemas import metrics
 from schemas.errors import Stopping, VectrueError
+from schemas.health import metrics
 from schemas.replay import Request
 from schemas.rows.table import TableName
 from schemas.rows.target import Target

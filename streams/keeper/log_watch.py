@@ -11,8 +11,8 @@ from connectors.postgres.health import log_watch
 from connectors.postgres.health.log_watch import Capture
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from schemas.health.witness import Difference
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 
 log = structlog.get_logger()
 

@@ -21,9 +21,9 @@ import structlog
 from connectors.ports import Clock
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from schemas.errors import Stopping, VectrueError
+from schemas.health.witness import Look
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
-from schemas.witness import Look
 
 log = structlog.get_logger()
 

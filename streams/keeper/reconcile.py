@@ -25,7 +25,7 @@ import structlog
 
 from connectors.ports import Clock
 from connectors.postgres.health.keeper import Fingerprint, UnderWay
-from schemas import metrics
+from schemas.health import metrics
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
 from schemas.settings.sections import KeeperSettings

@@ -19,7 +19,7 @@ import structlog
 
 from connectors.debezium.client import ConnectorStatus
 from connectors.ports import Clock
-from schemas import metrics
+from schemas.health import metrics
 from schemas.settings.sections import KeeperSettings
 
 log = structlog.get_logger()

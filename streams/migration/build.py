@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from connectors.postgres import blockers, queries
 from connectors.postgres.session import Session
-from schemas.blocker import Blocker
 from schemas.errors import VectrueError
+from schemas.health.blocker import Blocker
 
 _POLL_SECONDS = 0.5
 

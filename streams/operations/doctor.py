@@ -19,15 +19,15 @@ from connectors.ports import Clock
 from connectors.postgres.health import checkup as postgres
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
-from schemas import needs
-from schemas.canary import judge
 from schemas.duration import show_duration
 from schemas.errors import VectrueError
-from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health import needs
+from schemas.health.canary import judge
+from schemas.health.check_result import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health.lag_report import DEFAULT_THRESHOLDS
+from schemas.health.severity import Severity
+from schemas.health.witness import Witness
 from schemas.settings.reading import Settings
-from schemas.severity import Severity
-from schemas.verdict import DEFAULT_THRESHOLDS
-from schemas.witness import Witness
 from streams.common.background_call import Inquiry
 from streams.common.too_large import Explainer
 from streams.keeper import log_watch

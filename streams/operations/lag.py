@@ -23,20 +23,11 @@ from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas import change
 from schemas.errors import PoisonEvent, TransientError, VectrueError
-from schemas.lag import (
-    LIVE_FLOOR,
-    REPLAY_FLOOR,
-    ConnectorState,
-    GroupLag,
-    PartitionLag,
-    Ring,
-    Sample,
-    classify,
-)
+from schemas.health.lag import LIVE_FLOOR, REPLAY_FLOOR, ConnectorState, GroupLag, PartitionLag, Ring, Sample, classify
+from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, Thresholds
+from schemas.health.witness import Transit, Witness
 from schemas.record import Record
 from schemas.settings.reading import Settings
-from schemas.verdict import DEFAULT_THRESHOLDS, LagReport, Thresholds
-from schemas.witness import Transit, Witness
 from streams.common.background_call import Inquiry
 from streams.common.too_large import Explainer
 from streams.operations.witness import transit

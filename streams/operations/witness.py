@@ -12,12 +12,13 @@ from connectors.kafka.probe import Place
 from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.session import Session
-from schemas import canary, change
+from schemas import change
 from schemas.errors import PoisonEvent, TransientError, VectrueError
-from schemas.lag import PartitionLag
+from schemas.health import canary
+from schemas.health.lag import PartitionLag
+from schemas.health.witness import Canary, Transit, Witness
 from schemas.record import Record
 from schemas.settings.reading import Settings
-from schemas.witness import Canary, Transit, Witness
 
 PROBE_SECONDS = 3.0
 

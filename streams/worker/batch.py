@@ -14,10 +14,10 @@ from datetime import datetime
 
 import structlog
 
-from schemas import metrics
 from schemas.chunk import Deferral
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent
+from schemas.health import metrics
 from schemas.record import Record
 from schemas.rows.document import Document, Outcome
 from schemas.rows.table import Key

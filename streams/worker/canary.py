@@ -19,13 +19,13 @@ from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.health.canary import CanaryDesk, limit_arrivals
 from connectors.postgres.session import Session, limit_waits
-from schemas import canary, metrics
-from schemas.canary import CanaryRecord
 from schemas.errors import PoisonEvent, Stopping, TransientError, VectrueError
+from schemas.health import canary, metrics
+from schemas.health.canary import CanaryRecord
+from schemas.health.witness import Witness
 from schemas.record import Record
 from schemas.settings.reading import Settings
 from schemas.settings.sections import DeadLetterSettings
-from schemas.witness import Witness
 from streams.worker.dead_letter_limit import Flood
 
 log = structlog.get_logger()

@@ -19,10 +19,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from connectors.ports import Clock, Ledger, Outbox, Store
-from schemas import metrics
 from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
+from schemas.health import metrics
 from schemas.record import Record
 from schemas.replay import Standing
 from schemas.rows.document import Reading, Refusal, Update, Written

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from connectors.ports import Clock, Store
-from schemas import metrics
 from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
+from schemas.health import metrics
 from schemas.rows.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
 from schemas.rows.table import Key
 from schemas.rows.target import Target

@@ -15,7 +15,7 @@ from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.twins.kafka import MemoryOffsets
 from schemas.errors import ConfigurationError, TransientError
-from schemas.lag import GroupLag, Member, PartitionLag
+from schemas.health.lag import GroupLag, Member, PartitionLag
 from schemas.settings.reading import Settings
 from schemas.settings.sections import KafkaSettings
 from tests.support.waiting import until

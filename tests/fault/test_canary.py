@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.local.stack import LocalStack
-from schemas.severity import Severity
+from schemas.health.severity import Severity
 from tests.fault.conftest import ready_on
 from tests.support.canary import QUICK, check, until_green, until_red
 from tests.support.waiting import until

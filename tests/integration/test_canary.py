@@ -14,9 +14,9 @@ from connectors.kafka.client import client_config
 from connectors.postgres.health.canary import CanaryDesk
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
-from schemas.finding import Level
+from schemas.health.check_result import Level
+from schemas.health.severity import Severity
 from schemas.rows.table import TableName
-from schemas.severity import Severity
 from tests.conftest import MakeWorkplace
 from tests.support.canary import QUICK, check, diagnosis, report, status, until_green, until_red
 from tests.support.init import setup

@@ -11,7 +11,7 @@ from connectors.debezium.client import Connect
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from schemas.errors import WrongLength
-from schemas.finding import Finding, Level, settle
+from schemas.health.check_result import Finding, Level, settle
 from schemas.rows.document import Update
 from streams.common import targets
 from streams.operations import doctor

@@ -12,8 +12,8 @@ from connectors.debezium.client import Connect
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
+from schemas.health.witness import Look
 from schemas.rows.table import TableName
-from schemas.witness import Look
 from streams.keeper.origin_watch import OriginWatch
 from tests.support import workplace as workplaces
 from tests.support.init import as_role, events, setup, worker_role

@@ -15,7 +15,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.errors import EXIT_RESTART
-from schemas.lag import GroupLag
+from schemas.health.lag import GroupLag
 from tests.support.prefork import Process
 from tests.support.vectors import in_secret
 from tests.support.waiting import until

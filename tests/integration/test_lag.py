@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from connectors.kafka.client import client_config
-from schemas.lag import Status
+from schemas.health.lag import Status
 from schemas.settings.reading import load
 from streams.operations.lag import collect, live_topics
 from tests.support.waiting import until

@@ -12,7 +12,7 @@ from connectors.postgres.health.checkup import Wanted
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
-from schemas.finding import Level
+from schemas.health.check_result import Level
 from schemas.replay import Request
 from schemas.score import Score
 from schemas.search import Hit

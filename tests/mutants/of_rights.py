@@ -45,7 +45,7 @@ OF_RIGHTS = (
     ),
     Defect(
         "a keeper that nobody misses",
-        "schemas/verdict.py",
+        "schemas/health/lag_report.py",
         "for late in witness.neglected:",
         "for late in ():",
         ("tests/unit/test_rounds.py",),

@@ -62,7 +62,7 @@ _OF_WHAT_IS_THERE = (
 _OF_THE_WITNESS = (
     Defect(
         "a verdict without its witness (A 1)",
-        "schemas/verdict.py",
+        "schemas/health/lag_report.py",
         "            found += _witnessed(self.witness, self.canary)\n",
         "            pass\n",
         (

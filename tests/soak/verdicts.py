@@ -10,8 +10,8 @@ import threading
 import time
 
 from schemas.errors import VectrueError
+from schemas.health.lag_report import Thresholds
 from schemas.settings.reading import Settings
-from schemas.verdict import Thresholds
 from streams.operations.lag import LagMonitor
 from tests.soak.checker import AWAY, Rows
 from tests.soak.marks import Mark, Marks

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from connectors.clock import SystemClock
-from schemas.finding import Finding
-from schemas.verdict import LagReport
+from schemas.health.check_result import Finding
+from schemas.health.lag_report import LagReport
 from streams.operations import doctor
 from streams.operations.lag import collect
 from tests.support.waiting import until

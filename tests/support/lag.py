@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
-from schemas.rounds import Round
+from schemas.health.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
+from schemas.health.lag_report import LagReport
+from schemas.health.rounds import Round
+from schemas.health.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
 from schemas.rows.table import TableName
-from schemas.verdict import LagReport
-from schemas.witness import Arrival, Beat, Canary, Difference, Look, Transit, Witness
 
 TOPIC = "vectrue.public.docs"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

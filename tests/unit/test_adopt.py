@@ -7,7 +7,7 @@ from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
 from schemas.adoption import Candidates, verdict
 from schemas.errors import TargetMismatch, VectrueError
-from schemas.lag import Member
+from schemas.health.lag import Member
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from typer.main import get_command
 
-from schemas import blocker, command
-from schemas.blocker import Blocker
+from schemas import command
+from schemas.health import blocker
+from schemas.health.blocker import Blocker
 from streams.cli.main import app
 
 READER = Blocker(17, "app", "reporting", "client backend", "active", 3900.0, waits=False, gid=None)

@@ -12,18 +12,18 @@ from prometheus_client import REGISTRY
 
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
-from schemas.canary import Stage, judge, parse, stage, to_json
 from schemas.coverage import Coverage
 from schemas.coverage import verdict as counted
 from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
-from schemas.lag import PartitionLag, SlotLag
+from schemas.health.canary import Stage, judge, parse, stage, to_json
+from schemas.health.lag import PartitionLag, SlotLag
+from schemas.health.lag_report import brief, witnessed
+from schemas.health.severity import Severity
+from schemas.health.witness import Beat, Canary, Difference, Look, Witness
 from schemas.record import Record
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings
-from schemas.severity import Severity
-from schemas.verdict import brief, witnessed
-from schemas.witness import Beat, Canary, Difference, Look, Witness
 from streams.operations.witness import transit as came
 from streams.worker.canary import Arrivals, CanaryWriter
 from streams.worker.dead_letter_limit import Flood

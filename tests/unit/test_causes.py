@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import needs
-from schemas.finding import Finding, Level, ok, problem, settle, unknown, warning
-from schemas.needs import Needs
+from schemas.health import needs
+from schemas.health.check_result import Finding, Level, ok, problem, settle, unknown, warning
+from schemas.health.needs import Needs
 from schemas.settings.reading import load
 
 NEEDS = Needs(load(tables=[{"name": "public.posts", "text": "title"}]))

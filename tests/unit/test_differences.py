@@ -7,10 +7,10 @@ from structlog.testing import capture_logs
 from connectors.debezium.client import connector_config, database_of
 from connectors.postgres.setup.capture import HEARTBEAT_QUERY
 from connectors.twins.memory import MemoryClock
+from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.witness import Difference
 from streams.keeper.differences import Differences, differing
 
 TARGET = Target(TableName("public", "posts"), "embedding", "title", (KeyColumn("id", "bigint"),), "m", 64)

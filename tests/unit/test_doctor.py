@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 from connectors.models import describe_model
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, guarded, ok, problem, unknown, warning
+from schemas.health.check_result import Finding, guarded, ok, problem, unknown, warning
+from schemas.health.witness import Difference, Look
 from schemas.rows.table import TableName
 from schemas.settings.reading import load
 from schemas.settings.sections import ModelSettings
-from schemas.witness import Difference, Look
 from streams.cli.main import app
 from streams.operations import doctor as doctors
 from tests.support.lag import NOW, report

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.lag import (
+from schemas.health.lag import (
     INTERVAL_SECONDS,
     LIVE_FLOOR,
     WINDOW_SECONDS,

@@ -10,9 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigurationError
-from schemas.lag import GroupLag, Member, PartitionLag, Status
+from schemas.health.lag import GroupLag, Member, PartitionLag, Status
+from schemas.health.lag_report import LagReport, Thresholds
 from schemas.settings.reading import Settings
-from schemas.verdict import LagReport, Thresholds
 from streams.cli import lag as command
 from streams.operations.lag import LagMonitor
 from tests.support.lag import CASES, TOPIC, group, report, row

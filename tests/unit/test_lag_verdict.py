@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from schemas.lag import ConnectorState, PartitionLag, SlotLag, Status
-from schemas.verdict import show_bytes
+from schemas.health.lag import ConnectorState, PartitionLag, SlotLag, Status
+from schemas.health.lag_report import show_bytes
 from tests.support.lag import CASES, TOPIC, group, report, row
 
 

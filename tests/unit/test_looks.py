@@ -12,9 +12,9 @@ from connectors.postgres.health.keeper import Fingerprint, UnderWay
 from connectors.postgres.health.table_marks import Mark
 from connectors.twins.memory import MemoryClock, MemoryOutbox
 from schemas.errors import TableLocked, TransientError
+from schemas.health.witness import Look
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import KeyColumn, Target
-from schemas.witness import Look
 from streams.keeper import heal
 from streams.keeper.heal import Healer
 from streams.keeper.looks import Looks

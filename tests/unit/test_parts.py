@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.twins.memory import LedgerEntry, MemoryRow
-from schemas import metrics
 from schemas.errors import OutOfMemory, Stopping, TransientError, VectrueError
+from schemas.health import metrics
 from schemas.record import Record
 from streams.worker import batch, parts
 from tests.support.sync_bench import Bench

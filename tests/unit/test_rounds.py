@@ -3,9 +3,9 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from schemas.rounds import Round
-from schemas.severity import Severity
-from schemas.verdict import brief, witnessed
+from schemas.health.lag_report import brief, witnessed
+from schemas.health.rounds import Round
+from schemas.health.severity import Severity
 from streams.worker import canary as canaries
 from tests.support.lag import canary, witness
 

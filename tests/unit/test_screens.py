@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len, split_graphemes
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
-from schemas.lag import GroupLag
+from schemas.health.lag import GroupLag
 from schemas.printable import one_line
 from streams.cli.screen import lag_page, output
 from streams.cli.screen.tables import Grid, fold

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from schemas.health.shape import Effect, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
 from schemas.rows.snapshot import is_before
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn
-from schemas.shape import Effect, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
 
 NAME = TableName("public", "posts")
 COLUMNS = ("embedding", "embedding_hash", "embedding_model", "embedded_at")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from schemas import surprises
-from schemas.lag import PartitionLag
-from schemas.surprises import Gap, Noted, Surprise
+from schemas.health import surprises
+from schemas.health.lag import PartitionLag
+from schemas.health.surprises import Gap, Noted, Surprise
 
 TOPIC = "p.public.t"
 

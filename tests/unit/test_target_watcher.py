@@ -11,11 +11,11 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
+from schemas.health.shape import Effect, Found, Shape, TableShape
+from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from schemas.shape import Effect, Found, Shape, TableShape
-from schemas.witness import Difference
 from streams.worker.watches.targets import TargetWatcher
 from tests.unit.test_shape import FINE
 

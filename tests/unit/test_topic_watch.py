@@ -7,9 +7,9 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
-from schemas.lag import GroupLag, Member, PartitionLag
+from schemas.health.lag import GroupLag, Member, PartitionLag
+from schemas.health.surprises import Noted, Place, Surprise
 from schemas.settings.reading import Settings
-from schemas.surprises import Noted, Place, Surprise
 from streams.worker.watches.positions import Positions
 from streams.worker.watches.topics import CHECK_SECONDS, TopicWatch, tables_of
 

@@ -21,11 +21,11 @@ from connectors.postgres.setup import counting, schema
 from connectors.postgres.setup.counting import Place
 from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.health.shape import KINDS
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
-from schemas.shape import KINDS
 
 
 @dataclass(frozen=True, slots=True)

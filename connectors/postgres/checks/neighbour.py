@@ -20,9 +20,9 @@ from connectors.postgres.checks.text_check import TextFacts
 from connectors.postgres.session import Session
 from schemas import command
 from schemas.errors import ConfigurationError, HiddenRows, VectrueError
+from schemas.health.shape import travels
 from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
-from schemas.shape import travels
 
 _PERSISTENCE = {"u": "unlogged", "t": "temporary"}
 

@@ -6,9 +6,9 @@ of the application fails until it has. Only its owner can change that, so it is 
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
+from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 
 _CAUSES = {
     "n": ("it has REPLICA IDENTITY NOTHING", "ALTER TABLE {} REPLICA IDENTITY DEFAULT"),

@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.canary import CanaryRecord
+from schemas.health.canary import CanaryRecord
 
 _LEAST_WAIT_SECONDS = 0.05
 _UNWATCHED_BEATS = 3

@@ -19,16 +19,16 @@ from connectors.postgres.setup import capture, counting, grants, origins, others
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
 from schemas.errors import ConfigurationError
-from schemas.finding import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health.check_result import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health.needs import INIT as FOUNDED
+from schemas.health.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
+from schemas.health.witness import Witness
 from schemas.migration import ColumnMigration, is_behind
 from schemas.model import ModelRecord
-from schemas.needs import INIT as FOUNDED
-from schemas.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
-from schemas.witness import Witness
 
 INIT = "vectrue init"
 _UNREAD = "what a right is missing for"

@@ -7,7 +7,7 @@ from connectors.postgres.rows import lengths
 from connectors.postgres.rows.lengths import Column
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows
-from schemas.finding import Finding, ok, problem, warning
+from schemas.health.check_result import Finding, ok, problem, warning
 from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
 

@@ -6,7 +6,7 @@ A line names the connection of the worker that wrote it, and counts for as long 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
-from schemas.witness import Difference
+from schemas.health.witness import Difference
 
 
 def note(session: Session, prefix: str, worker: str, edit: Difference | None) -> None:

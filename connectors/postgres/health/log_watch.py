@@ -11,9 +11,9 @@ from typing import Protocol
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
+from schemas.health.witness import Difference
 from schemas.log_identity import Positions, Reading, shown
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 
 INIT = "vectrue init"
 

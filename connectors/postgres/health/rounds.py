@@ -3,7 +3,7 @@
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
-from schemas.rounds import ALL, Round, What
+from schemas.health.rounds import ALL, Round, What
 from schemas.settings.reading import Settings
 
 WATCH_SECONDS = 15.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.postgres import locks, queries
 from connectors.postgres.session import Session
-from schemas.surprises import Noted, Place
+from schemas.health.surprises import Noted, Place
 
 
 class TopicNotes:

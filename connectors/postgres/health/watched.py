@@ -15,12 +15,12 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows, TableLocked
+from schemas.health.shape import INIT, Found, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
+from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
-from schemas.shape import INIT, Found, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
-from schemas.witness import Difference
 
 
 def differences(session: Session, settings: Settings) -> list[Difference]:

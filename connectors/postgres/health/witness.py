@@ -14,9 +14,9 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.errors import VectrueError
-from schemas.lag import SlotLag
+from schemas.health.lag import SlotLag
+from schemas.health.witness import Arrival, Beat, Canary, Difference, Witness
 from schemas.settings.reading import Settings
-from schemas.witness import Arrival, Beat, Canary, Difference, Witness
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from psycopg2.extensions import encodings
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
+from schemas.health.witness import Look
 from schemas.rows.table import TableName
-from schemas.witness import Look
 
 
 def ask(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> None:

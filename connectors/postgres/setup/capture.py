@@ -19,8 +19,8 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render
-from schemas import canary
 from schemas.errors import ConfigurationError
+from schemas.health import canary
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 

@@ -13,9 +13,9 @@ from connectors.debezium.client import Database
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
+from schemas.health.witness import Difference
 from schemas.log_identity import LogIdentity
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from typing import Final
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
+from schemas.health.witness import Difference
 from schemas.settings.reading import Settings
-from schemas.witness import Difference
 
 COUNT: Final = 8
 """Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one

@@ -6,7 +6,7 @@ is not there. So the figures come from the server.
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.lag import SlotLag
+from schemas.health.lag import SlotLag
 
 
 def read(session: Session, slot: str) -> SlotLag:

@@ -6,11 +6,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from schemas import command
-from schemas.canary import stage
-from schemas.lag import GroupLag, PartitionLag, Status
-from schemas.severity import Severity
-from schemas.verdict import LagReport, show_bytes
-from schemas.witness import Canary
+from schemas.health.canary import stage
+from schemas.health.lag import GroupLag, PartitionLag, Status
+from schemas.health.lag_report import LagReport, show_bytes
+from schemas.health.severity import Severity
+from schemas.health.witness import Canary
 from streams.cli.screen.output import number, seconds, styled
 from streams.cli.screen.tables import Grid
 

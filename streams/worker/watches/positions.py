@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from schemas.errors import VectrueError
-from schemas.surprises import Gap, Place
+from schemas.health.surprises import Gap, Place
 
 log = structlog.get_logger()
 

@@ -17,10 +17,10 @@ from connectors.postgres.health import edits
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
+from schemas.health.witness import Difference
 from schemas.settings import change as settings_change
 from schemas.settings.reading import Settings
 from schemas.settings.reading import load as load_settings
-from schemas.witness import Difference
 
 log = structlog.get_logger()
 

@@ -21,13 +21,13 @@ from connectors.postgres.health import rounds, watched
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import schema
-from schemas import metrics
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
+from schemas.health import metrics
+from schemas.health.shape import Effect, Found, Shape
 from schemas.rows.snapshot import is_before
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.shape import Effect, Found, Shape
 from streams.common import embedders
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders

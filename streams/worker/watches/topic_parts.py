@@ -9,9 +9,9 @@ from connectors.ports import Clock
 from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
+from schemas.health.surprises import Surprise
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.surprises import Surprise
 from streams.replay.run import Replay
 from streams.worker.watches.positions import Positions
 from streams.worker.watches.topics import Respond, TopicWatch, tables_of

@@ -1,6 +1,6 @@
 """Watches the topics and the group of a worker: before it consumes, and then every few seconds in a thread.
 
-What it finds (`schemas.surprises`) it logs, and has the tables looked at whose events may have been missed; of the
+What it finds (`schemas.health.surprises`) it logs, and has the tables looked at whose events may have been missed; of the
 replay topic, the chunks are sent again. Offsets that mean nothing are set to the start of the log, which Kafka allows
 only while no member consumes it: so a worker that finds its topic made again leaves, and does that at its next start.
 
@@ -20,12 +20,12 @@ from typing import Literal, Protocol
 import structlog
 
 from connectors.ports import Clock
-from schemas import surprises
 from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, TransientError, VectrueError
-from schemas.lag import GroupLag, PartitionLag
+from schemas.health import surprises
+from schemas.health.lag import GroupLag, PartitionLag
+from schemas.health.surprises import Noted, Place, Surprise
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from schemas.surprises import Noted, Place, Surprise
 from streams.worker.watches.positions import Positions
 
 log = structlog.get_logger()

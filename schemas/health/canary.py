@@ -14,10 +14,10 @@ from typing import Any
 from schemas import change
 from schemas.duration import show_duration
 from schemas.errors import PoisonEvent
+from schemas.health.severity import Finding, Severity
+from schemas.health.witness import Beat, Canary
 from schemas.record import Record
 from schemas.rows.table import TableName
-from schemas.severity import Finding, Severity
-from schemas.witness import Beat, Canary
 
 TABLE = TableName("vectrue", "canary")
 COLUMNS = ("prefix", "beat", "sent_at")

@@ -9,7 +9,7 @@ Hazard: what could not be read is no surprise, and no peace either: it is asked 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.lag import PartitionLag
+from schemas.health.lag import PartitionLag
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from schemas import canary as canaries
 from schemas.duration import show_duration
-from schemas.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status, rfc3339, worst
-from schemas.severity import Finding, Hop, Severity
-from schemas.witness import Witness
+from schemas.health import canary as canaries
+from schemas.health.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status, rfc3339, worst
+from schemas.health.severity import Finding, Hop, Severity
+from schemas.health.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)

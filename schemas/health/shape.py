@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn
-from schemas.witness import Difference
 
 INIT = "vectrue init"
 

@@ -1,6 +1,6 @@
 """What green is judged by (I11): nothing says that all is well without something that would be missing if it were not.
 
-Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by `schemas.canary` and `schemas.verdict`.
+Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by `schemas.health.canary` and `schemas.health.lag_report`.
 
 Hazard: ages are by the database's clock alone. The times that Connect, Kafka and the worker put on a beat are of their
 own clocks: they show where time went, and nothing is judged by them.
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.lag import SlotLag, rfc3339
-from schemas.rounds import Round
+from schemas.health.lag import SlotLag, rfc3339
+from schemas.health.rounds import Round
 from schemas.rows.table import TableName
 
 

@@ -1,7 +1,7 @@
 """How far behind each hop is: figures of partitions, groups, slot and connector, and the status rules over samples.
 
 Pure: no clock, no network. Offsets and times are read by `connectors`, put together by `streams.operations.lag`, summed up in
-words by `schemas.verdict`.
+words by `schemas.health.lag_report`.
 
 Hazards:
 - Unknown is None, shown as `-` or null. It is never 0, -1 or the log end: a total with an unknown part is unknown.
