@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from schemas.chunk import Chunk, Progress
-from schemas.dead_letter import Failure
+from schemas.messages.chunk import Chunk, Progress
+from schemas.messages.dead_letter import Failure
 from schemas.model import ModelRecord
 from schemas.replay import Standing
 from schemas.rows.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector

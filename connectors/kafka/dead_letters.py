@@ -17,7 +17,7 @@ from connectors.kafka import client
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import TransientError
-from schemas.record import Header, Record
+from schemas.messages.record import Header, Record
 from schemas.settings.reading import Settings
 
 _ANSWER_SECONDS = 10.0

@@ -39,7 +39,7 @@ from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import TransientError, VectrueError
 from schemas.health.lag import GroupLag, Member, PartitionLag
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 
 FIRST_ANSWER_SECONDS = 5.0  # until a broker that does not answer is given up

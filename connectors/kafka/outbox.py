@@ -7,11 +7,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka import client, rights, security
 from connectors.kafka.rights import Right
-from schemas import dead_letter
-from schemas.chunk import Chunk
-from schemas.dead_letter import Failure
 from schemas.errors import TransientError, VectrueError
-from schemas.record import Header, Record
+from schemas.messages import dead_letter
+from schemas.messages.chunk import Chunk
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Header, Record
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 

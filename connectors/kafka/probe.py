@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.kafka.client import opened
 from connectors.ports import Clock
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 
 Place = tuple[str, int]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from connectors.kafka.probe import Place
 from schemas.errors import TransientError
 from schemas.health.lag import GroupLag, Member, PartitionLag
-from schemas.record import Record
+from schemas.messages.record import Record
 
 
 @dataclass

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 from connectors.ports import Defer
 from connectors.twins.model import TwinEmbedder
-from schemas.chunk import Chunk, LedgerConflict, Progress
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
-from schemas.record import Record
+from schemas.messages.chunk import Chunk, LedgerConflict, Progress
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.replay import Standing
 from schemas.rows.document import (
     BLANK_WITHIN,

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from schemas import change
 from schemas.duration import show_duration
 from schemas.errors import PoisonEvent
 from schemas.health.severity import Finding, Severity
 from schemas.health.witness import Beat, Canary
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.record import Record
 from schemas.rows.table import TableName
 
 TABLE = TableName("vectrue", "canary")

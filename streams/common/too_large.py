@@ -4,8 +4,8 @@ import threading
 
 from connectors.postgres.rows import large_rows
 from connectors.postgres.session import Session, limit_statements
-from schemas import too_large
 from schemas.errors import VectrueError
+from schemas.messages import too_large
 from schemas.settings.reading import Settings
 
 _SECONDS = 3.0

@@ -17,11 +17,11 @@ from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.quarantine import NO_TIME, Mark
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
-from schemas import change
-from schemas.chunk import Chunk
-from schemas.dead_letter import DeadLetter, Entry, Selection, State
 from schemas.errors import PoisonEvent, VectrueError
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.chunk import Chunk
+from schemas.messages.dead_letter import DeadLetter, Entry, Selection, State
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 
 

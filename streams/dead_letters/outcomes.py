@@ -14,7 +14,7 @@ from connectors.ports import Clock
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas.dead_letter import Entry, row_id
+from schemas.messages.dead_letter import Entry, row_id
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

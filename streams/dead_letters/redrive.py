@@ -15,10 +15,10 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas import change
-from schemas.dead_letter import Entry, State
 from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.dead_letter import Entry, State
+from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
 from schemas.rows.table import Key
 from schemas.rows.target import Target

@@ -13,7 +13,7 @@ import structlog
 
 from connectors.ports import Outbox
 from connectors.postgres.health.keeper import UnderWay
-from schemas.chunk import Chunk, Deferral
+from schemas.messages.chunk import Chunk, Deferral
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from streams.keeper.looks import Stale

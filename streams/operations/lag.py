@@ -21,12 +21,12 @@ from connectors.kafka.probe import Place
 from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.session import Session
-from schemas import change
 from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.health.lag import LIVE_FLOOR, REPLAY_FLOOR, ConnectorState, GroupLag, PartitionLag, Ring, Sample, classify
 from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, Thresholds
 from schemas.health.witness import Transit, Witness
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.common.background_call import Inquiry
 from streams.common.too_large import Explainer

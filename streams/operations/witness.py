@@ -12,12 +12,12 @@ from connectors.kafka.probe import Place
 from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.session import Session
-from schemas import change
 from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.health import canary
 from schemas.health.lag import PartitionLag
 from schemas.health.witness import Canary, Transit, Witness
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 
 PROBE_SECONDS = 3.0

@@ -14,10 +14,10 @@ from connectors.postgres import queries, statement
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
 from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins, slot
+from schemas.messages.too_large import is_too_large
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.too_large import is_too_large
 from streams.keeper import origin_watch
 from streams.setup import joined, takeover
 

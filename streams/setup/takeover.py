@@ -15,7 +15,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.errors import ConfigurationError, TransientError
-from schemas.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
+from schemas.messages.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
 from schemas.settings.reading import Settings
 
 Agree = Callable[[str], bool]

@@ -23,7 +23,7 @@ import structlog
 
 from connectors.kafka import security
 from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.common import logs
 from streams.worker.lanes import Lane

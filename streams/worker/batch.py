@@ -14,11 +14,11 @@ from datetime import datetime
 
 import structlog
 
-from schemas.chunk import Deferral
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent
 from schemas.health import metrics
-from schemas.record import Record
+from schemas.messages.chunk import Deferral
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.rows.document import Document, Outcome
 from schemas.rows.table import Key
 from schemas.rows.target import Target

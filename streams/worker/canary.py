@@ -23,7 +23,7 @@ from schemas.errors import PoisonEvent, Stopping, TransientError, VectrueError
 from schemas.health import canary, metrics
 from schemas.health.canary import CanaryRecord
 from schemas.health.witness import Witness
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from schemas.settings.sections import DeadLetterSettings
 from streams.worker.dead_letter_limit import Flood

@@ -15,12 +15,12 @@ from datetime import timedelta
 
 from connectors.ports import Clock, Outbox, Store
 from connectors.postgres.setup import origins
-from schemas import change
-from schemas.chunk import Chunk, Deferral
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
 from schemas.health import metrics
-from schemas.record import Record
+from schemas.messages import change
+from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import structlog
 
 from connectors.ports import Clock, Store
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, RowRefused, TableLocked
 from schemas.health import metrics
+from schemas.messages.dead_letter import Failure
 from schemas.rows.document import UNREADABLE, Outcome, Reading, Refusal, Written
 from schemas.rows.table import Key
 from schemas.rows.target import Target

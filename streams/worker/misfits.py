@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from schemas.dead_letter import Failure
 from schemas.health import metrics
+from schemas.messages.dead_letter import Failure
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from streams.common.retry import Patience

@@ -19,11 +19,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from connectors.ports import Clock, Ledger, Outbox, Store
-from schemas.chunk import Chunk, Deferral, LedgerConflict, Progress
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.health import metrics
-from schemas.record import Record
+from schemas.messages.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.replay import Standing
 from schemas.rows.document import Reading, Refusal, Update, Written
 from schemas.rows.table import Key

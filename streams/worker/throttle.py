@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 
 from connectors.ports import Clock, Ledger
-from schemas.chunk import Chunk
 from schemas.health import metrics
+from schemas.messages.chunk import Chunk
 from schemas.replay import Standing
 from schemas.settings.sections import ReplaySettings
 from streams.common.retry import Patience

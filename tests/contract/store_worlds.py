@@ -16,7 +16,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from connectors.postgres.statement import render
 from connectors.twins.memory import MemoryRow, MemoryStore
-from schemas.chunk import Chunk
+from schemas.messages.chunk import Chunk
 from schemas.rows.document import Vector
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target

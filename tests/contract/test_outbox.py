@@ -11,10 +11,10 @@ from connectors.kafka.client import client_config
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Outbox
 from connectors.twins.memory import MemoryOutbox
-from schemas.chunk import Chunk, Deferral
-from schemas.dead_letter import Failure
 from schemas.errors import PoisonEvent, TransientError
-from schemas.record import Record
+from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from tests.conftest import MakeWorkplace
 from tests.support.waiting import until

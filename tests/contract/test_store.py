@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from connectors.twins.memory import sha256
-from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.errors import PoisonEvent, TargetMismatch
+from schemas.messages.chunk import Chunk, LedgerConflict, Progress
 from schemas.replay import Standing
 from schemas.rows.document import Decision, Refusal, Update, Written, decide
 from schemas.rows.table import Key, TableName

@@ -23,9 +23,9 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.ledger.runs import RunLedger, create_keys
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas.dead_letter import Failure, row_id
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
-from schemas.record import Record
+from schemas.messages.dead_letter import Failure, row_id
+from schemas.messages.record import Record
 from streams.cli.main import app
 from tests.conftest import MakeWorkplace
 from tests.contract.store_worlds import TARGET, PostgresWorld

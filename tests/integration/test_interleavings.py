@@ -17,7 +17,7 @@ import pytest
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
-from schemas.record import Record
+from schemas.messages.record import Record
 from streams.common import targets
 from streams.common.embedders import Embedders
 from streams.common.retry import Patience

@@ -13,7 +13,7 @@ from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
-from schemas.dead_letter import DeadLetter
+from schemas.messages.dead_letter import DeadLetter
 from tests.integration.test_live import metric
 from tests.support import malformed
 from tests.support.locks import unseen

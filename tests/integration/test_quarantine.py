@@ -12,7 +12,7 @@ from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.errors import TransientError
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 from streams.common import targets

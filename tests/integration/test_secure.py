@@ -23,7 +23,7 @@ from connectors.local.machine import certificates
 from connectors.local.stack import LocalStack
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import load
 from tests.support import workplace as workplaces
 from tests.support.secure import (

@@ -9,7 +9,7 @@ REDRIVE = "tests/unit/test_redrive.py"
 OF_RECORDS = (
     Defect(
         "a deferred row whose times have no zone, taken as it is (F 12)",
-        "schemas/chunk.py",
+        "schemas/messages/chunk.py",
         "    since: AwareDatetime\n    not_before: AwareDatetime\n",
         "    since: datetime\n    not_before: datetime\n",
         (f"{ANY}::test_a_deferred_row_without_a_zone_or_a_key_is_a_dead_letter",),

@@ -14,7 +14,7 @@ from connectors.models import open_model
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, meaning
-from schemas import change
+from schemas.messages import change
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.setup import init, start_capture

@@ -13,7 +13,7 @@ from connectors.postgres import statement
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.twins.memory import MemoryOutbox
-from schemas.record import Record
+from schemas.messages.record import Record
 from streams.common import embedders, targets
 from streams.common.retry import Patience
 from streams.setup import init

@@ -18,9 +18,9 @@ from connectors.postgres.migrations.twins import Index, Standing
 from schemas.adoption import Candidates
 from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
 from schemas.coverage import Coverage
-from schemas.dead_letter import Entry
 from schemas.health.check_result import ok, problem, warning
 from schemas.health.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
+from schemas.messages.dead_letter import Entry
 from schemas.migration import ColumnMigration, State
 from schemas.quality import QualityRun
 from schemas.replay import Request, Run, ScopeProgress

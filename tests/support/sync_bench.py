@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import LiveSettings

@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 
 from connectors.twins.memory import MemoryClock, MemoryOutbox
-from schemas.chunk import Chunk
-from schemas.dead_letter import DeadLetter
 from schemas.errors import PoisonEvent, TableLocked
-from schemas.record import Record
+from schemas.messages.chunk import Chunk
+from schemas.messages.dead_letter import DeadLetter
+from schemas.messages.record import Record
 from schemas.rows.document import Reading
 from schemas.rows.table import TableName
 from schemas.settings.sections import DeadLetterSettings

@@ -20,7 +20,7 @@ from schemas.health.lag import PartitionLag, SlotLag
 from schemas.health.lag_report import brief, witnessed
 from schemas.health.severity import Severity
 from schemas.health.witness import Beat, Canary, Difference, Look, Witness
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.change import Change, parse
 from schemas.errors import PoisonEvent
+from schemas.messages.change import Change, parse
 from schemas.rows.table import TableName
 
 SOURCE = {"schema": "public", "table": "questions", "ts_ms": 1767225600123, "txId": 77, "snapshot": "false"}

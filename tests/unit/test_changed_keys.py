@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from connectors.twins.memory import MemoryClock, MemoryRow
-from schemas.chunk import Chunk, Deferral
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.record import Record
+from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.record import Record
 from schemas.rows.document import Reading
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.chunk import Chunk, Deferral
 from schemas.errors import PoisonEvent
+from schemas.messages.chunk import Chunk, Deferral
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 

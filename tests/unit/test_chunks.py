@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
-from schemas.chunk import Chunk
 from schemas.errors import DeadLetterFlood, Stopping
-from schemas.record import Record
+from schemas.messages.chunk import Chunk
+from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letter import DeadLetter, Entry, Selection, headers, row_id, without_content
 from schemas.errors import PoisonEvent
-from schemas.record import Record
+from schemas.messages.dead_letter import DeadLetter, Entry, Selection, headers, row_id, without_content
+from schemas.messages.record import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["trace", "__connect.errors.topic", "__connect.errors.offset", "", "한글"])

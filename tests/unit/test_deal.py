@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.chunk import deal
+from schemas.messages.chunk import deal
 
 
 @given(st.integers(0, 300), st.integers(1, 40))

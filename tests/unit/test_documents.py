@@ -17,7 +17,8 @@ import typer
 from pydantic import BaseModel
 
 from connectors.postgres import queries
-from schemas import chunk, errors
+from schemas import errors
+from schemas.messages import chunk
 from schemas.settings.reading import Settings
 from streams.cli.main import app
 

@@ -18,8 +18,8 @@ import pytest
 
 from connectors.ports import Store
 from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
-from schemas.chunk import Chunk
-from schemas.record import Record
+from schemas.messages.chunk import Chunk
+from schemas.messages.record import Record
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load

@@ -15,9 +15,9 @@ from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
-from schemas.dead_letter import Failure
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
-from schemas.record import Record
+from schemas.messages.dead_letter import Failure
+from schemas.messages.record import Record
 from schemas.settings.reading import load
 
 SETTINGS = load(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
+from schemas.messages.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
 
 HERE = LogIdentity("7000", 1, 16384, "shop")
 OURS = Reading("db1", 5432, "shop", "vectrue")

@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.postgres.setup import origins
-from schemas import too_large
+from schemas.messages import too_large
 
 
 def test_only_exact_names_are_ours() -> None:

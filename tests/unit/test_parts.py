@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors.twins.memory import LedgerEntry, MemoryRow
 from schemas.errors import OutOfMemory, Stopping, TransientError, VectrueError
 from schemas.health import metrics
-from schemas.record import Record
+from schemas.messages.record import Record
 from streams.worker import batch, parts
 from tests.support.sync_bench import Bench
 from tests.unit.test_chunks import Bench as ReplayBench

@@ -24,9 +24,9 @@ from rich.text import Text
 
 from schemas import printable
 from schemas.adoption import Candidates
-from schemas.dead_letter import Entry, State
 from schemas.health.check_result import problem
 from schemas.health.lag import ConnectorState, GroupLag
+from schemas.messages.dead_letter import Entry, State
 from schemas.printable import json_text, one_line, visible
 from schemas.rows.table import TableName
 from schemas.score import Score, Thresholds

@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.kafka.outbox import KafkaOutbox
-from schemas.dead_letter import Entry, Failure
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError
-from schemas.record import Record
+from schemas.messages.dead_letter import Entry, Failure
+from schemas.messages.record import Record
 from schemas.settings.reading import load
 from streams.dead_letters.redrive import refusal
 

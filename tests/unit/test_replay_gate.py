@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.twins.memory import LedgerEntry
-from schemas.record import Record
+from schemas.messages.record import Record
 from streams.worker.live_lag import Courtesy, LiveView, Pause
 from streams.worker.replay import HOLD_SECONDS
 from tests.unit.test_chunks import Bench

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from schemas.errors import Stopping
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.sections import WatchdogSettings
 from streams.worker.app import Runner
 from streams.worker.watches.watchdog import Pulse, judge

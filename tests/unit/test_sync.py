@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from connectors.twins.memory import MemoryRow
-from schemas.chunk import Chunk
 from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
-from schemas.record import Record
+from schemas.messages.chunk import Chunk
+from schemas.messages.record import Record
 from schemas.rows.document import Reading, Written
 from schemas.rows.table import TableName
 from tests.support.sync_bench import Bench

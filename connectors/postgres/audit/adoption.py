@@ -24,8 +24,8 @@ from connectors.postgres.rows import own_writes, table_refusals
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from schemas.chunk import deal
 from schemas.errors import TargetMismatch
+from schemas.messages.chunk import deal
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
@@ -81,7 +81,7 @@ class Adoption:
         return self._judged.draw(target, _keys, count, among, seed, chosen=chosen, horizon=horizon.xid)
 
     def keys(self, target: Target, horizon: Horizon) -> Iterator[Sequence[Key]]:
-        """Keys of all vectors that can be adopted, in pages of rows that are no neighbours (schemas.chunk.deal)."""
+        """Keys of all vectors that can be adopted, in pages of rows that are no neighbours (schemas.messages.chunk.deal)."""
         keys: list[Key] = []
         for page in self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid):
             keys += page

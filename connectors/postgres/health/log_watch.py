@@ -12,7 +12,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.health.witness import Difference
-from schemas.log_identity import Positions, Reading, shown
+from schemas.messages.log_identity import Positions, Reading, shown
 from schemas.settings.reading import Settings
 
 INIT = "vectrue init"

@@ -12,8 +12,8 @@ from psycopg2 import sql
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
+from schemas.messages.too_large import LargeRow
 from schemas.rows.table import TableName
-from schemas.too_large import LargeRow
 
 LEAST_BYTES = 100 * 2**10
 """A key of this size comes near Kafka's limit of a record (1 MB), since it stands in it twice and as JSON."""

@@ -18,8 +18,8 @@ from psycopg2.extras import execute_values
 from connectors.postgres import queries
 from connectors.postgres.ledger import runs as ledger
 from connectors.postgres.session import Session
-from schemas.dead_letter import Entry, State, row_id
 from schemas.errors import PoisonEvent
+from schemas.messages.dead_letter import Entry, State, row_id
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 

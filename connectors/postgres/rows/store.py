@@ -25,8 +25,8 @@ from connectors.postgres.rows import copy, lengths, other_rows, own_writes, tabl
 from connectors.postgres.rows.meddled import Meddled
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
-from schemas.chunk import Chunk, LedgerConflict, Progress
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
+from schemas.messages.chunk import Chunk, LedgerConflict, Progress
 from schemas.replay import Standing
 from schemas.rows.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
 from schemas.rows.snapshot import Snapshot

@@ -14,7 +14,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.health.witness import Difference
-from schemas.log_identity import LogIdentity
+from schemas.messages.log_identity import LogIdentity
 from schemas.settings.reading import Settings
 
 

@@ -12,8 +12,8 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.session import Session
 from schemas import command
-from schemas.dead_letter import DeadLetter, Entry, Selection
 from schemas.duration import parse_duration
+from schemas.messages.dead_letter import DeadLetter, Entry, Selection
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_json

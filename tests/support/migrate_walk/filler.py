@@ -6,7 +6,7 @@ from contextlib import closing
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors.kafka.client import client_config
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.worker.lanes import open_lane
 from streams.worker.live_lag import Pause

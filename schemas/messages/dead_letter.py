@@ -13,7 +13,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Literal, Self
 
-from schemas.record import Header, Record
+from schemas.messages.record import Header, Record
 from schemas.rows.table import Key
 
 _LEFT_OUT = "vectrue.left_out"

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from pydantic_core import from_json
 
 from schemas.errors import PoisonEvent
-from schemas.record import Record
+from schemas.messages.record import Record
 from schemas.rows.table import Key, TableName, key_part
 
 Op = Literal["c", "u", "d", "r", "t", "m"]
