@@ -13,8 +13,8 @@ from typing import Protocol
 
 from schemas.messages.chunk import Chunk, Progress
 from schemas.messages.dead_letter import Failure
-from schemas.model import ModelRecord
-from schemas.replay import Standing
+from schemas.reports.model_record import ModelRecord
+from schemas.reports.replay import Standing
 from schemas.rows.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector
 from schemas.rows.table import Key
 from schemas.rows.target import Target

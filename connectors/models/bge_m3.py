@@ -28,7 +28,7 @@ from connectors.models.vectors import check_dimensions, check_max_tokens, unit_r
 from connectors.models.weights import ITEM_BYTES, Footprint, Weights, disk_bytes, footprint, read_weights
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, OutOfMemory
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 

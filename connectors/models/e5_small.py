@@ -22,7 +22,7 @@ from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
 from connectors.models.weights import Footprint
 from schemas.errors import ModelUnavailable
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 

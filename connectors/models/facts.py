@@ -12,7 +12,7 @@ from connectors.models.choice import choose
 from connectors.models.placement import Placement
 from connectors.models.weights import Footprint
 from schemas.errors import ModelUnavailable
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.settings.sections import ModelSettings
 
 

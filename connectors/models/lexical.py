@@ -17,7 +17,7 @@ from connectors.models.placement import Placement
 from connectors.models.text import prepare
 from connectors.models.vectors import unit_rows
 from connectors.models.weights import Footprint
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 

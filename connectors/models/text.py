@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from schemas.model import LONGEST_TOKEN
+from schemas.reports.model_record import LONGEST_TOKEN
 from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
 
 

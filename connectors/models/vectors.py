@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError, PoisonText, TargetMismatch
+from schemas.reports.audit_report import UNIT_TOLERANCE
 from schemas.rows.document import Vector
 from schemas.settings.sections import LOW_MEMORY_TOKENS, ModelSettings
-from schemas.truth import UNIT_TOLERANCE
 
 
 def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: int) -> Vector:

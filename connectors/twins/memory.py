@@ -15,7 +15,7 @@ from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
 from schemas.messages.chunk import Chunk, LedgerConflict, Progress
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.replay import Standing
+from schemas.reports.replay import Standing
 from schemas.rows.document import (
     BLANK_WITHIN,
     TOO_SLOW,

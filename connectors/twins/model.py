@@ -8,7 +8,7 @@ import numpy as np
 from connectors.models.files.fingerprint import record
 from connectors.models.text import prepare
 from schemas.errors import PoisonText
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 
 

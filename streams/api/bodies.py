@@ -24,8 +24,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from schemas.reports.search import BY_COMMAND, MOST_HITS, SearchRequest
 from schemas.rows.document import Vector
-from schemas.search import BY_COMMAND, MOST_HITS, SearchRequest
 from schemas.settings.sections import MOST_INPUTS
 
 # Not \S: JavaScript, whose patterns OpenAPI means, and Python do not agree what white space is. This is both.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from connectors.ports import Clock
 from schemas.errors import VectrueError
+from schemas.reports.search import Searched
 from schemas.rows.target import Target
-from schemas.search import Searched
 from streams.api.bodies import CoverageBody
 from streams.search import coverage as search_coverage
 

@@ -21,12 +21,12 @@ from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.health import metrics
 from schemas.health.lag_report import brief
-from schemas.quality import Feedback
+from schemas.reports.quality import Feedback
+from schemas.reports.score import Score
+from schemas.reports.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.rows.document import Vector
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
-from schemas.score import Score
-from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings.reading import Settings
 from streams.api.batcher import Batcher
 from streams.api.bodies import (

@@ -18,8 +18,8 @@ from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.health import metrics
-from schemas.quality import Quality
-from schemas.search import Found, SearchRequest
+from schemas.reports.quality import Quality
+from schemas.reports.search import Found, SearchRequest
 from schemas.settings.reading import Settings
 from streams.api.database import Database
 from streams.api.problems import Problem

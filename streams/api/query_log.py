@@ -23,8 +23,8 @@ import structlog
 from connectors.postgres.search import query_log
 from schemas.errors import VectrueError
 from schemas.health import metrics
-from schemas.quality import Feedback, LoggedSearch
-from schemas.search import Found
+from schemas.reports.quality import Feedback, LoggedSearch
+from schemas.reports.search import Found
 from schemas.settings.sections import ServeSettings
 from streams.api.database import Database
 

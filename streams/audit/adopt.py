@@ -17,8 +17,8 @@ from connectors.ports import Clock
 from connectors.postgres.audit.adoption import Adoption, Horizon, Page
 from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
-from schemas.adoption import Candidates
 from schemas.errors import TargetMismatch, VectrueError
+from schemas.reports.adoption import Candidates
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

@@ -23,12 +23,12 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
-from schemas.replay import Request
+from schemas.reports.audit_report import Deep, Group, Truth
+from schemas.reports.replay import Request
 from schemas.rows.document import Vector
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from schemas.truth import Deep, Group, Truth
 from streams.common import bisect
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders

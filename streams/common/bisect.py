@@ -17,8 +17,8 @@ from typing import Protocol
 import numpy as np
 
 from schemas.errors import ConfigurationError, OutOfMemory, PoisonText, Stopping, TransientError, VectrueError
+from schemas.reports.audit_report import UNIT_TOLERANCE
 from schemas.rows.document import Vector
-from schemas.truth import UNIT_TOLERANCE
 
 _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8

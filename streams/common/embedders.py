@@ -14,7 +14,7 @@ from connectors.ports import Embedder
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
-from schemas.migration import openings
+from schemas.reports.migration import openings
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules

@@ -13,7 +13,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.health.shape import Shape
-from schemas.migration import ColumnMigration, State, is_behind
+from schemas.reports.migration import ColumnMigration, State, is_behind
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from connectors.ports import Embedder
 from schemas.errors import VectrueError
-from schemas.score import GRADES, Pair, Thresholds
+from schemas.reports.score import GRADES, Pair, Thresholds
 
 LEAST_PAIRS = 10
 """Pairs of each grade, and different references: with fewer, a recall moves by more than 0.1 with each pair."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import VectrueError
-from schemas.score import GRADES
+from schemas.reports.score import GRADES
 from schemas.settings.paths import is_directory
 from streams.evaluation.calibrate import Calibration
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.comparison import ALL, JudgedQuery
 from schemas.errors import VectrueError
+from schemas.reports.comparison import ALL, JudgedQuery
 from schemas.rows.document import is_blank
 from schemas.rows.table import Key
 from schemas.text_lines import decoded, read_json

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.comparison import CONFIDENCE, DECIDES, Estimate
 from schemas.errors import VectrueError
+from schemas.reports.comparison import CONFIDENCE, DECIDES, Estimate
 
 DEPTH = 100
 """Ranks looked at."""

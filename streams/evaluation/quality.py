@@ -18,13 +18,13 @@ import numpy as np
 from connectors.ports import Clock
 from connectors.postgres.search import quality, ranking, search
 from connectors.postgres.session import Session
-from schemas.comparison import DECIDES, JudgedQuery
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
-from schemas.quality import K, QualityRun, Way
+from schemas.reports.comparison import DECIDES, JudgedQuery
+from schemas.reports.quality import K, QualityRun, Way
+from schemas.reports.search import Found, SearchRequest
 from schemas.rows.table import Key
 from schemas.rows.target import Target
-from schemas.search import Found, SearchRequest
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules
 from streams.evaluation import measures

@@ -33,7 +33,7 @@ from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.setup import slot
 from schemas.errors import Stopping, VectrueError
 from schemas.health import metrics
-from schemas.replay import Request
+from schemas.reports.replay import Request
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

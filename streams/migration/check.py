@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, State, Step, table_flags
+from schemas.reports.migration import ColumnMigration, State, Step, table_flags
 from schemas.settings.reading import Settings
 from streams.migration import in_flight as migrate_scope
 from streams.migration.next_step import leading, naming_of, still_to_follow

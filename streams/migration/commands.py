@@ -7,7 +7,7 @@ printed, the list takes every table to the end. What an application loses by a D
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.migration import State, table_flags
+from schemas.reports.migration import State, table_flags
 from schemas.rows.table import TableName
 from streams.migration.status import ColumnStatus
 from streams.migration.todo import Todo

@@ -9,7 +9,7 @@ from connectors.postgres.migrations import migration
 from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
-from schemas.migration import ColumnMigration
+from schemas.reports.migration import ColumnMigration
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 

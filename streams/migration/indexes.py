@@ -17,7 +17,7 @@ from connectors.postgres.migrations.twins import Standing
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration
+from schemas.reports.migration import ColumnMigration
 from streams.migration import build as migrate_build
 from streams.migration.build import Watch
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schemas.migration import ColumnMigration, State, table_flags
+from schemas.reports.migration import ColumnMigration, State, table_flags
 from schemas.rows.table import TableName
 
 

@@ -13,7 +13,7 @@ from connectors.postgres.migrations import dependents, twins
 from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, State, growing, retired
+from schemas.reports.migration import ColumnMigration, State, growing, retired
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 

@@ -17,7 +17,7 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.migrations import dependents, migration, outlook, twins
 from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
-from schemas.migration import ColumnMigration, growing, openings, table_flags
+from schemas.reports.migration import ColumnMigration, growing, openings, table_flags
 from schemas.rows.index_definition import Vectors
 from schemas.rows.table import TableName
 from schemas.rows.target import Target

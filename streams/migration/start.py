@@ -16,8 +16,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, State, growing, table_flags
-from schemas.model import ModelRecord
+from schemas.reports.migration import ColumnMigration, State, growing, table_flags
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

@@ -17,9 +17,9 @@ from connectors.postgres.migrations import dependents, migration, twins
 from connectors.postgres.migrations.twins import Standing
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
-from schemas.coverage import Coverage
 from schemas.errors import IndexesLacking, VectrueError
-from schemas.migration import ColumnMigration, State, table_flags
+from schemas.reports.coverage import Coverage
+from schemas.reports.migration import ColumnMigration, State, table_flags
 from schemas.rows.index_definition import Vectors, quoted
 from schemas.rows.table import TableName
 from schemas.rows.target import Target

@@ -29,8 +29,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema
 from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
-from schemas.migration import ColumnMigration, State, Step, openings, require, table_flags
-from schemas.replay import Request
+from schemas.reports.migration import ColumnMigration, State, Step, openings, require, table_flags
+from schemas.reports.replay import Request
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

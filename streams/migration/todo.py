@@ -15,7 +15,7 @@ from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, growing, retired
+from schemas.reports.migration import ColumnMigration, growing, retired
 from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
 

@@ -26,7 +26,7 @@ from connectors.postgres.session import Session, connect
 from connectors.postgres.setup import origins
 from examples.interview import load as interview
 from schemas.errors import ModelUnavailable, VectrueError
-from schemas.search import Hit, SearchRequest
+from schemas.reports.search import Hit, SearchRequest
 from schemas.settings.reading import Settings, child_environment, load
 from schemas.settings.sections import ModelSettings
 from streams.search.search import Search

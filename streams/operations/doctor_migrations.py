@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from connectors.postgres.session import Session
 from schemas.health import needs
 from schemas.health.check_result import Finding, ok, problem, warning
-from schemas.migration import table_flags
+from schemas.reports.migration import table_flags
 from schemas.settings.reading import Settings
 from streams.migration import in_flight as migrate_scope
 from streams.migration import status as migrate_status

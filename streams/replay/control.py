@@ -13,7 +13,7 @@ from typing import Any
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.replay import UNFINISHED, Run, ScopeProgress
+from schemas.reports.replay import UNFINISHED, Run, ScopeProgress
 from schemas.settings.reading import Settings
 from streams.replay.run import Replay
 

@@ -17,7 +17,7 @@ from typing import Any
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, VectrueError
-from schemas.replay import NO_ROWS, Survey
+from schemas.reports.replay import NO_ROWS, Survey
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from streams.replay import key_lines

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.coverage import Coverage, once
-from schemas.replay import ScopeProgress
+from schemas.reports.coverage import Coverage, once
+from schemas.reports.replay import ScopeProgress
 from streams.replay.keys import Named
 
 

@@ -19,7 +19,7 @@ from connectors.postgres.ledger.enumeration import RelationFacts
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
-from schemas.replay import Request, Survey
+from schemas.reports.replay import Request, Survey
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.replay.keys import Named

@@ -21,10 +21,10 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.ledger.runs import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas.coverage import Coverage
 from schemas.errors import VectrueError
 from schemas.messages.chunk import Chunk
-from schemas.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
+from schemas.reports.coverage import Coverage
+from schemas.reports.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

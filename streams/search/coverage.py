@@ -9,9 +9,9 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.replay import Request
+from schemas.reports.replay import Request
+from schemas.reports.search import BY_COMMAND, Searched
 from schemas.rows.target import Target
-from schemas.search import BY_COMMAND, Searched
 
 _SAMPLE_BYTES = 4 * 2**20
 """A larger table is sampled. Of 500,000 rows (277 MiB) this took 0.12 s on two busy cores, counting them all 2 to

@@ -12,8 +12,8 @@ from psycopg2 import sql
 from connectors.models import open_model
 from connectors.ports import Embedder
 from schemas.errors import VectrueError
-from schemas.score import Score, Thresholds
-from schemas.search import Hit, SearchRequest
+from schemas.reports.score import Score, Thresholds
+from schemas.reports.search import Hit, SearchRequest
 from schemas.settings.reading import Settings
 from schemas.settings.sections import GradeSettings
 from streams.search.search import Search

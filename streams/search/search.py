@@ -19,8 +19,8 @@ from connectors.postgres.search import search
 from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.reports.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.rows.target import Target
-from schemas.search import Found, Hit, Searched, SearchRequest, Timings
 from schemas.settings.reading import Settings
 from streams.common import embedders
 from streams.common import targets as target_rules

@@ -31,8 +31,8 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, counting, grants, installation, meaning, others, schema, score_rights
 from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
-from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError
+from schemas.reports.coverage import Coverage
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from schemas.coverage import Coverage
-from schemas.migration import table_flags
+from schemas.reports.coverage import Coverage
+from schemas.reports.migration import table_flags
 from schemas.rows.table import TableName
 
 

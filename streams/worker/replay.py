@@ -24,7 +24,7 @@ from schemas.health import metrics
 from schemas.messages.chunk import Chunk, Deferral, LedgerConflict, Progress
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.replay import Standing
+from schemas.reports.replay import Standing
 from schemas.rows.document import Reading, Refusal, Update, Written
 from schemas.rows.table import Key
 from schemas.rows.target import Target

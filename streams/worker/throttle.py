@@ -13,7 +13,7 @@ import structlog
 from connectors.ports import Clock, Ledger
 from schemas.health import metrics
 from schemas.messages.chunk import Chunk
-from schemas.replay import Standing
+from schemas.reports.replay import Standing
 from schemas.settings.sections import ReplaySettings
 from streams.common.retry import Patience
 from streams.worker.live_lag import Courtesy, Pause, View

@@ -10,8 +10,8 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from examples.interview import load as interview
 from examples.interview.overlap import shared
-from schemas.score import read_pairs
-from schemas.search import SearchRequest
+from schemas.reports.score import read_pairs
+from schemas.reports.search import SearchRequest
 from schemas.settings.reading import load
 from streams.evaluation import calibrate
 from streams.search import score

@@ -17,7 +17,7 @@ import psycopg2
 
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.search import Hit, SearchRequest
+from schemas.reports.search import Hit, SearchRequest
 from schemas.settings.reading import Settings
 from streams.search.search import Search
 from tests.bench.interview import TABLES, Table, Texts

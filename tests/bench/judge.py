@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.ports import Embedder
-from schemas.search import Hit
+from schemas.reports.search import Hit
 from tests.bench.clients import Asked, Row
 from tests.bench.interview import TABLES
 from tests.support.workplace import Workplace

@@ -28,10 +28,10 @@ from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.search import search
 from connectors.postgres.session import Session
 from connectors.twins.memory import sha256
-from schemas.replay import Request
+from schemas.reports.replay import Request
+from schemas.reports.search import SearchRequest
 from schemas.rows.document import Update, Vector
 from schemas.rows.target import Target
-from schemas.search import SearchRequest
 from schemas.settings.reading import Settings, load
 from streams.common import targets
 from tests.support import figures, workplace

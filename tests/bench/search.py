@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from connectors.postgres.session import Session
-from schemas.search import Found, Hit, SearchRequest
+from schemas.reports.search import Found, Hit, SearchRequest
 from streams.search.search import Search
 from tests.bench import interview
 from tests.bench.live_first import quantile

@@ -19,11 +19,11 @@ from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.search import ranking, search
 from connectors.postgres.session import Session
 from connectors.twins.memory import sha256
-from schemas.replay import Request
+from schemas.reports.replay import Request
+from schemas.reports.search import SearchRequest
 from schemas.rows.document import Decision, Refusal, Update, Written, decide
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
-from schemas.search import SearchRequest
 from tests.contract.store_worlds import migrate, unit, want
 from tests.support.workplace import Workplace
 

@@ -11,7 +11,7 @@ import pytest
 from connectors.twins.memory import sha256
 from schemas.errors import PoisonEvent, TargetMismatch
 from schemas.messages.chunk import Chunk, LedgerConflict, Progress
-from schemas.replay import Standing
+from schemas.reports.replay import Standing
 from schemas.rows.document import Decision, Refusal, Update, Written, decide
 from schemas.rows.table import Key, TableName
 from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit

@@ -16,7 +16,7 @@ from connectors.postgres.ledger.runs import RunLedger, Scope
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
 from schemas.health.lag_report import witnessed
-from schemas.replay import Request
+from schemas.reports.replay import Request
 from streams.common import targets
 from streams.setup import init
 from tests.conftest import MakeWorkplace

@@ -14,7 +14,7 @@ from connectors.models import open_model
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.search import SearchRequest
+from schemas.reports.search import SearchRequest
 from streams.migration.steps import Migrate
 from streams.search.search import Search
 from tests.support.moving import fill, set_up

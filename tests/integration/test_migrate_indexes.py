@@ -8,7 +8,7 @@ from connectors.postgres.migrations import twin_steps, twins
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.health.check_result import Level
-from schemas.migration import ColumnMigration, State, suffixed
+from schemas.reports.migration import ColumnMigration, State, suffixed
 from schemas.rows.table import TableName
 from schemas.settings.sections import TableSettings
 from streams.migration import indexes as migrate_index

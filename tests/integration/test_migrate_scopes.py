@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.postgres.session import Session
-from schemas.search import SearchRequest
+from schemas.reports.search import SearchRequest
 from streams.common import embedders, targets
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace

@@ -15,8 +15,8 @@ from connectors.clock import SystemClock
 from connectors.postgres.search import quality as store
 from connectors.postgres.search import search
 from connectors.postgres.session import Session
-from schemas.quality import QualityRun
-from schemas.search import Found, SearchRequest
+from schemas.reports.quality import QualityRun
+from schemas.reports.search import Found, SearchRequest
 from streams.api.database import Database
 from streams.api.judging import Judging
 from streams.common import targets

@@ -13,9 +13,9 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.health.check_result import Level
-from schemas.replay import Request
-from schemas.score import Score
-from schemas.search import Hit
+from schemas.reports.replay import Request
+from schemas.reports.score import Score
+from schemas.reports.search import Hit
 from schemas.settings.reading import Settings
 from streams.api import engine
 from streams.common import targets

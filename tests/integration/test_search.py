@@ -11,7 +11,7 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.search import BY_COMMAND, Found, SearchRequest
+from schemas.reports.search import BY_COMMAND, Found, SearchRequest
 from streams.search import coverage as search_coverage
 from streams.search.search import Search
 from tests.support import workplace as workplaces

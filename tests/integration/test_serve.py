@@ -15,7 +15,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
 from connectors.models import open_model
-from schemas.search import BY_COMMAND
+from schemas.reports.search import BY_COMMAND
 from tests.support.server import ROWS, Server, questions, running_server
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace

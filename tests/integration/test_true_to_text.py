@@ -12,9 +12,9 @@ from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
+from schemas.reports.audit_report import FINDINGS
 from schemas.rows.document import Update, Written
 from schemas.rows.target import Target
-from schemas.truth import FINDINGS
 from tests.conftest import MakeWorkplace
 from tests.support.init import planned
 from tests.support.waiting import until

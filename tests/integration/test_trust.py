@@ -17,7 +17,7 @@ from connectors.postgres.health.checkup import Wanted
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.replay import Request
+from schemas.reports.replay import Request
 from schemas.settings.reading import Settings
 from streams.cli.data import migrate
 from streams.setup import init

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.postgres.audit import coverage, textless
 from connectors.postgres.session import Session
-from schemas.coverage import Textless
+from schemas.reports.coverage import Textless
 from tests.conftest import MakeWorkplace
 from tests.support.init import setup
 from tests.support.workplace import Workplace

@@ -15,20 +15,20 @@ from uuid import UUID
 from connectors.local.stack import PartStatus
 from connectors.postgres.migrations import dependents
 from connectors.postgres.migrations.twins import Index, Standing
-from schemas.adoption import Candidates
-from schemas.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
-from schemas.coverage import Coverage
 from schemas.health.check_result import ok, problem, warning
 from schemas.health.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
 from schemas.messages.dead_letter import Entry
-from schemas.migration import ColumnMigration, State
-from schemas.quality import QualityRun
-from schemas.replay import Request, Run, ScopeProgress
+from schemas.reports.adoption import Candidates
+from schemas.reports.audit_report import Deep, Group, Truth
+from schemas.reports.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
+from schemas.reports.coverage import Coverage
+from schemas.reports.migration import ColumnMigration, State
+from schemas.reports.quality import QualityRun
+from schemas.reports.replay import Request, Run, ScopeProgress
+from schemas.reports.search import Found, Hit, Timings
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
-from schemas.search import Found, Hit, Timings
-from schemas.truth import Deep, Group, Truth
 from streams.cli import doctor, local
 from streams.cli.data import adopt, dlq, status, verify
 from streams.cli.models import compare, quality, search

@@ -5,13 +5,13 @@ import pytest
 from connectors.postgres.audit.adoption import Horizon
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
-from schemas.adoption import Candidates, verdict
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.health.lag import Member
+from schemas.reports.adoption import Candidates, verdict
+from schemas.reports.audit_report import Deep
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
-from schemas.truth import Deep
 from streams.audit.adopt import of_model, require_proof
 from streams.audit.caught_up import Handled
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
+from schemas.reports.search import BY_COMMAND, Searched
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
-from schemas.search import BY_COMMAND, Searched
 from streams.api.bodies import CoverageBody
 from streams.api.coverage import Coverage
 

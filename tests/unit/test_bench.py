@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from connectors.models.lexical import LexicalEmbedder
-from schemas.search import Hit
+from schemas.reports.search import Hit
 from schemas.settings.sections import ModelSettings
 from tests.bench import judge, search, serve
 from tests.bench.clients import Asked

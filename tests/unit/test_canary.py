@@ -12,8 +12,6 @@ from prometheus_client import REGISTRY
 
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
-from schemas.coverage import Coverage
-from schemas.coverage import verdict as counted
 from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
 from schemas.health.canary import Stage, judge, parse, stage, to_json
 from schemas.health.lag import PartitionLag, SlotLag
@@ -21,6 +19,8 @@ from schemas.health.lag_report import brief, witnessed
 from schemas.health.severity import Severity
 from schemas.health.witness import Beat, Canary, Difference, Look, Witness
 from schemas.messages.record import Record
+from schemas.reports.coverage import Coverage
+from schemas.reports.coverage import verdict as counted
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings

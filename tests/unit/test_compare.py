@@ -10,8 +10,8 @@ import pytest
 
 from connectors.models import by_name
 from connectors.twins.memory import MemoryClock
-from schemas.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.errors import ModelUnavailable, VectrueError
+from schemas.reports.comparison import Comparison, Estimate, JudgedQuery, Latency, Percentiles, Side
 from schemas.rows.table import Key
 from schemas.settings.sections import ModelSettings
 from streams.evaluation import judged, measures

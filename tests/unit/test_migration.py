@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, State, Step, growing, index_names, require, retired
+from schemas.reports.migration import ColumnMigration, State, Step, growing, index_names, require, retired
 from schemas.rows.table import TableName
 from streams.migration.plan import vector_bytes
 

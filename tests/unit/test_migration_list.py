@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from connectors.postgres.migrations.twins import Index, Standing
-from schemas.migration import ColumnMigration, State
+from schemas.reports.migration import ColumnMigration, State
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
 from streams.migration import commands as migrate_list

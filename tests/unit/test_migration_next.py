@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, State, Step, require
+from schemas.reports.migration import ColumnMigration, State, Step, require
 from schemas.rows.table import TableName
 from streams.migration.next_step import Next, following, following_all
 

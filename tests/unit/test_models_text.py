@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from connectors.models.text import prepare
-from schemas.model import LONGEST_TOKEN
+from schemas.reports.model_record import LONGEST_TOKEN
 from schemas.rows.document import BLANK_WITHIN
 
 SENTENCE = "인덱스가 하는 일을 설명하세요"

@@ -23,16 +23,16 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas import printable
-from schemas.adoption import Candidates
 from schemas.health.check_result import problem
 from schemas.health.lag import ConnectorState, GroupLag
 from schemas.messages.dead_letter import Entry, State
 from schemas.printable import json_text, one_line, visible
+from schemas.reports.adoption import Candidates
+from schemas.reports.audit_report import Deep, Truth, Untrue
+from schemas.reports.audit_report import Group as Rows
+from schemas.reports.score import Score, Thresholds
+from schemas.reports.search import Found, Hit, Timings
 from schemas.rows.table import TableName
-from schemas.score import Score, Thresholds
-from schemas.search import Found, Hit, Timings
-from schemas.truth import Deep, Truth, Untrue
-from schemas.truth import Group as Rows
 from streams.cli import doctor
 from streams.cli.data import adopt, dlq, verify
 from streams.cli.models import score, search

@@ -12,10 +12,10 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from connectors.twins.memory import MemoryClock
-from schemas.comparison import JudgedQuery
 from schemas.errors import ConfigurationError, TransientError, VectrueError
-from schemas.quality import Feedback, LoggedSearch, Quality, QualityRun
-from schemas.search import Found, Hit, SearchRequest, Timings
+from schemas.reports.comparison import JudgedQuery
+from schemas.reports.quality import Feedback, LoggedSearch, Quality, QualityRun
+from schemas.reports.search import Found, Hit, SearchRequest, Timings
 from schemas.settings.reading import load
 from schemas.settings.sections import ServeSettings
 from streams.api.judging import Judging

@@ -12,10 +12,10 @@ import typer
 
 from connectors.postgres.ledger.enumeration import RelationFacts
 from connectors.twins.memory import MemoryClock
-from schemas.coverage import Coverage
 from schemas.duration import parse_past
 from schemas.errors import TransientError, VectrueError
-from schemas.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
+from schemas.reports.coverage import Coverage
+from schemas.reports.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams.cli.data import replay_options as options
 from streams.cli.screen import replay_page
 from streams.cli.screen.replay_page import (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.reports.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
 from schemas.rows.document import Vector
-from schemas.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
 from schemas.settings.reading import Settings, load
 from streams.evaluation import calibrate, calibrate_plot
 from streams.search import score

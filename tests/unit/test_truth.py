@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from schemas.truth import FINDINGS, LEAST_COSINE, SAMPLES, STATES, Deep, Group, Truth, verdict
+from schemas.reports.audit_report import FINDINGS, LEAST_COSINE, SAMPLES, STATES, Deep, Group, Truth, verdict
 from streams.audit.verify import cosine
 
 

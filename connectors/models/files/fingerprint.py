@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from connectors.models.files.layout import needed_files
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 
 TEXT_VERSION = 2
 """How a text is treated before the tokenizer. 1: exactly as Postgres returns it; 2: in its normal form (text.py)."""

@@ -70,7 +70,7 @@ class Adoption:
         return Horizon(*self._session.rows(queries.text("horizon"))[0])
 
     def count(self, target: Target, horizon: Horizon) -> Mapping[str, int]:
-        """Vectors without provenance, by what keeps them from being adopted (schemas/adoption.py). One scan."""
+        """Vectors without provenance, by what keeps them from being adopted (schemas/reports/adoption.py). One scan."""
         rows = self._judged.rows(target.guard(), chosen=_unowned(target), recent=_recent(target))
         query = queries.compose("adoptable_rows", audited=rows, adoptable=_adoptable())
         return {kind: int(rows) for kind, rows in self._session.rows(query, _parameters(target, horizon))}

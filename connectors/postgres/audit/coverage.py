@@ -19,9 +19,9 @@ from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema
 from connectors.postgres.setup.counting import Place
-from schemas.coverage import Coverage
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.health.shape import KINDS
+from schemas.reports.coverage import Coverage
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

@@ -16,9 +16,9 @@ from connectors.postgres import queries
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
+from schemas.reports.audit_report import UNIT_TOLERANCE
 from schemas.rows.table import Key
 from schemas.rows.target import Target
-from schemas.truth import UNIT_TOLERANCE
 
 PAGE = 500
 """Keys read, and rows changed in one transaction, at a time."""

@@ -18,10 +18,10 @@ from connectors.postgres.rows import own_writes
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
+from schemas.reports.audit_report import SAMPLES, Group
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
-from schemas.truth import SAMPLES, Group
 
 
 class Audit:

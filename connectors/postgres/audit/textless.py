@@ -15,9 +15,9 @@ from psycopg2 import sql
 from connectors.postgres import catalog, guard, queries
 from connectors.postgres.checks import text_check
 from connectors.postgres.session import Session
-from schemas.coverage import Coverage, Textless
 from schemas.errors import Stopping, VectrueError
-from schemas.migration import growing, retired
+from schemas.reports.coverage import Coverage, Textless
+from schemas.reports.migration import growing, retired
 from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
 from schemas.rows.target import Target
 

@@ -23,8 +23,8 @@ from schemas.health.check_result import Finding, Level, guarded, ok, problem, un
 from schemas.health.needs import INIT as FOUNDED
 from schemas.health.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
 from schemas.health.witness import Witness
-from schemas.migration import ColumnMigration, is_behind
-from schemas.model import ModelRecord
+from schemas.reports.migration import ColumnMigration, is_behind
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

@@ -19,7 +19,7 @@ from connectors.postgres.checks import text_rights
 from connectors.postgres.errors import translate
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows, PoisonEvent, RowRefused, VectrueError
-from schemas.replay import SURVEY_COUNTS, Only, Request, Survey
+from schemas.reports.replay import SURVEY_COUNTS, Only, Request, Survey
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 

@@ -20,7 +20,7 @@ from connectors.postgres import queries
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.messages.chunk import Chunk, deal
-from schemas.replay import Only, Request, Run, ScopeProgress
+from schemas.reports.replay import Only, Request, Run, ScopeProgress
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
 

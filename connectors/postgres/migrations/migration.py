@@ -18,7 +18,7 @@ from connectors.postgres.migrations import twins
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from connectors.postgres.statement import Statement, render
-from schemas.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
+from schemas.reports.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 

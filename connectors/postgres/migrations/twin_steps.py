@@ -16,7 +16,7 @@ from connectors.postgres.migrations import twins
 from connectors.postgres.migrations.twins import Index, Standing
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.migration import ColumnMigration, suffixed
+from schemas.reports.migration import ColumnMigration, suffixed
 from schemas.rows.index_definition import Definition, quoted
 from schemas.rows.table import TableName
 

@@ -15,7 +15,7 @@ from psycopg2 import sql
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render, trial
-from schemas.migration import ColumnMigration, IndexNames, State, index_names, suffixed
+from schemas.reports.migration import ColumnMigration, IndexNames, State, index_names, suffixed
 from schemas.rows.index_definition import Definition, Vectors, quoted
 from schemas.rows.table import TableName
 

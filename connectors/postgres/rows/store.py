@@ -27,7 +27,7 @@ from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
 from schemas.messages.chunk import Chunk, LedgerConflict, Progress
-from schemas.replay import Standing
+from schemas.reports.replay import Standing
 from schemas.rows.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
 from schemas.rows.snapshot import Snapshot
 from schemas.rows.table import Key, TableName

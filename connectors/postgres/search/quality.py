@@ -10,7 +10,7 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import ConfigurationError
-from schemas.quality import Opinions, Quality, QualityRun
+from schemas.reports.quality import Opinions, Quality, QualityRun
 from schemas.rows.table import Key
 
 KEPT = 1_000

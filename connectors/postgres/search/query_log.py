@@ -11,7 +11,7 @@ from psycopg2.extras import execute_values
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from schemas.quality import Feedback, LoggedSearch
+from schemas.reports.quality import Feedback, LoggedSearch
 
 _SWEPT = 1_000
 """Searches deleted in one statement, so that none takes long."""

@@ -17,10 +17,10 @@ from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import lengths
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
-from schemas.replay import Request
+from schemas.reports.replay import Request
+from schemas.reports.search import Hit, SearchRequest
 from schemas.rows.document import Vector
 from schemas.rows.target import Target
-from schemas.search import Hit, SearchRequest
 
 
 class ModelMoved(TransientError):

@@ -20,7 +20,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import meaning, schema
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
-from schemas.migration import growing, retired
+from schemas.reports.migration import growing, retired
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings, slug

@@ -15,7 +15,7 @@ from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.rows.target import Target
 
 

@@ -11,9 +11,9 @@ from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.session import Session
-from schemas.adoption import OBSTACLES, Candidates, verdict
+from schemas.reports.adoption import OBSTACLES, Candidates, verdict
+from schemas.reports.audit_report import SAMPLES
 from schemas.settings.reading import Settings
-from schemas.truth import SAMPLES
 from streams.audit.adopt import Adopt, require_proof
 from streams.cli.screen.output import (
     Format,

@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres.checks import trust
 from connectors.postgres.session import Session
 from schemas.errors import IndexesLacking, VectrueError
-from schemas.migration import Step, require
+from schemas.reports.migration import Step, require
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.screen import migrate_page

@@ -14,7 +14,7 @@ import typer
 
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration, parse_past
-from schemas.replay import Only, Request, is_lifted, parse_rate
+from schemas.reports.replay import Only, Request, is_lifted, parse_rate
 from schemas.text_lines import decoded
 
 STDIN = "standard input"

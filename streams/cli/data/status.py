@@ -10,12 +10,12 @@ from connectors.postgres.audit import coverage
 from connectors.postgres.audit.textless import fill
 from connectors.postgres.search import quality
 from connectors.postgres.session import Session
-from schemas.coverage import Coverage, verdict
 from schemas.errors import ConfigurationError
 from schemas.health.canary import judge, to_json
 from schemas.health.lag_report import DEFAULT_THRESHOLDS, witnessed
 from schemas.health.severity import Severity
-from schemas.quality import Quality
+from schemas.reports.coverage import Coverage, verdict
+from schemas.reports.quality import Quality
 from streams.cli.screen.output import Format, OutputOption, err, number, out, print_json, seconds
 from streams.cli.screen.tables import Grid
 from streams.migration import status as migrate_status

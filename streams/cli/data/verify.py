@@ -10,8 +10,8 @@ from connectors.clock import SystemClock
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.session import Session
+from schemas.reports.audit_report import FINDINGS, STATES, Truth, verdict
 from schemas.settings.reading import Settings
-from schemas.truth import FINDINGS, STATES, Truth, verdict
 from streams.audit.verify import Verify
 from streams.cli.screen.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
 from streams.cli.screen.replay_page import Bars, announce

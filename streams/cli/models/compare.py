@@ -11,8 +11,8 @@ from rich.progress import Progress as Bars
 
 from connectors.clock import SystemClock
 from connectors.models import by_name
-from schemas.comparison import Comparison
 from schemas.printable import beginning
+from schemas.reports.comparison import Comparison
 from schemas.settings.reading import Settings
 from streams.cli.screen.output import Format, OutputOption, err, label, out, print_json
 from streams.cli.screen.tables import Grid

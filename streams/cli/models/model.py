@@ -14,7 +14,7 @@ from connectors.models import describe_model, fetch_model, named, open_model, pl
 from connectors.models.placement import Placement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
-from schemas.model import ModelRecord
+from schemas.reports.model_record import ModelRecord
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json

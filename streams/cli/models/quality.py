@@ -9,7 +9,7 @@ from connectors.clock import SystemClock
 from connectors.postgres.search import quality as store
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.quality import K, Opinions, QualityRun
+from schemas.reports.quality import K, Opinions, QualityRun
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.cli.screen.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json

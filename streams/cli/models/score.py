@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.score import GRADES, Score, read_pairs
+from schemas.reports.score import GRADES, Score, read_pairs
 from schemas.text_lines import decoded
 from streams.cli.screen.output import Format, OutputOption, err, out, print_json, print_lines
 from streams.cli.screen.tables import Grid

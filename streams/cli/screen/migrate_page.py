@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.migration import State
+from schemas.reports.migration import State
 from streams.cli.screen.output import err, number, out, print_lines, seconds, styled
 from streams.cli.screen.tables import Grid
 from streams.migration import plan as migrate_plan

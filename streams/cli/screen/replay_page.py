@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID
 from connectors.clock import SystemClock
 from schemas.duration import show_duration
 from schemas.errors import VectrueError
-from schemas.replay import ScopeProgress, show_rate
+from schemas.reports.replay import ScopeProgress, show_rate
 from streams.cli.screen.output import err, label, number, out, seconds
 from streams.cli.screen.tables import Grid
 from streams.replay.control import RunStatus

@@ -18,9 +18,9 @@ from connectors.postgres.migrations import migration, twins
 from connectors.postgres.search import ranking
 from connectors.postgres.search.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session
-from schemas.comparison import Comparison, Side
 from schemas.errors import TargetMismatch, VectrueError
-from schemas.migration import ColumnMigration, State
+from schemas.reports.comparison import Comparison, Side
+from schemas.reports.migration import ColumnMigration, State
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings

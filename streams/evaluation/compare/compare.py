@@ -17,7 +17,8 @@ from typing import Protocol
 import numpy as np
 
 from connectors.ports import Clock
-from schemas.comparison import (
+from schemas.errors import VectrueError
+from schemas.reports.comparison import (
     ALL,
     DECIDES,
     Comparison,
@@ -28,7 +29,6 @@ from schemas.comparison import (
     Percentiles,
     Side,
 )
-from schemas.errors import VectrueError
 from schemas.rows.table import Key
 from streams.evaluation import measures
 from streams.evaluation.judged import Judged

@@ -14,8 +14,8 @@ from connectors.models import by_name
 from connectors.ports import Clock
 from connectors.postgres import catalog
 from connectors.postgres.search import ranking
-from schemas.comparison import Comparison, Side
 from schemas.errors import ConfigurationError, VectrueError
+from schemas.reports.comparison import Comparison, Side
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from schemas.comparison import ALL, DECIDES, Comparison, Estimate
+from schemas.reports.comparison import ALL, DECIDES, Comparison, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

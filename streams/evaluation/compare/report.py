@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from schemas.comparison import Comparison
 from schemas.errors import VectrueError
 from schemas.printable import visible
+from schemas.reports.comparison import Comparison
 from schemas.settings.paths import is_directory
 from streams.evaluation import measures
 from streams.evaluation.compare import plots as compare_plots

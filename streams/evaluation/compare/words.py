@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from schemas.comparison import CONFIDENCE, Comparison, Estimate, Percentiles, Side
+from schemas.reports.comparison import CONFIDENCE, Comparison, Estimate, Percentiles, Side
 
 METHOD = (
     f"Figures are means over queries with {CONFIDENCE:.0%} bootstrap intervals; B - A is paired by query. An interval "

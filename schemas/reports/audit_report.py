@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.coverage import Textless
+from schemas.reports.coverage import Textless
 from schemas.rows.table import Key
 
 STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from schemas.errors import VectrueError
-from schemas.search import Hit
+from schemas.reports.search import Hit
 from schemas.text_lines import read_json
 
 

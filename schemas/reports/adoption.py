@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.reports.audit_report import LEAST_COSINE, SAMPLES, Deep
 from schemas.rows.table import Key
-from schemas.truth import LEAST_COSINE, SAMPLES, Deep
 
 ADOPTABLE = "adoptable"
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from schemas.health.lag import rfc3339
-from schemas.search import Hit, Timings
+from schemas.reports.search import Hit, Timings
 
 K = 10
 """Rows looked at per judged query, as many as a person looks at."""
