@@ -15,9 +15,9 @@ from tests.support import command
 from tests.support import workplace as workplaces
 from tests.support.command import Vectrue
 from tests.support.init import worker_role
+from tests.support.root import ROOT
 from tests.support.workplace import Endpoints, Workplace
 
-ROOT = Path(__file__).parent.parent
 TEST_STACK = ROOT / ".vectrue" / "test"
 LONGEST_FIRST = (
     "test_guide",

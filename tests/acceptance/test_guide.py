@@ -7,8 +7,9 @@ import pytest
 
 from connectors.models.files.hub import KNOWN
 from tests.support import hub
-from tests.support.console import ROOT, hold
+from tests.support.console import hold
 from tests.support.models import build_xlm_roberta
+from tests.support.root import ROOT
 
 GUIDE = ROOT / "docs/guide.md"
 _PORT = 8000

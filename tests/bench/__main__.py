@@ -24,10 +24,10 @@ from tests.support import workplace as workplaces
 from tests.support.models import build_xlm_roberta
 from tests.support.own_postgres import postgres_alone
 from tests.support.prefork import Process
+from tests.support.root import ROOT
 from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
-ROOT = Path(__file__).parent.parent.parent
 SERVED_ROWS = 500
 FILL = "INSERT INTO questions (question) SELECT 'question number ' || i FROM generate_series(1, %s) i"
 

@@ -9,12 +9,12 @@ import json
 import random
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 from schemas.settings.sections import ReplaySettings
+from tests.support.root import ROOT
 from tests.support.workplace import Workplace
 
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "interview"
+EXAMPLE = ROOT / "examples" / "interview"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from connectors.models.files.layout import needed_files
 from schemas.errors import ModelUnavailable, VectrueError
 from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 LOADERS = {"SentenceTransformer", "CrossEncoder", "SparseEncoder", "from_pretrained", "pipeline"}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.local.stack import Endpoints, LocalStack
-from tests.conftest import ROOT
 from tests.support import workplace as workplaces
+from tests.support.root import ROOT
 from tests.support.workplace import Workplace
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.soak.load import TEXT_KINDS
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.stack
 
 

@@ -11,11 +11,12 @@ from connectors.local.services.postgres import psql
 from tests.support import workplace as workplaces
 from tests.support.nameless import nameless
 from tests.support.own_postgres import own_postgres
+from tests.support.root import ROOT
 from tests.support.workplace import CREATE_QUESTIONS, Endpoints
 
 pytestmark = pytest.mark.stack
 
-SCRIPT = Path(__file__).parents[2] / "ops" / "docker" / "worker.sql"
+SCRIPT = ROOT / "ops" / "docker" / "worker.sql"
 PASSWORD = 'w#r k=1 "@/'
 
 

@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -13,12 +12,13 @@ import pytest
 from connectors.models import open_model
 from connectors.ports import Embedder
 from schemas.settings.sections import ModelSettings
+from tests.support.root import ROOT
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "migration.md"
+PAGE = ROOT / "docs" / "migration.md"
 TEXT = "question 7 of 8f14e45fceea167a5a36dedd4bea2543"
 FILL = (
     "INSERT INTO questions (question) SELECT 'question ' || i || ' of ' || md5(i::text) FROM generate_series(1,100) i"

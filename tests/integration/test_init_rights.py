@@ -1,7 +1,6 @@
 """The rights of the worker, and those that `vectrue init` itself needs."""
 
 import re
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -13,11 +12,12 @@ from schemas.errors import ConfigurationError
 from schemas.rows.document import Update, Written
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, events, planned, setup
+from tests.support.root import ROOT
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
-SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+SECURITY = ROOT / "docs" / "security.md"
 
 
 def test_the_worker_has_what_it_needs_and_nothing_else(role: str, make_workplace: MakeWorkplace) -> None:

@@ -26,7 +26,8 @@ from rich.table import Table
 
 from connectors.local.stack import LocalStack
 from tests.mutants.defect import Defect
-from tests.mutants.defects import DEFECTS, ROOT, misplaced
+from tests.mutants.defects import DEFECTS, misplaced
+from tests.support.root import ROOT
 
 PACKAGES = ("streams", "connectors", "schemas")
 _LONGEST_SECONDS = 3600

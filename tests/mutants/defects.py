@@ -5,7 +5,6 @@ and `make unit` says so.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.mutants.defect import SQL, Defect
 from tests.mutants.of_errors import OF_ERRORS
@@ -15,8 +14,8 @@ from tests.mutants.of_records import OF_RECORDS
 from tests.mutants.of_rights import OF_RIGHTS
 from tests.mutants.of_the_surroundings import OF_THE_SURROUNDINGS
 from tests.mutants.of_the_witness import OF_THE_WITNESS
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 LIVE = "tests/integration/test_live.py"
 STORE = "tests/contract/test_store.py"
 SYNC = "tests/unit/test_sync.py"

@@ -9,7 +9,6 @@ import faulthandler
 import shutil
 import signal
 import sys
-from pathlib import Path
 
 import psycopg2
 
@@ -22,8 +21,7 @@ from tests.soak.places import NAME, places, prepare
 from tests.soak.report import Report
 from tests.soak.tables import TABLES
 from tests.support.proxy import Proxy
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.root import ROOT
 
 
 def audited(dsn: str) -> None:

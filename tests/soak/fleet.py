@@ -25,8 +25,8 @@ from pathlib import Path
 from random import Random
 
 from connectors.local.machine.free_ports import is_free
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 EXIT_RESTART = 70
 EXIT_CONFIGURATION = 78
 _STOP_SECONDS = 30.0

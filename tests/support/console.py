@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.root import ROOT
+
 _MARKER = "--- end of command"
 
 

@@ -16,16 +16,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from connectors.local.machine import free_ports
+from tests.support.root import ROOT
 from tests.support.waiting import until
 
-COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+COMPOSE = ROOT / "docker-compose.yml"
 PORTS = {"postgres": 5432, "kafka": 9092, "connect": 8083}
 """Port of each service inside its container, in the order in which they start."""
 

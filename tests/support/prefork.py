@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.support import killed
+from tests.support.root import ROOT
 
 _LONGEST = 1 << 20
 """Bytes of a request: arguments and environment."""
@@ -106,7 +107,7 @@ def _parent(owner: int) -> socket.socket:
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
     environment = {**os.environ, "NO_COLOR": "1"}  # rich reads it once
     command = [sys.executable, "-m", "tests.support.prefork", str(theirs.fileno())]
-    root = Path(__file__).parents[2]
+    root = ROOT
     parent = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=root, env=environment, start_new_session=True)
     theirs.close()
 

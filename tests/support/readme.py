@@ -1,14 +1,13 @@
 """The generated table of settings: `python -m tests.support.readme` writes docs/settings.md anew."""
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 _HEAD = """# Settings

@@ -42,8 +42,9 @@ from streams.replay.control import RunStatus
 from streams.replay.outcome import Outcome
 from streams.replay.plan import Plan, ScopePlan
 from tests.support.lag import report
+from tests.support.root import ROOT
 
-FOLDER = Path(__file__).parent.parent / "unit" / "screens"
+FOLDER = ROOT / "tests/unit/screens"
 WIDTHS = (80, 120)
 OLD = "jhgan/ko-sroberta-multitask@ab957ae+0c1de2f3"
 MODEL = "BAAI/bge-m3@5617a9f61b02+1f3c9a77"

@@ -11,7 +11,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.root import ROOT
 
 
 def shown(

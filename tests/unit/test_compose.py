@@ -22,8 +22,8 @@ from connectors.local.services.postgres import Postgres
 from schemas.settings.reading import Settings, load
 from streams.cli.main import app
 from tests.support import containers
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 ONE_SHOT = {"model", "init"}
 WORKERS = {"worker-live": "live_port", "worker-replay": "replay_port"}
 # What scripts inside the images make of these variables: debezium's docker-entrypoint.sh, with its defaults.

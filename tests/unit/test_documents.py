@@ -21,8 +21,8 @@ from schemas import errors
 from schemas.messages import chunk
 from schemas.settings.reading import Settings
 from streams.cli.main import app
+from tests.support.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 PRODUCT = ("schemas", "connectors", "streams")
 SQL = ROOT / "connectors/postgres/sql"
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")

@@ -1,13 +1,13 @@
 """The lowest versions that pyproject.toml allows. That they pass the tests is tried by `make floors`."""
 
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from tests.support.root import ROOT
+
 PROMISED = {
     "sentence-transformers": "6",  # below it, classes that a local folder's modules.json names are imported and run
     "torch": "2.6",  # below it, torch.load(weights_only=True) may run what is pickled

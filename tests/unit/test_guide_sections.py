@@ -1,13 +1,13 @@
 """docs/guide.md has every section of the Korean guide, by its name."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.support.console import programs, session
+from tests.support.root import ROOT
 
-GUIDE = (Path(__file__).parents[2] / "docs/guide.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 _TABLE = [line.split("|")[1] for line in GUIDE.splitlines() if line.startswith("|")]
 _HEADINGS = re.findall(
     r"^#{2,3} (.+)$", re.sub(r"^```.*?^```", "", GUIDE, flags=re.DOTALL | re.MULTILINE), re.MULTILINE

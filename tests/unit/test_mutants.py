@@ -1,6 +1,7 @@
 """The defects of `make mutants` are still defects of this code."""
 
-from tests.mutants.defects import DEFECTS, ROOT, misplaced
+from tests.mutants.defects import DEFECTS, misplaced
+from tests.support.root import ROOT
 
 
 def test_every_defect_can_be_put_into_the_code() -> None:

@@ -1,6 +1,7 @@
 """The project's name is one word everywhere."""
 
-from tests.unit.test_documents import ROOT, repository
+from tests.support.root import ROOT
+from tests.unit.test_documents import repository
 
 OLD = "embed" + "sync"
 

@@ -42,6 +42,7 @@ from streams.dead_letters.outcomes import Result
 from streams.replay.outcome import Outcome
 from tests.support.command import Vectrue
 from tests.support.lag import report
+from tests.support.root import ROOT
 from tests.support.terminal import shown
 
 OSC52 = "\x1b]52;c;cm0gLXJm\x07"
@@ -50,7 +51,6 @@ HOSTILE = f"a\x1b]0;OWNED\x1b\\{OSC52}\x9b2J\x1b[31m{MARKS}\nerror: c [link=http
 SHOWN = "a\\x1b]0;OWNED\\x1b\\\\x1b]52;c;cm0gLXJm\\x07\\x9b2J\\x1b[31m\\x0d\\x08\\x7f\\u202ecba\\u2066\\u2028b"
 LINE = SHOWN + "\\nerror: c [link=http://d]e[/] \\ud83d"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ROOT = Path(__file__).parent.parent.parent
 
 
 def commands(character: str) -> bool:

@@ -1,9 +1,9 @@
 """docs/reliability.md names tests, files and kinds of faults that exist."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.root import ROOT
+
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 
 

@@ -18,9 +18,10 @@ from schemas.rows.document import Vector
 from schemas.settings.reading import Settings, load
 from streams.evaluation import calibrate, calibrate_plot
 from streams.search import score
+from tests.support.root import ROOT
 
 GUIDE = Thresholds(good=0.70, excellent=0.85)
-FILE = Path(__file__).parent.parent.parent / "examples" / "interview" / "graded.jsonl"
+FILE = ROOT / "examples" / "interview" / "graded.jsonl"
 
 
 class Ruler(TwinEmbedder):

@@ -19,8 +19,9 @@ from schemas.printable import one_line
 from streams.cli.screen import lag_page, output
 from streams.cli.screen.tables import Grid, fold
 from tests.support.lag import report
+from tests.support.root import ROOT
 from tests.support.screens import FOLDER, LONG, NAMES, PAGES, WIDTHS, document, drawn, screen
-from tests.support.terminal import ROOT, shown
+from tests.support.terminal import shown
 
 KOREAN = ["한글", unicodedata.normalize("NFD", "질문"), "漢字"]
 WIDE = [*KOREAN, "👩\u200d💻", "é", "e\u0301", "🇰🇷", "☎\ufe0f", "a_b", "public.", "-", " ", "\u200b"]
