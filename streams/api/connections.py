@@ -3,7 +3,7 @@
 uvicorn gives an idle connection 5 s, but takes its timer away at the first byte. A client that never finishes its
 headers, or never reads its answer, would keep its connection for good, until no file descriptor is left for a probe.
 
-Hazard: `cycle` and `on_response_complete` are uvicorn's own; tests/unit/test_connections.py runs on the real thing. It
+Hazard: `cycle` and `on_response_complete` are uvicorn's own; tests/unit/streams/api/test_connections.py runs on the real thing. It
 is its h11 protocol, whatever else is installed, since that one bounds a request's line and headers (16 KiB).
 """
 

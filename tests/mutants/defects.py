@@ -18,8 +18,8 @@ from tests.support.root import ROOT
 
 LIVE = "tests/integration/test_live.py"
 STORE = "tests/contract/test_store.py"
-SYNC = "tests/unit/test_sync.py"
-STEPS = "tests/unit/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
+SYNC = "tests/unit/streams/worker/test_live.py"
+STEPS = "tests/unit/streams/worker/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
 PAUSED = "tests/integration/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 
@@ -180,14 +180,17 @@ _OF_THE_LANES = (
         "schemas/rows/snapshot.py",
         "        full = self.extend(xid)\n",
         "        full = xid\n",
-        ("tests/unit/test_snapshot.py",),
+        ("tests/unit/schemas/rows/test_snapshot.py",),
     ),
     Defect(
         "a snapshot that takes running transactions for finished",
         "schemas/rows/snapshot.py",
         "return full < self.xmax and full not in self.running",
         "return full < self.xmax",
-        ("tests/unit/test_snapshot.py", f"{STORE}::test_an_open_transaction_is_not_seen_and_a_committed_one_is"),
+        (
+            "tests/unit/schemas/rows/test_snapshot.py",
+            f"{STORE}::test_an_open_transaction_is_not_seen_and_a_committed_one_is",
+        ),
     ),
     Defect(
         "rows with a vector taken for current, whatever their hash",
@@ -231,14 +234,14 @@ _OF_THE_REPAIRS = (
         "streams/worker/throttle.py",
         "reason = self._courtesy.reason(self.live(), standing.max_live_lag or self._limit)",
         "reason = None",
-        ("tests/unit/test_replay_gate.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
+        ("tests/unit/streams/worker/test_throttle.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
     ),
     Defect(
         "rows sent by reconcile that were stale in one look only",
         "streams/keeper/reconcile.py",
         "same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())",
         "same = len(now)",
-        ("tests/unit/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
+        ("tests/unit/streams/keeper/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
     ),
     Defect(
         "a vector's word taken for its length",
@@ -269,14 +272,14 @@ _OF_THE_QUERY_LOG = (
         "streams/api/query_log.py",
         "await asyncio.shield(pending)",
         "pass",
-        ("tests/unit/test_quality.py::test_feedback_waits_for_its_search",),
+        ("tests/unit/streams/evaluation/test_quality.py::test_feedback_waits_for_its_search",),
     ),
     Defect(
         "a query log with plain hashes, which can be guessed",
         "streams/api/query_log.py",
         'hmac.digest(self._key, text.encode(), "sha256")',
         'hmac.digest(b"", text.encode(), "sha256")',
-        ("tests/unit/test_quality.py::test_a_hash_says_no_more_than_that_two_queries_are_equal",),
+        ("tests/unit/streams/evaluation/test_quality.py::test_a_hash_says_no_more_than_that_two_queries_are_equal",),
     ),
     Defect(
         "judged queries that count as searches of users",

@@ -5,8 +5,8 @@ from tests.mutants.defect import SQL, Defect
 ONE = "tests/integration/test_one_row.py"
 TRUE = "tests/integration/test_true_to_text.py"
 STORE = "tests/contract/test_store.py"
-PARTS = "tests/unit/test_parts.py"
-RESTLESS = "tests/unit/test_restless.py"
+PARTS = "tests/unit/streams/worker/test_parts.py"
+RESTLESS = "tests/unit/streams/worker/test_restless.py"
 
 _OF_A_BATCH = (
     Defect(
@@ -85,7 +85,7 @@ _OF_A_ROW = (
         "connectors/models/text.py",
         "_start(text, longest) if len(text) > longest else text",
         "text",
-        ("tests/unit/test_models_text.py",),
+        ("tests/unit/connectors/models/test_text.py",),
     ),
     Defect(
         "an alias of ours that a table may be called like",
@@ -150,7 +150,7 @@ _OF_A_VECTOR = (
         "connectors/models/text.py",
         'unicodedata.normalize("NFC", ',
         "str(",
-        ("tests/unit/test_models_text.py::test_composed_and_decomposed_are_one_text",),
+        ("tests/unit/connectors/models/test_text.py::test_composed_and_decomposed_are_one_text",),
     ),
 )
 _OF_FOREIGN_TEXT = (
@@ -159,28 +159,31 @@ _OF_FOREIGN_TEXT = (
         "streams/cli/screen/output.py",
         "        return super().render_str(one_line(text), **options)",
         "        return super().render_str(text, **options)",
-        ("tests/unit/test_printable.py::test_whatever_is_printed_is_written_out",),
+        ("tests/unit/schemas/test_printable.py::test_whatever_is_printed_is_written_out",),
     ),
     Defect(
         "a log whose lines a text commands",
         "streams/common/logs.py",
         "    return visible(text) if name in _SEVERAL_LINES else one_line(text)",
         "    return text",
-        ("tests/unit/test_printable.py::test_logs_are_written_out",),
+        ("tests/unit/schemas/test_printable.py::test_logs_are_written_out",),
     ),
     Defect(
         "bytes that are no text, taken as they are",
         "schemas/text_lines.py",
         'line.decode("utf-8-sig" if number == 1 else "utf-8")',
         'line.decode("utf-8", errors="surrogateescape")',
-        ("tests/unit/test_text_lines.py::test_files_of_json", "tests/unit/test_text_lines.py::test_keys"),
+        (
+            "tests/unit/schemas/test_text_lines.py::test_files_of_json",
+            "tests/unit/schemas/test_text_lines.py::test_keys",
+        ),
     ),
     Defect(
         "half a character that a file brings in",
         "schemas/text_lines.py",
         "    if not whole:",
         "    if False:",
-        ("tests/unit/test_text_lines.py::test_files_of_json",),
+        ("tests/unit/schemas/test_text_lines.py::test_files_of_json",),
     ),
 )
 OF_ONE_ROW = (*_OF_A_BATCH, *_OF_A_ROW, *_OF_A_VECTOR, *_OF_FOREIGN_TEXT)

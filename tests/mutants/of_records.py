@@ -2,9 +2,9 @@
 
 from tests.mutants.defect import Defect
 
-ANY = "tests/unit/test_any_record.py"
-CHUNKS = "tests/unit/test_chunks.py"
-REDRIVE = "tests/unit/test_redrive.py"
+ANY = "tests/unit/streams/worker/test_any_record.py"
+CHUNKS = "tests/unit/streams/worker/test_replay.py"
+REDRIVE = "tests/unit/streams/dead_letters/test_redrive.py"
 
 OF_RECORDS = (
     Defect(
@@ -33,7 +33,7 @@ OF_RECORDS = (
         "streams/worker/replay.py",
         "self._defer_seconds), 1, (self._seen,))",
         "self._defer_seconds), 1)",
-        ("tests/unit/test_changed_keys.py::test_a_row_that_a_replay_deferred_is_looked_for_too",),
+        ("tests/unit/streams/worker/test_changed_keys.py::test_a_row_that_a_replay_deferred_is_looked_for_too",),
     ),
     Defect(
         "a limit that counts what is bad in a record, and not the record (F 13)",

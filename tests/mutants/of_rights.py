@@ -48,6 +48,6 @@ OF_RIGHTS = (
         "schemas/health/lag_report.py",
         "for late in witness.neglected:",
         "for late in ():",
-        ("tests/unit/test_rounds.py",),
+        ("tests/unit/schemas/health/test_rounds.py",),
     ),
 )

@@ -2,8 +2,8 @@
 
 from tests.mutants.defect import Defect
 
-_BOUNDS = "tests/unit/test_api_bounds.py"
-_CONNECTIONS = "tests/unit/test_connections.py"
+_BOUNDS = "tests/unit/streams/api/test_bounds.py"
+_CONNECTIONS = "tests/unit/streams/api/test_connections.py"
 
 _OF_THE_SERVER = (
     Defect(
@@ -49,7 +49,7 @@ _OF_WHAT_IS_INSTALLED = (
         "pyproject.toml",
         '"sentence-transformers>=6"',
         '"sentence-transformers>=5.6.1"',
-        ("tests/unit/test_floors.py::test_versions_below_which_a_promise_does_not_hold_are_refused",),
+        ("tests/unit/project/test_floors.py::test_versions_below_which_a_promise_does_not_hold_are_refused",),
     ),
 )
 
@@ -59,21 +59,21 @@ _OF_WHO_RUNS_IT = (
         "docker-compose.yml",
         "user=vectrue password='${WORKER_PASSWORD:-vectrue-worker}'",
         "user=postgres password='${POSTGRES_PASSWORD:-vectrue}'",
-        ("tests/unit/test_compose.py::test_only_init_connects_as_a_superuser",),
+        ("tests/unit/project/test_compose.py::test_only_init_connects_as_a_superuser",),
     ),
     Defect(
         "a worker that asks for its user's name",
         "streams/worker/app.py",
         'f"vectrue-{os.getuid()}"',
         "f\"vectrue-{__import__('getpass').getuser()}\"",
-        ("tests/unit/test_nameless.py::test_a_worker_needs_no_name",),
+        ("tests/unit/project/test_nameless.py::test_a_worker_needs_no_name",),
     ),
     Defect(
         "a lane joined wrongly that is taken for a wrong setting",
         "streams/worker/app.py",
         'raise TypeError("this lane is not the replay one")',
         'raise ConfigurationError("this lane is not the replay one")',
-        ("tests/unit/test_leaving.py::test_a_lane_that_is_joined_wrongly_is_a_bug",),
+        ("tests/unit/streams/worker/test_leaving.py::test_a_lane_that_is_joined_wrongly_is_a_bug",),
     ),
 )
 
@@ -83,21 +83,21 @@ _OF_KAFKA_S_WORDS = (
         "connectors/kafka/dead_letters.py",
         "            if lost:\n",
         "            if False:\n",
-        ("tests/unit/test_kafka_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+        ("tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
     ),
     Defect(
         "a wrong password that is called silence",
         "connectors/kafka/client.py",
         "    for one in (*told, problem):\n",
         "    for one in (problem,):\n",
-        ("tests/unit/test_kafka_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+        ("tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
     ),
     Defect(
         "a topic that may not be seen called missing",
         "connectors/kafka/topics.py",
         "        if client.is_missing(problem):\n",
         "        if True:\n",
-        ("tests/unit/test_kafka_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",),
+        ("tests/unit/connectors/kafka/test_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from tests.mutants.defect import SQL, Defect
 
-CHANGED = "tests/unit/test_changed_keys.py"
+CHANGED = "tests/unit/streams/worker/test_changed_keys.py"
 
 _OF_THE_INSTALLATION = (
     Defect(
@@ -66,7 +66,7 @@ _OF_THE_WITNESS = (
         "            found += _witnessed(self.witness, self.canary)\n",
         "            pass\n",
         (
-            "tests/unit/test_canary.py::test_what_is_said_of_a_canary",
+            "tests/unit/schemas/health/test_canary.py::test_what_is_said_of_a_canary",
             "tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",
         ),
     ),
@@ -76,7 +76,7 @@ _OF_THE_WITNESS = (
         "            elif beat.prefix == self._prefix:\n",
         "            else:\n",
         (
-            "tests/unit/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
+            "tests/unit/schemas/health/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
             "tests/integration/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
         ),
     ),
@@ -95,7 +95,7 @@ _OF_WHAT_WAS_MISSED = (
         "streams/keeper/looks.py",
         "        if sent is not None:\n",
         "        if True:\n",
-        ("tests/unit/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",),
+        ("tests/unit/streams/keeper/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",),
     ),
     Defect(
         "a table that joins the publication and is not looked at",
@@ -116,7 +116,7 @@ _OF_WHAT_WAS_MISSED = (
         "streams/worker/watches/topics.py",
         "                self._broker.set_offsets(self._group, starts)\n",
         "",
-        ("tests/unit/test_topic_watch.py::test_the_offsets_of_a_topic_made_again_are_forgotten",),
+        ("tests/unit/streams/worker/watches/test_topics.py::test_the_offsets_of_a_topic_made_again_are_forgotten",),
     ),
 )
 

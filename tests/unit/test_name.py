@@ -1,7 +1,7 @@
 """The project's name is one word everywhere."""
 
 from tests.support.root import ROOT
-from tests.unit.test_documents import repository
+from tests.unit.project.test_documents import repository
 
 OLD = "embed" + "sync"
 

@@ -17,7 +17,7 @@ from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
 from streams.worker.watches.targets import TargetWatcher
-from tests.unit.test_shape import FINE
+from tests.unit.schemas.health.test_shape import FINE
 
 NAME = TableName("public", "posts")
 TARGET = Target(NAME, "embedding", "title", (KeyColumn("id", "integer", "N"),), "m", 64)

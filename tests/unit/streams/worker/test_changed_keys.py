@@ -18,7 +18,7 @@ from streams.worker.live import Sync
 from streams.worker.replay import Chunks
 from streams.worker.watches.shapes import Adaptation, FixedShapes
 from tests.support.sync_bench import Bench
-from tests.unit import test_chunks
+from tests.unit.streams.worker import test_replay as test_chunks
 
 BEYOND = 3_000_000_000
 

@@ -13,8 +13,8 @@ from schemas.health import metrics
 from schemas.messages.record import Record
 from streams.worker import batch, parts
 from tests.support.sync_bench import Bench
-from tests.unit.test_chunks import Bench as ReplayBench
-from tests.unit.test_chunks import counts
+from tests.unit.streams.worker.test_replay import Bench as ReplayBench
+from tests.unit.streams.worker.test_replay import counts
 
 SECONDS = 90
 """What one long text takes; a part may take one, and what goes before it."""

@@ -22,7 +22,7 @@ from streams.worker.canary import Arrivals
 from streams.worker.dead_letter_limit import Flood
 from tests.support import malformed
 from tests.support.sync_bench import Bench
-from tests.unit import test_chunks
+from tests.unit.streams.worker import test_replay as test_chunks
 
 COUNT = 300
 NO_OPS = {"tombstone", "no message", "letter", "wrong type", "huge number", "hypothesis"}

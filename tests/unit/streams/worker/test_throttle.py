@@ -9,7 +9,7 @@ from connectors.twins.memory import LedgerEntry
 from schemas.messages.record import Record
 from streams.worker.live_lag import Courtesy, LiveView, Pause
 from streams.worker.replay import HOLD_SECONDS
-from tests.unit.test_chunks import Bench
+from tests.unit.streams.worker.test_replay import Bench
 
 
 class Waiting:

@@ -10,7 +10,7 @@ import pytest
 from connectors.twins.memory import sha256
 from schemas.rows.document import Outcome, Written
 from tests.support.sync_bench import Bench
-from tests.unit.test_parts import bench, current, put
+from tests.unit.streams.worker.test_parts import bench, current, put
 
 __all__ = ["bench"]
 
