@@ -17,7 +17,7 @@ from schemas.rows.target import KeyColumn
 INIT = "vectrue init"
 
 # Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
-# tests/integration/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
+# tests/integration/worker/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
 _KEY_TYPES = {
     "smallint", "integer", "bigint", "numeric", "text", "character varying", "character", "uuid", "boolean", "date",
     "timestamp without time zone", "timestamp with time zone",

@@ -16,11 +16,11 @@ from tests.mutants.of_the_surroundings import OF_THE_SURROUNDINGS
 from tests.mutants.of_the_witness import OF_THE_WITNESS
 from tests.support.root import ROOT
 
-LIVE = "tests/integration/test_live.py"
+LIVE = "tests/integration/worker/test_live.py"
 STORE = "tests/contract/test_store.py"
 SYNC = "tests/unit/streams/worker/test_live.py"
 STEPS = "tests/unit/streams/worker/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
-PAUSED = "tests/integration/test_interleavings.py"
+PAUSED = "tests/integration/worker/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 
 
@@ -79,7 +79,7 @@ _FIVE = (
         (
             f"{STEPS}[there and back, current row]",
             f"{SYNC}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
-            "tests/integration/test_early_and_locked.py::test_commits_that_wait_for_a_standby_for_longer_than_every_bound",
+            "tests/integration/worker/test_early_and_locked.py::test_commits_that_wait_for_a_standby_for_longer_than_every_bound",
         ),
     ),
 )
@@ -105,7 +105,7 @@ _OF_THE_WORKER = (
         "streams/worker/process.py",
         "settings.watchdog, outside, application.leave).start()",
         "settings.watchdog, outside, application.leave)",
-        ("tests/integration/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
+        ("tests/integration/worker/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
     ),
     Defect(
         "own writes not labelled with an origin",
@@ -204,7 +204,7 @@ _OF_THE_LANES = (
         "streams/setup/start_capture.py",
         "settings.connector, also=lambda: _is_read(session, settings.slot))",
         "settings.connector)",
-        ("tests/integration/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
+        ("tests/integration/setup/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
     ),
 )
 _JUDGE = "        self._flood.judge(reasons, self._clock.monotonic())\n"
@@ -227,7 +227,7 @@ _OF_THE_REPAIRS = (
         "connectors/postgres/rows/quarantine.py",
         _ENTER,
         _LEAVE + _ENTER,
-        ("tests/integration/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
+        ("tests/integration/keeper/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
     ),
     Defect(
         "a replay that gives no way to a lagging live lane",
@@ -248,21 +248,21 @@ _OF_THE_REPAIRS = (
         f"{SQL}/audited.sql",
         "abs(facts.norm - 1) > %(tolerance)s",
         "false",
-        ("tests/integration/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
+        ("tests/integration/replay/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
     ),
     Defect(
         "an edit after the sample that is adopted with it",
         f"{SQL}/recent.sql",
         "& 4294967295)",
         "& 4294967295) + 4294967296",
-        ("tests/integration/test_adopt.py::test_an_edit_is_never_adopted",),
+        ("tests/integration/replay/test_adopt.py::test_an_edit_is_never_adopted",),
     ),
     Defect(
         "an edit on its way that is adopted instead of embedded",
         "streams/audit/adopt.py",
         "handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)",
         "",
-        ("tests/integration/test_adopt.py::test_an_edit_is_never_adopted",),
+        ("tests/integration/replay/test_adopt.py::test_an_edit_is_never_adopted",),
     ),
 )
 
@@ -286,7 +286,7 @@ _OF_THE_QUERY_LOG = (
         "streams/api/engine.py",
         "return (await self._find(request))[1]",
         "targets, found = await self._find(request); _note(targets, found); return found",
-        ("tests/integration/test_quality.py::test_a_server_asks_judged_queries_again_and_again",),
+        ("tests/integration/search/test_quality.py::test_a_server_asks_judged_queries_again_and_again",),
     ),
 )
 DEFECTS = (

@@ -2,9 +2,9 @@
 
 from tests.mutants.defect import SQL, Defect
 
-ONE = "tests/integration/test_one_row.py"
-TRUE = "tests/integration/test_true_to_text.py"
-LOCKED = "tests/integration/test_early_and_locked.py"
+ONE = "tests/integration/worker/test_one_row.py"
+TRUE = "tests/integration/worker/test_true_to_text.py"
+LOCKED = "tests/integration/worker/test_early_and_locked.py"
 
 OF_ERRORS = (
     Defect(

@@ -2,10 +2,10 @@
 
 from tests.mutants.defect import Defect
 
-SCOPES = "tests/integration/test_migrate_scopes.py"
-OBSTACLES = "tests/integration/test_migrate_obstacles.py"
-WHOLE = "tests/integration/test_migrate_whole.py"
-PLAN = "tests/integration/test_migrate_plan.py"
+SCOPES = "tests/integration/migration/test_migrate_scopes.py"
+OBSTACLES = "tests/integration/migration/test_migrate_obstacles.py"
+WHOLE = "tests/integration/migration/test_migrate_whole.py"
+PLAN = "tests/integration/migration/test_migrate_plan.py"
 
 OF_MIGRATIONS = (
     Defect(
@@ -62,14 +62,14 @@ OF_MIGRATIONS = (
         "streams/migration/status.py",
         "    if lack := [line for line in lines if line.staying]:\n",
         "    if lack := []:\n",
-        ("tests/integration/test_migrate.py::test_from_64_to_96_and_back_and_again",),
+        ("tests/integration/migration/test_migrate.py::test_from_64_to_96_and_back_and_again",),
     ),
     Defect(
         "an end while tables are yet to follow",
         "streams/migration/check.py",
         "    if left:\n",
         "    if False:\n",
-        ("tests/integration/test_migrate_scopes.py::test_tables_that_go_one_by_one_are_finished_together",),
+        ("tests/integration/migration/test_migrate_scopes.py::test_tables_that_go_one_by_one_are_finished_together",),
     ),
     Defect(
         "a model forgotten with the end of its migration",
@@ -77,7 +77,7 @@ OF_MIGRATIONS = (
         "migration.read(session, finished=True)",
         "migration.read(session)",
         (
-            "tests/integration/test_migrate_scopes.py::test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on",
+            "tests/integration/migration/test_migrate_scopes.py::test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on",
         ),
     ),
 )

@@ -2,8 +2,8 @@
 
 from tests.mutants.defect import SQL, Defect
 
-ONE = "tests/integration/test_one_row.py"
-TRUE = "tests/integration/test_true_to_text.py"
+ONE = "tests/integration/worker/test_one_row.py"
+TRUE = "tests/integration/worker/test_true_to_text.py"
 STORE = "tests/contract/test_store.py"
 PARTS = "tests/unit/streams/worker/test_parts.py"
 RESTLESS = "tests/unit/streams/worker/test_restless.py"

@@ -2,9 +2,9 @@
 
 from tests.mutants.defect import SQL, Defect
 
-TRUST = "tests/integration/test_trust.py"
-SCORE = "tests/integration/test_score_rights.py"
-LOCKS = "tests/integration/test_locks.py"
+TRUST = "tests/integration/setup/test_trust.py"
+SCORE = "tests/integration/search/test_score_rights.py"
+LOCKS = "tests/integration/setup/test_locks.py"
 
 OF_RIGHTS = (
     Defect(

@@ -10,14 +10,14 @@ _OF_THE_INSTALLATION = (
         "streams/setup/start_capture.py",
         "forget_offsets=new_slot or bool(reset.why)",
         "forget_offsets=new_slot",
-        ("tests/integration/test_moved_log.py::test_an_offset_ahead_of_the_log",),
+        ("tests/integration/capture/test_moved_log.py::test_an_offset_ahead_of_the_log",),
     ),
     Defect(
         "one publication for all prefixes",
         "schemas/settings/reading.py",
         "        made = slug(self.kafka.topic_prefix)\n",
         '        made = "vectrue"\n',
-        ("tests/integration/test_two_installations.py::test_two_prefixes_work_side_by_side",),
+        ("tests/integration/setup/test_two_installations.py::test_two_prefixes_work_side_by_side",),
     ),
 )
 
@@ -27,21 +27,21 @@ _OF_WHAT_IS_THERE = (
         "connectors/postgres/setup/installation.py",
         "and owner != recorded.owner:",
         "and False:",
-        ("tests/integration/test_two_installations.py::test_whose_the_publication_is",),
+        ("tests/integration/setup/test_two_installations.py::test_whose_the_publication_is",),
     ),
     Defect(
         "sessions in which policies hide rows in silence",
         "connectors/postgres/pins.py",
         '    "row_security": "off",\n',
         "",
-        ("tests/integration/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
+        ("tests/integration/capture/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
     ),
     Defect(
         "a swapped table that counts as published by its name",
         f"{SQL}/watched.sql",
         "pub.puballtables OR rel.prrelid IS NOT NULL",
         "true",
-        ("tests/integration/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
+        ("tests/integration/capture/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
     ),
     Defect(
         "a key of another type that is dead-lettered without a look at the table",
@@ -77,7 +77,7 @@ _OF_THE_WITNESS = (
         "            else:\n",
         (
             "tests/unit/schemas/health/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
-            "tests/integration/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
+            "tests/integration/capture/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
         ),
     ),
     Defect(
@@ -102,14 +102,14 @@ _OF_WHAT_WAS_MISSED = (
         "streams/setup/joined.py",
         "if table not in before}",
         "if not before}",
-        ("tests/integration/test_looks.py::test_what_joins_capture_is_looked_at",),
+        ("tests/integration/keeper/test_looks.py::test_what_joins_capture_is_looked_at",),
     ),
     Defect(
         "a worker that consumes without a look at what happened to its topics",
         "streams/worker/process.py",
         "    watch.begin()\n",
         "",
-        ("tests/integration/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
+        ("tests/integration/capture/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
     ),
     Defect(
         "offsets of a topic that was made again, kept",
@@ -126,21 +126,23 @@ _OF_THE_SESSIONS = (
         "connectors/postgres/pooler.py",
         "if server_pid(opened) == opened.info.backend_pid:",
         "if server_pid(opened):",
-        ("tests/integration/test_pooler.py::test_transaction_mode_is_noticed_in_every_pool",),
+        ("tests/integration/setup/test_pooler.py::test_transaction_mode_is_noticed_in_every_pool",),
     ),
     Defect(
         "a replication origin left in a session that a pooler hands on",
         "connectors/postgres/rows/own_writes.py",
         'f"COMMIT; {_RESET}"',
         '"COMMIT"',
-        ("tests/integration/test_pooler.py::test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were",),
+        (
+            "tests/integration/setup/test_pooler.py::test_a_pooler_in_session_mode_gets_its_connections_back_as_they_were",
+        ),
     ),
     Defect(
         "sessions that take the settings of their role",
         "connectors/postgres/session.py",
         "        pins.apply(opened)\n",
         "",
-        ("tests/integration/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",),
+        ("tests/integration/worker/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",),
     ),
     Defect(
         "vectors that are not on disk when their offset is committed",
@@ -155,8 +157,8 @@ _OF_THE_SESSIONS = (
         "    if not heard.poll(0):\n",
         "    if True:\n",
         (
-            "tests/integration/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
-            "tests/integration/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
+            "tests/integration/worker/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
+            "tests/integration/worker/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
         ),
     ),
 )
@@ -167,21 +169,21 @@ _OF_THE_CAPTURE = (
         "connectors/debezium/always.py",
         '    "message.prefix.exclude.list": ANYTHING,\n',
         "",
-        ("tests/integration/test_capture_emits.py",),
+        ("tests/integration/capture/test_capture_emits.py",),
     ),
     Defect(
         "writes of others left out with our own",
         "streams/worker/process.py",
         "    origin_watch.start(settings, lane.clock, restart)\n",
         "",
-        ("tests/integration/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",),
+        ("tests/integration/capture/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",),
     ),
     Defect(
         "a column list in the publication, which DDL of the application fails at",
         "connectors/postgres/setup/capture.py",
         'keys=columns == "keys")',
         "keys=True)",
-        ("tests/integration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",),
+        ("tests/integration/migration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",),
     ),
 )
 

@@ -8,6 +8,6 @@
     walk.py     one walk: each action is judged, then only what the commands say is followed to the end
     report.py   what was tried and reached
 
-`python -m tests.support.migrate_walk --sequences 200 --seed 1` walks; `tests/integration/test_migrate_walks.py` walks a
+`python -m tests.support.migrate_walk --sequences 200 --seed 1` walks; `tests/integration/migration/test_migrate_walks.py` walks a
 little. A walk that fails prints its actions, and `--only NUMBER` with the same seed takes it again.
 """

@@ -29,7 +29,7 @@ from schemas.messages.record import Record
 from streams.cli.main import app
 from tests.conftest import MakeWorkplace
 from tests.contract.store_worlds import TARGET, PostgresWorld
-from tests.integration.test_malformed import good, letters, produce
+from tests.integration.worker.test_malformed import good, letters, produce
 from tests.support.locks import end_offsets
 from tests.support.malformed import Event
 from tests.support.waiting import until

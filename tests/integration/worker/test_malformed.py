@@ -14,7 +14,7 @@ from connectors.kafka.client import client_config
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from schemas.messages.dead_letter import DeadLetter
-from tests.integration.test_live import metric
+from tests.integration.worker.test_live import metric
 from tests.support import malformed
 from tests.support.locks import unseen
 from tests.support.malformed import Event

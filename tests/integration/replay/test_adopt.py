@@ -16,8 +16,8 @@ from connectors.postgres.session import Session
 from streams.audit.adopt import Adopt
 from streams.common import embedders
 from tests.conftest import MakeWorkplace
-from tests.integration.test_live import metric
-from tests.integration.test_verify import counts, verify
+from tests.integration.replay.test_verify import counts, verify
+from tests.integration.worker.test_live import metric
 from tests.support.init import as_role, setup
 from tests.support.locks import transaction, unseen
 from tests.support.waiting import until
