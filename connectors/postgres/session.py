@@ -31,6 +31,8 @@ from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
 from schemas.errors import ConfigurationError, RowRefused, TransientError, VectrueError
 
+__all__ = ["Connection", "Session", "limit_waits", "user_of"]
+
 log = structlog.get_logger()
 
 _NETWORK: dict[str, Any] = {
@@ -41,6 +43,18 @@ _NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 20_000,  # milliseconds: a peer that is gone without a word is noticed after 20 s
 }
 _STRINGS = "standard_conforming_strings"
+
+
+def user_of(dsn: str) -> str | None:
+    """The role that a connection string names; None where it leaves that to libpq.
+
+    Raises:
+        ConfigurationError: it is not a connection string.
+    """
+    try:
+        return parse_dsn(dsn).get("user")
+    except psycopg2.Error as error:
+        raise translate(error, dsn=dsn) from error
 
 
 class Session:

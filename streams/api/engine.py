@@ -11,12 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from psycopg2 import sql
 
 from connectors.ports import Clock, Embedder
 from connectors.postgres.health import witness
 from connectors.postgres.search.quality import require
-from connectors.postgres.search.search import check_where, nearest
+from connectors.postgres.search.search import Condition, check_where, nearest
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.health import metrics
@@ -316,9 +315,7 @@ def _nearest(
     return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
 
 
-def _like(
-    session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: sql.Composable
-) -> list[Hit]:
+def _like(session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: Condition) -> list[Hit]:
     check_where(session, target, request, "score.where")
     return nearest(session, target, vector, request, only=only)
 

@@ -7,10 +7,9 @@ Hazard: a stored answer that is wrong is a reference too, unless `score.where` l
 
 from collections.abc import Sequence
 
-from psycopg2 import sql
-
 from connectors.models import open_model
 from connectors.ports import Embedder
+from connectors.postgres.search.search import Condition, equals
 from schemas.errors import VectrueError
 from schemas.reports.score import Score, Thresholds
 from schemas.reports.search import Hit, SearchRequest
@@ -60,7 +59,7 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
     return by_hits(settings, hits, model, question)
 
 
-def stored_request(settings: Settings, answer: str, question: str) -> tuple[SearchRequest, sql.Composable]:
+def stored_request(settings: Settings, answer: str, question: str) -> tuple[SearchRequest, Condition]:
     """What `against_stored` asks the database for: the nearest stored answer, and that it is of this question.
 
     Raises:
@@ -68,9 +67,7 @@ def stored_request(settings: Settings, answer: str, question: str) -> tuple[Sear
     """
     _refuse_blank("answer", answer)
     wanted = settings.score
-    # The value goes in as a literal without a type, so that Postgres reads it as the column's.
-    column = sql.Identifier(wanted.question.replace("%", "%%"))
-    only = sql.SQL("{} = {}").format(column, sql.Literal(question.replace("%", "%%")))
+    only = equals(wanted.question, question)
     return SearchRequest(answer, (wanted.table,), limit=1, where=wanted.where, exact=True), only
 
 

@@ -11,8 +11,6 @@ Hazards:
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from psycopg2 import sql
-
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
 from connectors.postgres.search import search
@@ -68,7 +66,7 @@ class Search:
         """
         return self._steady(lambda: self._find(request))
 
-    def like(self, request: SearchRequest, only: sql.Composable) -> tuple[list[Hit], Embedder]:
+    def like(self, request: SearchRequest, only: search.Condition) -> tuple[list[Hit], Embedder]:
         """Rows of one table whose text is like a text, both embedded as documents: what `score` asks.
 
         Args:

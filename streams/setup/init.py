@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-import psycopg2
-from psycopg2.extensions import parse_dsn
-
 from connectors.debezium import releases
 from connectors.debezium.client import Connect
 from connectors.kafka import topics
@@ -24,10 +21,9 @@ from connectors.postgres.audit import coverage, textless
 from connectors.postgres.checks import neighbour, server, trust
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.checks.server import Server
-from connectors.postgres.errors import translate
 from connectors.postgres.ledger import looks
 from connectors.postgres.migrations import migration
-from connectors.postgres.session import Session
+from connectors.postgres.session import Session, user_of
 from connectors.postgres.setup import capture, counting, grants, installation, meaning, others, schema, score_rights
 from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
@@ -346,15 +342,8 @@ def _counted(session: Session, settings: Settings, planned: Plan) -> tuple[list[
 
 def worker(settings: Settings, session: Session) -> str:
     """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
-    named = _user(settings.postgres.dsn) if settings.postgres.admin_dsn else None
+    named = user_of(settings.postgres.dsn) if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
-
-
-def _user(dsn: str) -> str | None:
-    try:
-        return parse_dsn(dsn).get("user")
-    except psycopg2.Error as error:
-        raise translate(error, dsn=dsn) from error
 
 
 @contextmanager

@@ -22,6 +22,9 @@ from schemas.reports.search import Hit, SearchRequest
 from schemas.rows.document import Vector
 from schemas.rows.target import Target
 
+Condition = sql.Composable
+"""What rows must meet besides, as SQL: `equals` makes one."""
+
 
 class ModelMoved(TransientError):
     """The column has changed its model since the query was embedded: embed it again."""
@@ -37,13 +40,22 @@ def check_where(session: Session, target: Target, request: SearchRequest, named:
     enumeration.check_where(session, target, Request(where=request.where), named)
 
 
+def equals(column: str, value: str) -> Condition:
+    """Whether a column has a value.
+
+    The value goes in as a literal without a type, so that Postgres reads it as the column's.
+    """
+    name = sql.Identifier(column.replace("%", "%%"))
+    return sql.SQL("{} = {}").format(name, sql.Literal(value.replace("%", "%%")))
+
+
 def nearest(
     session: Session,
     target: Target,
     query: Vector,
     request: SearchRequest,
     *,
-    only: sql.Composable | None = None,
+    only: Condition | None = None,
 ) -> list[Hit]:
     """The rows nearest to a query vector, in one read-only transaction with a look at what the column holds.
 

@@ -12,14 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from psycopg2.extensions import connection as Connection
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
 from connectors.postgres import locks, queries
 from connectors.postgres.health import rounds, watched
 from connectors.postgres.ledger import looks
-from connectors.postgres.session import Session, limit_waits
+from connectors.postgres.session import Connection, Session, limit_waits
 from connectors.postgres.setup import schema
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
 from schemas.health import metrics

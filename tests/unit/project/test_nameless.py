@@ -24,7 +24,8 @@ except KeyError:
 from connectors.models import describe_model, open_model
 from schemas.settings.sections import ModelSettings
 from schemas.settings.reading import Settings
-from streams import app, serve, supervisor, worker
+from streams.api import serve
+from streams.worker import app, process, supervisor
 from streams.cli import main
 
 settings = Settings()

@@ -205,7 +205,7 @@ def test_on_a_real_terminal(tmp_path: Path) -> None:
 LOGGING = """
 import logging, sys, structlog, warnings
 from schemas.settings.sections import LogSettings
-from streams import logs
+from streams.common import logs
 hostile = eval(sys.argv[2])
 logs.configure(LogSettings(format=sys.argv[1]), role=hostile)
 log = structlog.get_logger()
@@ -242,7 +242,7 @@ def test_an_exception_that_nobody_caught_is_written_out() -> None:
     """In the main thread and in another; the process ends as Python ends it."""
     program = """
 import sys, threading
-from streams import logs
+from streams.common import logs
 logs.guard_tracebacks()
 def fail():
     raise ValueError(eval(sys.argv[1]))

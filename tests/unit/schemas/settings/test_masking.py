@@ -103,7 +103,7 @@ def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.
 def test_a_traceback_shows_no_local_variables() -> None:
     """Where a bug ends a worker, its log has the stack but not the values in it, for people and as JSON."""
     program = (
-        "import structlog; from schemas.settings.reading import LogSettings; from streams import logs\n"
+        "import structlog; from schemas.settings.reading import LogSettings; from streams.common import logs\n"
         "def broken():\n    dsn = 's3c' + 'r3t'\n    raise RuntimeError('a bug')\n"
         "logs.configure(LogSettings(format={form!r}))\n"
         "try:\n    broken()\nexcept RuntimeError as error:\n    structlog.get_logger().critical('x', exc_info=error)\n"
