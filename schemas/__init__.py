@@ -1,1 +1,14 @@
-"""WHAT flows: shapes and pure rules, no I/O. Imports nothing of the other packages."""
+"""What flows: shapes and pure rules. No I/O; imports nothing of the other packages.
+
+rows        Tables, columns and rows, and the rule that says whether a vector is
+            true
+messages    What travels through Kafka: change events, replay chunks, dead letters
+settings    Settings: every value that can be set, and how they are read
+health      How the system is: lag, the canary, checks, and what each finding means
+reports     What commands ask for and what they report
+errors      the tree of errors; a class says what to do
+duration    `30s` in, `12.3 s` out
+command     the command as it was typed, for what says "repeat"
+printable   text from outside as it may be shown: nothing in it commands a terminal
+text_lines  lines and JSON from outside: what is no text is refused with its place
+"""

@@ -1,5 +1,13 @@
-"""Kafka, in the order of use: security (options of the second client), rights (what must be allowed), client (the
-first client, and the one way from its errors to a sentence), topics (what `init` makes), outbox (chunks and dead
-letters, acknowledged), dead_letters (read back by `vectrue dlq`), offsets, group and probe (lag, read from outside),
-checkup (what `doctor` asks), twin.
+"""Kafka: clients, topics, offsets, and records that leave the pipeline.
+
+client        a client, and what its errors are for us
+topics        the topics that init makes
+security      librdkafka's security options as Faust's client understands them
+rights        which rights in Kafka, for whom, and are they there
+outbox        chunks and dead letters, acknowledged before it returns
+dead_letters  the dead-letter topic, read and shortened
+offsets       where groups stand, read from outside
+group         a group and its members, as its broker describes it
+probe         the record that waits, for its age
+checkup       doctor: topics and workers
 """

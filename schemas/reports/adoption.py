@@ -14,7 +14,7 @@ from schemas.rows.table import Key
 ADOPTABLE = "adoptable"
 
 OBSTACLES = ("blank", "quarantined", "wrong_dimension", "not_finite", "not_unit_length", "recent")
-"""What keeps a vector without provenance from being adopted (sql/adoptable.sql): no text; a text that the model was
+"""What keeps a vector without provenance from being adopted (adoptable in audit/adoption.sql): no text; a text that the model was
 found unable to take; nothing that the model makes, by length or norm; written by a transaction that was not over when
 the rows were counted, or came later."""
 

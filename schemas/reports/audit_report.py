@@ -16,7 +16,7 @@ from schemas.reports.coverage import Textless
 from schemas.rows.table import Key
 
 STATES = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
-"""Disjoint; their sum is the number of rows (sql/row_state.sql)."""
+"""Disjoint; their sum is the number of rows (row_state in queries.sql)."""
 
 FINDINGS = (
     "wrong_dimension",
@@ -27,7 +27,7 @@ FINDINGS = (
     "no_provenance",
     "no_vector",
 )
-"""What may be wrong with a row beside its state; a row may have several (sql/audited.sql)."""
+"""What may be wrong with a row beside its state; a row may have several (audited in audit/scan.sql)."""
 
 TRUE_STATES = frozenset({"current", "blank", "quarantined", "unreadable"})
 

@@ -219,7 +219,7 @@ def without_digest(work: Callable[[], object]) -> Callable[[], object]:
         found = real(name)
         for part, instead in _WITHOUT.get(name, ()):
             if part not in found:
-                raise AssertionError(f"sql/{name}.sql no longer has: {part}")
+                raise AssertionError(f"the query {name} no longer has: {part}")
             found = found.replace(part, instead)
         return found
 

@@ -14,6 +14,7 @@ from connectors.postgres import queries
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
+from connectors.postgres.setup.schema import MIGRATIONS
 from connectors.postgres.statement import render
 from connectors.twins.memory import MemoryRow, MemoryStore
 from schemas.messages.chunk import Chunk
@@ -108,7 +109,7 @@ class MemoryWorld:
 def migrate(place: Workplace) -> None:
     """Make the schema vectrue."""
     place.execute("CREATE SCHEMA vectrue")
-    for migration in sorted((queries.FOLDER / "migrations").glob("*.sql")):
+    for migration in sorted(MIGRATIONS.glob("*.sql")):
         place.execute(migration.read_text(encoding="utf-8"))
 
 

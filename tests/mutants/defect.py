@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-SQL = "connectors/postgres/sql"
-
 
 @dataclass(frozen=True, slots=True)
 class Defect:

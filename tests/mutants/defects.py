@@ -6,7 +6,7 @@ and `make unit` says so.
 
 from collections.abc import Sequence
 
-from tests.mutants.defect import SQL, Defect
+from tests.mutants.defect import Defect
 from tests.mutants.of_errors import OF_ERRORS
 from tests.mutants.of_migrations import OF_MIGRATIONS
 from tests.mutants.of_one_row import OF_ONE_ROW
@@ -24,7 +24,8 @@ PAUSED = "tests/integration/worker/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 
 
-_MODEL_CONDITION = """    AND EXISTS (
+_MODEL_CONDITION = """ = our_asked.our_hash END
+    AND EXISTS (
         SELECT FROM vectrue.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
@@ -43,7 +44,7 @@ _IN_HAND = "        with self._pulse.batch(name) as between:\n"
 _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
-        f"{SQL}/write_vectors.sql",
+        "connectors/postgres/rows/store.sql",
         "    AND CASE WHEN {key_match} THEN sha256(convert_to(({text}\n"
         "        )::text, 'UTF8')) = our_asked.our_hash END\n",
         "",
@@ -118,21 +119,21 @@ _OF_THE_WORKER = (
 _OF_THE_WRITE = (
     Defect(
         "the model condition out of the UPDATE",
-        f"{SQL}/write_vectors.sql",
+        "connectors/postgres/rows/store.sql",
         _MODEL_CONDITION,
-        "",
+        " = our_asked.our_hash END\n",
         (f"{STORE}::test_a_worker_with_another_model_writes_nothing[postgres]",),
     ),
     Defect(
         "a write that waits for locked rows",
-        f"{SQL}/lock_rows.sql",
+        "connectors/postgres/rows/store.sql",
         " SKIP LOCKED",
         "",
         (f"{STORE}::test_a_locked_row_is_not_waited_for_and_its_neighbours_are_written[postgres]",),
     ),
     Defect(
         "a vector cleared although there is text again",
-        f"{SQL}/clear_vectors.sql",
+        "connectors/postgres/rows/store.sql",
         "    AND CASE WHEN {key_match} THEN coalesce(left(({text}\n"
         "        )::text, {blank_within}) !~ {not_blank}, true) END\n",
         "",
@@ -140,7 +141,7 @@ _OF_THE_WRITE = (
     ),
     Defect(
         "the ledger's position out of advance_chunk",
-        f"{SQL}/advance_chunk.sql",
+        "connectors/postgres/rows/store.sql",
         " AND done_keys = %(start)s",
         "",
         (f"{STORE}::test_a_chunk_that_moved_meanwhile_is_not_written[postgres]",),
@@ -245,14 +246,14 @@ _OF_THE_REPAIRS = (
     ),
     Defect(
         "a vector's word taken for its length",
-        f"{SQL}/audited.sql",
+        "connectors/postgres/audit/scan.sql",
         "abs(facts.norm - 1) > %(tolerance)s",
         "false",
         ("tests/integration/replay/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
     ),
     Defect(
         "an edit after the sample that is adopted with it",
-        f"{SQL}/recent.sql",
+        "connectors/postgres/audit/scan.sql",
         "& 4294967295)",
         "& 4294967295) + 4294967296",
         ("tests/integration/replay/test_adopt.py::test_an_edit_is_never_adopted",),

@@ -1,6 +1,6 @@
 """Defects of whose fault an error is (a row's, its table's, the surroundings') and of what triggers make of a write."""
 
-from tests.mutants.defect import SQL, Defect
+from tests.mutants.defect import Defect
 
 ONE = "tests/integration/worker/test_one_row.py"
 TRUE = "tests/integration/worker/test_true_to_text.py"
@@ -44,7 +44,7 @@ OF_ERRORS = (
     ),
     Defect(
         "what triggers made of a row just written, looked at for BEFORE triggers alone (E 10)",
-        f"{SQL}/meddled.sql",
+        "connectors/postgres/rows/store.sql",
         "our_trigger.tgtype & 16 <> 0",
         "our_trigger.tgtype & 18 = 18",
         (f"{TRUE}::test_a_trigger_that_changes_the_text_in_our_update_is_followed",),

@@ -1,6 +1,6 @@
 """Defects of "one row harms nobody": a long batch, a row that cannot be read, a vector that is not of its text."""
 
-from tests.mutants.defect import SQL, Defect
+from tests.mutants.defect import Defect
 
 ONE = "tests/integration/worker/test_one_row.py"
 TRUE = "tests/integration/worker/test_true_to_text.py"
@@ -58,14 +58,14 @@ _OF_A_ROW = (
     ),
     Defect(
         "a write that makes the texts of rows beside its own",
-        f"{SQL}/write_vectors.sql",
+        "connectors/postgres/rows/store.sql",
         "CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash END",
         "sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash",
         (f"{ONE}::test_no_command_is_blinded_by_a_row",),
     ),
     Defect(
         "a text read as a whole",
-        f"{SQL}/read_rows.sql",
+        "connectors/postgres/rows/store.sql",
         "coalesce(left(doc.text, %(characters)s), '') AS text",
         "coalesce(doc.text, '') AS text",
         (f"{STORE}::test_a_text_is_read_as_far_as_it_counts[postgres]",),
@@ -105,7 +105,7 @@ _OF_A_ROW = (
 _OF_A_VECTOR = (
     Defect(
         "an old vector beside a new text taken for current in a scan",
-        f"{SQL}/row_state.sql",
+        "connectors/postgres/queries.sql",
         " AND doc.tied\n",
         "\n",
         (f"{TRUE}::test_an_old_vector_written_back_is_found_and_healed",),
@@ -119,9 +119,9 @@ _OF_A_VECTOR = (
     ),
     Defect(
         "a write under another text expression than the wanted one",
-        f"{SQL}/write_vectors.sql",
-        " AND wanted.text_digest = {text_digest}",
-        "",
+        "connectors/postgres/rows/store.sql",
+        " AND wanted.text_digest = {text_digest}\n    )\nRETURNING our_asked.our_ord\n\n-- name: clear_vectors",
+        "\n    )\nRETURNING our_asked.our_ord\n\n-- name: clear_vectors",
         (f"{STORE}::test_a_worker_with_another_expression_writes_nothing[postgres]",),
     ),
     Defect(

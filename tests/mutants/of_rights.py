@@ -1,6 +1,6 @@
 """Defects of rights: whose code runs with whose, what the workers' role may read, who may take a lock."""
 
-from tests.mutants.defect import SQL, Defect
+from tests.mutants.defect import Defect
 
 TRUST = "tests/integration/setup/test_trust.py"
 SCORE = "tests/integration/search/test_score_rights.py"
@@ -30,7 +30,7 @@ OF_RIGHTS = (
     ),
     Defect(
         "a lock that anybody may take who may connect",
-        f"{SQL}/enter_replay.sql",
+        "connectors/postgres/ledger/runs.sql",
         "INSERT INTO vectrue.locks (name) VALUES ('replays') "
         "ON CONFLICT (name) DO UPDATE SET taken_at = clock_timestamp()",
         "SELECT pg_advisory_xact_lock(hashtext('vectrue.replays'))",
@@ -38,7 +38,7 @@ OF_RIGHTS = (
     ),
     Defect(
         "a lock that two have who found it free",
-        f"{SQL}/take_lock.sql",
+        "connectors/postgres/session.sql",
         "seen.pid IS NOT DISTINCT FROM held.pid AND seen.started_at IS NOT DISTINCT FROM held.started_at)",
         "true)",
         (f"{LOCKS}::test_two_that_find_a_lock_free",),

@@ -1,6 +1,6 @@
 """Defects of what green is judged by: installations, differences, the canary, looks, sessions, capture."""
 
-from tests.mutants.defect import SQL, Defect
+from tests.mutants.defect import Defect
 
 CHANGED = "tests/unit/streams/worker/test_changed_keys.py"
 
@@ -38,7 +38,7 @@ _OF_WHAT_IS_THERE = (
     ),
     Defect(
         "a swapped table that counts as published by its name",
-        f"{SQL}/watched.sql",
+        "connectors/postgres/health/watched.sql",
         "pub.puballtables OR rel.prrelid IS NOT NULL",
         "true",
         ("tests/integration/capture/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
@@ -82,7 +82,7 @@ _OF_THE_WITNESS = (
     ),
     Defect(
         "a slot whose place is noted as new at each look (A 2)",
-        f"{SQL}/note_slot.sql",
+        "connectors/postgres/health/canary.sql",
         "THEN known.moved_at",
         "THEN excluded.moved_at",
         ("tests/fault/test_canary.py::test_a_log_that_is_read_and_not_sent_is_named",),

@@ -1,6 +1,6 @@
 """Coverage as the database counts it: of the tables in the reader's own settings, whatever else the installation keeps.
 
-The rule of each state is the one under the view vectrue.coverage (`sql/coverage_of.sql`); the view itself is for
+The rule of each state is the one under the view vectrue.coverage (`coverage_of in audit/coverage.sql`); the view itself is for
 people, and of what every `init` of every settings file has made of it.
 
 Hazards:

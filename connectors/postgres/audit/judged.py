@@ -1,4 +1,4 @@
-"""Rows with their state and what else is found about them (sql/audited.sql), in pages, as a sample, or by key.
+"""Rows with their state and what else is found about them (audited in audit/scan.sql), in pages, as a sample, or by key.
 
 What `verify` and `adopt` have in common. Reads only.
 

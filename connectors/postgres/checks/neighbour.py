@@ -48,7 +48,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One line of sql/neighbour_facts.sql."""
+    """One line of neighbour_facts in checks/checks.sql."""
 
     owned: bool
     sees_all_rows: bool

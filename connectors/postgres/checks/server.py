@@ -14,7 +14,7 @@ ORIGIN_FILTER_FROM = 16
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One line of sql/server_facts.sql; `version` is 180004 for 18.4."""
+    """One line of server_facts in checks/checks.sql; `version` is 180004 for 18.4."""
 
     version: int
     database: str

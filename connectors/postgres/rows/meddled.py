@@ -1,4 +1,4 @@
-"""What triggers of the table made of the rows of a write (sql/meddled.sql)."""
+"""What triggers of the table made of the rows of a write (meddled in rows/store.sql)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

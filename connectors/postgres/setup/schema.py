@@ -24,6 +24,9 @@ def exists(session: Session, relation: str) -> bool:
     return bool(session.rows("SELECT to_regclass(%s) IS NOT NULL", (relation,))[0][0])
 
 
+MIGRATIONS = queries.FOLDER / "setup" / "migrations"
+
+
 def unknown() -> ConfigurationError:
     """The error about a database in which `init` was not run."""
     return ConfigurationError("this database does not know vectrue yet", fix="run `vectrue init`")
@@ -35,7 +38,7 @@ def migrations(session: Session) -> list[Statement]:
     Raises:
         ConfigurationError: the database was set up by a newer vectrue.
     """
-    files = sorted((queries.FOLDER / "migrations").glob("*.sql"))
+    files = sorted(MIGRATIONS.glob("*.sql"))
     known = {int(file.name.split("_", 1)[0]): file for file in files}
     founded = exists(session, "vectrue.migrations")
     applied = {int(v) for (v,) in session.rows("SELECT version FROM vectrue.migrations")} if founded else set()

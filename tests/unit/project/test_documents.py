@@ -24,12 +24,10 @@ from streams.cli.main import app
 from tests.support.root import ROOT
 
 PRODUCT = ("schemas", "connectors", "streams")
-SQL = ROOT / "connectors/postgres/sql"
+SQL = ROOT / "connectors/postgres"
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 START = r"(?m)(?:^|\$ |\$\(|&& |bin/)"
 """Where a command begins in a line of code; what a command prints is not meant."""
-
-LISTED_PACKAGES = ("connectors/postgres", "connectors/kafka", "connectors/models", "connectors/local")
 
 # In parts, so that this file itself names none.
 HOSTS = tuple(
@@ -192,7 +190,7 @@ def test_references_between_files_lead_somewhere() -> None:
     """A comment that says ARCHITECTURE.md, "Section" means a section that is there."""
     pattern = re.compile(r'(\w+\.md), "([^"]+)"')
     places = [*modules(*PRODUCT), Path("pyproject.toml"), Path("CONTRIBUTING.md")]
-    places += [file.relative_to(ROOT) for file in SQL.glob("*.sql")]
+    places += [file.relative_to(ROOT) for file in SQL.rglob("*.sql")]
     references = [reference for path in places for reference in pattern.findall(read(path))]
     assert references
     lost = [f'{name}, "{heading}"' for name, heading in references if f"\n## {heading}\n" not in read(name)]
@@ -228,11 +226,12 @@ def test_no_function_is_long() -> None:
     assert sum(lines <= 35 for lines in product) >= 0.95 * len(product)
 
 
-@pytest.mark.parametrize("package", LISTED_PACKAGES)
+@pytest.mark.parametrize("package", sorted({str(path.parent) for path in modules(*PRODUCT)}))
 def test_a_package_lists_its_modules(package: str) -> None:
-    """The docstring of a package names each of its modules."""
+    """The docstring of a package names each of its modules and packages."""
     listing = ast.get_docstring(tree(Path(package, "__init__.py"))) or ""
     names = [file.stem for file in (ROOT / package).glob("*.py") if file.stem != "__init__"]
+    names += [file.parent.name for file in (ROOT / package).glob("*/__init__.py")]
     unnamed = [name for name in names if not re.search(rf"\b{name}\b", listing)]
     assert not unnamed, f"{package}/__init__.py does not name {', '.join(sorted(unnamed))}"
 
@@ -263,8 +262,8 @@ def test_faust_is_imported_where_the_documents_say() -> None:
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    """No .sql file is left over, and no name given to `connectors.postgres.queries` is without its file."""
-    present = {file.stem for file in SQL.glob("*.sql")}
+    """No query is left over, and no name given to `connectors.postgres.queries` is without its query."""
+    present = set(queries.named())
     asked = {
         str(call.args[0].value)
         for path in modules(*PRODUCT)
@@ -272,8 +271,8 @@ def test_every_query_is_used_and_every_used_query_exists() -> None:
         if isinstance(call, ast.Call) and re.fullmatch(r"queries\.(text|compose|for_target)", dotted(call.func))
         if call.args and isinstance(call.args[0], ast.Constant)
     } | set(queries.FRAGMENTS)
-    assert not present - asked, f"no module uses {', '.join(sorted(present - asked))}.sql"
-    assert not asked - present, f"there is no {', '.join(sorted(asked - present))}.sql"
+    assert not present - asked, f"no module uses {', '.join(sorted(present - asked))}"
+    assert not asked - present, f"there is no query {', '.join(sorted(asked - present))}"
 
 
 def test_python_holds_no_sql_of_several_lines() -> None:

@@ -1,2 +1,0 @@
--- The rows after the last one enumerated, as a fragment.
-({keys}) > ({bounds})

@@ -1,1 +1,0 @@
-INSERT INTO vectrue.counted (prefix, table_name, column_name, query) VALUES ({values})

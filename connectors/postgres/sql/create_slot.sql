@@ -1,1 +1,0 @@
-SELECT pg_create_logical_replication_slot({slot}, 'pgoutput')
