@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from schemas.messages.chunk import Chunk, Progress
+from schemas.messages.chunk import Chunk, ChunkAdvance
 from schemas.messages.dead_letter import Failure
 from schemas.reports.model_record import ModelRecord
-from schemas.reports.replay import Standing
-from schemas.rows.document import BLANK_WITHIN, Outcome, Reading, Refusal, Update, Vector
+from schemas.reports.replay import ChunkState
+from schemas.rows.document import BLANK_WITHIN, Reading, Refusal, Update, Vector, WriteOutcome
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 
@@ -120,9 +120,9 @@ class Store(Protocol):
         target: Target,
         updates: Sequence[Update],
         refusals: Sequence[Refusal] = (),
-        progress: Progress | None = None,
+        progress: ChunkAdvance | None = None,
         defer: Defer | None = None,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         """Compare and set: write each vector if the row's text still has the update's hash, all in one transaction.
 
         Vector, hash, model and time are set together. Never waits for a row lock. A row that a constraint or trigger of
@@ -164,7 +164,7 @@ class Ledger(Protocol):
         """Mark the chunk's run as done if this was the last of it."""
         ...
 
-    def position(self, chunk: Chunk) -> Standing | None:
+    def position(self, chunk: Chunk) -> ChunkState | None:
         """Keys of the chunk that are handled, and what its run wants now; None if it was cancelled or is not known."""
         ...
 

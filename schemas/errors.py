@@ -14,7 +14,7 @@
     │   └── RowTooSlow              ... within the time of a statement
     ├── PoisonText                  the model cannot take this text: quarantine
     │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
-    ├── DeadLetterFlood             too many bad events: stop before they are moved      exit 70
+    ├── DeadLetterLimitReached             too many bad events: stop before they are moved      exit 70
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
 
 Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
@@ -145,7 +145,7 @@ class OutOfMemory(PoisonText):
     """The model's device has no room for this text."""
 
 
-class DeadLetterFlood(VectrueError):
+class DeadLetterLimitReached(VectrueError):
     """So many events of a topic are bad that the topic or the settings must be wrong."""
 
     action = Action.STOP

@@ -1,4 +1,6 @@
-"""How it flows. Packages in reading order:
+"""How it flows.
+
+The packages in reading order:
 
 worker        The process that keeps vectors true, in the order of the flow
 keeper        What heals without anyone noticing: one worker at a time is the keeper

@@ -35,7 +35,7 @@ _SENTENCE = 500  # characters of a task's error that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class CapturedDatabase:
     """The database as the connector reaches it; `sslmode` and `sslrootcert` (a PEM file there) are libpq's."""
 
     host: str
@@ -66,7 +66,12 @@ class _Rebalancing(Exception):
 
 
 def connector_config(
-    settings: Settings, database: Database, targets: Sequence[Target], *, origin_filter: bool, heartbeat_query: str
+    settings: Settings,
+    database: CapturedDatabase,
+    targets: Sequence[Target],
+    *,
+    origin_filter: bool,
+    heartbeat_query: str,
 ) -> dict[str, str]:
     """The connector's configuration.
 
@@ -131,7 +136,7 @@ def _parsed(url: str) -> httpx.URL:
     return parsed
 
 
-class Connect:
+class KafkaConnect:
     """One Kafka Connect cluster."""
 
     def __init__(self, url: str, clock: Clock, *, transport: httpx.BaseTransport | None = None) -> None:
@@ -364,7 +369,7 @@ def refusal(answer: httpx.Response) -> str:
     return "; ".join(reasons) or message
 
 
-def database_of(settings: Settings, parameters: Mapping[str, str], password: str | None) -> Database:
+def database_of(settings: Settings, parameters: Mapping[str, str], password: str | None) -> CapturedDatabase:
     """The database as the connector reaches it.
 
     Args:
@@ -384,4 +389,4 @@ def database_of(settings: Settings, parameters: Mapping[str, str], password: str
     port = settings.connect.database_port or int(parameters.get("port") or 5432)
     sslmode = parameters.get("sslmode")
     root = settings.connect.database_sslrootcert or parameters.get("sslrootcert")
-    return Database(host, port, parameters["dbname"], parameters["user"], password or None, sslmode, root)
+    return CapturedDatabase(host, port, parameters["dbname"], parameters["user"], password or None, sslmode, root)

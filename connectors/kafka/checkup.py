@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from connectors.kafka import topics
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
-from schemas.health.check_result import Finding, guarded, ok, problem, warning
+from schemas.health.check_result import CheckResult, guarded, ok, problem, warning
 from schemas.health.needs import SET_UP, TOPICS, Needs
 from schemas.settings.reading import Settings
 
 
-def run(settings: Settings, clock: Clock) -> list[Finding]:
+def run(settings: Settings, clock: Clock) -> list[CheckResult]:
     """Look at the broker, the topics and the groups.
 
     Raises:
@@ -29,7 +29,7 @@ def run(settings: Settings, clock: Clock) -> list[Finding]:
     return findings + guarded("workers", lambda: _groups(settings, clock))
 
 
-def _groups(settings: Settings, clock: Clock) -> Iterator[Finding]:
+def _groups(settings: Settings, clock: Clock) -> Iterator[CheckResult]:
     offsets, needed = KafkaOffsets(settings, clock), Needs(settings).workers
     try:
         for role, group in (("live", settings.live_group), ("replay", settings.replay_group)):

@@ -34,17 +34,17 @@ class GroupMember:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ConsumerGroup:
     """A group; its state is None where no broker knows it, or lets us see it."""
 
     state: str | None
     members: tuple[GroupMember, ...]
 
 
-NOBODY = Group(None, ())
+NOBODY = ConsumerGroup(None, ())
 
 
-def describe(admin: AdminClient, name: str, timeout: float) -> Group:
+def describe(admin: AdminClient, name: str, timeout: float) -> ConsumerGroup:
     """Ask for a group.
 
     Args:
@@ -65,7 +65,7 @@ def describe(admin: AdminClient, name: str, timeout: float) -> Group:
         GroupMember(member.id, member.client_id, member.client_host.lstrip("/"), tuple(_assigned(member.assignment)))
         for member in known[0].members
     )
-    return Group(STATES[known[0].state], members)
+    return ConsumerGroup(STATES[known[0].state], members)
 
 
 def _assigned(assignment: bytes | None) -> Iterator[tuple[str, int]]:

@@ -33,7 +33,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from connectors.kafka import client, probe, rights, security
-from connectors.kafka.group import Group, describe
+from connectors.kafka.group import ConsumerGroup, describe
 from connectors.kafka.probe import Place
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
@@ -261,14 +261,14 @@ class KafkaOffsets:
         if asker is not None:
             asker.close()
 
-    def _description(self, group: str) -> Group | str:
+    def _description(self, group: str) -> ConsumerGroup | str:
         """The group, or why it is not known."""
         try:
             return describe(self._open(), group, ANSWER_SECONDS)
         except KafkaException as error:
             return self._silence(error)
 
-    def _visible(self, group: str, found: Group | str) -> Group | str:
+    def _visible(self, group: str, found: ConsumerGroup | str) -> ConsumerGroup | str:
         """The group; where none was found, perhaps since we may not see it, the reason."""
         if isinstance(found, str) or found.state is not None:
             return found
@@ -343,7 +343,7 @@ def _row(place: Place, facts: _Facts, commits: Mapping[Place, int | None] | str)
     return row if problem is None else replace(row, error=problem)
 
 
-def _group(name: str, rows: Iterable[PartitionLag], described: Group | str) -> GroupLag:
+def _group(name: str, rows: Iterable[PartitionLag], described: ConsumerGroup | str) -> GroupLag:
     if isinstance(described, str):
         return GroupLag(name, partitions=tuple(rows), error=f"group {name} cannot be described ({described})")
     readers = {

@@ -18,8 +18,8 @@ import psutil
 from connectors.local.machine import processes
 from connectors.local.machine.parts import Part, PartName, Workshop, failed
 from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, Recorded, State
-from connectors.local.services.connect import Connect
+from connectors.local.machine.state import Memory, Recorded, StackState
+from connectors.local.services.connect import ConnectService
 from connectors.local.services.kafka import Kafka
 from connectors.local.services.postgres import Postgres
 from connectors.local.services.postgres_tls import PostgresTls
@@ -44,18 +44,18 @@ class Lifecycle:
         self._clock = clock
         self._cancelled = threading.Event()
 
-    def parts(self, state: State | None) -> list[Part]:
+    def parts(self, state: StackState | None) -> list[Part]:
         """The parts in the order of their start; without a state all that a stack can have, to be recognised only."""
-        known = state or State(0, 0, 0, 0, "", "")
+        known = state or StackState(0, 0, 0, 0, "", "")
         shop = Workshop(self._directory, known, self._memory, self._clock, self._check_cancelled, self._side_door)
         tls = [PostgresTls(shop)] if state is None or state.secure else []
-        return [Postgres(shop), *tls, Kafka(shop), Connect(shop)]
+        return [Postgres(shop), *tls, Kafka(shop), ConnectService(shop)]
 
     def find(self, part: Part) -> psutil.Process | None:
         """The recorded process of a part, if it runs."""
         return processes.recognise(self._recorded().get(part.name))
 
-    def start_all(self, state: State, report: Report) -> None:
+    def start_all(self, state: StackState, report: Report) -> None:
         """Start what does not run: Postgres and Kafka together, then Connect. One failure ends what this call started.
 
         Raises:

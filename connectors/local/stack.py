@@ -22,7 +22,7 @@ from connectors.local.machine import account, certificates, free_ports, secured
 from connectors.local.machine.locks import locked
 from connectors.local.machine.parts import Part, PartName
 from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, State
+from connectors.local.machine.state import Memory, StackState
 from connectors.local.services import jars, java, postgres
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, VectrueError
@@ -268,14 +268,14 @@ class LocalStack:
         with locked(lock, self._clock, _LOCK_SECONDS, lambda: report(waiting)):
             yield
 
-    def _state(self) -> State:
+    def _state(self) -> StackState:
         state = self._memory.read()
         if state is None:
             fix = f"vectrue local up --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(f"there is no stack here ({self.directory})", fix=fix)
         return state
 
-    def _require(self, state: State, secure: bool) -> None:
+    def _require(self, state: StackState, secure: bool) -> None:
         if secure and state.secure is None:
             option = f" --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(
@@ -285,10 +285,10 @@ class LocalStack:
         if state.secure:
             certificates.make(self.directory, self._clock)
 
-    def _new(self, secure: bool) -> State:
+    def _new(self, secure: bool) -> StackState:
         # A stack whose folder was deleted while it ran would keep its data and its process.
         self._lifecycle.end_all(_silent)
-        state = State.new(secured.USERS if secure else ())
+        state = StackState.new(secured.USERS if secure else ())
         user = account.for_postgres(self.directory / "postgres" / "data")
         if not account.can_enter(self.directory, user):
             _delete(account.outside_home(self.directory))

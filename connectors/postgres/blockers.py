@@ -127,7 +127,9 @@ class Watch:
             self._told |= {one.identity for one in again}
             self._tell(again)
 
-    def _asked(self, dsn: str, waiting: Sequence[open_connections.Opened], pids: Sequence[int]) -> list[Blocker]:
+    def _asked(
+        self, dsn: str, waiting: Sequence[open_connections.OpenConnection], pids: Sequence[int]
+    ) -> list[Blocker]:
         if dsn not in self._sessions:
             guard = next(one.guard for one in waiting if one.dsn == dsn)
             self._sessions[dsn] = Session(dsn, role="looks", recorded=False, guard=guard)

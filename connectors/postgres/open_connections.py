@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenConnection:
     """How a connection was opened.
 
     Attributes:
@@ -44,10 +44,10 @@ class Opened:
 
 
 _lock = threading.Lock()
-_open: WeakKeyDictionary[Connection, Opened] = WeakKeyDictionary()
+_open: WeakKeyDictionary[Connection, OpenConnection] = WeakKeyDictionary()
 
 
-def remember(connection: Connection, opened: Opened) -> None:
+def remember(connection: Connection, opened: OpenConnection) -> None:
     """From now on it counts."""
     with _lock:
         _open[connection] = opened
@@ -66,7 +66,7 @@ def pid(connection: Connection) -> int:
     return connection.info.backend_pid if opened is None else opened.pid
 
 
-def busy() -> list[Opened]:
+def busy() -> list[OpenConnection]:
     """Those in which a statement runs at this moment."""
     return [opened for _, opened in _busy()]
 
@@ -88,7 +88,7 @@ def cancel() -> int:
     return len(running)
 
 
-def _busy() -> list[tuple[Connection, Opened]]:
+def _busy() -> list[tuple[Connection, OpenConnection]]:
     with _lock:
         return [
             (connection, opened)

@@ -296,7 +296,7 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
         opened.autocommit = True
         pooled = pooler.is_between(opened, dsn, options)  # before anything is set, which others would find
         pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
-        open_connections.remember(opened, open_connections.Opened(pid, dsn, guard))
+        open_connections.remember(opened, open_connections.OpenConnection(pid, dsn, guard))
         if guard:
             guard(opened)
         pins.apply(opened)

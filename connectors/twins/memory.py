@@ -12,20 +12,20 @@ from datetime import UTC, datetime, timedelta
 from connectors.ports import Defer
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
-from schemas.messages.chunk import Chunk, LedgerConflict, Progress
+from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.reports.replay import Standing
+from schemas.reports.replay import ChunkState
 from schemas.rows.document import (
     BLANK_WITHIN,
     TOO_SLOW,
     UNREADABLE,
     Document,
-    Outcome,
     Reading,
     Refusal,
     Update,
     Vector,
+    WriteOutcome,
     Written,
     is_blank,
 )
@@ -110,12 +110,12 @@ class MemoryStore:
         target: Target,
         updates: Sequence[Update],
         refusals: Sequence[Refusal] = (),
-        progress: Progress | None = None,
+        progress: ChunkAdvance | None = None,
         defer: Defer | None = None,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         """As the port says; the twin has no triggers."""
         rows = dict(self.rows)
-        outcome = Outcome({update.key: self._set(rows, target, update) for update in updates})
+        outcome = WriteOutcome({update.key: self._set(rows, target, update) for update in updates})
         if Written.CHANGED in outcome.values() and not self._wants(target):
             of = "another text" if self.text != target.text else self.wanted[0]
             raise TargetMismatch(f"{target.name} wants vectors of {of}, this worker makes {target.model}")
@@ -145,12 +145,12 @@ class MemoryStore:
         entry = self.ledger.get((str(named.run), named.number))
         return None if entry is None or entry.cancelled else entry.chunk
 
-    def position(self, chunk: Chunk) -> Standing | None:
+    def position(self, chunk: Chunk) -> ChunkState | None:
         """As the port says."""
         entry = self.ledger.get((str(chunk.run), chunk.number))
         if entry is None or entry.cancelled:
             return None
-        return Standing(entry.done, entry.state, entry.rate, entry.max_live_lag, entry.force)
+        return ChunkState(entry.done, entry.state, entry.rate, entry.max_live_lag, entry.force)
 
     def give_back(self, chunk: Chunk) -> bool:
         """As the port says."""
@@ -203,7 +203,7 @@ class MemoryStore:
             rows[update.key] = replace(row, vector=update.vector, hash=update.hash, model=target.model)
         return Written.WRITTEN
 
-    def _advance(self, progress: Progress, updates: Sequence[Update], outcome: Mapping[Key, Written]) -> None:
+    def _advance(self, progress: ChunkAdvance, updates: Sequence[Update], outcome: Mapping[Key, Written]) -> None:
         entry = self.ledger[str(progress.run), progress.number]
         if entry.done != progress.start:
             raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")

@@ -22,7 +22,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line: what was looked at, how it stands in a sentence, and the command or setting that mends it.
 
     Attributes:
@@ -49,29 +49,29 @@ class Finding:
         return line if self.cause is None else {**line, "cause": self.cause}
 
 
-def ok(check: str, sentence: str) -> Finding:
+def ok(check: str, sentence: str) -> CheckResult:
     """All is well."""
-    return Finding(check, Level.OK, sentence)
+    return CheckResult(check, Level.OK, sentence)
 
 
-def warning(check: str, sentence: str, fix: str | None = None, *, follows: Sequence[str] = ()) -> Finding:
+def warning(check: str, sentence: str, fix: str | None = None, *, follows: Sequence[str] = ()) -> CheckResult:
     """It works, and may stop doing so."""
-    return Finding(check, Level.WARNING, sentence, fix, follows=tuple(follows))
+    return CheckResult(check, Level.WARNING, sentence, fix, follows=tuple(follows))
 
 
 def problem(
     check: str, sentence: str, fix: str | None = None, *, part: str = "", follows: Sequence[str] = ()
-) -> Finding:
+) -> CheckResult:
     """It does not work like this."""
-    return Finding(check, Level.PROBLEM, sentence, fix, part=part, follows=tuple(follows))
+    return CheckResult(check, Level.PROBLEM, sentence, fix, part=part, follows=tuple(follows))
 
 
-def unknown(check: str, why: str, *, follows: Sequence[str] = ()) -> Finding:
+def unknown(check: str, why: str, *, follows: Sequence[str] = ()) -> CheckResult:
     """It could not be looked at."""
-    return Finding(check, Level.UNKNOWN, f"not checked: {why}", follows=tuple(follows))
+    return CheckResult(check, Level.UNKNOWN, f"not checked: {why}", follows=tuple(follows))
 
 
-def guarded(check: str, look: Callable[[], Iterable[Finding]], *, follows: Sequence[str] = ()) -> list[Finding]:
+def guarded(check: str, look: Callable[[], Iterable[CheckResult]], *, follows: Sequence[str] = ()) -> list[CheckResult]:
     """What a look finds; an error of ours that it raises is a problem, in the error's own words."""
     try:
         return list(look())
@@ -79,7 +79,7 @@ def guarded(check: str, look: Callable[[], Iterable[Finding]], *, follows: Seque
         return [problem(check, error.message, error.fix, follows=follows)]
 
 
-def settle(findings: Iterable[Finding]) -> list[Finding]:
+def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
     """The same, where what follows from a problem names it, and is no problem or warning of its own.
 
     Of what would explain each other, one stays: no trouble explains itself.
@@ -97,7 +97,7 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
     return [one for place, one in enumerate(settled) if one.cause is None or not _repeats(one, settled[:place])]
 
 
-def _root(found: Sequence[Finding], place: int, passed: set[int]) -> int | None:
+def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | None:
     """The problem that explains this finding, by its place: the first that it needs, or what explains that."""
     for part in found[place].follows:
         for other, cause in enumerate(found):
@@ -109,6 +109,6 @@ def _root(found: Sequence[Finding], place: int, passed: set[int]) -> int | None:
     return None
 
 
-def _repeats(one: Finding, before: Sequence[Finding]) -> bool:
+def _repeats(one: CheckResult, before: Sequence[CheckResult]) -> bool:
     """Whether a line of the same check says already that it follows from the same."""
     return any((one.check, one.cause) == (other.check, other.cause) for other in before)

@@ -23,14 +23,14 @@ from schemas.health.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class LagThresholds:
     """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a warning, and critical."""
 
     warn: float = 30.0
     crit: float = 300.0
 
 
-DEFAULT_THRESHOLDS = Thresholds()
+DEFAULT_THRESHOLDS = LagThresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LagReport:
     replay: GroupLag
     witness: Witness
     connector: ConnectorState
-    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    thresholds: LagThresholds = DEFAULT_THRESHOLDS
     kafka_error: str | None = None
 
     @property
@@ -217,7 +217,7 @@ def _capture(connector: ConnectorState) -> Iterator[Finding]:
                 yield Finding(Severity.WARNING, "capture", f"task {number} of connector {name} is {state.lower()}")
 
 
-def _lane(hop: Hop, group: GroupLag, thresholds: Thresholds | None) -> Iterator[Finding]:
+def _lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterator[Finding]:
     """What is to be said of a lane: its state in one sentence, then what is lost, then what cannot be read."""
     readable = [p for p in group.partitions if p.error is None]
     oldest = worst(readable)
@@ -233,7 +233,7 @@ def _lane(hop: Hop, group: GroupLag, thresholds: Thresholds | None) -> Iterator[
         yield Finding(Severity.UNKNOWN, hop, f"the age of the oldest event of {unknown[0].name} could not be read")
 
 
-def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], thresholds: Thresholds | None) -> Severity:
+def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], thresholds: LagThresholds | None) -> Severity:
     ages = [p.time_lag_seconds for p in partitions if p.waiting and p.time_lag_seconds is not None]
     if thresholds and any(age >= thresholds.crit for age in ages):
         return Severity.CRITICAL

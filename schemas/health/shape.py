@@ -45,7 +45,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ShapeDifference:
     """A difference, the table that it is about (None: all), and what it does to a worker."""
 
     effect: Effect
@@ -136,7 +136,7 @@ class Shape:
         return next((one for one in self.tables if one.table == table), None)
 
 
-def compare(shape: Shape, *, publication: str, slot: str) -> list[Found]:
+def compare(shape: Shape, *, publication: str, slot: str) -> list[ShapeDifference]:
     """Everything that differs from what is configured.
 
     Args:
@@ -150,7 +150,7 @@ def compare(shape: Shape, *, publication: str, slot: str) -> list[Found]:
     ]
 
 
-def _capture(shape: Shape, publication: str, slot: str) -> Iterator[Found]:
+def _capture(shape: Shape, publication: str, slot: str) -> Iterator[ShapeDifference]:
     there, published = shape.publication, f"publication {publication}"
     if there is None:
         yield _missed(None, f"there is no publication {publication}: nothing is captured", INIT, published)
@@ -172,7 +172,7 @@ def _capture(shape: Shape, publication: str, slot: str) -> Iterator[Found]:
         )
 
 
-def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[Found]:
+def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[ShapeDifference]:
     name = table.table
     if table.oid is None:
         yield _missed(name, f"there is no table {name}", "correct [[tables]] name, or give the table its name back")
@@ -199,7 +199,7 @@ def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[Found]
         yield _found(effect, name, table.trouble.sentence, table.trouble.fix)
 
 
-def _published(there: PublicationShape, table: TableShape, publication: str) -> Iterator[Found]:
+def _published(there: PublicationShape, table: TableShape, publication: str) -> Iterator[ShapeDifference]:
     name, configured = table.table, f"publication {publication}"
     if not table.published:
         others = [other for other in there.members if other.schema == name.schema]
@@ -215,7 +215,7 @@ def _published(there: PublicationShape, table: TableShape, publication: str) -> 
                      "the application fail", INIT, configured)  # fmt: skip
 
 
-def _key(table: TableShape) -> Iterator[Found]:
+def _key(table: TableShape) -> Iterator[ShapeDifference]:
     name = table.table
     if not table.key:
         yield _found(Effect.NAMED, name, f"table {name} has no primary key, so a row cannot be told from another",
@@ -236,7 +236,7 @@ def _key(table: TableShape) -> Iterator[Found]:
                      "it is published", f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT")  # fmt: skip
 
 
-def _columns(table: TableShape, harm: Effect) -> Iterator[Found]:
+def _columns(table: TableShape, harm: Effect) -> Iterator[ShapeDifference]:
     for vector, *provenance in table.wanted:
         there = table.columns.get(vector)
         if there is None:
@@ -249,10 +249,10 @@ def _columns(table: TableShape, harm: Effect) -> Iterator[Found]:
                 yield _found(harm, table.table, f"table {table.table} has no column {column}", INIT)
 
 
-def _missed(table: TableName | None, sentence: str, fix: str, about: str = "") -> Found:
+def _missed(table: TableName | None, sentence: str, fix: str, about: str = "") -> ShapeDifference:
     return _found(Effect.MISSED, table, sentence, fix, about)
 
 
-def _found(effect: Effect, table: TableName | None, sentence: str, fix: str, about: str = "") -> Found:
+def _found(effect: Effect, table: TableName | None, sentence: str, fix: str, about: str = "") -> ShapeDifference:
     """`about` is the table's line in `doctor` where it is left out."""
-    return Found(effect, table, Difference(sentence, fix, about or (f"table {table}" if table else "")))
+    return ShapeDifference(effect, table, Difference(sentence, fix, about or (f"table {table}" if table else "")))

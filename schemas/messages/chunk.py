@@ -99,7 +99,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ChunkAdvance:
     """An advance of a chunk in the ledger, made in the transaction that writes the vectors.
 
     The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found

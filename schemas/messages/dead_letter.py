@@ -102,7 +102,7 @@ class DeadLetter:
         return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""), is_bare)
 
 
-class State(StrEnum):
+class EntryState(StrEnum):
     """What was done about an entry."""
 
     OPEN = "open"
@@ -140,7 +140,7 @@ class Entry:
     first_at: datetime | None
     last_at: datetime | None
     size_bytes: int | None = None
-    state: State = State.OPEN
+    state: EntryState = EntryState.OPEN
     outcome: str | None = None
     places: tuple[tuple[int, int], ...] = ()
     topic: str | None = None

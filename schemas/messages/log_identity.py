@@ -51,7 +51,7 @@ class LogIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
+class LogPositions:
     """Places in a log, in bytes.
 
     Attributes:
@@ -76,7 +76,7 @@ class Positions:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ConnectorSource:
     """What a connector reads, by its configuration."""
 
     host: str
@@ -85,7 +85,7 @@ class Reading:
     slot: str
 
     @classmethod
-    def of(cls, config: Mapping[str, str]) -> "Reading":
+    def of(cls, config: Mapping[str, str]) -> "ConnectorSource":
         """Of a connector's configuration."""
         port = config.get("database.port", "")
         return cls(
@@ -98,7 +98,7 @@ class Reading:
         """For messages."""
         return f"database {self.database} at {self.host}:{self.port}"
 
-    def is_database_of(self, other: "Reading") -> bool:
+    def is_database_of(self, other: "ConnectorSource") -> bool:
         """Whether both name one database; the names of the own machine are one name."""
         hosts = {"localhost" if host in _LOOPBACK else host.lower() for host in (self.host, other.host)}
         return len(hosts) == 1 and (self.port, self.database) == (other.port, other.database)
@@ -110,7 +110,11 @@ def shown(position: int) -> str:
 
 
 def reasons(
-    recorded: LogIdentity | None, here: LogIdentity, positions: Positions, read: Reading | None, wanted: Reading
+    recorded: LogIdentity | None,
+    here: LogIdentity,
+    positions: LogPositions,
+    read: ConnectorSource | None,
+    wanted: ConnectorSource,
 ) -> list[str]:
     """Why a stored offset must not be used here, clauses; none where it may be.
 
@@ -147,8 +151,8 @@ class Neighbours:
         members: live workers of the group; None: it could not be told.
     """
 
-    read: Reading | None
-    wanted: Reading
+    read: ConnectorSource | None
+    wanted: ConnectorSource
     is_recorded: bool
     active_slot_of: str | None
     members: int | None

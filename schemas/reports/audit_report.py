@@ -45,7 +45,7 @@ SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """Rows that are alike: their state, what else was found, how many there are, and the keys of some."""
 
     state: str
@@ -130,7 +130,7 @@ class Truth:
     table: str
     column: str
     model: str
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     deep: Deep | None = None
     textless: Textless | None = None
     """Rows with content and no text; None: nobody looked."""

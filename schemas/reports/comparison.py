@@ -46,7 +46,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MeasureLine:
     """One measure over one group of queries; `difference` is B minus A, paired by query."""
 
     group: str
@@ -163,7 +163,7 @@ class Comparison:
     corpus: str
     depth: int
     seed: int
-    quality: Mapping[str, Sequence[Line]]
+    quality: Mapping[str, Sequence[MeasureLine]]
     per_query: tuple[Sequence[float], Sequence[float]]
     differing: Sequence[Differing]
     notes: Sequence[str] = ()
@@ -173,7 +173,7 @@ class Comparison:
         """How rows were searched; exact search first."""
         return list(self.quality)
 
-    def line(self, group: str = ALL, measure: str = DECIDES, way: str = "exact") -> Line:
+    def line(self, group: str = ALL, measure: str = DECIDES, way: str = "exact") -> MeasureLine:
         """One line of the quality."""
         return next(line for line in self.quality[way] if (line.group, line.measure) == (group, measure))
 

@@ -27,7 +27,7 @@ _LONGEST_NAME = 63  # bytes, NAMEDATALEN - 1
 _LONGEST_PROVENANCE = len("_model")
 
 
-class State(StrEnum):
+class MigrationState(StrEnum):
     """Where a migration of one column stands."""
 
     STARTED = "started"
@@ -36,7 +36,7 @@ class State(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
-OPEN = (State.STARTED, State.SWAPPED)
+OPEN = (MigrationState.STARTED, MigrationState.SWAPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ColumnMigration:
 
     table: TableName
     column: str
-    state: State
+    state: MigrationState
     offline: bool
     frozen: bool
     from_model: str
@@ -94,10 +94,10 @@ class ColumnMigration:
         """The column beside the served one: the growing one before the swap, the retired one after; None offline."""
         if self.offline:
             return None
-        return growing(self.column) if self.state is State.STARTED else retired(self.column)
+        return growing(self.column) if self.state is MigrationState.STARTED else retired(self.column)
 
 
-class Step(StrEnum):
+class MigrationStep(StrEnum):
     """The commands that move a migration."""
 
     INDEX = "index"
@@ -106,15 +106,15 @@ class Step(StrEnum):
     FINISH = "finish"
 
 
-_ALLOWED: dict[tuple[State, bool], tuple[Step, ...]] = {
-    (State.STARTED, False): (Step.INDEX, Step.SWAP, Step.ROLLBACK),
-    (State.SWAPPED, False): (Step.SWAP, Step.ROLLBACK, Step.FINISH),
-    (State.STARTED, True): (Step.INDEX, Step.ROLLBACK, Step.FINISH),
+_ALLOWED: dict[tuple[MigrationState, bool], tuple[MigrationStep, ...]] = {
+    (MigrationState.STARTED, False): (MigrationStep.INDEX, MigrationStep.SWAP, MigrationStep.ROLLBACK),
+    (MigrationState.SWAPPED, False): (MigrationStep.SWAP, MigrationStep.ROLLBACK, MigrationStep.FINISH),
+    (MigrationState.STARTED, True): (MigrationStep.INDEX, MigrationStep.ROLLBACK, MigrationStep.FINISH),
 }
 _WHY_NOT = {
-    (State.STARTED, False): ("not swapped yet", "vectrue migrate swap"),
-    (State.SWAPPED, False): ("swapped already", "vectrue migrate finish{flags}, or rollback"),
-    (State.STARTED, True): ("offline, without a second column", "vectrue migrate finish"),
+    (MigrationState.STARTED, False): ("not swapped yet", "vectrue migrate swap"),
+    (MigrationState.SWAPPED, False): ("swapped already", "vectrue migrate finish{flags}, or rollback"),
+    (MigrationState.STARTED, True): ("offline, without a second column", "vectrue migrate finish"),
 }
 
 
@@ -152,7 +152,7 @@ def index_names(name: str, definition: str, tablespace: str | None = None) -> In
     return IndexNames(name, suffixed(name, "_v2"), suffixed(name, "_old"), definition, tablespace)
 
 
-def require(step: Step, migrations: Sequence[ColumnMigration]) -> list[ColumnMigration]:
+def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[ColumnMigration]:
     """The columns that a step is for, each by its own state; the others stay as they are.
 
     Returns:
@@ -165,12 +165,12 @@ def require(step: Step, migrations: Sequence[ColumnMigration]) -> list[ColumnMig
         raise VectrueError(f"there is no migration to {step}", fix="vectrue migrate start --model NAME --dimensions N")
     takes = [one for one in migrations if step in _ALLOWED[one.state, one.offline]]
     left = [one for one in migrations if one not in takes]
-    if left and (not takes or step is Step.FINISH):
+    if left and (not takes or step is MigrationStep.FINISH):
         raise _too_early(step, left, takes)
     return takes
 
 
-def _too_early(step: Step, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> VectrueError:
+def _too_early(step: MigrationStep, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> VectrueError:
     whys: dict[str, list[str]] = {}
     for one in left:
         whys.setdefault(_WHY_NOT[one.state, one.offline][0], []).append(one.name)

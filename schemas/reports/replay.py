@@ -80,7 +80,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChunkState:
     """Where a chunk stands and what its run wants of the worker now."""
 
     done: int

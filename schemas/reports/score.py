@@ -36,7 +36,7 @@ GRADES = tuple(Grade)
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class GradeThresholds:
     """Cosine similarities above which an answer is good, or excellent; `good` is not above `excellent`."""
 
     good: float
@@ -63,7 +63,7 @@ class Score:
 
     similarity: float
     model: str
-    thresholds: Thresholds
+    thresholds: GradeThresholds
     calibrated: bool
     reference: Hit | None = None
 

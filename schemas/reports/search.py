@@ -155,7 +155,7 @@ class Searched:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The answer to a request.
 
     Attributes:

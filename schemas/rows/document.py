@@ -156,7 +156,7 @@ class Written(StrEnum):
     """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""
 
 
-class Outcome(dict[Key, Written]):
+class WriteOutcome(dict[Key, Written]):
     """What became of each update."""
 
     def __init__(self, written: Mapping[Key, Written] | None = None) -> None:

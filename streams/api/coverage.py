@@ -19,14 +19,14 @@ from streams.search import coverage as search_coverage
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CachedLook:
     """When a look began, and what came of it: figures, or why there are none."""
 
     at: float
     figures: Searched | str
 
 
-class Coverage:
+class CoverageCache:
     """The last look at each column."""
 
     def __init__(self, clock: Clock, look: Callable[[Target], Awaitable[Searched]], *, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Coverage:
         self._look = look
         self._seconds = seconds
         self._asked: dict[Target, float] = {}
-        self._seen: dict[Target, _Seen] = {}
+        self._seen: dict[Target, _CachedLook] = {}
         self._looking: asyncio.Task[None] | None = None
 
     def of(self, targets: Sequence[Target]) -> tuple[list[CoverageBody] | None, list[str]]:
@@ -76,6 +76,6 @@ class Coverage:
     async def _look_at(self, targets: Sequence[Target], now: float) -> None:
         for target in targets:
             try:
-                self._seen[target] = _Seen(now, await self._look(target))
+                self._seen[target] = _CachedLook(now, await self._look(target))
             except VectrueError as error:
-                self._seen[target] = _Seen(now, search_coverage.unknown(target, error))
+                self._seen[target] = _CachedLook(now, search_coverage.unknown(target, error))

@@ -14,7 +14,7 @@ from connectors.postgres.session import Session, limit_statements
 T = TypeVar("T")
 
 
-class Database:
+class SessionPool:
     """Sessions, one per thread, opened when needed and kept."""
 
     def __init__(self, dsn: str, *, role: str, prefix: str | None = None, threads: int, seconds: float) -> None:

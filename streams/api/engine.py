@@ -22,7 +22,7 @@ from schemas.health import metrics
 from schemas.health.lag_report import brief
 from schemas.reports.quality import Feedback
 from schemas.reports.score import Score
-from schemas.reports.search import Found, Hit, Searched, SearchRequest, Timings
+from schemas.reports.search import Hit, Searched, SearchRequest, SearchResult, Timings
 from schemas.rows.document import Vector
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
@@ -40,8 +40,8 @@ from streams.api.bodies import (
     TimingsBody,
     render_embeddings,
 )
-from streams.api.coverage import Coverage
-from streams.api.database import Database
+from streams.api.coverage import CoverageCache
+from streams.api.database import SessionPool
 from streams.api.judging import Judging
 from streams.api.problems import Problem
 from streams.api.query_log import QueryLog
@@ -71,13 +71,13 @@ class Engine:
         self._clock = clock
         self._began = int(clock.now().timestamp())
         self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
-        database = partial(Database, settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
+        database = partial(SessionPool, settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
         self._database = database(role="serve", threads=serve.database_connections, seconds=serve.request_seconds)
         # Apart from the others, so that a locked table does not make the whole server look dead.
         self._probe = database(role="serve probe", threads=1, seconds=_PROBE_SECONDS)
         # Apart as well: a search never waits for a count.
         self._survey = database(role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
-        self._coverage = Coverage(clock, self._look_at, seconds=serve.coverage_seconds)
+        self._coverage = CoverageCache(clock, self._look_at, seconds=serve.coverage_seconds)
         own_thread = partial(database, threads=1, seconds=serve.request_seconds)
         self._log_database = own_thread(role="serve log")
         self._log = QueryLog(serve, self._log_database) if serve.query_log != "off" else None
@@ -212,7 +212,7 @@ class Engine:
             warnings=warnings,
         )
 
-    async def find(self, request: SearchRequest) -> Found:
+    async def find(self, request: SearchRequest) -> SearchResult:
         """The same without any note.
 
         Raises:
@@ -239,18 +239,18 @@ class Engine:
         if not found:
             raise Problem(404, f"search {body.query_id} did not find this row", wrong)
 
-    async def _find(self, request: SearchRequest) -> tuple[list[Target], Found]:
+    async def _find(self, request: SearchRequest) -> tuple[list[Target], SearchResult]:
         """The nearest rows, in a transaction that has looked which model the column holds; and where that was."""
         started = self._clock.monotonic()
 
-        async def look(served: Served) -> tuple[list[Target], Found]:
+        async def look(served: Served) -> tuple[list[Target], SearchResult]:
             targets = served.columns(request.tables)
             queries = await self._queries(served, {target.model for target in targets}, request.text)
             embedded = self._clock.monotonic()
             hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
             done = self._clock.monotonic()
             timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
-            return targets, Found(tuple(hits), tuple(sorted(queries)), timings)
+            return targets, SearchResult(tuple(hits), tuple(sorted(queries)), timings)
 
         return await self._catalog.steady(look)
 
@@ -320,7 +320,7 @@ def _like(session: Session, *, target: Target, vector: Vector, request: SearchRe
     return nearest(session, target, vector, request, only=only)
 
 
-def _note(targets: Sequence[Target], found: Found) -> None:
+def _note(targets: Sequence[Target], found: SearchResult) -> None:
     """Put into the metrics how a search went."""
     for stage, seconds in asdict(found.timings).items():
         metrics.SEARCH_SECONDS.labels(stage).observe(seconds)

@@ -19,9 +19,9 @@ from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.health import metrics
 from schemas.reports.quality import Quality
-from schemas.reports.search import Found, SearchRequest
+from schemas.reports.search import SearchRequest, SearchResult
 from schemas.settings.reading import Settings
-from streams.api.database import Database
+from streams.api.database import SessionPool
 from streams.api.problems import Problem
 from streams.evaluation import quality
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 60.0
 """How often it is asked whether the last figures are too old, or a migration has swapped in another model."""
 
-Find = Callable[[SearchRequest], Awaitable[Found]]
+Find = Callable[[SearchRequest], Awaitable[SearchResult]]
 
 
 class Judging:
@@ -40,7 +40,7 @@ class Judging:
         self,
         settings: Settings,
         find: Find,
-        database: Database,
+        database: SessionPool,
         clock: Clock,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,

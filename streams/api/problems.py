@@ -37,7 +37,7 @@ _OPENAI: JsonValue = {
 }  # fmt: skip
 
 
-class Answer(JSONResponse):
+class SafeResponse(JSONResponse):
     """JSON that is harmless on the terminal of whoever asks with curl, whatever a row holds."""
 
     def render(self, content: Any) -> bytes:
@@ -104,7 +104,7 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
     if problem.status == 401:
         more["WWW-Authenticate"] = "Bearer"
     if _is_openai(path):
-        return Answer(_openai(problem), _openai_status(problem.status), more)
+        return SafeResponse(_openai(problem), _openai_status(problem.status), more)
     body = ProblemBody(
         type="about:blank",
         title=_TITLES.get(problem.status, "Error"),
@@ -112,7 +112,7 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
         detail=problem.detail,
         fix=problem.fix,
     )
-    return Answer(body.model_dump(), problem.status, more, media_type="application/problem+json")
+    return SafeResponse(body.model_dump(), problem.status, more, media_type="application/problem+json")
 
 
 def documented(path: str) -> dict[int | str, dict[str, Any]]:

@@ -24,9 +24,9 @@ from connectors.postgres.search import query_log
 from schemas.errors import VectrueError
 from schemas.health import metrics
 from schemas.reports.quality import Feedback, LoggedSearch
-from schemas.reports.search import Found
+from schemas.reports.search import SearchResult
 from schemas.settings.sections import ServeSettings
-from streams.api.database import Database
+from streams.api.database import SessionPool
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class QueryLog:
     def __init__(
         self,
         settings: ServeSettings,
-        database: Database,
+        database: SessionPool,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -66,7 +66,7 @@ class QueryLog:
         self._writing: asyncio.Task[None] | None = None
         self._is_failing = False
 
-    def note(self, text: str, tables: Sequence[str], found: Found) -> UUID | None:
+    def note(self, text: str, tables: Sequence[str], found: SearchResult) -> UUID | None:
         """Put a search into the line.
 
         Args:

@@ -53,7 +53,7 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
-        default_response_class=problems.Answer,
+        default_response_class=problems.SafeResponse,
         redirect_slashes=False,
     )
     page.add(app)

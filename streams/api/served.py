@@ -17,7 +17,7 @@ from schemas.errors import ConfigurationError, TransientError
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.api.database import Database
+from streams.api.database import SessionPool
 from streams.api.problems import Problem
 from streams.common import embedders, targets
 
@@ -53,7 +53,7 @@ class Served:
 class Catalog:
     """Asks what is served and opens the models; an instance of a model is kept for good."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: SessionPool) -> None:
         """Open the settings' model, without loading it, and ask nothing yet.
 
         Raises:

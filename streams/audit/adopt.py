@@ -22,11 +22,11 @@ from schemas.reports.adoption import Candidates
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.audit.caught_up import Handled
+from streams.audit.caught_up import CaughtUp
 from streams.audit.verify import Checked, compare, in_batches
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 
 _PASSES = 5
 _PASS_PAUSE_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Adopt:
         self._adoption = adoption
         self._session = session
         self._clock = clock
-        self._patience = Patience(clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True)
+        self._retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True)
         self.targets = of_model(target_rules.choose(settings, session, tables), model)
         self._horizon = Horizon(0, 0)
 
@@ -75,7 +75,7 @@ class Adopt:
             VectrueError: they are not handled.
         """
         self._horizon = self._adoption.horizon()
-        handled = Handled(
+        handled = CaughtUp(
             self._settings, offsets, lambda: slot.position(self._session, self._settings.slot), self._clock
         )
         prefix = self._settings.kafka.topic_prefix
@@ -157,7 +157,7 @@ class Adopt:
 
     def _pages(self, target: Target) -> Iterator[Page]:
         for keys in self._adoption.keys(target, self._horizon):
-            yield self._patience.call(self._adoption.adopt, target, self._horizon, keys)
+            yield self._retry.call(self._adoption.adopt, target, self._horizon, keys)
 
 
 def require_proof(found: Sequence[Candidates]) -> None:

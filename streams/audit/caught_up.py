@@ -39,7 +39,7 @@ class Missing:
     seconds: float = PATIENCE_SECONDS
 
 
-class Handled:
+class CaughtUp:
     """Looks at the live lane from outside."""
 
     def __init__(self, settings: Settings, offsets: Offsets, read_slot: ReadSlot, clock: Clock) -> None:

@@ -23,7 +23,7 @@ from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
-from schemas.reports.audit_report import Deep, Group, Truth
+from schemas.reports.audit_report import Deep, RowGroup, Truth
 from schemas.reports.replay import Request
 from schemas.rows.document import Vector
 from schemas.rows.table import Key
@@ -32,7 +32,7 @@ from schemas.settings.reading import Settings
 from streams.common import bisect
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders
-from streams.replay.outcome import Outcome
+from streams.replay.outcome import RunOutcome
 from streams.replay.run import Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
@@ -122,7 +122,7 @@ class Verify:
                 fix=f"call `{run.go_on}` or `vectrue replay cancel {run.run}`, then repeat",
             )
 
-    def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, Outcome]:
+    def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, RunOutcome]:
         """Make every untrue row stale, and replay what is stale to the end.
 
         Args:
@@ -153,7 +153,7 @@ class Verify:
             found, textless=textless.look(self._session, target, blank=found.count("blank"), rows=found.rows)
         )
 
-    def _judged(self, target: Target) -> list[Group]:
+    def _judged(self, target: Target) -> list[RowGroup]:
         groups = self._audit.scan(target)
         if groups or coverage.is_empty(self._session, target.table):
             return groups

@@ -19,9 +19,9 @@ def demo(
     interview questions and 237 answers, and lets the workers keep their vectors true. The model is BAAI/bge-m3 where
     its weights are in the local cache, else the bundled multilingual-e5-small. Nothing is left running without --keep.
     """
-    from streams.operations.demo import Demo, Line
+    from streams.operations.demo import Demo, StepLine
 
-    def report(line: Line) -> None:
+    def report(line: StepLine) -> None:
         time = "" if line.seconds is None else seconds(line.seconds)
         out.print(styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}", soft_wrap=True)
         for detail in line.details:

@@ -5,7 +5,7 @@ import typer
 from connectors.clock import SystemClock
 from schemas import command
 from schemas.errors import ConfigurationError
-from schemas.health.check_result import Finding, Level, problem, settle
+from schemas.health.check_result import CheckResult, Level, problem, settle
 from streams.cli.screen.output import Format, OutputOption, out, print_json, styled
 from streams.cli.screen.tables import Grid
 from streams.operations import doctor as doctors
@@ -40,7 +40,7 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def _print(findings: list[Finding], problems: int) -> None:
+def _print(findings: list[CheckResult], problems: int) -> None:
     table = Grid("STATUS", "CHECK", "FINDING")
     for finding in findings:
         said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"

@@ -12,7 +12,7 @@ from connectors.models import open_model
 from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
 from streams.cli.screen.tables import Grid
 from streams.setup import init as setup
-from streams.setup.init_report import Report
+from streams.setup.init_report import InitReport
 from streams.setup.takeover import Agree
 
 
@@ -81,7 +81,7 @@ def _notices(notices: tuple[str, ...]) -> None:
         err.print(styled("notice:", "yellow"), notice, soft_wrap=True)
 
 
-def _tables(report: Report) -> None:
+def _tables(report: InitReport) -> None:
     table = Grid("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING")
     for line in report.tables:
         figures = (number(line.rows), number(line.current), number(line.lacking))

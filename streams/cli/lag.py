@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration
 from schemas.errors import VectrueError
-from schemas.health.lag_report import LagReport, Thresholds, plugin_line
+from schemas.health.lag_report import LagReport, LagThresholds, plugin_line
 from schemas.health.severity import Severity
 from schemas.settings.reading import Settings
 from streams.cli.screen import lag_page
@@ -106,7 +106,7 @@ def lag(
         raise typer.BadParameter("--check looks once: leave --watch out")
     if warn > crit:
         raise typer.BadParameter("--warn is later than --crit")
-    thresholds = Thresholds(warn, crit)
+    thresholds = LagThresholds(warn, crit)
     if check:
         raise typer.Exit(_check(ctx.obj, thresholds, output))
     if watch is not None:
@@ -118,7 +118,7 @@ def lag(
         raise typer.Exit(1)
 
 
-def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: Format) -> int:
+def _check(settings: Callable[[], Settings], thresholds: LagThresholds, output: Format) -> int:
     try:
         report = collect(settings(), thresholds=thresholds)
     except VectrueError as error:
@@ -132,7 +132,7 @@ def _check(settings: Callable[[], Settings], thresholds: Thresholds, output: For
     return report.severity.exit_code
 
 
-def _watch(settings: Settings, thresholds: Thresholds, output: Format, every: float) -> None:
+def _watch(settings: Settings, thresholds: LagThresholds, output: Format, every: float) -> None:
     """Show reports until Ctrl-C, which is the ordinary end."""
     clock = SystemClock()
     try:

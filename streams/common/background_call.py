@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Inquiry(Generic[T]):
+class BackgroundCall(Generic[T]):
     """Asks one question, again and again, at most once at a time."""
 
     def __init__(self, question: Callable[[], T]) -> None:

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Patience:
+class RetryPolicy:
     """Calls a function until the service answers, at most for `seconds`."""
 
     def __init__(self, clock: Clock, *, seconds: float, lane: str, waits_for_tables: bool = False) -> None:

@@ -13,14 +13,14 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.health.shape import Shape
-from schemas.reports.migration import ColumnMigration, State, is_behind
+from schemas.reports.migration import ColumnMigration, MigrationState, is_behind
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedColumn:
     """A vector column that `init` looks after: the table's settings with this column, and the model it shall have."""
 
     table: TableSettings
@@ -71,7 +71,7 @@ def served(settings: Settings, session: Session) -> list[Target]:
     return _steady(settings, session, lambda: [wanted_rules.resolve(session, table)[0] for table in settings.tables])
 
 
-def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wanted]:
+def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[WantedColumn]:
     """The columns that `init` looks after, with the settings' model, or in a migration with the database's."""
     found = []
     for table in settings.tables:
@@ -80,11 +80,11 @@ def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wan
             found.append(_settled(session, table, embedder))
         for made in under_way:
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
-            is_new = made.offline or made.state is State.SWAPPED
-            found.append(Wanted(table, *(new if is_new else old)))
+            is_new = made.offline or made.state is MigrationState.SWAPPED
+            found.append(WantedColumn(table, *(new if is_new else old)))
             if made.beside:
                 other = table.model_copy(update={"column": made.beside})
-                found.append(Wanted(other, *(old if is_new else new)))
+                found.append(WantedColumn(other, *(old if is_new else new)))
     return found
 
 
@@ -135,12 +135,12 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
             return found
 
 
-def _settled(session: Session, table: TableSettings, embedder: Embedder) -> Wanted:
+def _settled(session: Session, table: TableSettings, embedder: Embedder) -> WantedColumn:
     """A column that is not under way: with the settings' model, unless it is yet to follow the others to it."""
     for model, dimensions, *_ in wanted_rules.lines(session, table, table.column):
         if is_behind(str(model), embedder.model_id, migration.read(session, finished=True)):
-            return Wanted(table, str(model), int(dimensions))
-    return Wanted(table, embedder.model_id, embedder.dimensions)
+            return WantedColumn(table, str(model), int(dimensions))
+    return WantedColumn(table, embedder.model_id, embedder.dimensions)
 
 
 def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:

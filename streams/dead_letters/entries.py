@@ -20,7 +20,7 @@ from connectors.postgres.setup import schema
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.messages import change
 from schemas.messages.chunk import Chunk
-from schemas.messages.dead_letter import DeadLetter, Entry, Selection, State
+from schemas.messages.dead_letter import DeadLetter, Entry, EntryState, Selection
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 
@@ -63,7 +63,7 @@ class DeadLetters:
         if unknown := set(selection.ids) - {entry.id for entry in found}:
             raise VectrueError(f"there is no dead letter {min(unknown)}", fix="see `vectrue dlq list --handled`")
         now = self._clock.now()
-        return [e for e in found if selection.takes(e, now) and (handled or e.state is State.OPEN)]
+        return [e for e in found if selection.takes(e, now) and (handled or e.state is EntryState.OPEN)]
 
     def letters(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, DeadLetter]]:
         """The newest letter of each event, with its bytes, one at a time: together they may not fit into memory."""
@@ -94,7 +94,7 @@ class DeadLetters:
         events = [entry for entry in entries if entry.kind == "event"]
         deleted = 0
         if events:
-            quarantine.mark(self._session, self._settings.kafka.topic_prefix, events, State.PURGED, {})
+            quarantine.mark(self._session, self._settings.kafka.topic_prefix, events, EntryState.PURGED, {})
             deleted = self._shorten({entry.id for entry in events})
         rows = [entry for entry in entries if entry.kind == "row"]
         for entry in rows:
@@ -113,7 +113,7 @@ class DeadLetters:
         events = self._events()
         for entry in events.values():
             for number, offset in entry.places:
-                if entry.id in ids or entry.state is State.PURGED:
+                if entry.id in ids or entry.state is EntryState.PURGED:
                     gone[number, offset] = entry.id
                 else:
                     keep[number] = min(keep.get(number, offset), offset)

@@ -17,7 +17,7 @@ from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
 from schemas.messages import change
-from schemas.messages.dead_letter import Entry, State
+from schemas.messages.dead_letter import Entry, EntryState
 from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
 from schemas.rows.table import Key
@@ -94,7 +94,7 @@ class Redrive:
         """
         results: dict[str, Result] = {}
         for entry in entries:
-            if entry.state is State.REDRIVEN and not again:
+            if entry.state is EntryState.REDRIVEN and not again:
                 results[entry.id] = Result(entry.id, "already redriven", entry.outcome)
         chosen = [entry for entry in entries if entry.id not in results]
         ends = self._letters.ends()
@@ -106,7 +106,7 @@ class Redrive:
         return [results[entry.id] for entry in entries]
 
     def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
-        quarantine.mark(self._session, self._settings.kafka.topic_prefix, entries, State.REDRIVEN, outcomes)
+        quarantine.mark(self._session, self._settings.kafka.topic_prefix, entries, EntryState.REDRIVEN, outcomes)
 
     def _send_events(self, entries: Sequence[Entry], results: dict[str, Result]) -> list[Sent]:
         sent: list[Sent] = []

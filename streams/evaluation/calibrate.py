@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from connectors.ports import Embedder
 from schemas.errors import VectrueError
-from schemas.reports.score import GRADES, Pair, Thresholds
+from schemas.reports.score import GRADES, GradeThresholds, Pair
 
 LEAST_PAIRS = 10
 """Pairs of each grade, and different references: with fewer, a recall moves by more than 0.1 with each pair."""
@@ -58,7 +58,7 @@ class Calibration:
 
     name: str
     model: str
-    thresholds: Thresholds
+    thresholds: GradeThresholds
     good: Interval
     excellent: Interval
     similarities: Floats
@@ -112,7 +112,7 @@ class Calibration:
         }
 
 
-def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: Thresholds) -> Calibration:
+def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThresholds) -> Calibration:
     """Propose thresholds for a model.
 
     Args:
@@ -160,7 +160,7 @@ def check(pairs: Sequence[Pair]) -> None:
         )
 
 
-def separate(similarities: Floats, labels: Labels) -> Thresholds:
+def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
     """The two thresholds that part the grades best; in the middle of the gap where several do so equally.
 
     Args:
@@ -176,7 +176,7 @@ def separate(similarities: Floats, labels: Labels) -> Thresholds:
     best = np.maximum.accumulate(low)
     upper = _middle(best + high)
     lower = _middle(low[: upper + 1])
-    return Thresholds(good=float(cuts[lower]), excellent=float(cuts[upper]))
+    return GradeThresholds(good=float(cuts[lower]), excellent=float(cuts[upper]))
 
 
 def _middle(quality: Floats) -> int:

@@ -22,7 +22,7 @@ from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
 from schemas.reports.comparison import DECIDES, JudgedQuery
 from schemas.reports.quality import K, QualityRun, Way
-from schemas.reports.search import Found, SearchRequest
+from schemas.reports.search import SearchRequest, SearchResult
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
@@ -103,7 +103,7 @@ def wanted_model(settings: Settings, session: Session, table: str) -> str:
     return _models({target.model for target in _served(settings, session, table)})
 
 
-def conclude(exam: Exam, answers: Sequence[Found], at: datetime) -> QualityRun:
+def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> QualityRun:
     """Measure what was found.
 
     Args:

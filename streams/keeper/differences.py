@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from connectors.debezium.client import Connect, connector_config, database_of
+from connectors.debezium.client import KafkaConnect, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
 from connectors.postgres.health import watched
@@ -83,7 +83,7 @@ class Differences:
         self._said.clear()
 
 
-def looking(settings: Settings, session: Session, connect: Connect) -> Callable[[], Sequence[Difference]]:
+def looking(settings: Settings, session: Session, connect: KafkaConnect) -> Callable[[], Sequence[Difference]]:
     """The look at the database and at the connector, over these."""
 
     def look() -> list[Difference]:

@@ -20,14 +20,14 @@ from uuid import UUID
 
 import structlog
 
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
-from connectors.postgres.health.keeper import KeeperDesk
-from connectors.postgres.health.table_marks import MarkDesk
+from connectors.postgres.health.keeper import KeeperStore
+from connectors.postgres.health.table_marks import TableMarkStore
 from connectors.postgres.ledger import looks
-from connectors.postgres.ledger.looks import LookDesk
+from connectors.postgres.ledger.looks import LookStore
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session, limit_locks
 from connectors.postgres.setup import slot
@@ -106,7 +106,7 @@ class Keeper:
 
     def __init__(
         self,
-        desk: KeeperDesk,
+        desk: KeeperStore,
         tasks: Mapping[str, Task],
         clock: Clock,
         pause: float,
@@ -189,7 +189,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
         ConfigurationError: connect.url is no URL.
     """
     session = Session(settings.postgres.dsn, role="keeper", prefix=settings.kafka.topic_prefix, setup=limit_locks)
-    desk = KeeperDesk(session, settings.kafka.topic_prefix)
+    desk = KeeperStore(session, settings.kafka.topic_prefix)
     offsets = KafkaOffsets(settings, clock)
 
     def send(targets: Sequence[Target]) -> UUID | None:
@@ -221,14 +221,14 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     works = (lambda: True) if is_replay else replay_works
     healer = Healer(send, lambda of: KafkaOutbox(settings, of), works, clock.now)
     prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
-    asked = LookDesk(session, prefix)
-    connect = Connect(settings.connect.url, clock)
+    asked = LookStore(session, prefix)
+    connect = KafkaConnect(settings.connect.url, clock)
     explain = Explainer(settings).explain
     tasks: dict[str, Task] = {
         "differences": Differences(looking(settings, session, connect), clock),
         "log": LogWatch(settings, session, connect),
         "connector": Restarts(settings.keeper, connect, settings.connector, clock, explain),
-        "marks": Marks(MarkDesk(session, prefix, settings.postgres.publication), tables, rewritten, ask),
+        "marks": Marks(TableMarkStore(session, prefix, settings.postgres.publication), tables, rewritten, ask),
         "looks": Looks(desk, asked, targets, healer, clock, settings.keeper.stale_seconds),
     }
     if is_replay:

@@ -36,8 +36,8 @@ Stale = Mapping[Target, Mapping[Key, Fingerprint]]
 """The stale rows by column, at most LIMIT of each."""
 
 
-class Asked(Protocol):
-    """The looks that are asked for; `connectors.postgres.ledger.looks.LookDesk` in earnest. May raise TransientError."""
+class PendingLooks(Protocol):
+    """The looks that are asked for; `connectors.postgres.ledger.looks.LookStore` in earnest. May raise TransientError."""
 
     def pending(self) -> Sequence[Look]:
         """What is still to be looked at."""
@@ -52,8 +52,8 @@ class Asked(Protocol):
         ...
 
 
-class Desk(Protocol):
-    """What the database says; `connectors.postgres.health.keeper.KeeperDesk` in earnest. May raise TransientError."""
+class LookDatabase(Protocol):
+    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in earnest. May raise TransientError."""
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
         """Rows that are not true now."""
@@ -94,12 +94,12 @@ class Looks:
 
     def __init__(
         self,
-        desk: Desk,
-        asked: Asked,
+        desk: LookDatabase,
+        asked: PendingLooks,
         targets: Callable[[], Sequence[Target]],
         heal: Heal,
         clock: Clock,
-        patience: float,
+        retry: float,
     ) -> None:
         """Join the parts.
 
@@ -109,14 +109,14 @@ class Looks:
             targets: the columns as the database wants them now.
             heal: sends stale rows on their way.
             clock: tells the time.
-            patience: seconds for which a keeper's own run may stand still before it is sent again.
+            retry: seconds for which a keeper's own run may stand still before it is sent again.
         """
         self._desk = desk
         self._asked = asked
         self._targets = targets
         self._heal = heal
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._not_before: dict[TableName, float] = {}
         self._held: dict[TableName, _Held] = {}
         self._told: dict[TableName, UUID] = {}
@@ -181,7 +181,7 @@ class Looks:
             if run is not None:
                 self._held[table] = _Held(run, now)
             return False
-        if now - held.since < self._patience:
+        if now - held.since < self._retry:
             return False
         self._held[table] = _Held(run, now)
         return True

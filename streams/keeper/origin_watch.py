@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.ports import Clock
 from connectors.postgres import locks
 from connectors.postgres.ledger import looks
@@ -43,13 +43,13 @@ Leave = Callable[[str, BaseException], None]
 class OriginWatch:
     """Looks for others who label their writes; driven from outside by `look`."""
 
-    def __init__(self, settings: Settings, session: Session, connect: Connect) -> None:
+    def __init__(self, settings: Settings, session: Session, connect: KafkaConnect) -> None:
         """Join the parts, which nobody else may use."""
         self._settings = settings
         self._session = session
         self._connect = connect
 
-        self._arrivals = origins.Arrivals()
+        self._arrivals = origins.OriginCensus()
         self._missed = False
         """Whether an origin came and went, and nothing was done about it yet."""
 
@@ -144,5 +144,5 @@ def start(settings: Settings, clock: Clock, leave: Leave) -> None:
         ConfigurationError: connect.url is no URL.
     """
     session = Session(settings.postgres.dsn, role="origins", prefix=settings.kafka.topic_prefix, setup=limit_waits)
-    watch = OriginWatch(settings, session, Connect(settings.connect.url, clock))
+    watch = OriginWatch(settings, session, KafkaConnect(settings.connect.url, clock))
     threading.Thread(target=watch.keep, args=(clock, leave), name="origins", daemon=True).start()

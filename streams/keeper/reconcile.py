@@ -39,8 +39,8 @@ _SOON_SECONDS = 60.0
 _JITTER = 0.1
 
 
-class Desk(Protocol):
-    """What the database says; `connectors.postgres.health.keeper.KeeperDesk` in earnest. May raise TransientError."""
+class ReconcileDatabase(Protocol):
+    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in earnest. May raise TransientError."""
 
     def since_reconcile(self) -> float | None:
         """Seconds since the last reconcile of any worker; None: look at once."""
@@ -74,7 +74,7 @@ Send = Callable[[Sequence[Target]], UUID | None]
 
 
 @dataclass(frozen=True)
-class Look:
+class ReconcileSnapshot:
     """What was seen of all tables at one time."""
 
     at: float
@@ -82,7 +82,7 @@ class Look:
     stale: Mapping[str, Mapping[Key, Fingerprint]]
     runs: Mapping[TableName, UnderWay | None] = field(default_factory=dict)
 
-    def stayed(self, since: "Look", target: Target) -> tuple[int, bool]:
+    def stayed(self, since: "ReconcileSnapshot", target: Target) -> tuple[int, bool]:
         """Rows that were stale in an earlier look, too; and whether there were too many to know them, both times."""
         now, before = self.stale[target.name], since.stale.get(target.name, {})
         same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())
@@ -101,7 +101,7 @@ class Reconcile:
     def __init__(
         self,
         settings: KeeperSettings,
-        desk: Desk,
+        desk: ReconcileDatabase,
         targets: Callable[[], Sequence[Target]],
         send: Send,
         reader: Reader,
@@ -130,7 +130,7 @@ class Reconcile:
         soon = min(_SOON_SECONDS, settings.reconcile_seconds)
         self._not_before = clock.monotonic() + spread(0.0, soon)
         self._pause = self._drawn()
-        self._first: Look | None = None
+        self._first: ReconcileSnapshot | None = None
         self._read_by: int | None = _UNKNOWN
         self._brought_forward = False
 
@@ -174,7 +174,7 @@ class Reconcile:
             log.info("reconciled: every row is true", tables=len(seen.runs))
             self._end(seen, 0)
 
-    def _finish(self, first: Look, now: float) -> None:
+    def _finish(self, first: ReconcileSnapshot, now: float) -> None:
         second = self._look(now)
         found = 0
         for _, columns in groupby(second.targets, key=lambda target: target.table):
@@ -189,7 +189,7 @@ class Reconcile:
             log.info("reconciled: no row has stayed stale", tables=len(second.runs))
         self._end(second, found)
 
-    def _heal(self, first: Look, second: Look, targets: Sequence[Target], rows: str) -> None:
+    def _heal(self, first: ReconcileSnapshot, second: ReconcileSnapshot, targets: Sequence[Target], rows: str) -> None:
         table = targets[0].table
         before, under_way = first.runs.get(table), second.runs[table]
         if under_way is not None and not (under_way.resumable and under_way == before):
@@ -211,12 +211,14 @@ class Reconcile:
             log.warning("rows stayed stale, and a replay run that does not move holds their table: "
                         "vectrue replay resume, or cancel it", **told)  # fmt: skip
 
-    def _look(self, now: float) -> Look:
+    def _look(self, now: float) -> ReconcileSnapshot:
         targets = sorted(self._targets(), key=lambda target: target.table)
         stale = {target.name: self._desk.stale(target, LIMIT) for target in targets}
-        return Look(now, targets, stale, {target.table: self._desk.under_way(target.table) for target in targets})
+        return ReconcileSnapshot(
+            now, targets, stale, {target.table: self._desk.under_way(target.table) for target in targets}
+        )
 
-    def _end(self, look: Look, found: int) -> None:
+    def _end(self, look: ReconcileSnapshot, found: int) -> None:
         if swept := sum(self._desk.sweep(target) for target in look.targets):
             log.info("quarantine was swept of rows that are gone or have another text", lines=swept)
         self._desk.note_reconcile(found)

@@ -40,7 +40,7 @@ _AWAY = re.compile(
 
 
 class Connector(Protocol):
-    """The part of `connectors.debezium.client.Connect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May raise TransientError."""
 
     def status(self, name: str) -> ConnectorStatus | None:
         """State of a connector and its tasks; None when there is none of that name."""

@@ -17,8 +17,8 @@ log = structlog.get_logger()
 REASON = "its storage or publication is another than it was, which may bring rows without events"
 
 
-class Desk(Protocol):
-    """`connectors.postgres.health.table_marks.MarkDesk` in earnest. May raise TransientError."""
+class MarkDatabase(Protocol):
+    """`connectors.postgres.health.table_marks.TableMarkStore` in earnest. May raise TransientError."""
 
     def read(self, tables: Sequence[TableName]) -> Sequence[Mark]:
         """How tables are stored, and how they were when they were noted."""
@@ -34,7 +34,7 @@ class Marks:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: MarkDatabase,
         tables: Sequence[TableName],
         rewritten: Callable[[], Collection[TableName]],
         ask: Callable[[TableName, str], None],

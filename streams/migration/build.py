@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BuildProgress:
     """How far a build is.
 
     Attributes:
@@ -35,7 +35,7 @@ class Progress:
     waits_for: Sequence[Blocker] = field(default=())
 
 
-Watch = Callable[[Progress], None]
+Watch = Callable[[BuildProgress], None]
 
 
 def build(
@@ -85,4 +85,4 @@ def build(
 def _look(watcher: Session, name: str, pid: int, watch: Watch) -> None:
     for phase, blocks, of_blocks, tuples, of_tuples in watcher.rows(queries.text("index_progress"), {"pid": pid}):
         waits_for = blockers.of(watcher, [pid])
-        watch(Progress(name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0, waits_for))
+        watch(BuildProgress(name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0, waits_for))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, State, Step, table_flags
+from schemas.reports.migration import ColumnMigration, MigrationState, MigrationStep, table_flags
 from schemas.settings.reading import Settings
 from streams.migration import in_flight as migrate_scope
 from streams.migration.next_step import leading, naming_of, still_to_follow
@@ -28,7 +28,7 @@ class Intent:
     drops: bool
 
 
-def intent(session: Session, step: Step, found: Sequence[ColumnMigration], flags: str) -> Intent:
+def intent(session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str) -> Intent:
     """What `rollback` or `finish` will do with these columns. Raises as `obstacles`."""
     gone = migrate_scope.gone(session, found)
     lines = [f"{made.name}: {_will(step, made, gone=made in gone)}" for made in found]
@@ -37,7 +37,7 @@ def intent(session: Session, step: Step, found: Sequence[ColumnMigration], flags
     return Intent(tuple(found), tuple(lines), drops)
 
 
-def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], flags: str) -> list[str]:
+def obstacles(session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str) -> list[str]:
     """Refuse a step that something stands in the way of, in any of its tables.
 
     Args:
@@ -56,11 +56,11 @@ def obstacles(session: Session, step: Step, found: Sequence[ColumnMigration], fl
     look.ours()
     gone = migrate_scope.gone(session, found)
     for made in found:
-        if made in gone or (step is Step.FINISH and made.offline):
+        if made in gone or (step is MigrationStep.FINISH and made.offline):
             continue
         if made.offline:
             look.rewriting(made)
-        elif step is Step.SWAP or (step is Step.ROLLBACK and made.state is State.SWAPPED):
+        elif step is MigrationStep.SWAP or (step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED):
             look.renaming(made)
         else:
             look.dropping(made)
@@ -130,19 +130,19 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
         )
 
 
-def _drops(step: Step, made: ColumnMigration) -> bool:
-    return not made.offline if step is Step.FINISH else made.offline or made.state is State.STARTED
+def _drops(step: MigrationStep, made: ColumnMigration) -> bool:
+    return not made.offline if step is MigrationStep.FINISH else made.offline or made.state is MigrationState.STARTED
 
 
-def _will(step: Step, made: ColumnMigration, *, gone: bool) -> str:
+def _will(step: MigrationStep, made: ColumnMigration, *, gone: bool) -> str:
     if gone:
         left = f"; if it has another name now, it keeps {made.beside} with its provenance" if made.beside else ""
         return f"its table is gone, so its migration ends{left}"
-    if step is Step.FINISH:
+    if step is MigrationStep.FINISH:
         dropped = f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
         return "its migration ends" if made.offline else dropped
     if made.offline:
         return f"all vectors of {made.to_model} go, and a replay has to make those of {made.from_model} again"
-    if made.state is State.SWAPPED:
+    if made.state is MigrationState.SWAPPED:
         return f"the old vectors (of {made.from_model}) are served again, the new ones are kept beside them"
     return f"the new vectors ({made.beside}, of {made.to_model}) are dropped"

@@ -7,7 +7,7 @@ printed, the list takes every table to the end. What an application loses by a D
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.reports.migration import State, table_flags
+from schemas.reports.migration import MigrationState, table_flags
 from schemas.rows.table import TableName
 from streams.migration.status import ColumnStatus
 from streams.migration.todo import Todo
@@ -16,7 +16,7 @@ STEPS = ("start", "replay", "index", "swap", "finish")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableCommands:
     """One table of the list.
 
     Attributes:
@@ -41,7 +41,7 @@ class Entry:
         left = [step for step in STEPS if step != "swap" or not self.offline]
         if self.line is None or (self.line.staying is None and self.line.problem is None):
             return tuple(left)
-        if self.line.migration.state is State.SWAPPED:
+        if self.line.migration.state is MigrationState.SWAPPED:
             return ("finish",)
         found = self.line.indexes
         done = {"start"}
@@ -53,10 +53,12 @@ class Entry:
     @property
     def is_swapped(self) -> bool:
         """Whether the new vectors are served."""
-        return self.line is not None and self.line.migration.state is State.SWAPPED
+        return self.line is not None and self.line.migration.state is MigrationState.SWAPPED
 
 
-def lines(entries: Sequence[Entry], every: Sequence[Todo], *, named: str, flags: str, naming: str | None) -> list[str]:
+def lines(
+    entries: Sequence[TableCommands], every: Sequence[Todo], *, named: str, flags: str, naming: str | None
+) -> list[str]:
     """The whole list.
 
     Args:
@@ -79,7 +81,7 @@ def lines(entries: Sequence[Entry], every: Sequence[Todo], *, named: str, flags:
     return found
 
 
-def _before(step: str, group: Sequence[Entry], every: Sequence[Todo], naming: str | None) -> Iterator[str]:
+def _before(step: str, group: Sequence[TableCommands], every: Sequence[Todo], naming: str | None) -> Iterator[str]:
     """The hands' part before a step."""
     for entry in group:
         if entry.line is not None and entry.steps[0] == step and (amiss := entry.line.problem or entry.line.run):
@@ -98,14 +100,14 @@ def _before(step: str, group: Sequence[Entry], every: Sequence[Todo], naming: st
         yield from _anew(group, step)
 
 
-def _anew(group: Sequence[Entry], step: str) -> Iterator[str]:
+def _anew(group: Sequence[TableCommands], step: str) -> Iterator[str]:
     """What was dropped is made again, the other way round: what another one reads comes first."""
     found = dict.fromkeys(one for entry in group for one in entry.todo if one.step == step and one.anew)
     for one in reversed(found):
         yield f"# {one.who}: CREATE anew {one.anew}"
 
 
-def _commands(step: str, group: Sequence[Entry], named: str, scope: str) -> Iterator[str]:
+def _commands(step: str, group: Sequence[TableCommands], named: str, scope: str) -> Iterator[str]:
     if step != "start":
         yield f"vectrue {'replay run' if step == 'replay' else f'migrate {step}'}{scope}"
         return

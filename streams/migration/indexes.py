@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from connectors.ports import Clock
 from connectors.postgres import statement
 from connectors.postgres.migrations import twin_steps, twins
-from connectors.postgres.migrations.twin_steps import Kind, Step
-from connectors.postgres.migrations.twins import Standing
+from connectors.postgres.migrations.twin_steps import Kind, TwinStep
+from connectors.postgres.migrations.twins import IndexTwins
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
@@ -72,7 +72,7 @@ class Builder:
             require_no_constraint(twins.standing(self._session, made))
         return built
 
-    def _run(self, step: Step, watch: Watch, memory: str | None) -> None:
+    def _run(self, step: TwinStep, watch: Watch, memory: str | None) -> None:
         if step.kind is Kind.BUILD:
             migrate_build.build(self._session, self._watcher, step.index, step.sql, watch, memory=memory)
         elif step.kind is Kind.DROP:
@@ -98,7 +98,7 @@ def script(session: Session, found: Sequence[ColumnMigration]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _left(found: Standing, statements: int) -> str:
+def _left(found: IndexTwins, statements: int) -> str:
     if statements:
         return "1 statement" if statements == 1 else f"{statements} statements"
     if not found.wanted:
@@ -106,7 +106,7 @@ def _left(found: Standing, statements: int) -> str:
     return "every index is built" if not found.lacking else "what is left are constraints, which are not carried over"
 
 
-def require_no_constraint(found: Standing) -> None:
+def require_no_constraint(found: IndexTwins) -> None:
     """Refuse where an index serves a constraint, which only its owner can have on the new column.
 
     Raises:

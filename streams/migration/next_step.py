@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schemas.reports.migration import ColumnMigration, State, table_flags
+from schemas.reports.migration import ColumnMigration, MigrationState, table_flags
 from schemas.rows.table import TableName
 
 
@@ -79,12 +79,12 @@ def following(
         behind: tables that are yet to follow, without which there is no `finish`.
         is_read: whether something goes on reading the old vectors after the swap.
     """
-    if behind and (made.state is State.SWAPPED or (made.offline and staying == 0 and not unbuilt)):
+    if behind and (made.state is MigrationState.SWAPPED or (made.offline and staying == 0 and not unbuilt)):
         return leading(made, behind)
     naming = [] if named else [naming_of(made)]
     before = [*naming, *(["make anew what reads the old vectors"] if is_read else [])]
     first = f"first {' and '.join(before)}" if before else ""
-    if made.state is State.SWAPPED:
+    if made.state is MigrationState.SWAPPED:
         return Next("vectrue migrate finish", remark="; ".join(filter(None, [first, "or rollback"])))
     if staying is None:
         return starting(made)

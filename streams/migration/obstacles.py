@@ -13,7 +13,7 @@ from connectors.postgres.migrations import dependents, twins
 from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, State, growing, retired
+from schemas.reports.migration import ColumnMigration, MigrationState, growing, retired
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 
@@ -90,7 +90,7 @@ class Obstacles:
         if info is None:
             return
         self._inherited(made.table, made.column, info)
-        free = retired(made.column) if made.state is State.STARTED else growing(made.column)
+        free = retired(made.column) if made.state is MigrationState.STARTED else growing(made.column)
         self._taken(made, info, free, _columns(made))
         if (
             twins.pairs(self.session, made)
@@ -159,7 +159,7 @@ class Obstacles:
                 self.lost.append(f"{one.said}" + (f" ({one.shows} prints it)" if one.shows else ""))
                 continue
             self.shows += [one.shows] if one.shows else []
-            if made.state is State.SWAPPED:
+            if made.state is MigrationState.SWAPPED:
                 self.beside.append(f"{made.column} where it says {made.beside}")
             self._say(
                 f"{one.said} depends on {made.table}.{made.beside or made.column}",

@@ -29,10 +29,10 @@ from streams.migration import in_flight as migrate_scope
 from streams.migration import status as migrate_status
 from streams.migration import todo as migrate_todo
 from streams.migration import wanted_model as migrate_asked
-from streams.migration.commands import Entry
+from streams.migration.commands import TableCommands
 from streams.migration.next_step import still_to_follow
 from streams.migration.todo import Todo
-from streams.migration.wanted_model import Asked
+from streams.migration.wanted_model import WantedModel
 
 _TOAST_CHUNK = 1996
 _TOAST_OVERHEAD = 36
@@ -90,7 +90,7 @@ class TablePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MigrationPlan:
     """The whole.
 
     Attributes:
@@ -149,7 +149,7 @@ def make(
     *,
     offline: bool = False,
     tables: Sequence[str] | None = None,
-) -> Plan:
+) -> MigrationPlan:
     """Look at the served columns; nothing is written, and the workers' role may.
 
     Args:
@@ -183,7 +183,7 @@ def make(
         if asked.is_clear
         else []
     )
-    return Plan(asked.model_id, tuple(plans), tuple(todo), tuple(commands), _under_way(found.values(), report))
+    return MigrationPlan(asked.model_id, tuple(plans), tuple(todo), tuple(commands), _under_way(found.values(), report))
 
 
 def _leaving(why: Todo | None, *, alone: bool) -> Todo | None:
@@ -193,7 +193,7 @@ def _leaving(why: Todo | None, *, alone: bool) -> Todo | None:
     return replace(why, blocks=False, what=f"{why.what}: it is left as it is", statement=None)
 
 
-def _to_follow(settings: Settings, session: Session, asked: Asked, scope: Collection[TableName]) -> list[Todo]:
+def _to_follow(settings: Settings, session: Session, asked: WantedModel, scope: Collection[TableName]) -> list[Todo]:
     """The tables outside of the scope without which there is no `finish`."""
     if asked.model_id is None:
         return []
@@ -206,19 +206,25 @@ def _to_follow(settings: Settings, session: Session, asked: Asked, scope: Collec
 
 
 def _entry(
-    target: Target, plan: TablePlan, report: migrate_status.Report | None, asked: Asked, *, offline: bool, alone: bool
-) -> Entry:
+    target: Target,
+    plan: TablePlan,
+    report: migrate_status.MigrationStatus | None,
+    asked: WantedModel,
+    *,
+    offline: bool,
+    alone: bool,
+) -> TableCommands:
     """One table of the list; `alone`: there is no table that `start` would take as it is."""
     columns = report.columns if report else ()
     line = next((one for one in columns if one.migration.table == target.table), None)
     if line is None:
-        return Entry(target.table, None, offline, target.model == asked.model_id, plan.todo)
+        return TableCommands(target.table, None, offline, target.model == asked.model_id, plan.todo)
     if line.migration.to_model == asked.model_id:
-        return Entry(target.table, line, line.migration.offline, False, plan.todo)
-    return Entry(target.table, None, offline, not alone, plan.todo)
+        return TableCommands(target.table, line, line.migration.offline, False, plan.todo)
+    return TableCommands(target.table, None, offline, not alone, plan.todo)
 
 
-def _under_way(found: Collection[ColumnMigration], report: migrate_status.Report | None) -> str | None:
+def _under_way(found: Collection[ColumnMigration], report: migrate_status.MigrationStatus | None) -> str | None:
     if report is None:
         return None
     said = "; ".join(f"{m.name} is on its way to {m.to_model} ({m.state})" for m in found)
@@ -233,7 +239,7 @@ def vector_bytes(dimensions: int) -> int:
 
 
 class _Maker:
-    def __init__(self, settings: Settings, session: Session, asked: Asked, *, offline: bool) -> None:
+    def __init__(self, settings: Settings, session: Session, asked: WantedModel, *, offline: bool) -> None:
         self._settings = settings
         self._session = session
         self._dimensions = asked.model.dimensions

@@ -16,7 +16,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, grants, schema, score_rights
 from connectors.postgres.statement import Statement
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, State, growing, table_flags
+from schemas.reports.migration import ColumnMigration, MigrationState, growing, table_flags
 from schemas.reports.model_record import ModelRecord
 from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
@@ -117,7 +117,7 @@ def planned(
     migrate_todo.refuse(session, oid, target, new)
     old_model, new_model = map(_opening, models)
     return ColumnMigration(
-        target.table, target.column, State.STARTED, offline, frozen and not offline,
+        target.table, target.column, MigrationState.STARTED, offline, frozen and not offline,
         target.model, target.dimensions, embedder.model_id, embedder.dimensions,
         twins.records(session, oid, target.column), old_model, new_model,
     )  # fmt: skip
@@ -205,7 +205,7 @@ def _grants(
 
 
 def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
-    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, State.STARTED)
+    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, MigrationState.STARTED)
 
 
 def _why_left(target: Target, made: ColumnMigration | None) -> VectrueError:

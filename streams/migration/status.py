@@ -12,14 +12,14 @@ from connectors.models import describe_model
 from connectors.ports import Clock
 from connectors.postgres import catalog, queries
 from connectors.postgres.audit import coverage
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.migrations import dependents, migration, twins
-from connectors.postgres.migrations.twins import Standing
+from connectors.postgres.migrations.twins import IndexTwins
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.reports.coverage import Coverage
-from schemas.reports.migration import ColumnMigration, State, table_flags
+from schemas.reports.migration import ColumnMigration, MigrationState, table_flags
 from schemas.rows.index_definition import Vectors, quoted
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
@@ -28,7 +28,7 @@ from streams.common import stragglers, targets
 from streams.migration import in_flight as migrate_scope
 from streams.migration.next_step import Elsewhere, Next, following, following_all, starting
 
-__all__ = ["ColumnStatus", "Report", "elsewhere", "new_column", "read", "require_filled", "require_indexes"]
+__all__ = ["ColumnStatus", "MigrationStatus", "elsewhere", "new_column", "read", "require_filled", "require_indexes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ColumnStatus:
     migration: ColumnMigration
     rows: int | None
     lacking: int | None
-    indexes: Standing | None = None
+    indexes: IndexTwins | None = None
     staying: int | None = None
     problem: Next | None = None
     run: Next | None = None
@@ -90,7 +90,7 @@ class ColumnStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MigrationStatus:
     """All columns that are under way, and what comes next.
 
     Attributes:
@@ -143,7 +143,7 @@ class Report:
         )
 
 
-def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[str] | None = None) -> Report:
+def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[str] | None = None) -> MigrationStatus:
     """Look at the columns of the settings' tables; counts every row once, and waits for those on their way.
 
     Args:
@@ -164,7 +164,7 @@ def read(settings: Settings, session: Session, clock: Clock, tables: Sequence[st
     whole = [line for line in lines if line.problem is None]
     counted = _counted(scoped, session, clock, lines, whole)
     left = [] if every else migrate_scope.left(scoped, session, describe_model(settings.model).model_id)
-    return Report(counted, elsewhere(settings, session), is_part=len(found) < len(every), left=left)
+    return MigrationStatus(counted, elsewhere(settings, session), is_part=len(found) < len(every), left=left)
 
 
 def elsewhere(settings: Settings, session: Session) -> list[Elsewhere]:
@@ -234,7 +234,7 @@ def require_indexes(
     if not names - (names if without is None else frozenset(without)):
         return
     lacking = [made for made, one in standing if one.lacking]
-    swapped = any(made.state is State.SWAPPED for made in lacking)
+    swapped = any(made.state is MigrationState.SWAPPED for made in lacking)
     flags = table_flags(made.table for made in lacking)
     typed = f"vectrue migrate {{}}{table_flags(made.table for made in found)} --yes"
     built = "create on the new column what is needed" if swapped else f"vectrue migrate index{flags}"
@@ -263,7 +263,9 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
         )
     info = catalog.inspect(session, made.table)
     if made.column not in info.columns:
-        dimensions = made.from_dimensions if made.state is State.STARTED and not made.offline else made.to_dimensions
+        dimensions = (
+            made.from_dimensions if made.state is MigrationState.STARTED and not made.offline else made.to_dimensions
+        )
         add = _adding(session, made, dimensions)
         return Next(
             "vectrue replay run",
@@ -272,7 +274,7 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
         )
     if made.beside is None or made.beside in info.columns:
         return None
-    if made.state is State.STARTED:
+    if made.state is MigrationState.STARTED:
         return replace(starting(made), why=f"started, but the column {made.beside} is missing",
                        remark="or vectrue migrate rollback")  # fmt: skip
     return Next("vectrue migrate finish", why=f"swapped, but the old column {made.beside} is gone")
@@ -298,7 +300,7 @@ def _column(settings: Settings, session: Session, made: ColumnMigration) -> Colu
 
 
 def _readers(session: Session, made: ColumnMigration) -> tuple[str, ...]:
-    if made.state is not State.SWAPPED or made.beside is None:
+    if made.state is not MigrationState.SWAPPED or made.beside is None:
         return ()
     oid = catalog.inspect(session, made.table).oid
     found = dependents.of_columns(session, oid, Vectors(made.beside, 0, "").columns)
@@ -363,7 +365,7 @@ def _staying(
         return lacking
     known = {(str(t.table), t.column): t for t in targets.resolve(settings, session)}
     watched = [known[place] for place in sorted(moving) if place in known]
-    desk = KeeperDesk(session, settings.kafka.topic_prefix)
+    desk = KeeperStore(session, settings.kafka.topic_prefix)
 
     def look() -> dict[tuple[str, ...], Any]:
         return {(str(t.table), t.column, *key): seen for t in watched for key, seen in _stale(desk, t).items()}
@@ -375,10 +377,10 @@ def _staying(
     }
 
 
-def _stale(desk: KeeperDesk, target: Target) -> Mapping[tuple[str, ...], Any]:
+def _stale(desk: KeeperStore, target: Target) -> Mapping[tuple[str, ...], Any]:
     return desk.stale(target, stragglers.MOST)
 
 
 def new_column(made: ColumnMigration) -> str:
     """The column that holds the new vectors now."""
-    return made.column if made.offline or made.state is State.SWAPPED else made.beside or made.column
+    return made.column if made.offline or made.state is MigrationState.SWAPPED else made.beside or made.column

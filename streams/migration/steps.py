@@ -29,7 +29,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema
 from connectors.postgres.statement import Statement
 from schemas.errors import TransientError, VectrueError
-from schemas.reports.migration import ColumnMigration, State, Step, openings, require, table_flags
+from schemas.reports.migration import ColumnMigration, MigrationState, MigrationStep, openings, require, table_flags
 from schemas.reports.replay import Request
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
@@ -146,17 +146,19 @@ class Migrate:
             TransientError: the locks were not free; nothing has changed.
         """
         with self._alone():
-            found = self._require(Step.SWAP)
-            waiting = [made for made in found if made.state is State.STARTED]
+            found = self._require(MigrationStep.SWAP)
+            waiting = [made for made in found if made.state is MigrationState.STARTED]
             if not waiting:
                 return
             self._gate(waiting, without)
-            migrate_check.obstacles(self._session, Step.SWAP, waiting, self.flags)
+            migrate_check.obstacles(self._session, MigrationStep.SWAP, waiting, self.flags)
             self._refuse_during_replay(waiting)
             self._analyze(waiting)
-            self._take(Step.SWAP, waiting, [self._exchange(waiting, back=False)], after=self._exchanged(waiting))
+            self._take(
+                MigrationStep.SWAP, waiting, [self._exchange(waiting, back=False)], after=self._exchanged(waiting)
+            )
 
-    def intent(self, step: Step, wanted_model: str | None = None) -> migrate_check.Intent:
+    def intent(self, step: MigrationStep, wanted_model: str | None = None) -> migrate_check.Intent:
         """What `rollback` or `finish` will do, column by column; for the question before it.
 
         Args:
@@ -182,19 +184,19 @@ class Migrate:
             TransientError: the locks were not free; nothing has changed.
         """
         with self._alone():
-            found = self._require(Step.ROLLBACK)
+            found = self._require(MigrationStep.ROLLBACK)
             migrate_check.refuse_moved(asked, found)
-            migrate_check.obstacles(self._session, Step.ROLLBACK, found, self.flags)
+            migrate_check.obstacles(self._session, MigrationStep.ROLLBACK, found, self.flags)
             gone = self._gone(found)
             here = [made for made in found if made not in gone]
             self._refuse_during_replay(here)
-            back = [made for made in here if made.state is State.SWAPPED]
-            dropped = [made for made in here if made.state is State.STARTED and not made.offline]
+            back = [made for made in here if made.state is MigrationState.SWAPPED]
+            dropped = [made for made in here if made.state is MigrationState.STARTED and not made.offline]
             steps = [migration.forget(self._session, made) for made in gone]
             steps += [self._exchange(back, back=True)] if back else []
-            steps += [migration.discard(self._session, dropped, State.ROLLED_BACK)] if dropped else []
+            steps += [migration.discard(self._session, dropped, MigrationState.ROLLED_BACK)] if dropped else []
             steps += [self._refill(made) for made in here if made.offline]
-            self._take(Step.ROLLBACK, here, steps, after=self._exchanged(back), leaving=dropped)
+            self._take(MigrationStep.ROLLBACK, here, steps, after=self._exchanged(back), leaving=dropped)
 
     def finish(
         self,
@@ -216,15 +218,20 @@ class Migrate:
                 nothing was changed.
         """
         with self._alone():
-            found = self._require(Step.FINISH)
+            found = self._require(MigrationStep.FINISH)
             migrate_check.refuse_moved(asked, found)
             migrate_check.refuse_other_models(self._every, self._session, found, wanted_model)
             if offline := [made for made in found if made.offline]:
                 self._gate(offline, without)
             migrate_status.require_indexes(self._session, [made for made in found if not made.offline], without)
-            migrate_check.obstacles(self._session, Step.FINISH, found, self.flags)
+            migrate_check.obstacles(self._session, MigrationStep.FINISH, found, self.flags)
             self._refuse_during_replay(found)
-            self._take(Step.FINISH, found, [migration.discard(self._session, found, State.FINISHED)], leaving=found)
+            self._take(
+                MigrationStep.FINISH,
+                found,
+                [migration.discard(self._session, found, MigrationState.FINISHED)],
+                leaving=found,
+            )
 
     def open(self) -> list[ColumnMigration]:
         """The columns of the scope that are under way.
@@ -235,18 +242,18 @@ class Migrate:
         tables = {table.table for table in self._settings.tables}
         return [made for made in migrate_scope.mine(self._every, self._session) if made.table in tables]
 
-    def _require(self, step: Step) -> list[ColumnMigration]:
+    def _require(self, step: MigrationStep) -> list[ColumnMigration]:
         """The columns that a step is for."""
-        if step is Step.ROLLBACK and (lost := self._lost()):
+        if step is MigrationStep.ROLLBACK and (lost := self._lost()):
             return lost
         found = self.open()
         if not found:
             self._none(step)
-        if step is not Step.INDEX:
+        if step is not MigrationStep.INDEX:
             migrate_check.refuse_lost_tables(self._every, self._session)
         for made in found:
             amiss = migrate_status.problem(self._session, made)
-            ways = {Step.ROLLBACK: State.STARTED, Step.FINISH: State.SWAPPED}
+            ways = {MigrationStep.ROLLBACK: MigrationState.STARTED, MigrationStep.FINISH: MigrationState.SWAPPED}
             # What drops the column beside needs no other.
             if amiss is None or (made.state is ways.get(step) and not made.offline):
                 continue
@@ -262,7 +269,7 @@ class Migrate:
             return lost
         return []
 
-    def _none(self, step: Step) -> None:
+    def _none(self, step: MigrationStep) -> None:
         migration.require_known(self._session)
         where = f" of {', '.join(self._names)}" if self._names else ""
         others = [*migrate_scope.mine(self._every, self._session), *migrate_scope.elsewhere(self._every, self._session)]
@@ -312,7 +319,7 @@ class Migrate:
 
     def _take(
         self,
-        step: Step,
+        step: MigrationStep,
         found: Sequence[ColumnMigration],
         parts: Sequence[Statement],
         *,
@@ -345,8 +352,8 @@ class Migrate:
             made = next((m for m in found if (m.table, m.column) == (target.table, target.column)), None)
             if made is None:
                 continue
-            swapped = made.state is State.STARTED
-            moved = replace(made, state=State.SWAPPED if swapped else State.STARTED)
+            swapped = made.state is MigrationState.STARTED
+            moved = replace(made, state=MigrationState.SWAPPED if swapped else MigrationState.STARTED)
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
             now, aside = (new, old) if swapped else (old, new)
             after.append(replace(target, model=now[0], dimensions=now[1]))

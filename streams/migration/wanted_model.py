@@ -14,7 +14,7 @@ _COMMAND = re.compile("run `(.+)`")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WantedModel:
     """The model to move to.
 
     Attributes:
@@ -49,7 +49,7 @@ class Asked:
         return f"set {said} in vectrue.toml{without}"
 
 
-def look(model: ModelSettings) -> Asked:
+def look(model: ModelSettings) -> WantedModel:
     """Look for the model on this machine; its weights are not needed.
 
     Args:
@@ -63,11 +63,11 @@ def look(model: ModelSettings) -> Asked:
     except ModelUnavailable as error:
         typed = _COMMAND.fullmatch(error.fix or "")
         what = error.message if typed else f"{error.message}: {error.fix}"
-        return Asked(model, None, (Todo("start", True, what, typed[1] if typed else None, "you"),))
+        return WantedModel(model, None, (Todo("start", True, what, typed[1] if typed else None, "you"),))
     try:
         by_flag.require(model)
     except ModelUnavailable as error:
         what = f"{error.message} of this machine; every worker needs them where it runs"
         pull = f"vectrue model pull {shlex.quote(model.name)}"
-        return Asked(model, model_id, (Todo("replay", False, what, pull, "you"),))
-    return Asked(model, model_id, ())
+        return WantedModel(model, model_id, (Todo("replay", False, what, pull, "you"),))
+    return WantedModel(model, model_id, ())

@@ -42,7 +42,7 @@ EDITED_SEARCH = "블록체인 합의 방식의 비교"
 
 
 @dataclass(frozen=True)
-class Line:
+class StepLine:
     """One finished step: what was done, and the seconds it took (None where time says nothing)."""
 
     text: str
@@ -50,7 +50,7 @@ class Line:
     details: Sequence[str] = ()
 
 
-Report = Callable[[Line], None]
+Report = Callable[[StepLine], None]
 
 
 def choose_model() -> ModelSettings:
@@ -106,7 +106,7 @@ class Demo:
                 self._end()
         if keep:
             stop = f"stop it with: vectrue local reset --yes --dir {self._directory}"
-            self._report(Line(f"left running; use it with: vectrue --config {self._config} status", details=[stop]))
+            self._report(StepLine(f"left running; use it with: vectrue --config {self._config} status", details=[stop]))
 
     def _prepare(self) -> None:
         with self._step("stack of real parts: Postgres + pgvector, Kafka, Connect + Debezium"):
@@ -118,7 +118,7 @@ class Demo:
             self._embedder: Embedder = open_model(model)
             self._embedder.load()
         why = "" if model.name == "BAAI/bge-m3" else " (BAAI/bge-m3 is not in the local cache)"
-        self._report(Line(f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"))
+        self._report(StepLine(f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"))
         self._session = Session(endpoints.postgres_dsn, role="demo")
         self._create_tables(model.dimensions)
         self._command("init")
@@ -176,14 +176,14 @@ text = "answer"
         self._until_current(questions + answers)
         seconds = self._clock.monotonic() - started
         rate = (questions + answers) / seconds
-        self._report(Line(f"{questions} questions and {answers} answers inserted, all have their vector"
+        self._report(StepLine(f"{questions} questions and {answers} answers inserted, all have their vector"
                           f" ({rate:,.0f} texts/s)", seconds))  # fmt: skip
 
     def _search_paraphrases(self) -> None:
         for query in interview.read_queries()[:2]:
             started = self._clock.monotonic()
             hits = self._search(str(query["query"]))
-            self._report(Line(f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)))
+            self._report(StepLine(f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)))
 
     def _insert_and_edit(self) -> None:
         insert = "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, %s, 3) RETURNING id"
@@ -200,7 +200,7 @@ text = "answer"
         seconds = float(self._session.rows(written, (changed_at, key))[0][0])
         after = self._search(query)[:1]
         details = [f"search: {query}", *_told(before, "before: "), *_told(after, "after:  ")]
-        self._report(Line(f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms", None, details))
+        self._report(StepLine(f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms", None, details))
 
     def _touch_unrelated(self) -> None:
         looked, encoded = self._metric("vectrue_events_total"), self._metric("vectrue_texts_encoded_total")
@@ -212,7 +212,7 @@ text = "answer"
         )
         more = self._metric("vectrue_texts_encoded_total") - encoded
         seconds = self._clock.monotonic() - started
-        self._report(Line(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
+        self._report(StepLine(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
 
     def _replay(self) -> None:
         # Under a label of the workers, so that capture leaves it out: as after a migration that lost the vectors.
@@ -222,7 +222,7 @@ text = "answer"
             for table in ("questions", "answer_bank"):
                 cursor.execute(f"UPDATE public.{table} SET embedding = NULL")  # noqa: S608 - two names of ours
             cursor.execute("SELECT pg_replication_origin_session_reset()")
-        self._report(Line("all vectors taken away behind capture's back, as a schema migration does"))
+        self._report(StepLine("all vectors taken away behind capture's back, as a schema migration does"))
         self._command("replay", "run", "--only", "all")
 
     def _search(self, text: str) -> Sequence[Hit]:
@@ -263,7 +263,7 @@ text = "answer"
     def _step(self, text: str) -> Iterator[None]:
         started = self._clock.monotonic()
         yield
-        self._report(Line(text, self._clock.monotonic() - started))
+        self._report(StepLine(text, self._clock.monotonic() - started))
 
     def _end(self) -> None:
         if self._worker is not None:

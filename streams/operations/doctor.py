@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from connectors.debezium import releases
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka import checkup as kafka
 from connectors.models import ModelFacts, describe_model
 from connectors.models.process_memory import available_bytes
@@ -23,12 +23,12 @@ from schemas.duration import show_duration
 from schemas.errors import VectrueError
 from schemas.health import needs
 from schemas.health.canary import judge
-from schemas.health.check_result import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health.check_result import CheckResult, Level, guarded, ok, problem, unknown, warning
 from schemas.health.lag_report import DEFAULT_THRESHOLDS
 from schemas.health.severity import Severity
 from schemas.health.witness import Witness
 from schemas.settings.reading import Settings
-from streams.common.background_call import Inquiry
+from streams.common.background_call import BackgroundCall
 from streams.common.too_large import Explainer
 from streams.keeper import log_watch
 from streams.keeper.differences import differing
@@ -42,7 +42,7 @@ _WEIGHTS = (".safetensors", ".bin", ".onnx")
 T = TypeVar("T")
 
 
-def examine(settings: Settings, clock: Clock) -> list[Finding]:
+def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     """Look at everything.
 
     Returns:
@@ -50,16 +50,16 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     """
     names = ", ".join(table.name for table in settings.tables)
     findings = [ok("settings", f"valid, for {names}") if names else _no_tables()]
-    broker: Inquiry[list[Finding] | None] = Inquiry(lambda: kafka.run(settings, clock))
-    capturing: Inquiry[_Connector | None] = Inquiry(lambda: _connect(settings, clock))
-    model: Inquiry[ModelFacts | None] = Inquiry(lambda: describe_model(settings.model))
+    broker: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: kafka.run(settings, clock))
+    capturing: BackgroundCall[_Connector | None] = BackgroundCall(lambda: _connect(settings, clock))
+    model: BackgroundCall[ModelFacts | None] = BackgroundCall(lambda: describe_model(settings.model))
     for question in (broker, capturing, model):
         question.start()
     facts, said = _answer("model", model, "reading the model's files takes too long")
     findings += said or list(_model(facts))
     made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
-    wanted = postgres.Wanted(settings.model.name, facts.record if facts else None, made)
-    database: Inquiry[postgres.Checkup | None] = Inquiry(lambda: _database(settings, wanted))
+    wanted = postgres.ExpectedModel(settings.model.name, facts.record if facts else None, made)
+    database: BackgroundCall[postgres.Checkup | None] = BackgroundCall(lambda: _database(settings, wanted))
     database.start()
     seen, said = _answer("Postgres", database, "Postgres does not answer in time")
     findings += said if seen is None else seen.findings
@@ -69,7 +69,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     topics, topics_said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     if seen is not None:
         findings += _witnessed(settings, clock, seen.witness, topics or ())
-        moving: Inquiry[list[Finding] | None] = Inquiry(lambda: _moving(settings))
+        moving: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _moving(settings))
         moving.start()
         found, said = _answer("migrations", moving, "Postgres does not answer in time", follows=needs.KEPT)
         findings += said if found is None else found
@@ -81,7 +81,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     findings += [*connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
     if seen is None:
         return findings
-    watched: Inquiry[list[Finding] | None] = Inquiry(lambda: _watched(settings, clock))
+    watched: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _watched(settings, clock))
     watched.start()
     late = "Postgres or Kafka Connect does not answer in time"
     offset, said = _answer(needs.OFFSET, watched, late, follows=[*needs.KEPT, needs.CONNECT])
@@ -92,7 +92,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
 class _Connector:
     """What Kafka Connect says about the connector."""
 
-    def __init__(self, connect: Connect, settings: Settings) -> None:
+    def __init__(self, connect: KafkaConnect, settings: Settings) -> None:
         name = settings.connector
         self._settings = settings
         connect.check()
@@ -105,7 +105,7 @@ class _Connector:
             self._finding(f"connector {name}"),
         ]
 
-    def _finding(self, check: str) -> Finding:
+    def _finding(self, check: str) -> CheckResult:
         if self.status is None:
             return problem(check, "is not known to Kafka Connect: nothing is captured", INIT, follows=needs.SET_UP)
         if self.status.error is not None:
@@ -116,13 +116,15 @@ class _Connector:
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
 
 
-def _witnessed(settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[Finding]) -> Iterator[Finding]:
+def _witnessed(
+    settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[CheckResult]
+) -> Iterator[CheckResult]:
     """Whether changes arrive, what is yet to be looked at, and what is configured and not there.
 
     The lines above come from stricter rules: what differs in a table, publication or slot whose line fails follows.
     """
     needed = needs.Needs(settings).canary
-    way: Inquiry[Witness] = Inquiry(lambda: with_transit(witness, settings, clock))
+    way: BackgroundCall[Witness] = BackgroundCall(lambda: with_transit(witness, settings, clock))
     way.start()
     try:
         witness = way.answer(ANSWER_SECONDS) or witness
@@ -154,7 +156,7 @@ def _witnessed(settings: Settings, clock: Clock, witness: Witness, kafka: Sequen
         yield ok("configured", "is what is there, as running workers see it")
 
 
-def _who_looks(kafka: Sequence[Finding], amiss: str | None) -> str:
+def _who_looks(kafka: Sequence[CheckResult], amiss: str | None) -> str:
     """Who comes to a table to be looked at, by what Kafka says of workers; `amiss`: its line, if that fails."""
     if amiss is not None:
         return f"mend what is said of {amiss}; its rows are looked at once more after that"
@@ -165,20 +167,20 @@ def _who_looks(kafka: Sequence[Finding], amiss: str | None) -> str:
     return f"{start}, whose keeper looks at them" if workers else f"the keeper of a worker looks at them: {start}"
 
 
-def _release(version: str | None) -> Finding:
+def _release(version: str | None) -> CheckResult:
     if version is None:
         return problem("Debezium", "Kafka Connect has no Postgres connector of Debezium", releases.FIX)
     lost = releases.hazard(version)
     return ok("Debezium", f"release {version}") if lost is None else warning("Debezium", lost, releases.FIX)
 
 
-def _no_tables() -> Finding:
+def _no_tables() -> CheckResult:
     return problem("settings", "no table is configured", "add [[tables]] with name and text to vectrue.toml")
 
 
 def _answer(
-    check: str, question: Inquiry[T | None], late: str, *, follows: Sequence[str] = ()
-) -> tuple[T | None, list[Finding]]:
+    check: str, question: BackgroundCall[T | None], late: str, *, follows: Sequence[str] = ()
+) -> tuple[T | None, list[CheckResult]]:
     """The answer, or what there is to say in its place."""
     try:
         answer = question.answer(ANSWER_SECONDS)
@@ -187,7 +189,7 @@ def _answer(
     return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)]
 
 
-def _model(facts: ModelFacts | None) -> Iterator[Finding]:
+def _model(facts: ModelFacts | None) -> Iterator[CheckResult]:
     if facts is None:
         return
     if facts.problem is not None or not facts.present:
@@ -211,7 +213,7 @@ def _model(facts: ModelFacts | None) -> Iterator[Finding]:
         yield ok("memory", said)
 
 
-def _database(settings: Settings, wanted: postgres.Wanted) -> postgres.Checkup:
+def _database(settings: Settings, wanted: postgres.ExpectedModel) -> postgres.Checkup:
     session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
     try:
         return postgres.run(session, settings, wanted)
@@ -219,7 +221,7 @@ def _database(settings: Settings, wanted: postgres.Wanted) -> postgres.Checkup:
         session.close()
 
 
-def _moving(settings: Settings) -> list[Finding]:
+def _moving(settings: Settings) -> list[CheckResult]:
     session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
     try:
         return list(doctor_migrations.look(settings, session))
@@ -228,17 +230,17 @@ def _moving(settings: Settings) -> list[Finding]:
 
 
 def _connect(settings: Settings, clock: Clock) -> _Connector:
-    connect = Connect(settings.connect.url, clock)
+    connect = KafkaConnect(settings.connect.url, clock)
     try:
         return _Connector(connect, settings)
     finally:
         connect.close()
 
 
-def _watched(settings: Settings, clock: Clock) -> list[Finding]:
+def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
     """Is the connector's offset one of this database's log?"""
     session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
-    connect = Connect(settings.connect.url, clock)
+    connect = KafkaConnect(settings.connect.url, clock)
     try:
         found = log_watch.of_connector(session, settings, connect)
     finally:
@@ -250,7 +252,7 @@ def _watched(settings: Settings, clock: Clock) -> list[Finding]:
     return wrong or [ok(needs.OFFSET, f"of {settings.connector}, belongs to this database's log")]
 
 
-def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[Finding]:
+def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[CheckResult]:
     """The connector against the database: its configuration, and the place where it stopped."""
     check = f"configuration of {settings.connector}"
     if connector.config is None or connector.status is None:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from connectors.postgres.session import Session
 from schemas.health import needs
-from schemas.health.check_result import Finding, ok, problem, warning
+from schemas.health.check_result import CheckResult, ok, problem, warning
 from schemas.reports.migration import table_flags
 from schemas.settings.reading import Settings
 from streams.migration import in_flight as migrate_scope
 from streams.migration import status as migrate_status
 
 
-def look(settings: Settings, session: Session) -> Iterator[Finding]:
+def look(settings: Settings, session: Session) -> Iterator[CheckResult]:
     """A line for each column under way, and for those of no table of the settings; counts no row.
 
     Raises:

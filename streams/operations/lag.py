@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect, ConnectorStatus
+from connectors.debezium.client import ConnectorStatus, KafkaConnect
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock
@@ -23,12 +23,12 @@ from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, TransientError, VectrueError
 from schemas.health.lag import LIVE_FLOOR, REPLAY_FLOOR, ConnectorState, GroupLag, PartitionLag, Ring, Sample, classify
-from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, Thresholds
+from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, LagThresholds
 from schemas.health.witness import Transit, Witness
 from schemas.messages import change
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
-from streams.common.background_call import Inquiry
+from streams.common.background_call import BackgroundCall
 from streams.common.too_large import Explainer
 from streams.operations.witness import transit
 
@@ -37,7 +37,7 @@ OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read
 
 
 class ConnectClient(Protocol):
-    """The part of `connectors.debezium.client.Connect` that is needed here."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here."""
 
     def status(self, name: str) -> ConnectorStatus | None:
         """State of a connector and its tasks; None when there is none of that name."""
@@ -55,7 +55,7 @@ class LagMonitor:
         self,
         settings: Settings,
         *,
-        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        thresholds: LagThresholds = DEFAULT_THRESHOLDS,
         clock: Clock | None = None,
         offsets: Offsets | None = None,
         connect: ConnectClient | None = None,
@@ -66,11 +66,11 @@ class LagMonitor:
         self._thresholds = thresholds
         self._clock = clock or SystemClock()
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
-        self._connect = connect or Connect(settings.connect.url, self._clock)
+        self._connect = connect or KafkaConnect(settings.connect.url, self._clock)
         self._session = Session(settings.postgres.dsn, role="lag", prefix=settings.kafka.topic_prefix)
         self._explainer = Explainer(settings)
-        self._source = Inquiry(read_witness or (lambda: witness.read(self._session, settings)))
-        self._capture = Inquiry(self._connector)
+        self._source = BackgroundCall(read_witness or (lambda: witness.read(self._session, settings)))
+        self._capture = BackgroundCall(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
         self._canary: PartitionLag | None = None
         """The canary's partition as the live group sees it; None while Kafka does not answer."""
@@ -177,7 +177,7 @@ class LagMonitor:
         return ConnectorState(name, status.state, status.tasks, failure)
 
 
-def collect(settings: Settings, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> LagReport:
+def collect(settings: Settings, *, thresholds: LagThresholds = DEFAULT_THRESHOLDS) -> LagReport:
     """Read one report. A single sample can only say ERROR, NO_COMMIT, LOST, STOP or OK of a partition.
 
     Raises:

@@ -15,7 +15,7 @@ from streams.replay.keys import Named
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What a run came to: the ledger's counts by column, and the state of its rows afterwards.
 
     Counts of rows here have each row once, however many columns of its table the run was about.

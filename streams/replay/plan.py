@@ -83,7 +83,7 @@ class ScopePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """A planned run. `workers` are those of the replay lane now; None: Kafka did not tell. `named`: by these keys."""
 
     request: Request
@@ -130,7 +130,7 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
     return Costs(_WAL_MORE * wal, value * (_TOAST_FILL if pieces else 1.0) + entries)
 
 
-def plan(settings: Settings, session: Session, prepared: Prepared, named: Named | None = None) -> Plan:
+def plan(settings: Settings, session: Session, prepared: Prepared, named: Named | None = None) -> ReplayPlan:
     """Put the plan of a prepared request together; asks Kafka who works."""
     workers, live = members(settings)
     request = prepared.request
@@ -139,7 +139,7 @@ def plan(settings: Settings, session: Session, prepared: Prepared, named: Named 
         for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
     ]
     limit = request.max_live_lag or settings.replay.max_live_lag_seconds
-    return Plan(request, tuple(scopes), workers, live, limit, named)
+    return ReplayPlan(request, tuple(scopes), workers, live, limit, named)
 
 
 def _scope(

@@ -30,10 +30,10 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common import stragglers
 from streams.common import targets as target_rules
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.replay import keys as replay_keys
 from streams.replay.keys import Named
-from streams.replay.outcome import Outcome
+from streams.replay.outcome import RunOutcome
 
 _POLL_SECONDS = 0.25
 _RESEND_SECONDS = 2.0
@@ -67,9 +67,9 @@ class Replay:
         self._ledger = RunLedger(session)
         self._outbox = outbox
         self._clock = clock
-        self._patience = Patience(clock, seconds=settings.live.retry_seconds, lane="command")
+        self._retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="command")
 
-    def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> Outcome:
+    def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> RunOutcome:
         """Start a run, or go on with the one that was interrupted, and follow it to its end.
 
         Args:
@@ -246,30 +246,30 @@ class Replay:
         """Watch a run until it is done or cancelled."""
         resend = self._clock.monotonic() + _RESEND_SECONDS
         while True:
-            self._patience.call(self._ledger.finish, run)
-            progress = self._patience.call(self._ledger.progress, run)
+            self._retry.call(self._ledger.finish, run)
+            progress = self._retry.call(self._ledger.progress, run)
             watch(progress)
             if not progress or progress[0].state not in UNFINISHED:
                 return
             if self._clock.monotonic() >= resend and progress[0].state == "running":
-                self._patience.call(self._send_again, run, everything=False)
+                self._retry.call(self._send_again, run, everything=False)
                 resend = self._clock.monotonic() + _RESEND_SECONDS
             self._clock.wait(_POLL_SECONDS)
 
-    def outcome(self, run: UUID | None, prepared: Prepared, named: Named | None = None) -> Outcome:
+    def outcome(self, run: UUID | None, prepared: Prepared, named: Named | None = None) -> RunOutcome:
         """What the run came to, once rows that were locked have had time to be written; `named`: by these keys."""
         resumed = prepared.unfinished is not None
         if run is None:
             counted = zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
             asked = [_coverage(target, survey) for target, survey in counted]
-            return Outcome(None, "done", False, [], asked, named, self._standing(prepared))
+            return RunOutcome(None, "done", False, [], asked, named, self._standing(prepared))
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
         deferred = any(p.deferred for p in progress)
         deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if deferred else _MOVING_SECONDS)
         while True:
             began = self._clock.monotonic()
-            outcome = Outcome(run, state, resumed, progress, self._count(prepared), named)
+            outcome = RunOutcome(run, state, resumed, progress, self._count(prepared), named)
             now = self._clock.monotonic()
             # While an application writes, a handful of rows is always on its way to a vector.
             moves = state == "done" and any(0 < column.lacking <= stragglers.MOST for column in outcome.coverage)
@@ -311,7 +311,7 @@ class Replay:
 
     def _send(self, run: UUID, chunks: Sequence[Chunk]) -> None:
         if chunks:
-            self._patience.call(self._outbox.send_chunks, chunks)
+            self._retry.call(self._outbox.send_chunks, chunks)
             self._ledger.mark_sent(run, chunks)
 
 

@@ -11,7 +11,7 @@ from connectors.models import open_model
 from connectors.ports import Embedder
 from connectors.postgres.search.search import Condition, equals
 from schemas.errors import VectrueError
-from schemas.reports.score import Score, Thresholds
+from schemas.reports.score import GradeThresholds, Score
 from schemas.reports.search import Hit, SearchRequest
 from schemas.settings.reading import Settings
 from schemas.settings.sections import GradeSettings
@@ -93,10 +93,10 @@ def graded(settings: Settings, similarity: float, model: Embedder, reference: Hi
     return Score(similarity, model.model_id, thresholds(settings, name), calibrated, reference)
 
 
-def thresholds(settings: Settings, name: str) -> Thresholds:
+def thresholds(settings: Settings, name: str) -> GradeThresholds:
     """Those of a model by its name; the guide's, which were meant for bge-m3, where the settings have none."""
     grades = settings.score.grades.get(name, GradeSettings())
-    return Thresholds(grades.good, grades.excellent)
+    return GradeThresholds(grades.good, grades.excellent)
 
 
 def _refuse_blank(what: str, text: str) -> None:

@@ -17,7 +17,7 @@ from connectors.postgres.search import search
 from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.reports.search import Found, Hit, Searched, SearchRequest, Timings
+from schemas.reports.search import Hit, Searched, SearchRequest, SearchResult, Timings
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common import embedders
@@ -56,7 +56,7 @@ class Search:
         self._models = Embedders({})
         self._searched: dict[Target, tuple[float, Searched]] = {}
 
-    def find(self, request: SearchRequest) -> Found:
+    def find(self, request: SearchRequest) -> SearchResult:
         """The nearest rows, and what there is to know about the answer.
 
         Raises:
@@ -114,7 +114,7 @@ class Search:
             self._models = embedders.for_targets(self._settings, self._session, self._targets, self._opened)
         return [target for target in self._targets if target.table in wanted]
 
-    def _find(self, request: SearchRequest) -> Found:
+    def _find(self, request: SearchRequest) -> SearchResult:
         now = self._clock.monotonic
         started = now()
         targets = self.targets(request.tables)
@@ -132,7 +132,7 @@ class Search:
         hits = sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
         searched, warnings = self._coverage(targets)
         timings = Timings(embed=embedded - before, database=answered - embedded, total=answered - started)
-        return Found(tuple(hits), tuple(models), timings, tuple(searched), tuple(warnings))
+        return SearchResult(tuple(hits), tuple(models), timings, tuple(searched), tuple(warnings))
 
     def _coverage(self, targets: Sequence[Target]) -> tuple[list[Searched], list[str]]:
         searched, warnings = [], []

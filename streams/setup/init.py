@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from connectors.debezium import releases
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka import topics
 from connectors.models import open_model
 from connectors.ports import Clock, Embedder
@@ -32,16 +32,16 @@ from schemas.reports.coverage import Coverage
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules
-from streams.common.targets import Wanted
+from streams.common.targets import WantedColumn
 from streams.setup import joined, start_capture, takeover
-from streams.setup.init_report import Report
+from streams.setup.init_report import InitReport
 from streams.setup.takeover import Agree
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SetupPlan:
     """What the database lacks.
 
     Attributes:
@@ -75,7 +75,7 @@ def plan(
     agree: Agree = takeover.refuse,
     *,
     too_large: bool = False,
-) -> Plan:
+) -> SetupPlan:
     """Check everything in the database, and list what it lacks; changes nothing.
 
     Args:
@@ -111,7 +111,7 @@ def plan(
     captured = _add_capture(parts, settings, session, facts, tables, too_large=too_large)
     notices = tuple(dict.fromkeys(parts.notices))
     before = None if published is None else frozenset(published)
-    return Plan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before)
+    return SetupPlan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before)
 
 
 def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
@@ -142,7 +142,7 @@ def _grants(
     return grants.plan(grantee, facts, tables, asked, schema_changes=schema_changes, fire_triggers=triggers)
 
 
-def _examined(session: Session, facts: Server, role: str, columns: Sequence[Wanted]) -> tuple[Examined, ...]:
+def _examined(session: Session, facts: Server, role: str, columns: Sequence[WantedColumn]) -> tuple[Examined, ...]:
     return tuple(
         neighbour.examine(session, w.table, facts, worker=role, model=w.model, dimensions=w.dimensions) for w in columns
     )
@@ -220,7 +220,7 @@ def _add_capture(
     return planned
 
 
-def script(plan: Plan, settings: Settings) -> str:
+def script(plan: SetupPlan, settings: Settings) -> str:
     """The plan as a script for psql."""
     heading = (
         f"What `vectrue init` would do in database {plan.server.database}.\n"
@@ -240,7 +240,7 @@ def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.re
         session.close()
 
 
-def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree: Agree = takeover.refuse) -> Report:
+def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree: Agree = takeover.refuse) -> InitReport:
     """Do what is missing, and return when changes are captured.
 
     Args:
@@ -256,7 +256,7 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
         VectrueError: the connector failed, with its own message.
     """
     session = admin(settings)
-    connect = Connect(settings.connect.url, clock)
+    connect = KafkaConnect(settings.connect.url, clock)
     try:
         with alone(session):
             return _run(settings, embedder, clock, tell, agree, session, connect)
@@ -278,8 +278,8 @@ def _run(
     tell: Tell,
     agree: Agree,
     session: Session,
-    connect: Connect,
-) -> Report:
+    connect: KafkaConnect,
+) -> InitReport:
     too_large = start_capture.stands_before_a_large_event(settings, connect)
     planned = plan(settings, embedder, session, agree, too_large=too_large)
     topics.check(settings, planned.names)
@@ -320,19 +320,19 @@ def _run(
 
 
 def reported(
-    session: Session, settings: Settings, planned: Plan, changed: Sequence[str], notices: Sequence[str]
-) -> Report:
+    session: Session, settings: Settings, planned: SetupPlan, changed: Sequence[str], notices: Sequence[str]
+) -> InitReport:
     """How things stand, counted as the workers' role."""
     try:
         with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
             counted, bare = _counted(reader.session(), settings, planned)
     except ConfigurationError as error:  # what the workers meet as well; everything is set up nevertheless
         said = f"the rows were not counted, and workers will meet the same ({error.message})"
-        return Report(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
-    return Report(tuple(changed), (*notices, *bare), tuple(counted))
+        return InitReport(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
+    return InitReport(tuple(changed), (*notices, *bare), tuple(counted))
 
 
-def _counted(session: Session, settings: Settings, planned: Plan) -> tuple[list[Coverage], list[str]]:
+def _counted(session: Session, settings: Settings, planned: SetupPlan) -> tuple[list[Coverage], list[str]]:
     seen = coverage.look(session, settings, {str(name) for name in planned.names})
     for error in seen.unseen.values():
         raise error

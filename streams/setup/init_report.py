@@ -8,7 +8,7 @@ from schemas.rows.table import TableName
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class InitReport:
     """What was done and how things stand."""
 
     changed: tuple[str, ...]

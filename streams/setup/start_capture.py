@@ -8,7 +8,7 @@ not forget it, and again once the connector runs, since the keeper may have been
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.debezium.client import Connect, Database, connector_config, database_of
+from connectors.debezium.client import CapturedDatabase, KafkaConnect, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres import queries, statement
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
@@ -37,7 +37,7 @@ class Start:
 
     settings: Settings
     session: Session
-    connect: Connect
+    connect: KafkaConnect
     clock: Clock
     tables: Sequence[TableName]
     published: Collection[TableName] | None
@@ -113,13 +113,13 @@ def configuration(settings: Settings, session: Session, targets: Sequence[Target
     )
 
 
-def database(settings: Settings, session: Session) -> Database:
+def database(settings: Settings, session: Session) -> CapturedDatabase:
     """The database of the session, as the connector reaches it. Raises ConfigurationError as `database_of`."""
     info = session.connection().info
     return database_of(settings, info.dsn_parameters, info.password)
 
 
-def stands_before_a_large_event(settings: Settings, connect: Connect) -> bool:
+def stands_before_a_large_event(settings: Settings, connect: KafkaConnect) -> bool:
     """Whether the connector failed at an event that is too large, and later ones shall be smaller.
 
     A publication counts as of each change, so its columns change nothing about the events that are in the log.

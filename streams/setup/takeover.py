@@ -8,14 +8,14 @@ Hazard: nothing is changed here but the connector's offsets, and these only whil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.ports import Clock
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.errors import ConfigurationError, TransientError
-from schemas.messages.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
+from schemas.messages.log_identity import ConnectorSource, LogIdentity, LogPositions, Neighbours, reasons, shown
 from schemas.settings.reading import Settings
 
 Agree = Callable[[str], bool]
@@ -42,8 +42,8 @@ class Before:
 
     recorded: LogIdentity | None
     here: LogIdentity
-    read: Reading | None
-    wanted: Reading
+    read: ConnectorSource | None
+    wanted: ConnectorSource
 
     @property
     def taken(self) -> str | None:
@@ -53,7 +53,7 @@ class Before:
         return f"the connector read {self.read.where}, and reads {self.wanted.where} from now on"
 
 
-def look(settings: Settings, session: Session, connect: Connect, config: Mapping[str, str]) -> Before:
+def look(settings: Settings, session: Session, connect: KafkaConnect, config: Mapping[str, str]) -> Before:
     """See what is there.
 
     Args:
@@ -69,7 +69,7 @@ def look(settings: Settings, session: Session, connect: Connect, config: Mapping
     there = connect.config(settings.connector)
     return Before(
         None if recorded is None else recorded.log, installation.log_identity(session),
-        None if there is None else Reading.of(there), Reading.of(config),
+        None if there is None else ConnectorSource.of(there), ConnectorSource.of(config),
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ class Reset:
         )
 
 
-def reset(before: Before, settings: Settings, session: Session, connect: Connect, *, new_slot: bool) -> Reset:
+def reset(before: Before, settings: Settings, session: Session, connect: KafkaConnect, *, new_slot: bool) -> Reset:
     """Whether the connector's offset may be one of this log.
 
     Args:
@@ -155,5 +155,5 @@ def reset(before: Before, settings: Settings, session: Session, connect: Connect
     starts = slot.position(session, settings.slot)
     offset = connect.offset(settings.connector)
     end = int(session.rows(queries.text("log_end"))[0][0])
-    positions = Positions(None if new_slot else offset, None if new_slot else starts, end)
+    positions = LogPositions(None if new_slot else offset, None if new_slot else starts, end)
     return Reset(tuple(reasons(before.recorded, before.here, positions, before.read, before.wanted)), offset)

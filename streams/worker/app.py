@@ -22,15 +22,15 @@ import faust
 import structlog
 
 from connectors.kafka import security
-from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterFlood, Stopping
+from schemas.errors import EXIT_RESTART, ConfigurationError, DeadLetterLimitReached, Stopping
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.common import logs
 from streams.worker.lanes import Lane
 from streams.worker.live_lag import Pause
-from streams.worker.watches.positions import Positions
+from streams.worker.watches.positions import HandledPositions
 from streams.worker.watches.shapes import LOOK_SECONDS
-from streams.worker.watches.watchdog import Pulse
+from streams.worker.watches.watchdog import Heartbeat
 
 log = structlog.get_logger()
 
@@ -53,13 +53,13 @@ _IDLE_CHECK_SECONDS = 10.0
 class Runner:
     """Drives one lane from Faust's streams."""
 
-    def __init__(self, app: faust.App, lane: Lane, pulse: Pulse, positions: Positions) -> None:
+    def __init__(self, app: faust.App, lane: Lane, heartbeat: Heartbeat, positions: HandledPositions) -> None:
         """One executor thread: the lane's parts are used by one thread only. Another one notes offsets meanwhile."""
         self._app = app
         self._positions = positions
         self._noting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offsets")
         self._lane = lane
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
         self._last_work = lane.clock.monotonic()
         self._stopping_since: float | None = None
@@ -152,7 +152,7 @@ class Runner:
         for record, event in zip(records, events, strict=True):
             waiting.setdefault(record.position, []).append(event)
         parts = steps(records)
-        with self._pulse.batch(name) as between:
+        with self._heartbeat.batch(name) as between:
             while (handled := await self._run(name, next, parts, None)) is not None:
                 done = [event for record in handled for event in waiting.pop(record.position, ())]
                 if waiting:
@@ -201,11 +201,11 @@ class Runner:
                 self._lane.clock.stop()
 
     def _timed(self, stream: str | None, work: Callable[[], T]) -> T:
-        self._pulse.begin(self._lane.clock.monotonic())
+        self._heartbeat.begin(self._lane.clock.monotonic())
         try:
             return work()
         finally:
-            self._pulse.finish(self._lane.clock.monotonic(), stream)
+            self._heartbeat.finish(self._lane.clock.monotonic(), stream)
 
     async def tick(self) -> None:
         """Show that the event loop moves, until the worker stops."""
@@ -213,7 +213,7 @@ class Runner:
         while not self._app.should_stop:
             assignment = {(tp.topic, tp.partition) for tp in self._app.consumer.assignment()}
             self._positions.keep(assignment)
-            self._pulse.tick(self._lane.clock.monotonic(), len(assignment))
+            self._heartbeat.tick(self._lane.clock.monotonic(), len(assignment))
             await asyncio.sleep(1.0)
 
     def _note_before_commits(self) -> None:
@@ -240,7 +240,7 @@ class Runner:
             leave(0, "stopped with a batch in hand; it will be handled again")
         except ConfigurationError as error:
             await self._leave_for(error)
-        except DeadLetterFlood as error:
+        except DeadLetterLimitReached as error:
             leave(error.exit_code, str(error))
         except BaseException as error:  # noqa: BLE001 - not swallowed: the process ends, as the module says
             leave(EXIT_RESTART, str(error) or type(error).__name__, error)
@@ -254,21 +254,23 @@ def leave(code: int, reason: str, error: BaseException | None = None) -> NoRetur
     os._exit(code)
 
 
-def build(settings: Settings, lane: Lane, role: str, pulse: Pulse, client_id: str, positions: Positions) -> faust.App:
+def build(
+    settings: Settings, lane: Lane, role: str, heartbeat: Heartbeat, client_id: str, positions: HandledPositions
+) -> faust.App:
     """The Faust application of one role.
 
     Args:
         settings: topics, group, batch size and linger.
         lane: the work.
         role: `live` or `replay`.
-        pulse: where the signs of life go.
+        heartbeat: where the signs of life go.
         client_id: how the broker knows this process.
         positions: where the offsets of handled events go.
     """
     live = role == "live"
     group = settings.live_group if live else settings.replay_group
     app = faust.App(group, broker_client_id=client_id, **_options(settings))
-    runner = Runner(app, lane, pulse, positions)
+    runner = Runner(app, lane, heartbeat, positions)
     app.task(runner.tick)
     app.timer(interval=LOOK_SECONDS)(runner.look_at_targets)
     if live:

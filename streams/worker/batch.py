@@ -19,11 +19,11 @@ from schemas.health import metrics
 from schemas.messages.chunk import Deferral
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.rows.document import Document, Outcome
+from schemas.rows.document import Document, WriteOutcome
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from streams.worker.misfits import Misfits
-from streams.worker.settle import Known
+from streams.worker.settle import EncodedTexts
 
 log = structlog.get_logger()
 
@@ -138,7 +138,7 @@ class Work:
     batch: Batch
     target: Target
     hints: Hints
-    known: Known = field(default_factory=Known)
+    known: EncodedTexts = field(default_factory=EncodedTexts)
     given: dict[Key, list[bytes | None]] = field(default_factory=dict)
     """Hashes of the texts that a trigger gave a row, each in the write of the vector of the one before."""
 
@@ -151,7 +151,7 @@ class Work:
             self.given.pop(document.key, None)
         return len(self.given.get(document.key, ()))
 
-    def note(self, outcome: Outcome) -> list[Key]:
+    def note(self, outcome: WriteOutcome) -> list[Key]:
         """Keep the texts that triggers gave; returns their rows, which are to be read again."""
         for key, hash_ in outcome.given.items():
             self.given.setdefault(key, []).append(hash_)

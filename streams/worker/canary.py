@@ -17,7 +17,7 @@ import structlog
 
 from connectors.ports import Clock
 from connectors.postgres.health import witness
-from connectors.postgres.health.canary import CanaryDesk, limit_arrivals
+from connectors.postgres.health.canary import CanaryStore, limit_arrivals
 from connectors.postgres.session import Session, limit_waits
 from schemas.errors import PoisonEvent, Stopping, TransientError, VectrueError
 from schemas.health import canary, metrics
@@ -26,7 +26,7 @@ from schemas.health.witness import Witness
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from schemas.settings.sections import DeadLetterSettings
-from streams.worker.dead_letter_limit import Flood
+from streams.worker.dead_letter_limit import DeadLetterLimit
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ Handle = Callable[[Sequence[Record]], None]
 class CanaryWriter:
     """Writes the beats, and notes where the slot stands."""
 
-    def __init__(self, desk: CanaryDesk, look: Callable[[], Witness], clock: Clock, every_seconds: float) -> None:
+    def __init__(self, desk: CanaryStore, look: Callable[[], Witness], clock: Clock, every_seconds: float) -> None:
         """Join the parts; `look` is asked after each beat, for the metrics."""
         self._desk = desk
         self._look = look
@@ -84,13 +84,20 @@ class CanaryWriter:
             leave(f"a bug in the thread of the canary ({bug!r})", bug)
 
 
-class Arrivals:
+class CanaryArrivals:
     """Notes the beats that came back; the live lane calls it once the changes of the same batch are handled."""
 
-    def __init__(self, handle: Handle, desk: CanaryDesk, prefix: str, clock: Clock, flood: Flood | None = None) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        desk: CanaryStore,
+        prefix: str,
+        clock: Clock,
+        dead_letter_limit: DeadLetterLimit | None = None,
+    ) -> None:
         """Join the parts; `handle` is the lane's, for records that are no beats, as `flood` is, which counts beats."""
         self.topic = canary.TABLE.topic(prefix)
-        self._flood = flood or Flood(DeadLetterSettings())
+        self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(DeadLetterSettings())
         self._handle = handle
         self._desk = desk
         self._prefix = prefix
@@ -122,7 +129,7 @@ class Arrivals:
         if others:
             self._handle(others)
         # Good records of the topic: without them any bad one would follow on the one before, however long ago.
-        self._flood.judge([(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic())
+        self._dead_letter_limit.judge([(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic())
         if not beats:
             return
         try:
@@ -171,7 +178,7 @@ def again(work: Callable[[], T]) -> T:
 def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
     """Join the real parts; nothing is opened yet."""
     session = Session(settings.postgres.dsn, role="canary", prefix=settings.kafka.topic_prefix, setup=limit_waits)
-    desk = CanaryDesk(session, settings.kafka.topic_prefix, settings.slot)
+    desk = CanaryStore(session, settings.kafka.topic_prefix, settings.slot)
 
     def look() -> Witness:
         return witness.read(session, settings, compare=False)
@@ -179,8 +186,10 @@ def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
     return CanaryWriter(desk, look, clock, settings.canary.seconds)
 
 
-def open_arrivals(settings: Settings, handle: Handle, clock: Clock, flood: Flood) -> Arrivals:
+def open_arrivals(
+    settings: Settings, handle: Handle, clock: Clock, dead_letter_limit: DeadLetterLimit
+) -> CanaryArrivals:
     """Join the real parts; nothing is opened yet."""
     prefix = settings.kafka.topic_prefix
     session = Session(settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals)
-    return Arrivals(handle, CanaryDesk(session, prefix, settings.slot), prefix, clock, flood)
+    return CanaryArrivals(handle, CanaryStore(session, prefix, settings.slot), prefix, clock, dead_letter_limit)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from schemas.errors import DeadLetterFlood
+from schemas.errors import DeadLetterLimitReached
 from schemas.settings.sections import DeadLetterSettings
 
 _BUCKETS = 60
@@ -45,7 +45,7 @@ class _Topic:
         return int(sum(bucket[2] for bucket in self.buckets))
 
 
-class Flood:
+class DeadLetterLimit:
     """Counts the events of one worker, by topic. Pure: time is passed in."""
 
     def __init__(self, settings: DeadLetterSettings) -> None:
@@ -61,7 +61,7 @@ class Flood:
             now: monotonic seconds.
 
         Raises:
-            DeadLetterFlood: a limit is passed; none of these events may be moved or acknowledged.
+            DeadLetterLimitReached: a limit is passed; none of these events may be moved or acknowledged.
         """
         for topic, reason in events:
             seen = self._topics.setdefault(topic, _Topic())
@@ -79,7 +79,7 @@ class Flood:
             self._trip(topic, counts, "most_share", reason)
 
     def _trip(self, topic: str, counts: str, setting: str, reason: str) -> None:
-        raise DeadLetterFlood(
+        raise DeadLetterLimitReached(
             f"{counts} of topic {topic} cannot be handled, the last because: {reason}; "
             "the worker stops rather than move the topic into the dead letters",
             fix=f"mend the producer or [[tables]] (`vectrue dlq list` shows what was moved), or raise "

@@ -10,13 +10,13 @@ from connectors.postgres.rows.store import PostgresStore
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
-from streams.worker.canary import Arrivals, open_arrivals
-from streams.worker.dead_letter_limit import Flood
+from streams.common.retry import RetryPolicy
+from streams.worker.canary import CanaryArrivals, open_arrivals
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.live import Sync
 from streams.worker.live_lag import LiveWatch
 from streams.worker.replay import Chunks
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from streams.worker.watches.targets import TargetWatcher
 
 
@@ -31,7 +31,7 @@ class Lane:
     outbox: KafkaOutbox
     clock: SystemClock
     sync: Sync | None = None
-    arrivals: Arrivals | None = None
+    arrivals: CanaryArrivals | None = None
     chunks: Chunks | None = None
 
     def look(self) -> None:
@@ -81,21 +81,21 @@ def open_lane(settings: Settings, role: str) -> Lane:
     targets, models = watcher.start()
     clock = SystemClock()
     # The live lane defers the rows of a locked table, so that its other tables go on; a chunk is waited for in place.
-    patience = Patience(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
+    retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
     store = PostgresStore(settings.postgres, role=role, prefix=settings.kafka.topic_prefix)
     outbox = KafkaOutbox(settings, targets)
     shapes = _Shapes(watcher, outbox)
-    settler = Settler(store, models, clock, patience, lane=role)
+    settler = RowSettler(store, models, clock, retry, lane=role)
     if role == "replay":
         chunks = Chunks(
-            targets, store, store, settler, outbox, clock, patience, settings, watcher.has_moved, shapes
+            targets, store, store, settler, outbox, clock, retry, settings, watcher.has_moved, shapes
         )  # fmt: skip
         chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
         return Lane(targets, models, store, watcher, outbox, clock, chunks=chunks)
     origin = settings.postgres.origin
-    flood = Flood(settings.dead_letters)
+    dead_letter_limit = DeadLetterLimit(settings.dead_letters)
     sync = Sync(
-        targets, store, settler, outbox, clock, patience, settings.live, origin, flood, watcher.has_moved, shapes
+        targets, store, settler, outbox, clock, retry, settings.live, origin, dead_letter_limit, watcher.has_moved, shapes
     )  # fmt: skip
-    arrivals = open_arrivals(settings, sync.handle, clock, flood)
+    arrivals = open_arrivals(settings, sync.handle, clock, dead_letter_limit)
     return Lane(targets, models, store, watcher, outbox, clock, sync=sync, arrivals=arrivals)

@@ -25,11 +25,11 @@ from schemas.rows import key_values as key_text
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
 from schemas.settings.sections import DeadLetterSettings, LiveSettings
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.batch import Batch, Hint, Hints, Work
-from streams.worker.dead_letter_limit import Flood
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.live_rows import LiveRows
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
@@ -47,13 +47,13 @@ class Sync:
         self,
         targets: Sequence[Target],
         store: Store,
-        settler: Settler,
+        settler: RowSettler,
         outbox: Outbox,
         clock: Clock,
-        patience: Patience,
+        retry: RetryPolicy,
         settings: LiveSettings,
         origin: str,
-        flood: Flood | None = None,
+        dead_letter_limit: DeadLetterLimit | None = None,
         outdated: Callable[[], bool] = lambda: False,
         shapes: Shapes | None = None,
     ) -> None:
@@ -71,11 +71,11 @@ class Sync:
         self._store = store
         self._outbox = outbox
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._settings = settings
         self._labels = frozenset(origins.labels(origin))
-        self._flood = flood or Flood(DeadLetterSettings())
-        self._rows = LiveRows(store, settler, clock, patience, settings, self._defer)
+        self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(DeadLetterSettings())
+        self._rows = LiveRows(store, settler, clock, retry, settings, self._defer)
 
     def renew(self, targets: Sequence[Target]) -> None:
         """Work for these targets from now on; called between two parts, or before a batch is done again."""
@@ -103,7 +103,7 @@ class Sync:
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
-            DeadLetterFlood: too many of the events are bad; the good ones are done, no bad one was moved.
+            DeadLetterLimitReached: too many of the events are bad; the good ones are done, no bad one was moved.
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
@@ -118,7 +118,7 @@ class Sync:
 
     def _parts(self, batch: Batch, decode: Callable[[Batch], dict[Target, Hints]]) -> Iterator[list[Record]]:
         """Do a batch, and again from its events on when a table's key has changed meanwhile."""
-        adaptation = Adaptation(self._shapes, self.renew, self._clock, self._patience)
+        adaptation = Adaptation(self._shapes, self.renew, self._clock, self._retry)
         while True:
             renewals = self._renewals
             batch.begin()
@@ -133,7 +133,7 @@ class Sync:
                 adaptation.renew()
             if not batch.is_doubtful or renewals == self._renewals:
                 break
-        for failure in batch.misfits.place(self._shapes, self._patience):
+        for failure in batch.misfits.place(self._shapes, self._retry):
             batch.failures.setdefault(failure.record.position, failure)
         self._dead_letter(batch)
         metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
@@ -156,7 +156,7 @@ class Sync:
                 hint.records.append(record)
                 hint.txids.update(self._still_awaited(deferral))
         if not_due:  # all with one wait: live changes share this thread
-            self._patience.call(self._outbox.send_chunks, not_due)
+            self._retry.call(self._outbox.send_chunks, not_due)
         return due
 
     def due_in(self, records: Iterable[Record]) -> float:
@@ -229,7 +229,7 @@ class Sync:
                 part = replace(deferral, txids=tuple(txids[start : start + _MOST_TXIDS]))
                 chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=part))
             metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
-        self._patience.call(self._outbox.send_chunks, chunks)
+        self._retry.call(self._outbox.send_chunks, chunks)
 
     def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
         """Transactions that are still waited for; after a long time only those that the server still has in hand.
@@ -239,7 +239,7 @@ class Sync:
         age = (self._clock.now() - deferral.since).total_seconds()
         if age < self._settings.defer_limit_seconds or not deferral.txids:
             return deferral.txids
-        return tuple(sorted(self._patience.call(self._store.running, deferral.txids)))
+        return tuple(sorted(self._retry.call(self._store.running, deferral.txids)))
 
     def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
         if len(record.value or b"") > _LARGEST_DEFERRAL:
@@ -262,7 +262,7 @@ class Sync:
         """Move the bad events of a batch, all with one wait, unless they are too many."""
         failed = batch.failures
         reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in batch.records)
-        self._flood.judge(reasons, self._clock.monotonic())
-        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))
+        self._dead_letter_limit.judge(reasons, self._clock.monotonic())
+        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))
         for failure in failed.values():
             metrics.DEAD_LETTERS.labels("live", failure.stage).inc()

@@ -1,6 +1,6 @@
 """Live first: when the replay lane waits for the live lane, and how it knows that the live lane is behind.
 
-A rule without I/O (`Courtesy`), and the eye that feeds it (`LiveWatch`): how old the oldest change is that the live
+A rule without I/O (`LiveFirst`), and the eye that feeds it (`LiveWatch`): how old the oldest change is that the live
 group has not handled, asked of the broker about once a second, in a thread of its own.
 
 Hazards:
@@ -20,7 +20,7 @@ from connectors.kafka.offsets import Offsets
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.settings.reading import Settings
-from streams.common.background_call import Inquiry
+from streams.common.background_call import BackgroundCall
 from streams.operations.lag import aged
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Pause:
     reason: str
 
 
-class Courtesy:
+class LiveFirst:
     """Whether to wait for the live lane: from above the limit until it is down to half of it."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class LiveWatch:
         self._topics = list(dict.fromkeys(t.table.topic(settings.kafka.topic_prefix) for t in settings.tables))
         self._offsets = offsets
         self._clock = clock
-        self._inquiry = Inquiry(self._ask)
+        self._inquiry = BackgroundCall(self._ask)
         self._view: LiveView | None = None
         self._seen_at = 0.0
         self._next = 0.0

@@ -15,13 +15,13 @@ from connectors.ports import Clock, Store
 from schemas.errors import PoisonEvent, RowRefused, TableLocked
 from schemas.health import metrics
 from schemas.messages.dead_letter import Failure
-from schemas.rows.document import UNREADABLE, Outcome, Reading, Refusal, Written
+from schemas.rows.document import UNREADABLE, Reading, Refusal, WriteOutcome, Written
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import LiveSettings
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.batch import Batch, Hints, Work
-from streams.worker.settle import Findings, Settler
+from streams.worker.settle import Findings, RowSettler
 
 log = structlog.get_logger()
 
@@ -44,9 +44,9 @@ class LiveRows:
     def __init__(
         self,
         store: Store,
-        settler: Settler,
+        settler: RowSettler,
         clock: Clock,
-        patience: Patience,
+        retry: RetryPolicy,
         settings: LiveSettings,
         defer: Defer,
     ) -> None:
@@ -54,7 +54,7 @@ class LiveRows:
         self._store = store
         self._settler = settler
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._settings = settings
         self._defer = defer
         self._closed_until: dict[Target, float] = {}
@@ -136,7 +136,7 @@ class LiveRows:
                 if rest or (left and self._clock.monotonic() >= until):
                     break
             if refusals:
-                self._patience.call(self._store.write, work.target, [], refusals)
+                self._retry.call(self._store.write, work.target, [], refusals)
         except TableLocked as reason:
             log.warning("table is locked; its rows are deferred", table=str(work.target.table), reason=str(reason))
             self._closed_until[work.target] = self._clock.monotonic() + self._settings.defer_seconds
@@ -151,11 +151,11 @@ class LiveRows:
         """
         target, hint = work.target, work.hints[key]
         if hint.txids:
-            if self._patience.call(self._store.running, hint.txids):
+            if self._retry.call(self._store.running, hint.txids):
                 return [key]
             if any(isinstance(reading, Reading) for _, reading in self._settler.read(target, [key])):
                 return [key]
-        is_key = self._patience.call(self._store.takes, target, key)
+        is_key = self._retry.call(self._store.takes, target, key)
         if is_key and isinstance(reason, RowRefused):
             refusals.append(self._settler.refuse(target, key, reason))
             metrics.EVENTS.labels("live", str(target.table), "quarantined").inc()
@@ -177,10 +177,10 @@ class LiveRows:
         calm = sorted((d for d in documents if d not in restless), key=lambda document: len(document.text))
         findings = self._settler.find(target, calm, work.known, until=until)
         findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, tries[d.key]) for d in restless]
-        outcome = Outcome()
+        outcome = WriteOutcome()
         if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
-                outcome = self._patience.call(self._store.write, target, findings.updates, findings.refusals)
+                outcome = self._retry.call(self._store.write, target, findings.updates, findings.refusals)
         gone = len(ready) - len({document.key for document in documents})
         self._count(target, findings, gone, outcome)
         now = self._clock.now()

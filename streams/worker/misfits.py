@@ -13,7 +13,7 @@ from schemas.health import metrics
 from schemas.messages.dead_letter import Failure
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.watches.shapes import Shapes
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Misfits:
         """Keep one; the first of a position counts."""
         self.found.setdefault(failure.record.position, Misfit(failure, target, frozenset(txids)))
 
-    def place(self, shapes: Shapes, patience: Patience) -> list[Failure]:
+    def place(self, shapes: Shapes, retry: RetryPolicy) -> list[Failure]:
         """Have the tables looked at whose rows are meant; returns the bad events.
 
         Raises:
@@ -58,5 +58,5 @@ class Misfits:
             else:
                 bad.append(misfit.failure)
         for table, why in tables.items():
-            patience.call(shapes.ask, table, why)
+            retry.call(shapes.ask, table, why)
         return bad

@@ -23,11 +23,11 @@ from streams.keeper.keeper import open_keeper
 from streams.worker.canary import open_writer
 from streams.worker.lanes import Lane, open_lane
 from streams.worker.niceness import step_back
-from streams.worker.watches.positions import Positions
+from streams.worker.watches.positions import HandledPositions
 from streams.worker.watches.targets import is_set_up_now
 from streams.worker.watches.topic_parts import open_watch
 from streams.worker.watches.topics import TopicWatch
-from streams.worker.watches.watchdog import Farewell, Pulse, Watchdog
+from streams.worker.watches.watchdog import Heartbeat, ShutdownDeadline, Watchdog
 
 log = structlog.get_logger()
 
@@ -112,24 +112,24 @@ def _serve_metrics(port: int | None) -> None:
         ) from error
 
 
-def _look_at_topics(settings: Settings, lane: Lane, role: Role) -> tuple[TopicWatch, Positions]:
+def _look_at_topics(settings: Settings, lane: Lane, role: Role) -> tuple[TopicWatch, HandledPositions]:
     """See what happened to topics and group while this worker was not there; before it consumes."""
     watch, positions = open_watch(settings, role, topics_of(settings, role), lane.targets, lane.clock)
     watch.begin()
     return watch, positions
 
 
-def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: Positions) -> int:
+def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: HandledPositions) -> int:
     import faust
 
     from streams.worker import app as application
 
     client_id = f"vectrue-{role}-{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse(lane.clock.monotonic(), list(streams_of(settings, role)))
-    app = application.build(settings, lane, role, pulse, client_id, positions)
+    heartbeat = Heartbeat(lane.clock.monotonic(), list(streams_of(settings, role)))
+    app = application.build(settings, lane, role, heartbeat, client_id, positions)
     app.finalize()
-    outside = Broker(settings, lane, role, client_id)
-    Watchdog(pulse, lane.clock, settings.watchdog, outside, application.leave).start()
+    outside = GroupMembership(settings, lane, role, client_id)
+    Watchdog(heartbeat, lane.clock, settings.watchdog, outside, application.leave).start()
     watch.start(application.leave, client_id)
     restart = functools.partial(application.leave, EXIT_RESTART)
     origin_watch.start(settings, lane.clock, restart)
@@ -145,7 +145,7 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
         application.leave(EXIT_RESTART if app.crashed or worker.crashed else 0, reason)
 
     # A clock of its own: the lane's is stopped to cut waits short.
-    Farewell(lambda: worker.should_stop or app.should_stop, SystemClock(), part).start()
+    ShutdownDeadline(lambda: worker.should_stop or app.should_stop, SystemClock(), part).start()
     try:
         worker.execute_from_commandline()
     except SystemExit as done:
@@ -156,7 +156,7 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
     return 0
 
 
-class Broker:
+class GroupMembership:
     """What the broker says about this worker, for the watchdog; a right taken away is a ConfigurationError."""
 
     def __init__(self, settings: Settings, lane: Lane, role: Role, client_id: str) -> None:

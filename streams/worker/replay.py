@@ -21,19 +21,19 @@ from uuid import UUID
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.health import metrics
-from schemas.messages.chunk import Chunk, Deferral, LedgerConflict, Progress
+from schemas.messages.chunk import Chunk, ChunkAdvance, Deferral, LedgerConflict
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.reports.replay import Standing
+from schemas.reports.replay import ChunkState
 from schemas.rows.document import Reading, Refusal, Update, Written
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.common.retry import Patience
-from streams.worker.dead_letter_limit import Flood
+from streams.common.retry import RetryPolicy
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.live_lag import Pause, View
-from streams.worker.settle import Findings, Known, Settler
-from streams.worker.throttle import Gate
+from streams.worker.settle import EncodedTexts, Findings, RowSettler
+from streams.worker.throttle import ReplayThrottle
 from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 
 HOLD_SECONDS = 20.0
@@ -71,10 +71,10 @@ class Chunks:
         targets: Sequence[Target],
         store: Store,
         ledger: Ledger,
-        settler: Settler,
+        settler: RowSettler,
         outbox: Outbox,
         clock: Clock,
-        patience: Patience,
+        retry: RetryPolicy,
         settings: Settings,
         outdated: Callable[[], bool] = lambda: False,
         shapes: Shapes | None = None,
@@ -87,21 +87,21 @@ class Chunks:
         """
         self._outdated = outdated
         self.renew(targets)
-        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock, patience)
+        self._adaptation = Adaptation(shapes or FixedShapes(), self.renew, clock, retry)
         self._store = store
         self._ledger = ledger
         self._settler = settler
         self._outbox = outbox
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._defer_seconds = settings.live.defer_seconds
-        self._gate = Gate(ledger, clock, patience, settings.replay)
+        self._gate = ReplayThrottle(ledger, clock, retry, settings.replay)
         self._write_seconds = 0.0
         self._reach = 0
         """Rows that are read at most: twice as many as the last part came to."""
-        self._known = Known()
+        self._known = EncodedTexts()
         """Of the micro-batch in hand, for as many parts as it takes."""
-        self._flood = Flood(settings.dead_letters)
+        self._dead_letter_limit = DeadLetterLimit(settings.dead_letters)
         self._bad = ""
         """Position of the record in hand once it has a letter: there is one for a record, however much is bad in it."""
         self._seen = 0
@@ -124,7 +124,7 @@ class Chunks:
             cancelled, given back to a paused run, or sent to the end of the topic since it waited for long.
 
         Raises:
-            TransientError, ConfigurationError, DeadLetterFlood, Stopping: the record may not be acknowledged.
+            TransientError, ConfigurationError, DeadLetterLimitReached, Stopping: the record may not be acknowledged.
         """
         try:
             yield from self._steps(record)
@@ -136,8 +136,8 @@ class Chunks:
         if chunk is None:
             return
         since = self._clock.monotonic()
-        self._reach, self._known = len(chunk.keys), Known()
-        while (standing := self._patience.call(self._ledger.position, chunk)) is not None:
+        self._reach, self._known = len(chunk.keys), EncodedTexts()
+        while (standing := self._retry.call(self._ledger.position, chunk)) is not None:
             if standing.done >= len(chunk.keys):
                 break
             if standing.state == "paused":
@@ -146,7 +146,7 @@ class Chunks:
                 continue
             if (pause := self._gate.pause(chunk, standing)) is not None:
                 if self._clock.monotonic() - since > HOLD_SECONDS:
-                    self._patience.call(self._outbox.send_chunks, [chunk])
+                    self._retry.call(self._outbox.send_chunks, [chunk])
                     return
                 yield pause
                 continue
@@ -156,9 +156,9 @@ class Chunks:
             yield handled
             since = self._clock.monotonic()
         self._gate.goes_on()
-        self._patience.call(self._ledger.finish, chunk)
+        self._retry.call(self._ledger.finish, chunk)
         if record.position != self._bad:
-            self._flood.judge([(record.topic, None)], self._clock.monotonic())
+            self._dead_letter_limit.judge([(record.topic, None)], self._clock.monotonic())
 
     def _entered(self, record: Record) -> Chunk | None:
         """The chunk that a record names, as its run entered it; None when there is nothing to do.
@@ -173,15 +173,15 @@ class Chunks:
         except PoisonEvent as reason:
             self._dead_letter(record, reason, "decode")
             return None
-        entered = self._patience.call(self._ledger.chunk, told)
+        entered = self._retry.call(self._ledger.chunk, told)
         if entered is None:
             metrics.EVENTS.labels("replay", "", "ignored").inc()
-            self._flood.judge([(record.topic, None)], self._clock.monotonic())
+            self._dead_letter_limit.judge([(record.topic, None)], self._clock.monotonic())
         elif entered != told:
             self._dead_letter(record, PoisonEvent(f"{told.name} is not what its run entered"), "decode")
         return entered
 
-    def _tried(self, record: Record, chunk: Chunk, standing: Standing) -> int:
+    def _tried(self, record: Record, chunk: Chunk, standing: ChunkState) -> int:
         """One micro-batch; 0 when it is to be done again from where the chunk stands now."""
         try:
             handled = self._step(record, chunk, standing)
@@ -194,7 +194,7 @@ class Chunks:
         self._adaptation.settled()
         return handled
 
-    def _step(self, record: Record, chunk: Chunk, standing: Standing) -> int:
+    def _step(self, record: Record, chunk: Chunk, standing: ChunkState) -> int:
         self._clock.wait(0)
         if chunk.run is None:
             raise PoisonEvent(f"{chunk.name} has no run")
@@ -207,16 +207,16 @@ class Chunks:
             reason = PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
             self._dead_letter(record, reason, "decode")
             nowhere = Target(chunk.table, chunk.column, "", (), chunk.model, 0)
-            self._write(nowhere, [], [], Progress(chunk.run, chunk.number, start, left, failed=left))
+            self._write(nowhere, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, failed=left))
             return left
         if chunk.model != target.model:
-            self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+            self._write(target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left))
             return left
         if any(len(key) != len(target.key) for key in chunk.keys[start:]):
             return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
         return self._settle(record, chunk, chunk.run, target, standing)
 
-    def _settle(self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: Standing) -> int:
+    def _settle(self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: ChunkState) -> int:
         """Look at the next keys, write as many as the part came to, and count them."""
         began, start = self._clock.monotonic(), standing.done
         keys = chunk.keys[start : start + min(self._reach, self._gate.rows(chunk, standing))]
@@ -235,7 +235,7 @@ class Chunks:
         written = self._clock.monotonic()
         # A transaction cannot hold its own length: that of the last one.
         seconds = written - began + self._write_seconds
-        progress = Progress(run, chunk.number, start, count, *counts, seconds=seconds)
+        progress = ChunkAdvance(run, chunk.number, start, count, *counts, seconds=seconds)
         self._write(target, look.updates, [*look.refusals, *refused], progress)
         self._write_seconds = self._clock.monotonic() - written
         return count
@@ -264,7 +264,7 @@ class Chunks:
                 break
         look.keys = keys[:come_to]
         if come_to == len(keys):
-            self._known = Known()
+            self._known = EncodedTexts()
         return look
 
     def _give_up(self, target: Target, chunk: Chunk, start: int) -> int:
@@ -272,7 +272,7 @@ class Chunks:
         left = len(chunk.keys) - start
         self._look_at(target, "a replay run has keys of before the table's key was changed")
         if chunk.run is not None:
-            self._write(target, [], [], Progress(chunk.run, chunk.number, start, left, obsolete=left))
+            self._write(target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left))
         return left
 
     def _tell_unreadable(
@@ -285,7 +285,7 @@ class Chunks:
         """
         refused, bad = [], []
         for key, reason in rows:
-            if isinstance(reason, RowRefused) and self._patience.call(self._store.takes, target, key):
+            if isinstance(reason, RowRefused) and self._retry.call(self._store.takes, target, key):
                 refused.append(self._settler.refuse(target, key, reason))
             else:
                 bad.append(key)
@@ -298,16 +298,16 @@ class Chunks:
         return len(bad), refused
 
     def _look_at(self, target: Target, reason: str) -> None:
-        self._patience.call(self._adaptation.shapes.ask, target.table, reason)
+        self._retry.call(self._adaptation.shapes.ask, target.table, reason)
 
     def _write(
-        self, target: Target, updates: Sequence[Update], refusals: Sequence[Refusal], progress: Progress
+        self, target: Target, updates: Sequence[Update], refusals: Sequence[Refusal], progress: ChunkAdvance
     ) -> None:
         def defer(keys: Sequence[Key]) -> None:
             self._defer(target, keys)
 
         with metrics.WRITE_SECONDS.labels("replay").time():
-            outcome = self._patience.call(self._store.write, target, updates, refusals, progress, defer)
+            outcome = self._retry.call(self._store.write, target, updates, refusals, progress, defer)
         written = [w.value for w in outcome.values()]
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counts = {name: getattr(progress, name) for name in names}
@@ -329,7 +329,7 @@ class Chunks:
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:
         if record.position == self._bad:
             return
-        self._flood.judge([(record.topic, str(reason))], self._clock.monotonic())
+        self._dead_letter_limit.judge([(record.topic, str(reason))], self._clock.monotonic())
         self._bad = record.position
-        self._patience.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
+        self._retry.call(self._outbox.send_dead_letters, [Failure(record, reason, stage)])
         metrics.DEAD_LETTERS.labels("replay", stage).inc()

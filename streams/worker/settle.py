@@ -19,14 +19,14 @@ from schemas.rows.table import Key
 from schemas.rows.target import Target
 from streams.common import bisect
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker import parts
 
 log = structlog.get_logger()
 
 
 @dataclass
-class Known:
+class EncodedTexts:
     """What the model made of the texts of a batch, by their hash. The key of a refusal is that of its first row."""
 
     made: dict[bytes, Vector | Refusal] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Findings:
     left: list[Document] = field(default_factory=list)
     """Rows that were not come to: the part had taken long enough."""
 
-    def note(self, document: Document, decision: Decision, known: Known) -> None:
+    def note(self, document: Document, decision: Decision, known: EncodedTexts) -> None:
         """Add what one row needs; what the model made of its text is in `known`."""
         match decision:
             case Decision.CURRENT:
@@ -73,15 +73,15 @@ class Findings:
                     self.updates.append(Update(document.key, document.hash, made))
 
 
-class Settler:
+class RowSettler:
     """Reads and embeds for one lane. Holds no state between calls but the vectors of the batch in hand."""
 
-    def __init__(self, store: Store, embedders: Embedders, clock: Clock, patience: Patience, *, lane: str) -> None:
+    def __init__(self, store: Store, embedders: Embedders, clock: Clock, retry: RetryPolicy, *, lane: str) -> None:
         """Join the parts. `lane` (live, replay) labels the metrics."""
         self._store = store
         self._embedders = embedders
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._lane = lane
 
     def read(self, target: Target, keys: Sequence[Key]) -> Iterator[tuple[Sequence[Key], Reading | PoisonEvent]]:
@@ -92,7 +92,7 @@ class Settler:
         """
         try:
             characters = self._embedders.of(target.model).record.characters
-            yield keys, self._patience.call(self._store.read, target, keys, characters)
+            yield keys, self._retry.call(self._store.read, target, keys, characters)
         except PoisonEvent as reason:
             if len(keys) == 1:
                 yield keys, reason
@@ -115,7 +115,7 @@ class Settler:
         self,
         target: Target,
         documents: Sequence[Document],
-        known: Known,
+        known: EncodedTexts,
         *,
         until: float,
         force: bool = False,
@@ -144,7 +144,7 @@ class Settler:
                 findings.note(document, decision, known)
         return findings
 
-    def _costs(self, target: Target, decided: Sequence[tuple[Document, Decision]], known: Known) -> list[int]:
+    def _costs(self, target: Target, decided: Sequence[tuple[Document, Decision]], known: EncodedTexts) -> list[int]:
         most = self._embedders.of(target.model).record.max_tokens
         seen = set(known.made)
         costs = []
@@ -155,19 +155,19 @@ class Settler:
                 seen.add(hash_)
         return costs
 
-    def _embed(self, target: Target, rows: Sequence[Document], known: Known) -> None:
+    def _embed(self, target: Target, rows: Sequence[Document], known: EncodedTexts) -> None:
         first = {row.hash or b"": row for row in reversed(rows)}
         wanted = [row for hash_, row in first.items() if hash_ not in known.made]
         most = self._embedders.of(target.model).record.max_tokens
         for positions in parts.calls([parts.cost(row.text, most) for row in wanted]):
             self._call(target, [wanted[position] for position in positions], known)
 
-    def _call(self, target: Target, rows: Sequence[Document], known: Known) -> None:
+    def _call(self, target: Target, rows: Sequence[Document], known: EncodedTexts) -> None:
         """Embed texts, all different, in one call of the model."""
         started = self._clock.monotonic()
         embedder = self._embedders.of(target.model)
         texts = [row.text for row in rows]
-        encoded = self._patience.call(bisect.encode, embedder, texts, target.dimensions, known.earlier)
+        encoded = self._retry.call(bisect.encode, embedder, texts, target.dimensions, known.earlier)
         metrics.TEXTS_ENCODED.labels(self._lane).inc(len(rows))
         metrics.EMBED_SECONDS.labels(self._lane).observe(self._clock.monotonic() - started)
         for position, row in enumerate(rows):

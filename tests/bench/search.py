@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from connectors.postgres.session import Session
-from schemas.reports.search import Found, Hit, SearchRequest
+from schemas.reports.search import Hit, SearchRequest, SearchResult
 from streams.search.search import Search
 from tests.bench import interview
 from tests.bench.live_first import quantile
@@ -88,7 +88,7 @@ class Measured:
     used_index: int = 0
     own_row: int = 0
 
-    def note(self, found: Found) -> None:
+    def note(self, found: SearchResult) -> None:
         """Take in the times of an answer."""
         for stage in ("embed", "database", "total"):
             getattr(self, stage).append(1000 * getattr(found.timings, stage))

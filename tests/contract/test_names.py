@@ -12,7 +12,7 @@ from connectors.postgres import queries
 from connectors.postgres.audit.adoption import Adoption
 from connectors.postgres.audit.scan import Audit
 from connectors.postgres.checks.text_check import look
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.rows import quarantine
 from connectors.postgres.rows.store import PostgresStore
@@ -125,7 +125,7 @@ def count(session: Session, target: Target) -> None:
         counted = enumeration.survey(session, column, every, exact=True)
         assert (counted.rows, counted.current, counted.blank, counted.quarantined) == (3, 1, 1, 1)
     assert list(quarantine.states(session, target, KEYS).values()) == ["current", "blank", "quarantined"]
-    desk = KeeperDesk(session, "names")
+    desk = KeeperStore(session, "names")
     assert (desk.stale(target, 5), desk.sweep(target)) == ({}, 0)
     named = queries.table(target.table).as_string(session.connection())
     ((oid,),) = session.rows("SELECT %s::regclass::oid::bigint", (named,))

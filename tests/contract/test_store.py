@@ -10,8 +10,8 @@ import pytest
 
 from connectors.twins.memory import sha256
 from schemas.errors import PoisonEvent, TargetMismatch
-from schemas.messages.chunk import Chunk, LedgerConflict, Progress
-from schemas.reports.replay import Standing
+from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
+from schemas.reports.replay import ChunkState
 from schemas.rows.document import Decision, Refusal, Update, Written, decide
 from schemas.rows.table import Key, TableName
 from tests.contract.store_worlds import TARGET, MemoryWorld, PostgresWorld, World, unit
@@ -201,8 +201,8 @@ def test_the_ledger_moves_with_the_vectors(world: World) -> None:
     world.put(2, "changed since")
     assert chunk.run is not None
     updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("before"), unit(2))]
-    world.store.write(TARGET, updates, (), Progress(chunk.run, 1, 0, 4, current=1, gone=1))
-    assert world.store.position(chunk) == Standing(4)
+    world.store.write(TARGET, updates, (), ChunkAdvance(chunk.run, 1, 0, 4, current=1, gone=1))
+    assert world.store.position(chunk) == ChunkState(4)
     assert world.counts(chunk) == {"embedded": 1, "changed": 1, "current": 1, "gone": 1}
 
 
@@ -211,7 +211,7 @@ def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
     chunk = world.chunk(1)
     world.put(1, "x")
     assert chunk.run is not None
-    progress = Progress(chunk.run, 1, 0, 1)
+    progress = ChunkAdvance(chunk.run, 1, 0, 1)
     world.store.write(TARGET, [], (), progress)
     update = Update(("1",), sha256("x"), unit(1))
     with pytest.raises(LedgerConflict):
@@ -225,7 +225,7 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
     chunk = world.chunk(1)
     world.put(1, "x")
     assert chunk.run is not None
-    progress = Progress(chunk.run, 1, 0, 1)
+    progress = ChunkAdvance(chunk.run, 1, 0, 1)
     updates = [Update(("1",), sha256("x"), unit(1))]
 
     def failing(_: object) -> None:
@@ -234,7 +234,7 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
     with world.lock(1):
         with pytest.raises(ConnectionError):
             world.store.write(TARGET, updates, (), progress, failing)
-        assert world.store.position(chunk) == Standing(0)
+        assert world.store.position(chunk) == ChunkState(0)
         deferred: list[object] = []
         world.store.write(TARGET, updates, (), progress, deferred.extend)
     assert deferred == [("1",)]
@@ -244,7 +244,7 @@ def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) ->
 def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     """Chunks of a cancelled or unknown run are to be skipped."""
     chunk = world.chunk(1)
-    assert world.store.position(chunk) == Standing(0)
+    assert world.store.position(chunk) == ChunkState(0)
     world.cancel(chunk)
     assert world.store.position(chunk) is None
     assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
@@ -267,7 +267,7 @@ def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:
     assert not world.store.give_back(chunk)
     assert not world.returned(chunk)
     world.steer(chunk, "paused")
-    assert world.store.position(chunk) == Standing(0, "paused")
+    assert world.store.position(chunk) == ChunkState(0, "paused")
     assert world.store.give_back(chunk)
     assert world.returned(chunk)
 
@@ -277,7 +277,7 @@ def test_slots_of_a_rate_follow_one_another(world: World) -> None:
     chunk = world.chunk(1)
     assert world.store.take_slot(chunk, 10) <= 0
     world.steer(chunk, "running", rate=0.5)
-    assert world.store.position(chunk) == Standing(0, "running", 0.5)
+    assert world.store.position(chunk) == ChunkState(0, "running", 0.5)
     assert world.store.take_slot(chunk, 10) <= 0
     assert 10 < world.store.take_slot(chunk, 10) <= 20
     assert 30 < world.store.take_slot(chunk, 10) <= 40

@@ -10,7 +10,7 @@ import threading
 import time
 
 from schemas.errors import VectrueError
-from schemas.health.lag_report import Thresholds
+from schemas.health.lag_report import LagThresholds
 from schemas.settings.reading import Settings
 from streams.operations.lag import LagMonitor
 from tests.soak.checker import AWAY, Rows
@@ -44,7 +44,7 @@ class Verdicts(threading.Thread):
     def run(self) -> None:
         """Read; a service that a fault took away costs single reads."""
         try:
-            with LagMonitor(self._settings, thresholds=Thresholds(warn=10.0, crit=60.0)) as monitor:
+            with LagMonitor(self._settings, thresholds=LagThresholds(warn=10.0, crit=60.0)) as monitor:
                 while not self._ended.wait(_EVERY_SECONDS):
                     self._one(monitor)
         except BaseException as error:  # noqa: BLE001 - kept, and the campaign fails on it

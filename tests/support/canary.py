@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from connectors.clock import SystemClock
-from schemas.health.check_result import Finding
+from schemas.health.check_result import CheckResult
 from schemas.health.lag_report import LagReport
 from streams.operations import doctor
 from streams.operations.lag import collect
@@ -59,7 +59,7 @@ def status(place: Workplace) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-def diagnosis(place: Workplace, about: str) -> Finding:
+def diagnosis(place: Workplace, about: str) -> CheckResult:
     """What `doctor` says about the canary, or another check."""
     found = [f for f in doctor.examine(place.settings, SystemClock()) if f.check == about]
     assert found, f"doctor says nothing about {about}"

@@ -18,17 +18,17 @@ from schemas.messages import change
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.setup import init, start_capture
-from streams.setup.init_report import Report
+from streams.setup.init_report import InitReport
 from tests.support.waiting import until
 from tests.support.workplace import Workplace, server_owner
 
 
-def setup(settings: Settings) -> Report:
+def setup(settings: Settings) -> InitReport:
     """Run `init` in this process."""
     return init.run(settings, open_model(settings.model), SystemClock(), lambda _: None)
 
 
-def set_up_database(settings: Settings) -> Report:
+def set_up_database(settings: Settings) -> InitReport:
     """What `init` does in the database, without topics and connector: for tests of rights."""
     session = init.admin(settings)
     try:
@@ -45,7 +45,7 @@ def set_up_database(settings: Settings) -> Report:
         session.close()
 
 
-def planned(settings: Settings) -> init.Plan:
+def planned(settings: Settings) -> init.SetupPlan:
     """What `init` would do in the database."""
     session = Session(settings.postgres.admin, role="test")
     try:

@@ -15,10 +15,10 @@ from connectors.postgres.session import Session
 from connectors.twins.memory import MemoryOutbox
 from schemas.messages.record import Record
 from streams.common import embedders, targets
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.setup import init
 from streams.worker.live import Sync
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.workplace import Workplace
 
 TO = ("--model", "lexical", "--dimensions", "96")
@@ -56,9 +56,9 @@ def fill(place: Workplace) -> None:
     with closing(Session(place.settings.postgres.dsn, role="test", prefix=prefix)) as session, closing(store):
         found = targets.resolve(place.settings, session)
         models = embedders.for_targets(place.settings, session, found)
-        patience = Patience(clock, seconds=5, lane="live")
-        settler = Settler(store, models, clock, patience, lane="live")
-        sync = Sync(found, store, settler, MemoryOutbox(), clock, patience, place.settings.live, "vectrue")
+        retry = RetryPolicy(clock, seconds=5, lane="live")
+        settler = RowSettler(store, models, clock, retry, lane="live")
+        sync = Sync(found, store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue")
         for name in {target.table for target in found}:
             rows = place.execute(f"SELECT id FROM {name}")
             source = json.dumps({"schema": name.schema, "table": name.name})

@@ -14,18 +14,27 @@ from uuid import UUID
 
 from connectors.local.stack import PartStatus
 from connectors.postgres.migrations import dependents
-from connectors.postgres.migrations.twins import Index, Standing
+from connectors.postgres.migrations.twins import Index, IndexTwins
 from schemas.health.check_result import ok, problem, warning
 from schemas.health.lag import ConnectorState, GroupLag, Member, PartitionLag, Status
 from schemas.messages.dead_letter import Entry
 from schemas.reports.adoption import Candidates
-from schemas.reports.audit_report import Deep, Group, Truth
-from schemas.reports.comparison import Comparison, Differing, Estimate, JudgedQuery, Latency, Line, Percentiles, Side
+from schemas.reports.audit_report import Deep, RowGroup, Truth
+from schemas.reports.comparison import (
+    Comparison,
+    Differing,
+    Estimate,
+    JudgedQuery,
+    Latency,
+    MeasureLine,
+    Percentiles,
+    Side,
+)
 from schemas.reports.coverage import Coverage
-from schemas.reports.migration import ColumnMigration, State
+from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.reports.quality import QualityRun
 from schemas.reports.replay import Request, Run, ScopeProgress
-from schemas.reports.search import Found, Hit, Timings
+from schemas.reports.search import Hit, SearchResult, Timings
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
@@ -37,10 +46,10 @@ from streams.dead_letters.outcomes import Result
 from streams.migration import commands as migrate_list
 from streams.migration import plan as migrate_plan
 from streams.migration import todo as migrate_todo
-from streams.migration.status import ColumnStatus, Report
+from streams.migration.status import ColumnStatus, MigrationStatus
 from streams.replay.control import RunStatus
-from streams.replay.outcome import Outcome
-from streams.replay.plan import Plan, ScopePlan
+from streams.replay.outcome import RunOutcome
+from streams.replay.plan import ReplayPlan, ScopePlan
 from tests.support.lag import report
 from tests.support.root import ROOT
 
@@ -138,7 +147,7 @@ def _replay_outcome(wide: bool) -> None:
         for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
     )
     scopes = (replace(one, current=1_199, gone=2), other)
-    replay_page.show_outcome(Outcome(RUN, "done", False, scopes, []))
+    replay_page.show_outcome(RunOutcome(RUN, "done", False, scopes, []))
 
 
 def _replay_plan(wide: bool) -> None:
@@ -149,16 +158,16 @@ def _replay_plan(wide: bool) -> None:
         )
         for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
     )  # fmt: skip
-    replay_page.show_plan(Plan(Request(), scopes, 2, 2, 30.0, None))
+    replay_page.show_plan(ReplayPlan(Request(), scopes, 2, 2, 30.0, None))
 
 
 def _verify(wide: bool) -> None:
     deep = Deep(1_000, lowest_cosine=0.999_998, cosine_sum=1_000.0, compared=1_000)
-    fine = Group("current", (), 1_203_900)
+    fine = RowGroup("current", (), 1_203_900)
     verify._print(
         [
-            Truth("public.questions", "embedding", MODEL, (fine, Group("missing", (), 12, (("17",), ("한글 키",))))),
-            Truth(LONG, COLUMN, MODEL, (fine, Group("current", ("not_unit_length",), 2, (("4711",),))), deep),
+            Truth("public.questions", "embedding", MODEL, (fine, RowGroup("missing", (), 12, (("17",), ("한글 키",))))),
+            Truth(LONG, COLUMN, MODEL, (fine, RowGroup("current", ("not_unit_length",), 2, (("4711",),))), deep),
         ],
         wide=wide,
     )
@@ -208,7 +217,7 @@ def _compare(wide: bool) -> None:
         for name, model in (("multilingual-e5-small", "multilingual-e5-small@614241f6"), ("BAAI/bge-m3", MODEL))
     ]  # fmt: skip
     groups = ("all", "오타가 있는 질문")
-    lines = [Line(group, 200, measure, *estimates) for group in groups for measure in ("recall@10", "nDCG@10")]
+    lines = [MeasureLine(group, 200, measure, *estimates) for group in groups for measure in ("recall@10", "nDCG@10")]
     first = "파이썬의 GIL이 멀티스레딩에 어떤 영향을 주는지 설명해 주세요"
     asked = JudgedQuery(3, "파이썬 쓰레드는 왜 동시에 안 도나요?", (("17",),), "오타가 있는 질문")
     differing = [Differing(asked, 0.1, 0.9, None, 1, None, first)]
@@ -225,14 +234,14 @@ def _quality(wide: bool) -> None:
     quality._print(runs, [], output.Format.WIDE if wide else output.Format.TABLE)
 
 
-def _made(table: str, column: str, state: State, *, offline: bool = False) -> ColumnMigration:
+def _made(table: str, column: str, state: MigrationState, *, offline: bool = False) -> ColumnMigration:
     to = {"name": "BAAI/bge-m3"}
     return ColumnMigration(
         TableName.parse(table), column, state, offline, False, OLD, 768, MODEL, 1024, to_settings=to
     )  # fmt: skip
 
 
-def _standing(table: str, column: str, built: int) -> Standing:
+def _standing(table: str, column: str, built: int) -> IndexTwins:
     vectors = Vectors(column, 768, OLD), Vectors(f"{column}_v2", 1024, MODEL)
     definition = Definition(f"CREATE INDEX near ON {table} USING hnsw ({column} vector_cosine_ops)")
     found = tuple(
@@ -240,14 +249,14 @@ def _standing(table: str, column: str, built: int) -> Standing:
         for i, name in enumerate(("가까운_질문", "near"))
     )
     broken = Index(9, "near_v2", TableName.parse(table), 1, 0, False, None, definition, False, 0)
-    return Standing(*vectors, found, tuple(found[:built]) + (None,) * (2 - built), (broken,), (), ())
+    return IndexTwins(*vectors, found, tuple(found[:built]) + (None,) * (2 - built), (broken,), (), ())
 
 
 def _moving() -> list[ColumnStatus]:
-    swapped = _made(LONG, COLUMN, State.SWAPPED)
+    swapped = _made(LONG, COLUMN, MigrationState.SWAPPED)
     return [
         ColumnStatus(
-            _made("public.questions", "embedding", State.STARTED), 1_204_331, 104_331,
+            _made("public.questions", "embedding", MigrationState.STARTED), 1_204_331, 104_331,
             _standing("public.questions", "embedding", 1), 104_331,
         ),
         ColumnStatus(
@@ -258,10 +267,10 @@ def _moving() -> list[ColumnStatus]:
 
 def _migrate_status(wide: bool) -> None:
     offline = ColumnStatus(
-        _made("app.answers", "embedding", State.STARTED, offline=True), 12, 0,
+        _made("app.answers", "embedding", MigrationState.STARTED, offline=True), 12, 0,
         _standing("app.answers", "embedding", 0), 0,
     )  # fmt: skip
-    migrate_page.show_status(Report([*_moving(), offline]), wide=wide)
+    migrate_page.show_status(MigrationStatus([*_moving(), offline]), wide=wide)
 
 
 def _migrate_plan(_wide: bool) -> None:
@@ -270,7 +279,7 @@ def _migrate_plan(_wide: bool) -> None:
         "view", "면접.가까운", "DROP VIEW 면접.가까운", "SELECT pg_get_viewdef(oid) FROM pg_class", blocks=True
     )
     target = Target(TableName.parse(LONG), COLUMN, OLD, (), "", 768)
-    todo = migrate_todo.of_dependent(view, "김철수", target, _made(LONG, COLUMN, State.SWAPPED), offline=False)
+    todo = migrate_todo.of_dependent(view, "김철수", target, _made(LONG, COLUMN, MigrationState.SWAPPED), offline=False)
     started, swapped = _moving()
     fresh = TableName.parse("app.answers")
     behind = migrate_todo.Todo("start", True, "role 이영희 of postgres.admin_dsn does not own app.answers",
@@ -288,16 +297,16 @@ def _migrate_plan(_wide: bool) -> None:
         )
     ]  # fmt: skip
     entries = [
-        migrate_list.Entry(started.migration.table, started, False, False, ()),
-        migrate_list.Entry(swapped.migration.table, swapped, False, False, (todo,)),
-        migrate_list.Entry(fresh, None, False, False, (behind,)),
+        migrate_list.TableCommands(started.migration.table, started, False, False, ()),
+        migrate_list.TableCommands(swapped.migration.table, swapped, False, False, (todo,)),
+        migrate_list.TableCommands(fresh, None, False, False, (behind,)),
     ]
     commands = migrate_list.lines(
         entries, (), named=" --model BAAI/bge-m3 --dimensions 1024", flags="",
         naming='set model.name = "BAAI/bge-m3" and model.dimensions = 1024 in vectrue.toml',
     )  # fmt: skip
     said = "public.questions.embedding is on its way to BAAI/bge-m3 (started)"
-    made = migrate_plan.Plan(MODEL, tuple(tables), (), tuple(commands), said)
+    made = migrate_plan.MigrationPlan(MODEL, tuple(tables), (), tuple(commands), said)
     migrate_page.show(made, migrate_plan.LOCKS)
 
 
@@ -305,7 +314,7 @@ def _search(wide: bool) -> None:
     text = "파이썬의 GIL이 멀티스레딩에 어떤 영향을 주는지 설명하고, 멀티프로세싱과 비교해 주세요 👩‍💻"
     near = Hit("public.questions", ("17",), text, 0.9123, NOW, 12.0, True)
     hits = (near, Hit(LONG, ("18",), text, 0.8, NOW, 9e4, False))
-    search._print(Found(hits, (MODEL,), Timings(0, 0, 0)))
+    search._print(SearchResult(hits, (MODEL,), Timings(0, 0, 0)))
 
 
 def _local(wide: bool) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from connectors.clock import SystemClock
 from connectors.local.machine import account, processes
 from connectors.local.machine.parts import Workshop
-from connectors.local.machine.state import Memory, State
+from connectors.local.machine.state import Memory, StackState
 from connectors.local.services.postgres import Postgres, local_dsn, psql
 from schemas.settings.reading import child_environment
 from tests.support.waiting import until
@@ -22,7 +22,7 @@ _STOP_SECONDS = 20.0
 @contextmanager
 def second_server(directory: Path) -> Iterator[str]:
     """Start one; yields a superuser's connection string to its database `postgres`."""
-    state, clock = State.new(), SystemClock()
+    state, clock = StackState.new(), SystemClock()
     (directory / "logs").mkdir(parents=True)
     home = directory / "postgres"
     if not account.can_enter(directory, account.for_postgres(home / "data")):

@@ -9,9 +9,9 @@ from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.sections import LiveSettings
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.live import Sync
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.slow_model import SlowEmbedder
 
 
@@ -27,12 +27,10 @@ class Bench:
         self.target = Target(name, "embedding", "question", key, self.embedder.model_id, 16)
         self.store = MemoryStore(self.target)
         self.outbox = MemoryOutbox()
-        patience = Patience(self.clock, seconds=30, lane="live")
-        self.settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="live")
+        retry = RetryPolicy(self.clock, seconds=30, lane="live")
+        self.settler = RowSettler(self.store, Embedders.single(self.embedder), self.clock, retry, lane="live")
         settings = LiveSettings()
-        self.sync = Sync(
-            [self.target], self.store, self.settler, self.outbox, self.clock, patience, settings, "vectrue"
-        )
+        self.sync = Sync([self.target], self.store, self.settler, self.outbox, self.clock, retry, settings, "vectrue")
         self.offset = 0
 
     def event(self, key: Any, *, op: str = "u", txid: int | None = None, **source: Any) -> Record:

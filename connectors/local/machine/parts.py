@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from connectors.local.machine import processes
 from connectors.local.machine.processes import Command
 from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, State
+from connectors.local.machine.state import Memory, StackState
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 
@@ -32,7 +32,7 @@ class Workshop:
     """
 
     directory: Path
-    state: State
+    state: StackState
     memory: Memory
     clock: Clock
     cancelled: Callable[[], None]

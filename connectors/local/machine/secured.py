@@ -18,7 +18,7 @@ from connectors.kafka import rights as kafka_rights
 from connectors.kafka.rights import Right
 from connectors.local.machine import certificates
 from connectors.local.machine.properties import CONNECT
-from connectors.local.machine.state import State
+from connectors.local.machine.state import StackState
 from schemas.settings.sections import KafkaSettings
 
 ADMIN: Final = "admin"
@@ -30,7 +30,7 @@ _MECHANISM: Final = "SCRAM-SHA-512"
 _LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
-def client(state: State, directory: Path, user: str) -> dict[str, str]:
+def client(state: StackState, directory: Path, user: str) -> dict[str, str]:
     """Options of a librdkafka client, as in `kafka.security`; none when the stack is not secure."""
     if state.secure is None:
         return {}
@@ -43,7 +43,7 @@ def client(state: State, directory: Path, user: str) -> dict[str, str]:
     }
 
 
-def format_arguments(state: State) -> list[str]:
+def format_arguments(state: StackState) -> list[str]:
     """Arguments with which the log folder is formatted: the users, which must be there before the first start."""
     passwords = state.secure.passwords if state.secure else {}
     return [
@@ -53,7 +53,7 @@ def format_arguments(state: State) -> list[str]:
     ]
 
 
-def broker(state: State, directory: Path) -> dict[str, str]:
+def broker(state: StackState, directory: Path) -> dict[str, str]:
     """Properties of the broker, on top of those of every stack."""
     listener = f"SASL_SSL://127.0.0.1:{state.kafka_port}"
     return {
@@ -76,7 +76,7 @@ def broker(state: State, directory: Path) -> dict[str, str]:
     }
 
 
-def connect(state: State, directory: Path) -> dict[str, str]:
+def connect(state: StackState, directory: Path) -> dict[str, str]:
     """Properties of Kafka Connect: its own clients and those of its connectors."""
     options = {
         "security.protocol": "SASL_SSL",
@@ -106,6 +106,6 @@ def _trust(directory: Path) -> dict[str, str]:
     return {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(certificates.authority(directory))}
 
 
-def _jaas(state: State, user: str) -> str:
+def _jaas(state: StackState, user: str) -> str:
     password = state.secure.passwords[user] if state.secure else ""
     return f'{_LOGIN} required username="{user}" password="{password}";'

@@ -46,7 +46,7 @@ class Secure:
 
 
 @dataclass(frozen=True)
-class State:
+class StackState:
     """The content of stack.json; `postgres_port` is the one that clients use."""
 
     postgres_port: int
@@ -60,7 +60,7 @@ class State:
     secure: Secure | None = None
 
     @classmethod
-    def new(cls, users: Sequence[str] = ()) -> "State":
+    def new(cls, users: Sequence[str] = ()) -> "StackState":
         """A stack that was never started: free ports, random passwords and a random Kafka cluster id.
 
         Args:
@@ -83,7 +83,7 @@ class Memory:
         self._file = file
         self._guard = threading.Lock()
 
-    def read(self) -> State | None:
+    def read(self) -> StackState | None:
         """The state; None when there is no stack.
 
         Raises:
@@ -95,7 +95,7 @@ class Memory:
                 raise ValueError("another format")
             processes = {name: Recorded(**process) for name, process in data.pop("processes").items()}
             secure = data.pop("secure", None)
-            return State(**data, processes=processes, secure=Secure(**secure) if secure else None)
+            return StackState(**data, processes=processes, secure=Secure(**secure) if secure else None)
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -108,7 +108,7 @@ class Memory:
                 fix=f"vectrue local reset --dir {self._file.parent}",
             ) from error
 
-    def write(self, state: State) -> None:
+    def write(self, state: StackState) -> None:
         """Replace the file."""
         text = json.dumps({"format": FORMAT, **asdict(state)}, indent=2) + "\n"
         fresh = self._file.with_suffix(".json.new")

@@ -10,7 +10,7 @@ from connectors.local.machine.processes import Command
 from connectors.local.services import java
 
 
-class Connect:
+class ConnectService:
     """The part `connect`."""
 
     name: PartName = "connect"

@@ -21,7 +21,7 @@ from psycopg2.extensions import parse_dsn
 from connectors.local.machine import account, certificates, free_ports, processes, properties, versions
 from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.machine.processes import Command
-from connectors.local.machine.state import State
+from connectors.local.machine.state import StackState
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.settings.reading import child_environment
 
@@ -183,7 +183,7 @@ def home(directory: Path, elsewhere: str | None) -> Path:
     return Path(elsewhere) if elsewhere else directory / "postgres"
 
 
-def dsn(state: State, directory: Path, database: str = properties.DATABASE) -> str:
+def dsn(state: StackState, directory: Path, database: str = properties.DATABASE) -> str:
     """Connection string of the superuser; in a secure stack through TLS, with the server's certificate checked."""
     plain = f"postgresql://postgres:{state.password}@127.0.0.1:{state.postgres_port}/{database}"
     if state.secure is None:
@@ -191,7 +191,7 @@ def dsn(state: State, directory: Path, database: str = properties.DATABASE) -> s
     return f"{plain}?sslmode=verify-full&sslrootcert={quote(str(certificates.authority(directory)), safe='')}"
 
 
-def local_dsn(state: State, database: str = properties.DATABASE) -> str:
+def local_dsn(state: StackState, database: str = properties.DATABASE) -> str:
     """Connection string of the superuser to the server itself: the bundled programs cannot speak TLS either."""
     return f"postgresql://postgres:{state.password}@127.0.0.1:{state.server_port}/{database}"
 

@@ -21,7 +21,7 @@ _AGAIN = "run it again with a network: it goes on where it stopped; or set model
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFiles:
     """What is known of a model without its files: the commit that is used, its layout, how many numbers it has."""
 
     commit: str
@@ -32,7 +32,7 @@ class Known:
 KNOWN = {
     # As the files of the repository at this commit say. The numbers are those of XLM-RoBERTa-large with 8,194
     # positions, all in float32.
-    "BAAI/bge-m3": Known(
+    "BAAI/bge-m3": KnownFiles(
         "5617a9f61b028005a4858fdac845db406aefb181",
         Layout(dimensions=1024, max_tokens=8192, modules=("Transformer", "Pooling:cls", "Normalize")),
         567_754_752,

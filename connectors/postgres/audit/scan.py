@@ -18,7 +18,7 @@ from connectors.postgres.rows import own_writes
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
-from schemas.reports.audit_report import SAMPLES, Group
+from schemas.reports.audit_report import SAMPLES, RowGroup
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
@@ -39,7 +39,7 @@ class Audit:
         self._own = OwnWrites(self._writer, settings)
         self._judged = JudgedRows(self._session)
 
-    def scan(self, target: Target) -> list[Group]:
+    def scan(self, target: Target) -> list[RowGroup]:
         """Judge every row of a table, in one statement: minutes per million vectors of 1,024 numbers.
 
         Where a row's text cannot be made, in a second statement, around such rows.
@@ -51,7 +51,7 @@ class Audit:
             return self._session.rows(query, parameters)
 
         return [
-            Group(state, tuple(findings), rows, tuple(tuple(key) for key in keys))
+            RowGroup(state, tuple(findings), rows, tuple(tuple(key) for key in keys))
             for state, findings, rows, keys in guard.around(target, judge)
         ]
 

@@ -21,7 +21,7 @@ _UNWATCHED_SECONDS = 60.0
 """After so long without a look nobody can say that the slot stood still in between."""
 
 
-class CanaryDesk:
+class CanaryStore:
     """What is written about one installation's canary, over one connection."""
 
     def __init__(self, session: Session, prefix: str, slot: str) -> None:

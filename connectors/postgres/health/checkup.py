@@ -19,7 +19,7 @@ from connectors.postgres.setup import capture, counting, grants, origins, others
 from connectors.postgres.statement import Statement
 from schemas.duration import show_duration
 from schemas.errors import ConfigurationError
-from schemas.health.check_result import Finding, Level, guarded, ok, problem, unknown, warning
+from schemas.health.check_result import CheckResult, Level, guarded, ok, problem, unknown, warning
 from schemas.health.needs import INIT as FOUNDED
 from schemas.health.needs import KEPT, POSTGRES, READER, RIGHTS, SCHEMA, SET_UP, Needs, length
 from schemas.health.witness import Witness
@@ -40,7 +40,7 @@ _SLOW_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExpectedModel:
     """The model that the settings name; None where its files are not here."""
 
     name: str
@@ -57,7 +57,7 @@ class Wanted:
 class Checkup:
     """Everything that was found, and what the checks of Kafka Connect need of it."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     server: Server
     tables: tuple[Examined, ...]
     slot_position: int | None
@@ -68,7 +68,7 @@ class Checkup:
     """Tables that are kept true and that these settings do not list."""
 
 
-def run(session: Session, settings: Settings, wanted: Wanted) -> Checkup:
+def run(session: Session, settings: Settings, wanted: ExpectedModel) -> Checkup:
     """Look at everything in the database.
 
     Raises:
@@ -112,7 +112,7 @@ def _leaving(session: Session, settings: Settings) -> list[str]:
         return []
 
 
-def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding]:
+def _readable(session: Session, findings: Iterable[CheckResult]) -> Iterator[CheckResult]:
     """The same; what could not be looked at without a right on the schema vectrue follows from that right."""
     parameters = {"role": session.connection().info.user, "schemas": ["vectrue"]}
     _, unusable, unreadable, _ = session.rows(queries.text("missing_rights"), parameters)[0]
@@ -122,7 +122,7 @@ def _readable(session: Session, findings: Iterable[Finding]) -> Iterator[Finding
         yield replace(one, part=_UNREAD, follows=(*one.follows, RIGHTS)) if refused else one
 
 
-def _server(facts: Server, role: str) -> Iterator[Finding]:
+def _server(facts: Server, role: str) -> Iterator[CheckResult]:
     wrong = server.problems(facts, role, setting_up=False)
     for error in wrong:
         yield problem("Postgres", error.message, error.fix)
@@ -143,10 +143,10 @@ def _table(
     session: Session,
     table: TableSettings,
     facts: Server,
-    wanted: Wanted,
+    wanted: ExpectedModel,
     found: list[Examined],
     refused: Container[TableName],
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     name = f"table {table.name}"
     column = catalog.inspect(session, table.table).columns.get(table.column, {})
     declared = int(column.get("typmod", -1))  # another length than the model's is a finding of its own
@@ -169,7 +169,9 @@ def _table(
         yield problem(name, f"lacks columns ({statement.description})", INIT, follows=[FOUNDED])
 
 
-def _bookkeeping(session: Session, settings: Settings, tables: Sequence[Examined], wanted: Wanted) -> Iterator[Finding]:
+def _bookkeeping(
+    session: Session, settings: Settings, tables: Sequence[Examined], wanted: ExpectedModel
+) -> Iterator[CheckResult]:
     pending = schema.migrations(session)
     if not schema.exists(session, "vectrue.migrations"):
         database = session.connection().info.dbname
@@ -204,7 +206,7 @@ def _is_under_way(target: Target, under_way: _UnderWay) -> bool:
     return (target.table, target.column) in under_way
 
 
-def _is_behind(session: Session, target: Target, wanted: Wanted) -> bool:
+def _is_behind(session: Session, target: Target, wanted: ExpectedModel) -> bool:
     """Whether it is yet to follow other columns to the settings' model, which the line about its length says."""
     asked = {"table": str(target.table), "column": target.column}
     ways = migration.read(session, finished=True)
@@ -220,7 +222,7 @@ def _columns(target: Target, under_way: _UnderWay) -> Iterator[Target]:
         yield replace(target, column=made.beside)
 
 
-def _another_model(targets: Sequence[Target], wanted: Wanted, notices: Sequence[str]) -> Iterator[Finding]:
+def _another_model(targets: Sequence[Target], wanted: ExpectedModel, notices: Sequence[str]) -> Iterator[CheckResult]:
     """Where the settings name another model than the database wants; `init` would take one of the same length only."""
     said = "the settings name another one than the database wants"
     if notices and any(target.dimensions != wanted.dimensions for target in targets):
@@ -230,7 +232,7 @@ def _another_model(targets: Sequence[Target], wanted: Wanted, notices: Sequence[
         yield problem("model", f"{said} ({notice})", "correct [model], or vectrue init to want that one")
 
 
-def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[Finding]:
+def _rights(session: Session, settings: Settings, facts: Server, tables: Sequence[Examined]) -> Iterator[CheckResult]:
     triggers = settings.postgres.fire_triggers
     grantee = grants.Grantee(session, facts.role)
     # Nobody has a right on a column that is not there, which the table's own line says.
@@ -254,7 +256,7 @@ def _rights(session: Session, settings: Settings, facts: Server, tables: Sequenc
         yield unknown(RIGHTS, "a table has a problem", follows=[f"table {table.name}" for table in settings.tables])
 
 
-def _publication(session: Session, settings: Settings, tables: Sequence[Examined]) -> Iterator[Finding]:
+def _publication(session: Session, settings: Settings, tables: Sequence[Examined]) -> Iterator[CheckResult]:
     name, check = settings.postgres.publication, Needs(settings).publication
     if not session.rows("SELECT 1 FROM pg_publication WHERE pubname = %s", (name,)):
         yield problem(check, f"there is no publication {name}: nothing is captured", INIT, follows=SET_UP)
@@ -291,7 +293,7 @@ def _publication(session: Session, settings: Settings, tables: Sequence[Examined
         yield ok(check, "publishes the configured tables")
 
 
-def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Finding]:
+def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[CheckResult]:
     statements, notices = capture.origins(session, settings.postgres.origin, facts)
     for said in [statement.description for statement in statements] + notices:
         words = f"own writes come back as events, one look-up each ({said})"
@@ -300,7 +302,7 @@ def _origins(session: Session, settings: Settings, facts: Server) -> Iterator[Fi
         yield ok("replication origins", f"{settings.postgres.origin}_0 and its sisters are there")
 
 
-def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Finding]:
+def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[CheckResult]:
     needs = Needs(settings)
     check = needs.slot
     idle = partial(problem, check, part=READER, follows=needs.reader)
@@ -330,7 +332,7 @@ def _slot(settings: Settings, facts: Server, witnessed: Witness) -> Iterator[Fin
         yield ok("max_slot_wal_keep_size", facts.slot_limit)
 
 
-def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
+def _heartbeat(session: Session, settings: Settings) -> Iterator[CheckResult]:
     founded = schema.exists(session, "vectrue.heartbeat")
     lines = session.rows(queries.text("heartbeat_age")) if founded else []
     needed = (*KEPT, *Needs(settings).reader, READER)
@@ -346,7 +348,7 @@ def _heartbeat(session: Session, settings: Settings) -> Iterator[Finding]:
         yield ok("heartbeat", f"the connector wrote to the database {max(age, 0.0):.1f} s ago, which moves the slot")
 
 
-def _to_do(check: str, statements: Sequence[Statement], fine: str) -> Iterator[Finding]:
+def _to_do(check: str, statements: Sequence[Statement], fine: str) -> Iterator[CheckResult]:
     if statements:
         said = "; ".join(statement.description for statement in statements)
         yield problem(check, f"to do: {said}", INIT)

@@ -7,7 +7,7 @@ from connectors.postgres.rows import lengths
 from connectors.postgres.rows.lengths import Column
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows
-from schemas.health.check_result import Finding, ok, problem, warning
+from schemas.health.check_result import CheckResult, ok, problem, warning
 from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
 
@@ -17,7 +17,7 @@ _LONGEST_INDEXED = 2_000
 """pgvector's limit for an index on the type vector."""
 
 
-def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Iterator[Finding]:
+def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Iterator[CheckResult]:
     """Declared length, the length of what rows hold, what the model makes, and the next command where they differ.
 
     Args:
@@ -46,7 +46,7 @@ def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Itera
     yield from _indexes(f"index on {table.name}.{table.column}", seen, info.estimated_rows, target)
 
 
-def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[Finding]:
+def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[CheckResult]:
     """Valid, building, broken or missing, and whether a search can use it."""
     for index in seen.indexes:
         name = index["name"]

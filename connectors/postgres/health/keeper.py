@@ -27,7 +27,7 @@ class UnderWay:
     done: int
 
 
-class KeeperDesk:
+class KeeperStore:
     """What the keeper asks and notes, over one connection."""
 
     def __init__(self, session: Session, prefix: str) -> None:

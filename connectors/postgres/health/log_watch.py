@@ -12,14 +12,14 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.health.witness import Difference
-from schemas.messages.log_identity import Positions, Reading, shown
+from schemas.messages.log_identity import ConnectorSource, LogPositions, shown
 from schemas.settings.reading import Settings
 
 INIT = "vectrue init"
 
 
 class Capture(Protocol):
-    """The part of `connectors.debezium.client.Connect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May raise TransientError."""
 
     def config(self, name: str) -> dict[str, str] | None:
         """A connector's configuration; None when there is none of that name."""
@@ -80,12 +80,12 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     """
     if said.config is None:
         return []
-    name, read = settings.connector, Reading.of(said.config)
+    name, read = settings.connector, ConnectorSource.of(said.config)
     recorded = installation.mine(session, settings)
     database = installation.log_identity(session).database_name
     host = settings.connect.database_host or (recorded.host if recorded else None) or read.host
     port = settings.connect.database_port or (recorded.port if recorded else None) or read.port
-    wanted = Reading(host, port, database, settings.slot)
+    wanted = ConnectorSource(host, port, database, settings.slot)
     if not read.is_database_of(wanted):
         return [
             Difference(f"connector {name} reads {read.where}, not {wanted.where}: changes here are not captured", INIT)
@@ -93,7 +93,7 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     if read.slot != wanted.slot:
         return [Difference(f"connector {name} reads replication slot {read.slot}, not {wanted.slot}", INIT)]
     end = int(session.rows(queries.text("log_end"))[0][0])
-    wrong = Positions(said.offset, said.slot_before, end).wrong(database, settings.slot)
+    wrong = LogPositions(said.offset, said.slot_before, end).wrong(database, settings.slot)
     if said.offset is None or wrong is None:
         return []
     sentence = f"the stored offset {shown(said.offset)} of connector {name} {wrong}: changes are skipped"

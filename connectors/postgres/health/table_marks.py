@@ -29,7 +29,7 @@ class Mark:
     noted: str | None
 
 
-class MarkDesk:
+class TableMarkStore:
     """Reads and notes the marks of one installation's tables, over one connection."""
 
     def __init__(self, session: Session, prefix: str, publication: str) -> None:

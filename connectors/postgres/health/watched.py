@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows, TableLocked
-from schemas.health.shape import INIT, Found, PublicationShape, Shape, SlotShape, TableShape, Trouble, compare
+from schemas.health.shape import INIT, PublicationShape, Shape, ShapeDifference, SlotShape, TableShape, Trouble, compare
 from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
@@ -32,7 +32,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     return [one.difference for one in found(read(session, settings), settings)]
 
 
-def found(shape: Shape, settings: Settings) -> list[Found]:
+def found(shape: Shape, settings: Settings) -> list[ShapeDifference]:
     """As `differences`, with what each does to a worker."""
     return compare(shape, publication=settings.postgres.publication, slot=settings.slot)
 

@@ -82,7 +82,7 @@ def done(session: Session, prefix: str, table: TableName, asked_at: datetime) ->
     session.rows(queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at})
 
 
-class LookDesk:
+class LookStore:
     """What the keeper asks and notes about looks of one installation, over its own connection."""
 
     def __init__(self, session: Session, prefix: str) -> None:

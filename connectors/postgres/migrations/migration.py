@@ -18,7 +18,7 @@ from connectors.postgres.migrations import twins
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from connectors.postgres.statement import Statement, render
-from schemas.reports.migration import ColumnMigration, IndexNames, State, growing, retired, suffixed
+from schemas.reports.migration import ColumnMigration, IndexNames, MigrationState, growing, retired, suffixed
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 
@@ -46,7 +46,7 @@ def read(session: Session, *, finished: bool = False) -> list[ColumnMigration]:
         return []
     return [
         ColumnMigration(
-            TableName.parse(table), column, State(state), offline, frozen, from_model, from_dimensions, to_model,
+            TableName.parse(table), column, MigrationState(state), offline, frozen, from_model, from_dimensions, to_model,
             to_dimensions, tuple(IndexNames(**names) for names in indexes), from_settings, to_settings,
         )
         for table, column, state, offline, frozen, from_model, from_dimensions, to_model, to_dimensions, indexes,
@@ -132,14 +132,14 @@ def exchange(
     parts = []
     for target, migration in zip(targets, migrations, strict=True):
         parts += _renames(session, target, migration, back=back)
-        parts.append(_moved(session, target, State.STARTED if back else State.SWAPPED))
+        parts.append(_moved(session, target, MigrationState.STARTED if back else MigrationState.SWAPPED))
         if back:
             parts.append(freeze(session, target, frozen=False).sql)
     what = "serve the old vectors again" if back else "serve the new vectors"
     return Statement(f"{what} in {', '.join(target.name for target in targets)}", ";\n".join(parts))
 
 
-def discard(session: Session, found: Sequence[ColumnMigration], state: State) -> Statement:
+def discard(session: Session, found: Sequence[ColumnMigration], state: MigrationState) -> Statement:
     """Drop what stands beside the served columns, and end their migrations.
 
     Args:
@@ -162,7 +162,7 @@ def discard(session: Session, found: Sequence[ColumnMigration], state: State) ->
 def forget(session: Session, made: ColumnMigration) -> Statement:
     """End the migration of a table that is gone."""
     target = _bare(made)
-    parts = [_moved(session, target, State.ROLLED_BACK)]
+    parts = [_moved(session, target, MigrationState.ROLLED_BACK)]
     columns = [replace(target, column=column) for column in (made.column, made.beside) if column]
     parts += [render(session, queries.for_target("forget_column", one, bound=False)) for one in columns]
     return Statement(f"end the migration of {made.name}, whose table is gone", ";\n".join(parts))
@@ -181,7 +181,7 @@ def refill(session: Session, target: Target, made: ColumnMigration, vector_schem
     parts = [empty(session, target, old, vector_schema).sql]
     # Of an empty column an index is made in a moment; nobody could be asked to remember its definition.
     parts += [names.definition.replace(" ON ONLY ", " ON ", 1) for names in made.indexes]
-    parts.append(_moved(session, target, State.ROLLED_BACK))
+    parts.append(_moved(session, target, MigrationState.ROLLED_BACK))
     return Statement(f"empty {made.name}, make it vector({made.from_dimensions}) again", ";\n".join(parts))
 
 
@@ -218,7 +218,7 @@ def _renames(session: Session, target: Target, migration: ColumnMigration, *, ba
     return [renamed, *twins.renames(session, migration, lambda name: suffixed(name, suffix))]
 
 
-def _moved(session: Session, target: Target, state: State) -> str:
+def _moved(session: Session, target: Target, state: MigrationState) -> str:
     return render(session, queries.for_target("move_migration", target, bound=False, state=sql.Literal(str(state))))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from connectors.postgres import catalog, queries
 from connectors.postgres.migrations import twins
-from connectors.postgres.migrations.twins import Index, Standing
+from connectors.postgres.migrations.twins import Index, IndexTwins
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.reports.migration import ColumnMigration, suffixed
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TwinStep:
     """One statement, outside of a transaction.
 
     Attributes:
@@ -55,7 +55,7 @@ class _Table:
     kind: str
 
 
-def plan(session: Session, made: ColumnMigration) -> list[Step]:
+def plan(session: Session, made: ColumnMigration) -> list[TwinStep]:
     """The statements that are left; none where all is built.
 
     Raises:
@@ -64,7 +64,7 @@ def plan(session: Session, made: ColumnMigration) -> list[Step]:
     return plan_for(session, made, twins.standing(session, made))
 
 
-def plan_for(session: Session, made: ColumnMigration, found: Standing) -> list[Step]:
+def plan_for(session: Session, made: ColumnMigration, found: IndexTwins) -> list[TwinStep]:
     """As `plan`, of what was looked up before."""
     oid = catalog.inspect(session, made.table).oid
     tables = [
@@ -76,7 +76,7 @@ def plan_for(session: Session, made: ColumnMigration, found: Standing) -> list[S
 
 
 class _Planner:
-    def __init__(self, session: Session, found: Standing, tables: list[_Table]) -> None:
+    def __init__(self, session: Session, found: IndexTwins, tables: list[_Table]) -> None:
         self._session = session
         self._found = found
         self._tables = tables
@@ -85,7 +85,7 @@ class _Planner:
             part.oid for twin in found.twins if twin is not None for part in twins.parts_of(twin, found.of_new)
         }
 
-    def steps(self, index: Index) -> list[Step]:
+    def steps(self, index: Index) -> list[TwinStep]:
         table = next((t for t in self._tables if t.name == index.table), None)
         if table is None:
             raise VectrueError(
@@ -100,7 +100,7 @@ class _Planner:
 
     def _on(
         self, table: _Table, index: Index | None, carried: Definition, frame: Index | None = None
-    ) -> tuple[str, list[Step]]:
+    ) -> tuple[str, list[TwinStep]]:
         """The name of the index on one table, there or to be, and the statements for it."""
         there = self._there(table, carried)
         if table.kind == "p":
@@ -117,17 +117,17 @@ class _Planner:
             return ready.name, drops
         name = self._name(table, index, {other.name for other in leftovers})
         sql = carried.create(name, table.name, concurrently=True, tablespace=index.tablespace if index else None)
-        return name, [*drops, Step(Kind.BUILD, name, table.name, sql)]
+        return name, [*drops, TwinStep(Kind.BUILD, name, table.name, sql)]
 
     def _framed(
         self, table: _Table, index: Index | None, carried: Definition, frame: Index | None
-    ) -> tuple[str, list[Step]]:
+    ) -> tuple[str, list[TwinStep]]:
         steps = []
         if frame is None:
             name = self._name(table, index)
             space = index.tablespace if index else None
             sql = carried.create(name, table.name, concurrently=False, tablespace=space)
-            steps.append(Step(Kind.FRAME, name, table.name, sql))
+            steps.append(TwinStep(Kind.FRAME, name, table.name, sql))
         else:
             name = frame.name
             self._used.add(frame.oid)
@@ -142,7 +142,7 @@ class _Planner:
             if inside is None:
                 on = f"{quoted(table.name.schema)}.{quoted(name)}"
                 to = f"{quoted(part.name.schema)}.{quoted(child)}"
-                steps.append(Step(Kind.ATTACH, name, part.name, f"ALTER INDEX {on} ATTACH PARTITION {to}"))
+                steps.append(TwinStep(Kind.ATTACH, name, part.name, f"ALTER INDEX {on} ATTACH PARTITION {to}"))
         return name, steps
 
     def _there(self, table: _Table, carried: Definition) -> list[Index]:
@@ -201,8 +201,8 @@ class _Planner:
         return name
 
 
-def _drop(index: Index) -> Step:
-    return Step(Kind.DROP, index.name, index.table, f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql_name}")
+def _drop(index: Index) -> TwinStep:
+    return TwinStep(Kind.DROP, index.name, index.table, f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql_name}")
 
 
 def _stuck(name: str, table: _Table) -> VectrueError:

@@ -15,7 +15,7 @@ from psycopg2 import sql
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render, trial
-from schemas.reports.migration import ColumnMigration, IndexNames, State, index_names, suffixed
+from schemas.reports.migration import ColumnMigration, IndexNames, MigrationState, index_names, suffixed
 from schemas.rows.index_definition import Definition, Vectors, quoted
 from schemas.rows.table import TableName
 
@@ -76,7 +76,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IndexTwins:
     """How the indexes of a column under way stand.
 
     Attributes:
@@ -129,7 +129,7 @@ def wanted(indexes: Sequence[Index]) -> tuple[Index, ...]:
     return tuple(index for index in valid.values() if index.parent not in valid)
 
 
-def standing(session: Session, made: ColumnMigration) -> Standing:
+def standing(session: Session, made: ColumnMigration) -> IndexTwins:
     """Look at a migration's indexes.
 
     Raises:
@@ -144,13 +144,13 @@ def standing(session: Session, made: ColumnMigration) -> Standing:
     theirs = [index for index in of_new if index.oid not in mine]  # one that reads both columns is no twin of itself
     invalid = tuple(index for index in (*of_old, *theirs) if index.is_invalid)
     twins = _matched(needed, theirs, old, new)
-    return Standing(old, new, needed, twins, invalid, tuple(of_old), tuple(theirs))
+    return IndexTwins(old, new, needed, twins, invalid, tuple(of_old), tuple(theirs))
 
 
 def vectors(made: ColumnMigration) -> tuple[Vectors, Vectors]:
     """The old and the new vectors, under the names that they have now."""
     beside = made.beside or made.column
-    names = (beside, made.column) if made.state is State.SWAPPED else (made.column, beside)
+    names = (beside, made.column) if made.state is MigrationState.SWAPPED else (made.column, beside)
     return (
         Vectors(names[0], made.from_dimensions, made.from_model),
         Vectors(names[1], made.to_dimensions, made.to_model),
@@ -178,7 +178,7 @@ def renames(session: Session, made: ColumnMigration, aside: Callable[[str], str]
     """
     stepping, taking, taken = [], [], set[tuple[str, str]]()
     for old, new in pairs(session, made):
-        leaving, coming = (new, old) if made.state is State.SWAPPED else (old, new)
+        leaving, coming = (new, old) if made.state is MigrationState.SWAPPED else (old, new)
         schema = leaving.table.schema
         name = free_name(session, schema, aside(leaving.name), taken)
         taken.add((schema, name))
@@ -252,7 +252,7 @@ def parts_of(index: Index, others: Sequence[Index]) -> Iterator[Index]:
             yield from parts_of(other, others)
 
 
-def _family(index: Index, twin: Index, found: Standing) -> Iterator[tuple[Index, Index]]:
+def _family(index: Index, twin: Index, found: IndexTwins) -> Iterator[tuple[Index, Index]]:
     yield index, twin
     for part in found.of_old:
         for other in found.of_new:

@@ -19,14 +19,14 @@ from connectors.postgres import queries
 from connectors.postgres.ledger import runs as ledger
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent
-from schemas.messages.dead_letter import Entry, State, row_id
+from schemas.messages.dead_letter import Entry, EntryState, row_id
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 
 NO_TIME = datetime.fromtimestamp(0, UTC)
 """Stands for the time of a letter that bears none."""
 
-Mark = tuple[State, datetime, str | None]
+Mark = tuple[EntryState, datetime, str | None]
 """State, time of the newest letter it is about, outcome."""
 
 
@@ -76,11 +76,11 @@ def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, s
 def marks(session: Session) -> dict[str, Mark]:
     """What was done about dead letters, by id."""
     lines = session.rows(queries.text("marked_dead_letters"))
-    return {id_: (State(state), seen_at, outcome) for id_, state, seen_at, outcome in lines}
+    return {id_: (EntryState(state), seen_at, outcome) for id_, state, seen_at, outcome in lines}
 
 
 def mark(
-    session: Session, prefix: str, entries: Iterable[Entry], state: State, outcomes: Mapping[str, str | None]
+    session: Session, prefix: str, entries: Iterable[Entry], state: EntryState, outcomes: Mapping[str, str | None]
 ) -> None:
     """Remember what was done about an installation's dead letters; `outcomes` by id."""
     lines = [(e.id, state.value, e.last_at or NO_TIME, outcomes.get(e.id), prefix) for e in entries]

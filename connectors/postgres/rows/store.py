@@ -26,9 +26,19 @@ from connectors.postgres.rows.meddled import Meddled
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, RowTooSlow, TargetMismatch, TransientError
-from schemas.messages.chunk import Chunk, LedgerConflict, Progress
-from schemas.reports.replay import Standing
-from schemas.rows.document import BLANK_WITHIN, TOO_SLOW, Document, Outcome, Reading, Refusal, Update, Vector, Written
+from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
+from schemas.reports.replay import ChunkState
+from schemas.rows.document import (
+    BLANK_WITHIN,
+    TOO_SLOW,
+    Document,
+    Reading,
+    Refusal,
+    Update,
+    Vector,
+    WriteOutcome,
+    Written,
+)
 from schemas.rows.snapshot import Snapshot
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
@@ -100,9 +110,9 @@ class PostgresStore:
         target: Target,
         updates: Sequence[Update],
         refusals: Sequence[Refusal] = (),
-        progress: Progress | None = None,
+        progress: ChunkAdvance | None = None,
         defer: Defer | None = None,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         """As the port says."""
         if any(update.vector is not None for update in updates):
             self._ensure_stage(target)
@@ -122,15 +132,15 @@ class PostgresStore:
         target: Target,
         updates: Sequence[Update],
         refusals: Sequence[Refusal],
-        progress: Progress | None,
+        progress: ChunkAdvance | None,
         defer: Defer | None,
-    ) -> Outcome:
+    ) -> WriteOutcome:
         deferred: set[Key] = set()
         while True:
             left = [update for update in updates if update.key not in deferred]
             try:
                 with lengths.explained(self._session, target), self._own.transaction() as cursor:
-                    outcome, also_refused = self._write(cursor, target, left) if left else (Outcome(), [])
+                    outcome, also_refused = self._write(cursor, target, left) if left else (WriteOutcome(), [])
                     locked = {key for key, written in outcome.items() if written in _LATER}
                     if locked and defer is not None:
                         raise _RowsLocked
@@ -153,10 +163,10 @@ class PostgresStore:
         table, column, model, keys = lines[0]
         return Chunk(TableName.parse(table), column, model, tuple(map(tuple, keys)), named.run, named.number)
 
-    def position(self, chunk: Chunk) -> Standing | None:
+    def position(self, chunk: Chunk) -> ChunkState | None:
         """As the port says."""
         lines = self._session.rows(queries.text("chunk_position"), _place(chunk))
-        return Standing(*lines[0]) if lines else None
+        return ChunkState(*lines[0]) if lines else None
 
     def give_back(self, chunk: Chunk) -> bool:
         """As the port says."""
@@ -179,12 +189,12 @@ class PostgresStore:
         """As the port says."""
         self._session.close()
 
-    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> tuple[Outcome, list[Refusal]]:
+    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> tuple[WriteOutcome, list[Refusal]]:
         # A deferred constraint or trigger would refuse at COMMIT, where no row can be told from its neighbours.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
-        outcome = Outcome({update.key: Written.LOCKED for update in updates})
+        outcome = WriteOutcome({update.key: Written.LOCKED for update in updates})
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
         clears = [i for i in sorted(mine) if updates[i].vector is None]
         troubled: table_refusals.Refused = {}
@@ -354,7 +364,7 @@ class PostgresStore:
             )
 
     def _advance(
-        self, cursor: Cursor, progress: Progress, updates: Sequence[Update], outcome: Mapping[Key, Written]
+        self, cursor: Cursor, progress: ChunkAdvance, updates: Sequence[Update], outcome: Mapping[Key, Written]
     ) -> None:
         results = [(update.vector is not None, outcome[update.key]) for update in updates]
         counts = {

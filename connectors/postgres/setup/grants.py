@@ -14,7 +14,7 @@ from connectors.postgres.checks import text_rights
 from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.checks.server import PARAMETER_GRANTS_FROM, Server
 from connectors.postgres.session import Session
-from connectors.postgres.setup.score_rights import Asked
+from connectors.postgres.setup.score_rights import WorkerExpression
 from connectors.postgres.statement import Statement, render
 
 _TRIGGERS_OFF = "session_replication_role"
@@ -51,7 +51,7 @@ def plan(
     grantee: Grantee,
     server: Server,
     tables: Sequence[Examined],
-    asked: Sequence[Asked],
+    asked: Sequence[WorkerExpression],
     *,
     schema_changes: bool,
     fire_triggers: bool,

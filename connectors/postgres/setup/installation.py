@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 
 from psycopg2 import sql
 
-from connectors.debezium.client import Database
+from connectors.debezium.client import CapturedDatabase
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render
@@ -92,7 +92,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     return found
 
 
-def wanted(session: Session, settings: Settings, database: Database) -> Installation:
+def wanted(session: Session, settings: Settings, database: CapturedDatabase) -> Installation:
     """What `init` records: the settings' names, log and search path of its own session, the connector's database."""
     publication = settings.postgres.publication
     owner = publication_owner(session, publication) or str(session.rows("SELECT current_user")[0][0])
@@ -102,7 +102,7 @@ def wanted(session: Session, settings: Settings, database: Database) -> Installa
     )  # fmt: skip
 
 
-def registration(session: Session, settings: Settings, database: Database) -> list[Statement]:
+def registration(session: Session, settings: Settings, database: CapturedDatabase) -> list[Statement]:
     """The statement that records the installation, where something else is recorded or nothing."""
     there, now = mine(session, settings), wanted(session, settings, database)
     if there == now:

@@ -57,7 +57,7 @@ def census(session: Session) -> tuple[frozenset[str], int]:
     return frozenset(names), int(made_ever)
 
 
-class Arrivals:
+class OriginCensus:
     """Tells from one census to the next whether an origin came and went in between.
 
     Hazard: the count lags behind the names by up to ten seconds (PGSTAT_IDLE_INTERVAL of pgstat.c). So what is counted

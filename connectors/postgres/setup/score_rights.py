@@ -19,7 +19,7 @@ from schemas.settings.reading import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WorkerExpression:
     """An expression that a command evaluates with the workers' rights.
 
     Attributes:
@@ -33,7 +33,7 @@ class Asked:
     columns: dict[int, tuple[str, ...]]
 
 
-def asked(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[Asked]:
+def asked(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[WorkerExpression]:
     """The expressions of `[score]`, where its table is among the examined ones.
 
     Args:
@@ -59,7 +59,7 @@ def asked(session: Session, settings: Settings, tables: Sequence[Examined]) -> l
     return made
 
 
-def _condition(session: Session, target: Target, where: str) -> Asked:
+def _condition(session: Session, target: Target, where: str) -> WorkerExpression:
     if (why := expressions.refusal(session, where)) is not None:
         raise _no_condition(target, why)
     try:
@@ -71,9 +71,9 @@ def _condition(session: Session, target: Target, where: str) -> Asked:
         raise _no_condition(target, " ".join(str(said).split())) from error
 
 
-def _asked(session: Session, what: str, target: Target, expression: str) -> Asked:
+def _asked(session: Session, what: str, target: Target, expression: str) -> WorkerExpression:
     reads = replace(target, text=expression)
-    return Asked(what, reads, text_check.columns(session, reads))
+    return WorkerExpression(what, reads, text_check.columns(session, reads))
 
 
 def _no_condition(target: Target, why: str) -> ConfigurationError:

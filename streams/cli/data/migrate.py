@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres.checks import trust
 from connectors.postgres.session import Session
 from schemas.errors import IndexesLacking, VectrueError
-from schemas.reports.migration import Step, require
+from schemas.reports.migration import MigrationStep, require
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.screen import migrate_page
@@ -22,7 +22,7 @@ from streams.migration import check as migrate_check
 from streams.migration import plan as migrate_plan
 from streams.migration import status as migrate_status
 from streams.migration import steps as migration
-from streams.migration.build import Progress as Built
+from streams.migration.build import BuildProgress as Built
 from streams.migration.indexes import Builder, script
 
 app = typer.Typer(
@@ -150,7 +150,7 @@ def index(
     """
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
-    found = require(Step.INDEX, steps.open())
+    found = require(MigrationStep.INDEX, steps.open())
     if print_sql:
         print_exactly(script(admin(settings), found))
         return
@@ -182,7 +182,7 @@ def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fa
     """Go one step back, each column from where it is: the old vectors are served again, or the new ones are dropped."""
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
-    intent = steps.intent(Step.ROLLBACK)
+    intent = steps.intent(MigrationStep.ROLLBACK)
     _agree(intent, yes=yes)
     steps.rollback(intent.found)
     _next(settings, None)
@@ -194,7 +194,7 @@ def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fals
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
     wanted = open_model(settings.model).model_id
-    intent = steps.intent(Step.FINISH, wanted)
+    intent = steps.intent(MigrationStep.FINISH, wanted)
     _agree(intent, yes=yes)
     _without_twins(partial(steps.finish, wanted, intent.found), yes=yes)
     if intent.drops:

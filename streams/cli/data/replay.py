@@ -261,7 +261,7 @@ def _named(prepared: Prepared, keys: str | None) -> Named | None:
 
 def _plan(
     settings: Settings, session: Session, prepared: Prepared, output: Format, named: Named | None = None
-) -> replay_plan.Plan:
+) -> replay_plan.ReplayPlan:
     if prepared.unfinished is not None:
         err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True)
     made = replay_plan.plan(settings, session, prepared, named)

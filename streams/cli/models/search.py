@@ -6,7 +6,7 @@ import typer
 
 from connectors.postgres.session import Session
 from schemas.printable import beginning
-from schemas.reports.search import MOST_HITS, Found, SearchRequest
+from schemas.reports.search import MOST_HITS, SearchRequest, SearchResult
 from streams.cli.screen.output import Format, OutputOption, err, out, print_json, seconds
 from streams.cli.screen.tables import Grid
 from streams.search.search import Search
@@ -58,7 +58,7 @@ def search(
         _print(found)
 
 
-def _print(found: Found) -> None:
+def _print(found: SearchResult) -> None:
     if not found.hits:
         err.print("nothing was found")
         return

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from schemas.reports.migration import State
+from schemas.reports.migration import MigrationState
 from streams.cli.screen.output import err, number, out, print_lines, seconds, styled
 from streams.cli.screen.tables import Grid
 from streams.migration import plan as migrate_plan
-from streams.migration.status import ColumnStatus, Report
+from streams.migration.status import ColumnStatus, MigrationStatus
 from streams.migration.todo import Todo
 
 
-def show(plan: migrate_plan.Plan, locks: tuple[tuple[str, str, str], ...]) -> None:
+def show(plan: migrate_plan.MigrationPlan, locks: tuple[tuple[str, str, str], ...]) -> None:
     """Figures, indexes, locks, what stands in the way and what to do by hand, and what to type in which order."""
     out.print(_figures(plan))
     for table in plan.tables:
@@ -42,7 +42,7 @@ def megabytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e6:,.1f} MB"
 
 
-def _figures(plan: migrate_plan.Plan) -> Grid:
+def _figures(plan: migrate_plan.MigrationPlan) -> Grid:
     heads = ("TABLE", "COLUMN", "ROWS", "LENGTH", "SIZE", "MORE", "FREE", "INDEXES", "INDEX-SIZE", "REPLAY")
     table = Grid(*heads, keep=heads)
     for line in plan.tables:
@@ -63,7 +63,7 @@ def _todo(todo: list[Todo]) -> None:
             out.print(f"    {one.who}: {one.typed}", soft_wrap=True)
 
 
-def show_status(report: Report, *, wide: bool) -> None:
+def show_status(report: MigrationStatus, *, wide: bool) -> None:
     """A row for each column, then its indexes that are amiss, and the sentences with what comes next."""
     heads = ("TABLE", "COLUMN", "BESIDE", "STATE", "FROM", "TO", "ROWS", "LACKING", "INDEXES")
     grid = Grid(*heads, last=("FROM", "BESIDE", "TO"), wide=wide)
@@ -86,7 +86,7 @@ def show_status(report: Report, *, wide: bool) -> None:
 def _of_indexes(line: ColumnStatus) -> Iterator[str]:
     if line.indexes is None:
         return
-    end = ", and goes with them at finish" if line.migration.state is State.SWAPPED else ""
+    end = ", and goes with them at finish" if line.migration.state is MigrationState.SWAPPED else ""
     for one in line.indexes.lacking:
         if line.migration.offline:
             yield f"index {one.label} of {line.migration.name} is to be built again"

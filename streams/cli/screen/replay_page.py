@@ -17,8 +17,8 @@ from streams.cli.screen.output import err, label, number, out, seconds
 from streams.cli.screen.tables import Grid
 from streams.replay.control import RunStatus
 from streams.replay.keys import Named
-from streams.replay.outcome import Outcome
-from streams.replay.plan import Plan, ScopePlan
+from streams.replay.outcome import RunOutcome
+from streams.replay.plan import ReplayPlan, ScopePlan
 
 _LINE_SECONDS = 10.0
 _QUIET_SECONDS = 15.0
@@ -66,7 +66,7 @@ def eta(value: float) -> str:
     return f"{value:.0f}s" if value < 59.5 else seconds(value)
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: ReplayPlan) -> None:
     """The plan on stderr: it is a notice of `run`, and `plan -o json` is there for scripts."""
     heads = (
         "TABLE",
@@ -120,7 +120,7 @@ def _remarks(scope: ScopePlan, limit: float | None) -> list[str]:
     return lines
 
 
-def _effect(plan: Plan) -> str:
+def _effect(plan: ReplayPlan) -> str:
     if plan.to_embed == 0:
         return "live changes: no effect, nothing is embedded"
     waits = f"live changes go first: the replay waits while one is older than {plan.max_live_lag_seconds:g} s"
@@ -283,7 +283,7 @@ def figures(scope: ScopeProgress, rate: float | None, *, why: bool = True) -> st
     return "  ".join(parts)
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: RunOutcome) -> None:
     """The verdict on stdout."""
     if outcome.progress:
         out.print(_counts(outcome.progress))
@@ -302,7 +302,7 @@ def _counts(progress: Sequence[ScopeProgress]) -> Grid:
     return table
 
 
-def verdict(outcome: Outcome) -> str:
+def verdict(outcome: RunOutcome) -> str:
     """The last line of a run: what it came to, how many rows it handled, and how the rows stand."""
     named = outcome.named
     if outcome.run is not None:

@@ -64,7 +64,7 @@ def _fits(characters: Sequence[str], width: int) -> bool:
 
 
 @dataclass(eq=False)
-class _Column:
+class _GridColumn:
     """A column; its measures are taken once, when it is drawn."""
 
     heading: str
@@ -100,7 +100,7 @@ class _Column:
 class _Layout:
     """What fits: the columns, the cells that each has, the headings that were left out."""
 
-    columns: Sequence[_Column]
+    columns: Sequence[_GridColumn]
     widths: Sequence[int]
     zeros: Sequence[str]
     hidden: Sequence[str]
@@ -128,7 +128,7 @@ class Grid:
             whole: of columns that are never folded, since their values are typed again.
             wide: whether everything was asked for.
         """
-        self._columns = [_Column(one_line(heading)) for heading in headings]
+        self._columns = [_GridColumn(one_line(heading)) for heading in headings]
         self._keep, self._zeros, self._last, self._whole, self._wide = keep, zeros, last, whole, wide
 
     def add_row(self, *cells: str | Text) -> None:
@@ -155,7 +155,7 @@ class Grid:
             if left_out:
                 yield from map(_line, fold(f"{words}: {', '.join(left_out)}", options.max_width))
 
-    def _fit(self, shown: Sequence[_Column], width: int) -> _Layout | None:
+    def _fit(self, shown: Sequence[_GridColumn], width: int) -> _Layout | None:
         for columns, narrowest, heads in self._attempts(shown):
             least = [self._least(column, narrowest, fold_heading=heads) for column in columns]
             spare = width - sum(least) - _GAP * (len(columns) - 1)
@@ -167,7 +167,7 @@ class Grid:
                 return _Layout(columns, _shared(least, most, spare), zeros, hidden)
         return None
 
-    def _attempts(self, shown: Sequence[_Column]) -> Iterator[tuple[Sequence[_Column], int | None, bool]]:
+    def _attempts(self, shown: Sequence[_GridColumn]) -> Iterator[tuple[Sequence[_GridColumn], int | None, bool]]:
         """Columns, the cells that words have at least (None: all they need), whether headings fold: best first."""
         yield shown, None, False
         yield shown, None, True
@@ -181,7 +181,7 @@ class Grid:
             yield some, _COMFORTABLE, True
         yield some, _NARROWEST, True
 
-    def _least(self, column: _Column, narrowest: int | None, *, fold_heading: bool) -> int:
+    def _least(self, column: _GridColumn, narrowest: int | None, *, fold_heading: bool) -> int:
         heading = column.word if fold_heading else cell_len(column.heading)
         if narrowest is None or column.heading in self._whole or column.is_figures:
             return max(heading, column.widest)
@@ -232,7 +232,7 @@ def _rows(layout: _Layout, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
         yield line
 
 
-def _blocks(columns: Sequence[_Column], whole: Collection[str], width: int) -> Iterator[Text]:
+def _blocks(columns: Sequence[_GridColumn], whole: Collection[str], width: int) -> Iterator[Text]:
     """A line for each value of a row; a row that does not say its first value goes on with the row before."""
     label = max(cell_len(column.heading) for column in columns) + _GAP
     for number in range(len(columns[0].cells)):

@@ -20,15 +20,15 @@ from connectors.postgres.search.ranking import EXACT, INDEX, Searchable
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.reports.comparison import Comparison, Side
-from schemas.reports.migration import ColumnMigration, State
+from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.evaluation import measures
 from streams.evaluation.compare import compare
-from streams.evaluation.compare.compare import Answers, Asked, Options, Progress
+from streams.evaluation.compare.compare import Answers, Options, Progress, QueryAnswer
 from streams.evaluation.compare.models import choose_table, encode
-from streams.evaluation.compare.process import ModelProcess, Opened
+from streams.evaluation.compare.process import LoadedModel, ModelProcess
 from streams.evaluation.judged import Judged
 
 _SAMPLE = 256
@@ -128,7 +128,7 @@ def _columns(settings: Settings, session: Session, made: ColumnMigration, table:
     chosen = choose_table(settings, table)
     info = catalog.inspect(session, made.table)
     beside = made.beside or made.column
-    old, new = (made.column, beside) if made.state is State.STARTED else (beside, made.column)
+    old, new = (made.column, beside) if made.state is MigrationState.STARTED else (beside, made.column)
 
     def one(column: str, model: str | None, dimensions: int, opening: Mapping[str, Any]) -> _Column:
         target = catalog.target_of(
@@ -185,17 +185,19 @@ class _Side:
         self._ways = ways
         self._clock = clock
 
-    def ask(self, text: str, most: int) -> Asked:
+    def ask(self, text: str, most: int) -> QueryAnswer:
         embedded = self._process.embed(text)
         seconds, found = {}, {}
         for way, session in self._ways.items():
             begun = self._clock.monotonic()
             found[way] = ranking.nearest(session, self._target, embedded.vector, most)
             seconds[way] = self._clock.monotonic() - begun
-        return Asked(embedded.seconds, seconds, found)
+        return QueryAnswer(embedded.seconds, seconds, found)
 
 
-def _side(column: _Column, opened: Opened, process: ModelProcess, seconds: float, answers: Answers, texts: int) -> Side:
+def _side(
+    column: _Column, opened: LoadedModel, process: ModelProcess, seconds: float, answers: Answers, texts: int
+) -> Side:
     return Side(
         column.target.name, opened.model_id, opened.dimensions, opened.load_seconds, opened.memory_start,
         process.memory_peak(), texts, texts / seconds, column.offers.vectors, column.offers.bytes,

@@ -25,7 +25,7 @@ from schemas.reports.comparison import (
     Differing,
     JudgedQuery,
     Latency,
-    Line,
+    MeasureLine,
     Percentiles,
     Side,
 )
@@ -47,7 +47,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryAnswer:
     """One answer: seconds to embed, and by the way of searching seconds and rows with their texts, best first."""
 
     embed_seconds: float
@@ -58,7 +58,7 @@ class Asked:
 class Answering(Protocol):
     """A side while it is asked."""
 
-    def ask(self, text: str, most: int) -> Asked:
+    def ask(self, text: str, most: int) -> QueryAnswer:
         """Embed and search, in each of its ways, for at most so many rows."""
         ...
 
@@ -71,7 +71,7 @@ class Answers:
     embed: list[float] = field(default_factory=list)
     search: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, asked: Asked, *, first: bool) -> None:
+    def add(self, asked: QueryAnswer, *, first: bool) -> None:
         """Keep one answer."""
         self.embed.append(asked.embed_seconds)
         for way, seconds in asked.search_seconds.items():
@@ -171,7 +171,9 @@ def _measure(judged: Judged, answers: Answers, way: str, k: int) -> dict[str, Va
     return measures.per_query(relevant, ranked, k)
 
 
-def _lines(queries: Sequence[JudgedQuery], a: Mapping[str, Values], b: Mapping[str, Values], seed: int) -> list[Line]:
+def _lines(
+    queries: Sequence[JudgedQuery], a: Mapping[str, Values], b: Mapping[str, Values], seed: int
+) -> list[MeasureLine]:
     """All queries first, then each kind that has a name, in the order in which the file has them."""
     groups = {ALL: np.ones(len(queries), bool)}
     kinds = dict.fromkeys(query.kind for query in queries if query.kind)
@@ -179,7 +181,9 @@ def _lines(queries: Sequence[JudgedQuery], a: Mapping[str, Values], b: Mapping[s
         groups |= {kind: np.array([query.kind == kind for query in queries]) for kind in kinds}
     paired = measures.differences(a, b)
     return [
-        Line(group, int(of.sum()), name, *(measures.estimate(values[name][of], seed) for values in (a, b, paired)))
+        MeasureLine(
+            group, int(of.sum()), name, *(measures.estimate(values[name][of], seed) for values in (a, b, paired))
+        )
         for group, of in groups.items()
         for name in a
     ]

@@ -21,8 +21,8 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings, TableSettings
 from streams.evaluation.compare import compare
-from streams.evaluation.compare.compare import Answers, Asked, Options, Progress
-from streams.evaluation.compare.process import ModelProcess, Opened
+from streams.evaluation.compare.compare import Answers, Options, Progress, QueryAnswer
+from streams.evaluation.compare.process import LoadedModel, ModelProcess
 from streams.evaluation.judged import Judged
 
 _FLOAT_BYTES = 4
@@ -133,14 +133,14 @@ class _Model:
         self._process = process
         self._rows = rows
 
-    def ask(self, text: str, most: int) -> Asked:
+    def ask(self, text: str, most: int) -> QueryAnswer:
         ranked = self._process.rank(text, most)
         found = [self._rows[index] for index in ranked.nearest]
-        return Asked(ranked.embed_seconds, {WAY: ranked.search_seconds}, {WAY: found})
+        return QueryAnswer(ranked.embed_seconds, {WAY: ranked.search_seconds}, {WAY: found})
 
 
 def _side(
-    model: ModelSettings, opened: Opened, process: ModelProcess, seconds: float, answers: Answers, texts: int
+    model: ModelSettings, opened: LoadedModel, process: ModelProcess, seconds: float, answers: Answers, texts: int
 ) -> Side:
     return Side(
         model.name if model.name != "lexical" else f"lexical:{model.dimensions}", opened.model_id, opened.dimensions,

@@ -34,7 +34,7 @@ _CHILD = "from streams.evaluation.compare.process import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class LoadedModel:
     """What a model says of itself once it is loaded; `memory_start` is its process's before that, in bytes."""
 
     model_id: str
@@ -44,7 +44,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EmbeddedQuery:
     """A query embedded: seconds and float32[dimensions]."""
 
     seconds: float
@@ -75,9 +75,9 @@ class ModelProcess:
         theirs.close()
         self._pipe.send((model, log))
 
-    def open(self) -> Opened:
+    def open(self) -> LoadedModel:
         """Load the model and embed one text, so that nothing is done for the first time later."""
-        opened: Opened = self._ask("open")
+        opened: LoadedModel = self._ask("open")
         return opened
 
     def hold(self, texts: int) -> None:
@@ -89,9 +89,9 @@ class ModelProcess:
         seconds: float = self._ask("encode", start, list(texts))
         return seconds
 
-    def embed(self, text: str) -> Answer:
+    def embed(self, text: str) -> EmbeddedQuery:
         """Embed a query."""
-        answer: Answer = self._ask("embed", text)
+        answer: EmbeddedQuery = self._ask("embed", text)
         return answer
 
     def rank(self, text: str, most: int) -> Ranked:
@@ -142,12 +142,12 @@ class _Measured:
         self._model = open_model(model, self._clock)
         self._vectors: Vector = np.empty((0, 0), np.float32)
 
-    def open(self) -> Opened:
+    def open(self) -> LoadedModel:
         begun = self._clock.monotonic()
         self._model.load()
         self._model.encode_query("text")
         seconds = self._clock.monotonic() - begun
-        return Opened(self._model.model_id, self._model.dimensions, seconds, self._start)
+        return LoadedModel(self._model.model_id, self._model.dimensions, seconds, self._start)
 
     def hold(self, texts: int) -> None:
         self._vectors = np.empty((texts, self._model.dimensions), np.float32)
@@ -160,10 +160,10 @@ class _Measured:
             self._vectors[start : start + len(texts)] = vectors
         return seconds
 
-    def embed(self, text: str) -> Answer:
+    def embed(self, text: str) -> EmbeddedQuery:
         begun = self._clock.monotonic()
         vector = self._model.encode_query(text)
-        return Answer(self._clock.monotonic() - begun, vector)
+        return EmbeddedQuery(self._clock.monotonic() - begun, vector)
 
     def rank(self, text: str, most: int) -> Ranked:
         embedded = self.embed(text)

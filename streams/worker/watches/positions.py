@@ -18,7 +18,7 @@ from schemas.health.surprises import Gap, Place
 log = structlog.get_logger()
 
 
-class Notes(Protocol):
+class OffsetNotes(Protocol):
     """Where handled offsets are noted. May raise VectrueError."""
 
     def handled(self, offsets: Mapping[Place, int], ids: Mapping[str, str]) -> None:
@@ -26,10 +26,10 @@ class Notes(Protocol):
         ...
 
 
-class Positions:
+class HandledPositions:
     """Of the partitions of one worker."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: OffsetNotes) -> None:
         """Note into `notes`, which only this object may use."""
         self._notes = notes
         self._ids: dict[str, str] = {}

@@ -17,7 +17,7 @@ from connectors.ports import Clock
 from schemas.errors import ConfigurationError, PoisonEvent, TargetMismatch, VectrueError
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 
 log = structlog.get_logger()
 
@@ -70,18 +70,18 @@ class Adaptation:
     """Decides for one lane whether work that failed is done again. One thread."""
 
     def __init__(
-        self, shapes: Shapes, take: Callable[[Sequence[Target]], None], clock: Clock, patience: Patience
+        self, shapes: Shapes, take: Callable[[Sequence[Target]], None], clock: Clock, retry: RetryPolicy
     ) -> None:
         """Join the parts; `take` gives the lane its new targets."""
         self.shapes = shapes
         self._take = take
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._has_waited = False
 
     def renew(self) -> bool:
         """Take the new shape, if there is one; whether there was. Waits for Postgres: unseen is not unchanged."""
-        targets = self._patience.call(self.shapes.renewed)
+        targets = self._retry.call(self.shapes.renewed)
         if targets is None:
             return False
         self._take(targets)

@@ -22,7 +22,7 @@ from connectors.postgres.session import Connection, Session, limit_waits
 from connectors.postgres.setup import schema
 from schemas.errors import ConfigurationError, TargetMismatch, TransientError, VectrueError
 from schemas.health import metrics
-from schemas.health.shape import Effect, Found, Shape
+from schemas.health.shape import Effect, Shape, ShapeDifference
 from schemas.rows.snapshot import is_before
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
@@ -54,14 +54,14 @@ class TargetWatcher:
         self._seen: list[tuple[Any, ...]] = []
         self._targets: list[Target] = []
         self._shape: Shape | None = None
-        self._found: list[Found] = []
+        self._found: list[ShapeDifference] = []
         """Of the last look."""
-        self._said: dict[Found, float] = {}
+        self._said: dict[ShapeDifference, float] = {}
         """When a difference that is there was last said."""
         self._noted = float("-inf")
         """When it was last noted that somebody looks."""
         self._file = SettingsWatch(settings, role)
-        self._asked: dict[Found, float] = {}
+        self._asked: dict[ShapeDifference, float] = {}
         """When the rows that it keeps from being captured were last asked to be looked at."""
 
     def start(self) -> tuple[list[Target], Embedders]:
@@ -169,7 +169,7 @@ class TargetWatcher:
         self._targets = targets
         return targets
 
-    def _tell(self, stayed: Sequence[Found]) -> None:
+    def _tell(self, stayed: Sequence[ShapeDifference]) -> None:
         metrics.DIFFERENCES.labels(self._role).set(len(stayed))
         now, again = self._clock.monotonic(), self._settings.keeper.stale_seconds
         for one in stayed:
@@ -199,7 +199,7 @@ class TargetWatcher:
             log.debug("the look could not be noted", reason=str(error))
             self._session.close()
 
-    def _ask_about(self, one: Found, reason: str) -> None:
+    def _ask_about(self, one: ShapeDifference, reason: str) -> None:
         self._ask([table.table for table in self._settings.tables] if one.table is None else [one.table], reason)
 
     def _ask(self, tables: Sequence[TableName], reason: str) -> None:

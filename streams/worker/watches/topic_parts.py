@@ -13,7 +13,7 @@ from schemas.health.surprises import Surprise
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.replay.run import Replay
-from streams.worker.watches.positions import Positions
+from streams.worker.watches.positions import HandledPositions
 from streams.worker.watches.topics import Respond, TopicWatch, tables_of
 
 
@@ -23,7 +23,7 @@ def open_watch(
     topics: Sequence[str],
     targets: Sequence[Target],
     clock: Clock,
-) -> tuple[TopicWatch, Positions]:
+) -> tuple[TopicWatch, HandledPositions]:
     """The watch of these topics, and what tells it how far the worker is; nothing is opened yet.
 
     Args:
@@ -38,7 +38,9 @@ def open_watch(
     session = Session(dsn, role=f"{role} topics", prefix=prefix, setup=limit_waits)
     notes = TopicNotes(session, prefix)
     # Noted by the event loop's helper, while the watch waits for the broker: a connection of its own.
-    positions = Positions(TopicNotes(Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits), prefix))
+    positions = HandledPositions(
+        TopicNotes(Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits), prefix)
+    )
 
     def lock() -> Callable[[], None] | None:
         return notes.lock(role)

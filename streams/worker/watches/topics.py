@@ -26,7 +26,7 @@ from schemas.health.lag import GroupLag, PartitionLag
 from schemas.health.surprises import Noted, Place, Surprise
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from streams.worker.watches.positions import Positions
+from streams.worker.watches.positions import HandledPositions
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ _START_SECONDS = 60.0
 Leave = Callable[[int, str], None]
 
 
-class Broker(Protocol):
+class GroupOffsets(Protocol):
     """The part of `connectors.kafka.offsets.KafkaOffsets` that is needed here."""
 
     def topic_ids(self, topics: Sequence[str]) -> Mapping[str, str | None]:
@@ -57,7 +57,7 @@ class Broker(Protocol):
         ...
 
 
-class Notes(Protocol):
+class TopicNoteStore(Protocol):
     """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed here."""
 
     def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
@@ -103,9 +103,9 @@ class TopicWatch:
         settings: Settings,
         role: Literal["live", "replay"],
         topics: Sequence[str],
-        broker: Broker,
-        notes: Notes,
-        positions: Positions,
+        broker: GroupOffsets,
+        notes: TopicNoteStore,
+        positions: HandledPositions,
         respond: Respond,
         lock: Callable[[], "Callable[[], None] | None"],
         clock: Clock,

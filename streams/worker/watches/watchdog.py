@@ -4,7 +4,7 @@ Four ways of being dead, each seen in Faust or aiokafka: the event loop does not
 budget (a long batch has as many parts as it needs, each written before the next); no assignment although this worker is
 no spare; nothing is handled although its partitions hold events, for each stream by itself, since a busy one must not
 speak for a dead one. The last two are asked of the broker, from outside. And a fifth, on the way out: asked to stop,
-and still there (`Farewell`). Partitions that nobody holds, and topics that changed, are `topic_watch`'s.
+and still there (`ShutdownDeadline`). Partitions that nobody holds, and topics that changed, are `topic_watch`'s.
 
 Hazards:
 - It runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends the
@@ -42,7 +42,7 @@ SHARED = {"sync": ("canary",)}
 """Streams that come through the agent of another one, and wait for its batches."""
 
 
-class Pulse:
+class Heartbeat:
     """Signs of life, written by the event loop and the lane, read by the watchdog. Times are of a monotonic clock."""
 
     def __init__(self, now: float, streams: Sequence[str]) -> None:
@@ -99,29 +99,29 @@ class Outside(Protocol):
         ...
 
 
-def judge(pulse: Pulse, now: float, limits: WatchdogSettings, outside: Outside) -> str | None:
+def judge(heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: Outside) -> str | None:
     """Say why the process should end; None while it is well.
 
     Args:
-        pulse: its signs of life.
+        heartbeat: its signs of life.
         now: the same clock.
         limits: how long each may be missing, in seconds.
         outside: asked only when something is missing.
     """
-    if now - pulse.loop_moved > limits.loop_seconds:
-        return f"the event loop has not moved for {now - pulse.loop_moved:.0f} s"
-    if pulse.part_started is not None:
-        age = now - pulse.part_started
+    if now - heartbeat.loop_moved > limits.loop_seconds:
+        return f"the event loop has not moved for {now - heartbeat.loop_moved:.0f} s"
+    if heartbeat.part_started is not None:
+        age = now - heartbeat.part_started
         return f"a part of a batch has taken {age:.0f} s, over its budget" if age > limits.batch_seconds else None
-    if pulse.assigned == 0:
-        missing = now - pulse.assignment_changed
+    if heartbeat.assigned == 0:
+        missing = now - heartbeat.assignment_changed
         if missing > limits.idle_seconds and not outside.is_member():
             return f"no partition has been assigned for {missing:.0f} s, and the group does not know this worker"
         return None
-    patience = limits.idle_seconds + (limits.batch_seconds if pulse.long_batches else 0.0)
-    for stream, progressed in pulse.progressed.items():
-        idle = now - max(progressed, pulse.assignment_changed)
-        if idle > patience and (waiting := outside.lag(stream)):
+    retry = limits.idle_seconds + (limits.batch_seconds if heartbeat.long_batches else 0.0)
+    for stream, progressed in heartbeat.progressed.items():
+        idle = now - max(progressed, heartbeat.assignment_changed)
+        if idle > retry and (waiting := outside.lag(stream)):
             return f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} events wait"
     return None
 
@@ -130,10 +130,15 @@ class Watchdog:
     """Judges every second, in a thread of its own."""
 
     def __init__(
-        self, pulse: Pulse, clock: Clock, limits: WatchdogSettings, outside: Outside, leave: Callable[[int, str], None]
+        self,
+        heartbeat: Heartbeat,
+        clock: Clock,
+        limits: WatchdogSettings,
+        outside: Outside,
+        leave: Callable[[int, str], None],
     ) -> None:
         """Join the parts. `leave` ends the process with an exit code and a reason."""
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._clock = clock
         self._limits = limits
         self._outside = outside
@@ -150,7 +155,7 @@ class Watchdog:
             faulthandler.dump_traceback_later(2 * self._limits.loop_seconds, exit=True)
             try:
                 self._clock.wait(_CHECK_SECONDS)
-                reason = judge(self._pulse, self._clock.monotonic(), self._limits, self)
+                reason = judge(self._heartbeat, self._clock.monotonic(), self._limits, self)
             except Stopping:
                 faulthandler.cancel_dump_traceback_later()
                 return
@@ -189,7 +194,7 @@ class Watchdog:
         return True
 
 
-class Farewell:
+class ShutdownDeadline:
     """Ends a process that was asked to stop and does not.
 
     Faust stops without a bound: it waits for a commit, for its consumer's thread and for the group's coordinator, and

@@ -9,9 +9,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka.client import client_config
-from connectors.postgres.health.canary import CanaryDesk
+from connectors.postgres.health.canary import CanaryStore
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from schemas.health.check_result import Level
@@ -124,7 +124,7 @@ def _writes(place: Workplace) -> bool:
 
 def test_who_does_not_work_is_named(place: Workplace) -> None:
     """A paused connector, a canary that cannot be read, a live worker that stands: each by its hop, and green again."""
-    connect = Connect(place.settings.connect.url, SystemClock())
+    connect = KafkaConnect(place.settings.connect.url, SystemClock())
     worker = place.start_worker("live")
     until_green(place)
 
@@ -157,7 +157,7 @@ def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -
     # The live worker's keeper looks around once, at the start: what is asked for later stays.
     settings = place.with_settings(keeper={"poll_seconds": 3600})
     prefix, table = settings.kafka.topic_prefix, TableName("public", "answers")
-    stranger = CanaryDesk(Session(settings.postgres.dsn, role="test"), "stranger", "none")
+    stranger = CanaryStore(Session(settings.postgres.dsn, role="test"), "stranger", "none")
     stranger.beat(60.0)
     place.start_worker("live")
     until_green(place)

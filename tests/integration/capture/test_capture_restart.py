@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -18,9 +18,9 @@ INSERT = "INSERT INTO questions (id, question) VALUES (%s, 'a question')"
 
 
 @pytest.fixture
-def connect(ready: Workplace) -> Iterator[Connect]:
+def connect(ready: Workplace) -> Iterator[KafkaConnect]:
     """Kafka Connect, whose connector writes nothing to the log itself: its last stop stays where a test wants it."""
-    client, name = Connect(ready.settings.connect.url, SystemClock()), ready.settings.connector
+    client, name = KafkaConnect(ready.settings.connect.url, SystemClock()), ready.settings.connector
     config = client.config(name)
     assert config is not None
     client.register(name, {key: value for key, value in config.items() if key != "heartbeat.action.query"})
@@ -36,7 +36,7 @@ def has_stopped_after(place: Workplace, position: int) -> bool:
     return any(offset.get("messageType") == "COMMIT" and offset["lsn"] > position for offset in stored)
 
 
-def start_again(place: Workplace, connect: Connect) -> None:
+def start_again(place: Workplace, connect: KafkaConnect) -> None:
     """Restart the connector's task, and wait until it reads the slot."""
 
     def reader() -> int | None:
@@ -48,7 +48,7 @@ def start_again(place: Workplace, connect: Connect) -> None:
     until(lambda: reader() not in (before, None), what="capture to read the slot again")
 
 
-def test_a_transaction_that_is_open_at_a_restart(ready: Workplace, connect: Connect) -> None:
+def test_a_transaction_that_is_open_at_a_restart(ready: Workplace, connect: KafkaConnect) -> None:
     """One transaction writes on, right behind the end of another, and capture is started again in between.
 
     Debezium before 3.7 takes the first one's next change for the place where it stopped, as both are at the same

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
@@ -100,9 +100,9 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
     place, ours = alone, alone.settings.postgres.origin
     for name in origins.made("oth"):
         place.execute("SELECT pg_replication_origin_create(%s)", (name,))
-    with closing(Connect(place.settings.connect.url, SystemClock())) as connect:
+    with closing(KafkaConnect(place.settings.connect.url, SystemClock())) as connect:
         watch = OriginWatch(place.settings, place.session, connect)
-        assert not any(watch.look() for _ in range(origins.Arrivals.SETTLING))
+        assert not any(watch.look() for _ in range(origins.OriginCensus.SETTLING))
         # One that comes and goes between two looks is noticed too.
         place.execute("SELECT pg_replication_origin_create('brief')")
         write(place, 10, "brief")
@@ -149,11 +149,11 @@ def write(place: Workplace, number: int, origin: str) -> None:
 
 def leaves_out(place: Workplace) -> bool:
     """Whether the connector leaves out everything with an origin."""
-    with closing(Connect(place.settings.connect.url, SystemClock())) as connect:
+    with closing(KafkaConnect(place.settings.connect.url, SystemClock())) as connect:
         return origins.leaves_out(connect.config(place.settings.connector))
 
 
-def state(place: Workplace, connect: Connect) -> str | None:
+def state(place: Workplace, connect: KafkaConnect) -> str | None:
     """The connector's."""
     status = connect.status(place.settings.connector)
     return status.state if status else None

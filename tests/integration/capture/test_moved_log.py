@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
@@ -39,8 +39,8 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 @pytest.fixture
-def connect(place: Workplace) -> Iterator[Connect]:
-    client = Connect(place.settings.connect.url, SystemClock())
+def connect(place: Workplace) -> Iterator[KafkaConnect]:
+    client = KafkaConnect(place.settings.connect.url, SystemClock())
     yield client
     client.close()
 
@@ -59,7 +59,7 @@ def _create(dsn: str, name: str) -> str:
     return database(dsn, name)
 
 
-def _patch(place: Workplace, connect: Connect, lsn: int) -> None:
+def _patch(place: Workplace, connect: KafkaConnect, lsn: int) -> None:
     """Alter the connector's offset through Connect's REST, as an operator does who wants to skip something."""
     name = place.settings.connector
     connect.stop(name)
@@ -70,7 +70,7 @@ def _patch(place: Workplace, connect: Connect, lsn: int) -> None:
     connect.resume(name)
 
 
-def _wrong(settings: Settings, connect: Connect) -> list[str]:
+def _wrong(settings: Settings, connect: KafkaConnect) -> list[str]:
     session = Session(settings.postgres.dsn, role="test")
     try:
         return [one.sentence for one in log_watch.differences(session, settings, connect)]
@@ -83,7 +83,7 @@ def _looked_at(session: Session) -> str:
     return str(lines[0][0]) if lines else ""
 
 
-def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: Connect, elsewhere: str) -> None:
+def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: KafkaConnect, elsewhere: str) -> None:
     """After a dump and restore elsewhere, changes are captured at once, `init` says what it reset and why, and all rows
     are looked at; the same when the connector read another server for a while.
     """
@@ -134,7 +134,7 @@ def _password(settings: Settings) -> str:
     return str(psycopg2.extensions.parse_dsn(settings.postgres.dsn).get("password", ""))
 
 
-def test_an_offset_ahead_of_the_log(place: Workplace, connect: Connect) -> None:
+def test_an_offset_ahead_of_the_log(place: Workplace, connect: KafkaConnect) -> None:
     """Offsets that were altered skip nothing for long: doctor and the keeper name them, the keeper asks for a look, and
     `init` resets them; a promotion is noticed likewise.
     """
@@ -157,7 +157,7 @@ def test_an_offset_ahead_of_the_log(place: Workplace, connect: Connect) -> None:
     place.wait_current()
 
 
-def test_a_copy_takes_no_connector(place: Workplace, connect: Connect) -> None:
+def test_a_copy_takes_no_connector(place: Workplace, connect: KafkaConnect) -> None:
     """A copy of the database whose settings still name production's connector is refused, whatever name its slot has,
     and the advice leads to a set-up of its own.
     """
@@ -180,7 +180,7 @@ def test_a_copy_takes_no_connector(place: Workplace, connect: Connect) -> None:
         _drop(production.postgres.dsn, copy)
 
 
-def _refused_copy(place: Workplace, connect: Connect, dsn: str, copy: str) -> None:
+def _refused_copy(place: Workplace, connect: KafkaConnect, dsn: str, copy: str) -> None:
     production = place.settings
     settings = place.with_settings(postgres={"dsn": dsn})
     with pytest.raises(ConfigurationError, match=r"belongs to database .* a kafka\.topic_prefix of its own"):

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres.ledger import looks
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup
@@ -24,7 +24,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     made = make_workplace(tables=[{"name": "public.posts", "text": "title"}], kafka={"partitions": 1})
     made.execute("CREATE TABLE posts (id text PRIMARY KEY, title text, embedding vector(64))")
     setup(made.settings)
-    with closing(Connect(made.settings.connect.url, SystemClock())) as connect:
+    with closing(KafkaConnect(made.settings.connect.url, SystemClock())) as connect:
         config = connect.config(made.settings.connector) or {}
         connect.register(made.settings.connector, {**config, "producer.override.max.request.size": f"{LIMIT}"})
         connect.wait_running(made.settings.connector)
@@ -34,7 +34,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 def test_an_event_that_is_too_large_is_named_and_passed_over(place: Workplace) -> None:
     """`lag` and `doctor` name table, key, size and fix; "keys" and `init` go on behind it, and ask for a look."""
     place.execute("INSERT INTO posts SELECT 'ab' || repeat('k', %s), repeat('words ', 500000)", (LIMIT,))
-    with closing(Connect(place.settings.connect.url, SystemClock())) as connect:
+    with closing(KafkaConnect(place.settings.connect.url, SystemClock())) as connect:
         until(lambda: (s := connect.status(place.settings.connector)) and s.error, what="the task to fail")
     for command in ("lag", "doctor"):
         done = place.vectrue(command, "-o", "json", check=False)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres import statement
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
 from tests.support.vectors import in_secret
@@ -27,14 +27,14 @@ def kept(ready: Workplace) -> Workplace:
 
 
 @pytest.fixture
-def connect(ready: Workplace) -> Iterator[Connect]:
+def connect(ready: Workplace) -> Iterator[KafkaConnect]:
     """A client of the stack's Kafka Connect."""
-    client = Connect(ready.settings.connect.url, SystemClock())
+    client = KafkaConnect(ready.settings.connect.url, SystemClock())
     yield client
     client.close()
 
 
-def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> None:
+def test_what_was_missed_heals_by_itself(kept: Workplace, connect: KafkaConnect) -> None:
     """Rows older than `init`, a vector set to NULL by hand, and a lost slot: all become true, nobody calls replay.
 
     One run per finding, marked as the keeper's; rows in quarantine and blank ones ask for none.
@@ -77,7 +77,7 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: Connect) -> N
     until(lambda: place.value(kept_lines) == [["1"]], what="quarantine to be swept of all but the text that is there")
 
 
-def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, connect: Connect) -> None:
+def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, connect: KafkaConnect) -> None:
     """An hour is between two looks, but capture that starts again brings the next one forward."""
     ready.with_settings(keeper={**QUICK, "reconcile_seconds": 3600, "stale_seconds": 2})
     ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
@@ -96,7 +96,7 @@ def test_what_was_missed_at_a_start_of_capture_heals_soon(ready: Workplace, conn
 def test_one_keeper_per_database(kept: Workplace) -> None:
     """The lock is free for one of two workers, and free again for the other when the first is gone."""
     first, second = (Session(kept.settings.postgres.dsn, role="test") for _ in range(2))
-    mine, other = (KeeperDesk(session, kept.settings.kafka.topic_prefix) for session in (first, second))
+    mine, other = (KeeperStore(session, kept.settings.kafka.topic_prefix) for session in (first, second))
     assert mine.is_mine()
     assert not other.is_mine()
     assert mine.is_mine()
@@ -107,7 +107,7 @@ def test_one_keeper_per_database(kept: Workplace) -> None:
     first.close()
 
 
-def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> None:
+def test_a_failed_connector_runs_again(kept: Workplace, connect: KafkaConnect) -> None:
     """A task that failed is restarted; when the cause was mended meanwhile, changes are captured again."""
     place, name = kept, kept.settings.connector
     connect.stop(name)
@@ -121,7 +121,7 @@ def test_a_failed_connector_runs_again(kept: Workplace, connect: Connect) -> Non
     assert "the connector failed and is left" not in place.log("replay")
 
 
-def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect: Connect) -> None:
+def test_a_connector_that_fails_again_and_again_is_left(kept: Workplace, connect: KafkaConnect) -> None:
     """The same reason after three restarts: said once, with the reason, and visible in `vectrue lag`."""
     place, name = kept, kept.settings.connector
     connect.stop(name)

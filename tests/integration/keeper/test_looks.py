@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres.ledger import looks
 from schemas.rows.table import TableName
 from tests.support.vectors import in_secret
@@ -75,7 +75,7 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
 
 def drop_slot(place: Workplace) -> None:
     """Drop the slot by hand, under a connector that is stopped."""
-    connect = Connect(place.settings.connect.url, SystemClock())
+    connect = KafkaConnect(place.settings.connect.url, SystemClock())
     connect.stop(place.settings.connector)
     slot = place.settings.slot
     until(

@@ -8,7 +8,7 @@ from connectors.postgres.migrations import twin_steps, twins
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.health.check_result import Level
-from schemas.reports.migration import ColumnMigration, State, suffixed
+from schemas.reports.migration import ColumnMigration, MigrationState, suffixed
 from schemas.rows.table import TableName
 from schemas.settings.sections import TableSettings
 from streams.migration import indexes as migrate_index
@@ -22,7 +22,7 @@ VECTORS = "embedding vector(8), embedding_v2 vector(12)"
 COSINE = "hnsw (embedding vector_cosine_ops)"
 
 
-def made(name: str = "public.docs", state: State = State.STARTED) -> ColumnMigration:
+def made(name: str = "public.docs", state: MigrationState = MigrationState.STARTED) -> ColumnMigration:
     """A migration from 8 numbers to 12."""
     return ColumnMigration(TableName.parse(name), "embedding", state, False, False, "a@8", 8, "b@12", 12)
 
@@ -61,9 +61,9 @@ def lacking(place: Workplace, migration: ColumnMigration) -> list[str]:
     return [index.name for index in twins.standing(place.session, migration).lacking]
 
 
-def swapped(place: Workplace, migration: ColumnMigration, state: State) -> ColumnMigration:
+def swapped(place: Workplace, migration: ColumnMigration, state: MigrationState) -> ColumnMigration:
     """Columns and indexes change their names as the swap, or the way back, does it."""
-    forth = state is State.STARTED
+    forth = state is MigrationState.STARTED
     renames = twins.renames(place.session, migration, lambda name: suffixed(name, "_old" if forth else "_v2"))
     steps = [("embedding", "embedding_old"), ("embedding_v2", "embedding")]
     if not forth:
@@ -74,7 +74,7 @@ def swapped(place: Workplace, migration: ColumnMigration, state: State) -> Colum
             place.execute(f"ALTER TABLE docs RENAME {old} TO {new}")
     for statement in renames:
         place.execute(statement)
-    return made(state=State.SWAPPED if forth else State.STARTED)
+    return made(state=MigrationState.SWAPPED if forth else MigrationState.STARTED)
 
 
 def oid(place: Workplace) -> int:
@@ -112,11 +112,11 @@ def test_an_index_of_any_form_gets_its_twin(workplace: Workplace, index: str) ->
     assert lacking(workplace, made()) == ["served"]
     assert build(workplace, made()) == ["served_v2"]
     assert lacking(workplace, made()) == []
-    after = swapped(workplace, made(), State.STARTED)
+    after = swapped(workplace, made(), MigrationState.STARTED)
     assert lacking(workplace, after) == []
     now = workplace.value("SELECT pg_get_indexdef('served'::regclass)")
     assert now == before.replace("(8)", "(12)").replace("'a@8'", "'b@12'")
-    back = swapped(workplace, after, State.SWAPPED)
+    back = swapped(workplace, after, MigrationState.SWAPPED)
     assert workplace.value("SELECT pg_get_indexdef('served'::regclass)") == before
     assert lacking(workplace, back) == []
 
@@ -133,12 +133,12 @@ def test_twins_of_any_name_from_anybody(workplace: Workplace) -> None:
     assert build(workplace, made()) == ["late_v2_2"]
     workplace.execute("ALTER INDEX late_v2_2 RENAME TO renamed")
     assert lacking(workplace, made()) == []
-    after = swapped(workplace, made(), State.STARTED)
+    after = swapped(workplace, made(), MigrationState.STARTED)
     assert "(embedding vector_cosine_ops)" in workplace.value("SELECT pg_get_indexdef(%s::regclass)", (long,))
     assert "(embedding_old vector_l2_ops)" in workplace.value("SELECT pg_get_indexdef('late_old_2'::regclass)")
     workplace.execute("DROP INDEX late")
     assert lacking(workplace, after) == ["late_old_2"]
-    swapped(workplace, after, State.SWAPPED)
+    swapped(workplace, after, MigrationState.SWAPPED)
     assert workplace.value("SELECT to_regclass('late') IS NULL AND to_regclass('late_old_2') IS NOT NULL")
 
 
@@ -176,7 +176,7 @@ def test_indexes_of_partitions_are_built_and_attached(workplace: Workplace) -> N
     assert lacking(workplace, made()) == []
     assert invalid(workplace) == []
     workplace.execute("CREATE TABLE docs_3 PARTITION OF docs FOR VALUES IN (3)")  # gets both, from Postgres
-    after = swapped(workplace, made(), State.STARTED)
+    after = swapped(workplace, made(), MigrationState.STARTED)
     assert lacking(workplace, after) == []
     assert "(embedding vector_cosine_ops)" in workplace.value("SELECT pg_get_indexdef('whole'::regclass)")
     assert "(embedding_old" in workplace.value("SELECT pg_get_indexdef('docs_1_embedding_idx_old'::regclass)")

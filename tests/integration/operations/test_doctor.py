@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from schemas.errors import WrongLength
-from schemas.health.check_result import Finding, Level, settle
+from schemas.health.check_result import CheckResult, Level, settle
 from schemas.rows.document import Update
 from streams.common import targets
 from streams.operations import doctor
@@ -34,18 +34,18 @@ BROKEN_INDEX = """
 """
 
 
-def troubles(place: Workplace) -> list[Finding]:
+def troubles(place: Workplace) -> list[CheckResult]:
     """What is a problem, a warning or unknown; workers apart, and the canary, which one of them writes."""
     return without_workers(doctor.examine(place.settings, SystemClock()))
 
 
-def counted(place: Workplace) -> list[Finding]:
+def counted(place: Workplace) -> list[CheckResult]:
     """The same as a person is told: what follows from a problem does not count, and what is unknown is left out."""
     told = settle(doctor.examine(place.settings, SystemClock()))
     return [f for f in without_workers(told) if f.level is not Level.UNKNOWN]
 
 
-def without_workers(found: Sequence[Finding]) -> list[Finding]:
+def without_workers(found: Sequence[CheckResult]) -> list[CheckResult]:
     """What is not ok, but for workers and the canary."""
     return [f for f in found if f.level is not Level.OK and not f.check.endswith(("workers", "canary"))]
 
@@ -122,7 +122,7 @@ def test_a_mismatch_of_dimensions_is_diagnosed(ready: Workplace) -> None:
 def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
     """A connector that is stopped, configured differently, failed or gone, and a slot that is gone."""
     place, name, slot = ready, ready.settings.connector, f"slot {ready.settings.slot}"
-    connect = Connect(place.settings.connect.url, SystemClock())
+    connect = KafkaConnect(place.settings.connect.url, SystemClock())
     config = connect.config(name)
     assert config is not None
     connect.stop(name)
@@ -137,7 +137,7 @@ def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
     connect.stop(name)
     place.execute("SELECT pg_drop_replication_slot(%s)", (place.settings.slot,))
     found = {f.check: f for f in troubles(place)}
-    assert found[slot] == Finding(slot, Level.PROBLEM, "is not there: nothing is captured", "vectrue init")
+    assert found[slot] == CheckResult(slot, Level.PROBLEM, "is not there: nothing is captured", "vectrue init")
     place.execute("UPDATE vectrue.heartbeat SET at = now() - interval '1 hour'")
     place.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.settings.slot,))
     said = [f.sentence for f in troubles(place)]
@@ -173,7 +173,7 @@ def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
     place = ready
     check = "index on public.questions.embedding"
 
-    def seen() -> Finding:
+    def seen() -> CheckResult:
         return next(f for f in doctor.examine(place.settings, SystemClock()) if f.check == check)
 
     assert seen().sentence.startswith("missing, which does for so few rows")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, setup
 from tests.support.waiting import until
@@ -124,7 +124,7 @@ def test_a_kafka_that_is_away(working: Workplace) -> None:
 
 def test_a_kafka_connect_that_is_away(working: Workplace) -> None:
     """The connector follows, and a slot that nobody reads, and a canary that does not come back."""
-    connect = Connect(working.settings.connect.url, SystemClock())
+    connect = KafkaConnect(working.settings.connect.url, SystemClock())
     connect.stop(working.settings.connector)
     connect.close()
     working.with_settings(connect={"url": "http://127.0.0.1:1"})
@@ -136,7 +136,7 @@ def test_a_kafka_connect_that_is_away(working: Workplace) -> None:
 def test_a_connector_that_does_not_run(working: Workplace, how: str) -> None:
     """Slot, heartbeat and canary follow from it."""
     name = working.settings.connector
-    connect = Connect(working.settings.connect.url, SystemClock())
+    connect = KafkaConnect(working.settings.connect.url, SystemClock())
     getattr(connect, how)(name)
     connect.close()
     working.execute("UPDATE vectrue.heartbeat SET at = now() - interval '1 hour'")
@@ -226,7 +226,7 @@ def test_topics_that_were_deleted(working: Workplace) -> None:
     for process in working.processes:
         process.kill()
         process.wait()
-    connect = Connect(working.settings.connect.url, SystemClock())
+    connect = KafkaConnect(working.settings.connect.url, SystemClock())
     connect.stop(working.settings.connector)
     prefix = working.settings.kafka.topic_prefix
     client = AdminClient(client_config(working.own, **getattr(working.endpoints, "kafka_admin", {})))

@@ -16,8 +16,8 @@ from connectors.postgres.search import quality as store
 from connectors.postgres.search import search
 from connectors.postgres.session import Session
 from schemas.reports.quality import QualityRun
-from schemas.reports.search import Found, SearchRequest
-from streams.api.database import Database
+from schemas.reports.search import SearchRequest, SearchResult
+from streams.api.database import SessionPool
 from streams.api.judging import Judging
 from streams.common import targets
 from streams.evaluation.judged import read_queries
@@ -163,9 +163,9 @@ def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: W
     asked: list[str] = []
     with closing(Session(place.settings.postgres.dsn, role="test")) as session:
         searching = Search(place.settings, session)
-        database = Database(place.settings.postgres.dsn, role="test", threads=1, seconds=30)
+        database = SessionPool(place.settings.postgres.dsn, role="test", threads=1, seconds=30)
 
-        async def find(request: SearchRequest) -> Found:
+        async def find(request: SearchRequest) -> SearchResult:
             asked.append(request.text)
             return searching.find(request)
 

@@ -8,7 +8,7 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.checks import text_check
 from connectors.postgres.health import checkup
-from connectors.postgres.health.checkup import Wanted
+from connectors.postgres.health.checkup import ExpectedModel
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
@@ -121,12 +121,12 @@ def test_doctor_names_rights_that_score_lacks(place: Workplace) -> None:
     set_up_database(place.settings)
     settings = place.with_settings(score={**SCORE, "where": None})
     with closing(Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)) as session:
-        seen = checkup.run(session, settings, Wanted("lexical", None, 64)).findings
+        seen = checkup.run(session, settings, ExpectedModel("lexical", None, 64)).findings
         rights = [one for one in seen if one.check == "rights"]
         assert [one.level for one in rights] == [Level.PROBLEM]
         assert "read score.question in public.answers" in rights[0].sentence
         set_up_database(settings)
-        seen = checkup.run(session, settings, Wanted("lexical", None, 64)).findings
+        seen = checkup.run(session, settings, ExpectedModel("lexical", None, 64)).findings
         assert [one.level for one in seen if one.check == "rights"] == [Level.OK]
 
 

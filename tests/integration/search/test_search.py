@@ -11,7 +11,7 @@ import pytest
 from connectors.models import open_model
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.reports.search import BY_COMMAND, Found, SearchRequest
+from schemas.reports.search import BY_COMMAND, SearchRequest, SearchResult
 from streams.search import coverage as search_coverage
 from streams.search.search import Search
 from tests.support import workplace as workplaces
@@ -55,7 +55,7 @@ def shared(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield place
 
 
-def find(place: Workplace, text: str = QUERY, **options: Any) -> Found:
+def find(place: Workplace, text: str = QUERY, **options: Any) -> SearchResult:
     """One search on a session of its own."""
     session = Session(place.settings.postgres.dsn, role="test search")
     try:
@@ -64,7 +64,7 @@ def find(place: Workplace, text: str = QUERY, **options: Any) -> Found:
         session.close()
 
 
-def keys(found: Found) -> list[int]:
+def keys(found: SearchResult) -> list[int]:
     """Keys of the hits."""
     return [int(hit.key[0]) for hit in found.hits]
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres import statement
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-def connect(workplace: Workplace) -> Iterator[Connect]:
+def connect(workplace: Workplace) -> Iterator[KafkaConnect]:
     """A client of the stack's Kafka Connect."""
-    client = Connect(workplace.settings.connect.url, SystemClock())
+    client = KafkaConnect(workplace.settings.connect.url, SystemClock())
     yield client
     client.close()
 
@@ -61,7 +61,7 @@ def test_the_slot_moves_while_the_tables_are_quiet(workplace: Workplace) -> None
     until(lambda: workplace.value(query, (position, workplace.settings.slot)), what="the slot to move")
 
 
-def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Connect) -> None:
+def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: KafkaConnect) -> None:
     """After its slot went away the connector streams again, and the operator is told how the gap is filled."""
     setup(workplace.settings)
     workplace.execute("INSERT INTO questions (question) VALUES ('before')")
@@ -80,7 +80,7 @@ def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Con
     assert {event.key(["id"]) for event in found} == {("1",), ("3",)}
 
 
-def test_a_slot_made_anew_by_somebody_else_is_noticed(workplace: Workplace, connect: Connect) -> None:
+def test_a_slot_made_anew_by_somebody_else_is_noticed(workplace: Workplace, connect: KafkaConnect) -> None:
     """A slot that starts after the connector's last position fails its task; `init` mends that and tells of the gap."""
     setup(workplace.settings)
     workplace.execute("INSERT INTO questions (question) VALUES ('before')")
@@ -101,7 +101,7 @@ def test_a_slot_made_anew_by_somebody_else_is_noticed(workplace: Workplace, conn
     assert setup(workplace.settings).changed == ()
 
 
-def test_a_deleted_connector_comes_back_without_a_gap(workplace: Workplace, connect: Connect) -> None:
+def test_a_deleted_connector_comes_back_without_a_gap(workplace: Workplace, connect: KafkaConnect) -> None:
     """While the connector is gone its slot keeps the changes, and a second `init` brings both together again."""
     setup(workplace.settings)
     connect.delete(workplace.settings.connector)
@@ -130,7 +130,7 @@ def test_a_refused_connector_is_explained(workplace: Workplace) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_a_failing_task_is_explained(workplace: Workplace, connect: Connect) -> None:
+def test_a_failing_task_is_explained(workplace: Workplace, connect: KafkaConnect) -> None:
     """A connector whose task fails is reported by the task's own message, and mended by the next run."""
     setup(workplace.settings)
     config = connect.config(workplace.settings.connector)
@@ -147,7 +147,7 @@ def test_a_failing_task_is_explained(workplace: Workplace, connect: Connect) -> 
 def test_init_waits_until_the_slot_is_read(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connector that says RUNNING while nobody reads the slot is no capture: `init` does not report success."""
     transport = httpx.MockTransport(FakeConnect().answer)
-    monkeypatch.setattr(init, "Connect", lambda url, _: Connect(url, MemoryClock(), transport=transport))
+    monkeypatch.setattr(init, "KafkaConnect", lambda url, _: KafkaConnect(url, MemoryClock(), transport=transport))
     with pytest.raises(TransientError, match="does not stream"):
         setup(workplace.settings)
     assert (

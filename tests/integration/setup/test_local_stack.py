@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner, Result
 
 from connectors.local.machine import processes, properties, versions
-from connectors.local.machine.state import Memory, State
+from connectors.local.machine.state import Memory, StackState
 from connectors.local.stack import Endpoints, LocalStack
 from schemas.errors import ConfigurationError, VectrueError
 from streams.cli.local import app
@@ -89,7 +89,7 @@ def test_trouble_at_start_is_named_and_leaves_nothing_running(
     """A kept port that somebody took is one sentence; a part that dies shows its log, and the others are stopped."""
     local.directory.mkdir()
     (local.directory / "lock").touch()
-    Memory(local.directory / "stack.json").write(State.new())
+    Memory(local.directory / "stack.json").write(StackState.new())
     port = int(local.endpoints().bootstrap_servers.partition(":")[2])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.postgres import locks
 from connectors.postgres.health import rounds, witness
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger.runs import RunLedger, Scope
 from connectors.postgres.session import Session
@@ -65,7 +65,7 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
         stranger.rows("SELECT pg_advisory_lock(hashtext('vectrue.replays'))")
         session = open_as(place, stack)
         session.rows("SET lock_timeout = '5s'")
-        assert KeeperDesk(session, prefix).is_mine()
+        assert KeeperStore(session, prefix).is_mine()
         assert TopicNotes(session, prefix).lock("live") is not None
         (target,) = targets.resolve(place.settings, session)
         assert RunLedger(session).create([Scope(target, 1)], Request("all")) is not None
@@ -156,7 +156,7 @@ def test_nobody_having_looked_is_said(place: Workplace) -> None:
         said = [one.sentence for one in witnessed(witness.read(session, settings, compare=False))]
         for words in ("the keeper's work", "compared what is configured", "looked at all rows"):
             assert sum(words in sentence for sentence in said) == 1
-        desk = KeeperDesk(session, prefix)
+        desk = KeeperStore(session, prefix)
         desk.begin()
         desk.note_reconcile(0)
         rounds.note(session, prefix, "watch", 15.0)

@@ -13,7 +13,7 @@ from connectors.models import open_model
 from connectors.postgres import catalog, expressions
 from connectors.postgres.checks import trust
 from connectors.postgres.health import checkup
-from connectors.postgres.health.checkup import Wanted
+from connectors.postgres.health.checkup import ExpectedModel
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, VectrueError
@@ -198,7 +198,7 @@ def test_a_superuser_alone_counts_nothing_that_others_can_reach(trial: Trial) ->
     said = next(notice for notice in report.notices if "not counted" in notice)
     assert f"belongs to role {trial.app}): name a role of its own for the workers in postgres.dsn" in said
     with closing(Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)) as session:
-        findings = checkup.run(session, settings, Wanted("lexical", None, 64)).findings
+        findings = checkup.run(session, settings, ExpectedModel("lexical", None, 64)).findings
     assert f"of role {trial.app}, once a text calls it" in " ".join(f.sentence for f in findings if f.check == "rights")
     trial.as_app("DROP FUNCTION norm; DROP FUNCTION seize")
     report = set_up_database(trial.with_text("body"))

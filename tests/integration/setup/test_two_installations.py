@@ -7,9 +7,9 @@ from contextlib import closing
 import pytest
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import Connect
+from connectors.debezium.client import KafkaConnect
 from connectors.postgres.audit import coverage
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
@@ -69,8 +69,8 @@ def _named(place: Workplace) -> str:
 
 
 @pytest.fixture
-def connect(place: Workplace) -> Iterator[Connect]:
-    client = Connect(place.settings.connect.url, SystemClock())
+def connect(place: Workplace) -> Iterator[KafkaConnect]:
+    client = KafkaConnect(place.settings.connect.url, SystemClock())
     yield client
     client.close()
 
@@ -88,7 +88,7 @@ def _published(place: Workplace, publication: str) -> set[str]:
     return {name for (name,) in place.execute(query, (publication,))}
 
 
-def test_two_prefixes_work_side_by_side(place: Workplace, connect: Connect) -> None:
+def test_two_prefixes_work_side_by_side(place: Workplace, connect: KafkaConnect) -> None:
     """Both capture, nothing leaves the first's publication, each counts, keeps and locks for itself; a table that the
     other's application drops breaks no command here.
     """
@@ -123,7 +123,7 @@ def _refusals(place: Workplace, first: Settings, other: Settings) -> None:
 def _each_for_itself(place: Workplace, first: Settings, other: Settings) -> None:
     sessions = [Session(first.postgres.dsn, role="test") for _ in range(3)]
     desks = [
-        KeeperDesk(session, settings.kafka.topic_prefix)
+        KeeperStore(session, settings.kafka.topic_prefix)
         for session, settings in zip(sessions, (first, other, first), strict=True)
     ]
     assert [desk.is_mine() for desk in desks] == [True, True, False]
@@ -138,7 +138,7 @@ def _each_for_itself(place: Workplace, first: Settings, other: Settings) -> None
         session.close()
 
 
-def test_a_file_that_lacks_a_table(place: Workplace, connect: Connect) -> None:
+def test_a_file_that_lacks_a_table(place: Workplace, connect: KafkaConnect) -> None:
     """A colleague's file takes no table out without --yes, and names it; a file with a table that is not kept is told
     so by status and verify, which never speak of fewer tables than it lists.
     """

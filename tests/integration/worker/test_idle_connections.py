@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from connectors.postgres.health.keeper import KeeperDesk
+from connectors.postgres.health.keeper import KeeperStore
 from connectors.postgres.rows.store import PostgresStore
 from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
@@ -34,7 +34,7 @@ def uses(settings: Settings, stack: ExitStack) -> Iterator[tuple[str, Use]]:
     sessions = {name: stack.enter_context(closing(Session(settings.postgres.dsn, role=name))) for name in "abcd"}
     store = stack.enter_context(closing(PostgresStore(settings.postgres, role="test")))
     (target,) = targets.resolve(settings, sessions["a"])
-    watcher, desk = TargetWatcher(settings, "live"), KeeperDesk(sessions["c"], settings.kafka.topic_prefix)
+    watcher, desk = TargetWatcher(settings, "live"), KeeperStore(sessions["c"], settings.kafka.topic_prefix)
     watcher.start()
 
     def in_a_transaction() -> object:
@@ -113,7 +113,7 @@ def test_whoever_holds_a_lock_learns_that_it_is_gone(ready: Workplace) -> None:
             ready.execute(END_ALL)
             with pytest.raises(TransientError, match=r"and with it what it held|did not finish the statement"):
                 until(lambda: not session.rows("SELECT 1"), what="the end to arrive")
-        desk = KeeperDesk(other, ready.settings.kafka.topic_prefix)
+        desk = KeeperStore(other, ready.settings.kafka.topic_prefix)
         assert desk.is_mine()
         ready.execute(END_ALL)
         with pytest.raises(TransientError):

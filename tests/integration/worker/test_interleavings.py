@@ -20,9 +20,9 @@ from connectors.twins.memory import MemoryClock, MemoryOutbox, TwinEmbedder
 from schemas.messages.record import Record
 from streams.common import targets
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.live import Sync
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.interleaving import Actor, orders
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -161,14 +161,14 @@ class Stage:
         self.syncs = [self.sync(store) for store in self.stores]
 
     def sync(self, store: PostgresStore) -> Sync:
-        patience = Patience(self.clock, seconds=1, lane="live")
+        retry = RetryPolicy(self.clock, seconds=1, lane="live")
         session = Session(self.place.settings.postgres.dsn, role="test")
         found = targets.resolve(self.place.settings, session)
         session.close()
         embedders = Embedders({target.model: EMBEDDER for target in found})
-        settler = Settler(store, embedders, self.clock, patience, lane="live")
+        settler = RowSettler(store, embedders, self.clock, retry, lane="live")
         settings = self.place.settings.live
-        return Sync(found, store, settler, self.outbox, self.clock, patience, settings, "vectrue")
+        return Sync(found, store, settler, self.outbox, self.clock, retry, settings, "vectrue")
 
     def reset(self, *, with_vector: bool) -> None:
         """Row 1 has text A again, and A's vector or none; nobody holds a gate."""

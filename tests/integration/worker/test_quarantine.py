@@ -17,9 +17,9 @@ from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
 from streams.common import targets
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.live import Sync
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.models import build_xlm_roberta
 from tests.support.workplace import Workplace
 
@@ -48,12 +48,12 @@ class Lane:
         session = Session(place.settings.postgres.dsn, role="test")
         self.store = PostgresStore(place.settings.postgres, role="test")
         clock = MemoryClock()
-        patience = Patience(clock, seconds=1, lane="live")
+        retry = RetryPolicy(clock, seconds=1, lane="live")
         found = targets.resolve(place.settings, session)
         session.close()
         models = Embedders({target.model: embedder for target in found})
-        settler = Settler(self.store, models, clock, patience, lane="live")
-        self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, patience, place.settings.live, "vectrue")
+        settler = RowSettler(self.store, models, clock, retry, lane="live")
+        self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue")
 
     def look_at(self, count: int) -> None:
         source = b'{"op":"u","source":{"schema":"public","table":"questions"},"after":{"id":%d}}'

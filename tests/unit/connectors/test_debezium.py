@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.debezium import releases as debezium_releases
-from connectors.debezium.client import Connect, Database, connector_config, database_of, pattern, reason
+from connectors.debezium.client import CapturedDatabase, KafkaConnect, connector_config, database_of, pattern, reason
 from connectors.kafka import topics
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError
@@ -18,7 +18,7 @@ from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from tests.support.connect import FakeConnect
 
-DATABASE = Database("db.example", 5433, "interview", "owner", "secret", "require")
+DATABASE = CapturedDatabase("db.example", 5433, "interview", "owner", "secret", "require")
 TARGET = Target(
     TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"), KeyColumn("Ключ", "text")),
     "m@1", 4,
@@ -68,7 +68,7 @@ def test_the_connector_reaches_the_database_by_its_own_address() -> None:
     with pytest.raises(ConfigurationError, match=r"Unix socket.*connect\.database_host"):
         database_of(Settings(), parameters, "")
     settings = Settings(connect={"database_host": "db", "database_port": 5555})
-    assert database_of(settings, parameters, "") == Database("db", 5555, "d", "u", None, None)
+    assert database_of(settings, parameters, "") == CapturedDatabase("db", 5555, "d", "u", None, None)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def fake() -> FakeConnect:
 
 
 @pytest.fixture
-def connect(fake: FakeConnect) -> Connect:
+def connect(fake: FakeConnect) -> KafkaConnect:
     """A client of it whose pauses take no time."""
     return client(fake.answer)
 
 
-def client(answer: Callable[[httpx.Request], httpx.Response]) -> Connect:
+def client(answer: Callable[[httpx.Request], httpx.Response]) -> KafkaConnect:
     """A client that is answered by a function."""
-    return Connect("http://user:pw@connect:8083/", MemoryClock(), transport=httpx.MockTransport(answer))
+    return KafkaConnect("http://user:pw@connect:8083/", MemoryClock(), transport=httpx.MockTransport(answer))
 
 
-def test_an_equal_configuration_is_left_alone(fake: FakeConnect, connect: Connect) -> None:
+def test_an_equal_configuration_is_left_alone(fake: FakeConnect, connect: KafkaConnect) -> None:
     """Registering twice changes nothing the second time, and asks only."""
     assert connect.register("c", {"a": "1"})
     fake.calls.clear()
@@ -111,7 +111,7 @@ def test_an_equal_configuration_is_left_alone(fake: FakeConnect, connect: Connec
     assert all(call.startswith("GET") for call in fake.calls)
 
 
-def test_a_changed_configuration_goes_through_stopped(fake: FakeConnect, connect: Connect) -> None:
+def test_a_changed_configuration_goes_through_stopped(fake: FakeConnect, connect: KafkaConnect) -> None:
     """No task of the old configuration can be taken for one of the new."""
     connect.register("c", {"a": "1"})
     fake.calls.clear()
@@ -121,13 +121,13 @@ def test_a_changed_configuration_goes_through_stopped(fake: FakeConnect, connect
     assert fake.connectors["c"] == {"name": "c", "a": "2"}
 
 
-def test_a_new_connector_of_an_old_name_forgets_its_offsets(fake: FakeConnect, connect: Connect) -> None:
+def test_a_new_connector_of_an_old_name_forgets_its_offsets(fake: FakeConnect, connect: KafkaConnect) -> None:
     """Connect keeps the offsets of a deleted connector; they go before the first task starts."""
     connect.register("c", {"a": "1"})
     assert fake.calls[-2:] == ["DELETE /connectors/c/offsets", "PUT /connectors/c/resume"]
 
 
-def test_how_far_a_connector_has_read(fake: FakeConnect, connect: Connect) -> None:
+def test_how_far_a_connector_has_read(fake: FakeConnect, connect: KafkaConnect) -> None:
     """As a number; unknown for a connector that is not there or has read nothing."""
     assert connect.offset("c") is None
     connect.register("c", {"a": "1"})
@@ -136,7 +136,7 @@ def test_how_far_a_connector_has_read(fake: FakeConnect, connect: Connect) -> No
     assert connect.offset("c") == 17
 
 
-def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, connect: Connect) -> None:
+def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, connect: KafkaConnect) -> None:
     """A mistake in the settings does not end a capture that works; the message is Connect's."""
     connect.register("c", {"a": "1"})
     fake.refuses = "Connector configuration is invalid and contains:\nFATAL: no such user\nYou can also find the list"
@@ -146,14 +146,14 @@ def test_a_refused_configuration_leaves_the_old_one_running(fake: FakeConnect, c
     assert fake.connectors["c"]["a"] == "1"
 
 
-def test_a_failed_task_is_started_again(fake: FakeConnect, connect: Connect) -> None:
+def test_a_failed_task_is_started_again(fake: FakeConnect, connect: KafkaConnect) -> None:
     """A connector whose task failed is not in place, although its configuration is right."""
     connect.register("c", {"a": "1"})
     fake.trace = TRACE
     assert connect.register("c", {"a": "1"})
 
 
-def test_a_failed_task_is_reported_by_its_own_words(fake: FakeConnect, connect: Connect) -> None:
+def test_a_failed_task_is_reported_by_its_own_words(fake: FakeConnect, connect: KafkaConnect) -> None:
     """The task's cause is shown, without the stack."""
     connect.register("c", {"a": "1"})
     fake.trace = TRACE
@@ -161,7 +161,7 @@ def test_a_failed_task_is_reported_by_its_own_words(fake: FakeConnect, connect: 
         connect.wait_running("c")
 
 
-def test_running_is_not_enough(fake: FakeConnect, connect: Connect) -> None:
+def test_running_is_not_enough(fake: FakeConnect, connect: KafkaConnect) -> None:
     """The wait ends when what the caller asks for holds too, and says so when it never does."""
     connect.register("c", {"a": "1"})
     answers = iter([False, False, True])
@@ -170,7 +170,7 @@ def test_running_is_not_enough(fake: FakeConnect, connect: Connect) -> None:
         connect.wait_running("c", 5, also=lambda: False)
 
 
-def test_a_rebalance_is_waited_for(fake: FakeConnect, connect: Connect) -> None:
+def test_a_rebalance_is_waited_for(fake: FakeConnect, connect: KafkaConnect) -> None:
     """Connect's "try again later" is not the end, unless it never stops."""
     fake.rebalances = 3
     connect.check()
@@ -207,11 +207,11 @@ def test_something_else_that_answers_is_not_taken_for_connect() -> None:
 def test_an_address_that_is_none_is_told_without_its_password(password: str) -> None:
     """What stands before a / in a password is taken for a host or port, and the client quotes that."""
     with pytest.raises(ConfigurationError, match=r"connect\.url is no URL") as refused:
-        Connect(f"http://user:{password}@connect:8083", MemoryClock())
+        KafkaConnect(f"http://user:{password}@connect:8083", MemoryClock())
     assert "pa" not in str(refused.value).replace("password", "")
 
 
-def test_the_release_of_debezium(fake: FakeConnect, connect: Connect) -> None:
+def test_the_release_of_debezium(fake: FakeConnect, connect: KafkaConnect) -> None:
     """As Kafka Connect tells it; None where the connector is not installed."""
     fake.plugins = [{"class": "org.apache.kafka.connect.mirror.MirrorSourceConnector", "version": "4.3.1"}]
     assert connect.version() is None

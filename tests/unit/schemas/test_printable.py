@@ -25,13 +25,13 @@ from rich.text import Text
 from schemas import printable
 from schemas.health.check_result import problem
 from schemas.health.lag import ConnectorState, GroupLag
-from schemas.messages.dead_letter import Entry, State
+from schemas.messages.dead_letter import Entry, EntryState
 from schemas.printable import json_text, one_line, visible
 from schemas.reports.adoption import Candidates
 from schemas.reports.audit_report import Deep, Truth, Untrue
-from schemas.reports.audit_report import Group as Rows
-from schemas.reports.score import Score, Thresholds
-from schemas.reports.search import Found, Hit, Timings
+from schemas.reports.audit_report import RowGroup as Rows
+from schemas.reports.score import GradeThresholds, Score
+from schemas.reports.search import Hit, SearchResult, Timings
 from schemas.rows.table import TableName
 from streams.cli import doctor
 from streams.cli.data import adopt, dlq, verify
@@ -39,7 +39,7 @@ from streams.cli.models import score, search
 from streams.cli.screen import lag_page, output, replay_page
 from streams.cli.screen.output import Screen
 from streams.dead_letters.outcomes import Result
-from streams.replay.outcome import Outcome
+from streams.replay.outcome import RunOutcome
 from tests.support.command import Vectrue
 from tests.support.lag import report
 from tests.support.root import ROOT
@@ -126,12 +126,12 @@ def test_a_style_of_a_text_made_elsewhere_stays() -> None:
 
 def _search() -> None:
     hit = Hit(HOSTILE, (HOSTILE,), HOSTILE, 0.5, NOW, 1.0, True)
-    search._print(Found((hit,), (HOSTILE,), Timings(0, 0, 0)))
-    score._print(Score(0.5, HOSTILE, Thresholds(0.8, 0.7), False, hit))
+    search._print(SearchResult((hit,), (HOSTILE,), Timings(0, 0, 0)))
+    score._print(Score(0.5, HOSTILE, GradeThresholds(0.8, 0.7), False, hit))
 
 
 def _dlq() -> None:
-    state = State(next(iter(State)))
+    state = EntryState(next(iter(EntryState)))
     entry = Entry(HOSTILE, "row", HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE, 1, NOW, NOW, 3, state)
     dlq._print([entry])
     dlq._print_results([Result(HOSTILE, HOSTILE, HOSTILE)], output.Format.TABLE)
@@ -155,7 +155,7 @@ def _lag() -> None:
 
 def _others() -> None:
     doctor._print([problem(HOSTILE, HOSTILE, HOSTILE)], 1)
-    replay_page.show_outcome(Outcome(None, HOSTILE, False, [], []))
+    replay_page.show_outcome(RunOutcome(None, HOSTILE, False, [], []))
     output.print_json({HOSTILE: HOSTILE})
     output.print_error(HOSTILE, SHOWN)
 

@@ -11,7 +11,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.local.machine import free_ports, properties
 from connectors.local.machine.locks import _try, locked
-from connectors.local.machine.state import Memory, Recorded, State
+from connectors.local.machine.state import Memory, Recorded, StackState
 from connectors.local.stack import LocalStack
 from schemas.errors import ConfigurationError, VectrueError
 
@@ -55,7 +55,7 @@ def test_the_state_survives_and_is_private(tmp_path: Path) -> None:
     """What was written is read back whole, and nobody else may read the password."""
     memory = Memory(tmp_path / "stack.json")
     assert memory.read() is None
-    state = replace(State.new(), postgres_home="/elsewhere", processes={"kafka": Recorded(7, 1.5, "mark")})
+    state = replace(StackState.new(), postgres_home="/elsewhere", processes={"kafka": Recorded(7, 1.5, "mark")})
     memory.write(state)
     assert memory.read() == state
     assert (tmp_path / "stack.json").stat().st_mode & 0o777 == 0o600
@@ -64,7 +64,7 @@ def test_the_state_survives_and_is_private(tmp_path: Path) -> None:
 def test_parallel_records_do_not_lose_each_other(tmp_path: Path) -> None:
     """Parts that start at the same moment are all written down."""
     memory = Memory(tmp_path / "stack.json")
-    memory.write(State.new())
+    memory.write(StackState.new())
     threads = [threading.Thread(target=memory.record, args=(f"p{i}", Recorded(i, 0.0, "m"))) for i in range(20)]
     for thread in threads:
         thread.start()

@@ -26,8 +26,8 @@ def test_only_exact_names_are_ours() -> None:
 
 def test_an_origin_that_came_and_went_is_noticed() -> None:
     """By the number of origins ever made; one that is there is not missed, also where the number comes late."""
-    arrivals = origins.Arrivals()
-    settle = [("ab", 5)] * origins.Arrivals.SETTLING
+    arrivals = origins.OriginCensus()
+    settle = [("ab", 5)] * origins.OriginCensus.SETTLING
     looks = [*settle, ("abc", 5), ("abc", 6), ("ab", 6), ("ab", 7), ("ab", 7), ("abe", 7), ("ab", 9)]
     assert [arrivals.missed(frozenset(names), made) for names, made in looks] == [
         *([False] * len(settle)), False, False, False, True, False, False, True,
@@ -36,8 +36,8 @@ def test_an_origin_that_came_and_went_is_noticed() -> None:
 
 def test_origins_that_are_counted_late_were_there_before() -> None:
     """A worker that starts while somebody runs `init`, or after a crash of the server, is not alarmed by old ones."""
-    arrivals = origins.Arrivals()
-    looks = [("abc", 5), ("abc", 6), ("abcd", 8), *[("abcd", 8)] * origins.Arrivals.SETTLING]
+    arrivals = origins.OriginCensus()
+    looks = [("abc", 5), ("abc", 6), ("abcd", 8), *[("abcd", 8)] * origins.OriginCensus.SETTLING]
     assert not any(arrivals.missed(frozenset(names), made) for names, made in looks)
     assert arrivals.missed(frozenset("abcd"), 9)
     assert not any(arrivals.missed(frozenset("abcd"), made) for made in (0, 2, 4))

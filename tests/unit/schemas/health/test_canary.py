@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
-from schemas.errors import DeadLetterFlood, PoisonEvent, TransientError
+from schemas.errors import DeadLetterLimitReached, PoisonEvent, TransientError
 from schemas.health.canary import Stage, judge, parse, stage, to_json
 from schemas.health.lag import PartitionLag, SlotLag
 from schemas.health.lag_report import brief, witnessed
@@ -25,8 +25,8 @@ from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings
 from streams.operations.witness import transit as came
-from streams.worker.canary import Arrivals, CanaryWriter
-from streams.worker.dead_letter_limit import Flood
+from streams.worker.canary import CanaryArrivals, CanaryWriter
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from tests.support.lag import NOW, canary, report, transit, witness
 from tests.support.waiting import until
 
@@ -248,7 +248,7 @@ def test_beats_are_noted_and_what_is_none_is_handed_on() -> None:
         assert not desk.noted
         handled.extend(records)
 
-    arrivals = Arrivals(handle, desk, "p", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
+    arrivals = CanaryArrivals(handle, desk, "p", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
     bad = record(b"{broken")
     arrivals.handle([record(event(7)), record(event(8)), bad, record(event(3, prefix="q"))])
     assert handled == [bad]
@@ -259,15 +259,15 @@ def test_beats_are_noted_and_what_is_none_is_handed_on() -> None:
 
 def test_bad_records_between_beats_are_no_flood() -> None:
     """Months may lie between two of them: a beat in between ends a row of bad ones, as any good record does."""
-    flood, desk = Flood(DeadLetterSettings(most_in_a_row=3)), Desk()
+    dead_letter_limit, desk = DeadLetterLimit(DeadLetterSettings(most_in_a_row=3)), Desk()
 
     def handle(records: Sequence[Record]) -> None:
-        flood.judge([(one.topic, "no beat") for one in records], 0.0)
+        dead_letter_limit.judge([(one.topic, "no beat") for one in records], 0.0)
 
-    arrivals = Arrivals(handle, desk, "p", MemoryClock(), flood)  # type: ignore[arg-type]  # likewise
+    arrivals = CanaryArrivals(handle, desk, "p", MemoryClock(), dead_letter_limit)  # type: ignore[arg-type]  # likewise
     for number in range(1, 50):
         arrivals.handle([record(b"{broken"), record(event(number))])
-    with pytest.raises(DeadLetterFlood):
+    with pytest.raises(DeadLetterLimitReached):
         arrivals.handle([record(b"{broken")] * 4)
     assert desk.noted == list(range(1, 50))
 
@@ -276,14 +276,14 @@ def test_an_arrival_that_cannot_be_noted_holds_nothing_up() -> None:
     """It is logged and forgotten; a dead letter that fails notes no arrival."""
     desk = Desk()
     desk.failing = 2
-    Arrivals(lambda _: None, desk, "p", MemoryClock()).handle([record(event(7))])  # type: ignore[arg-type]  # likewise
+    CanaryArrivals(lambda _: None, desk, "p", MemoryClock()).handle([record(event(7))])  # type: ignore[arg-type]  # likewise
     assert desk.noted == []
 
     def fail(_: Sequence[Record]) -> None:
         raise TransientError("away")
 
     with pytest.raises(TransientError):
-        Arrivals(fail, desk, "p", MemoryClock()).handle([record(event(8)), record(b"")])  # type: ignore[arg-type]  # likewise
+        CanaryArrivals(fail, desk, "p", MemoryClock()).handle([record(event(8)), record(b"")])  # type: ignore[arg-type]  # likewise
     assert desk.noted == []
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.health import needs
-from schemas.health.check_result import Finding, Level, ok, problem, settle, unknown, warning
+from schemas.health.check_result import CheckResult, Level, ok, problem, settle, unknown, warning
 from schemas.health.needs import Needs
 from schemas.settings.reading import load
 
@@ -23,7 +23,7 @@ EDGES = {
 }
 
 
-def counted(findings: list[Finding]) -> list[tuple[str, Level]]:
+def counted(findings: list[CheckResult]) -> list[tuple[str, Level]]:
     """What is a problem or a warning."""
     return [(one.check, one.level) for one in settle(findings) if one.level in (Level.PROBLEM, Level.WARNING)]
 

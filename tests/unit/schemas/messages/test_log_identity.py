@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.messages.log_identity import LogIdentity, Neighbours, Positions, Reading, reasons, shown
+from schemas.messages.log_identity import ConnectorSource, LogIdentity, LogPositions, Neighbours, reasons, shown
 
 HERE = LogIdentity("7000", 1, 16384, "shop")
-OURS = Reading("db1", 5432, "shop", "vectrue")
-FINE = Positions(offset=150, slot=100, end=200)
+OURS = ConnectorSource("db1", 5432, "shop", "vectrue")
+FINE = LogPositions(offset=150, slot=100, end=200)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_log_that_is_not_the_recorded_one(recorded: LogIdentity, said: str | N
 )
 def test_an_offset_outside_of_the_log(offset: int | None, slot: int | None, end: int, said: str | None) -> None:
     """An offset lies between the slot's position and the end of the log, or is none of them."""
-    wrong = Positions(offset, slot, end).wrong("shop", "s")
+    wrong = LogPositions(offset, slot, end).wrong("shop", "s")
     assert wrong is None if said is None else said in (wrong or "")
 
 
@@ -73,7 +73,7 @@ def test_an_offset_outside_of_the_log(offset: int | None, slot: int | None, end:
     ],
 )
 def test_why_an_offset_is_reset(
-    recorded: LogIdentity | None, positions: Positions, read: Reading | None, said: list[str]
+    recorded: LogIdentity | None, positions: LogPositions, read: ConnectorSource | None, said: list[str]
 ) -> None:
     """Every reason is named; an offset of this log, read from this database, stays."""
     found = reasons(recorded, HERE, positions, read, OURS)
@@ -102,7 +102,7 @@ THEIRS = replace(OURS, host="db2")
     ],
 )
 def test_whose_connector_it_is(
-    read: Reading | None, is_recorded: bool, active: str | None, members: int | None, lost: str | None
+    read: ConnectorSource | None, is_recorded: bool, active: str | None, members: int | None, lost: str | None
 ) -> None:
     """Nobody loses a connector whose database or workers are at work; a move, where nobody works, goes on."""
     said = Neighbours(read, OURS, is_recorded, active, members).lost()
@@ -112,8 +112,8 @@ def test_whose_connector_it_is(
 def test_what_a_connector_reads() -> None:
     """It stands in its configuration; names of the own machine are one name."""
     config = {"database.hostname": "localhost", "database.port": "5432", "database.dbname": "shop", "slot.name": "s"}
-    read = Reading.of(config)
-    assert read == Reading("localhost", 5432, "shop", "s")
+    read = ConnectorSource.of(config)
+    assert read == ConnectorSource("localhost", 5432, "shop", "s")
     assert read.is_database_of(replace(read, host="127.0.0.1"))
     assert not read.is_database_of(replace(read, port=6432))
     assert shown(0x1_0500_0000) == "1/5000000"

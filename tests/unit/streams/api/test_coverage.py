@@ -10,7 +10,7 @@ from schemas.reports.search import BY_COMMAND, Searched
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from streams.api.bodies import CoverageBody
-from streams.api.coverage import Coverage
+from streams.api.coverage import CoverageCache
 
 ONE = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "m@1", 4)
 OTHER = replace(ONE, table=TableName("public", "answer_bank"))
@@ -26,7 +26,7 @@ class Room:
         self.looks: list[str] = []
         self.current = 10
         self.fails = False
-        self.coverage = Coverage(self.clock, self._look, seconds=SECONDS)
+        self.coverage = CoverageCache(self.clock, self._look, seconds=SECONDS)
 
     async def _look(self, target: Target) -> Searched:
         self.looks.append(str(target.table))

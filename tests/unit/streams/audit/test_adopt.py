@@ -13,7 +13,7 @@ from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from streams.audit.adopt import of_model, require_proof
-from streams.audit.caught_up import Handled
+from streams.audit.caught_up import CaughtUp
 
 GROUP, TOPIC, DEFERRED = "vectrue-live", "vectrue.public.t", "vectrue.deferred"
 
@@ -82,7 +82,7 @@ class Lane:
         self.told: list[str] = []
 
     def wait(self) -> None:
-        handled = Handled(Settings(), self.broker, lambda: self.slot, self.clock)
+        handled = CaughtUp(Settings(), self.broker, lambda: self.slot, self.clock)
         handled.wait(Horizon(7, 100), [TOPIC, DEFERRED], self.tell)
 
     def tell(self, why: str) -> None:
@@ -144,7 +144,7 @@ def test_a_live_lane_that_stays_behind_is_not_waited_for_for_ever() -> None:
         lane = Lane()
         lane.broker.append(TOPIC, 0, b"x")
         lane.broker.join(GROUP, Member("m", "h", "c"), [(TOPIC, 0)])
-        handled = Handled(Settings(), lane.broker, lambda: 100, lane.clock)
+        handled = CaughtUp(Settings(), lane.broker, lambda: 100, lane.clock)
         words = (
             "it is not known whether" if broken else "1 changes wait for the live worker, for 180 s: see `vectrue lag`"
         )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigurationError
 from schemas.health.lag import GroupLag, Member, PartitionLag, Status
-from schemas.health.lag_report import LagReport, Thresholds
+from schemas.health.lag_report import LagReport, LagThresholds
 from schemas.settings.reading import Settings
 from streams.cli import lag as command
 from streams.operations.lag import LagMonitor
@@ -26,7 +26,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Run the command over a prepared report, or an error."""
 
     def run(*arguments: str, seen: LagReport | Exception | None = None) -> Any:
-        def collect(settings: Settings, *, thresholds: Thresholds) -> LagReport:
+        def collect(settings: Settings, *, thresholds: LagThresholds) -> LagReport:
             if isinstance(seen, Exception):
                 raise seen
             return replace(seen or report(), thresholds=thresholds)

@@ -17,7 +17,7 @@ from schemas.settings.sections import ModelSettings
 from streams.evaluation import judged, measures
 from streams.evaluation.compare import compare
 from streams.evaluation.compare import report as compare_report
-from streams.evaluation.compare.compare import Answers, Asked, Options
+from streams.evaluation.compare.compare import Answers, Options, QueryAnswer
 from streams.evaluation.compare.process import _nearest
 from streams.evaluation.judged import Judged
 
@@ -176,11 +176,11 @@ class Canned:
         self.asked: list[str] = []
         self._name, self._turns, self._found = name, turns, found
 
-    def ask(self, text: str, most: int) -> Asked:
+    def ask(self, text: str, most: int) -> QueryAnswer:
         self.asked.append(text)
         self._turns.append(self._name)
         rows: list[tuple[Key, str]] = [((key,), f"text {key}") for key in self._found[text][:most]]
-        return Asked(0.002, {"exact": 0.001}, {"exact": rows})
+        return QueryAnswer(0.002, {"exact": 0.001}, {"exact": rows})
 
 
 def side(name: str, answers: Answers) -> Side:

@@ -15,7 +15,7 @@ from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.reports.comparison import JudgedQuery
 from schemas.reports.quality import Feedback, LoggedSearch, Quality, QualityRun
-from schemas.reports.search import Found, Hit, SearchRequest, Timings
+from schemas.reports.search import Hit, SearchRequest, SearchResult, Timings
 from schemas.settings.reading import load
 from schemas.settings.sections import ServeSettings
 from streams.api.judging import Judging
@@ -26,10 +26,10 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TABLES = [{"name": "public.questions", "text": "question"}, {"name": "public.other", "text": "t"}]
 
 
-def found(*keys: str, seconds: float = 0.1) -> Found:
+def found(*keys: str, seconds: float = 0.1) -> SearchResult:
     """An answer with these rows, best first."""
     hits = [Hit("public.questions", (key,), f"text {key}", 1 - n / 10, None, None, True) for n, key in enumerate(keys)]
-    return Found(tuple(hits), ("m@1",), Timings(seconds, 0.0, seconds))
+    return SearchResult(tuple(hits), ("m@1",), Timings(seconds, 0.0, seconds))
 
 
 def exam(*relevant: tuple[str, ...]) -> quality.Exam:
@@ -204,7 +204,7 @@ def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> Non
             run = QualityRun(table, "m@1", NOW, 3, 0, "exact", 0.5, 0.6, 0.7, 0.1, 0.2)
             return Quality(run, 1.0, None)
 
-    async def never(_: SearchRequest) -> Found:
+    async def never(_: SearchRequest) -> SearchResult:
         raise AssertionError
 
     async def play() -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from connectors.postgres.migrations.twins import Index, Standing
-from schemas.reports.migration import ColumnMigration, State
+from connectors.postgres.migrations.twins import Index, IndexTwins
+from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
 from streams.migration import commands as migrate_list
-from streams.migration.commands import Entry
+from streams.migration.commands import TableCommands
 from streams.migration.next_step import Next
 from streams.migration.status import ColumnStatus
 from streams.migration.todo import Todo
@@ -19,28 +19,30 @@ VIEW = Todo(
 )
 
 
-def standing(*, lacking: bool) -> Standing:
+def standing(*, lacking: bool) -> IndexTwins:
     """Indexes of a column: one, which has a twin or not."""
     definition = Definition("CREATE INDEX i ON public.a USING hnsw (embedding vector_cosine_ops)")
     index = Index(1, "i", A, 1, 0, False, None, definition, True, 0)
     vectors = Vectors("embedding", 64, "old"), Vectors("embedding_v2", 96, "new")
-    return Standing(*vectors, (index,), (None if lacking else index,), (), (index,), ())
+    return IndexTwins(*vectors, (index,), (None if lacking else index,), (), (index,), ())
 
 
 def line(
-    table: TableName, state: State = State.STARTED, *, staying: int | None = 0, lacking: bool = False
+    table: TableName, state: MigrationState = MigrationState.STARTED, *, staying: int | None = 0, lacking: bool = False
 ) -> ColumnStatus:
     """A table under way."""
     made = ColumnMigration(table, "embedding", state, False, False, "old", 64, "new", 96)
     return ColumnStatus(made, 20, staying, standing(lacking=lacking), staying)
 
 
-def entry(table: TableName, seen: ColumnStatus | None = None, *todo: Todo, offline: bool = False) -> Entry:
+def entry(table: TableName, seen: ColumnStatus | None = None, *todo: Todo, offline: bool = False) -> TableCommands:
     """A table of the list."""
-    return Entry(table, seen, offline, False, todo)
+    return TableCommands(table, seen, offline, False, todo)
 
 
-def typed(*entries: Entry, flags: str = "", naming: str | None = None, every: tuple[Todo, ...] = ()) -> list[str]:
+def typed(
+    *entries: TableCommands, flags: str = "", naming: str | None = None, every: tuple[Todo, ...] = ()
+) -> list[str]:
     """The list."""
     return migrate_list.lines(entries, every, named=" --model new --dimensions 96", flags=flags, naming=naming)
 
@@ -62,7 +64,7 @@ def test_tables_that_are_alike_need_no_flags() -> None:
 def test_each_table_goes_its_own_way_to_the_end() -> None:
     """One to be started, one whose rows are filled, one that is swapped: each command for those that it is for."""
     filled = entry(A, line(A, lacking=True))
-    assert typed(entry(C), filled, entry(B, line(B, State.SWAPPED))) == [
+    assert typed(entry(C), filled, entry(B, line(B, MigrationState.SWAPPED))) == [
         f"{START} -t public.c", "vectrue replay run -t public.c", "vectrue migrate index -t public.c -t public.a",
         "vectrue migrate swap -t public.c -t public.a", "vectrue migrate finish",
     ]  # fmt: skip
@@ -108,7 +110,7 @@ def test_what_a_drop_takes_along_is_kept_before_the_swap_and_made_anew_after_it(
         "# alice: CREATE anew view w",
         "vectrue migrate finish",
     ]
-    swapped = typed(entry(A, line(A, State.SWAPPED), VIEW))
+    swapped = typed(entry(A, line(A, MigrationState.SWAPPED), VIEW))
     assert [one.split(":")[1].split()[0] for one in swapped[:3]] == ["keep", "DROP", "CREATE"]
     offline = typed(entry(A, None, replace(VIEW, step="start"), offline=True))
     assert [one.split()[2] for one in offline[:4]] == ["keep", "DROP", "start", "CREATE"]

@@ -3,13 +3,21 @@
 import pytest
 
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, State, Step, growing, index_names, require, retired
+from schemas.reports.migration import (
+    ColumnMigration,
+    MigrationState,
+    MigrationStep,
+    growing,
+    index_names,
+    require,
+    retired,
+)
 from schemas.rows.table import TableName
 from streams.migration.plan import vector_bytes
 
 
 def made(
-    state: State = State.STARTED, *, offline: bool = False, column: str = "embedding", to: int = 1024
+    state: MigrationState = MigrationState.STARTED, *, offline: bool = False, column: str = "embedding", to: int = 1024
 ) -> ColumnMigration:
     """A migration from 768 numbers."""
     return ColumnMigration(TableName.parse("public.questions"), column, state, offline, False, "a@1", 768, "b@1", to)
@@ -18,12 +26,14 @@ def made(
 @pytest.mark.parametrize(
     ("state", "offline", "step", "fix"),
     [
-        (State.STARTED, False, Step.FINISH, "vectrue migrate swap"),
-        (State.SWAPPED, False, Step.INDEX, "vectrue migrate finish"),
-        (State.STARTED, True, Step.SWAP, "vectrue migrate finish"),
+        (MigrationState.STARTED, False, MigrationStep.FINISH, "vectrue migrate swap"),
+        (MigrationState.SWAPPED, False, MigrationStep.INDEX, "vectrue migrate finish"),
+        (MigrationState.STARTED, True, MigrationStep.SWAP, "vectrue migrate finish"),
     ],
 )
-def test_a_step_out_of_order_names_the_next_one(state: State, offline: bool, step: Step, fix: str) -> None:
+def test_a_step_out_of_order_names_the_next_one(
+    state: MigrationState, offline: bool, step: MigrationStep, fix: str
+) -> None:
     """What may not be done now is refused with the command that may."""
     with pytest.raises(VectrueError, match=fix):
         require(step, [made(state, offline=offline)])
@@ -32,11 +42,13 @@ def test_a_step_out_of_order_names_the_next_one(state: State, offline: bool, ste
 def test_no_step_without_a_migration() -> None:
     """Without `start` there is nothing to swap."""
     with pytest.raises(VectrueError, match="migrate start"):
-        require(Step.SWAP, [])
+        require(MigrationStep.SWAP, [])
 
 
-@pytest.mark.parametrize(("state", "beside"), [(State.STARTED, "embedding_v2"), (State.SWAPPED, "embedding_old")])
-def test_the_column_beside_changes_its_name_with_the_swap(state: State, beside: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "beside"), [(MigrationState.STARTED, "embedding_v2"), (MigrationState.SWAPPED, "embedding_old")]
+)
+def test_the_column_beside_changes_its_name_with_the_swap(state: MigrationState, beside: str) -> None:
     """Before the swap the new vectors stand beside, afterwards the old ones."""
     assert made(state).beside == beside
     assert made(state, offline=True).beside is None

@@ -3,14 +3,14 @@
 import pytest
 
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, State, Step, require
+from schemas.reports.migration import ColumnMigration, MigrationState, MigrationStep, require
 from schemas.rows.table import TableName
 from streams.migration.next_step import Next, following, following_all
 
 TABLES = {name: TableName("public", name) for name in "abc"}
 
 
-def made(name: str, state: State = State.STARTED, *, offline: bool = False) -> ColumnMigration:
+def made(name: str, state: MigrationState = MigrationState.STARTED, *, offline: bool = False) -> ColumnMigration:
     """A migration of one table."""
     to = {"name": "new model", "revision": None}
     return ColumnMigration(
@@ -18,18 +18,18 @@ def made(name: str, state: State = State.STARTED, *, offline: bool = False) -> C
     )  # fmt: skip
 
 
-STARTED, SWAPPED, OFFLINE = made("a"), made("b", State.SWAPPED), made("c", offline=True)
+STARTED, SWAPPED, OFFLINE = made("a"), made("b", MigrationState.SWAPPED), made("c", offline=True)
 
 
 @pytest.mark.parametrize(
     ("step", "takes"),
     [
-        (Step.INDEX, [STARTED, OFFLINE]),
-        (Step.SWAP, [STARTED, SWAPPED]),
-        (Step.ROLLBACK, [STARTED, SWAPPED, OFFLINE]),
+        (MigrationStep.INDEX, [STARTED, OFFLINE]),
+        (MigrationStep.SWAP, [STARTED, SWAPPED]),
+        (MigrationStep.ROLLBACK, [STARTED, SWAPPED, OFFLINE]),
     ],
 )
-def test_a_step_takes_the_columns_that_it_is_for(step: Step, takes: list[ColumnMigration]) -> None:
+def test_a_step_takes_the_columns_that_it_is_for(step: MigrationStep, takes: list[ColumnMigration]) -> None:
     """Of columns at different steps those that may take it, whatever the first one's state is."""
     for found in ([STARTED, SWAPPED, OFFLINE], [OFFLINE, SWAPPED, STARTED]):
         assert sorted(require(step, found), key=lambda m: m.name) == takes
@@ -38,7 +38,7 @@ def test_a_step_takes_the_columns_that_it_is_for(step: Step, takes: list[ColumnM
 def test_an_end_takes_all_or_names_those_that_are_too_early() -> None:
     """What drops something is refused while it is too early for one of them, with what can be typed for the others."""
     with pytest.raises(VectrueError) as refused:
-        require(Step.FINISH, [SWAPPED, STARTED, OFFLINE])
+        require(MigrationStep.FINISH, [SWAPPED, STARTED, OFFLINE])
     assert "public.a.embedding is not swapped yet" in refused.value.message
     assert refused.value.fix == (
         "vectrue migrate swap -t public.a; or, for those that are ready, vectrue migrate finish -t public.b -t public.c"

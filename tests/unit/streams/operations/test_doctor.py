@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from connectors.models import describe_model
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError
-from schemas.health.check_result import Finding, guarded, ok, problem, unknown, warning
+from schemas.health.check_result import CheckResult, guarded, ok, problem, unknown, warning
 from schemas.health.witness import Difference, Look
 from schemas.rows.table import TableName
 from schemas.settings.reading import load
@@ -21,7 +21,9 @@ from tests.support.lag import NOW, report
 WARNED = [ok("a", "fine"), warning("b", "look at [model]", "do this"), unknown("c", "a is away")]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, findings: list[Finding], *arguments: str) -> tuple[int, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, findings: list[CheckResult], *arguments: str
+) -> tuple[int, str]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(doctors, "examine", lambda *_: findings)
     done = CliRunner().invoke(app, ["doctor", *arguments])
@@ -58,7 +60,7 @@ def test_wrong_settings_are_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_an_error_of_ours_is_a_problem_in_its_own_words() -> None:
     """The sentence and the fix of the error stand in the line."""
 
-    def look() -> list[Finding]:
+    def look() -> list[CheckResult]:
         raise ConfigurationError("no table", fix="make one")
 
     assert guarded("t", look) == [problem("t", "no table", "make one")]
@@ -83,7 +85,7 @@ def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_who_looks_at_a_table_is_said_by_who_runs(
-    kafka: list[Finding], differences: list[Difference], says: str, monkeypatch: pytest.MonkeyPatch
+    kafka: list[CheckResult], differences: list[Difference], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is told to start a worker that runs, or that it will come to a table that is gone."""
     look = Look(TableName("public", "docs"), "events expired", NOW, 9.0)

@@ -31,8 +31,8 @@ from streams.cli.screen.replay_page import (
 )
 from streams.replay import key_lines
 from streams.replay.control import RunStatus
-from streams.replay.outcome import Outcome
-from streams.replay.plan import Plan, ScopePlan, costs
+from streams.replay.outcome import RunOutcome
+from streams.replay.plan import ReplayPlan, ScopePlan, costs
 from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
@@ -272,7 +272,7 @@ def test_a_plan_does_not_take_its_limit_for_what_was_measured(limit: float | Non
     """What is asked for now is no figure of an earlier run."""
     scope = ScopePlan("public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False)
     with drawn(None) as written:
-        replay_page.show_plan(Plan(Request(rate=limit), (scope,), 2, 2, 30.0))
+        replay_page.show_plan(ReplayPlan(Request(rate=limit), (scope,), 2, 2, 30.0))
     assert f"a: {said}\n" in written.getvalue()
 
 
@@ -291,32 +291,34 @@ def covered(rows: int, current: int, column: str = "embedding", **bad: int) -> C
 def test_a_run_ends_with_what_it_handled_and_how_the_table_stands() -> None:
     """Also where its condition names no row any more, since the run has written them all (`--since 5m`)."""
     run, none_left, whole = UUID(int=1), covered(0, 0), covered(600, 600)
-    since = Outcome(run, "done", False, [handled(embedded=281)], [none_left], None, [whole])
+    since = RunOutcome(run, "done", False, [handled(embedded=281)], [none_left], None, [whole])
     said = f"run {run} done: 281 rows handled; 600 of 600 rows of public.events are current or blank"
     assert (verdict(since), since.is_true) == (said, True)
-    rest = Outcome(run, "done", False, [handled(embedded=1, quarantined=1)], [covered(1, 0, quarantined=1)], None,
+    rest = RunOutcome(run, "done", False, [handled(embedded=1, quarantined=1)], [covered(1, 0, quarantined=1)], None,
                    [covered(600, 590, quarantined=4)])  # fmt: skip
     assert verdict(rest).endswith(
         "2 rows handled; 590 of 600 rows of public.events are current or blank, 4 are in quarantine"
     )
     assert not rest.is_true
-    assert verdict(Outcome(None, "done", False, [], [none_left], None, [whole])) == (
+    assert verdict(RunOutcome(None, "done", False, [], [none_left], None, [whole])) == (
         "nothing to do among the rows asked for: 600 of 600 rows of public.events are current or blank"
     )
-    assert verdict(Outcome(None, "done", False, [], [whole])) == "nothing to do: 600 of 600 rows are current or blank"
+    assert (
+        verdict(RunOutcome(None, "done", False, [], [whole])) == "nothing to do: 600 of 600 rows are current or blank"
+    )
 
 
 def test_a_row_of_a_table_with_two_columns_is_one_row() -> None:
     """Handled, asked for, good and bad; it is good only where both of its vectors are."""
     both = [handled(embedded=600), handled("embedding_v2", embedded=598, gone=2)]
     seen = [covered(600, 600), covered(600, 597, "embedding_v2", quarantined=3)]
-    outcome = Outcome(UUID(int=1), "done", False, both, seen)
+    outcome = RunOutcome(UUID(int=1), "done", False, both, seen)
     assert verdict(outcome).endswith(
         "done: 600 rows handled; 597 of 600 rows are current or blank, 3 are in quarantine"
     )
-    one_more = Outcome(UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")])
+    one_more = RunOutcome(UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")])
     assert (one_more.good, one_more.rows, one_more.is_true) == (601, 601, True)
-    named = Outcome(UUID(int=1), "done", False, both, [])
+    named = RunOutcome(UUID(int=1), "done", False, both, [])
     assert (named.handled, named.good, named.rows, named.gone) == (600, 600, 600, 2)
 
 
@@ -325,7 +327,7 @@ def test_the_columns_of_the_verdict_make_up_what_was_sent() -> None:
     counts: dict[str, Any] = {name: i + 1 for i, name in enumerate(ScopeProgress.__slots__[7:17])}
     for scope in (handled(**counts, left=5), handled(embedded=577, current=20, changed=1, gone=2), handled(embedded=1)):
         with drawn(None) as written:
-            show_outcome(Outcome(UUID(int=1), "done", False, [scope], [covered(600, 600)]))
+            show_outcome(RunOutcome(UUID(int=1), "done", False, [scope], [covered(600, 600)]))
         heads, cells, *_ = (line.split() for line in written.getvalue().splitlines())
         shown = dict(zip(heads, cells, strict=True))
         assert int(shown["SENT"]) == scope.sent == sum(int(shown[head]) for head in heads[3:])

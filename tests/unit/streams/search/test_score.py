@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import ConfigurationError, VectrueError
-from schemas.reports.score import GRADES, Grade, Pair, Score, Thresholds, read_pairs
+from schemas.reports.score import GRADES, Grade, GradeThresholds, Pair, Score, read_pairs
 from schemas.rows.document import Vector
 from schemas.settings.reading import Settings, load
 from streams.evaluation import calibrate, calibrate_plot
 from streams.search import score
 from tests.support.root import ROOT
 
-GUIDE = Thresholds(good=0.70, excellent=0.85)
+GUIDE = GradeThresholds(good=0.70, excellent=0.85)
 FILE = ROOT / "examples" / "interview" / "graded.jsonl"
 
 
@@ -61,7 +61,7 @@ def test_thresholds_belong_to_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model's own thresholds come from the settings, by its name; another model keeps the guide's."""
     monkeypatch.setenv("VECTRUE_SCORE__GRADES", json.dumps({"BAAI/bge-m3": {"good": 0.5, "excellent": 0.6}}))
     settings = load()
-    assert score.thresholds(settings, "BAAI/bge-m3") == Thresholds(0.5, 0.6)
+    assert score.thresholds(settings, "BAAI/bge-m3") == GradeThresholds(0.5, 0.6)
     assert score.thresholds(settings, "multilingual-e5-small") == GUIDE
     assert not score.graded(settings, 0.8, Ruler()).calibrated
     own = load(score={"grades": {Ruler().record.name: {"good": 0.5, "excellent": 0.6}}})

@@ -18,8 +18,8 @@ from schemas.messages.record import Record
 from schemas.rows.document import Reading
 from schemas.rows.table import TableName
 from schemas.settings.sections import DeadLetterSettings
-from streams.worker.canary import Arrivals
-from streams.worker.dead_letter_limit import Flood
+from streams.worker.canary import CanaryArrivals
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from tests.support import malformed
 from tests.support.sync_bench import Bench
 from tests.unit.streams.worker import test_replay as test_chunks
@@ -32,7 +32,7 @@ NO_OPS = {"tombstone", "no message", "letter", "wrong type", "huge number", "hyp
 @pytest.fixture
 def bench() -> Bench:
     made = Bench()
-    made.sync._flood = Flood(DeadLetterSettings(most_in_a_row=0, most_share=0))
+    made.sync._dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0, most_share=0))
     return made
 
 
@@ -84,7 +84,7 @@ def test_whatever_is_in_a_table_topic(bench: Bench, seed: int) -> None:
 def test_whatever_is_in_the_replay_topic(seed: int) -> None:
     """The run's own chunk is done, and its ledger counts it once."""
     bench = test_chunks.Bench()
-    bench.chunks._flood = Flood(DeadLetterSettings(most_in_a_row=0, most_share=0))
+    bench.chunks._dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0, most_share=0))
     bench.put("1", "x")
     good, entry = bench.chunk("1")
     events = malformed.records(malformed.REPLAY, COUNT, seed_=seed)
@@ -111,7 +111,7 @@ class Desk:
 def test_whatever_is_in_the_topic_of_the_canary(bench: Bench, seed: int) -> None:
     """Beats are noted that stand beside it in a batch; what is none goes through the lane."""
     desk = Desk()
-    arrivals = Arrivals(bench.sync.handle, desk, "t", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
+    arrivals = CanaryArrivals(bench.sync.handle, desk, "t", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
     source = {"schema": "vectrue", "table": "canary", "ts_ms": 1767225600000}
     row = {"prefix": "t", "beat": 7, "sent_at": "2026-01-01T00:00:00Z"}
     good = Record("t.vectrue.canary", 0, COUNT, None, json.dumps({"op": "u", "source": source, "after": row}).encode())

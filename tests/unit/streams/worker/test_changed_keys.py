@@ -13,7 +13,7 @@ from schemas.rows.document import Reading
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks
 from streams.worker.watches.shapes import Adaptation, FixedShapes
@@ -55,7 +55,7 @@ def bench(shapes: Shapes) -> Bench:
     narrow = with_key(made.target, KeyColumn("id", "integer"))
     parts = made.sync
     made.sync = Sync(
-        [narrow], made.store, made.settler, made.outbox, made.clock, parts._patience, parts._settings, "vectrue",
+        [narrow], made.store, made.settler, made.outbox, made.clock, parts._retry, parts._settings, "vectrue",
         shapes=shapes,
     )  # fmt: skip
     return made
@@ -169,7 +169,7 @@ def chunks_with(bench: "test_chunks.Bench", shapes: Shapes, *key: KeyColumn) -> 
     parts = bench.chunks
     bench.chunks = Chunks(
         [with_key(bench.target, *key)], bench.store, bench.store, parts._settler, bench.outbox, bench.clock,
-        parts._patience, load(replay={"micro_batch": 2}), shapes=shapes,
+        parts._retry, load(replay={"micro_batch": 2}), shapes=shapes,
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shape
 def test_what_needs_another_process_is_not_waited_for() -> None:
     """Other models are taken by a process that starts again; a row's trouble is not a table's."""
     clock = MemoryClock()
-    adaptation = Adaptation(FixedShapes(), lambda _: None, clock, Patience(clock, seconds=30, lane="live"))
+    adaptation = Adaptation(FixedShapes(), lambda _: None, clock, RetryPolicy(clock, seconds=30, lane="live"))
     assert not adaptation.again(TargetMismatch("another model"))
     assert adaptation.again(ConfigurationError("a column is gone"))
     assert not adaptation.again(ConfigurationError("a column is gone"))

@@ -24,10 +24,10 @@ from schemas.rows.table import Key, TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.live import Sync
 from streams.worker.replay import Chunks
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.interleaving import Actor, Paused, Script, orders
 
 SETTINGS = load(live={"early_wait_ms": 0})
@@ -114,7 +114,7 @@ class World:
         self.store = MemoryStore(TARGET)
         self.outbox = MemoryOutbox()
         self.clock = MemoryClock()
-        self.patience = Patience(self.clock, seconds=1, lane="live")
+        self.retry = RetryPolicy(self.clock, seconds=1, lane="live")
         self.store.rows[ONE] = MemoryRow("A")
         if vector:
             self.store.rows[ONE] = MemoryRow("A", VECTORS[sha256("A")], sha256("A"), TARGET.model)
@@ -145,9 +145,9 @@ class World:
         yield show
 
     def sync(self, store: Store) -> Sync:
-        settler = Settler(store, EMBEDDERS, self.clock, self.patience, lane="live")
+        settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="live")
         return Sync(
-            [TARGET], store, settler, self.outbox, self.clock, self.patience, SETTINGS.live, "vectrue"
+            [TARGET], store, settler, self.outbox, self.clock, self.retry, SETTINGS.live, "vectrue"
         )  # fmt: skip
 
     def live(self, *batches: slice) -> Paused:
@@ -167,8 +167,8 @@ class World:
     def replay(self) -> Paused:
         """A replay worker with a chunk of row 1."""
         store = PausingStore(self)
-        settler = Settler(store, EMBEDDERS, self.clock, self.patience, lane="replay")
-        chunks = Chunks([TARGET], store, self.store, settler, self.outbox, self.clock, self.patience, SETTINGS)
+        settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="replay")
+        chunks = Chunks([TARGET], store, self.store, settler, self.outbox, self.clock, self.retry, SETTINGS)
         chunk = Chunk(NAME, "embedding", TARGET.model, (ONE,), uuid4(), 1)
         self.store.enter(chunk)
 

@@ -10,7 +10,7 @@ import pytest
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TargetMismatch
 from streams.worker import app
-from streams.worker.watches.watchdog import Pulse
+from streams.worker.watches.watchdog import Heartbeat
 from tests.support.leaving import Left, exit_codes
 
 
@@ -18,7 +18,7 @@ def runner(**lane: Any) -> app.Runner:
     faust: Any = SimpleNamespace(should_stop=False)
     parts: Any = SimpleNamespace(clock=MemoryClock(), sync=None, arrivals=None, chunks=None, **lane)
     positions: Any = SimpleNamespace(saw=lambda _: None)
-    return app.Runner(faust, parts, Pulse(0.0, ["sync"]), positions)
+    return app.Runner(faust, parts, Heartbeat(0.0, ["sync"]), positions)
 
 
 def watcher(has_moved: Callable[[], bool], *elsewhere: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.twins.memory import MemoryRow
-from schemas.errors import DeadLetterFlood, Stopping, TableLocked, TransientError
+from schemas.errors import DeadLetterLimitReached, Stopping, TableLocked, TransientError
 from schemas.messages.chunk import Chunk
 from schemas.messages.record import Record
 from schemas.rows.document import Reading, Written
@@ -372,7 +372,7 @@ def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> Non
     """Good events of the batch are done, no bad one is in the dead letters, and the lane says which topic it is."""
     bench.put(1, "x")
     batch = [bench.event(1), *[Record("t.public.questions", 0, 1000 + i, None, b"{") for i in range(101)]]
-    with pytest.raises(DeadLetterFlood, match=r"101 events in a row of topic t\.public\.questions"):
+    with pytest.raises(DeadLetterLimitReached, match=r"101 events in a row of topic t\.public\.questions"):
         bench.sync.handle(batch)
     assert bench.is_current(1)
     assert not bench.outbox.dead_letters
@@ -380,7 +380,7 @@ def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> Non
 
 def test_keys_of_the_wrong_type_count_as_a_flood_too(bench: Bench) -> None:
     """Events that only the database finds to be bad are bad events."""
-    with pytest.raises(DeadLetterFlood, match="in a row"):
+    with pytest.raises(DeadLetterLimitReached, match="in a row"):
         bench.sync.handle([bench.event(f"word {i}") for i in range(101)])
 
 

@@ -6,16 +6,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
-from schemas.errors import DeadLetterFlood, Stopping
+from schemas.errors import DeadLetterLimitReached, Stopping
 from schemas.messages.chunk import Chunk
 from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
 from streams.common.embedders import Embedders
-from streams.common.retry import Patience
+from streams.common.retry import RetryPolicy
 from streams.worker.replay import Chunks
-from streams.worker.settle import Settler
+from streams.worker.settle import RowSettler
 from tests.support.slow_model import SlowEmbedder
 
 NAME = TableName("public", "questions")
@@ -30,12 +30,10 @@ class Bench:
         self.target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), self.embedder.model_id, 16)
         self.store = MemoryStore(self.target)
         self.outbox = MemoryOutbox()
-        patience = Patience(self.clock, seconds=30, lane="replay")
-        settler = Settler(self.store, Embedders.single(self.embedder), self.clock, patience, lane="replay")
+        retry = RetryPolicy(self.clock, seconds=30, lane="replay")
+        settler = RowSettler(self.store, Embedders.single(self.embedder), self.clock, retry, lane="replay")
         settings = load(replay={"micro_batch": micro_batch})
-        self.chunks = Chunks(
-            [self.target], self.store, self.store, settler, self.outbox, self.clock, patience, settings
-        )
+        self.chunks = Chunks([self.target], self.store, self.store, settler, self.outbox, self.clock, retry, settings)
 
     def chunk(self, *keys: str, model: str | None = None, run: UUID | None = None) -> tuple[Record, LedgerEntry]:
         run = run or uuid4()
@@ -185,7 +183,7 @@ def test_bad_records_among_good_ones_trip_the_limit_as_anywhere(bench: Bench) ->
 
     for number in range(199):
         step(number)
-    with pytest.raises(DeadLetterFlood, match=r"133 of 200 events within 60 s of topic t\.replay"):
+    with pytest.raises(DeadLetterLimitReached, match=r"133 of 200 events within 60 s of topic t\.replay"):
         step(199)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.twins.memory import sha256
-from schemas.rows.document import Outcome, Written
+from schemas.rows.document import WriteOutcome, Written
 from tests.support.sync_bench import Bench
 from tests.unit.streams.worker.test_parts import bench, current, put
 
@@ -25,7 +25,7 @@ def with_trigger(bench: Bench, monkeypatch: pytest.MonkeyPatch, edits: Mapping[i
     """
     write, written = bench.store.write, 0
 
-    def restless(*arguments: Any) -> Outcome:
+    def restless(*arguments: Any) -> WriteOutcome:
         nonlocal written
         outcome = write(*arguments)
         text = bench.store.rows["1",].text or ""

@@ -12,7 +12,7 @@ from schemas.errors import Stopping
 from schemas.messages.record import Record
 from schemas.settings.sections import WatchdogSettings
 from streams.worker.app import Runner
-from streams.worker.watches.watchdog import Pulse, judge
+from streams.worker.watches.watchdog import Heartbeat, judge
 from tests.support.leaving import Left, exit_codes
 
 CHANGES, CANARY = "t.public.questions", "t.vectrue.canary"
@@ -35,13 +35,13 @@ class World:
         self.happened: list[str] = []
         self.at_ack: Callable[[], None] = lambda: None
         self.clock = MemoryClock()
-        self.pulse = Pulse(self.clock.monotonic(), ["sync", "canary", "deferred"])
+        self.heartbeat = Heartbeat(self.clock.monotonic(), ["sync", "canary", "deferred"])
         self.app = SimpleNamespace(should_stop=False)
         sync = SimpleNamespace(steps=lambda records: steps(self, records))
         arrivals = SimpleNamespace(topic=CANARY, steps=self._arrive)
         lane = SimpleNamespace(sync=sync, arrivals=arrivals, clock=self.clock)
         positions = SimpleNamespace(saw=list)
-        self.runner = Runner(cast("Any", self.app), cast("Any", lane), self.pulse, cast("Any", positions))
+        self.runner = Runner(cast("Any", self.app), cast("Any", lane), self.heartbeat, cast("Any", positions))
 
     def _arrive(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         self.happened.append(f"beats {[record.offset for record in records]}")
@@ -153,8 +153,8 @@ def test_a_long_batch_is_no_reason_for_the_watchdog() -> None:
 
     def judged(world: World) -> None:
         now = world.clock.monotonic()
-        world.pulse.tick(now, 2)
-        reasons.append(judge(world.pulse, now, limits, Broker()))
+        world.heartbeat.tick(now, 2)
+        reasons.append(judge(world.heartbeat, now, limits, Broker()))
 
     def long(world: World, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         for record in records:
@@ -164,6 +164,6 @@ def test_a_long_batch_is_no_reason_for_the_watchdog() -> None:
 
     world = World(long)
     world.at_ack = lambda: judged(world)
-    world.pulse.progressed["deferred"] = world.clock.monotonic() + 64 * 90
+    world.heartbeat.progressed["deferred"] = world.clock.monotonic() + 64 * 90
     world.bring(*range(64))
     assert reasons == [None] * 2 * 64

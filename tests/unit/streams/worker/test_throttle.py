@@ -7,7 +7,7 @@ import pytest
 
 from connectors.twins.memory import LedgerEntry
 from schemas.messages.record import Record
-from streams.worker.live_lag import Courtesy, LiveView, Pause
+from streams.worker.live_lag import LiveFirst, LiveView, Pause
 from streams.worker.replay import HOLD_SECONDS
 from tests.unit.streams.worker.test_replay import Bench
 
@@ -46,15 +46,15 @@ def test_the_lane_waits_from_the_limit_down_to_half_of_it(
     lags: tuple[float | None, ...], waits: tuple[bool, ...]
 ) -> None:
     """It does not flutter around the limit, and what is not known holds nothing up (I8)."""
-    courtesy = Courtesy()
-    seen = [courtesy.reason(LiveView(1, lag), 30.0) is not None for lag in lags]
+    live_first = LiveFirst()
+    seen = [live_first.reason(LiveView(1, lag), 30.0) is not None for lag in lags]
     assert tuple(seen) == waits
 
 
 @pytest.mark.parametrize("view", [None, LiveView(0, 99.0), LiveView(None, 99.0)])
 def test_a_lane_that_nobody_runs_is_not_waited_for(view: LiveView | None) -> None:
     """Nobody would ever catch up: the replay would stand for ever."""
-    assert Courtesy().reason(view, 1.0) is None
+    assert LiveFirst().reason(view, 1.0) is None
 
 
 def test_between_micro_batches_the_replay_waits_for_the_live_lane(waiting: Waiting) -> None:

@@ -11,7 +11,7 @@ from connectors.postgres.ledger import looks
 from connectors.postgres.setup import schema
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError
-from schemas.health.shape import Effect, Found, Shape, TableShape
+from schemas.health.shape import Effect, Shape, ShapeDifference, TableShape
 from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
@@ -21,8 +21,8 @@ from tests.unit.schemas.health.test_shape import FINE
 
 NAME = TableName("public", "posts")
 TARGET = Target(NAME, "embedding", "title", (KeyColumn("id", "integer", "N"),), "m", 64)
-HIDDEN = Found(Effect.STOP, NAME, Difference("rows are hidden", "BYPASSRLS"))
-MISSED = Found(Effect.MISSED, NAME, Difference("it is not published", "vectrue init"))
+HIDDEN = ShapeDifference(Effect.STOP, NAME, Difference("rows are hidden", "BYPASSRLS"))
+MISSED = ShapeDifference(Effect.MISSED, NAME, Difference("it is not published", "vectrue init"))
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
         self.clock = MemoryClock()
-        self.found: list[Found] = []
+        self.found: list[ShapeDifference] = []
         self.shape: Shape = FINE
         self.away = False
         self.asked: list[tuple[list[TableName], str]] = []

@@ -10,7 +10,7 @@ from schemas.errors import TransientError
 from schemas.health.lag import GroupLag, Member, PartitionLag
 from schemas.health.surprises import Noted, Place, Surprise
 from schemas.settings.reading import Settings
-from streams.worker.watches.positions import Positions
+from streams.worker.watches.positions import HandledPositions
 from streams.worker.watches.topics import CHECK_SECONDS, TopicWatch, tables_of
 
 TOPIC, ME, OTHER = "p.public.t", "me", "another"
@@ -31,7 +31,7 @@ class World:
     locked: bool = False
 
     def __post_init__(self) -> None:
-        self.positions = Positions(self)
+        self.positions = HandledPositions(self)
         self.settings = Settings(kafka={"topic_prefix": "p"}, watchdog={"idle_seconds": 60})
         parts = (self, self, self.positions, self.respond, self.lock, self.clock)
         self.watch = TopicWatch(self.settings, "live", [TOPIC], *parts)
