@@ -40,7 +40,7 @@ _HANDLE = """            if changes:
             if beats:
                 await self._guarded(self._batch(stream, "canary", self._lane.arrivals.steps, beats))
 """
-_IN_HAND = "        with self._pulse.batch(name) as between:\n"
+_IN_HAND = "        with self._heartbeat.batch(name) as between:\n"
 _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
@@ -165,14 +165,14 @@ _OF_THE_LANES = (
     Defect(
         "a dead letter swallowed",
         "streams/worker/live.py",
-        "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n",
+        "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n",
         "",
         (f"{SYNC}::test_one_bad_event_harms_no_neighbour",),
     ),
     Defect(
         "a locked or early row forgotten, not deferred",
         "streams/worker/live.py",
-        "        self._patience.call(self._outbox.send_chunks, chunks)\n\n",
+        "        self._retry.call(self._outbox.send_chunks, chunks)\n\n",
         "\n",
         (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
     ),
@@ -208,8 +208,8 @@ _OF_THE_LANES = (
         ("tests/integration/setup/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
     ),
 )
-_JUDGE = "        self._flood.judge(reasons, self._clock.monotonic())\n"
-_MOVE = "        self._patience.call(self._outbox.send_dead_letters, list(failed.values()))\n"
+_JUDGE = "        self._dead_letter_limit.judge(reasons, self._clock.monotonic())\n"
+_MOVE = "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n"
 _ENTER = "        run = ledger.create_keys(cursor, target, keys, chunk_size)\n"
 _LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
         cursor.execute("COMMIT")
@@ -233,7 +233,7 @@ _OF_THE_REPAIRS = (
     Defect(
         "a replay that gives no way to a lagging live lane",
         "streams/worker/throttle.py",
-        "reason = self._courtesy.reason(self.live(), standing.max_live_lag or self._limit)",
+        "reason = self._live_first.reason(self.live(), standing.max_live_lag or self._limit)",
         "reason = None",
         ("tests/unit/streams/worker/test_throttle.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
     ),

@@ -11,10 +11,10 @@ OF_MIGRATIONS = (
     Defect(
         "a rollback that judges all columns by the first",
         "streams/migration/steps.py",
-        """            back = [made for made in here if made.state is State.SWAPPED]
-            dropped = [made for made in here if made.state is State.STARTED and not made.offline]
+        """            back = [made for made in here if made.state is MigrationState.SWAPPED]
+            dropped = [made for made in here if made.state is MigrationState.STARTED and not made.offline]
 """,
-        """            back = here if here[0].state is State.SWAPPED else []
+        """            back = here if here[0].state is MigrationState.SWAPPED else []
             dropped = [] if back else here
 """,
         (f"{SCOPES}::test_mixed_states_are_gone_back_from_one_by_one",),
@@ -22,10 +22,10 @@ OF_MIGRATIONS = (
     Defect(
         "a finish that ends one table after the other",
         "streams/migration/steps.py",
-        "            self._take(Step.FINISH, found, [migration.discard(self._session, found, State.FINISHED)], "
+        "            self._take(MigrationStep.FINISH, found, [migration.discard(self._session, found, MigrationState.FINISHED)], "
         "leaving=found)\n",
         "            for one in ([made] for made in found):\n"
-        "                self._take(Step.FINISH, one, [migration.discard(self._session, one, State.FINISHED)], "
+        "                self._take(MigrationStep.FINISH, one, [migration.discard(self._session, one, MigrationState.FINISHED)], "
         "leaving=one)\n",
         (f"{WHOLE}::test_a_finish_that_fails_at_the_second_table_has_dropped_nothing",),
     ),
