@@ -8,7 +8,9 @@ from schemas.errors import Stopping
 
 
 class SystemClock:
-    """Wall time, monotonic time, and a wait that ends early when the process is asked to stop."""
+    """Wall time, monotonic time, and a wait that ends early when the process is asked
+    to stop.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()

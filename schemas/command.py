@@ -1,7 +1,9 @@
-"""The command that this process runs, as it was typed, for sentences that say what to repeat, or to type next.
+"""The command that this process runs, as it was typed, for sentences that say what to
+repeat, or to type next.
 
-A helper that many commands share names this one, and never the command it was first written for. One process runs one
-command, whatever its threads do, so it is kept for the process.
+A helper that many commands share names this one, and never the command it was first
+written for. One process runs one command, whatever its threads do, so it is kept for
+the process.
 """
 
 import re
@@ -10,9 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 _typed: list[str] = []
-_READ_SETTINGS = (
-    "init|doctor|worker|status|lag|replay|migrate|verify|adopt|dlq|search|compare|serve|quality|score|model|config"
-)
+_READ_SETTINGS = "init|doctor|worker|status|lag|replay|migrate|verify|adopt|dlq|search|compare|serve|quality|score|model|config"
 _NAMED = re.compile(rf"\bvectrue (?=(?:{_READ_SETTINGS})\b)")
 _DEFAULT_FILE = re.compile(r"(?<![/\w.-])vectrue\.toml\b")
 
@@ -23,7 +23,9 @@ def begin(arguments: Sequence[str]) -> None:
 
 
 def again() -> str:
-    """What stands behind "repeat": "`vectrue migrate rollback`", or "the command" where none is known."""
+    """What stands behind "repeat": "`vectrue migrate rollback`", or "the command" where
+    none is known.
+    """
     return f"`vectrue {shlex.join(_typed)}`" if _typed else "the command"
 
 
@@ -40,9 +42,11 @@ def _config() -> str | None:
 
 
 def completed(sentence: str) -> str:
-    """A sentence in which every command and every settings file are of this command's `--config`.
+    """A sentence in which every command and every settings file are of this command's
+    `--config`.
 
-    What is copied from it would else be about the file of the working directory, which may be another installation's.
+    What is copied from it would else be about the file of the working directory, which
+    may be another installation's.
     """
     config = _config()
     if config is None:
@@ -52,5 +56,7 @@ def completed(sentence: str) -> str:
 
 
 def is_running(name: str) -> bool:
-    """Whether this is the command: for advice that would be to call what is being called."""
+    """Whether this is the command: for advice that would be to call what is being
+    called.
+    """
     return name in _typed

@@ -1,6 +1,8 @@
-"""Durations and times as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`, `1m05s` out.
+"""Durations and times as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`,
+`1m05s` out.
 
-Hazard: a time without a zone is in UTC, as every time that vectrue prints, wherever the operator sits.
+Hazard: a time without a zone is in UTC, as every time that vectrue prints, wherever the
+operator sits.
 """
 
 import math
@@ -40,7 +42,8 @@ def parse_past(text: str, now: datetime) -> datetime:
     """Read a time that is over: so long ago, or a date or time; without a zone in UTC.
 
     Args:
-        text: `1h`, `1h30m`, `2026-01-31`, `2026-01-31T12:00:00+09:00`. A bare number is neither: a year would be one.
+        text: `1h`, `1h30m`, `2026-01-31`, `2026-01-31T12:00:00+09:00`. A bare number is
+            neither: a year would be one.
         now: aware.
 
     Returns:

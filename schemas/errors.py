@@ -1,4 +1,5 @@
-"""The error tree. A class says what is to be done about the error; a message says what is wrong and what mends it.
+"""The error tree. A class says what is to be done about the error; a message says what
+is wrong and what mends it.
 
     VectrueError                  exit 1
     ├── ConfigurationError          stop: restarting will not help                       exit 78
@@ -17,7 +18,8 @@
     ├── DeadLetterLimitReached             too many bad events: stop before they are moved      exit 70
     └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
 
-Hazard: a message is shown to operators and written to logs, so it never holds a password or a row's text.
+Hazard: a message is shown to operators and written to logs, so it never holds a
+password or a row's text.
 """
 
 from enum import StrEnum
@@ -51,10 +53,12 @@ class VectrueError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
-        """Take one sentence without a full stop, and the command or setting that mends it.
+        """Take one sentence without a full stop, and the command or setting that mends
+        it.
 
         Args:
-            message: names the table, key, topic or setting; the class's docstring when left out.
+            message: names the table, key, topic or setting; the class's docstring when
+                left out.
             fix: what to do, in the imperative.
         """
         self.message = message or (type(self).__doc__ or "").splitlines()[0].rstrip(".")
@@ -78,7 +82,9 @@ class WrongLength(TargetMismatch):
 
 
 class HiddenRows(ConfigurationError):
-    """Row-level security would hide rows from the role, so that what it sees proves nothing."""
+    """Row-level security would hide rows from the role, so that what it sees proves
+    nothing.
+    """
 
 
 class ModelUnavailable(ConfigurationError):
@@ -110,25 +116,33 @@ class PoisonEvent(VectrueError):
     action = Action.DEAD_LETTER
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
-        """As for every error; cut, since it may quote a key or name of the event, which may be a megabyte long."""
+        """As for every error; cut, since it may quote a key or name of the event, which
+        may be a megabyte long.
+        """
         if message is not None and len(message) > _LONGEST_REASON:
             message = f"{message[:_LONGEST_REASON]}..."
         super().__init__(message, fix=fix)
 
 
 class RowRefused(PoisonEvent):
-    """Postgres cannot make a row's text, or a value of it: an expression or a function of the application raised."""
+    """Postgres cannot make a row's text, or a value of it: an expression or a function
+    of the application raised.
+    """
 
     action = Action.QUARANTINE
 
     def __init__(self, condition: str) -> None:
-        """Take the name of Postgres's condition; its message is left out, since it may quote the row."""
+        """Take the name of Postgres's condition; its message is left out, since it may
+        quote the row.
+        """
         self.condition = condition
         super().__init__(f"Postgres raised {condition}")
 
 
 class RowTooSlow(RowRefused):
-    """The statement that makes a row's text takes longer than a statement of a worker may."""
+    """The statement that makes a row's text takes longer than a statement of a worker
+    may.
+    """
 
     def __init__(self) -> None:
         """Say so."""

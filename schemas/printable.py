@@ -1,20 +1,24 @@
-r"""Text from outside, as it may be shown: what would command a terminal is written out, an escape as `\x1b`.
+r"""Text from outside, as it may be shown: what would command a terminal is written out,
+an escape as `\x1b`.
 
-Rows, keys, names, settings and whatever a server says may hold escape sequences, which move the cursor, rename the
-window or fill the clipboard, and marks that turn the direction of what follows. Everything that is printed or logged
-passes through here, in streams/cli/screen/output.py and streams/common/logs.py.
+Rows, keys, names, settings and whatever a server says may hold escape sequences, which
+move the cursor, rename the window or fill the clipboard, and marks that turn the
+direction of what follows. Everything that is printed or logged passes through here, in
+streams/cli/screen/output.py and streams/common/logs.py.
 
-Hazard: written out, not left out, so that nobody takes a text for another one. A text that has the backslash in it
-already looks the same.
+Hazard: written out, not left out, so that nobody takes a text for another one. A text
+that has the backslash in it already looks the same.
 """
 
 import json
 import re
 from typing import Any
 
-# C0 and C1 but tab and line feed, the bidirectional controls and other marks of that block, the separators of lines
-# and paragraphs, half characters.
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+# C0 and C1 but tab and line feed, the bidirectional controls and other marks of that
+# block, the separators of lines and paragraphs, half characters.
+_COMMANDS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
+)
 
 
 def visible(text: str) -> str:
@@ -23,18 +27,23 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same on one line: a line feed as `\n`, so that no text looks like two messages."""
+    r"""The same on one line: a line feed as `\n`, so that no text looks like two
+    messages.
+    """
     return visible(text).replace("\n", "\\n")
 
 
 def beginning(text: str, most: int = 100) -> str:
-    """A text on one line; of a longer one so many characters, and a mark that more follows."""
+    """A text on one line; of a longer one so many characters, and a mark that more
+    follows.
+    """
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[:most]}…"
 
 
 def json_text(data: Any, **options: Any) -> str:
-    r"""A JSON document of the same value, with these characters as `\u009b`, everything else readable.
+    r"""A JSON document of the same value, with these characters as `\u009b`, everything
+    else readable.
 
     Args:
         data: what json.dumps takes; half characters as well.

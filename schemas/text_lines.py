@@ -1,7 +1,9 @@
-r"""Lines of text from outside, and JSON in them, read so that what is no text is one sentence with the line's number.
+r"""Lines of text from outside, and JSON in them, read so that what is no text is one
+sentence with the line's number.
 
-Bytes that are no UTF-8 are refused where they are read. JSON may hold half a character all the same (`"\ud83d"` without
-the other half), which neither Postgres nor a model takes, or be too deep or its numbers too long for Python.
+Bytes that are no UTF-8 are refused where they are read. JSON may hold half a character
+all the same (`"\ud83d"` without the other half), which neither Postgres nor a model
+takes, or be too deep or its numbers too long for Python.
 """
 
 import json
@@ -21,7 +23,8 @@ def is_text(text: str) -> bool:
 
 
 def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines as text, with their ends; a byte order mark before the first is left out.
+    """The lines as text, with their ends; a byte order mark before the first is left
+    out.
 
     Args:
         lines: of a file or a pipe, as they come.
@@ -34,7 +37,9 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise VectrueError(f"line {number} of {name} is not UTF-8", fix="write it in UTF-8") from error
+            raise VectrueError(
+                f"line {number} of {name} is not UTF-8", fix="write it in UTF-8"
+            ) from error
 
 
 def read_json(text: str, *, numbers: type[str] | None = None) -> Any:
@@ -45,7 +50,8 @@ def read_json(text: str, *, numbers: type[str] | None = None) -> Any:
         numbers: str leaves them as they are written.
 
     Raises:
-        ValueError: it is none, or holds what no text can hold. The message says why in a few words, and quotes nothing.
+        ValueError: it is none, or holds what no text can hold. The message says why in
+            a few words, and quotes nothing.
     """
     try:
         value = json.loads(text, parse_int=numbers, parse_float=numbers)

@@ -1,1 +1,3 @@
-"""Tests: unit, contract, integration, fault, acceptance; CONTRIBUTING.md says what each kind proves."""
+"""Tests: unit, contract, integration, fault, acceptance; CONTRIBUTING.md says what each
+kind proves.
+"""

@@ -1,4 +1,6 @@
-"""Fixtures of all tests. The local stack starts once per session, and only when a test asks for it."""
+"""Fixtures of all tests. The local stack starts once per session, and only when a test
+asks for it.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,15 +32,20 @@ LONGEST_FIRST = (
     "test_interleavings",
     "test_failures_by_kind",
 )
-"""Files of minutes: begun last, one of them would keep one process busy while the others have nothing left."""
+"""Files of minutes: begun last, one of them would keep one process busy while the
+others have nothing left.
+"""
 MakeWorkplace = Callable[..., Workplace]
 
-hypothesis.settings.register_profile("vectrue", deadline=None)  # no test fails because time passed
+# no test fails because time passed
+hypothesis.settings.register_profile("vectrue", deadline=None)
 hypothesis.settings.load_profile("vectrue")
 
 
 class _Together:
-    """A file stays in one process of `--dist loadgroup`, and so do those that share a stack of their own."""
+    """A file stays in one process of `--dist loadgroup`, and so do those that share a
+    stack of their own.
+    """
 
     @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -62,7 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
-    """A command run within the test process sends the logs to streams of its own, which are closed behind it."""
+    """A command run within the test process sends the logs to streams of its own, which
+    are closed behind it.
+    """
     yield
     structlog.reset_defaults()
 
@@ -98,7 +107,9 @@ def stack() -> Iterator[Endpoints]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Take away the stack that several processes shared, when the last of them is done."""
-    shared = session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput")
+    shared = session.config.getoption("numprocesses", None) and not hasattr(
+        session.config, "workerinput"
+    )
     if shared and not os.environ.get("VECTRUE_TEST_STACK_DIR") and TEST_STACK.exists():
         from connectors.local.stack import LocalStack
 
@@ -107,14 +118,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def role(stack: Endpoints) -> Iterator[str]:
-    """A role that owns nothing, for workers; named before `make_workplace`, it is dropped after the test's database."""
+    """A role that owns nothing, for workers; named before `make_workplace`, it is
+    dropped after the test's database.
+    """
     with worker_role(stack.postgres_dsn) as name:
         yield name
 
 
 @pytest.fixture
 def make_workplace(stack: Endpoints, tmp_path: Path) -> Iterator[MakeWorkplace]:
-    """Make workplaces with settings of one's own: `make_workplace(tables=[...], model={...})`."""
+    """Make workplaces with settings of one's own: `make_workplace(tables=[...],
+    model={...})`.
+    """
     with ExitStack() as open_places:
 
         def make(**flags: Any) -> Workplace:
@@ -126,7 +141,9 @@ def make_workplace(stack: Endpoints, tmp_path: Path) -> Iterator[MakeWorkplace]:
 
 @pytest.fixture
 def workplace(make_workplace: MakeWorkplace) -> Workplace:
-    """A workplace with an empty `public.questions` (64 dimensions, lexical model); `init` was not run."""
+    """A workplace with an empty `public.questions` (64 dimensions, lexical model);
+    `init` was not run.
+    """
     place = make_workplace()
     place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
     return place

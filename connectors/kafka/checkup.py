@@ -21,7 +21,9 @@ def run(settings: Settings, clock: Clock) -> list[CheckResult]:
     missing = topics.missing(settings, list(topics.wanted(settings, names)))
     findings = [ok("Kafka", f"answers at {settings.kafka.bootstrap_servers}")]
     if missing:
-        said = f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
+        said = (
+            f"topic {missing[0]} does" if len(missing) == 1 else f"topics {', '.join(missing)} do"
+        )
         findings.append(problem(TOPICS, f"{said} not exist", "vectrue init", follows=SET_UP))
     findings += [warning(TOPICS, said) for said in topics.differing(settings, names)]
     if len(findings) == 1:
@@ -38,8 +40,15 @@ def _groups(settings: Settings, clock: Clock) -> Iterator[CheckResult]:
             if members:
                 yield ok(check, f"{members} in group {group}")
             elif role == "live":
-                yield problem(check, "none runs: changes are captured, and wait", command, follows=needed)
+                yield problem(
+                    check, "none runs: changes are captured, and wait", command, follows=needed
+                )
             else:
-                yield warning(check, "none runs: replays wait, and nothing heals by itself", command, follows=needed)
+                yield warning(
+                    check,
+                    "none runs: replays wait, and nothing heals by itself",
+                    command,
+                    follows=needed,
+                )
     finally:
         offsets.close()

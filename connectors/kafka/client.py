@@ -1,4 +1,5 @@
-"""Clients of Kafka, and the one way from their errors to ours: each thing that may be wrong has a sentence of its own.
+"""Clients of Kafka, and the one way from their errors to ours: each thing that may be
+wrong has a sentence of its own.
 
 | what is wrong | what is raised | the fix names |
 |---|---|---|
@@ -8,7 +9,8 @@
 | a partition has no leader: its brokers are away | TransientError | the command that shows them |
 | no broker answers | TransientError | `kafka.bootstrap_servers` |
 
-Hazard: a client that is not let in says so on the side (`error_cb`), while its request only times out.
+Hazard: a client that is not let in says so on the side (`error_cb`), while its request
+only times out.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +48,8 @@ def client_config(settings: Settings, **more: object) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "client.id": "vectrue",
-        "log_level": 2,  # no line on stderr per failed attempt: errors reach us as exceptions
+        # no line on stderr per failed attempt: errors reach us as exceptions
+        "log_level": 2,
         **settings.kafka.security,
         **more,
     }
@@ -60,10 +63,12 @@ def opened(kind: Callable[[dict[str, Any]], T], settings: Settings, **options: o
     """
     try:
         return kind(client_config(settings, **options))
-    except (KafkaException, TypeError, ValueError) as error:  # the latter two of options that want a function
+    # the latter two of options that want a function
+    except (KafkaException, TypeError, ValueError) as error:
         why = security.reason(error.args[0]) if isinstance(error, KafkaException) else str(error)
         raise ConfigurationError(
-            f"kafka.security holds an option that the Kafka client refuses ({why})", fix="correct kafka.security"
+            f"kafka.security holds an option that the Kafka client refuses ({why})",
+            fix="correct kafka.security",
         ) from error
 
 
@@ -78,7 +83,11 @@ def is_missing(problem: KafkaError) -> bool:
 
 
 def error_of(
-    settings: Settings, problem: KafkaError, right: Right, what: str | None = None, said: Sequence[KafkaError] = ()
+    settings: Settings,
+    problem: KafkaError,
+    right: Right,
+    what: str | None = None,
+    said: Sequence[KafkaError] = (),
 ) -> VectrueError:
     """What an error of a client is for us.
 
@@ -86,7 +95,8 @@ def error_of(
         settings: how it was connected.
         problem: the error.
         right: what was asked for, on which topic or group.
-        what: what could not be done, for an error that is none of the known ones; that no broker answers, when None.
+        what: what could not be done, for an error that is none of the known ones; that
+            no broker answers, when None.
         said: what the client said on the side meanwhile.
 
     Returns:
@@ -115,15 +125,22 @@ def leaderless(settings: Settings, topic: str, partitions: Sequence[int] = ()) -
     servers = settings.kafka.bootstrap_servers
     return TransientError(
         f"topic {topic} has no leader for {which}",
-        fix=f"start the brokers that `kafka-topics --bootstrap-server {servers} --describe --topic {topic}` names",
+        fix=(
+            f"start the brokers that `kafka-topics --bootstrap-server {servers} --describe "
+            f"--topic {topic}` names"
+        ),
     )
 
 
 def look(settings: Settings, right: Right) -> VectrueError | None:
-    """What is wrong with a topic that did not answer, asked by a client of its own; None: nothing that it can see."""
+    """What is wrong with a topic that did not answer, asked by a client of its own;
+    None: nothing that it can see.
+    """
     said: list[KafkaError] = []
     admin = opened(AdminClient, settings, error_cb=said.append)
-    (future,) = admin.describe_topics(TopicCollection([right.name]), request_timeout=_ANSWER_SECONDS).values()
+    (future,) = admin.describe_topics(
+        TopicCollection([right.name]), request_timeout=_ANSWER_SECONDS
+    ).values()
     try:
         partitions = future.result().partitions
     except KafkaException as error:

@@ -1,10 +1,11 @@
-"""The dead-letter topic, read from its start to the end it had when the reading began, and shortened.
+"""The dead-letter topic, read from its start to the end it had when the reading began,
+and shortened.
 
 Hazards:
-- The consumer assigns and commits nothing, so it can join no group and disturb none; librdkafka wants a group id all
-  the same, so it has one that no worker uses.
-- Retention or a purge may take records away while they are read: offsets have holes, and the end is the broker's word
-  for it (partition EOF), never a count.
+- The consumer assigns and commits nothing, so it can join no group and disturb none;
+  librdkafka wants a group id all the same, so it has one that no worker uses.
+- Retention or a purge may take records away while they are read: offsets have holes,
+  and the end is the broker's word for it (partition EOF), never a count.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,8 @@ _OPTIONS = {
     "enable.partition.eof": True,
     "isolation.level": "read_uncommitted",
     "allow.auto.create.topics": False,
-    "queued.max.messages.kbytes": 16_384,  # letters may be megabytes each, and are taken one by one
+    # letters may be megabytes each, and are taken one by one
+    "queued.max.messages.kbytes": 16_384,
 }
 
 
@@ -61,7 +63,8 @@ class DeadLetterTopic:
         """Every record that was there when the call began, partition by partition.
 
         Args:
-            since: offset to begin with by partition; the oldest record where none is given.
+            since: offset to begin with by partition; the oldest record where none is
+                given.
 
         Raises:
             as `ends`.
@@ -92,7 +95,10 @@ class DeadLetterTopic:
                 future.result()
             except KafkaException as error:
                 admin.poll(0)  # hands over what it said
-                right, what = Right("topic", self._topic, "DELETE"), f"topic {self._topic} cannot be shortened"
+                right, what = (
+                    Right("topic", self._topic, "DELETE"),
+                    f"topic {self._topic} cannot be shortened",
+                )
                 raise client.error_of(self._settings, error.args[0], right, what, said) from error
 
     def _bounds(self, consumer: Consumer, said: Sequence[KafkaError]) -> dict[int, tuple[int, int]]:
@@ -101,11 +107,17 @@ class DeadLetterTopic:
             found = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics[self._topic]
             if found.error is not None:
                 raise client.error_of(self._settings, found.error, right)
-            lost = [number for number, partition in sorted(found.partitions.items()) if partition.leader < 0]
+            lost = [
+                number
+                for number, partition in sorted(found.partitions.items())
+                if partition.leader < 0
+            ]
             if lost:
                 raise client.leaderless(self._settings, self._topic, lost)
             return {
-                number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS)
+                number: consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS
+                )
                 for number in sorted(found.partitions)
             }
         except KafkaException as error:
@@ -118,7 +130,9 @@ class DeadLetterTopic:
             message = consumer.poll(1.0)
             if message is None:
                 if self._clock.monotonic() - heard > _SILENCE_SECONDS:
-                    raise TransientError(f"topic {self._topic} could not be read to its end", fix="run it again")
+                    raise TransientError(
+                        f"topic {self._topic} could not be read to its end", fix="run it again"
+                    )
                 continue
             heard = self._clock.monotonic()
             problem = message.error()
@@ -128,7 +142,9 @@ class DeadLetterTopic:
                 continue  # of a group that is not used: records come all the same
             if problem is not None:
                 what = f"topic {self._topic} could not be read"
-                raise client.error_of(self._settings, problem, Right("topic", self._topic, "READ"), what)
+                raise client.error_of(
+                    self._settings, problem, Right("topic", self._topic, "READ"), what
+                )
             record = _record(message, number)
             if record.offset >= end:
                 return
@@ -152,8 +168,11 @@ def _record(message: Message, number: int) -> Record:
 
 
 def _headers(message: Message) -> tuple[Header, ...]:
-    """Headers of a record; none where a name is no UTF-8, which the client cannot hand over."""
+    """Headers of a record; none where a name is no UTF-8, which the client cannot hand
+    over.
+    """
     try:
-        return tuple(cast("list[Header]", message.headers() or []))  # the client declares more than it returns
+        # the client declares more than it returns
+        return tuple(cast("list[Header]", message.headers() or []))
     except (SystemError, UnicodeDecodeError):
         return ()

@@ -1,9 +1,12 @@
-"""A consumer group as its broker describes it: its state, its members, and what each of them reads.
+"""A consumer group as its broker describes it: its state, its members, and what each of
+them reads.
 
-Hazard: the admin client's `describe_consumer_groups` ends the process with a failed assertion when the connection to
-the coordinator drops while the request is sent (librdkafka 2.16.0, rd_kafka_admin_coord_request; seen once in 40 random
-faults). So the older request is made, which asks each broker. A group that the caller may not see is not listed there,
-like one that does not exist: a caller that has to tell the two apart asks again, for such a group alone.
+Hazard: the admin client's `describe_consumer_groups` ends the process with a failed
+assertion when the connection to the coordinator drops while the request is sent
+(librdkafka 2.16.0, rd_kafka_admin_coord_request; seen once in 40 random faults). So the
+older request is made, which asks each broker. A group that the caller may not see is
+not listed there, like one that does not exist: a caller that has to tell the two apart
+asks again, for such a group alone.
 """
 
 import struct
@@ -20,7 +23,9 @@ STATES = {
     "PreparingRebalance": "preparing_rebalance",
     "CompletingRebalance": "completing_rebalance",
 }
-"""The states that a group with a name can have, as our reports call them; a dead one counts as none."""
+"""The states that a group with a name can have, as our reports call them; a dead one
+counts as none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +61,29 @@ def describe(admin: AdminClient, name: str, timeout: float) -> ConsumerGroup:
         KafkaException: no broker answers.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # for the request that the module's hazard is about
-        found: list[Any] = admin.list_groups(name, timeout=timeout)  # its attributes are declared as None
+        # for the request that the module's hazard is about
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # its attributes are declared as None
+        found: list[Any] = admin.list_groups(name, timeout=timeout)
     known = [group for group in found if group.error is None and group.state in STATES]
     if not known:
         return NOBODY
     members = tuple(
-        GroupMember(member.id, member.client_id, member.client_host.lstrip("/"), tuple(_assigned(member.assignment)))
+        GroupMember(
+            member.id,
+            member.client_id,
+            member.client_host.lstrip("/"),
+            tuple(_assigned(member.assignment)),
+        )
         for member in known[0].members
     )
     return ConsumerGroup(STATES[known[0].state], members)
 
 
 def _assigned(assignment: bytes | None) -> Iterator[tuple[str, int]]:
-    """The partitions in Kafka's ConsumerProtocolAssignment: version, then topics with their partition numbers."""
+    """The partitions in Kafka's ConsumerProtocolAssignment: version, then topics with
+    their partition numbers.
+    """
     if not assignment:
         return
     position = 2  # the version; all have begun like this

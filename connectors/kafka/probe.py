@@ -1,7 +1,8 @@
-"""One bounded look at the records that wait: the first one at or after an offset, for many partitions at once.
+"""One bounded look at the records that wait: the first one at or after an offset, for
+many partitions at once.
 
-Hazard: the consumer assigns and never subscribes, so it can join no group and disturb none. librdkafka wants a group
-id all the same, so it has one that no worker uses.
+Hazard: the consumer assigns and never subscribes, so it can join no group and disturb
+none. librdkafka wants a group id all the same, so it has one that no worker uses.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,8 @@ _OPTIONS = {
     "enable.partition.eof": True,
     "isolation.level": "read_uncommitted",
     "allow.auto.create.topics": False,
-    "max.partition.fetch.bytes": 65_536,  # one record is wanted, not the usual megabyte of them
+    # one record is wanted, not the usual megabyte of them
+    "max.partition.fetch.bytes": 65_536,
     "fetch.wait.max.ms": 100,
 }
 
@@ -38,13 +40,17 @@ def first_records(
         return {}
     probe = opened(Consumer, settings, **_OPTIONS)
     try:
-        probe.assign([TopicPartition(topic, number, offset) for (topic, number), offset in places.items()])
+        probe.assign(
+            [TopicPartition(topic, number, offset) for (topic, number), offset in places.items()]
+        )
         return _collect(probe, set(places), clock.monotonic() + timeout, clock)
     finally:
         probe.close()
 
 
-def _collect(probe: Consumer, wanted: set[Place], deadline: float, clock: Clock) -> dict[Place, Record | None]:
+def _collect(
+    probe: Consumer, wanted: set[Place], deadline: float, clock: Clock
+) -> dict[Place, Record | None]:
     found: dict[Place, Record | None] = {}
     while len(found) < len(wanted) and (left := deadline - clock.monotonic()) > 0:
         message = probe.poll(left)

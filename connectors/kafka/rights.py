@@ -1,10 +1,11 @@
 """The rights that vectrue needs in Kafka, who needs each, and whether it is there.
 
-The list is used three times: `vectrue init --print-acls` prints it, a secure local stack grants exactly it, and a
-worker asks for its part of it before it consumes. docs/security.md shows it; a test compares.
+The list is used three times: `vectrue init --print-acls` prints it, a secure local
+stack grants exactly it, and a worker asks for its part of it before it consumes.
+docs/security.md shows it; a test compares.
 
-Hazard: a consumer that may not use its group neither fails nor reads: it tries again for ever, without a word. So the
-broker is asked before.
+Hazard: a consumer that may not use its group neither fails nor reads: it tries again
+for ever, without a word. So the broker is asked before.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,9 @@ _DENIED: Final = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHOR
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One right: an operation on a topic or a group, or on all whose name begins with `name`."""
+    """One right: an operation on a topic or a group, or on all whose name begins with
+    `name`.
+    """
 
     resource: Literal["topic", "group"]
     name: str
@@ -61,7 +64,8 @@ class Right:
         pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
         return (
             f"kafka-acls --bootstrap-server {servers} --command-config admin.properties --add "
-            f"--allow-principal 'User:{user}' --operation {operation} --{self.resource} '{self.name}'{pattern}"
+            f"--allow-principal 'User:{user}' --operation {operation} --{self.resource} "
+            f"'{self.name}'{pattern}"
         )
 
 
@@ -69,14 +73,17 @@ def of(role: Role, prefix: str) -> tuple[Right, ...]:
     """What a role needs; READ, WRITE and DELETE contain DESCRIBE.
 
     Args:
-        role: the two workers, the commands `lag` and `replay`, `dlq`, `init`, or the connector in Kafka Connect.
+        role: the two workers, the commands `lag` and `replay`, `dlq`, `init`, or the
+            connector in Kafka Connect.
         prefix: kafka.topic_prefix.
     """
     return _ROLES[role](prefix)
 
 
 def of_vectrue(prefix: str) -> tuple[Right, ...]:
-    """What one user needs who does everything but capture, without a right that another one of them contains."""
+    """What one user needs who does everything but capture, without a right that another
+    one of them contains.
+    """
     kept: list[Right] = []
     for right in (right for role in ROLES if role != "connect" for right in of(role, prefix)):
         if not any(_contains(other, right) for other in kept):
@@ -88,34 +95,55 @@ def _contains(one: Right, other: Right) -> bool:
     same = (one.name, one.prefixed) == (other.name, other.prefixed)
     names = same or (one.prefixed and other.name.startswith(one.name))
     describes = other.operation == "DESCRIBE" and one.operation in ("READ", "WRITE", "DELETE")
-    return one.resource == other.resource and names and (one.operation == other.operation or describes)
+    return (
+        one.resource == other.resource and names and (one.operation == other.operation or describes)
+    )
 
 
 def of_connect_cluster(group: str, storage_topics: Iterable[str]) -> tuple[Right, ...]:
     """What a cluster of Kafka Connect needs for itself, whatever it runs."""
     operations: tuple[Literal["READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS"], ...]
     operations = ("READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS")
-    topics = [Right("topic", topic, right, "its own storage") for topic in storage_topics for right in operations]
+    topics = [
+        Right("topic", topic, right, "its own storage")
+        for topic in storage_topics
+        for right in operations
+    ]
     return (*topics, Right("group", group, "READ", "its workers"))
 
 
 def _live(prefix: str) -> tuple[Right, ...]:
     return (
         Right("topic", f"{prefix}.", "READ", "change events and deferred rows", prefixed=True),
-        Right("topic", f"{prefix}.replay", "WRITE", "runs of the keeper, where no replay worker is"),
+        Right(
+            "topic", f"{prefix}.replay", "WRITE", "runs of the keeper, where no replay worker is"
+        ),
         *_outgoing(prefix),
         Right("group", f"{prefix}-live", "READ", "join the group, commit offsets"),
-        Right("group", f"{prefix}-replay", "DESCRIBE", "whether a replay worker is there, to be the keeper"),
+        Right(
+            "group",
+            f"{prefix}-replay",
+            "DESCRIBE",
+            "whether a replay worker is there, to be the keeper",
+        ),
     )
 
 
 def _replay(prefix: str) -> tuple[Right, ...]:
     return (
-        Right("topic", f"{prefix}.", "READ", "chunks of a replay; the age of changes that wait", prefixed=True),
+        Right(
+            "topic",
+            f"{prefix}.",
+            "READ",
+            "chunks of a replay; the age of changes that wait",
+            prefixed=True,
+        ),
         Right("topic", f"{prefix}.replay", "WRITE", "chunks handed back; runs of the keeper"),
         *_outgoing(prefix),
         Right("group", f"{prefix}-replay", "READ", "join the group, commit offsets"),
-        Right("group", f"{prefix}-live", "DESCRIBE", "how far live is behind, since live goes first"),
+        Right(
+            "group", f"{prefix}-live", "DESCRIBE", "how far live is behind, since live goes first"
+        ),
     )
 
 
@@ -129,7 +157,13 @@ def _outgoing(prefix: str) -> tuple[Right, ...]:
 def _commands(prefix: str) -> tuple[Right, ...]:
     return (
         Right("topic", f"{prefix}.replay", "WRITE", "`replay run` sends chunks"),
-        Right("topic", f"{prefix}.", "READ", "`lag` reads the age of the first waiting event", prefixed=True),
+        Right(
+            "topic",
+            f"{prefix}.",
+            "READ",
+            "`lag` reads the age of the first waiting event",
+            prefixed=True,
+        ),
         Right("group", f"{prefix}-live", "DESCRIBE", "`lag`: who reads, committed offsets"),
         Right("group", f"{prefix}-replay", "DESCRIBE", "`lag`: who reads, committed offsets"),
     )
@@ -138,7 +172,13 @@ def _commands(prefix: str) -> tuple[Right, ...]:
 def _dlq(prefix: str) -> tuple[Right, ...]:
     return (
         Right("topic", f"{prefix}.", "READ", "read the dead letters", prefixed=True),
-        Right("topic", f"{prefix}.", "WRITE", "`dlq redrive`: events go back, rows into replay", prefixed=True),
+        Right(
+            "topic",
+            f"{prefix}.",
+            "WRITE",
+            "`dlq redrive`: events go back, rows into replay",
+            prefixed=True,
+        ),
         Right("topic", f"{prefix}.dlq", "DELETE", "`dlq purge`"),
     )
 
@@ -150,7 +190,12 @@ def _init(prefix: str) -> tuple[Right, ...]:
         Right("topic", f"{prefix}.", "DESCRIBE", "see which are there", prefixed=True),
         Right("topic", heartbeat, "CREATE", "make the topic"),
         Right("topic", heartbeat, "DESCRIBE", "see whether it is there"),
-        Right("group", f"{prefix}-live", "DESCRIBE", "whether workers are at work for another database"),
+        Right(
+            "group",
+            f"{prefix}-live",
+            "DESCRIBE",
+            "whether workers are at work for another database",
+        ),
     )
 
 
@@ -172,26 +217,38 @@ _ROLES: Final = {
 
 
 def lacking(admin: AdminClient, rights: Sequence[Right], topics: Sequence[str]) -> list[Right]:
-    """Those of the rights that the connected user does not have; CREATE is not asked for.
+    """Those of the rights that the connected user does not have; CREATE is not asked
+    for.
 
-    A broker without access control allows everything; one that does not tell (before 2.3) is believed to.
+    A broker without access control allows everything; one that does not tell (before
+    2.3) is believed to.
 
     Args:
         admin: connected as the user.
         rights: what is needed.
-        topics: for a right on a prefix, the topics that it is needed for; those that do not exist are left out.
+        topics: for a right on a prefix, the topics that it is needed for; those that do
+            not exist are left out.
 
     Raises:
         TransientError: the broker does not answer.
     """
-    asked = {"topic": _topics_of(rights, topics), "group": [r.name for r in rights if r.resource == "group"]}
+    asked = {
+        "topic": _topics_of(rights, topics),
+        "group": [r.name for r in rights if r.resource == "group"],
+    }
     allowed = {**_allowed_topics(admin, asked["topic"]), **_allowed_groups(admin, asked["group"])}
     missing = []
     for right in rights:
-        concrete = [topic for topic in topics if topic.startswith(right.name)] if right.prefixed else [right.name]
+        concrete = (
+            [topic for topic in topics if topic.startswith(right.name)]
+            if right.prefixed
+            else [right.name]
+        )
         operation = getattr(AclOperation, right.operation)
         answers = [allowed.get((right.resource, name)) for name in concrete]
-        if right.operation != "CREATE" and any(known is not None and operation not in known for known in answers):
+        if right.operation != "CREATE" and any(
+            known is not None and operation not in known for known in answers
+        ):
             missing.append(right)
     return missing
 
@@ -199,10 +256,13 @@ def lacking(admin: AdminClient, rights: Sequence[Right], topics: Sequence[str]) 
 def refusal(settings: Settings, missing: Sequence[Right]) -> ConfigurationError:
     """The error for missing rights: which, and the commands that grant them."""
     user = settings.kafka.security.get("sasl.username")
-    commands = [right.command(user or "NAME", settings.kafka.bootstrap_servers) for right in missing]
+    commands = [
+        right.command(user or "NAME", settings.kafka.bootstrap_servers) for right in missing
+    ]
     who = f"user {user}" if user else "this client"
     return ConfigurationError(
-        f"Kafka does not allow {who} {', '.join(str(right) for right in missing)}", fix="; ".join(commands)
+        f"Kafka does not allow {who} {', '.join(str(right) for right in missing)}",
+        fix="; ".join(commands),
     )
 
 
@@ -211,7 +271,10 @@ def script(settings: Settings) -> str:
     user = settings.kafka.security.get("sasl.username", "NAME")
     servers = settings.kafka.bootstrap_servers
     lines = [
-        "# What Kafka must allow. One user may have all roles but connect, which is Kafka Connect's user;",
+        (
+            "# What Kafka must allow. One user may have all roles but connect, which is Kafka "
+            "Connect's user;"
+        ),
         "# admin.properties holds the connection of an administrator.",
     ]
     for role in ROLES:
@@ -227,14 +290,20 @@ def allow(admin: AdminClient, users: Mapping[str, Sequence[Right]]) -> None:
     Raises:
         VectrueError: the broker refuses.
     """
-    _finish(admin.create_acls([_binding(user, right) for user, rights in users.items() for right in rights]))
+    _finish(
+        admin.create_acls(
+            [_binding(user, right) for user, rights in users.items() for right in rights]
+        )
+    )
 
 
 def _binding(user: str, right: Right) -> Any:
     kind = ResourceType.TOPIC if right.resource == "topic" else ResourceType.GROUP
     pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
     operation = getattr(AclOperation, right.operation)
-    return AclBinding(kind, right.name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+    return AclBinding(
+        kind, right.name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW
+    )
 
 
 def _finish(futures: Mapping[Any, Any]) -> None:
@@ -242,7 +311,9 @@ def _finish(futures: Mapping[Any, Any]) -> None:
         try:
             future.result(_ANSWER_SECONDS)
         except KafkaException as error:
-            raise VectrueError(f"Kafka grants no rights ({security.reason(error.args[0])})") from error
+            raise VectrueError(
+                f"Kafka grants no rights ({security.reason(error.args[0])})"
+            ) from error
 
 
 def _topics_of(rights: Sequence[Right], topics: Sequence[str]) -> list[str]:
@@ -255,7 +326,9 @@ def _allowed_topics(admin: AdminClient, names: Sequence[str]) -> dict[tuple[str,
     if not names:
         return {}
     futures = admin.describe_topics(
-        TopicCollection(list(names)), include_authorized_operations=True, request_timeout=_ANSWER_SECONDS
+        TopicCollection(list(names)),
+        include_authorized_operations=True,
+        request_timeout=_ANSWER_SECONDS,
     )
     return {("topic", name): _operations(future) for name, future in futures.items()}
 
@@ -270,7 +343,9 @@ def _allowed_groups(admin: AdminClient, names: Sequence[str]) -> dict[tuple[str,
 
 
 def _operations(future: Any) -> set[Any] | None:
-    """What is allowed on a topic or group: nothing where even to describe it is refused, None where nobody knows."""
+    """What is allowed on a topic or group: nothing where even to describe it is
+    refused, None where nobody knows.
+    """
     try:
         found = future.result().authorized_operations
     except KafkaException as error:
@@ -280,5 +355,7 @@ def _operations(future: Any) -> set[Any] | None:
         if problem.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND):
             return None
         sentence = f"Kafka did not tell which rights there are ({security.reason(problem)})"
-        raise TransientError(sentence, fix="check kafka.bootstrap_servers and that the broker runs") from error
+        raise TransientError(
+            sentence, fix="check kafka.bootstrap_servers and that the broker runs"
+        ) from error
     return set(found) if found else None

@@ -1,8 +1,10 @@
-"""`kafka.security` for the second client: librdkafka's options as aiokafka, below Faust, understands them.
+"""`kafka.security` for the second client: librdkafka's options as aiokafka, below
+Faust, understands them.
 
-confluent-kafka takes the options as they are. Here they become one `Transport`, of which streams/worker/app.py makes Faust's
-credentials. An option that Faust's client cannot honour is refused by name, never ignored: otherwise one client of a
-worker would be secured as asked and the other one not.
+confluent-kafka takes the options as they are. Here they become one `Transport`, of
+which streams/worker/app.py makes Faust's credentials. An option that Faust's client
+cannot honour is refused by name, never ignored: otherwise one client of a worker would
+be secured as asked and the other one not.
 
 Hazard: a `Transport` holds the password; it is shown without it.
 """
@@ -64,20 +66,31 @@ def transport(security: Mapping[str, str]) -> Transport:
     """Read `kafka.security`.
 
     Raises:
-        ConfigurationError: an option that Faust's client cannot honour, a value that is none, a file that cannot be
-            read. The message names the option, never a password.
+        ConfigurationError: an option that Faust's client cannot honour, a value that is
+            none, a file that cannot be read. The message names the option, never a
+            password.
     """
     for name in security:
         if name not in ("security.protocol", *_SASL, *_SSL):
             known = ", ".join(("security.protocol", *_SASL, *_SSL))
-            raise _wrong(name, "is not an option that both Kafka clients of a worker honour", f"use only {known}")
+            raise _wrong(
+                name,
+                "is not an option that both Kafka clients of a worker honour",
+                f"use only {known}",
+            )
     protocol = security.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in _PROTOCOLS:
-        raise _wrong("security.protocol", f"is {protocol}", f"choose one of {', '.join(_PROTOCOLS)}")
+        raise _wrong(
+            "security.protocol", f"is {protocol}", f"choose one of {', '.join(_PROTOCOLS)}"
+        )
     unused = [name for name in security if name in _SASL and not protocol.startswith("SASL")]
     unused += [name for name in security if name in _SSL and not protocol.endswith("SSL")]
     if unused:
-        raise _wrong(unused[0], f"has no effect with security.protocol {protocol}", "correct security.protocol")
+        raise _wrong(
+            unused[0],
+            f"has no effect with security.protocol {protocol}",
+            "correct security.protocol",
+        )
     context = _context(security) if protocol.endswith("SSL") else None
     if not protocol.startswith("SASL"):
         return Transport(protocol, context=context)
@@ -85,7 +98,9 @@ def transport(security: Mapping[str, str]) -> Transport:
 
 
 def reason(problem: KafkaError) -> str:
-    """What a client says of an error, never nothing: some answers of a broker carry a code and no words."""
+    """What a client says of an error, never nothing: some answers of a broker carry a
+    code and no words.
+    """
     words = str(problem.str()).strip()
     return words if words and not words.endswith(":") else f"{words} {problem.name()}".strip()
 
@@ -95,10 +110,21 @@ def is_refusal(name: str, why: str) -> bool:
 
     Args:
         name: librdkafka's, for example `_SSL`.
-        why: its sentence. TLS that breaks off for another reason than these may be the network's fault.
+        why: its sentence. TLS that breaks off for another reason than these may be the
+            network's fault.
     """
-    tls = ("certificate", "wrong version number", "alert", "unsupported protocol", "no protocols available")
-    return name in _WRONG or "uthentication fail" in why or (name == "_SSL" and any(word in why for word in tls))
+    tls = (
+        "certificate",
+        "wrong version number",
+        "alert",
+        "unsupported protocol",
+        "no protocols available",
+    )
+    return (
+        name in _WRONG
+        or "uthentication fail" in why
+        or (name == "_SSL" and any(word in why for word in tls))
+    )
 
 
 def _login(security: Mapping[str, str]) -> tuple[str, str, str]:
@@ -115,21 +141,28 @@ def _context(security: Mapping[str, str]) -> ssl.SSLContext:
     try:
         context = _trusting(security.get("ssl.ca.location"), security.get("ssl.ca.pem"))
     except (OSError, ValueError) as error:
-        raise _wrong("ssl.ca.location", f"cannot be used ({_reason(error)})", "name a PEM file") from error
+        raise _wrong(
+            "ssl.ca.location", f"cannot be used ({_reason(error)})", "name a PEM file"
+        ) from error
     certificate, key = security.get("ssl.certificate.location"), security.get("ssl.key.location")
     if certificate:
         password = security.get("ssl.key.password", "")
         try:
-            # An empty password rather than none: OpenSSL would ask for it on the terminal.
+            # An empty password rather than none: OpenSSL would ask for it on the
+            # terminal.
             context.load_cert_chain(certificate, key, password)
         except (OSError, ValueError) as error:
             why = f"cannot be used with ssl.key.location ({_reason(error)})"
-            raise _wrong("ssl.certificate.location", why, "name PEM files that belong together") from error
+            raise _wrong(
+                "ssl.certificate.location", why, "name PEM files that belong together"
+            ) from error
     elif key:
         raise _wrong("ssl.key.location", "has no ssl.certificate.location", "set both")
     algorithm = security.get("ssl.endpoint.identification.algorithm", "https").lower()
     if algorithm not in ("https", "none"):
-        raise _wrong("ssl.endpoint.identification.algorithm", f"is {algorithm}", "choose https or none")
+        raise _wrong(
+            "ssl.endpoint.identification.algorithm", f"is {algorithm}", "choose https or none"
+        )
     verifies = _flag(security, "enable.ssl.certificate.verification")
     context.check_hostname = verifies and algorithm == "https"
     if not verifies:
@@ -138,7 +171,9 @@ def _context(security: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _trusting(location: str | None, pem: str | None) -> ssl.SSLContext:
-    """A client's context that trusts these authorities; those of the system when none is named, as librdkafka does."""
+    """A client's context that trusts these authorities; those of the system when none
+    is named, as librdkafka does.
+    """
     if location in (None, "probe"):
         return ssl.create_default_context(cadata=pem)
     path = Path(str(location))

@@ -1,4 +1,5 @@
-"""The local stack: Postgres, Kafka and Kafka Connect as child processes, with Python alone.
+"""The local stack: Postgres, Kafka and Kafka Connect as child processes, with Python
+alone.
 
 services   How each service of the stack is prepared and started
 machine    Processes, ports, locks and certificates on this machine

@@ -1,9 +1,12 @@
-"""Starting and ending the parts of one stack, in the right order. Whoever calls holds DIR/lock.
+"""Starting and ending the parts of one stack, in the right order. Whoever calls holds
+DIR/lock.
 
 Hazards:
-- A command may be killed at any point. Every process is in stack.json before it is waited for, and one whose start
-  was not written down any more is found by its mark; `end` and `clear_leftovers` end those too.
-- A part that runs is never started again, also when it does not answer: two servers on one data folder lose data.
+- A command may be killed at any point. Every process is in stack.json before it is
+  waited for, and one whose start was not written down any more is found by its mark;
+  `end` and `clear_leftovers` end those too.
+- A part that runs is never started again, also when it does not answer: two servers on
+  one data folder lose data.
 """
 
 import signal
@@ -37,7 +40,9 @@ _STOP_SECONDS = 30.0
 class Lifecycle:
     """The processes of one stack."""
 
-    def __init__(self, directory: Path, memory: Memory, clock: Clock, side_door: SideDoor | None = None) -> None:
+    def __init__(
+        self, directory: Path, memory: Memory, clock: Clock, side_door: SideDoor | None = None
+    ) -> None:
         self._side_door = side_door
         self._directory = directory
         self._memory = memory
@@ -45,9 +50,18 @@ class Lifecycle:
         self._cancelled = threading.Event()
 
     def parts(self, state: StackState | None) -> list[Part]:
-        """The parts in the order of their start; without a state all that a stack can have, to be recognised only."""
+        """The parts in the order of their start; without a state all that a stack can
+        have, to be recognised only.
+        """
         known = state or StackState(0, 0, 0, 0, "", "")
-        shop = Workshop(self._directory, known, self._memory, self._clock, self._check_cancelled, self._side_door)
+        shop = Workshop(
+            self._directory,
+            known,
+            self._memory,
+            self._clock,
+            self._check_cancelled,
+            self._side_door,
+        )
         tls = [PostgresTls(shop)] if state is None or state.secure else []
         return [Postgres(shop), *tls, Kafka(shop), ConnectService(shop)]
 
@@ -56,7 +70,8 @@ class Lifecycle:
         return processes.recognise(self._recorded().get(part.name))
 
     def start_all(self, state: StackState, report: Report) -> None:
-        """Start what does not run: Postgres and Kafka together, then Connect. One failure ends what this call started.
+        """Start what does not run: Postgres and Kafka together, then Connect. One
+        failure ends what this call started.
 
         Raises:
             VectrueError: a part died or never answered, with the end of its log.
@@ -82,7 +97,8 @@ class Lifecycle:
         self._bring_up(part)
 
     def end(self, part: Part, sig: signal.Signals | None = None) -> bool:
-        """End a part, with its own signal for an orderly end when `sig` is None; whether there was anything to end.
+        """End a part, with its own signal for an orderly end when `sig` is None;
+        whether there was anything to end.
 
         Raises:
             VectrueError: it does not end, or belongs to another user.
@@ -98,7 +114,9 @@ class Lifecycle:
                 report(f"{part.name} stopped")
 
     def clear_leftovers(self, missing: Iterable[Part]) -> None:
-        """End what a killed command left: its tools, and parts whose start it could not write down."""
+        """End what a killed command left: its tools, and parts whose start it could not
+        write down.
+        """
         self._end_tools()
         for part in missing:
             self._end_marked(part)
@@ -119,9 +137,14 @@ class Lifecycle:
         if self.find(part) is None:
             part.prepare()
             self._check_cancelled()
-            processes.spawn(part.command(), lambda recorded: self._memory.record(part.name, recorded))
+            processes.spawn(
+                part.command(), lambda recorded: self._memory.record(part.name, recorded)
+            )
         self._await(part)
-        return f"{part.name} {part.version} answers at {part.where} ({self._clock.monotonic() - begun:.1f} s)"
+        return (
+            f"{part.name} {part.version} answers at {part.where} "
+            f"({self._clock.monotonic() - begun:.1f} s)"
+        )
 
     def _await(self, part: Part) -> None:
         deadline = self._clock.monotonic() + _START_SECONDS
@@ -131,7 +154,9 @@ class Lifecycle:
             if self.find(part) is None:
                 raise failed(f"{part.name} ended while starting", log)
             if self._clock.monotonic() > deadline:
-                raise failed(f"{part.name} does not answer at {part.where} after {_START_SECONDS:g} s", log)
+                raise failed(
+                    f"{part.name} does not answer at {part.where} after {_START_SECONDS:g} s", log
+                )
             self._clock.wait(processes.POLL_SECONDS)
         part.finish()
 
@@ -144,14 +169,16 @@ class Lifecycle:
         return state.processes if state else {}
 
     def _end_tools(self) -> None:
-        with suppress(ConfigurationError):  # stack.json is damaged; tools end by themselves
+        # stack.json is damaged; tools end by themselves
+        with suppress(ConfigurationError):
             for name in self._recorded():
                 if name not in ORDER:
                     self._end_recorded(name, signal.SIGKILL)
 
     def _end_recorded(self, name: str, sig: signal.Signals) -> bool:
         recorded: Recorded | None = None
-        with suppress(ConfigurationError):  # stack.json is damaged; the marks still tell what is ours
+        # stack.json is damaged; the marks still tell what is ours
+        with suppress(ConfigurationError):
             recorded = self._recorded().get(name)
         process = processes.recognise(recorded)
         if process is not None:

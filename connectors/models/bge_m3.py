@@ -1,9 +1,11 @@
 """BAAI/bge-m3, and every other sentence-transformers model by name or folder.
 
-bge-m3: XLM-RoBERTa-large, the first token's vector, 1024 dimensions, 8,192 tokens, no prompts, 2.3 GB.
+bge-m3: XLM-RoBERTa-large, the first token's vector, 1024 dimensions, 8,192 tokens, no
+prompts, 2.3 GB.
 
-Hazards: vectors depend in their last bits on the batch they ride in, so never compare their bytes. A text of 8,192
-tokens takes 90 s on two CPU cores; `model.max_tokens` is the cure.
+Hazards: vectors depend in their last bits on the batch they ride in, so never compare
+their bytes. A text of 8,192 tokens takes 90 s on two CPU cores; `model.max_tokens` is
+the cure.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,14 @@ from connectors.models.placement import Placement, place
 from connectors.models.process_memory import release_memory, resident_bytes
 from connectors.models.text import prepare
 from connectors.models.vectors import check_dimensions, check_max_tokens, unit_rows
-from connectors.models.weights import ITEM_BYTES, Footprint, Weights, disk_bytes, footprint, read_weights
+from connectors.models.weights import (
+    ITEM_BYTES,
+    Footprint,
+    Weights,
+    disk_bytes,
+    footprint,
+    read_weights,
+)
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, OutOfMemory
 from schemas.reports.model_record import ModelRecord
@@ -39,7 +48,9 @@ log = structlog.get_logger(__name__)
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model. Prompts are the model's own, for documents and for queries."""
+    """Any sentence-transformers model. Prompts are the model's own, for documents and
+    for queries.
+    """
 
     kind = "sentence-transformers"
 
@@ -51,25 +62,29 @@ class SentenceTransformerEmbedder:
 
     @property
     def dimensions(self) -> int:
-        """Length of a vector, from the model's files; only where they do not say, the weights are loaded for it.
+        """Length of a vector, from the model's files; only where they do not say, the
+        weights are loaded for it.
 
         Raises:
             TargetMismatch: `model.dimensions` is another number.
-            ModelUnavailable: the model is not on this machine, and not one whose layout is known.
+            ModelUnavailable: the model is not on this machine, and not one whose layout
+                is known.
         """
         dimensions = self._layout.dimensions
         if dimensions is None:
             dimensions = self._loaded().get_embedding_dimension()
         if dimensions is None:
             raise ConfigurationError(
-                f"{self._settings.name} does not say its dimensions", fix="choose another model.name"
+                f"{self._settings.name} does not say its dimensions",
+                fix="choose another model.name",
             )
         check_dimensions(self._settings, dimensions)
         return dimensions
 
     @property
     def max_tokens(self) -> int | None:
-        """Tokens after which a text is cut, of which the tokenizer's own markers take two.
+        """Tokens after which a text is cut, of which the tokenizer's own markers take
+        two.
 
         Raises:
             ConfigurationError: `model.max_tokens` is more than the model takes.
@@ -78,14 +93,20 @@ class SentenceTransformerEmbedder:
 
     @property
     def model_id(self) -> str:
-        """Id from the commit, or for a folder from the content of its files (read once per process)."""
+        """Id from the commit, or for a folder from the content of its files (read once
+        per process).
+        """
         return self.record.model
 
     @cached_property
     def record(self) -> ModelRecord:
         """As the port says."""
         revision = self._revision
-        numbers = {**asdict(self._layout), "dimensions": self.dimensions, "max_tokens": self.max_tokens}
+        numbers = {
+            **asdict(self._layout),
+            "dimensions": self.dimensions,
+            "max_tokens": self.max_tokens,
+        }
         return record(
             self._source.name,
             revision,
@@ -118,11 +139,18 @@ class SentenceTransformerEmbedder:
             return replace(sizes, size_bytes=known.parameters * ITEM_BYTES["float32"])
         folder = source.required()
         width = read_json(main_folder(folder) / "config.json").get("hidden_size")
-        sizes = footprint(read_weights(self._half_copy(placement) or folder), placement, tokens=tokens, width=width)
+        sizes = footprint(
+            read_weights(self._half_copy(placement) or folder),
+            placement,
+            tokens=tokens,
+            width=width,
+        )
         return replace(sizes, size_bytes=disk_bytes(folder))
 
     def load(self) -> None:
-        """Bring the weights into memory: seconds, and up to ten more for the libraries the first time."""
+        """Bring the weights into memory: seconds, and up to ten more for the libraries
+        the first time.
+        """
         self._loaded()
 
     def unload(self) -> None:
@@ -132,7 +160,12 @@ class SentenceTransformerEmbedder:
         before = resident_bytes()
         self._network = None
         release_memory()
-        log.info("model unloaded", model=self._settings.name, rss_before=before, rss_after=resident_bytes())
+        log.info(
+            "model unloaded",
+            model=self._settings.name,
+            rss_before=before,
+            rss_after=resident_bytes(),
+        )
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         """Embed stored texts.
@@ -143,7 +176,9 @@ class SentenceTransformerEmbedder:
         """
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        return unit_rows(self._encode(prepare(texts, self.max_tokens), query=False), texts, self.dimensions)
+        return unit_rows(
+            self._encode(prepare(texts, self.max_tokens), query=False), texts, self.dimensions
+        )
 
     def encode_query(self, text: str) -> Vector:
         """Embed a search query."""
@@ -154,7 +189,9 @@ class SentenceTransformerEmbedder:
         """Embed search queries; raises as `encode_documents`."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        return unit_rows(self._encode(prepare(texts, self.max_tokens), query=True), texts, self.dimensions)
+        return unit_rows(
+            self._encode(prepare(texts, self.max_tokens), query=True), texts, self.dimensions
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """As the port says; loads the model, since the tokenizer comes with it."""
@@ -188,7 +225,11 @@ class SentenceTransformerEmbedder:
 
     def _half_copy(self, placement: Placement) -> Path | None:
         """Folder of the weights in bfloat16, where that is wanted and was stored."""
-        return half_copy.find(self._source.name, self._revision) if placement.dtype == "bfloat16" else None
+        return (
+            half_copy.find(self._source.name, self._revision)
+            if placement.dtype == "bfloat16"
+            else None
+        )
 
     def _loaded(self) -> "SentenceTransformer":
         if self._network is None:
@@ -197,7 +238,8 @@ class SentenceTransformerEmbedder:
                 check_dimensions(self._settings, self._layout.dimensions)
             if not self._source.from_hub and folder_digest(folder) != self._digest:
                 raise ConfigurationError(
-                    f"the model in {folder} has changed since this process started", fix="restart it"
+                    f"the model in {folder} has changed since this process started",
+                    fix="restart it",
                 )
             max_tokens = self.max_tokens
             started = self._clock.monotonic()
@@ -213,21 +255,26 @@ class SentenceTransformerEmbedder:
             folder = half_copy.checked(copy) if copy else folder
             self._network = load_network(folder, placement, max_tokens, self._settings.threads)
             seconds = round(self._clock.monotonic() - started, 1)
-            log.info("model loaded", model=self._settings.name, seconds=seconds, rss=resident_bytes())
+            log.info(
+                "model loaded", model=self._settings.name, seconds=seconds, rss=resident_bytes()
+            )
         return self._network
 
     def _encode(self, texts: list[str], *, query: bool) -> NDArray[np.floating[Any]]:
-        """Run the network, with half the batch size, for good, each time the device runs out of memory.
+        """Run the network, with half the batch size, for good, each time the device
+        runs out of memory.
 
-        What does not fit by itself is no matter of the batch size, which is then what it was: one huge text must not
-        slow down all that come after it.
+        What does not fit by itself is no matter of the batch size, which is then what
+        it was: one huge text must not slow down all that come after it.
         """
         network = self._loaded()
         encode = network.encode_query if query else network.encode_document
         before = self._batch_size
         while True:
             try:
-                raw: NDArray[np.floating[Any]] = encode(texts, batch_size=self._batch_size, show_progress_bar=False)
+                raw: NDArray[np.floating[Any]] = encode(
+                    texts, batch_size=self._batch_size, show_progress_bar=False
+                )
                 return raw
             except (RuntimeError, MemoryError) as error:
                 if not no_room(error):
@@ -235,10 +282,14 @@ class SentenceTransformerEmbedder:
                 if self._batch_size == 1 or len(texts) == 1:
                     self._batch_size = before
                     raise OutOfMemory(
-                        f"device {network.device} has no room for one text of model.max_tokens = {self.max_tokens}",
+                        (
+                            f"device {network.device} has no room for one text of model.max_tokens "
+                            f"= {self.max_tokens}"
+                        ),
                         fix="free memory there, or lower model.max_tokens",
                     ) from error
-            # Only behind the handler: inside it the traceback keeps the failed batch's tensors alive.
+            # Only behind the handler: inside it the traceback keeps the failed batch's
+            # tensors alive.
             release_memory()
             self._batch_size //= 2
             log.warning("out of memory: smaller batches from now on", batch_size=self._batch_size)

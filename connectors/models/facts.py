@@ -1,7 +1,7 @@
 """What is known about a model without its weights in memory: `vectrue model info`.
 
-Hazard: None means not known, or that it does not apply; nothing here is a guess but the memory of the largest batch,
-which says so.
+Hazard: None means not known, or that it does not apply; nothing here is a guess but the
+memory of the largest batch, which says so.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,9 @@ from schemas.settings.sections import ModelSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known about the configured model without its weights in memory; None: not known, or does not apply."""
+    """What is known about the configured model without its weights in memory; None: not
+    known, or does not apply.
+    """
 
     name: str
     kind: str
@@ -61,7 +63,8 @@ def describe_model(settings: ModelSettings) -> ModelFacts:
 
 
 def place_model(settings: ModelSettings) -> tuple[Placement, Footprint]:
-    """Say where and how the configured model would run, and what it takes; imports torch where that decides.
+    """Say where and how the configured model would run, and what it takes; imports
+    torch where that decides.
 
     Raises:
         ConfigurationError: `model.device` is not there.
@@ -75,7 +78,8 @@ def place_model(settings: ModelSettings) -> tuple[Placement, Footprint]:
 
 
 def named(settings: ModelSettings, name: str, revision: str | None = None) -> ModelSettings:
-    """The settings with another model, which itself says how long its vectors are, where it is here.
+    """The settings with another model, which itself says how long its vectors are,
+    where it is here.
 
     Args:
         settings: say how it runs: device, precision, memory, threads.

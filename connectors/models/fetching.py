@@ -1,6 +1,7 @@
 """Bringing a model onto this machine, once: `vectrue model pull`.
 
-Hazard: the only caller of the network among the models; gigabytes for bge-m3, so the disk is asked first.
+Hazard: the only caller of the network among the models; gigabytes for bge-m3, so the
+disk is asked first.
 """
 
 from dataclasses import dataclass
@@ -25,11 +26,14 @@ class Fetched:
 
 
 def fetch_model(settings: ModelSettings) -> Fetched:
-    """Bring the configured model onto this machine where that takes a download; progress bars on stderr.
+    """Bring the configured model onto this machine where that takes a download;
+    progress bars on stderr.
 
     Raises:
-        ModelUnavailable: it comes in a package that is not installed, or from a folder that is not there.
-        ConfigurationError: the model hub has no such name or revision, or asks for access.
+        ModelUnavailable: it comes in a package that is not installed, or from a folder
+            that is not there.
+        ConfigurationError: the model hub has no such name or revision, or asks for
+            access.
         VectrueError: the model hub did not answer, or the disk has no room.
     """
     model = choose(settings)
@@ -54,8 +58,11 @@ def store_half_copy(settings: ModelSettings) -> tuple[Path, bool]:
     model = choose(settings)
     location = model.location()
     if model.kind != "sentence-transformers" or location is None:
-        raise VectrueError(f"{settings.name} has no weights that could be converted", fix="leave out --bf16")
-    # From the files, not through the settings: what they say of dimensions and limits does not matter here.
+        raise VectrueError(
+            f"{settings.name} has no weights that could be converted", fix="leave out --bf16"
+        )
+    # From the files, not through the settings: what they say of dimensions and limits
+    # does not matter here.
     from connectors.models.files import hub
     from connectors.models.files.fingerprint import folder_digest
 

@@ -1,11 +1,13 @@
-"""A model's weights in bfloat16, converted once and stored beside the cache: half the size, half the memory to load.
+"""A model's weights in bfloat16, converted once and stored beside the cache: half the
+size, half the memory to load.
 
-Loading float32 files in bfloat16 holds both in memory for a moment (4.3 GB for bge-m3, libraries included); from the
-copy there is no such moment (2.0 GB). The numbers are the same, bit for bit, as without the copy, so it has no model id
-of its own: its id is that of the model it was made from, by whose name and revision it is found.
+Loading float32 files in bfloat16 holds both in memory for a moment (4.3 GB for bge-m3,
+libraries included); from the copy there is no such moment (2.0 GB). The numbers are the
+same, bit for bit, as without the copy, so it has no model id of its own: its id is that
+of the model it was made from, by whose name and revision it is found.
 
-Hazard: nothing but the digest noted when the copy was made tells that its files are still those; so it is checked each
-time the copy is loaded.
+Hazard: nothing but the digest noted when the copy was made tells that its files are
+still those; so it is checked each time the copy is loaded.
 """
 
 import json
@@ -35,7 +37,9 @@ _FILES = "model"
 
 
 def find(name: str, revision: str) -> Path | None:
-    """Folder of the copy of this model at this revision (a commit, or a folder's digest); None: there is none."""
+    """Folder of the copy of this model at this revision (a commit, or a folder's
+    digest); None: there is none.
+    """
     home = _home(name, revision)
     return home / _FILES if (home / _NOTE).is_file() else None
 
@@ -55,8 +59,8 @@ def checked(folder: Path) -> Path:
 def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
     """Convert the weights of a model, unless that is done already.
 
-    It takes the memory of the copy, and of mapped pages that the system may drop. What is half done when the process is
-    killed is never found as a copy.
+    It takes the memory of the copy, and of mapped pages that the system may drop. What
+    is half done when the process is killed is never found as a copy.
 
     Args:
         source: the model's folder.
@@ -67,7 +71,8 @@ def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
         the copy's folder, and whether it was made now.
 
     Raises:
-        VectrueError: the disk has no room, or the weights are not in float32 or float64.
+        VectrueError: the disk has no room, or the weights are not in float32 or
+            float64.
         ModelUnavailable: the weights are not numbers only.
     """
     found = find(name, revision)
@@ -75,11 +80,15 @@ def make(source: Path, name: str, revision: str) -> tuple[Path, bool]:
         return found, False
     weights = read_weights(source)
     if ITEM_BYTES.get(weights.dtype, 4) <= ITEM_BYTES["bfloat16"]:
-        raise VectrueError(f"the weights of {name} are in {weights.dtype} already", fix="leave out --bf16")
+        raise VectrueError(
+            f"the weights of {name} are in {weights.dtype} already", fix="leave out --bf16"
+        )
     stored = sum(file.stat().st_size for file in weights.files)
     needed = disk_bytes(source) - stored + weights.parameters * ITEM_BYTES["bfloat16"]
     home = _home(name, revision)
-    disk_room.require(home, needed, f"the bfloat16 copy of {name}", fix="make room there, or set XDG_CACHE_HOME")
+    disk_room.require(
+        home, needed, f"the bfloat16 copy of {name}", fix="make room there, or set XDG_CACHE_HOME"
+    )
     with _replacing(home) as new:
         folder = new / _FILES
         _copy_others(source, folder, leave={file.name for file in weights.files})
@@ -126,13 +135,19 @@ def _copy_others(source: Path, target: Path, leave: set[str]) -> None:
 
 
 def _convert(files: tuple[Path, ...], target: Path) -> None:
-    """Write the weights as safetensors; several files get an index, which is how transformers finds them."""
+    """Write the weights as safetensors; several files get an index, which is how
+    transformers finds them.
+    """
     from safetensors.torch import save_file
 
     places: dict[str, str] = {}
     target.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(files, start=1):
-        name = "model.safetensors" if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+        name = (
+            "model.safetensors"
+            if len(files) == 1
+            else f"model-{number:05}-of-{len(files):05}.safetensors"
+        )
         tensors = {key: _half(tensor) for key, tensor in _tensors(file)}
         save_file(tensors, target / name, metadata={"format": "pt"})
         places.update(dict.fromkeys(tensors, name))
@@ -142,7 +157,9 @@ def _convert(files: tuple[Path, ...], target: Path) -> None:
 
 
 def _tensors(file: Path) -> Iterator[tuple[str, "torch.Tensor"]]:
-    """Names and tensors, one by one, so that the larger ones are not in memory together."""
+    """Names and tensors, one by one, so that the larger ones are not in memory
+    together.
+    """
     import torch
     from safetensors import safe_open
 
@@ -153,14 +170,18 @@ def _tensors(file: Path) -> Iterator[tuple[str, "torch.Tensor"]]:
         return
     # A file of the time before PyTorch 1.6 is no zip archive and cannot be mapped.
     try:
-        loaded = torch.load(file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True)
+        loaded = torch.load(
+            file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True
+        )
     except pickle.UnpicklingError as error:
         raise not_numbers(file.parent) from error
     yield from loaded.items()
 
 
 def _half(tensor: "torch.Tensor") -> "torch.Tensor":
-    """Floating numbers in bfloat16, others as they are; never a view, since two names may share their memory."""
+    """Floating numbers in bfloat16, others as they are; never a view, since two names
+    may share their memory.
+    """
     import torch
 
     dtype = torch.bfloat16 if tensor.is_floating_point() else tensor.dtype

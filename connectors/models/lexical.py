@@ -1,7 +1,9 @@
-"""The lexical stand-in: character n-grams hashed into a vector. Instant, offline, the same on every machine.
+"""The lexical stand-in: character n-grams hashed into a vector. Instant, offline, the
+same on every machine.
 
-It finds texts that share pieces of words and knows nothing of meaning, so its name and every screen say "lexical
-stand-in". For load and fault tests, and for a demo where no model is at hand.
+It finds texts that share pieces of words and knows nothing of meaning, so its name and
+every screen say "lexical stand-in". For load and fault tests, and for a demo where no
+model is at hand.
 
 Hazard: other n-gram settings make other vectors; `_SETTINGS` is part of the model id.
 """
@@ -25,13 +27,21 @@ if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
 
 _VERSION = "1"
-# Of seven ranges tried on 222 Korean questions, with queries of two fifths of their words, other particles and a
-# missing letter, (2, 3) found 97 % first; (2, 4) 96 %, which is no real difference, and (1, 3) 93 %.
-_SETTINGS = {"analyzer": "char_wb", "ngram_range": (2, 3), "alternate_sign": True, "lowercase": True}
+# Of seven ranges tried on 222 Korean questions, with queries of two fifths of their
+# words, other particles and a missing letter, (2, 3) found 97 % first; (2, 4) 96 %,
+# which is no real difference, and (1, 3) 93 %.
+_SETTINGS = {
+    "analyzer": "char_wb",
+    "ngram_range": (2, 3),
+    "alternate_sign": True,
+    "lowercase": True,
+}
 
 
 class LexicalEmbedder:
-    """The lexical stand-in. Documents and queries are treated alike; `model.max_tokens` has no meaning here."""
+    """The lexical stand-in. Documents and queries are treated alike; `model.max_tokens`
+    has no meaning here.
+    """
 
     kind = "lexical stand-in"
     max_tokens: int | None = None
@@ -59,7 +69,9 @@ class LexicalEmbedder:
 
     def placement(self) -> Placement:
         """The CPU, whatever is asked for."""
-        return Placement("cpu", "it hashes, there is no network", "float32", "the kind of its counts")
+        return Placement(
+            "cpu", "it hashes, there is no network", "float32", "the kind of its counts"
+        )
 
     def footprint(self, _placement: Placement) -> Footprint:
         """It takes next to nothing."""
@@ -73,7 +85,9 @@ class LexicalEmbedder:
         if self._vectorizer is None:
             from sklearn.feature_extraction.text import HashingVectorizer
 
-            self._vectorizer = HashingVectorizer(**_SETTINGS, n_features=self.dimensions, norm=None, dtype=np.float32)
+            self._vectorizer = HashingVectorizer(
+                **_SETTINGS, n_features=self.dimensions, norm=None, dtype=np.float32
+            )
         return self._vectorizer
 
     def unload(self) -> None:
@@ -86,8 +100,8 @@ class LexicalEmbedder:
             return np.empty((0, self.dimensions), np.float32)
         texts = prepare(texts, None)
         rows = self._loaded().transform(texts).toarray()
-        # Signed counts can cancel out, and white space other than ASCII has no n-grams: such a text gets a
-        # direction of its own.
+        # Signed counts can cancel out, and white space other than ASCII has no n-grams:
+        # such a text gets a direction of its own.
         for index in np.flatnonzero(~rows.any(axis=1)).tolist():
             rows[index, _slot(texts[index], self.dimensions)] = 1.0
         return unit_rows(rows, texts, self.dimensions)

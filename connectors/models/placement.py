@@ -1,8 +1,9 @@
-"""Where a network runs and in which precision, with the reason for each, which `vectrue model info` prints.
+"""Where a network runs and in which precision, with the reason for each, which `vectrue
+model info` prints.
 
-Hazards: bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for some texts; so float16 is no
-choice here. On a CPU without instructions for it bfloat16 is up to 100 times slower than float32, so `auto` never
-chooses it on a CPU.
+Hazards: bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for
+some texts; so float16 is no choice here. On a CPU without instructions for it bfloat16
+is up to 100 times slower than float32, so `auto` never chooses it on a CPU.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from schemas.settings.sections import ModelSettings
 Precision = Literal["float32", "bfloat16"]
 _CPUINFO = Path("/proc/cpuinfo")
 _NATIVE_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
-"""Instructions for bfloat16 as Linux names them on x86-64 (the first two) and on Arm."""
+"""Instructions for bfloat16 as Linux names them on x86-64 (the first two) and on Arm.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Placement:
 
 
 def place(settings: ModelSettings) -> Placement:
-    """Choose device and precision for a PyTorch network; imports torch (seconds, once per process).
+    """Choose device and precision for a PyTorch network; imports torch (seconds, once
+    per process).
 
     Raises:
         ConfigurationError: PyTorch does not know the device, or it is not there.
@@ -44,7 +47,8 @@ def choose_device(wanted: str) -> tuple[str, str]:
     """Name the device to run on, and why.
 
     Args:
-        wanted: `auto` (CUDA where there is one, else Apple's GPU, else the CPU) or a device as PyTorch names it.
+        wanted: `auto` (CUDA where there is one, else Apple's GPU, else the CPU) or a
+            device as PyTorch names it.
 
     Raises:
         ConfigurationError: PyTorch does not know the device, or it is not there.
@@ -65,7 +69,9 @@ def choose_device(wanted: str) -> tuple[str, str]:
             f"model.device is {wanted}, which is no device", fix="set model.device = auto"
         ) from error
     if not {"cuda": cuda, "mps": mps}.get(kind, kind == "cpu"):
-        raise ConfigurationError(f"model.device is {wanted}, and this machine has none", fix="set model.device = auto")
+        raise ConfigurationError(
+            f"model.device is {wanted}, and this machine has none", fix="set model.device = auto"
+        )
     return wanted, f"model.device is {wanted}"
 
 
@@ -73,7 +79,9 @@ def choose_dtype(settings: ModelSettings, device: str) -> tuple[Precision, str]:
     """Precision of the network on a device, and why."""
     if settings.dtype == "auto":
         return _automatic(device)
-    by = "model.low_memory is true" if settings.low_memory and settings.dtype == "bfloat16" else None
+    by = (
+        "model.low_memory is true" if settings.low_memory and settings.dtype == "bfloat16" else None
+    )
     why = by or f"model.dtype is {settings.dtype}"
     if settings.dtype == "bfloat16" and device == "cpu" and cpu_has_bfloat16() is False:
         why += "; this CPU has no instructions for it and is many times slower: model.dtype = float32 is the cure"
@@ -86,7 +94,12 @@ def cpu_has_bfloat16() -> bool | None:
         return None
     lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
     flags = next(
-        (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features"))), None
+        (
+            line.partition(":")[2].split()
+            for line in lines
+            if line.lower().startswith(("flags", "features"))
+        ),
+        None,
     )
     return None if flags is None else not _NATIVE_FLAGS.isdisjoint(flags)
 

@@ -1,4 +1,6 @@
-"""Memory of this process, now and at its largest, and giving freed memory back to the operating system."""
+"""Memory of this process, now and at its largest, and giving freed memory back to the
+operating system.
+"""
 
 import ctypes
 import gc
@@ -19,18 +21,25 @@ def resident_bytes() -> int | None:
 
 
 def peak_bytes() -> int | None:
-    """Most that this process was ever resident, in bytes; None where the system has no /proc.
+    """Most that this process was ever resident, in bytes; None where the system has no
+    /proc.
 
-    Not `getrusage`: its figure survives exec, so that a child begins with what its parent had.
+    Not `getrusage`: its figure survives exec, so that a child begins with what its
+    parent had.
     """
     if not _STATUS.is_file():
         return None
-    lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
+    lines = dict(
+        line.split(":", 1)
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    )
     return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
 
 
 def device_peak_bytes() -> int | None:
-    """Most memory that PyTorch has held on a CUDA device in this process; None where it uses none."""
+    """Most memory that PyTorch has held on a CUDA device in this process; None where it
+    uses none.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
@@ -38,7 +47,8 @@ def device_peak_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Memory that a new process can get without swapping, in bytes; None where the system has no /proc.
+    """Memory that a new process can get without swapping, in bytes; None where the
+    system has no /proc.
 
     Of the machine: a container's own limit is not looked at.
     """
@@ -49,9 +59,11 @@ def available_bytes() -> int | None:
 
 
 def release_memory() -> None:
-    """Collect garbage and hand free memory back: the GPU's to its driver, the heap's to the system (glibc only).
+    """Collect garbage and hand free memory back: the GPU's to its driver, the heap's to
+    the system (glibc only).
 
-    glibc keeps freed blocks below its threshold for itself; without `malloc_trim` an unloaded model stays resident.
+    glibc keeps freed blocks below its threshold for itself; without `malloc_trim` an
+    unloaded model stays resident.
     """
     gc.collect()
     torch = sys.modules.get("torch")

@@ -5,12 +5,12 @@
     model = get_embedding_model()
     vectors = model.encode(["Python에서 GIL이 무엇인가요?"])  # float32[1, 1024]
 
-Without arguments it is the model of vectrue.toml and the VECTRUE_ variables, so a program has the same one as the
-workers that fill its tables.
+Without arguments it is the model of vectrue.toml and the VECTRUE_ variables, so a
+program has the same one as the workers that fill its tables.
 
-Hazards: threads that compute, and a lock that is held, do not survive a fork, so ask for the model in the child (as
-under gunicorn without `--preload`). Embed what a person searches for by `encode_query`: many models treat it
-differently from what is stored.
+Hazards: threads that compute, and a lock that is held, do not survive a fork, so ask
+for the model in the child (as under gunicorn without `--preload`). Embed what a person
+searches for by `encode_query`: many models treat it differently from what is stored.
 """
 
 import sys
@@ -34,16 +34,20 @@ _model: "EmbeddingModel | None" = None
 
 
 def get_embedding_model(settings: ModelSettings | None = None) -> "EmbeddingModel":
-    """The model of this process; the first call loads it, all others wait for that and get the same object.
+    """The model of this process; the first call loads it, all others wait for that and
+    get the same object.
 
     A failed load is not remembered: the next call tries again.
 
     Args:
-        settings: the `[model]` section; that of vectrue.toml and the environment when None.
+        settings: the `[model]` section; that of vectrue.toml and the environment when
+            None.
 
     Raises:
-        ModelUnavailable: the weights are not on this machine, with the command that fetches them.
-        ConfigurationError: a setting is wrong, or this process has loaded the model of other settings.
+        ModelUnavailable: the weights are not on this machine, with the command that
+            fetches them.
+        ConfigurationError: a setting is wrong, or this process has loaded the model of
+            other settings.
         TransientError: there is not enough memory on the device now.
     """
     global _model  # noqa: PLW0603 - one per process is what this function is for
@@ -56,17 +60,24 @@ def get_embedding_model(settings: ModelSettings | None = None) -> "EmbeddingMode
             _model = loaded
     if settings is not None and settings != _model.settings:
         raise ConfigurationError(
-            f"this process has loaded {_model.settings.name} with other settings than it is asked for now",
+            (
+                f"this process has loaded {_model.settings.name} with other settings than it is "
+                "asked for now"
+            ),
             fix="ask with the same settings everywhere, or use open_model for a second model",
         )
     return _model
 
 
 class EmbeddingModel:
-    """A model that any thread may use; one at a time runs the network, in turns of one batch."""
+    """A model that any thread may use; one at a time runs the network, in turns of one
+    batch.
+    """
 
     def __init__(self, settings: ModelSettings, model: LocalModel) -> None:
-        """Wrap a model that nobody else uses; `get_embedding_model` makes the one of a process."""
+        """Wrap a model that nobody else uses; `get_embedding_model` makes the one of a
+        process.
+        """
         self.settings = settings
         self._model = model
         self._turn = threading.Lock()
@@ -91,22 +102,26 @@ class EmbeddingModel:
         with self._turn:
             self._model.load()
 
-    def encode(self, texts: Sequence[str], batch_size: int = 32, show_progress_bar: bool = False) -> Vector:
+    def encode(
+        self, texts: Sequence[str], batch_size: int = 32, show_progress_bar: bool = False
+    ) -> Vector:
         """Embed stored texts, or texts to be compared with each other.
 
-        When a batch does not fit into the device's memory, it is halved, down to one text, and the rest goes on.
+        When a batch does not fit into the device's memory, it is halved, down to one
+        text, and the rest goes on.
 
         Args:
             texts: n texts, none of them blank; one beyond `max_tokens` is cut there.
-            batch_size: texts per forward pass, unless `model.batch_size` is less, as it is with `model.low_memory`.
+            batch_size: texts per forward pass, unless `model.batch_size` is less, as it
+                is with `model.low_memory`.
             show_progress_bar: on stderr.
 
         Returns:
             float32[n, dimensions], each row of unit length, in the order of the texts.
 
         Raises:
-            PoisonText: the model cannot take one of them, which is named by its index; OutOfMemory when there is no
-                room for it even by itself.
+            PoisonText: the model cannot take one of them, which is named by its index;
+                OutOfMemory when there is no room for it even by itself.
             TypeError: a single text instead of a list.
         """
         if isinstance(texts, str):
@@ -115,8 +130,8 @@ class EmbeddingModel:
             raise ValueError(f"batch_size is {batch_size}, not at least 1")
         size = min(batch_size, self.settings.batch_size)
         rows: Vector = np.empty((len(texts), self.dimensions), np.float32)
-        # Texts of one length share a batch, since padding costs as much as text; the longest come first, so that what
-        # does not fit shows at once.
+        # Texts of one length share a batch, since padding costs as much as text; the
+        # longest come first, so that what does not fit shows at once.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         with Progress(console=Console(stderr=True), disable=not show_progress_bar) as progress:
             task = progress.add_task("embedding", total=len(texts))
@@ -125,7 +140,8 @@ class EmbeddingModel:
         return rows
 
     def encode_query(self, text: str) -> Vector:
-        """Embed what somebody looks for: float32[dimensions], unit length, to be compared with stored texts.
+        """Embed what somebody looks for: float32[dimensions], unit length, to be
+        compared with stored texts.
 
         Raises:
             PoisonText: the model cannot take it.
@@ -133,7 +149,9 @@ class EmbeddingModel:
         with self._turn:
             return self._model.encode_query(text)
 
-    def _fill(self, rows: Vector, texts: Sequence[str], batch: list[int], progress: Progress, task: TaskID) -> None:
+    def _fill(
+        self, rows: Vector, texts: Sequence[str], batch: list[int], progress: Progress, task: TaskID
+    ) -> None:
         """Embed the texts at these positions into their rows."""
         try:
             with self._turn:
@@ -152,13 +170,20 @@ class EmbeddingModel:
 
 
 def _log_to_stderr() -> None:
-    """Keep log lines out of what the program prints; structlog's default, where nobody chose another, is stdout."""
+    """Keep log lines out of what the program prints; structlog's default, where nobody
+    chose another, is stdout.
+    """
     if not structlog.is_configured():
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _named(error: PoisonText | MemoryError, index: int, texts: Sequence[str]) -> PoisonText:
-    """The same error, with the index that the caller knows the text by; never with its words."""
+    """The same error, with the index that the caller knows the text by; never with its
+    words.
+    """
     kind = PoisonText if type(error) is PoisonText else OutOfMemory
     reason = error.message if isinstance(error, PoisonText) else "there is no memory for it"
-    return kind(f"text {index} of {len(texts)} ({len(texts[index])} characters) cannot be embedded ({reason})")
+    return kind(
+        f"text {index} of {len(texts)} ({len(texts[index])} characters) cannot be embedded "
+        f"({reason})"
+    )

@@ -1,7 +1,9 @@
-"""The checks that every vector passes before it leaves a model, and those of the settings against the model.
+"""The checks that every vector passes before it leaves a model, and those of the
+settings against the model.
 
-Models return NaN for some texts in half precision, and normalise in the precision they run in, which is up to 2e-4
-off unit length in bfloat16. So the last step is always here, in float32.
+Models return NaN for some texts in half precision, and normalise in the precision they
+run in, which is up to 2e-4 off unit length in bfloat16. So the last step is always
+here, in float32.
 """
 
 from collections.abc import Sequence
@@ -28,15 +30,19 @@ def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: 
         float32[n, dimensions], finite, unit length within `UNIT_TOLERANCE`.
 
     Raises:
-        PoisonText: not one row for each text; or a row is not finite or has no direction, named by its index and its
-            text's length.
+        PoisonText: not one row for each text; or a row is not finite or has no
+            direction, named by its index and its text's length.
         TargetMismatch: the rows have another length than the model's files say.
     """
     if raw.shape != (len(texts), dimensions):
-        said = f"the model returned an array of shape {raw.shape} instead of {(len(texts), dimensions)}"
+        said = (
+            f"the model returned an array of shape {raw.shape} instead of "
+            f"{(len(texts), dimensions)}"
+        )
         if raw.shape[1:] != (dimensions,):
             raise TargetMismatch(said, fix="correct model.dimensions, or the model's folder")
-        raise PoisonText(said)  # some texts may be the reason: they are told apart from the others
+        # some texts may be the reason: they are told apart from the others
+        raise PoisonText(said)
     rows: Vector = raw.astype(np.float32)
     # In float64, because the square of a large float32 is not finite.
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
@@ -60,13 +66,17 @@ def check_dimensions(settings: ModelSettings, dimensions: int) -> None:
     """
     if settings.dimensions != dimensions:
         raise TargetMismatch(
-            f"model.dimensions is {settings.dimensions}, but {settings.name} makes vectors of {dimensions} dimensions",
+            (
+                f"model.dimensions is {settings.dimensions}, but {settings.name} makes vectors of "
+                f"{dimensions} dimensions"
+            ),
             fix=f"set model.dimensions = {dimensions}, or choose another model.name",
         )
 
 
 def check_max_tokens(settings: ModelSettings, limit: int | None) -> int | None:
-    """Settle where texts are cut: `model.max_tokens`, or the model's own limit when unset.
+    """Settle where texts are cut: `model.max_tokens`, or the model's own limit when
+    unset.
 
     Raises:
         ConfigurationError: the setting is more than the model takes.

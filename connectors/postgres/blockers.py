@@ -1,11 +1,14 @@
-"""Who holds what a statement of ours waits for: asked while it waits, from another connection.
+"""Who holds what a statement of ours waits for: asked while it waits, from another
+connection.
 
-A statement of `statement.py` has a `Lookout` of its own. Whatever else a command runs is watched over by its `Watch`.
+A statement of `statement.py` has a `Lookout` of its own. Whatever else a command runs
+is watched over by its `Watch`.
 
 Hazards:
-- Once a wait has ended nobody can say what it was for; so it is looked at while it lasts, and the last look counts.
-- A look must not wait itself: it reads views of the server, no table. Where it fails, for want of a connection for
-  example, nobody is named, and nothing else changes.
+- Once a wait has ended nobody can say what it was for; so it is looked at while it
+  lasts, and the last look counts.
+- A look must not wait itself: it reads views of the server, no table. Where it fails,
+  for want of a connection for example, nobody is named, and nothing else changes.
 """
 
 import threading
@@ -47,10 +50,13 @@ def named(session: Session, pid: int) -> Blocker | None:
 
 
 class Lookout:
-    """A thread that looks again and again while another one may wait. Use it in a `with`."""
+    """A thread that looks again and again while another one may wait. Use it in a
+    `with`.
+    """
 
     def __init__(self, waiting: Session) -> None:
-        """Watch over this session's statements; the connection for it is opened here, before anything waits.
+        """Watch over this session's statements; the connection for it is opened here,
+        before anything waits.
 
         Raises:
             VectrueError: the watched session has none.
@@ -85,13 +91,17 @@ class Lookout:
 
 
 class Watch:
-    """A thread that looks after all statements of this process, and tells of whoever keeps one waiting.
+    """A thread that looks after all statements of this process, and tells of whoever
+    keeps one waiting.
 
-    Nothing is asked, and nothing opened, before a statement has run for as long as two looks are apart.
+    Nothing is asked, and nothing opened, before a statement has run for as long as two
+    looks are apart.
     """
 
     def __init__(self, tell: Callable[[Sequence[Blocker]], None]) -> None:
-        """Take what is told of everybody who is in the way at two looks in succession, once of each."""
+        """Take what is told of everybody who is in the way at two looks in succession,
+        once of each.
+        """
         self._tell = tell
         self._clock = SystemClock()
         self._sessions: dict[str, Session] = {}
@@ -108,7 +118,8 @@ class Watch:
             self._clock.wait(_WATCH_SECONDS)
             try:
                 self._look()
-            except VectrueError as error:  # no connection left, for example: the command goes on without it
+            # no connection left, for example: the command goes on without it
+            except VectrueError as error:
                 log.info("who holds the lock cannot be asked", reason=error.message)
                 return
 
@@ -121,7 +132,9 @@ class Watch:
         for dsn in {one.dsn for one in waiting}:
             pids = [one.pid for one in waiting if one.dsn == dsn]
             found += self._asked(dsn, waiting, pids)
-        again = [one for one in found if one.identity in self._before and one.identity not in self._told]
+        again = [
+            one for one in found if one.identity in self._before and one.identity not in self._told
+        ]
         self._before = {one.identity for one in found}
         if again:
             self._told |= {one.identity for one in again}

@@ -1,4 +1,6 @@
-"""What the catalogue says about a configured table, and the target that follows from it."""
+"""What the catalogue says about a configured table, and the target that follows from
+it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +42,8 @@ def inspect(session: Session, table: TableName, *, role: str | None = None) -> T
     Args:
         session: any connection to the database.
         table: which.
-        role: whose exemption from row-level security is meant; the connected role's when None.
+        role: whose exemption from row-level security is meant; the connected role's
+            when None.
 
     Raises:
         ConfigurationError: there is no such table.
@@ -48,8 +51,23 @@ def inspect(session: Session, table: TableName, *, role: str | None = None) -> T
     parameters = {"schema": table.schema, "name": table.name, "role": role}
     lines = session.rows(queries.text("inspect_table"), parameters)
     if not lines:
-        raise ConfigurationError(f"there is no table {table}", fix="correct [[tables]] name or postgres.dsn")
-    (oid, kind, persistence, identity, rls, partition, pk, identity_columns, columns, triggers, bypass, rows) = lines[0]
+        raise ConfigurationError(
+            f"there is no table {table}", fix="correct [[tables]] name or postgres.dsn"
+        )
+    (
+        oid,
+        kind,
+        persistence,
+        identity,
+        rls,
+        partition,
+        pk,
+        identity_columns,
+        columns,
+        triggers,
+        bypass,
+        rows,
+    ) = lines[0]
     return TableInfo(
         oid,
         kind,
@@ -71,7 +89,8 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     """The target of a configured table.
 
     Raises:
-        TargetMismatch: the vector column is missing, is no vector, or has another length than the model's.
+        TargetMismatch: the vector column is missing, is no vector, or has another
+            length than the model's.
     """
     column = info.columns.get(table.column)
     if column is None:
@@ -88,14 +107,21 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     declared = int(column["typmod"])
     if declared not in (dimensions, -1):
         raise TargetMismatch(
-            f"column {table.name}.{table.column} is vector({declared}), the model makes {dimensions} dimensions",
-            fix="vectrue doctor, which names the next command; or set model.dimensions to what the column holds",
+            (
+                f"column {table.name}.{table.column} is vector({declared}), the model makes "
+                f"{dimensions} dimensions"
+            ),
+            fix=(
+                "vectrue doctor, which names the next command; or set model.dimensions to what "
+                "the column holds"
+            ),
         )
     return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
 
 
 def require_table(info: TableInfo, table: TableName) -> None:
-    """Refuse what has the name of a table and is not one, and a table whose rows cannot be told apart.
+    """Refuse what has the name of a table and is not one, and a table whose rows cannot
+    be told apart.
 
     Raises:
         ConfigurationError: with what it is.
@@ -118,11 +144,12 @@ def require_key(info: TableInfo, table: TableName | str) -> None:
 
 
 def check_text(session: Session, target: Target) -> None:
-    """Have Postgres parse the text expression, and plan it where that is safe (`Session.only_parses`); reads nothing.
+    """Have Postgres parse the text expression, and plan it where that is safe
+    (`Session.only_parses`); reads nothing.
 
     Raises:
-        ConfigurationError: it does not: the message is Postgres's, with the setting named; or the role may not read
-            what the text reads.
+        ConfigurationError: it does not: the message is Postgres's, with the setting
+            named; or the role may not read what the text reads.
         TransientError: Postgres went away, or the table is locked.
     """
     if (why := expressions.refusal(session, target.text)) is not None:
@@ -136,7 +163,10 @@ def check_text(session: Session, target: Target) -> None:
         raise _refused(target, error, translate(error)) from error
     except VectrueError as error:
         said = error.__cause__
-        if not isinstance(said, psycopg2.Error) or (refused := _refused(target, said, error)) is error:
+        if (
+            not isinstance(said, psycopg2.Error)
+            or (refused := _refused(target, said, error)) is error
+        ):
             raise
         raise refused from said
 
@@ -149,7 +179,8 @@ def _refused(target: Target, error: psycopg2.Error, translated: VectrueError) ->
 
 def _no_expression(target: Target, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the text of table {target.table} is no valid expression ({why})", fix="correct [[tables]] text"
+        f"the text of table {target.table} is no valid expression ({why})",
+        fix="correct [[tables]] text",
     )
 
 

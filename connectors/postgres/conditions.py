@@ -1,7 +1,8 @@
 """Postgres's conditions (SQLSTATE): which are about one row, and what each is called.
 
-What is about a row harms no other: halves are tried, and the row that is left goes to quarantine. What is about the
-connection, a right, a lock or an object that is missing says nothing about any row.
+What is about a row harms no other: halves are tried, and the row that is left goes to
+quarantine. What is about the connection, a right, a lock or an object that is missing
+says nothing about any row.
 
 Hazard: a condition's message may quote the row, so only its name is ever told.
 
@@ -15,48 +16,64 @@ from psycopg2 import errorcodes, errors
 
 TRANSIENT_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, rollback, resources, intervention, system."""
-TRANSIENT: Final = frozenset({
-    errorcodes.OBJECT_IN_USE,
-    errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-    errorcodes.READ_ONLY_SQL_TRANSACTION,  # a standby, which a failover may promote or replace
-    "25P04",  # transaction_timeout, since PostgreSQL 17
-})  # fmt: skip
-MISSING: Final = frozenset({
-    errorcodes.UNDEFINED_TABLE,
-    errorcodes.UNDEFINED_COLUMN,
-    errorcodes.UNDEFINED_FUNCTION,
-    errorcodes.UNDEFINED_OBJECT,
-    errorcodes.INVALID_SCHEMA_NAME,
-})  # fmt: skip
+TRANSIENT: Final = frozenset(
+    {
+        errorcodes.OBJECT_IN_USE,
+        errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        # a standby, which a failover may promote or replace
+        errorcodes.READ_ONLY_SQL_TRANSACTION,
+        "25P04",  # transaction_timeout, since PostgreSQL 17
+    }
+)
+MISSING: Final = frozenset(
+    {
+        errorcodes.UNDEFINED_TABLE,
+        errorcodes.UNDEFINED_COLUMN,
+        errorcodes.UNDEFINED_FUNCTION,
+        errorcodes.UNDEFINED_OBJECT,
+        errorcodes.INVALID_SCHEMA_NAME,
+    }
+)
 """Objects that are not there, for no row."""
 
 _ROW_CLASSES = frozenset({"21", "22", "23", "2F", "38", "39", "44", "54", "P0", "XX"})
-"""Cardinality, data, integrity, SQL routines, external routines (two), WITH CHECK, limits, RAISE, damaged data."""
+"""Cardinality, data, integrity, SQL routines, external routines (two), WITH CHECK,
+limits, RAISE, damaged data.
+"""
 _NAME_CLASSES = frozenset({"42", "3F"})
-"""Names that stand for nothing, and syntax: of the statement, or of what a row's value names (`body::regclass`)."""
+"""Names that stand for nothing, and syntax: of the statement, or of what a row's value
+names (`body::regclass`).
+"""
 _STATE_CLASSES = frozenset({"55"})
 """An object is in no state for the statement."""
 _NEVER_CLASSES = TRANSIENT_CLASSES | {"25", "28", "3D"}
 _NEVER = TRANSIENT | {errorcodes.INSUFFICIENT_PRIVILEGE, errorcodes.LOCK_NOT_AVAILABLE}
 
 NOT_OF_A_ROW: Final = tuple(sorted({f"{name}%" for name in _NEVER_CLASSES} | _NEVER))
-"""The same as patterns of LIKE, for what is raised within a function of ours over one row."""
+"""The same as patterns of LIKE, for what is raised within a function of ours over one
+row.
+"""
 _RAISE = "exec_stmt_raise"
-"""Function of the server (pl_exec.c) that raises what a function of the application says."""
+"""Function of the server (pl_exec.c) that raises what a function of the application
+says.
+"""
 _OURS = "vectrue"
 """Stands in every query within a function of ours, and in the function's name."""
 
 
 def is_raised(error: psycopg2.Error) -> bool:
-    """Whether a RAISE of the application made the error; then condition and message are its own words."""
+    """Whether a RAISE of the application made the error; then condition and message are
+    its own words.
+    """
     return error.diag.source_function == _RAISE
 
 
 def is_of_a_row(error: psycopg2.Error, *, over_rows: bool = False) -> bool:
     """Whether an error may be one row's fault.
 
-    Whatever a function of the application meets is, but for the exceptions above; what it raises by itself is without
-    exception, whatever it calls that. What is wrong with the statement has a place in it; a row's value has none.
+    Whatever a function of the application meets is, but for the exceptions above; what
+    it raises by itself is without exception, whatever it calls that. What is wrong with
+    the statement has a place in it; a row's value has none.
 
     Args:
         error: of a statement.
@@ -75,7 +92,9 @@ def is_of_a_row(error: psycopg2.Error, *, over_rows: bool = False) -> bool:
 
 
 def _is_ours(error: psycopg2.Error) -> bool:
-    """Whether the query that does not stand is one of a function of ours, which then is the innermost one."""
+    """Whether the query that does not stand is one of a function of ours, which then is
+    the innermost one.
+    """
     innermost = (error.diag.context or "").partition("\n")[0]
     return _OURS in (error.diag.internal_query or "") and _OURS in innermost
 
@@ -83,7 +102,8 @@ def _is_ours(error: psycopg2.Error) -> bool:
 def name(code: str | None) -> str:
     """What Postgres calls a condition: "InvalidTextRepresentation" for 22P02.
 
-    A function may raise codes of its own, which may be five characters of a row's text: those are not told.
+    A function may raise codes of its own, which may be five characters of a row's text:
+    those are not told.
     """
     try:
         return errors.lookup(code or "").__name__

@@ -1,7 +1,9 @@
-"""When a statement may be tried again on a new connection, and whether a connection that idles has ended.
+"""When a statement may be tried again on a new connection, and whether a connection
+that idles has ended.
 
-Hazard: after a lost connection nobody knows whether a statement that changes something was run. Only what is known to
-read is tried again; a word of SQL that is not known to be harmless makes it a change.
+Hazard: after a lost connection nobody knows whether a statement that changes something
+was run. Only what is known to read is tried again; a word of SQL that is not known to
+be harmless makes it a change.
 """
 
 import re
@@ -26,7 +28,9 @@ _CHANGES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The statements around a transaction; `begin` may be tried again on a new connection."""
+    """The statements around a transaction; `begin` may be tried again on a new
+    connection.
+    """
 
     begin: str = "BEGIN"
     commit: str = "COMMIT"
@@ -47,7 +51,9 @@ def only_reads(query: Any) -> bool:
 
 
 def has_ended(connection: Connection) -> bool:
-    """Whether an idle connection has ended; asked without a round trip unless the server has said something."""
+    """Whether an idle connection has ended; asked without a round trip unless the
+    server has said something.
+    """
     if connection.closed:
         return True
     if connection.info.transaction_status != extensions.TRANSACTION_STATUS_IDLE:

@@ -1,12 +1,16 @@
-"""The connections that this process has open, so that what runs in them can be seen and cancelled from another thread.
+"""The connections that this process has open, so that what runs in them can be seen and
+cancelled from another thread.
 
-psycopg2 blocks in C while a statement runs: a signal's handler waits for its end, and a process that is killed leaves
-the statement to the server. Whoever hears the signal (streams/cli/screen/interruption.py) cancels here what runs.
+psycopg2 blocks in C while a statement runs: a signal's handler waits for its end, and a
+process that is killed leaves the statement to the server. Whoever hears the signal
+(streams/cli/screen/interruption.py) cancels here what runs.
 
 Hazards:
-- psycopg2's `cancel` keeps the interpreter to itself until the server has answered, so a server that hangs would take
-  every thread of ours with it, those that hear a second Ctrl-C too. It is therefore asked by a short-lived child.
-- A connection is forgotten before it is closed: its state must not be read while libpq takes it apart.
+- psycopg2's `cancel` keeps the interpreter to itself until the server has answered, so
+  a server that hangs would take every thread of ours with it, those that hear a second
+  Ctrl-C too. It is therefore asked by a short-lived child.
+- A connection is forgotten before it is closed: its state must not be read while libpq
+  takes it apart.
 """
 
 import os
@@ -60,7 +64,9 @@ def forget(connection: Connection) -> None:
 
 
 def pid(connection: Connection) -> int:
-    """Id of the process that serves it; behind a pooler not the one that libpq was told."""
+    """Id of the process that serves it; behind a pooler not the one that libpq was
+    told.
+    """
     with _lock:
         opened = _open.get(connection)
     return connection.info.backend_pid if opened is None else opened.pid
@@ -72,7 +78,9 @@ def busy() -> list[OpenConnection]:
 
 
 def cancel() -> int:
-    """Ask the servers to end every statement that runs now; returns how many there were. Never raises."""
+    """Ask the servers to end every statement that runs now; returns how many there
+    were. Never raises.
+    """
     running = [connection for connection, _ in _busy()]
     if not running:
         return 0
@@ -93,7 +101,8 @@ def _busy() -> list[tuple[Connection, OpenConnection]]:
         return [
             (connection, opened)
             for connection, opened in _open.items()
-            if not connection.closed and connection.info.transaction_status == TRANSACTION_STATUS_ACTIVE
+            if not connection.closed
+            and connection.info.transaction_status == TRANSACTION_STATUS_ACTIVE
         ]
 
 

@@ -1,14 +1,18 @@
-"""Whether a connection pooler stands between us and Postgres, and whether it keeps a session together.
+"""Whether a connection pooler stands between us and Postgres, and whether it keeps a
+session together.
 
-A pooler in transaction mode gives the server's connection to another client after each transaction. Whatever was set in
-the session then stays there for the application: time-outs, a replication origin that hides its edits from capture,
-`session_replication_role` that skips its foreign keys. So nothing is set before this module has looked.
+A pooler in transaction mode gives the server's connection to another client after each
+transaction. Whatever was set in the session then stays there for the application:
+time-outs, a replication origin that hides its edits from capture,
+`session_replication_role` that skips its foreign keys. So nothing is set before this
+module has looked.
 
 Hazards:
-- A plain TCP proxy hands on the server's own pid, and is no pooler. A pooler that does so as well (pgpool) is not
-  recognised; what could hurt most is therefore set within transactions only (own_writes.py).
-- In session mode a second connection is needed to find that out. Where the pooler has none left, the mode is unknown,
-  which is an error and never "session mode".
+- A plain TCP proxy hands on the server's own pid, and is no pooler. A pooler that does
+  so as well (pgpool) is not recognised; what could hurt most is therefore set within
+  transactions only (own_writes.py).
+- In session mode a second connection is needed to find that out. Where the pooler has
+  none left, the mode is unknown, which is an error and never "session mode".
 """
 
 import select
@@ -24,9 +28,13 @@ from schemas.settings.masking import mask_dsn
 
 _PID = "SELECT pg_catalog.pg_backend_pid()"
 _ROUNDS = 8
-"""Looks before a pooler counts as one in session mode: another client may take the connection that is looked for."""
+"""Looks before a pooler counts as one in session mode: another client may take the
+connection that is looked for.
+"""
 _SECONDS = 10.0
-"""Longest wait for the second connection, all rounds together; pgbouncer itself lets a client wait for 120 s."""
+"""Longest wait for the second connection, all rounds together; pgbouncer itself lets a
+client wait for 120 s.
+"""
 _NO_TRANSACTIONS = "transaction blocks not allowed"
 """pgbouncer in statement mode."""
 FIX = "name the server itself, or a pooler in session mode, in postgres.dsn and postgres.admin_dsn"
@@ -58,7 +66,10 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
         shared = _is_shared(opened, dsn, options)
     except _Late:
         raise TransientError(
-            f"the pooler at {mask_dsn(dsn)} had no second connection within {_SECONDS:g} s, so its mode is not known",
+            (
+                f"the pooler at {mask_dsn(dsn)} had no second connection within {_SECONDS:g} s, so "
+                "its mode is not known"
+            ),
             fix="give its pool more connections, or name the server itself in postgres.dsn",
         ) from None
     if shared:
@@ -69,19 +80,26 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
 def refusal(dsn: str) -> ConfigurationError:
     """What is said about a pooler that does not keep a session together."""
     return ConfigurationError(
-        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would hand the settings of vectrue's sessions "
+        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would hand the settings "
+        "of vectrue's sessions "
         "on to the application",
         fix=FIX,
     )
 
 
 def _is_shared(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
-    """Whether two clients meet on one connection of the server, or one client wanders from one to another."""
+    """Whether two clients meet on one connection of the server, or one client wanders
+    from one to another.
+    """
     second = _Second(dsn, options)
     try:
         first = server_pid(opened)
-        # Most poolers hand out the connection that came back last: the second's transaction gets the first's.
-        return any(server_pid(opened) != first or second.pid_in_transaction() in (first, None) for _ in range(_ROUNDS))
+        # Most poolers hand out the connection that came back last: the second's
+        # transaction gets the first's.
+        return any(
+            server_pid(opened) != first or second.pid_in_transaction() in (first, None)
+            for _ in range(_ROUNDS)
+        )
     finally:
         second.close()
 
@@ -103,7 +121,9 @@ class _Second:
         self._wait()
 
     def pid_in_transaction(self) -> int | None:
-        """The server's pid while a transaction holds it; None where the pooler refuses transactions."""
+        """The server's pid while a transaction holds it; None where the pooler refuses
+        transactions.
+        """
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(f"BEGIN; {_PID}")
@@ -124,7 +144,8 @@ class _Second:
         while (state := self._connection.poll()) != extensions.POLL_OK:
             heard = select.poll()
             heard.register(
-                self._connection.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
+                self._connection.fileno(),
+                select.POLLIN if state == extensions.POLL_READ else select.POLLOUT,
             )
             left = self._deadline - self._clock.monotonic()
             if left <= 0 or not heard.poll(left * 1000):

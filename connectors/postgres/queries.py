@@ -1,10 +1,12 @@
-"""The SQL of this package: one .sql file beside the modules that use it, each query under `-- name: <name>`;
-identifiers are put in by psycopg2.sql.
+"""The SQL of this package: one .sql file beside the modules that use it, each query
+under `-- name: <name>`; identifiers are put in by psycopg2.sql.
 
 Hazards:
-- `text` is the operator's SQL expression and is put in as it stands; everything else is quoted or bound.
-- A table or column may be called whatever Postgres takes. So whatever of ours stands in one scope with them (aliases,
-  columns, temporary tables) is called `our_...`, and gets longer until nothing of a target is called so.
+- `text` is the operator's SQL expression and is put in as it stands; everything else is
+  quoted or bound.
+- A table or column may be called whatever Postgres takes. So whatever of ours stands in
+  one scope with them (aliases, columns, temporary tables) is called `our_...`, and gets
+  longer until nothing of a target is called so.
 """
 
 import re
@@ -21,15 +23,17 @@ from schemas.rows.target import Target
 
 FOLDER = Path(__file__).parent
 FRAGMENTS = ("tied", "doc", "row_state", "of_no_row")
-"""What a query about a column may start from: whether a vector is as written, a row's columns, its state's rule; and
-whether an error is about no row."""
+"""What a query about a column may start from: whether a vector is as written, a row's
+columns, its state's rule; and whether an error is about no row.
+"""
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _OURS = re.compile(r"\bour_(?=[a-z0-9])")
 
 
 @cache
 def named() -> Mapping[str, str]:
-    """Every query by its name: what follows `-- name: <name>` in the .sql files below this folder.
+    """Every query by its name: what follows `-- name: <name>` in the .sql files below
+    this folder.
 
     Raises:
         ValueError: two queries have one name.
@@ -60,7 +64,9 @@ def table(name: TableName) -> sql.Identifier:
 
 
 def ours(target: Target) -> str:
-    """What the names of ours begin with in a query about a column: nothing of the target has that in its name."""
+    """What the names of ours begin with in a query about a column: nothing of the
+    target has that in its name.
+    """
     names = (
         target.table.schema,
         target.table.name,
@@ -75,14 +81,19 @@ def ours(target: Target) -> str:
     return prefix
 
 
-def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Composable) -> sql.Composed:
-    """A query about one vector column, with everything filled in that follows from the target.
+def for_target(
+    name: str, target: Target, *, bound: bool = True, **more: sql.Composable
+) -> sql.Composed:
+    """A query about one vector column, with everything filled in that follows from the
+    target.
 
     Args:
         name: the file.
-        target: gives `table`, `text`, the vector and provenance columns, the key in its several forms.
-        bound: whether it is run with parameters. psycopg2 then takes a `%` for the start of one, so each `%` of a
-            name or of the text is doubled; a query that is run or kept without parameters must not have that.
+        target: gives `table`, `text`, the vector and provenance columns, the key in its
+            several forms.
+        bound: whether it is run with parameters. psycopg2 then takes a `%` for the
+            start of one, so each `%` of a name or of the text is doubled; a query that
+            is run or kept without parameters must not have that.
         more: placeholders of this query alone.
     """
 
@@ -109,12 +120,16 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "model_column": sql.Identifier(safe(target.model_column)),
         "digest_column": sql.Identifier(safe(target.digest_column)),
         "time_column": sql.Identifier(safe(target.time_column)),
-        # Qualified, since a key column may be called as a column of a query or of vectrue's tables is: `key`.
+        # Qualified, since a key column may be called as a column of a query or of
+        # vectrue's tables is: `key`.
         "keys": sql.SQL(", ").join(sql.SQL("{}.{}").format(name_of, column) for column in columns),
         "keys_as_asked": sql.SQL(", ").join(
-            sql.SQL("{} AS {}").format(column, ask) for column, ask in zip(columns, asked, strict=True)
+            sql.SQL("{} AS {}").format(column, ask)
+            for column, ask in zip(columns, asked, strict=True)
         ),
-        "keys_as_text": sql.SQL(", ").join(sql.SQL("{}.{}::text").format(name_of, column) for column in columns),
+        "keys_as_text": sql.SQL(", ").join(
+            sql.SQL("{}.{}::text").format(name_of, column) for column in columns
+        ),
         "key_names": sql.SQL(", ").join(asked),
         "key_arrays": sql.SQL(", ").join(arrays),
         "key_match": sql.SQL(" AND ").join(matches),
@@ -130,7 +145,9 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
         "column_literal": sql.Literal(safe(target.column)),
     }
     parts |= (
-        _guard(name_of, target, prefix) if target.guarded else {"tried": sql.SQL(""), "unreadable": sql.SQL("false")}
+        _guard(name_of, target, prefix)
+        if target.guarded
+        else {"tried": sql.SQL(""), "unreadable": sql.SQL("false")}
     )
     parts |= more
     for fragment in FRAGMENTS:
@@ -139,15 +156,21 @@ def for_target(name: str, target: Target, *, bound: bool = True, **more: sql.Com
 
 
 def _guard(table: sql.Identifier, target: Target, prefix: str) -> dict[str, sql.Composable]:
-    """The text as the function of `text_function in setup/schema.sql` finds it, for queries that have {tried} behind their {table}."""
+    """The text as the function of `text_function in setup/schema.sql` finds it, for
+    queries that have {tried} behind their {table}.
+    """
     tried = sql.Identifier(f"{prefix}tried")
     condition, found = (
-        sql.SQL("{}.{}").format(tried, sql.Identifier(f"{prefix}{part}")) for part in ("condition", "text")
+        sql.SQL("{}.{}").format(tried, sql.Identifier(f"{prefix}{part}"))
+        for part in ("condition", "text")
     )
     call = sql.SQL("\nCROSS JOIN LATERAL {}({table}.tableoid, {table}.ctid) AS {} ({}, {})").format(
-        sql.Identifier("vectrue", target.text_function), tried,
-        sql.Identifier(f"{prefix}text"), sql.Identifier(f"{prefix}condition"), table=table,
-    )  # fmt: skip
+        sql.Identifier("vectrue", target.text_function),
+        tried,
+        sql.Identifier(f"{prefix}text"),
+        sql.Identifier(f"{prefix}condition"),
+        table=table,
+    )
     return {"tried": call, "text": found, "unreadable": sql.SQL("{} IS NOT NULL").format(condition)}
 
 

@@ -1,18 +1,22 @@
-"""A connection that is opened when needed, renewed after a failure, and whose errors are ours.
+"""A connection that is opened when needed, renewed after a failure, and whose errors
+are ours.
 
-Every connection runs in autocommit; `transaction()` brackets explicitly, so that a single read costs one round trip.
-Before anything is set in a new one, it is made sure that no pooler hands it on to others (pooler.py); then it gets what
-all our sessions have in common (pins.py).
+Every connection runs in autocommit; `transaction()` brackets explicitly, so that a
+single read costs one round trip. Before anything is set in a new one, it is made sure
+that no pooler hands it on to others (pooler.py); then it gets what all our sessions
+have in common (pins.py).
 
-A connection that ended while it was idle (a time-out, a restart, a firewall) costs its user no error: an end that has
-arrived is seen before the next use, and one that arrives in that moment is made up for by a second try on a new
-connection, where the statement only reads or begins a transaction. A COMMIT is never tried again.
+A connection that ended while it was idle (a time-out, a restart, a firewall) costs its
+user no error: an end that has arrived is seen before the next use, and one that arrives
+in that moment is made up for by a second try on a new connection, where the statement
+only reads or begins a transaction. A COMMIT is never tried again.
 
 Hazards:
-- What a caller keeps in the session (a lock, a temporary table) is gone with its connection. `generation` tells, and
-  `hold` makes the loss an error.
-- A role that may do much finds nothing of the application by an unqualified name (`guard`): a function called
-  `array_agg` in a schema of its search path would run with its rights, since it fits better than the server's own.
+- What a caller keeps in the session (a lock, a temporary table) is gone with its
+  connection. `generation` tells, and `hold` makes the loss an error.
+- A role that may do much finds nothing of the application by an unqualified name
+  (`guard`): a function called `array_agg` in a schema of its search path would run with
+  its rights, since it fits better than the server's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +44,8 @@ _NETWORK: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds: a peer that is gone without a word is noticed after 20 s
+    # milliseconds: a peer that is gone without a word is noticed after 20 s
+    "tcp_user_timeout": 20_000,
 }
 _STRINGS = "standard_conforming_strings"
 
@@ -74,14 +79,17 @@ class Session:
 
         Args:
             dsn: libpq connection string.
-            role: what the connection is for, shown as `vectrue <role>` in pg_stat_activity.
-            prefix: kafka.topic_prefix of the installation whose search path and locale the session takes; None: of
-                any, where all of the database agree.
+            role: what the connection is for, shown as `vectrue <role>` in
+                pg_stat_activity.
+            prefix: kafka.topic_prefix of the installation whose search path and locale
+                the session takes; None: of any, where all of the database agree.
             setup: run on every new connection before its first use.
-            recorded: False for `init`, which takes the search path and locale of its role (`pin`) and records them.
-            guard: run first on every new connection of a role that may do much (`trust.guard`): from then on
-                unqualified names mean the server's own alone. Texts are only parsed in such a session, with the search
-                path that `path` says.
+            recorded: False for `init`, which takes the search path and locale of its
+                role (`pin`) and records them.
+            guard: run first on every new connection of a role that may do much
+                (`trust.guard`): from then on unqualified names mean the server's own
+                alone. Texts are only parsed in such a session, with the search path
+                that `path` says.
         """
         self._dsn = dsn
         self._role = role
@@ -96,22 +104,31 @@ class Session:
         self._in_transaction = False
         self._held = False
         self.generation = 0
-        """Counts connections: what a caller made in the session (a temporary table) is gone when it changes."""
+        """Counts connections: what a caller made in the session (a temporary table) is
+        gone when it changes.
+        """
 
     def connection(self) -> Connection:
         """The open connection.
 
         Raises:
-            ConfigurationError: the server refuses this user, password or database, or a pooler is in between.
-            TransientError: the server does not answer; or the connection was lost within a transaction, or while `hold`
-                was asked for.
+            ConfigurationError: the server refuses this user, password or database, or a
+                pooler is in between.
+            TransientError: the server does not answer; or the connection was lost
+                within a transaction, or while `hold` was asked for.
         """
-        if self._connection is not None and not self._in_transaction and has_ended(self._connection):
+        if (
+            self._connection is not None
+            and not self._in_transaction
+            and has_ended(self._connection)
+        ):
             self.close()
         if self._connection is None or self._connection.closed:
             self._connection = None
             if self._in_transaction or self._held:
-                raise TransientError("the connection to Postgres was lost, and with it what it held")
+                raise TransientError(
+                    "the connection to Postgres was lost, and with it what it held"
+                )
             self._connection = self._opened()
             self.generation += 1
         return self._connection
@@ -174,7 +191,9 @@ class Session:
 
     @property
     def path(self) -> str:
-        """The search path that texts are read with, as the server writes one. Raises as `connection`."""
+        """The search path that texts are read with, as the server writes one. Raises as
+        `connection`.
+        """
         self.connection()
         if self._guard and self._path is not None:
             return self._path
@@ -188,11 +207,15 @@ class Session:
 
     @property
     def pid(self) -> int:
-        """Id of the server's process, also behind a pooler in session mode. Raises as `connection`."""
+        """Id of the server's process, also behind a pooler in session mode. Raises as
+        `connection`.
+        """
         return open_connections.pid(self.connection())
 
     def beside(self, role: str) -> "Session":
-        """Another session of the same role on the same server, for a look at what this one does."""
+        """Another session of the same role on the same server, for a look at what this
+        one does.
+        """
         return Session(self._dsn, role=role, recorded=False, guard=self._guard)
 
     def hold(self) -> None:
@@ -212,7 +235,9 @@ class Session:
             self._connection = None
 
     def rows(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
-        """Run one statement and return all its lines; one that only reads is tried again when the connection ends."""
+        """Run one statement and return all its lines; one that only reads is tried
+        again when the connection ends.
+        """
         return self._run(query, parameters, again=only_reads(query))
 
     def _run(self, query: Any, parameters: Any, *, again: bool) -> list[tuple[Any, ...]]:
@@ -220,10 +245,13 @@ class Session:
         try:
             return self._rows(query, parameters)
         except TransientError:
-            # A new connection that ends at once is a server that is away, which the caller's patience is for.
+            # A new connection that ends at once is a server that is away, which the
+            # caller's patience is for.
             if not (again and idle and self._connection is None) or self._held:
                 raise
-        log.info("the connection to Postgres had ended, asking again on a new one", session=self._role)
+        log.info(
+            "the connection to Postgres had ended, asking again on a new one", session=self._role
+        )
         return self._rows(query, parameters)
 
     def _rows(self, query: Any, parameters: Any) -> list[tuple[Any, ...]]:
@@ -264,7 +292,10 @@ class Session:
 
     def _abandon(self) -> None:
         """Leave a transaction whose first message failed behind its BEGIN."""
-        if self._connection is not None and self._connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+        if (
+            self._connection is not None
+            and self._connection.info.transaction_status != TRANSACTION_STATUS_IDLE
+        ):
             with self._connection.cursor() as cursor:
                 self._rollback(cursor, PLAIN)
 
@@ -282,19 +313,23 @@ def connect(dsn: str, *, role: str) -> Connection:
     return _connected(dsn, role)[0]
 
 
-def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None = None) -> tuple[Connection, bool]:
+def _connected(
+    dsn: str, role: str, guard: Callable[[Connection], None] | None = None
+) -> tuple[Connection, bool]:
     """The connection, and whether a pooler in session mode is in between."""
     options = {"application_name": f"vectrue {role}", "client_encoding": "UTF8", **_NETWORK}
     opened: Connection | None = None
     try:
         opened = psycopg2.connect(dsn, **options)
         if opened.info.parameter_status(_STRINGS) == "off":
-            # psycopg2 quotes as the server said at the start, and is not told of a later SET.
+            # psycopg2 quotes as the server said at the start, and is not told of a
+            # later SET.
             opened.close()
             asked = parse_dsn(dsn).get("options", "")
             opened = psycopg2.connect(dsn, **{**options, "options": f"{asked} -c {_STRINGS}=on"})
         opened.autocommit = True
-        pooled = pooler.is_between(opened, dsn, options)  # before anything is set, which others would find
+        # before anything is set, which others would find
+        pooled = pooler.is_between(opened, dsn, options)
         pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
         open_connections.remember(opened, open_connections.OpenConnection(pid, dsn, guard))
         if guard:
@@ -306,7 +341,8 @@ def _connected(dsn: str, role: str, guard: Callable[[Connection], None] | None =
     except UnicodeError as error:  # what libpq was told by a variable, and quotes
         _close(opened)
         raise ConfigurationError(
-            "a setting of the connection to Postgres is not UTF-8", fix="correct postgres.dsn and the variables PG..."
+            "a setting of the connection to Postgres is not UTF-8",
+            fix="correct postgres.dsn and the variables PG...",
         ) from error
     except VectrueError:
         _close(opened)
@@ -327,26 +363,36 @@ def _leave_clean(connection: Connection) -> None:
             cursor.execute("ROLLBACK")
             cursor.execute("DISCARD ALL")
     except psycopg2.Error as error:
-        log.info("the pooler's connection could not be cleaned", reason=" ".join(str(error).split()))
+        log.info(
+            "the pooler's connection could not be cleaned", reason=" ".join(str(error).split())
+        )
 
 
 def limit_locks(connection: Connection) -> None:
-    """Setup of a session that counts whole tables: a lock that somebody holds is an error, a long query is none."""
+    """Setup of a session that counts whole tables: a lock that somebody holds is an
+    error, a long query is none.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '5s'")
 
 
 def limit_waits(connection: Connection) -> None:
-    """Setup of a session that asks only: a table that somebody locks, or a query that does not end, is an error."""
+    """Setup of a session that asks only: a table that somebody locks, or a query that
+    does not end, is an error.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
 
 
 def limit_statements(seconds: float) -> Callable[[Connection], None]:
-    """Setup of a session on which somebody waits: a statement that runs for longer ends as a TransientError."""
+    """Setup of a session on which somebody waits: a statement that runs for longer ends
+    as a TransientError.
+    """
 
     def setup(connection: Connection) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",)
+            )
 
     return setup

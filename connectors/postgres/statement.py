@@ -1,9 +1,12 @@
-"""Statements that change the database: planned from its state, then run one by one or printed as one script.
+"""Statements that change the database: planned from its state, then run one by one or
+printed as one script.
 
-Each runs in a short transaction of its own under `lock_timeout`, and gives way with a growing pause when the lock is
-not free, so that no query of the application ever waits behind it for longer than that.
+Each runs in a short transaction of its own under `lock_timeout`, and gives way with a
+growing pause when the lock is not free, so that no query of the application ever waits
+behind it for longer than that.
 
-Hazard: a statement is plain SQL with everything quoted in already, and runs without parameters; a `%` in it is a `%`.
+Hazard: a statement is plain SQL with everything quoted in already, and runs without
+parameters; a `%` in it is a `%`.
 """
 
 import re
@@ -13,7 +16,13 @@ from dataclasses import dataclass
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import cursor as Cursor
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from connectors.ports import Clock
 from connectors.postgres import blockers
@@ -24,7 +33,9 @@ from schemas.health import blocker
 from schemas.health.blocker import Blocker
 
 _ATTEMPTS = 8
-"""With pauses of 0.5 s doubling up to 8 s, over half a minute in which the application's queries go first."""
+"""With pauses of 0.5 s doubling up to 8 s, over half a minute in which the
+application's queries go first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,12 @@ class Statement:
     """One change of the database.
 
     Attributes:
-        description: what it does, in the imperative, for the report and for the script's comments.
-        sql: one or more commands that belong into one transaction, without the last semicolon.
-        lock_seconds: longest wait for a lock; `postgres.lock_timeout_seconds` when None.
+        description: what it does, in the imperative, for the report and for the
+            script's comments.
+        sql: one or more commands that belong into one transaction, without the last
+            semicolon.
+        lock_seconds: longest wait for a lock; `postgres.lock_timeout_seconds` when
+            None.
     """
 
     description: str
@@ -51,7 +65,8 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
     """Run one statement, again and again while a lock is not free.
 
     Raises:
-        TransientError: the lock was not free in any attempt; the message names who held it, and what to repeat.
+        TransientError: the lock was not free in any attempt; the message names who held
+            it, and what to repeat.
         ConfigurationError, VectrueError: as `Session`.
     """
 
@@ -64,7 +79,8 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
         looking: list[Lookout] = []
 
         def pause(state: RetryCallState) -> None:
-            if not looking:  # from the second attempt on: most get their lock in the first
+            # from the second attempt on: most get their lock in the first
+            if not looking:
                 looking.append(watching.enter_context(Lookout(session)))
             clock.wait(state.upcoming_sleep)
 
@@ -79,11 +95,14 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
 
 
 def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str) -> str:
-    """All statements as one script for psql; a comment alone when there is nothing to do."""
+    """All statements as one script for psql; a comment alone when there is nothing to
+    do.
+    """
     lines = [*(f"-- {line}" for line in heading.splitlines()), ""]
     if not statements:
         return "\n".join([*lines, "-- nothing to do", ""])
-    # The path: an unqualified name must not find what an application has put into a schema of the reader's path.
+    # The path: an unqualified name must not find what an application has put into a
+    # schema of the reader's path.
     lines += ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;"]
     lines += ["SET search_path = pg_catalog, pg_temp;", ""]
     for number, statement in enumerate(statements, 1):
@@ -96,7 +115,9 @@ def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str
 
 @contextmanager
 def trial(session: Session) -> Iterator[Cursor]:
-    """A cursor in a transaction that is always rolled back, for questions the catalogue answers only about objects."""
+    """A cursor in a transaction that is always rolled back, for questions the catalogue
+    answers only about objects.
+    """
     with session.cursor() as cursor:
         cursor.execute("BEGIN")
         try:
@@ -115,7 +136,9 @@ def _lock_is_taken(error: BaseException) -> bool:
     return isinstance(error.__cause__, errors.LockNotAvailable | errors.ObjectInUse)
 
 
-def _give_up(session: Session, statement: Statement, state: RetryCallState, seen: Sequence[Blocker]) -> None:
+def _give_up(
+    session: Session, statement: Statement, state: RetryCallState, seen: Sequence[Blocker]
+) -> None:
     cause = state.outcome.exception() if state.outcome else None
     if not seen and cause is not None and (reader := _reader(session, cause.__cause__)) is not None:
         seen = [reader]
@@ -127,6 +150,12 @@ def _give_up(session: Session, statement: Statement, state: RetryCallState, seen
 
 
 def _reader(session: Session, error: BaseException | None) -> Blocker | None:
-    """Who reads a slot that is in use, which is no lock: the server's message ends with the id."""
-    said = re.search(r"(\d+)\D*$", error.diag.message_primary or "") if isinstance(error, errors.ObjectInUse) else None
+    """Who reads a slot that is in use, which is no lock: the server's message ends with
+    the id.
+    """
+    said = (
+        re.search(r"(\d+)\D*$", error.diag.message_primary or "")
+        if isinstance(error, errors.ObjectInUse)
+        else None
+    )
     return blockers.named(session, int(said[1])) if said else None

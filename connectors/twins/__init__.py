@@ -1,4 +1,5 @@
-"""In-memory twins of the ports, for unit tests; the contract suites hold them to the real ones.
+"""In-memory twins of the ports, for unit tests; the contract suites hold them to the
+real ones.
 
 kafka   twin of the offsets
 model   twin of a model

@@ -1,6 +1,8 @@
-"""In-memory twin of the offsets reader: topics, groups and their commits, as the broker would answer.
+"""In-memory twin of the offsets reader: topics, groups and their commits, as the broker
+would answer.
 
-Hazard: time does not pass in it. A record that is there is found at once, so `timeout` has no effect.
+Hazard: time does not pass in it. A record that is there is found at once, so `timeout`
+has no effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,13 +80,22 @@ class MemoryOffsets:
     def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
         """As the port says."""
         if self.away:
-            raise TransientError("Kafka does not answer at memory", fix="check kafka.bootstrap_servers")
+            raise TransientError(
+                "Kafka does not answer at memory", fix="check kafka.bootstrap_servers"
+            )
         return {name: self._read(name, topics) for name, topics in groups.items()}
 
-    def records_at(self, places: Mapping[Place, int], *, timeout: float) -> Mapping[Place, Record | None]:  # noqa: ARG002 - the port's
+    def records_at(
+        self,
+        places: Mapping[Place, int],
+        *,
+        timeout: float,  # noqa: ARG002 - the port's
+    ) -> Mapping[Place, Record | None]:
         """As the port says."""
         return {
-            (topic, number): next((r for r in self._logs[topic][number].records if r.offset >= offset), None)
+            (topic, number): next(
+                (r for r in self._logs[topic][number].records if r.offset >= offset), None
+            )
             for (topic, number), offset in places.items()
         }
 

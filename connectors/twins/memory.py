@@ -1,6 +1,8 @@
-"""In-memory twins of the ports, for unit tests. The contract suites hold them to what the real services do.
+"""In-memory twins of the ports, for unit tests. The contract suites hold them to what
+the real services do.
 
-Hazard: a twin is single-threaded and forgets everything; it is never a substitute in production.
+Hazard: a twin is single-threaded and forgets everything; it is never a substitute in
+production.
 """
 
 import hashlib
@@ -64,12 +66,16 @@ class LedgerEntry:
     max_live_lag: float | None = None
     force: bool = False
     slots: float = 0.0
-    """Seconds of the rate that were taken and not waited for: the twin's time does not pass."""
+    """Seconds of the rate that were taken and not waited for: the twin's time does not
+    pass.
+    """
     waits: list[str | None] = field(default_factory=list)
 
 
 class MemoryStore:
-    """Twin of `Store` and `Ledger`: one table of rows, locks and transactions in progress."""
+    """Twin of `Store` and `Ledger`: one table of rows, locks and transactions in
+    progress.
+    """
 
     def __init__(self, target: Target) -> None:
         """Hold the rows of one target, which is also what is wanted."""
@@ -90,11 +96,17 @@ class MemoryStore:
         self.reads += 1
         for key in keys:
             if not self.takes(target, key):
-                raise PoisonEvent(f"a value does not fit its column (invalid input syntax: {key!r})")
+                raise PoisonEvent(
+                    f"a value does not fit its column (invalid input syntax: {key!r})"
+                )
             if key in self.unreadable:
                 raise RowRefused("InvalidTextRepresentation")
-        snapshot = Snapshot(min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand))
-        return Reading(snapshot, [self._document(key, characters) for key in keys if key in self.rows])
+        snapshot = Snapshot(
+            min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand)
+        )
+        return Reading(
+            snapshot, [self._document(key, characters) for key in keys if key in self.rows]
+        )
 
     def takes(self, target: Target, key: Key) -> bool:
         """As the port says; the twin knows the largest numbers of the integer types."""
@@ -118,7 +130,9 @@ class MemoryStore:
         outcome = WriteOutcome({update.key: self._set(rows, target, update) for update in updates})
         if Written.CHANGED in outcome.values() and not self._wants(target):
             of = "another text" if self.text != target.text else self.wanted[0]
-            raise TargetMismatch(f"{target.name} wants vectors of {of}, this worker makes {target.model}")
+            raise TargetMismatch(
+                f"{target.name} wants vectors of {of}, this worker makes {target.model}"
+            )
         locked = [key for key, written in outcome.items() if written is Written.LOCKED]
         if locked and defer is not None:
             defer(locked)
@@ -183,7 +197,14 @@ class MemoryStore:
         refused = refusal is not None and refusal.hash == sha256(row.text)
         vector = row.vector is not None
         return Document(
-            key, (row.text or "")[:characters], blank, sha256(row.text), row.hash, row.model, vector, refused
+            key,
+            (row.text or "")[:characters],
+            blank,
+            sha256(row.text),
+            row.hash,
+            row.model,
+            vector,
+            refused,
         )
 
     def _wants(self, target: Target) -> bool:
@@ -200,13 +221,19 @@ class MemoryStore:
         if update.vector is None:
             rows[update.key] = MemoryRow(row.text)
         else:
-            rows[update.key] = replace(row, vector=update.vector, hash=update.hash, model=target.model)
+            rows[update.key] = replace(
+                row, vector=update.vector, hash=update.hash, model=target.model
+            )
         return Written.WRITTEN
 
-    def _advance(self, progress: ChunkAdvance, updates: Sequence[Update], outcome: Mapping[Key, Written]) -> None:
+    def _advance(
+        self, progress: ChunkAdvance, updates: Sequence[Update], outcome: Mapping[Key, Written]
+    ) -> None:
         entry = self.ledger[str(progress.run), progress.number]
         if entry.done != progress.start:
-            raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
+            raise LedgerConflict(
+                f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys"
+            )
         entry.done += progress.handled
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counted = {name: getattr(progress, name) for name in names}
@@ -232,7 +259,9 @@ class MemoryOutbox:
 
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:
         """As the port says."""
-        self.dead_letters += [(failure.record, str(failure.reason), failure.stage) for failure in failures]
+        self.dead_letters += [
+            (failure.record, str(failure.reason), failure.stage) for failure in failures
+        ]
 
 
 class MemoryClock:

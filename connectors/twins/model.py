@@ -1,4 +1,6 @@
-"""In-memory twin of a model: unit vectors made from the sha256 of the text, calls counted, failures on request."""
+"""In-memory twin of a model: unit vectors made from the sha256 of the text, calls
+counted, failures on request.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,22 +15,31 @@ from schemas.rows.document import Vector
 
 
 class TwinEmbedder:
-    """Deterministic pseudo-random unit vectors: equal texts, equal vectors; different texts, nearly orthogonal ones."""
+    """Deterministic pseudo-random unit vectors: equal texts, equal vectors; different
+    texts, nearly orthogonal ones.
+    """
 
     def __init__(
-        self, dimensions: int = 8, *, name: str = "twin", fails: Callable[[str], bool] = lambda _: False
+        self,
+        dimensions: int = 8,
+        *,
+        name: str = "twin",
+        fails: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Make a twin.
 
         Args:
             dimensions: length of a vector, at least 1.
             name: first part of the model id, to tell two models apart.
-            fails: texts for which this is true raise PoisonText, and their whole call with them; may be replaced.
+            fails: texts for which this is true raise PoisonText, and their whole call
+                with them; may be replaced.
         """
         self.dimensions = dimensions
         self.fails = fails
         self.calls = 0
-        """Calls of `encode_documents` with at least one text, and of `encode_query`, failed ones included."""
+        """Calls of `encode_documents` with at least one text, and of `encode_query`,
+        failed ones included.
+        """
         self.texts_encoded = 0
         """Texts whose vectors were returned."""
         self.loaded = False
@@ -64,7 +75,9 @@ class TwinEmbedder:
         self.calls += 1
         for index, text in enumerate(texts):
             if self.fails(text):
-                raise PoisonText(f"the vector of text {index} ({len(text)} characters) is not finite")
+                raise PoisonText(
+                    f"the vector of text {index} ({len(text)} characters) is not finite"
+                )
         self.texts_encoded += len(texts)
         return np.stack([self._vector(text) for text in prepare(texts, None)])
 

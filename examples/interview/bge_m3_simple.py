@@ -22,7 +22,10 @@ LANGUAGES = {
     "lexical": "없음 (뜻이 아니라 글자만 비교하는 대역)",
 }
 TEXTS = [
-    "Python의 GIL(Global Interpreter Lock)은 한 번에 한 스레드만 실행하게 하여 멀티스레딩을 제한합니다.",
+    (
+        "Python의 GIL(Global Interpreter Lock)은 한 번에 한 스레드만 실행하게 하여 멀티스레딩을 "
+        "제한합니다."
+    ),
     "FastAPI는 비동기 프로그래밍을 지원하는 웹 프레임워크입니다.",
     "Docker는 애플리케이션을 컨테이너로 묶어 실행하는 기술입니다.",
 ]
@@ -30,7 +33,9 @@ QUERY = "파이썬 멀티스레딩 제약사항"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the check with the model that ``arguments`` name, or with that of the settings."""
+    """Run the check with the model that ``arguments`` name, or with that of the
+    settings.
+    """
     settings = load()
     logs.configure(settings.log)
     print("🚀 임베딩 모델 사용 가이드\n" + "=" * 60)

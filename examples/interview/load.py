@@ -22,8 +22,8 @@ _INSERT_ANSWERS = """
     INSERT INTO public.answer_bank (id, question_id, answer, score)
     VALUES %s ON CONFLICT (id) DO NOTHING RETURNING id
 """
-# nextval() - 1 is where the sequence stands, so that it never moves backwards: an id that was
-# given out and deleted since is not given out again.
+# nextval() - 1 is where the sequence stands, so that it never moves backwards: an id
+# that was given out and deleted since is not given out again.
 _ADVANCE_SEQUENCE = """
     SELECT setval(sequence, GREATEST((SELECT max(id) FROM {table}), nextval(sequence) - 1, 1))
     FROM (SELECT pg_get_serial_sequence('{table}', 'id')::regclass AS sequence) AS of_table
@@ -31,7 +31,9 @@ _ADVANCE_SEQUENCE = """
 
 
 def _read(name: str) -> list[dict[str, object]]:
-    """Return the objects of one JSON Lines file of this folder, in the order of the file."""
+    """Return the objects of one JSON Lines file of this folder, in the order of the
+    file.
+    """
     with (_HERE / name).open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines if line.strip()]
 
@@ -47,28 +49,41 @@ def read_answers() -> list[dict[str, object]]:
 
 
 def read_queries() -> list[dict[str, object]]:
-    """Return the judged searches: ``query``, ``relevant`` (question ids), ``kind``, ``note``.
+    """Return the judged searches: ``query``, ``relevant`` (question ids), ``kind``,
+    ``note``.
 
-    The first 27 also have ``selected``: they were kept because a model finds them, so they measure no model.
+    The first 27 also have ``selected``: they were kept because a model finds them, so
+    they measure no model.
     """
     return _read("queries.jsonl")
 
 
-def _insert(cursor: Cursor, statement: str, rows: list[dict[str, object]], keys: Sequence[str]) -> int:
+def _insert(
+    cursor: Cursor, statement: str, rows: list[dict[str, object]], keys: Sequence[str]
+) -> int:
     """Insert ``rows`` with one statement and return how many of them were new."""
     values = [tuple(row[key] for key in keys) for row in rows]
     return len(execute_values(cursor, statement, values, page_size=1000, fetch=True))
 
 
 def load(connection: Connection) -> tuple[int, int]:
-    """Insert every question and answer that is not there yet; return how many of each were new.
+    """Insert every question and answer that is not there yet; return how many of each
+    were new.
 
-    Everything happens in one transaction, which is committed at the end, or rolled back on an error.
-    Afterwards the identity sequences stand past the largest id, so that ordinary inserts go on working.
+    Everything happens in one transaction, which is committed at the end, or rolled back
+    on an error. Afterwards the identity sequences stand past the largest id, so that
+    ordinary inserts go on working.
     """
     with connection, connection.cursor() as cursor:
-        questions = _insert(cursor, _INSERT_QUESTIONS, read_questions(), ("id", "question", "category", "difficulty"))
-        answers = _insert(cursor, _INSERT_ANSWERS, read_answers(), ("id", "question_id", "answer", "score"))
+        questions = _insert(
+            cursor,
+            _INSERT_QUESTIONS,
+            read_questions(),
+            ("id", "question", "category", "difficulty"),
+        )
+        answers = _insert(
+            cursor, _INSERT_ANSWERS, read_answers(), ("id", "question_id", "answer", "score")
+        )
         for table in ("public.questions", "public.answer_bank"):
             cursor.execute(_ADVANCE_SEQUENCE.format(table=table))
     return questions, answers

@@ -1,4 +1,5 @@
-"""The interview application's tables as SQLModel models, the way its code declares them.
+"""The interview application's tables as SQLModel models, the way its code declares
+them.
 
 They mirror ``schema.sql``.  The columns that ``vectrue init`` adds are left out on purpose:
 the application neither reads nor writes them.
@@ -24,7 +25,9 @@ DIMENSIONS = 1024
 
 
 def _id_column() -> Column[int]:
-    """Return a ``bigint`` identity primary key; every table needs a column object of its own."""
+    """Return a ``bigint`` identity primary key; every table needs a column object of
+    its own.
+    """
     return Column(BigInteger, Identity(always=False), primary_key=True)
 
 
@@ -37,7 +40,9 @@ class Question(SQLModel, table=True):
     """One interview question with the embedding of its text."""
 
     __tablename__ = "questions"
-    __table_args__ = (CheckConstraint("difficulty BETWEEN 1 AND 5", name="questions_difficulty_check"),)
+    __table_args__ = (
+        CheckConstraint("difficulty BETWEEN 1 AND 5", name="questions_difficulty_check"),
+    )
 
     id: int | None = Field(default=None, sa_column=_id_column())
     question: str = Field(sa_column=Column(Text, nullable=False))
@@ -55,7 +60,9 @@ class AnswerBank(SQLModel, table=True):
     __table_args__ = (CheckConstraint("score BETWEEN 0 AND 100", name="answer_bank_score_check"),)
 
     id: int | None = Field(default=None, sa_column=_id_column())
-    question_id: int = Field(sa_column=Column(BigInteger, ForeignKey("questions.id"), nullable=False))
+    question_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("questions.id"), nullable=False)
+    )
     answer: str = Field(sa_column=Column(Text, nullable=False))
     score: int = Field(ge=0, le=100, sa_column=Column(SmallInteger, nullable=False))
     created_at: datetime | None = Field(default=None, sa_column=_created_at_column())

@@ -21,7 +21,8 @@ _PARTICLES = sorted(
     reverse=True,
 )
 
-# Endings of "하다" and "되다" verbs; they go only when at least two syllables of a stem remain.
+# Endings of "하다" and "되다" verbs; they go only when at least two syllables of a stem
+# remain.
 _ENDINGS = sorted(
     (
         "하다 하는 하고 하면 하며 하게 하지 하기 하려 하려면 하려는 하느라 하나 한다 했다 했던 "
@@ -32,7 +33,8 @@ _ENDINGS = sorted(
     reverse=True,
 )
 
-# Words that carry no subject matter: question words, dependent nouns, auxiliaries, interview phrasing.
+# Words that carry no subject matter: question words, dependent nouns, auxiliaries,
+# interview phrasing.
 STOP_WORDS = frozenset(
     (
         "무엇 무슨 뭐 어떤 어떻 어떻게 어떠한 어느 어디 왜 언제 누구 누가 얼마 몇 때 것 게 걸 건 "
@@ -47,7 +49,9 @@ STOP_WORDS = frozenset(
 
 
 def _strip(word: str, suffixes: list[str], keep: int) -> str:
-    """Return ``word`` without its longest suffix of ``suffixes`` that leaves ``keep`` syllables."""
+    """Return ``word`` without its longest suffix of ``suffixes`` that leaves ``keep``
+    syllables.
+    """
     for suffix in suffixes:
         if word.endswith(suffix) and len(word) - len(suffix) >= keep:
             return word[: -len(suffix)]
@@ -55,7 +59,9 @@ def _strip(word: str, suffixes: list[str], keep: int) -> str:
 
 
 def _stem(word: str) -> str:
-    """Strip particles and endings until nothing changes; return "" for a word of the stop list."""
+    """Strip particles and endings until nothing changes; return "" for a word of the
+    stop list.
+    """
     while word not in STOP_WORDS:
         shorter = _strip(_strip(word, _PARTICLES, 1), _ENDINGS, 2)
         if shorter == word:
@@ -67,22 +73,26 @@ def _stem(word: str) -> str:
 def content_words(text: str) -> set[str]:
     """Return the stems of the words of ``text`` that carry meaning, lower-cased.
 
-    The text is split at white space, at punctuation, and where Latin script meets Hangul.
+    The text is split at white space, at punctuation, and where Latin script meets
+    Hangul.
     """
     return {stem for stem in map(_stem, _TOKEN.findall(text.lower())) if stem}
 
 
 def shared(a: str, b: str) -> set[str]:
-    """Return the content words of ``a`` that ``b`` has too, as the same word or as a longer or shorter form.
+    """Return the content words of ``a`` that ``b`` has too, as the same word or as a
+    longer or shorter form.
 
-    Two words count as the same when they are equal, or when the shorter has at least two characters
-    and the longer begins with it.
+    Two words count as the same when they are equal, or when the shorter has at least
+    two characters and the longer begins with it.
     """
     others = content_words(b)
     return {word for word in content_words(a) if any(_same(word, other) for other in others)}
 
 
 def _same(a: str, b: str) -> bool:
-    """Tell whether two stems are equal, or one of two characters or more begins the other."""
+    """Tell whether two stems are equal, or one of two characters or more begins the
+    other.
+    """
     short, long = sorted((a, b), key=len)
     return a == b or (len(short) >= 2 and long.startswith(short))

@@ -1,4 +1,5 @@
-"""The backend's ``vector_utils.py`` as it looks after the move from ko-sroberta (768) to BGE-M3 (1024).
+"""The backend's ``vector_utils.py`` as it looks after the move from ko-sroberta (768)
+to BGE-M3 (1024).
 
 What is gone: nothing here writes a vector any more.  ``vectrue`` embeds every question and answer
 when its text changes, so the backend only embeds what a user types, and compares.
@@ -19,17 +20,27 @@ from sqlmodel import Session, col, select
 from connectors.models import EmbeddingModel, get_embedding_model
 from examples.interview.models import AnswerBank, Question
 
-__all__ = ["EmbeddingModel", "Evaluation", "create_embeddings", "evaluate_answer", "get_embedding_model",
-           "grade", "search_questions"]  # fmt: skip
+__all__ = [
+    "EmbeddingModel",
+    "Evaluation",
+    "create_embeddings",
+    "evaluate_answer",
+    "get_embedding_model",
+    "grade",
+    "search_questions",
+]
 
 EXCELLENT, GOOD = 0.85, 0.70
-"""Similarities above which an answer is excellent, or good, as the backend has had them for one model.
-Two models do not share a scale."""
+"""Similarities above which an answer is excellent, or good, as the backend has had them
+for one model. Two models do not share a scale.
+"""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How near an answer is to the best one known: cosine, the same out of 100, and a word about it."""
+    """How near an answer is to the best one known: cosine, the same out of 100, and a
+    word about it.
+    """
 
     similarity: float
     score: float
@@ -37,24 +48,36 @@ class Evaluation:
     reference: str
 
 
-def create_embeddings(texts: Sequence[str], *, show_progress_bar: bool = False) -> NDArray[np.float32]:
-    """Embed texts that are compared with each other; float32[n, dimensions], unit length."""
+def create_embeddings(
+    texts: Sequence[str], *, show_progress_bar: bool = False
+) -> NDArray[np.float32]:
+    """Embed texts that are compared with each other; float32[n, dimensions], unit
+    length.
+    """
     return get_embedding_model().encode(texts, show_progress_bar=show_progress_bar)
 
 
 def search_questions(
     session: Session, query: str, limit: int = 5, min_similarity: float = -1.0
 ) -> list[tuple[Question, float]]:
-    """Return the questions whose meaning is nearest to ``query``, each with its cosine, nearest first."""
+    """Return the questions whose meaning is nearest to ``query``, each with its cosine,
+    nearest first.
+    """
     model = get_embedding_model()
     distance = _distance(Question.embedding, model.encode_query(query))
-    statement = select(Question, distance).where(_embedded_by(model)).order_by(distance).limit(limit)
+    statement = (
+        select(Question, distance).where(_embedded_by(model)).order_by(distance).limit(limit)
+    )
     found = [(question, 1.0 - float(away)) for question, away in session.exec(statement)]
-    return [(question, similarity) for question, similarity in found if similarity >= min_similarity]
+    return [
+        (question, similarity) for question, similarity in found if similarity >= min_similarity
+    ]
 
 
 def evaluate_answer(session: Session, question_id: int, answer: str) -> Evaluation | None:
-    """Compare an answer with the best-scored stored answer of its question; None when there is none."""
+    """Compare an answer with the best-scored stored answer of its question; None when
+    there is none.
+    """
     model = get_embedding_model()
     distance = _distance(AnswerBank.embedding, model.encode([answer])[0])
     statement = (
@@ -78,10 +101,14 @@ def grade(similarity: float) -> str:
 
 
 def _distance(stored: list[float] | None, vector: NDArray[np.float32]) -> ColumnElement[float]:
-    """The cosine distance as pgvector has it, which is 1 - cosine and what the HNSW index orders by."""
+    """The cosine distance as pgvector has it, which is 1 - cosine and what the HNSW
+    index orders by.
+    """
     return col(stored).op("<=>", return_type=Float())(vector)
 
 
 def _embedded_by(model: EmbeddingModel) -> ColumnElement[bool]:
-    """The rows whose vectors this model made; the column is one of those that ``vectrue init`` adds."""
+    """The rows whose vectors this model made; the column is one of those that ``vectrue
+    init`` adds.
+    """
     return column("embedding_model") == model.model_id

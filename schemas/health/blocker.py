@@ -1,4 +1,6 @@
-"""Somebody who holds what a statement of ours waits for, and how that is said. Never the text of a statement."""
+"""Somebody who holds what a statement of ours waits for, and how that is said. Never
+the text of a statement.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +40,11 @@ class Blocker:
     @property
     def name(self) -> str:
         """Who it is, and for how long its transaction has been open."""
-        age = "" if self.seconds is None else f", in a transaction for {show_duration(max(0.0, self.seconds))}"
+        age = (
+            ""
+            if self.seconds is None
+            else f", in a transaction for {show_duration(max(0.0, self.seconds))}"
+        )
         if self.pid == 0:
             return f"the prepared transaction {self.gid or '(name unknown)'}{age}"
         if self.user is None:
@@ -46,7 +52,10 @@ class Blocker:
             return f"pid {self.pid}, {what} of the server{age}"
         idle = ", which does nothing" if self.state and self.state.startswith(_IDLE) else ""
         waits = ", which waits itself" if self.waits else ""
-        return f"pid {self.pid}, user {self.user}, application {self.application or '-'}{age}{idle}{waits}"
+        return (
+            f"pid {self.pid}, user {self.user}, application "
+            f"{self.application or '-'}{age}{idle}{waits}"
+        )
 
     @property
     def identity(self) -> tuple[int, str | None, str | None]:
@@ -73,7 +82,11 @@ def ending(one: Blocker) -> str:
     """How its transaction comes to an end, in the imperative."""
     if one.pid == 0:
         gid = "'" + (one.gid or "").replace("'", "''") + "'"
-        return f"ROLLBACK PREPARED {gid} (or COMMIT PREPARED {gid})" if one.gid else "end that prepared transaction"
+        return (
+            f"ROLLBACK PREPARED {gid} (or COMMIT PREPARED {gid})"
+            if one.gid
+            else "end that prepared transaction"
+        )
     if one.user is None:
         return "wait until it has ended"
     return f"end that transaction (SELECT pg_terminate_backend({one.pid}) ends its session)"

@@ -1,9 +1,12 @@
-"""The canary: its records read, and the rule of what is to be said when it does not come back.
+"""The canary: its records read, and the rule of what is to be said when it does not
+come back.
 
-Pure. The row vectrue.canary is written by a live worker every few seconds and comes back through capture and Kafka,
-with no inference on its way. While it comes back, changes arrive; nothing else proves that.
+Pure. The row vectrue.canary is written by a live worker every few seconds and comes
+back through capture and Kafka, with no inference on its way. While it comes back,
+changes arrive; nothing else proves that.
 
-Hazard: the topic holds the beats of every installation in the database, each under its own prefix.
+Hazard: the topic holds the beats of every installation in the database, each under its
+own prefix.
 """
 
 from dataclasses import dataclass
@@ -39,7 +42,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CanaryRecord:
-    """One record of the canary's topic: whose beat it is, and when capture and Kafka had it by their own clocks."""
+    """One record of the canary's topic: whose beat it is, and when capture and Kafka
+    had it by their own clocks.
+    """
 
     prefix: str
     beat: Beat
@@ -48,7 +53,8 @@ class CanaryRecord:
 
 
 def parse(record: Record) -> CanaryRecord | None:
-    """Read a record of the canary's topic; None for one that is no beat, as a tombstone is.
+    """Read a record of the canary's topic; None for one that is no beat, as a tombstone
+    is.
 
     Raises:
         PoisonEvent: it cannot be read; the message says why.
@@ -88,7 +94,10 @@ def stage(canary: Canary) -> Stage | None:
     if transit is None or transit.error is not None or transit.newest_at is None:
         return Stage.WRITTEN
     behind = (canary.written.sent_at - transit.newest_at).total_seconds()
-    if behind > _ROUNDING_SECONDS and (canary.written_seconds or 0.0) + behind > canary.late_seconds:
+    if (
+        behind > _ROUNDING_SECONDS
+        and (canary.written_seconds or 0.0) + behind > canary.late_seconds
+    ):
         return Stage.WRITTEN
     return Stage.HANDLED if transit.waiting_seconds == 0 else Stage.CAPTURED
 
@@ -98,18 +107,27 @@ def judge(canary: Canary, crit_seconds: float, *, is_paused: bool = False) -> Fi
 
     Args:
         canary: as it was seen.
-        crit_seconds: age from which what may wait (a busy live lane, a paused connector) is critical.
+        crit_seconds: age from which what may wait (a busy live lane, a paused
+            connector) is critical.
         is_paused: whether somebody has paused or stopped the connector.
     """
     if canary.error is not None:
-        return Finding(Severity.UNKNOWN, "live", f"whether changes arrive is not known: {canary.error}")
+        return Finding(
+            Severity.UNKNOWN, "live", f"whether changes arrive is not known: {canary.error}"
+        )
     if canary.is_fresh:
         return None
     waited, since = canary.waiting_seconds, canary.written_seconds
     written_lately = since is not None and since <= canary.late_seconds
     # The first that is missing was due a period after the last that came back.
-    if written_lately and waited is not None and waited + canary.every_seconds <= canary.late_seconds:
-        words = f"the canary is on its way, {stage(canary)} {show_duration(max(since or 0.0, 0.0))} ago"
+    if (
+        written_lately
+        and waited is not None
+        and waited + canary.every_seconds <= canary.late_seconds
+    ):
+        words = (
+            f"the canary is on its way, {stage(canary)} {show_duration(max(since or 0.0, 0.0))} ago"
+        )
         return Finding(Severity.WARNING, "live", f"{words}, and {_absence(canary)}")
     members = canary.transit.members if canary.transit else None
     if members == 0 or (members is None and not written_lately):
@@ -127,15 +145,25 @@ def _held_up(canary: Canary, crit_seconds: float, is_paused: bool) -> Finding:
     said = f"{_absence(canary)}: it was last seen {seen}"
     if seen is Stage.CAPTURED:
         waits = canary.transit.waiting_seconds if canary.transit else None
-        severity = Severity.WARNING if waits is not None and waits < crit_seconds else Severity.CRITICAL
+        severity = (
+            Severity.WARNING if waits is not None and waits < crit_seconds else Severity.CRITICAL
+        )
         return Finding(severity, "live", f"{said}, and waits for a live worker")
     if seen in (Stage.HANDLED, Stage.ARRIVED):
-        return Finding(Severity.CRITICAL, "live", f"{said}, and its arrival is not noted: see the live worker's log")
+        return Finding(
+            Severity.CRITICAL,
+            "live",
+            f"{said}, and its arrival is not noted: see the live worker's log",
+        )
     if canary.transit is None or canary.transit.error is not None:
         why = f" ({canary.transit.error})" if canary.transit and canary.transit.error else ""
-        return Finding(Severity.CRITICAL, "capture", f"{said}; whether it is in Kafka is not known{why}")
+        return Finding(
+            Severity.CRITICAL, "capture", f"{said}; whether it is in Kafka is not known{why}"
+        )
     severity = Severity.WARNING if is_paused and age < crit_seconds else Severity.CRITICAL
-    return Finding(severity, "capture", f"{said}, and is not captured into Kafka: see the log of Kafka Connect")
+    return Finding(
+        severity, "capture", f"{said}, and is not captured into Kafka: see the log of Kafka Connect"
+    )
 
 
 def _absence(canary: Canary) -> str:
@@ -152,7 +180,9 @@ def _no_worker(canary: Canary) -> str:
 
 
 def to_json(canary: Canary, finding: Finding | None) -> dict[str, Any]:
-    """The canary as plain data, with the verdict on it and the place where it was last seen."""
+    """The canary as plain data, with the verdict on it and the place where it was last
+    seen.
+    """
     return {
         "status": str(finding.severity if finding else Severity.OK),
         "last_seen": None if (seen := stage(canary)) is None else seen.name.lower(),

@@ -1,7 +1,9 @@
-"""Findings of `vectrue doctor`: one precondition, how it stands, and the command that mends it.
+"""Findings of `vectrue doctor`: one precondition, how it stands, and the command that
+mends it.
 
-One cause is said once. A finding names the parts whose trouble would explain it (`follows`); where one of them is a
-problem, it is shown with that cause, and not counted (`settle`).
+One cause is said once. A finding names the parts whose trouble would explain it
+(`follows`); where one of them is a problem, it is shown with that cause, and not
+counted (`settle`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +15,9 @@ from schemas.errors import VectrueError
 
 
 class Level(StrEnum):
-    """How a precondition stands. UNKNOWN: it could not be looked at, for a reason that is a finding of its own."""
+    """How a precondition stands. UNKNOWN: it could not be looked at, for a reason that
+    is a finding of its own.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -23,10 +27,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line: what was looked at, how it stands in a sentence, and the command or setting that mends it.
+    """One line: what was looked at, how it stands in a sentence, and the command or
+    setting that mends it.
 
     Attributes:
-        cause: check of the problem that it follows from; None while it stands for itself.
+        cause: check of the problem that it follows from; None while it stands for
+            itself.
         part: what is in trouble where this is a problem; the check when it is empty.
         follows: parts whose trouble would explain it.
     """
@@ -42,7 +48,8 @@ class CheckResult:
     def to_json(self) -> dict[str, Any]:
         """The line under the names of the command line's contract.
 
-        `status` is null where it is unknown, or follows from a problem, whose check then is `cause`.
+        `status` is null where it is unknown, or follows from a problem, whose check
+        then is `cause`.
         """
         status = None if self.level is Level.UNKNOWN else str(self.level)
         line = {"check": self.check, "status": status, "sentence": self.sentence, "fix": self.fix}
@@ -54,13 +61,20 @@ def ok(check: str, sentence: str) -> CheckResult:
     return CheckResult(check, Level.OK, sentence)
 
 
-def warning(check: str, sentence: str, fix: str | None = None, *, follows: Sequence[str] = ()) -> CheckResult:
+def warning(
+    check: str, sentence: str, fix: str | None = None, *, follows: Sequence[str] = ()
+) -> CheckResult:
     """It works, and may stop doing so."""
     return CheckResult(check, Level.WARNING, sentence, fix, follows=tuple(follows))
 
 
 def problem(
-    check: str, sentence: str, fix: str | None = None, *, part: str = "", follows: Sequence[str] = ()
+    check: str,
+    sentence: str,
+    fix: str | None = None,
+    *,
+    part: str = "",
+    follows: Sequence[str] = (),
 ) -> CheckResult:
     """It does not work like this."""
     return CheckResult(check, Level.PROBLEM, sentence, fix, part=part, follows=tuple(follows))
@@ -71,8 +85,12 @@ def unknown(check: str, why: str, *, follows: Sequence[str] = ()) -> CheckResult
     return CheckResult(check, Level.UNKNOWN, f"not checked: {why}", follows=tuple(follows))
 
 
-def guarded(check: str, look: Callable[[], Iterable[CheckResult]], *, follows: Sequence[str] = ()) -> list[CheckResult]:
-    """What a look finds; an error of ours that it raises is a problem, in the error's own words."""
+def guarded(
+    check: str, look: Callable[[], Iterable[CheckResult]], *, follows: Sequence[str] = ()
+) -> list[CheckResult]:
+    """What a look finds; an error of ours that it raises is a problem, in the error's
+    own words.
+    """
     try:
         return list(look())
     except VectrueError as error:
@@ -80,7 +98,8 @@ def guarded(check: str, look: Callable[[], Iterable[CheckResult]], *, follows: S
 
 
 def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
-    """The same, where what follows from a problem names it, and is no problem or warning of its own.
+    """The same, where what follows from a problem names it, and is no problem or
+    warning of its own.
 
     Of what would explain each other, one stays: no trouble explains itself.
     """
@@ -94,14 +113,24 @@ def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
             continue
         roots.add(root)
         settled.append(replace(one, level=Level.UNKNOWN, fix=None, cause=found[root].check))
-    return [one for place, one in enumerate(settled) if one.cause is None or not _repeats(one, settled[:place])]
+    return [
+        one
+        for place, one in enumerate(settled)
+        if one.cause is None or not _repeats(one, settled[:place])
+    ]
 
 
 def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | None:
-    """The problem that explains this finding, by its place: the first that it needs, or what explains that."""
+    """The problem that explains this finding, by its place: the first that it needs, or
+    what explains that.
+    """
     for part in found[place].follows:
         for other, cause in enumerate(found):
-            if other in passed or cause.level is not Level.PROBLEM or (cause.part or cause.check) != part:
+            if (
+                other in passed
+                or cause.level is not Level.PROBLEM
+                or (cause.part or cause.check) != part
+            ):
                 continue
             passed.add(other)
             further = _root(found, other, passed)

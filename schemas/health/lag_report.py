@@ -3,11 +3,12 @@
 Pure. The hops are those of the data: source (slot), capture (connector), live, replay.
 
 Hazards:
-- Lag zero is not fresh: with the slot or the connector stopped, nothing reaches Kafka and every lag is 0; and both may
-  look well while nothing is delivered. So every verdict needs its witness: the canary, the slot's movement, tables that
-  are yet to be looked at, what is configured and not there.
-- The replay lane is judged by its ledger, not by its lag: a full replay is hours behind by design. Only its worker
-  being away, or chunks that expired, are trouble here.
+- Lag zero is not fresh: with the slot or the connector stopped, nothing reaches Kafka
+  and every lag is 0; and both may look well while nothing is delivered. So every
+  verdict needs its witness: the canary, the slot's movement, tables that are yet to be
+  looked at, what is configured and not there.
+- The replay lane is judged by its ledger, not by its lag: a full replay is hours behind
+  by design. Only its worker being away, or chunks that expired, are trouble here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,24 @@ from typing import Any
 
 from schemas.duration import show_duration
 from schemas.health import canary as canaries
-from schemas.health.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status, rfc3339, worst
+from schemas.health.lag import (
+    ConnectorState,
+    GroupLag,
+    PartitionLag,
+    SlotLag,
+    Status,
+    rfc3339,
+    worst,
+)
 from schemas.health.severity import Finding, Hop, Severity
 from schemas.health.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
 class LagThresholds:
-    """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a warning, and critical."""
+    """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a
+    warning, and critical.
+    """
 
     warn: float = 30.0
     crit: float = 300.0
@@ -62,9 +73,16 @@ class LagReport:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said, worst first, then in the order of the flow."""
-        unset = not self.witness.is_founded  # then nothing that is missing has a cause of its own
-        capture = [] if unset and self.connector.state == "missing" else list(_capture(self.connector))
-        found = list(_unset(self.witness) if unset else _source(self.witness, capture_is_known_bad=bool(capture)))
+        # then nothing that is missing has a cause of its own
+        unset = not self.witness.is_founded
+        capture = (
+            [] if unset and self.connector.state == "missing" else list(_capture(self.connector))
+        )
+        found = list(
+            _unset(self.witness)
+            if unset
+            else _source(self.witness, capture_is_known_bad=bool(capture))
+        )
         found += capture
         if not unset:
             found += _witnessed(self.witness, self.canary)
@@ -86,25 +104,37 @@ class LagReport:
         return str(self.findings[0]) if self.findings else "all caught up"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; durations in seconds, sizes in bytes, None for unknown."""
+        """The report as plain data; durations in seconds, sizes in bytes, None for
+        unknown.
+        """
         return {
             "time": rfc3339(self.time),
             "status": str(self.severity),
             "hop": self.findings[0].hop if self.findings else None,
             "verdict": self.verdict,
-            "groups": [{"lane": "live", **self.live.to_json()}, {"lane": "replay", **self.replay.to_json()}],
-            "witness": {**self.witness.to_json(), "canary": canaries.to_json(self.witness.canary, self.canary)},
+            "groups": [
+                {"lane": "live", **self.live.to_json()},
+                {"lane": "replay", **self.replay.to_json()},
+            ],
+            "witness": {
+                **self.witness.to_json(),
+                "canary": canaries.to_json(self.witness.canary, self.canary),
+            },
             "slot": self.slot.to_json(),
             "connector": self.connector.to_json(),
             "error": self.kafka_error,
         }
 
     def plugin_lines(self) -> list[str]:
-        """The report as a monitoring plugin prints it: state, detail and performance data, then the other findings."""
+        """The report as a monitoring plugin prints it: state, detail and performance
+        data, then the other findings.
+        """
         lag, age = self.live.total_lag, self.live.max_time_lag_seconds
         figures = (
-            f"time_lag={_figure(age, 's')};{self.thresholds.warn:g};{self.thresholds.crit:g} lag={_figure(lag)}"
-            f" replay_lag={_figure(self.replay.total_lag)} slot_retained={_figure(self.slot.retained_bytes, 'B')}"
+            f"time_lag={_figure(age, 's')};{self.thresholds.warn:g};{self.thresholds.crit:g} "
+            f"lag={_figure(lag)}"
+            f" replay_lag={_figure(self.replay.total_lag)} "
+            f"slot_retained={_figure(self.slot.retained_bytes, 'B')}"
             f" canary_age={_figure(self.witness.canary.age_seconds, 's')}"
         )
         rest = [f"{finding.severity} - {_plain(str(finding))}" for finding in self.findings[1:]]
@@ -116,8 +146,11 @@ def plugin_line(severity: Severity, sentence: str) -> str:
     return f"LAG {severity} - {_plain(sentence)}"
 
 
-def witnessed(witness: Witness, crit_seconds: float = DEFAULT_THRESHOLDS.crit) -> tuple[Finding, ...]:
-    """What the database alone says against "all is well", worst first; nothing when all was seen to be well.
+def witnessed(
+    witness: Witness, crit_seconds: float = DEFAULT_THRESHOLDS.crit
+) -> tuple[Finding, ...]:
+    """What the database alone says against "all is well", worst first; nothing when all
+    was seen to be well.
 
     Args:
         witness: what was seen.
@@ -128,7 +161,9 @@ def witnessed(witness: Witness, crit_seconds: float = DEFAULT_THRESHOLDS.crit) -
 
 
 def brief(witness: Witness) -> str:
-    """`arrive`, or what speaks against it, without the name of a table, server or slot: anyone may read a probe."""
+    """`arrive`, or what speaks against it, without the name of a table, server or slot:
+    anyone may read a probe.
+    """
     said = canaries.judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if witness.canary.error is not None or witness.error is not None:
         return "unknown: vectrue doctor"
@@ -139,7 +174,10 @@ def brief(witness: Witness) -> str:
     if any(_source(witness, capture_is_known_bad=False)):
         return "the replication slot is not well: vectrue lag"
     if witness.looks:
-        return f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: vectrue lag"
+        return (
+            f"the rows of {_count(len(witness.looks), 'table')} are yet to be looked at: "
+            "vectrue lag"
+        )
     if witness.neglected:
         return "nobody looks after the rows: vectrue lag"
     return "arrive"
@@ -180,25 +218,44 @@ def _source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Finding
     if slot.error is not None:
         yield Finding(Severity.CRITICAL, "source", slot.error)
     elif slot.state == "missing":
-        yield Finding(Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: vectrue init")
+        yield Finding(
+            Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: vectrue init"
+        )
     elif slot.wal_status in ("unreserved", "lost"):
         words = "is lost" if slot.wal_status == "lost" else "is about to be lost"
-        yield Finding(Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}")
+        yield Finding(
+            Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}"
+        )
     elif slot.state == "inactive" and not capture_is_known_bad:
-        yield Finding(Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}")
+        yield Finding(
+            Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}"
+        )
     elif slot.state == "active" and still is not None and still > witness.slot_seconds:
-        words = f"replication slot {slot.name} has stood still for {show_duration(still)} while the log moves"
-        yield Finding(Severity.CRITICAL, "source", f"{words}{_kept(slot)}: see the log of Kafka Connect")
+        words = (
+            f"replication slot {slot.name} has stood still for {show_duration(still)} while the "
+            "log moves"
+        )
+        yield Finding(
+            Severity.CRITICAL, "source", f"{words}{_kept(slot)}: see the log of Kafka Connect"
+        )
 
 
 def _kept(slot: SlotLag) -> str:
-    return "" if slot.retained_bytes is None else f", which keeps {show_bytes(slot.retained_bytes)} of WAL"
+    return (
+        ""
+        if slot.retained_bytes is None
+        else f", which keeps {show_bytes(slot.retained_bytes)} of WAL"
+    )
 
 
 def _capture(connector: ConnectorState) -> Iterator[Finding]:
     name, tasks = connector.name, connector.tasks or ()
     why = f" ({connector.failure})" if connector.failure else ""
-    failed = [f"task {number} of connector {name}" for number, state in enumerate(tasks) if state == "FAILED"]
+    failed = [
+        f"task {number} of connector {name}"
+        for number, state in enumerate(tasks)
+        if state == "FAILED"
+    ]
     if connector.state == "FAILED":
         failed.append(f"connector {name}")
     if connector.error is not None:
@@ -208,21 +265,35 @@ def _capture(connector: ConnectorState) -> Iterator[Finding]:
     elif failed:
         yield Finding(Severity.CRITICAL, "capture", f"{', '.join(failed)} failed{why}")
     elif connector.state != "RUNNING":
-        yield Finding(Severity.WARNING, "capture", f"connector {name} is {(connector.state or 'unknown').lower()}")
+        yield Finding(
+            Severity.WARNING,
+            "capture",
+            f"connector {name} is {(connector.state or 'unknown').lower()}",
+        )
     elif not tasks:
         yield Finding(Severity.WARNING, "capture", f"connector {name} has no task")
     else:
         for number, state in enumerate(tasks):
             if state != "RUNNING":
-                yield Finding(Severity.WARNING, "capture", f"task {number} of connector {name} is {state.lower()}")
+                yield Finding(
+                    Severity.WARNING,
+                    "capture",
+                    f"task {number} of connector {name} is {state.lower()}",
+                )
 
 
 def _lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterator[Finding]:
-    """What is to be said of a lane: its state in one sentence, then what is lost, then what cannot be read."""
+    """What is to be said of a lane: its state in one sentence, then what is lost, then
+    what cannot be read.
+    """
     readable = [p for p in group.partitions if p.error is None]
     oldest = worst(readable)
     if oldest is not None:
-        yield Finding(_lane_severity(group, readable, thresholds), hop, _lane_sentence(hop, group, readable, oldest))
+        yield Finding(
+            _lane_severity(group, readable, thresholds),
+            hop,
+            _lane_sentence(hop, group, readable, oldest),
+        )
     elif hop == "live" and group.members == 0 and readable:
         yield Finding(Severity.OK, hop, "no worker runs, nothing waits for it")
     for partition in (p for p in readable if p.is_lost):
@@ -230,10 +301,16 @@ def _lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterat
     yield from _unreadable(hop, group)
     unknown = [p for p in readable if p.waiting and p.time_lag_seconds is None]
     if unknown and thresholds is not None:
-        yield Finding(Severity.UNKNOWN, hop, f"the age of the oldest event of {unknown[0].name} could not be read")
+        yield Finding(
+            Severity.UNKNOWN,
+            hop,
+            f"the age of the oldest event of {unknown[0].name} could not be read",
+        )
 
 
-def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], thresholds: LagThresholds | None) -> Severity:
+def _lane_severity(
+    group: GroupLag, partitions: Sequence[PartitionLag], thresholds: LagThresholds | None
+) -> Severity:
     ages = [p.time_lag_seconds for p in partitions if p.waiting and p.time_lag_seconds is not None]
     if thresholds and any(age >= thresholds.crit for age in ages):
         return Severity.CRITICAL
@@ -245,7 +322,9 @@ def _lane_severity(group: GroupLag, partitions: Sequence[PartitionLag], threshol
     return Severity.WARNING if unstarted else Severity.OK
 
 
-def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag) -> str:
+def _lane_sentence(
+    hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag
+) -> str:
     unit = "event" if hop == "live" else "chunk"
     behind = sum(p.lag or 0 for p in partitions)
     pending = sum(p.pending or 0 for p in partitions)
@@ -254,7 +333,11 @@ def _lane_sentence(hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag]
         words.append("no worker runs")
     stuck = {p.status for p in partitions} & {Status.STOP, Status.STALL, Status.REWIND}
     if stuck and group.members != 0:
-        reasons = {Status.STOP: "commits have stopped", Status.STALL: "commits stand still", Status.REWIND: "went back"}
+        reasons = {
+            Status.STOP: "commits have stopped",
+            Status.STALL: "commits stand still",
+            Status.REWIND: "went back",
+        }
         words += [reasons[status] for status in Status if status in stuck]
     if behind:
         words.append(f"{_count(behind, unit)} behind")
@@ -269,16 +352,23 @@ def _loss(hop: Hop, partition: PartitionLag) -> str:
     live = hop == "live"
     mend = "vectrue replay run --only stale" if live else "run the replay again"
     if partition.lost:
-        return f"{_count(partition.lost, 'event' if live else 'chunk')} of {partition.name} expired unread: {mend}"
+        return (
+            f"{_count(partition.lost, 'event' if live else 'chunk')} of {partition.name} "
+            f"expired unread: {mend}"
+        )
     commit = partition.current_offset
-    return f"the log of {partition.name} ends before the committed offset {commit}, as a topic made anew does: {mend}"
+    return (
+        f"the log of {partition.name} ends before the committed offset {commit}, as a topic "
+        f"made anew does: {mend}"
+    )
 
 
 def _unreadable(hop: Hop, group: GroupLag) -> Iterator[Finding]:
     if group.error is not None:
         yield Finding(Severity.UNKNOWN, hop, group.error)
         return
-    # Capture waits for a topic that does not exist, for ever, at the first change of its table.
+    # Capture waits for a topic that does not exist, for ever, at the first change of
+    # its table.
     missing = [p for p in group.partitions if p.is_missing]
     broken = [p for p in group.partitions if p.error is not None and not p.is_missing]
     for severity, rows in ((Severity.CRITICAL, missing), (Severity.UNKNOWN, broken)):

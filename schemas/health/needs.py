@@ -1,9 +1,12 @@
-"""What each check of `vectrue doctor` needs: the parts whose trouble explains that it does not hold.
+"""What each check of `vectrue doctor` needs: the parts whose trouble explains that it
+does not hold.
 
-Pure. A part is the check of the problem, or a name below where a check tells of more than one. They are in the order in
-which a change meets them, and a part needs only such as stand before it.
+Pure. A part is the check of the problem, or a name below where a check tells of more
+than one. They are in the order in which a change meets them, and a part needs only such
+as stand before it.
 
-Hazard: a need that is too wide hides a cause. What can be wrong by itself needs nothing, whatever else is wrong.
+Hazard: a need that is too wide hides a cause. What can be wrong by itself needs
+nothing, whatever else is wrong.
 """
 
 from schemas.settings.reading import Settings
@@ -37,17 +40,32 @@ class Needs:
         self.slot = f"slot {settings.slot}"
         self.connector = f"connector {settings.connector}"
         self.configuration = f"configuration of {settings.connector}"
-        self._tables = tuple(part for t in settings.tables for part in (table(t.name), length(t.name, t.column)))
+        self._tables = tuple(
+            part for t in settings.tables for part in (table(t.name), length(t.name, t.column))
+        )
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Of a connector that runs, where it fails: what it reads and what it writes to."""
+        """Of a connector that runs, where it fails: what it reads and what it writes
+        to.
+        """
         return (*SET_UP, self.publication, self.slot, KAFKA)
 
     @property
     def reader(self) -> tuple[str, ...]:
-        """Of a slot that is read and moves, and of the heartbeat that the connector writes."""
-        return (*SET_UP, self.publication, self.slot, KAFKA, TOPICS, CONNECT, DEBEZIUM, self.connector)
+        """Of a slot that is read and moves, and of the heartbeat that the connector
+        writes.
+        """
+        return (
+            *SET_UP,
+            self.publication,
+            self.slot,
+            KAFKA,
+            TOPICS,
+            CONNECT,
+            DEBEZIUM,
+            self.connector,
+        )
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -57,7 +75,16 @@ class Needs:
     @property
     def canary(self) -> tuple[str, ...]:
         """Of the row that travels the whole way."""
-        way = (TOPICS, WORKERS, CONNECT, DEBEZIUM, self.connector, self.configuration, READER, OFFSET)
+        way = (
+            TOPICS,
+            WORKERS,
+            CONNECT,
+            DEBEZIUM,
+            self.connector,
+            self.configuration,
+            READER,
+            OFFSET,
+        )
         return (*KEPT, self.publication, self.slot, KAFKA, *way)
 
 

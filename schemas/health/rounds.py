@@ -1,8 +1,11 @@
-"""Whether anybody looks after an installation: the keeper, the workers' watch of what is configured, looks at all rows.
+"""Whether anybody looks after an installation: the keeper, the workers' watch of what
+is configured, looks at all rows.
 
-Pure. What heals by itself heals only while somebody looks; nobody having looked for two periods has to be said.
+Pure. What heals by itself heals only while somebody looks; nobody having looked for two
+periods has to be said.
 
-Hazard: what looks is busy now and then, with a table's rows or with a batch; that is no reason to say anything.
+Hazard: what looks is busy now and then, with a table's rows or with a batch; that is no
+reason to say anything.
 """
 
 from dataclasses import dataclass
@@ -16,11 +19,22 @@ ALL: tuple[What, ...] = ("keeper", "watch", "rows")
 _LEAST_SECONDS = 45.0
 """However short a period is: the keeper's pause after an error is half a minute."""
 _BUSY_SECONDS = 600.0
-"""For what a keeper does over a whole table: a hundred million rows are read in that time."""
+"""For what a keeper does over a whole table: a hundred million rows are read in that
+time.
+"""
 _SAID: dict[What, tuple[str, str]] = {
-    "keeper": ("no worker has done the keeper's work", "see the workers' logs, and vectrue.locks for who holds it"),
-    "watch": ("no worker has compared what is configured with what is there", "see the workers' logs"),
-    "rows": ("nobody has looked at all rows for those that stayed stale", "vectrue worker --role replay"),
+    "keeper": (
+        "no worker has done the keeper's work",
+        "see the workers' logs, and vectrue.locks for who holds it",
+    ),
+    "watch": (
+        "no worker has compared what is configured with what is there",
+        "see the workers' logs",
+    ),
+    "rows": (
+        "nobody has looked at all rows for those that stayed stale",
+        "vectrue worker --role replay",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """How bad something is, and what is to be said about a hop.
 
-Pure. The hops are those of the data: source (Postgres), capture (slot and connector), live, replay.
+Pure. The hops are those of the data: source (Postgres), capture (slot and connector),
+live, replay.
 """
 
 from dataclasses import dataclass

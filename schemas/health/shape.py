@@ -1,9 +1,12 @@
-"""What is there of everything that is configured, and the rule that says what of it differs.
+"""What is there of everything that is configured, and the rule that says what of it
+differs.
 
-Pure. Read by `connectors.postgres.health.watched`; compared by workers every few seconds, by the keeper and by `doctor`.
+Pure. Read by `connectors.postgres.health.watched`; compared by workers every few
+seconds, by the keeper and by `doctor`.
 
-Hazard: what a difference does to a worker is decided here once. One that stops it must be one that no restart and no
-wait can pass, and that harms rows whose changes arrive: a table that is not published harms none, since none arrive.
+Hazard: what a difference does to a worker is decided here once. One that stops it must
+be one that no restart and no wait can pass, and that harms rows whose changes arrive: a
+table that is not published harms none, since none arrive.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,21 +19,46 @@ from schemas.rows.target import KeyColumn
 
 INIT = "vectrue init"
 
-# Types whose values come through the connector as JSON that casts back to the same value: tried with each, in
-# tests/integration/worker/test_keys.py. Not `name`, which the connector empties; not floats, which have no exact text.
+# Types whose values come through the connector as JSON that casts back to the same
+# value: tried with each, in tests/integration/worker/test_keys.py. Not `name`, which
+# the connector empties; not floats, which have no exact text.
 _KEY_TYPES = {
-    "smallint", "integer", "bigint", "numeric", "text", "character varying", "character", "uuid", "boolean", "date",
-    "timestamp without time zone", "timestamp with time zone",
-}  # fmt: skip
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "text",
+    "character varying",
+    "character",
+    "uuid",
+    "boolean",
+    "date",
+    "timestamp without time zone",
+    "timestamp with time zone",
+}
 _ENUM = "E"  # typcategory
 
-KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table",
-         "S": "sequence", "i": "index", "c": "composite type"}  # fmt: skip
+KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+    "i": "index",
+    "c": "composite type",
+}
 
 
 def travels(column: KeyColumn, base_type: str) -> bool:
-    """Whether the values of a key column come through capture unchanged; `base_type` is that of a domain."""
-    return column.category == _ENUM or base_type in _KEY_TYPES or base_type.rsplit(".", 1)[-1] == "citext"
+    """Whether the values of a key column come through capture unchanged; `base_type` is
+    that of a domain.
+    """
+    return (
+        column.category == _ENUM
+        or base_type in _KEY_TYPES
+        or base_type.rsplit(".", 1)[-1] == "citext"
+    )
 
 
 class Effect(StrEnum):
@@ -39,14 +67,17 @@ class Effect(StrEnum):
     STOP = "stop"
     """It cannot go on as it should, and restarting does not help."""
     MISSED = "missed"
-    """Changes are not captured: all rows have to be looked at, now and when it is over."""
+    """Changes are not captured: all rows have to be looked at, now and when it is over.
+    """
     NAMED = "named"
     """Somebody has to know."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeDifference:
-    """A difference, the table that it is about (None: all), and what it does to a worker."""
+    """A difference, the table that it is about (None: all), and what it does to a
+    worker.
+    """
 
     effect: Effect
     table: TableName | None
@@ -55,7 +86,9 @@ class ShapeDifference:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the text of a table cannot be evaluated: a sentence, and what to do; `hides`: a policy would hide rows."""
+    """Why the text of a table cannot be evaluated: a sentence, and what to do; `hides`:
+    a policy would hide rows.
+    """
 
     sentence: str
     fix: str
@@ -75,9 +108,12 @@ class TableShape:
         key: the primary key.
         key_types: base type of each key column.
         key_usable: whether the key is a replica identity (not deferrable).
-        identity: pg_class.relreplident, or the first that differs of a partition; `lost` for an index that is gone.
-        changed_by: 32-bit id of the transaction that last changed the table's definition.
-        columns: type of each of the columns that vectrue needs, as format_type prints it.
+        identity: pg_class.relreplident, or the first that differs of a partition;
+            `lost` for an index that is gone.
+        changed_by: 32-bit id of the transaction that last changed the table's
+            definition.
+        columns: type of each of the columns that vectrue needs, as format_type prints
+            it.
         wanted: vector columns that are kept true.
         published: whether the publication publishes this very relation.
         filtered: whether it publishes some of the rows only.
@@ -105,7 +141,9 @@ class TableShape:
 
 @dataclass(frozen=True, slots=True)
 class PublicationShape:
-    """The publication: what it publishes, and the relations that are in it, by their names now."""
+    """The publication: what it publishes, and the relations that are in it, by their
+    names now.
+    """
 
     inserts_and_updates: bool
     through_root: bool
@@ -153,43 +191,71 @@ def compare(shape: Shape, *, publication: str, slot: str) -> list[ShapeDifferenc
 def _capture(shape: Shape, publication: str, slot: str) -> Iterator[ShapeDifference]:
     there, published = shape.publication, f"publication {publication}"
     if there is None:
-        yield _missed(None, f"there is no publication {publication}: nothing is captured", INIT, published)
+        yield _missed(
+            None, f"there is no publication {publication}: nothing is captured", INIT, published
+        )
     elif not there.inserts_and_updates:
-        yield _missed(None, f"publication {publication} leaves out inserts or updates", INIT, published)
+        yield _missed(
+            None, f"publication {publication} leaves out inserts or updates", INIT, published
+        )
     elif not there.through_root and any(table.kind == "p" for table in shape.tables):
         yield _missed(
-            None, f"publication {publication} does not publish partitions through their root", INIT, published
+            None,
+            f"publication {publication} does not publish partitions through their root",
+            INIT,
+            published,
         )
     reads, read = shape.slot, f"slot {slot}"
     if reads is None:
         yield _missed(None, f"there is no replication slot {slot}: nothing is captured", INIT, read)
     elif reads.plugin != "pgoutput" or reads.database != shape.database:
         where = f"{reads.plugin or 'physical replication'} in database {reads.database or '-'}"
-        yield _missed(None, f"replication slot {slot} is for {where}", "set postgres.slot to another name")
+        yield _missed(
+            None, f"replication slot {slot} is for {where}", "set postgres.slot to another name"
+        )
     elif reads.wal_status == "lost":
         yield _missed(
-            None, f"replication slot {slot} is lost: the server has removed the log that it needs", INIT, read
+            None,
+            f"replication slot {slot} is lost: the server has removed the log that it needs",
+            INIT,
+            read,
         )
 
 
 def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[ShapeDifference]:
     name = table.table
     if table.oid is None:
-        yield _missed(name, f"there is no table {name}", "correct [[tables]] name, or give the table its name back")
+        yield _missed(
+            name,
+            f"there is no table {name}",
+            "correct [[tables]] name, or give the table its name back",
+        )
         return
-    # Changes that do not arrive harm no row: the other tables go on, and this one is named.
+    # Changes that do not arrive harm no row: the other tables go on, and this one is
+    # named.
     harm = Effect.STOP if table.published else Effect.MISSED
     if table.kind not in ("r", "p"):
         what = KINDS.get(table.kind, f"relation of kind {table.kind}")
-        yield _found(harm, name, f"{name} is a {what}, and only tables can be captured",
-                     "name the table that holds the rows in [[tables]]")  # fmt: skip
+        yield _found(
+            harm,
+            name,
+            f"{name} is a {what}, and only tables can be captured",
+            "name the table that holds the rows in [[tables]]",
+        )
         return
     if table.hides_rows:
-        yield _found(Effect.STOP, name, f"row-level security of table {name} would hide rows from role {shape.role}",
-                     f'ALTER ROLE "{shape.role}" BYPASSRLS')  # fmt: skip
+        yield _found(
+            Effect.STOP,
+            name,
+            f"row-level security of table {name} would hide rows from role {shape.role}",
+            f'ALTER ROLE "{shape.role}" BYPASSRLS',
+        )
     if table.persistence != "p":
-        yield _missed(name, f"table {name} is not permanent: its changes are not in the log that capture reads",
-                      f"ALTER TABLE {name} SET LOGGED")  # fmt: skip
+        yield _missed(
+            name,
+            f"table {name} is not permanent: its changes are not in the log that capture reads",
+            f"ALTER TABLE {name} SET LOGGED",
+        )
     if shape.publication is not None:
         yield from _published(shape.publication, table, publication)
     yield from _key(table)
@@ -199,41 +265,80 @@ def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[ShapeD
         yield _found(effect, name, table.trouble.sentence, table.trouble.fix)
 
 
-def _published(there: PublicationShape, table: TableShape, publication: str) -> Iterator[ShapeDifference]:
+def _published(
+    there: PublicationShape, table: TableShape, publication: str
+) -> Iterator[ShapeDifference]:
     name, configured = table.table, f"publication {publication}"
     if not table.published:
         others = [other for other in there.members if other.schema == name.schema]
-        instead = f"; of schema {name.schema} it publishes {', '.join(map(str, others))}" if others else ""
-        said = f"table {name} is not published by {configured}{instead}: its changes are not captured"
+        instead = (
+            f"; of schema {name.schema} it publishes {', '.join(map(str, others))}"
+            if others
+            else ""
+        )
+        said = (
+            f"table {name} is not published by {configured}{instead}: its changes are not captured"
+        )
         yield _missed(name, said, INIT, configured)
         return
     if table.filtered:
-        yield _missed(name, f"{configured} publishes some rows of table {name} only", INIT, configured)
-    lacking = [column.name for column in table.key if table.listed is not None and column.name not in table.listed]
+        yield _missed(
+            name, f"{configured} publishes some rows of table {name} only", INIT, configured
+        )
+    lacking = [
+        column.name
+        for column in table.key
+        if table.listed is not None and column.name not in table.listed
+    ]
     if lacking:
-        yield _found(Effect.NAMED, name, f"{configured} leaves out key column {lacking[0]} of table {name}: updates of "
-                     "the application fail", INIT, configured)  # fmt: skip
+        yield _found(
+            Effect.NAMED,
+            name,
+            f"{configured} leaves out key column {lacking[0]} of table {name}: updates of "
+            "the application fail",
+            INIT,
+            configured,
+        )
 
 
 def _key(table: TableShape) -> Iterator[ShapeDifference]:
     name = table.table
     if not table.key:
-        yield _found(Effect.NAMED, name, f"table {name} has no primary key, so a row cannot be told from another",
-                     f"ALTER TABLE {name} ADD PRIMARY KEY (...)")  # fmt: skip
+        yield _found(
+            Effect.NAMED,
+            name,
+            f"table {name} has no primary key, so a row cannot be told from another",
+            f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
+        )
         return
     for column, base in zip(table.key, table.key_types, strict=True):
         if not travels(column, base):
             said = (
-                f"key column {column.name} of table {name} is of type {column.type}, whose values do not come through"
+                f"key column {column.name} of table {name} is of type {column.type}, whose "
+                "values do not come through"
             )
-            yield _found(Effect.NAMED, name, f"{said} capture unchanged",
-                         "use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp")  # fmt: skip
+            yield _found(
+                Effect.NAMED,
+                name,
+                f"{said} capture unchanged",
+                "use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
+            )
     if not table.key_usable:
-        yield _found(Effect.NAMED, name, f"the primary key of table {name} is deferrable: updates of the application "
-                     "fail once it is published", "make the primary key NOT DEFERRABLE")  # fmt: skip
+        yield _found(
+            Effect.NAMED,
+            name,
+            f"the primary key of table {name} is deferrable: updates of the application "
+            "fail once it is published",
+            "make the primary key NOT DEFERRABLE",
+        )
     if table.identity in ("n", "lost"):
-        yield _found(Effect.NAMED, name, f"table {name} has no replica identity: updates of the application fail while "
-                     "it is published", f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT")  # fmt: skip
+        yield _found(
+            Effect.NAMED,
+            name,
+            f"table {name} has no replica identity: updates of the application fail while "
+            "it is published",
+            f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
+        )
 
 
 def _columns(table: TableShape, harm: Effect) -> Iterator[ShapeDifference]:
@@ -242,8 +347,12 @@ def _columns(table: TableShape, harm: Effect) -> Iterator[ShapeDifference]:
         if there is None:
             yield _found(harm, table.table, f"table {table.table} has no column {vector}", INIT)
         elif there.split("(", 1)[0].rsplit(".", 1)[-1] != "vector":
-            yield _found(harm, table.table, f"column {table.table}.{vector} is of type {there}, not vector",
-                         "name the vector column in [[tables]] column")  # fmt: skip
+            yield _found(
+                harm,
+                table.table,
+                f"column {table.table}.{vector} is of type {there}, not vector",
+                "name the vector column in [[tables]] column",
+            )
         for column in provenance:
             if column not in table.columns:
                 yield _found(harm, table.table, f"table {table.table} has no column {column}", INIT)
@@ -253,6 +362,10 @@ def _missed(table: TableName | None, sentence: str, fix: str, about: str = "") -
     return _found(Effect.MISSED, table, sentence, fix, about)
 
 
-def _found(effect: Effect, table: TableName | None, sentence: str, fix: str, about: str = "") -> ShapeDifference:
+def _found(
+    effect: Effect, table: TableName | None, sentence: str, fix: str, about: str = ""
+) -> ShapeDifference:
     """`about` is the table's line in `doctor` where it is left out."""
-    return ShapeDifference(effect, table, Difference(sentence, fix, about or (f"table {table}" if table else "")))
+    return ShapeDifference(
+        effect, table, Difference(sentence, fix, about or (f"table {table}" if table else ""))
+    )

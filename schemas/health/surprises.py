@@ -1,7 +1,9 @@
-"""What happened to a topic or a group behind a worker's back, told from the broker's figures and what was noted. Pure.
+"""What happened to a topic or a group behind a worker's back, told from the broker's
+figures and what was noted. Pure.
 
-An offset is noted in Postgres before it is committed in Kafka, and the figures are read before the notes. So a commit
-beyond its note is nobody's of ours, however many workers there are.
+An offset is noted in Postgres before it is committed in Kafka, and the figures are read
+before the notes. So a commit beyond its note is nobody's of ours, however many workers
+there are.
 
 Hazard: what could not be read is no surprise, and no peace either: it is asked again.
 """
@@ -20,7 +22,8 @@ class Noted:
     """What is remembered of a topic.
 
     Attributes:
-        topic_id: Kafka's, which a topic of the same name that is made later does not have; empty where unknown.
+        topic_id: Kafka's, which a topic of the same name that is made later does not
+            have; empty where unknown.
         handled: by partition, the offset up to which all events are handled.
     """
 
@@ -45,14 +48,18 @@ class Surprise:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets of a partition that a worker was not given: it got `before - 1`, then `after`."""
+    """Offsets of a partition that a worker was not given: it got `before - 1`, then
+    `after`.
+    """
 
     place: Place
     before: int
     after: int
 
 
-def of_topic(topic: str, topic_id: str, rows: Sequence[PartitionLag], noted: Noted | None) -> list[Surprise]:
+def of_topic(
+    topic: str, topic_id: str, rows: Sequence[PartitionLag], noted: Noted | None
+) -> list[Surprise]:
     """What happened to a topic since it was noted.
 
     Args:
@@ -73,7 +80,8 @@ def of_topic(topic: str, topic_id: str, rows: Sequence[PartitionLag], noted: Not
 
 
 def of_gap(gap: Gap, start: int | None) -> Surprise | None:
-    """Whether a gap in what a worker was given is events that expired; markers of transactions make gaps as well.
+    """Whether a gap in what a worker was given is events that expired; markers of
+    transactions make gaps as well.
 
     Args:
         gap: the gap.
@@ -109,7 +117,10 @@ def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Surprise]:
     for row in rows:
         commit, end = row.current_offset, row.log_end_offset or 0
         if commit is not None and commit > end:
-            what = f"the group's offset {commit:,} of {row.name} lies beyond the end of its log, {end:,}"
+            what = (
+                f"the group's offset {commit:,} of {row.name} lies beyond the end of its log, "
+                f"{end:,}"
+            )
             yield Surprise(topic, what, forget=True)
 
 
@@ -124,5 +135,8 @@ def _moved(topic: str, rows: Sequence[PartitionLag], noted: Noted | None) -> Ite
     for row in rows:
         commit, reached = row.current_offset, _handled_in(noted, row)
         if commit is not None and commit > reached:
-            yield Surprise(topic, f"the offset of {row.name} stands at {commit:,}, and events from {reached:,} on "
-                                  "are not known to be handled")  # fmt: skip
+            yield Surprise(
+                topic,
+                f"the offset of {row.name} stands at {commit:,}, and events from {reached:,} on "
+                "are not known to be handled",
+            )

@@ -1,9 +1,12 @@
-"""What green is judged by (I11): nothing says that all is well without something that would be missing if it were not.
+"""What green is judged by (I11): nothing says that all is well without something that
+would be missing if it were not.
 
-Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by `schemas.health.canary` and `schemas.health.lag_report`.
+Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by
+`schemas.health.canary` and `schemas.health.lag_report`.
 
-Hazard: ages are by the database's clock alone. The times that Connect, Kafka and the worker put on a beat are of their
-own clocks: they show where time went, and nothing is judged by them.
+Hazard: ages are by the database's clock alone. The times that Connect, Kafka and the
+worker put on a beat are of their own clocks: they show where time went, and nothing is
+judged by them.
 """
 
 from dataclasses import dataclass, field
@@ -17,12 +20,14 @@ from schemas.rows.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A table of which changes may have been missed, and that the keeper has not looked at yet.
+    """A table of which changes may have been missed, and that the keeper has not looked
+    at yet.
 
     Attributes:
         table: which.
         reason: why, one clause.
-        asked_at: when it was asked for, by the database's clock; ends the look that was taken up.
+        asked_at: when it was asked for, by the database's clock; ends the look that was
+            taken up.
         age_seconds: since then.
     """
 
@@ -39,7 +44,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something configured that is not what is there: one sentence without a full stop, and what to do about it.
+    """Something configured that is not what is there: one sentence without a full stop,
+    and what to do about it.
 
     Attributes:
         about: the part that `doctor` has a line of its own for; empty: none.
@@ -60,7 +66,9 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A beat that came back to Postgres, with the time of each hop; None where a record did not tell."""
+    """A beat that came back to Postgres, with the time of each hop; None where a record
+    did not tell.
+    """
 
     beat: Beat
     captured_at: datetime | None
@@ -71,13 +79,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Transit:
-    """How far the canary came outside Postgres; asked for only where it has not come back.
+    """How far the canary came outside Postgres; asked for only where it has not come
+    back.
 
     Attributes:
         members: live workers in their group; None when unknown.
-        newest_at: when the newest beat in Kafka was committed, by the database's clock; None without one.
-        waiting_seconds: age of the oldest beat in Kafka that no live worker has handled; 0 when none waits; None
-            when unknown.
+        newest_at: when the newest beat in Kafka was committed, by the database's clock;
+            None without one.
+        waiting_seconds: age of the oldest beat in Kafka that no live worker has
+            handled; 0 when none waits; None when unknown.
         error: why Kafka's side is unknown, one sentence.
     """
 
@@ -121,18 +131,26 @@ class Canary:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it came back lately. A beat of the future says nothing: the clock was set back since."""
+        """Whether it came back lately. A beat of the future says nothing: the clock was
+        set back since.
+        """
         age = self.age_seconds
         return self.error is None and age is not None and -_SKEW_SECONDS <= age <= self.late_seconds
 
     @property
     def waiting_seconds(self) -> float | None:
-        """For how long, at least, beats have been written of which none came back; 0 without one.
+        """For how long, at least, beats have been written of which none came back; 0
+        without one.
 
-        A worker that has just started after a pause is waited for, however old the last arrival is.
+        A worker that has just started after a pause is waited for, however old the last
+        arrival is.
         """
         since = self.written_seconds
-        if self.written is None or since is None or (self.arrived and self.arrived.beat == self.written):
+        if (
+            self.written is None
+            or since is None
+            or (self.arrived and self.arrived.beat == self.written)
+        ):
             return None if since is None else 0.0
         before = self.written.number - (self.arrived.beat.number if self.arrived else 0) - 1
         return since + max(before, 0) * self.every_seconds
@@ -171,7 +189,8 @@ class Witness:
         rounds: when somebody last looked after it.
         edits: workers that run with other settings than their files say now.
         error: why looks, differences or rounds are unknown, one sentence.
-        is_founded: whether `init` was ever run in the database; if not, whatever else is missing follows from it.
+        is_founded: whether `init` was ever run in the database; if not, whatever else
+            is missing follows from it.
     """
 
     canary: Canary
@@ -186,15 +205,20 @@ class Witness:
 
     @property
     def neglected(self) -> tuple[Round, ...]:
-        """What nobody does although a live worker runs; that none runs is said of the canary, which it writes."""
+        """What nobody does although a live worker runs; that none runs is said of the
+        canary, which it writes.
+        """
         since = self.canary.written_seconds
         runs = since is not None and since <= self.canary.late_seconds
         return tuple(one for one in self.rounds if one.is_late) if runs else ()
 
     def to_json(self) -> dict[str, Any]:
-        """What was seen as plain data, but for the slot; lists are null where they could not be read."""
+        """What was seen as plain data, but for the slot; lists are null where they
+        could not be read.
+        """
         looks = [
-            {"table": str(look.table), "reason": look.reason, "asked_at": _time(look.asked_at)} for look in self.looks
+            {"table": str(look.table), "reason": look.reason, "asked_at": _time(look.asked_at)}
+            for look in self.looks
         ]
         differences = [{"sentence": one.sentence, "fix": one.fix} for one in self.differences]
         known = self.error is None
@@ -203,7 +227,9 @@ class Witness:
             "looks": looks if known else None,
             "differences": differences if known else None,
             "rounds": [one.to_json() for one in self.rounds] if known else None,
-            "edits": [{"sentence": one.sentence, "fix": one.fix} for one in self.edits] if known else None,
+            "edits": [{"sentence": one.sentence, "fix": one.fix} for one in self.edits]
+            if known
+            else None,
             "error": self.error,
         }
 

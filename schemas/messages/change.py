@@ -1,10 +1,12 @@
-"""A Debezium record, read down to the one thing it is trusted for: "row X of table T may have changed".
+"""A Debezium record, read down to the one thing it is trusted for: "row X of table T
+may have changed".
 
-JSON, with or without Connect's `{schema, payload}` wrapper, from our key-only connector or from one that publishes
-whole rows. Every other field of the envelope is ignored: the worker reads the row itself.
+JSON, with or without Connect's `{schema, payload}` wrapper, from our key-only connector
+or from one that publishes whole rows. Every other field of the envelope is ignored: the
+worker reads the row itself.
 
-Hazard: after a primary-key change Debezium sends a delete of the old key and a create of the new one, so a delete
-needs no work, but it must not be taken for an error either.
+Hazard: after a primary-key change Debezium sends a delete of the old key and a create
+of the new one, so a delete needs no work, but it must not be taken for an error either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +32,11 @@ class Change:
 
     Attributes:
         table: where it is.
-        op: c create, u update, r read by a snapshot (d, t and m touch no row whose text could be read).
+        op: c create, u update, r read by a snapshot (d, t and m touch no row whose text
+            could be read).
         fields: column values by name as JSON gave them; the primary key is among them.
-        committed_at: commit time in the database's clock; None when the envelope has none.
+        committed_at: commit time in the database's clock; None when the envelope has
+            none.
         txid: 32-bit id of the transaction; None for snapshot rows.
         origin: replication origin that the transaction was labelled with.
     """
@@ -63,7 +67,9 @@ class Change:
             return "true" if value else "false"
         if isinstance(value, int | float | str):
             return key_part(value)
-        raise PoisonEvent(f"an event of table {self.table} has no usable value for key column {name!r}")
+        raise PoisonEvent(
+            f"an event of table {self.table} has no usable value for key column {name!r}"
+        )
 
 
 def parse(key: bytes | None, value: bytes | None) -> Change | None:
@@ -95,8 +101,8 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
     fields = dict(row) if isinstance(row, dict) else {}
     if key is not None:
         fields.update(_payload(_object(key, "key")))
-    # A snapshot row between transactions may carry the origin of the transaction before it (knowledge of Debezium
-    # 3.5+): the label counts for streamed changes only.
+    # A snapshot row between transactions may carry the origin of the transaction before
+    # it (knowledge of Debezium 3.5+): the label counts for streamed changes only.
     streamed = op != "r" and source.get("snapshot") in (None, False, "false")
     origin = source.get("origin") if streamed else None
     name = TableName(schema, table)
@@ -111,7 +117,8 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
 
 
 def handled_at(value: bytes | None) -> datetime | None:
-    """When the connector had the event in hand, by its own clock; None when the envelope does not say.
+    """When the connector had the event in hand, by its own clock; None when the
+    envelope does not say.
 
     Raises:
         PoisonEvent: it is not a JSON object.
@@ -120,7 +127,9 @@ def handled_at(value: bytes | None) -> datetime | None:
 
 
 def appended_at(record: Record) -> datetime | None:
-    """The record's own time: when Kafka had it, by the producer's or the broker's clock; None when it has none."""
+    """The record's own time: when Kafka had it, by the producer's or the broker's
+    clock; None when it has none.
+    """
     return _moment(record.timestamp_ms)
 
 
@@ -144,7 +153,11 @@ def _payload(outer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _int(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64 else None
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
+        else None
+    )
 
 
 def _time(source: Mapping[str, object]) -> datetime | None:
@@ -152,4 +165,8 @@ def _time(source: Mapping[str, object]) -> datetime | None:
 
 
 def _moment(ms: int | None) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms is not None and 0 < ms <= _LARGEST_TIME_MS else None
+    return (
+        datetime.fromtimestamp(ms / 1000, UTC)
+        if ms is not None and 0 < ms <= _LARGEST_TIME_MS
+        else None
+    )

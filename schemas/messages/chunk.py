@@ -1,11 +1,13 @@
 """One replay message: which rows of which column to make true, and for which run.
 
-A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in the topic: a chunk that is
-delivered twice counts once. The ledger also says which keys a chunk has; the message only says which chunk it is.
-A deferred row travels as a chunk of one key without a run, through a topic of its own, so that it never queues behind
-a full replay.
+A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in
+the topic: a chunk that is delivered twice counts once. The ledger also says which keys
+a chunk has; the message only says which chunk it is. A deferred row travels as a chunk
+of one key without a run, through a topic of its own, so that it never queues behind a
+full replay.
 
-    {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding", "model": "…", "keys": [[1], [2]]}
+    {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding",
+    "model": "…", "keys": [[1], [2]]}
 """
 
 import re
@@ -15,7 +17,15 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.rows.table import Key, TableName, key_part
@@ -23,7 +33,9 @@ from schemas.rows.target import Target
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _LARGEST_CHUNK = 2**31 - 1  # the ledger's column is an integer
-_MOST_ATTEMPTS = 10**9  # centuries, at most one look in 30 s; a message's own number may have thousands of digits
+# centuries, at most one look in 30 s; a message's own number may have thousands of
+# digits
+_MOST_ATTEMPTS = 10**9
 
 
 class LedgerConflict(VectrueError):
@@ -34,8 +46,9 @@ class LedgerConflict(VectrueError):
 class Deferral:
     """Why and since when a single row waits.
 
-    `since` is when it was first deferred; `not_before` the earliest next look; `txids` the transactions whose work
-    has to be visible first (empty for a row that was locked).
+    `since` is when it was first deferred; `not_before` the earliest next look; `txids`
+    the transactions whose work has to be visible first (empty for a row that was
+    locked).
     """
 
     since: datetime
@@ -59,7 +72,11 @@ class Chunk:
     @property
     def name(self) -> str:
         """`run/number`, or the row of a deferral, for messages."""
-        return f"deferred row {self.keys[0]} of {self.table}" if self.run is None else f"chunk {self.run}/{self.number}"
+        return (
+            f"deferred row {self.keys[0]} of {self.table}"
+            if self.run is None
+            else f"chunk {self.run}/{self.number}"
+        )
 
     @classmethod
     def parse(cls, value: bytes | None) -> Self:
@@ -80,12 +97,16 @@ class Chunk:
         return cls(table, message.column, message.model, keys, message.run, message.chunk, deferral)
 
     def encode(self, target: Target | None = None) -> bytes:
-        """Write the message as JSON; integer key columns of `target` become JSON numbers.
+        """Write the message as JSON; integer key columns of `target` become JSON
+        numbers.
 
         A key of before the table's key was changed goes out as the text that it is.
         """
         integer = [c.is_integer for c in target.key] if target else []
-        keys = [[_part(p, i < len(integer) and integer[i]) for i, p in enumerate(key)] for key in self.keys]
+        keys = [
+            [_part(p, i < len(integer) and integer[i]) for i, p in enumerate(key)]
+            for key in self.keys
+        ]
         message = _Message(
             run=self.run,
             chunk=self.number,
@@ -100,12 +121,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkAdvance:
-    """An advance of a chunk in the ledger, made in the transaction that writes the vectors.
+    """An advance of a chunk in the ledger, made in the transaction that writes the
+    vectors.
 
-    The chunk stands at `start` keys; `handled` more are done with this write. The counts tell what they were found
-    to be before the write; what was written, or found changed or locked, is counted by the write itself.
-    `failed` rows are in the dead-letter topic; `obsolete` ones were asked for with a model that is no longer wanted.
-    `seconds` is the time that the worker spent on them.
+    The chunk stands at `start` keys; `handled` more are done with this write. The
+    counts tell what they were found to be before the write; what was written, or found
+    changed or locked, is counted by the write itself. `failed` rows are in the
+    dead-letter topic; `obsolete` ones were asked for with a model that is no longer
+    wanted. `seconds` is the time that the worker spent on them.
     """
 
     run: UUID
@@ -122,11 +145,13 @@ class ChunkAdvance:
 
 
 def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
-    """Keys dealt out like cards, one to each chunk in turn, so that neighbours in the table are in different chunks.
+    """Keys dealt out like cards, one to each chunk in turn, so that neighbours in the
+    table are in different chunks.
 
-    An update whose new version fits into its row's page enters nothing into the table's indexes (HOT), and what leaves
-    room there is the old version of another row of that page, once its transaction has ended. Neighbours in one
-    transaction leave each other none. Measured on a column beside one with an HNSW index: docs/migration.md.
+    An update whose new version fits into its row's page enters nothing into the table's
+    indexes (HOT), and what leaves room there is the old version of another row of that
+    page, once its transaction has ended. Neighbours in one transaction leave each other
+    none. Measured on a column beside one with an HNSW index: docs/migration.md.
 
     Args:
         keys: a page of them, in the order of the primary key.
@@ -137,7 +162,9 @@ def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
 
 
 class _Deferral(BaseModel):
-    """A newer version's field may be one more thing to wait for: what is not known is refused, never passed over."""
+    """A newer version's field may be one more thing to wait for: what is not known is
+    refused, never passed over.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

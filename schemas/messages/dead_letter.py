@@ -1,9 +1,12 @@
-"""Dead letters: the original bytes of an event that can never be handled, and why, in Kafka Connect's header names.
+"""Dead letters: the original bytes of an event that can never be handled, and why, in
+Kafka Connect's header names.
 
-The header names are those of Connect's DeadLetterQueueReporter, so that existing tools show them.
+The header names are those of Connect's DeadLetterQueueReporter, so that existing tools
+show them.
 
-Hazard: an event may itself carry such headers (a topic that was mirrored, somebody's test). Ours are the last six, in
-a fixed order, so only those are taken off again and the event is sent back exactly as it was.
+Hazard: an event may itself carry such headers (a topic that was mirrored, somebody's
+test). Ours are the last six, in a fixed order, so only those are taken off again and
+the event is sent back exactly as it was.
 """
 
 import re
@@ -17,19 +20,26 @@ from schemas.messages.record import Header, Record
 from schemas.rows.table import Key
 
 _LEFT_OUT = "vectrue.left_out"
-"""Header before the six: the event, of so many bytes, was larger than a record may be, and its place alone is kept."""
-_LONGEST_MESSAGE = 1_000  # characters; a broker's default record limit must never be met by our own headers
+"""Header before the six: the event, of so many bytes, was larger than a record may be,
+and its place alone is kept.
+"""
+# characters; a broker's default record limit must never be met by our own headers
+_LONGEST_MESSAGE = 1_000
 _PREFIX = "__connect.errors."
 _NAMES = ("topic", "partition", "offset", "stage", "exception.class.name", "exception.message")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _PARTITION = re.compile(r"[0-9]{1,9}")
 _OFFSET = re.compile(r"[0-9]{1,18}")
-"""What Kafka takes for a topic's name, a partition and an offset; a header may say anything."""
+"""What Kafka takes for a topic's name, a partition and an offset; a header may say
+anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that can never be handled, why, and the step of the pipeline that failed (`decode`, `read`, `defer`)."""
+    """A record that can never be handled, why, and the step of the pipeline that failed
+    (`decode`, `read`, `defer`).
+    """
 
     record: Record
     reason: Exception
@@ -45,16 +55,36 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
         stage: the step of the pipeline that failed (`decode`, `read`, `defer`).
     """
     message = str(reason)[:_LONGEST_MESSAGE]
-    texts = (record.topic, str(record.partition), str(record.offset), stage, type(reason).__name__, message)
-    # A broken text in a message (half of a surrogate pair) must not keep the event from its dead letter.
-    errors = ((f"{_PREFIX}{n}", text.encode(errors="replace")) for n, text in zip(_NAMES, texts, strict=True))
+    texts = (
+        record.topic,
+        str(record.partition),
+        str(record.offset),
+        stage,
+        type(reason).__name__,
+        message,
+    )
+    # A broken text in a message (half of a surrogate pair) must not keep the event from
+    # its dead letter.
+    errors = (
+        (f"{_PREFIX}{n}", text.encode(errors="replace"))
+        for n, text in zip(_NAMES, texts, strict=True)
+    )
     return [*record.headers, *errors]
 
 
 def without_content(record: Record, reason: Exception, *, stage: str) -> list[Header]:
-    """Headers of the dead letter of an event that is too large for one; it has neither key, value nor other headers."""
+    """Headers of the dead letter of an event that is too large for one; it has neither
+    key, value nor other headers.
+    """
     size = sum(len(part or b"") for part in (record.key, record.value))
-    bare = Record(record.topic, record.partition, record.offset, None, None, ((_LEFT_OUT, str(size).encode()),))
+    bare = Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        None,
+        None,
+        ((_LEFT_OUT, str(size).encode()),),
+    )
     return headers(bare, reason, stage=stage)
 
 
@@ -64,10 +94,13 @@ class DeadLetter:
 
     Attributes:
         letter: the record of the dead-letter topic.
-        original: the event as it was: topic, partition, offset, bytes, headers; None when the letter does not say
-            where it came from, or no such place can be (another program wrote it).
-        reason, error, stage: the message, the class and the step; "" where the letter does not say.
-        is_bare: the event was too large for a letter: what it was is to be read where it came from.
+        original: the event as it was: topic, partition, offset, bytes, headers; None
+            when the letter does not say where it came from, or no such place can be
+            (another program wrote it).
+        reason, error, stage: the message, the class and the step; "" where the letter
+            does not say.
+        is_bare: the event was too large for a letter: what it was is to be read where
+            it came from.
     """
 
     letter: Record
@@ -79,27 +112,53 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """`topic/partition/offset` of the event; of the letter itself where the event's is unknown."""
+        """`topic/partition/offset` of the event; of the letter itself where the event's
+        is unknown.
+        """
         record = self.original or self.letter
         return f"{record.topic}/{record.partition}/{record.offset}"
 
     @classmethod
     def parse(cls, letter: Record) -> Self:
-        """Read a record of the dead-letter topic. Never fails: what is missing stays empty."""
+        """Read a record of the dead-letter topic. Never fails: what is missing stays
+        empty.
+        """
         own = letter.headers[-len(_NAMES) :]
         kept = letter.headers[: -len(_NAMES)]
-        if tuple(name for name, _ in own) != tuple(f"{_PREFIX}{name}" for name in _NAMES):  # Connect's own letters
+        # Connect's own letters
+        if tuple(name for name, _ in own) != tuple(f"{_PREFIX}{name}" for name in _NAMES):
             own = tuple(header for header in letter.headers if header[0].startswith(_PREFIX))
             kept = tuple(header for header in letter.headers if not header[0].startswith(_PREFIX))
-        told = {name.removeprefix(_PREFIX): (value or b"").decode(errors="replace") for name, value in own}
+        told = {
+            name.removeprefix(_PREFIX): (value or b"").decode(errors="replace")
+            for name, value in own
+        }
         topic, partition, offset = (told.get(name, "") for name in _NAMES[:3])
         original = None
-        if _TOPIC.fullmatch(topic) and _PARTITION.fullmatch(partition) and _OFFSET.fullmatch(offset):
-            original = replace(letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept)
+        if (
+            _TOPIC.fullmatch(topic)
+            and _PARTITION.fullmatch(partition)
+            and _OFFSET.fullmatch(offset)
+        ):
+            original = replace(
+                letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept
+            )
         error = told.get("exception.class.name", "")
-        # An event of another installation may carry such a header; it has its content, too.
-        is_bare = letter.key is None and letter.value is None and [name for name, _ in kept] == [_LEFT_OUT]
-        return cls(letter, original, told.get("exception.message", ""), error, told.get("stage", ""), is_bare)
+        # An event of another installation may carry such a header; it has its content,
+        # too.
+        is_bare = (
+            letter.key is None
+            and letter.value is None
+            and [name for name, _ in kept] == [_LEFT_OUT]
+        )
+        return cls(
+            letter,
+            original,
+            told.get("exception.message", ""),
+            error,
+            told.get("stage", ""),
+            is_bare,
+        )
 
 
 class EntryState(StrEnum):
@@ -112,19 +171,24 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that could not be handled: an undecodable event, or a row in quarantine.
+    """One thing that could not be handled: an undecodable event, or a row in
+    quarantine.
 
     Attributes:
-        id: `topic/partition/offset` of an event; `row-` and twelve hex digits for a row.
+        id: `topic/partition/offset` of an event; `row-` and twelve hex digits for a
+            row.
         kind: event or row.
         table, column, key: which row; None where an event does not tell.
-        reason, error, stage: what went wrong; a row's error is PoisonText and its stage `embed`.
-        attempts: dead letters of the event (a restart may repeat one), or tries of the text alone.
+        reason, error, stage: what went wrong; a row's error is PoisonText and its stage
+            `embed`.
+        attempts: dead letters of the event (a restart may repeat one), or tries of the
+            text alone.
         first_at, last_at: when; None when a letter bears no time.
         size_bytes: key and value of an event.
         state, outcome: what was done about it, and what came of that.
         places: partition and offset of the event's letters in the dead-letter topic.
-        topic: where an event came from by its letter, which anybody may have written; None where that does not tell.
+        topic: where an event came from by its letter, which anybody may have written;
+            None where that does not tell.
         is_bare: the letter has only the event's place.
     """
 
@@ -150,13 +214,17 @@ class Entry:
         """By name; times in RFC 3339."""
         data = asdict(self)
         del data["places"], data["topic"], data["is_bare"]
-        times = {name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")}
+        times = {
+            name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")
+        }
         return data | times
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries are meant: all conditions that are given must hold. Ages in seconds."""
+    """Which entries are meant: all conditions that are given must hold. Ages in
+    seconds.
+    """
 
     ids: tuple[str, ...] = ()
     kind: str | None = None
@@ -166,12 +234,18 @@ class Selection:
     newer_than: float | None = None
 
     def takes(self, entry: Entry, now: datetime) -> bool:
-        """Whether an entry is meant. `reason` is part of the message in any case, or the whole name of the class."""
+        """Whether an entry is meant. `reason` is part of the message in any case, or
+        the whole name of the class.
+        """
         if (self.ids and entry.id not in self.ids) or (self.kind and entry.kind != self.kind):
             return False
         if self.table and entry.table != self.table:
             return False
-        if self.reason and self.reason.lower() not in entry.reason.lower() and self.reason != entry.error:
+        if (
+            self.reason
+            and self.reason.lower() not in entry.reason.lower()
+            and self.reason != entry.error
+        ):
             return False
         if self.older_than is None and self.newer_than is None:
             return True
@@ -184,6 +258,8 @@ class Selection:
 
 
 def row_id(table: str, column: str, key: Key) -> str:
-    """The id of a row in quarantine: short, the same every time, and free of characters that a shell would take."""
+    """The id of a row in quarantine: short, the same every time, and free of characters
+    that a shell would take.
+    """
     name = "\x00".join((table, column, *key))
     return f"row-{sha256(name.encode()).hexdigest()[:12]}"

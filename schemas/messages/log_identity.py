@@ -1,7 +1,9 @@
-"""Which log a position belongs to, and when a stored offset means nothing in the log that is there (rules, no I/O).
+"""Which log a position belongs to, and when a stored offset means nothing in the log
+that is there (rules, no I/O).
 
-Hazard: an offset between the slot's position and the end of the log looks well, whichever log it is from. Only the
-recorded identity, or the database that a connector was seen to read, tells then.
+Hazard: an offset between the slot's position and the end of the log looks well,
+whichever log it is from. Only the recorded identity, or the database that a connector
+was seen to read, tells then.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,8 @@ class LogIdentity:
     """Which log a position belongs to.
 
     Attributes:
-        system_identifier: of the cluster, made by initdb; text, since it exceeds 63 bits of JSON numbers.
+        system_identifier: of the cluster, made by initdb; text, since it exceeds 63
+            bits of JSON numbers.
         timeline: changes with each promotion and each restore to a point in time.
         database_oid: another one in each copy of a database.
         database_name: for messages.
@@ -27,24 +30,32 @@ class LogIdentity:
     database_name: str
 
     def is_log_of(self, other: "LogIdentity") -> bool:
-        """Whether positions of the one mean something in the other; a database may have been renamed."""
+        """Whether positions of the one mean something in the other; a database may have
+        been renamed.
+        """
         return self.moved_from(other) is None
 
     def moved_from(self, recorded: "LogIdentity") -> str | None:
-        """Why positions of the recorded log mean nothing here, one clause; None where they do."""
+        """Why positions of the recorded log mean nothing here, one clause; None where
+        they do.
+        """
         if self.system_identifier != recorded.system_identifier:
             return (
-                f"database {self.database_name} is on another server than the one that capture was set up on "
-                f"(system identifier {self.system_identifier}, set up on {recorded.system_identifier})"
+                f"database {self.database_name} is on another server than the one that capture "
+                "was set up on "
+                f"(system identifier {self.system_identifier}, set up on "
+                f"{recorded.system_identifier})"
             )
         if self.database_oid != recorded.database_oid:
             return (
-                f"database {self.database_name} is another one than capture was set up in ({recorded.database_name}): "
+                f"database {self.database_name} is another one than capture was set up in "
+                f"({recorded.database_name}): "
                 "a copy, or a restored dump"
             )
         if self.timeline != recorded.timeline:
             return (
-                f"the server is on timeline {self.timeline}, and capture was set up on timeline {recorded.timeline}: "
+                f"the server is on timeline {self.timeline}, and capture was set up on timeline "
+                f"{recorded.timeline}: "
                 "a promotion, or a restore to a point in time"
             )
         return None
@@ -55,7 +66,8 @@ class LogPositions:
     """Places in a log, in bytes.
 
     Attributes:
-        offset: up to where the connector has read, as Connect keeps it; None: nothing is kept.
+        offset: up to where the connector has read, as Connect keeps it; None: nothing
+            is kept.
         slot: what the slot has confirmed, read before `offset`; None: there is no slot.
         end: end of the log, read after `offset`.
     """
@@ -65,13 +77,18 @@ class LogPositions:
     end: int
 
     def wrong(self, database: str, slot: str) -> str | None:
-        """Why the offset is not one of this log and slot, without its subject; None where it may be one."""
+        """Why the offset is not one of this log and slot, without its subject; None
+        where it may be one.
+        """
         if self.offset is None:
             return None
         if self.offset > self.end:
             return f"lies ahead of the log of database {database} ({shown(self.end)})"
         if self.slot is not None and self.offset < self.slot:
-            return f"lies before the start of replication slot {slot} ({shown(self.slot)}), another slot than was read"
+            return (
+                f"lies before the start of replication slot {slot} ({shown(self.slot)}), "
+                "another slot than was read"
+            )
         return None
 
 
@@ -89,9 +106,11 @@ class ConnectorSource:
         """Of a connector's configuration."""
         port = config.get("database.port", "")
         return cls(
-            config.get("database.hostname", ""), int(port) if port.isdecimal() else 5432,
-            config.get("database.dbname", ""), config.get("slot.name", "debezium"),
-        )  # fmt: skip
+            config.get("database.hostname", ""),
+            int(port) if port.isdecimal() else 5432,
+            config.get("database.dbname", ""),
+            config.get("slot.name", "debezium"),
+        )
 
     @property
     def where(self) -> str:
@@ -100,7 +119,9 @@ class ConnectorSource:
 
     def is_database_of(self, other: "ConnectorSource") -> bool:
         """Whether both name one database; the names of the own machine are one name."""
-        hosts = {"localhost" if host in _LOOPBACK else host.lower() for host in (self.host, other.host)}
+        hosts = {
+            "localhost" if host in _LOOPBACK else host.lower() for host in (self.host, other.host)
+        }
         return len(hosts) == 1 and (self.port, self.database) == (other.port, other.database)
 
 
@@ -146,8 +167,10 @@ class Neighbours:
     Attributes:
         read: what it reads now; None where there is none of that name.
         wanted: what it shall read.
-        is_recorded: whether this very log is the one that this installation was set up on.
-        active_slot_of: another database of this very server whose slot of that name is being read.
+        is_recorded: whether this very log is the one that this installation was set up
+            on.
+        active_slot_of: another database of this very server whose slot of that name is
+            being read.
         members: live workers of the group; None: it could not be told.
     """
 
@@ -158,18 +181,27 @@ class Neighbours:
     members: int | None
 
     def lost(self) -> str | None:
-        """What somebody else would lose if `init` went on, one sentence; None where nobody works there."""
+        """What somebody else would lose if `init` went on, one sentence; None where
+        nobody works there.
+        """
         foreign = self.read is not None and not self.read.is_database_of(self.wanted)
         there = self.read.where if self.read is not None and foreign else "another database"
         if foreign and self.active_slot_of is not None:
-            return f"the connector reads {there}, and its slot is active on this server: {there} would not be captured"
+            return (
+                f"the connector reads {there}, and its slot is active on this server: {there} "
+                "would not be captured"
+            )
         if self.is_recorded or (self.read is not None and not foreign):
             return None
         if self.members is None and foreign:
-            return f"it cannot be told whether live workers work for {there}, which would get the changes of this one"
+            return (
+                f"it cannot be told whether live workers work for {there}, which would get the "
+                "changes of this one"
+            )
         if self.members:
             return (
-                f"{self.members} live worker{'s' if self.members > 1 else ''} of this prefix work for {there}, which "
+                f"{self.members} live worker{'s' if self.members > 1 else ''} of this prefix "
+                f"work for {there}, which "
                 "would not be captured any more"
             )
         return None

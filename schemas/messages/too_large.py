@@ -1,4 +1,6 @@
-"""An event that Kafka Connect, Kafka or Postgres itself cannot hold: told from other failures by its words. Pure."""
+"""An event that Kafka Connect, Kafka or Postgres itself cannot hold: told from other
+failures by its words. Pure.
+"""
 
 import re
 from dataclasses import dataclass
@@ -11,16 +13,21 @@ FIX: Final = (
 """What helps. Restarting does not: the same event comes again."""
 
 _WORDS = re.compile(
-    r"java heap space|OutOfMemoryError|GC overhead limit|array size exceeds VM limit"  # Kafka Connect's JVM
-    r"|RecordTooLarge|max\.request\.size|max\.message\.bytes|larger than the max message size"  # Kafka
-    r"|invalid memory alloc request size|cannot enlarge string buffer|string buffer exceeds maximum",  # Postgres, 1 GB
+    # Kafka Connect's JVM
+    r"java heap space|OutOfMemoryError|GC overhead limit|array size exceeds VM limit"
+    # Kafka
+    r"|RecordTooLarge|max\.request\.size|max\.message\.bytes|larger than the max message size"
+    # Postgres, 1 GB
+    r"|invalid memory alloc request size|cannot enlarge string buffer|string buffer exceeds maximum",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LargeRow:
-    """The largest row that could be found: its table, its key as text, and its size in bytes, uncompressed."""
+    """The largest row that could be found: its table, its key as text, and its size in
+    bytes, uncompressed.
+    """
 
     table: str
     key: str
@@ -33,8 +40,12 @@ def is_too_large(reason: str) -> bool:
 
 
 def sentence(reason: str, found: LargeRow | None) -> str:
-    """The failure, and the row that is the likely one; the key of a row is the only content that is shown."""
+    """The failure, and the row that is the likely one; the key of a row is the only
+    content that is shown.
+    """
     said = f"an event is too large ({reason})"
     if found is None:
-        return f"{said}; no row of the tables is now: it was edited since, or it was a logical message"
+        return (
+            f"{said}; no row of the tables is now: it was edited since, or it was a logical message"
+        )
     return f"{said}: the largest row is {found.key} of {found.table}, {found.size / 2**20:,.1f} MB"

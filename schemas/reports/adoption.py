@@ -1,7 +1,9 @@
-"""Adoption: vectors that the application made itself, and what was found out about them before they are believed.
+"""Adoption: vectors that the application made itself, and what was found out about them
+before they are believed.
 
-Hazard: the sample is all the evidence there is. A row outside of it whose vector is of another text stays wrong until
-its text changes, or until `vectrue verify --deep all` finds it.
+Hazard: the sample is all the evidence there is. A row outside of it whose vector is of
+another text stays wrong until its text changes, or until `vectrue verify --deep all`
+finds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +16,16 @@ from schemas.rows.table import Key
 ADOPTABLE = "adoptable"
 
 OBSTACLES = ("blank", "quarantined", "wrong_dimension", "not_finite", "not_unit_length", "recent")
-"""What keeps a vector without provenance from being adopted (adoptable in audit/adoption.sql): no text; a text that the model was
-found unable to take; nothing that the model makes, by length or norm; written by a transaction that was not over when
-the rows were counted, or came later."""
+"""What keeps a vector without provenance from being adopted (adoptable in
+audit/adoption.sql): no text; a text that the model was found unable to take; nothing
+that the model makes, by length or norm; written by a transaction that was not over when
+the rows were counted, or came later.
+"""
 
 DOUBT = 0.05
-"""Chance of finding no fault in a sample when `Candidates.may_differ` of the rows are wrong."""
+"""Chance of finding no fault in a sample when `Candidates.may_differ` of the rows are
+wrong.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +62,32 @@ class Candidates:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the sample speaks for the model: something was compared, and nothing differed or was refused."""
+        """Whether the sample speaks for the model: something was compared, and nothing
+        differed or was refused.
+        """
         if self.adoptable == 0:
             return True
         return (
-            self.sample is not None and self.sample.checked > 0 and not self.sample.untrue and not self.sample.refused
+            self.sample is not None
+            and self.sample.checked > 0
+            and not self.sample.untrue
+            and not self.sample.refused
         )
 
     @property
     def is_done(self) -> bool:
-        """Whether every vector that can be adopted is, but for those that changed meanwhile."""
+        """Whether every vector that can be adopted is, but for those that changed
+        meanwhile.
+        """
         return self.locked == 0 and not self.refused
 
     @property
     def may_differ(self) -> float | None:
-        """Largest share of wrong vectors that a sample like this one misses with a chance of `DOUBT`, 0 to 1.
+        """Largest share of wrong vectors that a sample like this one misses with a
+        chance of `DOUBT`, 0 to 1.
 
-        0 when every row was compared, None when none was. Of n rows drawn, a share p is missed with (1 - p)^n.
+        0 when every row was compared, None when none was. Of n rows drawn, a share p is
+        missed with (1 - p)^n.
         """
         if self.sample is None or self.sample.checked == 0:
             return None
@@ -90,20 +105,31 @@ class Candidates:
             (worst,) = sample.worst(1)
             shown = "none" if worst.cosine is None else f"{worst.cosine:.6f}"
             return (
-                f"{len(sample.untrue):,} of {sample.checked:,} sampled vectors of {self.name} are not what "
-                f"{self.model} makes of their text (worst cosine {shown}, of row {','.join(worst.key)}; "
+                f"{len(sample.untrue):,} of {sample.checked:,} sampled vectors of {self.name} "
+                "are not what "
+                f"{self.model} makes of their text (worst cosine {shown}, of row "
+                f"{','.join(worst.key)}; "
                 f"{LEAST_COSINE} is asked for)"
             )
         if sample.refused:
-            return f"{self.model} does not take the texts of {sample.refused:,} sampled rows of {self.name}"
+            return (
+                f"{self.model} does not take the texts of {sample.refused:,} sampled rows of "
+                f"{self.name}"
+            )
         return f"every row drawn from {self.name} changed before it could be compared"
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
         sample = None
         if self.sample is not None:
-            worst = [{"key": list(row.key), "cosine": row.cosine} for row in self.sample.worst(SAMPLES)]
-            counted = {"untrue": len(self.sample.untrue), "worst": worst, "may_differ": self.may_differ}
+            worst = [
+                {"key": list(row.key), "cosine": row.cosine} for row in self.sample.worst(SAMPLES)
+            ]
+            counted = {
+                "untrue": len(self.sample.untrue),
+                "worst": worst,
+                "may_differ": self.may_differ,
+            }
             sample = self.sample.to_json() | counted
         return {
             "table": self.table,
@@ -114,7 +140,9 @@ class Candidates:
             "sample": sample,
             "adopted": self.adopted,
             "locked": self.locked,
-            "refused": [{"key": list(key), "reason": reason} for key, reason in sorted(self.refused.items())],
+            "refused": [
+                {"key": list(key), "reason": reason} for key, reason in sorted(self.refused.items())
+            ],
         }
 
 
@@ -124,7 +152,9 @@ def verdict(columns: Sequence[Candidates]) -> str:
     if complaints:
         return f"nothing adopted: {'; '.join(complaints)}"
     adoptable = sum(found.adoptable for found in columns)
-    others = sum(rows for found in columns for name, rows in found.counts.items() if name != ADOPTABLE)
+    others = sum(
+        rows for found in columns for name, rows in found.counts.items() if name != ADOPTABLE
+    )
     aside = f"; {others:,} others are left to vectrue replay run" if others else ""
     if any(found.adopted is None for found in columns):
         return f"{adoptable:,} vectors can be adopted{aside}"

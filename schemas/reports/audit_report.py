@@ -1,11 +1,14 @@
-"""Truth: what a check of all vectors found, and whether it is what vectrue promises (invariants I1 and I2).
+"""Truth: what a check of all vectors found, and whether it is what vectrue promises
+(invariants I1 and I2).
 
-A column is true when every row is current, blank, or in quarantine with its reason, and nothing else was found. This
-is what convergence means, and wider than `Coverage.is_true`, which leaves quarantine out: a replay is asked to make
-rows current and has failed at those in quarantine, whereas here nothing untrue is said about them.
+A column is true when every row is current, blank, or in quarantine with its reason, and
+nothing else was found. This is what convergence means, and wider than
+`Coverage.is_true`, which leaves quarantine out: a replay is asked to make rows current
+and has failed at those in quarantine, whereas here nothing untrue is said about them.
 
-Hazard: a vector that was written before digests were kept, and that somebody overwrote by another of unit length,
-counts as true without `Deep`. Only re-embedding its text tells.
+Hazard: a vector that was written before digests were kept, and that somebody overwrote
+by another of unit length, counts as true without `Deep`. Only re-embedding its text
+tells.
 """
 
 from collections.abc import Sequence
@@ -27,18 +30,25 @@ FINDINGS = (
     "no_provenance",
     "no_vector",
 )
-"""What may be wrong with a row beside its state; a row may have several (audited in audit/scan.sql)."""
+"""What may be wrong with a row beside its state; a row may have several (audited in
+audit/scan.sql).
+"""
 
 TRUE_STATES = frozenset({"current", "blank", "quarantined", "unreadable"})
 
 UNIT_TOLERANCE = 1e-3
-"""Largest distance of a vector's length from 1: what a model makes, what a lane writes, and what is found stored."""
+"""Largest distance of a vector's length from 1: what a model makes, what a lane writes,
+and what is found stored.
+"""
 
 LEAST_COSINE = 0.999
-"""Lowest cosine of a stored vector to the one that its model makes of its text now. Equal ids make equal numbers but
-for rounding, since precision, device and batch are no part of an id. Measured over the 24 layers of bge-m3's shape:
-0.9999998 in float32, 0.99983 between bfloat16 and float32 or between two batches in bfloat16; this leaves six times
-the noise. Another text is far below, unless it differs by a character or two; but then its hash differs as well."""
+"""Lowest cosine of a stored vector to the one that its model makes of its text now.
+Equal ids make equal numbers but for rounding, since precision, device and batch are no
+part of an id. Measured over the 24 layers of bge-m3's shape: 0.9999998 in float32,
+0.99983 between bfloat16 and float32 or between two batches in bfloat16; this leaves six
+times the noise. Another text is far below, unless it differs by a character or two; but
+then its hash differs as well.
+"""
 
 SAMPLES = 10
 """Keys shown of each kind of untrue row."""
@@ -46,7 +56,9 @@ SAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows that are alike: their state, what else was found, how many there are, and the keys of some."""
+    """Rows that are alike: their state, what else was found, how many there are, and
+    the keys of some.
+    """
 
     state: str
     findings: tuple[str, ...]
@@ -62,20 +74,27 @@ class RowGroup:
     def is_passed_by(self) -> bool:
         """Whether a replay would leave them although something was found.
 
-        A count takes a vector for the one that was written where nobody seems to have written the row since; a check
-        of all vectors does not, so it may call a row stale that a replay takes for current.
+        A count takes a vector for the one that was written where nobody seems to have
+        written the row since; a check of all vectors does not, so it may call a row
+        stale that a replay takes for current.
         """
-        return bool(self.findings) and (self.state in ("current", "quarantined") or "foreign_vector" in self.findings)
+        return bool(self.findings) and (
+            self.state in ("current", "quarantined") or "foreign_vector" in self.findings
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Untrue:
-    """A row whose vector is not what the model makes of its text. `cosine` is None where there is no comparing."""
+    """A row whose vector is not what the model makes of its text. `cosine` is None
+    where there is no comparing.
+    """
 
     key: Key
     cosine: float | None
     digest: bytes
-    """sha256 of the vector as it was read: a repair touches this very vector and no newer one."""
+    """sha256 of the vector as it was read: a repair touches this very vector and no
+    newer one.
+    """
 
 
 @dataclass
@@ -86,7 +105,9 @@ class Deep:
     skipped: int = 0
     """Rows drawn that were no longer current when they were read."""
     refused: int = 0
-    """Rows whose text the model did not take now: nothing can be said about their vectors."""
+    """Rows whose text the model did not take now: nothing can be said about their
+    vectors.
+    """
     lowest_cosine: float | None = None
     cosine_sum: float = 0.0
     compared: int = 0
@@ -98,7 +119,9 @@ class Deep:
         if cosine is not None:
             self.compared += 1
             self.cosine_sum += cosine
-            self.lowest_cosine = cosine if self.lowest_cosine is None else min(self.lowest_cosine, cosine)
+            self.lowest_cosine = (
+                cosine if self.lowest_cosine is None else min(self.lowest_cosine, cosine)
+            )
         if cosine is None or cosine < LEAST_COSINE:
             self.untrue.append(Untrue(key, cosine, digest))
 
@@ -109,7 +132,9 @@ class Deep:
 
     def worst(self, count: int) -> list[Untrue]:
         """The untrue rows that are furthest off, those without a comparison first."""
-        return sorted(self.untrue, key=lambda row: -2.0 if row.cosine is None else row.cosine)[:count]
+        return sorted(self.untrue, key=lambda row: -2.0 if row.cosine is None else row.cosine)[
+            :count
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
@@ -142,7 +167,9 @@ class Truth:
 
     def count(self, name: str) -> int:
         """Rows in a state, or with a finding."""
-        return sum(group.rows for group in self.groups if name == group.state or name in group.findings)
+        return sum(
+            group.rows for group in self.groups if name == group.state or name in group.findings
+        )
 
     @property
     def untrue(self) -> int:
@@ -191,7 +218,11 @@ def verdict(columns: Sequence[Truth]) -> str:
     rows = sum(column.rows for column in columns)
     untrue = sum(column.untrue for column in columns)
     checked = sum(column.deep.checked for column in columns if column.deep)
-    compared = f"; {checked:,} vectors were made again and compared" if any(c.deep for c in columns) else ""
+    compared = (
+        f"; {checked:,} vectors were made again and compared"
+        if any(c.deep for c in columns)
+        else ""
+    )
     if untrue:
         return f"{untrue:,} of {rows:,} rows are untrue{compared}: vectrue verify --repair"
     kinds = {"in quarantine": "quarantined", "unreadable": "unreadable"}

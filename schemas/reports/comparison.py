@@ -1,9 +1,10 @@
-"""A comparison of two models, or of two columns, on judged queries: what is asked, what came out, and the verdict.
+"""A comparison of two models, or of two columns, on judged queries: what is asked, what
+came out, and the verdict.
 
 Durations are seconds, sizes bytes. What could not be measured is None, never 0.
 
-Hazard: an interval belongs to its own line. Of twenty lines one excludes 0 by chance, so the verdict rests on one
-measure over all queries (`DECIDES`).
+Hazard: an interval belongs to its own line. Of twenty lines one excludes 0 by chance,
+so the verdict rests on one measure over all queries (`DECIDES`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,9 @@ class JudgedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over queries with its bootstrap interval; no interval where all queries agree or there is only one."""
+    """A mean over queries with its bootstrap interval; no interval where all queries
+    agree or there is only one.
+    """
 
     mean: float
     low: float | None
@@ -47,7 +50,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """One measure over one group of queries; `difference` is B minus A, paired by query."""
+    """One measure over one group of queries; `difference` is B minus A, paired by
+    query.
+    """
 
     group: str
     queries: int
@@ -67,7 +72,9 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One query at a time: the model's part, the search's, and both; `totals` are the single measurements."""
+    """One query at a time: the model's part, the search's, and both; `totals` are the
+    single measurements.
+    """
 
     embed: Percentiles
     search: Percentiles
@@ -90,7 +97,8 @@ class Side:
         dimensions: of a vector.
         load_seconds: to bring the weights into memory, libraries included.
         memory_start: resident bytes of its process before the model.
-        memory_peak: most that it ever had, vectors of the corpus included where it keeps them.
+        memory_peak: most that it ever had, vectors of the corpus included where it
+            keeps them.
         texts: texts that were embedded for `texts_per_second`.
         texts_per_second: documents, in batches, alternating with the other side.
         vectors: how many are searched.
@@ -115,13 +123,16 @@ class Side:
     def to_json(self) -> dict[str, Any]:
         """By field name."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "latency"}
-        return {**plain, "latency": {way: latency.to_json() for way, latency in self.latency.items()}}
+        return {
+            **plain,
+            "latency": {way: latency.to_json() for way, latency in self.latency.items()},
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """A query on which the sides differ: nDCG@10, the rank of the best relevant row (None: not among those looked at),
-    and what each found first.
+    """A query on which the sides differ: nDCG@10, the rank of the best relevant row
+    (None: not among those looked at), and what each found first.
     """
 
     query: JudgedQuery
@@ -151,7 +162,8 @@ class Comparison:
         depth: most rows looked at for each query.
         seed: of the resampling.
         quality: lines by the way of searching: `exact`, and `index` where there is one.
-        per_query: nDCG@10 of each query by exact search, for A and for B, in the order of the file.
+        per_query: nDCG@10 of each query by exact search, for A and for B, in the order
+            of the file.
         differing: the queries that differ most, by exact search.
         notes: what a reader has to know before believing the figures.
     """
@@ -175,7 +187,9 @@ class Comparison:
 
     def line(self, group: str = ALL, measure: str = DECIDES, way: str = "exact") -> MeasureLine:
         """One line of the quality."""
-        return next(line for line in self.quality[way] if (line.group, line.measure) == (group, measure))
+        return next(
+            line for line in self.quality[way] if (line.group, line.measure) == (group, measure)
+        )
 
     @property
     def verdict(self) -> str:
@@ -183,7 +197,10 @@ class Comparison:
         found = self.line().difference
         change = f"{DECIDES} {found.mean:+.3f}"
         if found.low is None or found.high is None:
-            return f"no difference can be told from these {self.queries} queries: {change}, without an interval"
+            return (
+                f"no difference can be told from these {self.queries} queries: {change}, "
+                "without an interval"
+            )
         interval = f"{change} ({CONFIDENCE:.0%} interval {found.low:+.3f} to {found.high:+.3f})"
         if found.sign == 0:
             return f"no difference is shown by {self.queries} queries: from A to B {interval}"
@@ -193,8 +210,18 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
         return {
-            "a": self.a.to_json(), "b": self.b.to_json(), "queries": self.queries, "left_out": self.left_out,
-            "corpus": self.corpus, "depth": self.depth, "seed": self.seed, "confidence": CONFIDENCE,
-            "quality": {way: [asdict(line) for line in lines] for way, lines in self.quality.items()},
-            "differing": [one.to_json() for one in self.differing], "notes": list(self.notes), "verdict": self.verdict,
-        }  # fmt: skip
+            "a": self.a.to_json(),
+            "b": self.b.to_json(),
+            "queries": self.queries,
+            "left_out": self.left_out,
+            "corpus": self.corpus,
+            "depth": self.depth,
+            "seed": self.seed,
+            "confidence": CONFIDENCE,
+            "quality": {
+                way: [asdict(line) for line in lines] for way, lines in self.quality.items()
+            },
+            "differing": [one.to_json() for one in self.differing],
+            "notes": list(self.notes),
+            "verdict": self.verdict,
+        }

@@ -25,7 +25,9 @@ class Coverage:
     quarantined: int
     unreadable: int
     without_text: int | None = None
-    """Blank rows that have content and whose text is NULL; None: nobody looked, or it could not be counted."""
+    """Blank rows that have content and whose text is NULL; None: nobody looked, or it
+    could not be counted.
+    """
 
     @property
     def lacking(self) -> int:
@@ -50,7 +52,8 @@ class Textless:
         table: its name.
         of: its rows.
         rows: how many have content and no text; None: not known.
-        empty: the columns that are NULL in some of them, each with whether it is of a string type.
+        empty: the columns that are NULL in some of them, each with whether it is of a
+            string type.
         read: every column that the text reads.
         error: why it is not known.
     """
@@ -64,20 +67,33 @@ class Textless:
 
     @property
     def sentence(self) -> str | None:
-        """What to tell, with what to write in place of the text; None where there is nothing to tell."""
+        """What to tell, with what to write in place of the text; None where there is
+        nothing to tell.
+        """
         if self.rows is None:
-            return f"how many rows of {self.table} have content and no text is not known ({self.error})"
+            return (
+                f"how many rows of {self.table} have content and no text is not known "
+                f"({self.error})"
+            )
         if not self.rows:
             return None
-        said = f"{self.rows:,} of {self.of:,} rows of {self.table} have content and no text: no search finds them"
+        said = (
+            f"{self.rows:,} of {self.of:,} rows of {self.table} have content and no text: no "
+            "search finds them"
+        )
         if not self.empty:
-            return f"{said}; let the [[tables]] text of {self.table} be '' or the content, never NULL"
+            return (
+                f"{said}; let the [[tables]] text of {self.table} be '' or the content, never NULL"
+            )
         parts = [(_quoted(name), is_string) for name, is_string in self.empty]
-        cured = ", ".join(f"coalesce({name}{'' if is_string else '::text'}, '')" for name, is_string in parts)
+        cured = ", ".join(
+            f"coalesce({name}{'' if is_string else '::text'}, '')" for name, is_string in parts
+        )
         names = ", ".join(name for name, _ in parts)
         every = ", ".join(map(_quoted, self.read))
         return (
-            f"{said}; the text is NULL because {names} is: write {cured} in its place in [[tables]] text, or "
+            f"{said}; the text is NULL because {names} is: write {cured} in its place in "
+            "[[tables]] text, or "
             f"concat_ws(' ', {every}), then `vectrue init`"
         )
 
@@ -88,11 +104,13 @@ def _quoted(name: str) -> str:
 
 
 def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue replay run") -> str:
-    """One line that says whether the vectors are true, and what to do when they are not.
+    """One line that says whether the vectors are true, and what to do when they are
+    not.
 
     Args:
         columns: as they were counted.
-        doubt: what speaks against "all", as a canary that does not come back; None when all was seen to be well.
+        doubt: what speaks against "all", as a canary that does not come back; None when
+            all was seen to be well.
         way: the command that fills what is lacking.
     """
     said = _counted(columns, way)
@@ -119,7 +137,9 @@ def _counted(columns: list[Coverage], way: str) -> str:
 
 
 def once(counts: Iterable[tuple[str, int]]) -> int:
-    """Rows, each once, though a table has several columns: by table the largest of its counts, and the sum of these."""
+    """Rows, each once, though a table has several columns: by table the largest of its
+    counts, and the sum of these.
+    """
     most: dict[str, int] = {}
     for table, count in counts:
         most[table] = max(most.get(table, 0), count)
@@ -127,5 +147,7 @@ def once(counts: Iterable[tuple[str, int]]) -> int:
 
 
 def _sum_by_table(columns: list[Coverage], name: str) -> int:
-    """Rows, each once, though a migration has two columns beside each other: the worse of the two counts."""
+    """Rows, each once, though a migration has two columns beside each other: the worse
+    of the two counts.
+    """
     return once((column.table, getattr(column, name) or 0) for column in columns)

@@ -1,4 +1,5 @@
-"""A migration of vector columns to another model: its states, the names it uses, and which step may follow which.
+"""A migration of vector columns to another model: its states, the names it uses, and
+which step may follow which.
 
     none ── start ──► started ── swap ──► swapped ── finish ──► finished
                        │   ▲                │
@@ -6,12 +7,15 @@
                        ▼
                   rolled_back
 
-Online, the new vectors grow in a second column beside the old one; the swap renames both. Offline, the column itself is
-emptied and changed, `finish` follows on `started`, and `rollback` empties it once more.
+Online, the new vectors grow in a second column beside the old one; the swap renames
+both. Offline, the column itself is emptied and changed, `finish` follows on `started`,
+and `rollback` empties it once more.
 
-Every decision is made for each column by its own state: columns of one migration may be at different steps.
+Every decision is made for each column by its own state: columns of one migration may be
+at different steps.
 
-Hazard: every name here is derived from the served column's name, cut to what Postgres keeps of a name (63 bytes).
+Hazard: every name here is derived from the served column's name, cut to what Postgres
+keeps of a name (63 bytes).
 """
 
 import shlex
@@ -41,13 +45,17 @@ OPEN = (MigrationState.STARTED, MigrationState.SWAPPED)
 
 @dataclass(frozen=True, slots=True)
 class IndexNames:
-    """One vector index through a migration: the name readers know, and those of its twin before and after the swap."""
+    """One vector index through a migration: the name readers know, and those of its
+    twin before and after the swap.
+    """
 
     served: str
     growing: str
     retired: str
     definition: str
-    """`CREATE INDEX` of the served one, as pg_get_indexdef prints it; offline, all that is left of it."""
+    """`CREATE INDEX` of the served one, as pg_get_indexdef prints it; offline, all that
+    is left of it.
+    """
     tablespace: str | None = None
     """Where it was kept, if not where the database is."""
 
@@ -60,14 +68,17 @@ class ColumnMigration:
         table: which table.
         column: the vector column that readers use, before and after.
         state: how far it is.
-        offline: whether the column itself was emptied, instead of a second one growing beside it.
+        offline: whether the column itself was emptied, instead of a second one growing
+            beside it.
         frozen: whether the old vectors are no longer kept true.
         from_model: model id of the old vectors; None when the column had none.
         from_dimensions: their length.
         to_model: model id of the new ones.
         to_dimensions: their length.
-        indexes: the vector indexes, as the steps `index`, `swap` and `rollback` name them.
-        from_settings: name, revision, dimensions and max_tokens by which the old model is opened.
+        indexes: the vector indexes, as the steps `index`, `swap` and `rollback` name
+            them.
+        from_settings: name, revision, dimensions and max_tokens by which the old model
+            is opened.
         to_settings: likewise, of the new one.
     """
 
@@ -91,10 +102,14 @@ class ColumnMigration:
 
     @property
     def beside(self) -> str | None:
-        """The column beside the served one: the growing one before the swap, the retired one after; None offline."""
+        """The column beside the served one: the growing one before the swap, the
+        retired one after; None offline.
+        """
         if self.offline:
             return None
-        return growing(self.column) if self.state is MigrationState.STARTED else retired(self.column)
+        return (
+            growing(self.column) if self.state is MigrationState.STARTED else retired(self.column)
+        )
 
 
 class MigrationStep(StrEnum):
@@ -107,13 +122,28 @@ class MigrationStep(StrEnum):
 
 
 _ALLOWED: dict[tuple[MigrationState, bool], tuple[MigrationStep, ...]] = {
-    (MigrationState.STARTED, False): (MigrationStep.INDEX, MigrationStep.SWAP, MigrationStep.ROLLBACK),
-    (MigrationState.SWAPPED, False): (MigrationStep.SWAP, MigrationStep.ROLLBACK, MigrationStep.FINISH),
-    (MigrationState.STARTED, True): (MigrationStep.INDEX, MigrationStep.ROLLBACK, MigrationStep.FINISH),
+    (MigrationState.STARTED, False): (
+        MigrationStep.INDEX,
+        MigrationStep.SWAP,
+        MigrationStep.ROLLBACK,
+    ),
+    (MigrationState.SWAPPED, False): (
+        MigrationStep.SWAP,
+        MigrationStep.ROLLBACK,
+        MigrationStep.FINISH,
+    ),
+    (MigrationState.STARTED, True): (
+        MigrationStep.INDEX,
+        MigrationStep.ROLLBACK,
+        MigrationStep.FINISH,
+    ),
 }
 _WHY_NOT = {
     (MigrationState.STARTED, False): ("not swapped yet", "vectrue migrate swap"),
-    (MigrationState.SWAPPED, False): ("swapped already", "vectrue migrate finish{flags}, or rollback"),
+    (MigrationState.SWAPPED, False): (
+        "swapped already",
+        "vectrue migrate finish{flags}, or rollback",
+    ),
     (MigrationState.STARTED, True): ("offline, without a second column", "vectrue migrate finish"),
 }
 
@@ -127,7 +157,8 @@ def openings(under_way: Iterable[ColumnMigration]) -> dict[str, Mapping[str, Any
 
 
 def is_behind(model: str, wanted: str | None, under_way: Iterable[ColumnMigration]) -> bool:
-    """Whether a column that is not under way holds what the others come from: it is yet to follow them.
+    """Whether a column that is not under way holds what the others come from: it is yet
+    to follow them.
 
     Args:
         model: id of the model that the database wants in it.
@@ -153,16 +184,21 @@ def index_names(name: str, definition: str, tablespace: str | None = None) -> In
 
 
 def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[ColumnMigration]:
-    """The columns that a step is for, each by its own state; the others stay as they are.
+    """The columns that a step is for, each by its own state; the others stay as they
+    are.
 
     Returns:
         those that may take the step; all of them where the step drops something.
 
     Raises:
-        VectrueError: it is for none of them, or would end a part of them; with the command that comes next.
+        VectrueError: it is for none of them, or would end a part of them; with the
+            command that comes next.
     """
     if not migrations:
-        raise VectrueError(f"there is no migration to {step}", fix="vectrue migrate start --model NAME --dimensions N")
+        raise VectrueError(
+            f"there is no migration to {step}",
+            fix="vectrue migrate start --model NAME --dimensions N",
+        )
     takes = [one for one in migrations if step in _ALLOWED[one.state, one.offline]]
     left = [one for one in migrations if one not in takes]
     if left and (not takes or step is MigrationStep.FINISH):
@@ -170,17 +206,25 @@ def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[
     return takes
 
 
-def _too_early(step: MigrationStep, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]) -> VectrueError:
+def _too_early(
+    step: MigrationStep, left: Sequence[ColumnMigration], takes: Sequence[ColumnMigration]
+) -> VectrueError:
     whys: dict[str, list[str]] = {}
     for one in left:
         whys.setdefault(_WHY_NOT[one.state, one.offline][0], []).append(one.name)
-    why = "; ".join(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {said}" for said, names in whys.items())
+    why = "; ".join(
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {said}"
+        for said, names in whys.items()
+    )
     instead = _WHY_NOT[left[0].state, left[0].offline][1]
     alike = [one for one in left if (one.state, one.offline) == (left[0].state, left[0].offline)]
     flags = table_flags(one.table for one in alike) if takes or len(alike) < len(left) else ""
     fix = instead.format(flags=flags) if "{flags}" in instead else f"{instead}{flags}"
     if takes:
-        fix = f"{fix}; or, for those that are ready, vectrue migrate {step}{table_flags(one.table for one in takes)}"
+        fix = (
+            f"{fix}; or, for those that are ready, vectrue migrate "
+            f"{step}{table_flags(one.table for one in takes)}"
+        )
     return VectrueError(f"cannot {step}: {why}", fix=fix)
 
 
@@ -190,6 +234,8 @@ def table_flags(tables: Iterable[TableName]) -> str:
 
 
 def suffixed(name: str, suffix: str, *, room: int = 0) -> str:
-    """A name with a suffix, cut to what Postgres keeps of it; `room` bytes are left for a further one."""
+    """A name with a suffix, cut to what Postgres keeps of it; `room` bytes are left for
+    a further one.
+    """
     most = _LONGEST_NAME - len(suffix) - room
     return name.encode()[:most].decode(errors="ignore") + suffix

@@ -1,7 +1,8 @@
-"""What is kept about a model in `vectrue.models`, under the id that is stored beside each of its vectors.
+"""What is kept about a model in `vectrue.models`, under the id that is stored beside
+each of its vectors.
 
-Hazard: two records with one id describe one model. A field that could differ between machines, such as a path, does
-not belong here.
+Hazard: two records with one id describe one model. A field that could differ between
+machines, such as a path, does not belong here.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,13 +11,17 @@ from typing import Any, Final
 from schemas.rows.document import BLANK_WITHIN
 
 LONGEST_TOKEN: Final = 32
-"""Characters of a text that one token stands for at most: SentencePiece makes none of more than 16 (trainer_spec
-max_sentencepiece_length), the word pieces of BERT's vocabularies have up to 18; the rest is for white space between."""
+"""Characters of a text that one token stands for at most: SentencePiece makes none of
+more than 16 (trainer_spec max_sentencepiece_length), the word pieces of BERT's
+vocabularies have up to 18; the rest is for white space between.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One model, as it says of itself without its weights in memory; None: it has no such thing."""
+    """One model, as it says of itself without its weights in memory; None: it has no
+    such thing.
+    """
 
     model: str
     """The model id."""
@@ -30,11 +35,14 @@ class ModelRecord:
     max_tokens: int | None
     """Tokens after which a text is cut."""
     fingerprint: str
-    """sha256, in hex, of everything that changes the numbers; the id ends in its first eight digits."""
+    """sha256, in hex, of everything that changes the numbers; the id ends in its first
+    eight digits.
+    """
 
     @property
     def characters(self) -> int:
-        """How much of a text is read from the database: whatever the model may use, and enough to see that it is blank.
+        """How much of a text is read from the database: whatever the model may use, and
+        enough to see that it is blank.
 
         A model without a limit of its own uses as much as makes a text blank.
         """

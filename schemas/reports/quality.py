@@ -1,7 +1,9 @@
-"""How good searches are: what judged queries found, what a search was and found, what people thought of it.
+"""How good searches are: what judged queries found, what a search was and found, what
+people thought of it.
 
-Hazard: figures belong to their model, their queries and the rows of their time. A row that is gone counts for nothing,
-since no search could find it: `gone` says how many there are.
+Hazard: figures belong to their model, their queries and the rows of their time. A row
+that is gone counts for nothing, since no search could find it: `gone` says how many
+there are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +27,17 @@ class QualityRun:
 
     Attributes:
         table: schema.table.
-        model: id of the model that embedded queries and rows; several, joined by a comma, where columns differ.
+        model: id of the model that embedded queries and rows; several, joined by a
+            comma, where columns differ.
         at: when it ended.
         queries: how many were asked.
         gone: judged rows that are no longer there.
-        way: `exact` where every row was compared, `index` where the planner takes a vector index.
+        way: `exact` where every row was compared, `index` where the planner takes a
+            vector index.
         ndcg: nDCG@10, mean over the queries, as the next two.
         recall: recall@10.
-        mrr: reciprocal rank of the first relevant row, 0 where it is not among the first ten.
+        mrr: reciprocal rank of the first relevant row, 0 where it is not among the
+            first ten.
         p50_seconds: of the time from a query to its rows.
         p95_seconds: likewise.
     """
@@ -56,12 +61,17 @@ class QualityRun:
 
     def to_json(self) -> dict[str, Any]:
         """By field name."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"at": rfc3339(self.at), "k": K}
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "at": rfc3339(self.at),
+            "k": K,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The last figures of a table, how old they are, and the last ones of the model before, where there was one."""
+    """The last figures of a table, how old they are, and the last ones of the model
+    before, where there was one.
+    """
 
     last: QualityRun
     age_seconds: float
@@ -98,7 +108,9 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What feedback says about a table: how many rows were called useful, of how many that were called anything."""
+    """What feedback says about a table: how many rows were called useful, of how many
+    that were called anything.
+    """
 
     table: str
     useful: int
@@ -111,4 +123,9 @@ class Opinions:
 
     def to_json(self) -> Mapping[str, Any]:
         """By field name, and the share."""
-        return {"table": self.table, "useful": self.useful, "given": self.given, "share": self.share}
+        return {
+            "table": self.table,
+            "useful": self.useful,
+            "given": self.given,
+            "share": self.share,
+        }

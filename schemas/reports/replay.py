@@ -1,4 +1,5 @@
-"""Replay runs as everybody talks of them: what is asked for, where a chunk stands, what a run has come to.
+"""Replay runs as everybody talks of them: what is asked for, where a chunk stands, what
+a run has come to.
 
 Hazard: a figure that is not known is None. An estimate says that it is one (`exact`).
 """
@@ -16,9 +17,20 @@ Requester = Literal["operator", "keeper"]
 
 UNFINISHED = ("planned", "running", "paused")
 LEAST_RATE = 0.1
-"""Rows per second. A slower limit would let one row wait for longer than a rebalance may take."""
+"""Rows per second. A slower limit would let one row wait for longer than a rebalance
+may take.
+"""
 
-SURVEY_COUNTS = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
+SURVEY_COUNTS = (
+    "rows",
+    "current",
+    "missing",
+    "stale_text",
+    "stale_model",
+    "blank",
+    "quarantined",
+    "unreadable",
+)
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*(s|m|h))?")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -31,8 +43,10 @@ class Request:
     """What a run is asked to do.
 
     Attributes:
-        only: missing: no vector; stale: missing, or text or model differs; all: every row.
-        where: a condition in SQL that rows must meet besides; the operator's, put in as it stands.
+        only: missing: no vector; stale: missing, or text or model differs; all: every
+            row.
+        where: a condition in SQL that rows must meet besides; the operator's, put in as
+            it stands.
         since: only rows whose vector was written before this time.
         force: embed rows that are current too, and try quarantined ones again.
         keys: the rows are named one by one.
@@ -59,7 +73,9 @@ class Request:
 
     @property
     def covers_stale(self) -> bool:
-        """Whether the run is about every row that needs a vector, as the keeper's runs are."""
+        """Whether the run is about every row that needs a vector, as the keeper's runs
+        are.
+        """
         return self.is_whole and self.only != "missing"
 
     def same_rows(self, other: "Request") -> bool:
@@ -104,8 +120,14 @@ class Run:
     request: Request
 
     def gives_way_to(self, request: Request) -> bool:
-        """Whether it ends where this is asked for: the keeper heals by itself, so nobody has to wait for it."""
-        return (self.request.requested_by, request.requested_by, self.state) == ("keeper", "operator", "running")
+        """Whether it ends where this is asked for: the keeper heals by itself, so
+        nobody has to wait for it.
+        """
+        return (self.request.requested_by, request.requested_by, self.state) == (
+            "keeper",
+            "operator",
+            "running",
+        )
 
     @property
     def standing(self) -> str:
@@ -116,7 +138,8 @@ class Run:
     def go_on(self) -> str:
         """The command that goes on with it.
 
-        A run by keys is named, since they stand in the ledger alone by then; a paused one only `resume` takes up.
+        A run by keys is named, since they stand in the ledger alone by then; a paused
+        one only `resume` takes up.
         """
         is_named = self.request.keys or self.state == "paused"
         command = f"resume {self.run}" if is_named else f"run {self.request.options}"
@@ -140,7 +163,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ScopeProgress:
-    """One column of a run as the ledger has it; counts of rows. `waiting` is why its run stands still just now."""
+    """One column of a run as the ledger has it; counts of rows. `waiting` is why its
+    run stands still just now.
+    """
 
     table: str
     column: str
@@ -163,7 +188,9 @@ class ScopeProgress:
 
     @property
     def total(self) -> int:
-        """Rows to be handled: as counted beforehand, and as enumerated once that is finished."""
+        """Rows to be handled: as counted beforehand, and as enumerated once that is
+        finished.
+        """
         return self.sent if self.enumerated else max(self.expected, self.sent)
 
     def to_json(self) -> dict[str, Any]:
@@ -173,9 +200,11 @@ class ScopeProgress:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Rows of one column within a run's scope, by state, and the texts behind them (bytes of UTF-8).
+    """Rows of one column within a run's scope, by state, and the texts behind them
+    (bytes of UTF-8).
 
-    `exact` is false when the figures were scaled up from a sample; `largest_bytes` is then the largest seen.
+    `exact` is false when the figures were scaled up from a sample; `largest_bytes` is
+    then the largest seen.
     """
 
     rows: int
@@ -204,12 +233,16 @@ class Survey:
     def __add__(self, other: "Survey") -> "Survey":
         """Both together, where no row is in both."""
         counts = {name: getattr(self, name) + getattr(other, name) for name in SURVEY_COUNTS}
-        texts = [(s.mean_bytes, s.rows - s.blank) for s in (self, other) if s.mean_bytes is not None]
+        texts = [
+            (s.mean_bytes, s.rows - s.blank) for s in (self, other) if s.mean_bytes is not None
+        ]
         total = sum(number for _, number in texts)
         mean = sum(mean * number for mean, number in texts) / total if total else None
         largest = [s.largest_bytes for s in (self, other) if s.largest_bytes is not None]
         is_exact = self.exact and other.exact
-        return Survey(**counts, mean_bytes=mean, largest_bytes=max(largest, default=None), exact=is_exact)
+        return Survey(
+            **counts, mean_bytes=mean, largest_bytes=max(largest, default=None), exact=is_exact
+        )
 
 
 NO_ROWS = Survey(0, 0, 0, 0, 0, 0, 0, 0, None, None)
@@ -226,7 +259,8 @@ def show_rate(rate: float) -> str:
 
 
 def parse_rate(text: str) -> float | None:
-    """Read a rate, whichever command takes it: `200/s`, `200`, `30/m`; `none` or `off` lifts the limit.
+    """Read a rate, whichever command takes it: `200/s`, `200`, `30/m`; `none` or `off`
+    lifts the limit.
 
     Returns:
         rows per second; None for no limit.
@@ -243,12 +277,16 @@ def parse_rate(text: str) -> float | None:
     if not math.isfinite(rate):
         raise ValueError(f"{text[:20]}... is no rate that can be kept: write none for no limit")
     if rate < LEAST_RATE:
-        raise ValueError(f"{text!r} is under the least rate of {LEAST_RATE:g}/s: pause the run instead")
+        raise ValueError(
+            f"{text!r} is under the least rate of {LEAST_RATE:g}/s: pause the run instead"
+        )
     return rate
 
 
 def _quoted(where: str) -> str:
-    """A condition as a shell takes it, in double quotes where they leave it as it stands."""
+    """A condition as a shell takes it, in double quotes where they leave it as it
+    stands.
+    """
     return f'"{where}"' if _PLAIN_IN_QUOTES.fullmatch(where) else shlex.quote(where)
 
 

@@ -1,7 +1,8 @@
-"""Scores of answers: similarity to a reference, the grade that follows from it, and pairs that a person has graded.
+"""Scores of answers: similarity to a reference, the grade that follows from it, and
+pairs that a person has graded.
 
-Hazard: two models do not share a scale. A threshold belongs to the model it was set for; one of them calls nearly every
-pair excellent by the thresholds of another.
+Hazard: two models do not share a scale. A threshold belongs to the model it was set
+for; one of them calls nearly every pair excellent by the thresholds of another.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,9 @@ class Grade(StrEnum):
 
     @property
     def message(self) -> str:
-        """What the person who answered is told, in Korean, as the interview application words it."""
+        """What the person who answered is told, in Korean, as the interview application
+        words it.
+        """
         return _MESSAGES[self]
 
 
@@ -37,7 +40,9 @@ GRADES = tuple(Grade)
 
 @dataclass(frozen=True, slots=True)
 class GradeThresholds:
-    """Cosine similarities above which an answer is good, or excellent; `good` is not above `excellent`."""
+    """Cosine similarities above which an answer is good, or excellent; `good` is not
+    above `excellent`.
+    """
 
     good: float
     excellent: float
@@ -57,8 +62,10 @@ class Score:
         similarity: cosine of the answer and its reference, -1 to 1.
         model: id of the model that embedded both.
         thresholds: those in force for this model.
-        calibrated: whether they were set for it; by another model's a grade means little.
-        reference: the stored answer it was compared with; None when the reference was given as a text.
+        calibrated: whether they were set for it; by another model's a grade means
+            little.
+        reference: the stored answer it was compared with; None when the reference was
+            given as a text.
     """
 
     similarity: float
@@ -101,14 +108,16 @@ class Pair:
 
 
 def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
-    """Read graded pairs: JSON Lines, `{"answer": ..., "reference": ..., "grade": ...}`; other fields are left alone.
+    """Read graded pairs: JSON Lines, `{"answer": ..., "reference": ..., "grade": ...}`;
+    other fields are left alone.
 
     Args:
         lines: of the file; blank ones are passed over.
         name: the file, for messages.
 
     Raises:
-        VectrueError: with the number of the first line that is no pair. The line itself is not shown.
+        VectrueError: with the number of the first line that is no pair. The line itself
+            is not shown.
     """
     pairs = []
     for number, line in enumerate(lines, 1):

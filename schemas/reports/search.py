@@ -1,7 +1,8 @@
-"""A search as it is asked for and answered: the request, the rows found, how long it took, how much was searched.
+"""A search as it is asked for and answered: the request, the rows found, how long it
+took, how much was searched.
 
-Hazard: a row whose text has changed since it was embedded is found by its old text until its new vector is there;
-`Hit.is_current` says so.
+Hazard: a row whose text has changed since it was embedded is found by its old text
+until its new vector is there; `Hit.is_current` says so.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +13,9 @@ from schemas.duration import show_duration
 from schemas.errors import VectrueError
 
 MOST_HITS = 1000
-"""Also the most candidates that HNSW can keep (the upper bound of pgvector's hnsw.ef_search)."""
+"""Also the most candidates that HNSW can keep (the upper bound of pgvector's
+hnsw.ef_search).
+"""
 BY_COMMAND = "a live worker fills new ones, vectrue replay run the rest"
 """How rows come to their vector where no run is about them."""
 _FRESH_SECONDS = 5.0
@@ -28,10 +31,11 @@ class SearchRequest:
         tables: names of configured tables; all when empty.
         limit: most rows returned, over all tables.
         min_similarity: rows less similar than this are left out; -1 to 1.
-        where: a condition in SQL that rows must meet besides; put in as it stands, so never a stranger's.
+        where: a condition in SQL that rows must meet besides; put in as it stands, so
+            never a stranger's.
         exact: every row is compared, no approximate index is used.
-        ef_search: candidates that an HNSW index keeps (`hnsw.ef_search`); the server's setting, but at least `limit`,
-            when None.
+        ef_search: candidates that an HNSW index keeps (`hnsw.ef_search`); the server's
+            setting, but at least `limit`, when None.
     """
 
     text: str
@@ -54,9 +58,14 @@ class SearchRequest:
             if value is not None and not 1 <= value <= MOST_HITS:
                 raise VectrueError(f"{name} is {value}", fix=f"choose from 1 to {MOST_HITS}")
         if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
-            raise VectrueError(f"min_similarity is {self.min_similarity:g}", fix="choose from -1 to 1")
+            raise VectrueError(
+                f"min_similarity is {self.min_similarity:g}", fix="choose from -1 to 1"
+            )
         if self.exact and self.ef_search is not None:
-            raise VectrueError("ef_search steers an index, and an exact search uses none", fix="leave one of them out")
+            raise VectrueError(
+                "ef_search steers an index, and an exact search uses none",
+                fix="leave one of them out",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +97,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds: embedding the query, asking the database, and everything from the request to the rows.
+    """Seconds: embedding the query, asking the database, and everything from the
+    request to the rows.
 
-    `total` also holds opening the model, by far the most of a first search; not the look at the coverage.
+    `total` also holds opening the model, by far the most of a first search; not the
+    look at the coverage.
     """
 
     embed: float
@@ -112,7 +123,8 @@ class Searched:
         current: those whose vector was made from it by the wanted model.
         unsearched: those without a vector of that model.
         quarantined: those whose text the model cannot take.
-        exact: whether all rows were counted; else the figures are scaled up from a sample.
+        exact: whether all rows were counted; else the figures are scaled up from a
+            sample.
         way: how rows that lack a vector come to one, as the end of a sentence.
     """
 
@@ -135,8 +147,11 @@ class Searched:
         return self.current / self.rows if self.rows else None
 
     def warning(self, age_seconds: float = 0.0) -> str:
-        """What a reader of the results ought to know, and what to do about it; the age where the look is not of now."""
-        percent = int(1000 * self.current / max(1, self.rows)) / 10  # cut, not rounded: 99.99 % is not 100 %
+        """What a reader of the results ought to know, and what to do about it; the age
+        where the look is not of now.
+        """
+        # cut, not rounded: 99.99 % is not 100 %
+        percent = int(1000 * self.current / max(1, self.rows)) / 10
         about = "" if self.exact else "about "
         outdated = self.rows - self.current - self.unsearched - self.quarantined
         parts = [f"{about}{self.unsearched:,} are not searched"] if self.unsearched else []
@@ -144,7 +159,11 @@ class Searched:
         way = self.way if parts else "vectrue dlq list"
         parts += [f"{about}{self.quarantined:,} are in quarantine"] if self.quarantined else []
         share = f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table}"
-        seen = f"were covered {show_duration(age_seconds)} ago" if age_seconds > _FRESH_SECONDS else "are covered"
+        seen = (
+            f"were covered {show_duration(age_seconds)} ago"
+            if age_seconds > _FRESH_SECONDS
+            else "are covered"
+        )
         return f"{share} {seen}: {', '.join(parts)}; {way}"
 
     def to_json(self) -> dict[str, Any]:
@@ -162,7 +181,8 @@ class SearchResult:
         hits: most similar first.
         models: ids of the models that embedded the query and these rows.
         timings: how long it took.
-        searched: how much of each table can be found; a table of which that is not known is left out.
+        searched: how much of each table can be found; a table of which that is not
+            known is left out.
         warnings: what a reader of the hits ought to know, in sentences.
     """
 

@@ -1,7 +1,8 @@
-"""Lengths of vectors: what a column is declared to hold, what it holds, what is wanted and made; and what comes next.
+"""Lengths of vectors: what a column is declared to hold, what it holds, what is wanted
+and made; and what comes next.
 
-Hazard: a command that is proposed here may drop vectors. It says so, and never stands alone where a migration would
-keep them.
+Hazard: a command that is proposed here may drop vectors. It says so, and never stands
+alone where a migration would keep them.
 """
 
 import shlex
@@ -19,11 +20,15 @@ class Lengths:
         held: different lengths among a thousand of its vectors.
         wanted: what the database wants; None before `vectrue init`.
         wanted_model: name of the model that it wants.
-        made: what the settings' model makes; None where that is not known or does not matter.
+        made: what the settings' model makes; None where that is not known or does not
+            matter.
         made_model: its name.
-        migrating: whether a migration of this column is under way; the database alone says then what is wanted.
-        behind: whether other columns are on their way, or went, from its model to the settings' one.
-        ahead: whether a column is on its way, or went, from the settings' model to the one that this one has.
+        migrating: whether a migration of this column is under way; the database alone
+            says then what is wanted.
+        behind: whether other columns are on their way, or went, from its model to the
+            settings' one.
+        ahead: whether a column is on its way, or went, from the settings' model to the
+            one that this one has.
     """
 
     table: str
@@ -59,18 +64,25 @@ class Lengths:
     @property
     def fix(self) -> str | None:
         """The command that comes next; None where all agree."""
-        if self.due is None or (self._fits and all(length == self.due for length in self.held) and not self._moves):
+        if self.due is None or (
+            self._fits and all(length == self.due for length in self.held) and not self._moves
+        ):
             return None
         if self.migrating:
             return "vectrue migrate status, which names the next step"
         if not self._fits:
             return self._alter(self.due)
         if self._moves and self.ahead:
-            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions in vectrue.toml"
+            return (
+                f"set [model] to {self.wanted_model} with {self.wanted} dimensions in vectrue.toml"
+            )
         if self._moves and self.behind:
             return f"{self._start} -t {shlex.quote(self.table)}"
         if self._moves:
-            return f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then {self._start}"
+            return (
+                f"set [model] to {self.wanted_model} with {self.wanted} dimensions again, then "
+                f"{self._start}"
+            )
         if self.wanted is None:
             return "vectrue init, then vectrue replay run"
         return "vectrue replay run --only stale, then vectrue verify --repair"
@@ -85,7 +97,9 @@ class Lengths:
 
     @property
     def _moves(self) -> bool:
-        """Whether the settings name a model of another length than the database wants, or one that others went to."""
+        """Whether the settings name a model of another length than the database wants,
+        or one that others went to.
+        """
         known = not self.migrating and None not in (self.wanted, self.made)
         return known and (self.behind or self.ahead or self.wanted != self.made)
 
@@ -95,5 +109,8 @@ class Lengths:
             return f"{change}; then vectrue {'init' if self.wanted is None else 'replay run'}"
         change += " USING NULL, which drops all vectors at once"
         if self.wanted is None:
-            return f"name a model that fits in [model]; or {change}, then vectrue init and vectrue replay run"
+            return (
+                f"name a model that fits in [model]; or {change}, then vectrue init and vectrue "
+                "replay run"
+            )
         return f"{change}, then vectrue replay run"

@@ -1,6 +1,7 @@
 """A row as read, what is to be done about its vector, and what became of the write.
 
-The rules here are the whole of "is this vector true": every lane, command and check asks `decide`.
+The rules here are the whole of "is this vector true": every lane, command and check
+asks `decide`.
 """
 
 import re
@@ -24,28 +25,35 @@ _IGNORABLE = (
 )
 _BRAILLE_BLANK = r"\u2800"
 NOT_BLANK = f"[^{_WHITE}{_CONTROL}{_IGNORABLE}{_BRAILLE_BLANK}]"
-"""Regular expression, to Python and to Postgres alike, that finds a character of a text that can be seen.
+"""Regular expression, to Python and to Postgres alike, that finds a character of a text
+that can be seen.
 
-Blank are Unicode's White_Space (PropList.txt), the controls, and what is shown as nothing: Default_Ignorable_Code_Point
-(DerivedCoreProperties.txt; zero-width characters, the Hangul fillers, variation selectors) and the empty pattern of
-Braille. Spelt out, because `[[:space:]]` means another set in every locale of a database."""
+Blank are Unicode's White_Space (PropList.txt), the controls, and what is shown as
+nothing: Default_Ignorable_Code_Point (DerivedCoreProperties.txt; zero-width characters,
+the Hangul fillers, variation selectors) and the empty pattern of Braille. Spelt out,
+because `[[:space:]]` means another set in every locale of a database.
+"""
 
 BLANK_WITHIN = 100_000
-"""Characters after which a text that is blank until then counts as blank: a regular expression of Postgres takes four
-times the memory of a text, and fails on one of 256 MB."""
+"""Characters after which a text that is blank until then counts as blank: a regular
+expression of Postgres takes four times the memory of a text, and fails on one of 256
+MB.
+"""
 
 SHOWN_WITHIN = 1_048_576
-"""Characters of a text that commands read to show or embed it: what a model of 32,768 tokens may use. The rest of a
-longer one is not shown."""
+"""Characters of a text that commands read to show or embed it: what a model of 32,768
+tokens may use. The rest of a longer one is not shown.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A row's text and the provenance of its vector, read in one statement.
 
-    `hash` is `sha256(convert_to(text, 'UTF8'))`, computed by Postgres (32 bytes), None when the text is NULL.
-    `blank` is true for NULL, empty and white-space text. `text` may be "" for a blank row; of a long one it is as much
-    as the model can use, whereas `hash` is that of the whole.
+    `hash` is `sha256(convert_to(text, 'UTF8'))`, computed by Postgres (32 bytes), None
+    when the text is NULL. `blank` is true for NULL, empty and white-space text. `text`
+    may be "" for a blank row; of a long one it is as much as the model can use, whereas
+    `hash` is that of the whole.
     """
 
     key: Key
@@ -58,7 +66,9 @@ class Document:
     quarantined: bool = False
     """Whether the wanted model has already been found unable to take this very text."""
     tied: bool = True
-    """Whether the vector is the one that was written with its provenance, as far as its digest was kept."""
+    """Whether the vector is the one that was written with its provenance, as far as its
+    digest was kept.
+    """
 
 
 def is_blank(text: str | None) -> bool:
@@ -68,14 +78,18 @@ def is_blank(text: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Rows read in one statement, and the snapshot they were read in. Keys without a row are not in `documents`."""
+    """Rows read in one statement, and the snapshot they were read in. Keys without a
+    row are not in `documents`.
+    """
 
     snapshot: Snapshot
     documents: Sequence[Document]
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether a key stands for several rows: it is that of before the table's key got a column."""
+        """Whether a key stands for several rows: it is that of before the table's key
+        got a column.
+        """
         return len({document.key for document in self.documents}) < len(self.documents)
 
 
@@ -97,9 +111,10 @@ def decide(document: Document, model: str) -> Decision:
         model: id of the model its vector must come from.
 
     Returns:
-        CURRENT: hash and model match, and the vector is the one written with them; BLANK: no text and no vector; CLEAR:
-        no text but a vector or its provenance is left; QUARANTINED: the model could not take this text; EMBED: anything
-        else.
+        CURRENT: hash and model match, and the vector is the one written with them;
+            BLANK: no text and no vector; CLEAR:
+        no text but a vector or its provenance is left; QUARANTINED: the model could not
+        take this text; EMBED: anything else.
     """
     stored = (document.stored_hash, document.stored_model)
     if document.blank:
@@ -111,7 +126,8 @@ def decide(document: Document, model: str) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A vector to write, or (vector None) a row to clear, valid only while the row's text still has this hash.
+    """A vector to write, or (vector None) a row to clear, valid only while the row's
+    text still has this hash.
 
     `vector` is float32[dimensions], unit length.
     """
@@ -123,10 +139,11 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A text that the model, or a row whose write the table cannot take: to quarantine, while it has this text.
+    """A text that the model, or a row whose write the table cannot take: to quarantine,
+    while it has this text.
 
-    `hash` is UNREADABLE for a row whose text cannot be made, or TOO_SLOW. `attempts` is how often the text was tried
-    alone; `reason` never holds the text.
+    `hash` is UNREADABLE for a row whose text cannot be made, or TOO_SLOW. `attempts` is
+    how often the text was tried alone; `reason` never holds the text.
     """
 
     key: Key
@@ -138,7 +155,9 @@ class Refusal:
 UNREADABLE = b""
 """In place of a hash, where a row has no text: its expression raises an error."""
 TOO_SLOW = b"\0"
-"""In place of a hash, where nobody waited for the text. Such a row counts as what it is besides, not as quarantined."""
+"""In place of a hash, where nobody waited for the text. Such a row counts as what it is
+besides, not as quarantined.
+"""
 
 
 class Written(StrEnum):
@@ -148,12 +167,17 @@ class Written(StrEnum):
     CHANGED = "changed"
     """The text is no longer the one that was embedded; its own event is on the way."""
     LOCKED = "locked"
-    """Another transaction holds the row, it is gone, or it may have been changed by a write that had no answer; nothing
-    was waited for. Reading it again tells."""
+    """Another transaction holds the row, it is gone, or it may have been changed by a
+    write that had no answer; nothing was waited for. Reading it again tells.
+    """
     AGAIN = "again"
-    """A trigger gave the row another text in this very write, of which no event will tell: to be looked at."""
+    """A trigger gave the row another text in this very write, of which no event will
+    tell: to be looked at.
+    """
     QUARANTINED = "quarantined"
-    """A constraint or trigger of the table refuses this row's write; the row is in quarantine with its reason."""
+    """A constraint or trigger of the table refuses this row's write; the row is in
+    quarantine with its reason.
+    """
 
 
 class WriteOutcome(dict[Key, Written]):
@@ -163,4 +187,6 @@ class WriteOutcome(dict[Key, Written]):
         """Begin with what is known; nothing was changed by a trigger."""
         super().__init__(written or {})
         self.given: dict[Key, bytes | None] = {}
-        """Hash of the text that a trigger gave a row in the write, None for NULL: of the rows that are AGAIN."""
+        """Hash of the text that a trigger gave a row in the write, None for NULL: of
+        the rows that are AGAIN.
+        """

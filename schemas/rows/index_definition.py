@@ -1,14 +1,16 @@
-"""What an index is, read from its definition as pg_get_indexdef prints it with an empty search path.
+"""What an index is, read from its definition as pg_get_indexdef prints it with an empty
+search path.
 
-Indexes of two vector columns are twins when their definitions are the same but for the index's name, the table, and
-what belongs to the column: its name and those of its provenance columns, its length, its model. So an index is known by
-what it does, whatever it is called, whoever made it, and whenever.
+Indexes of two vector columns are twins when their definitions are the same but for the
+index's name, the table, and what belongs to the column: its name and those of its
+provenance columns, its length, its model. So an index is known by what it does,
+whatever it is called, whoever made it, and whenever.
 
 Hazards:
-- A name is replaced only where it stands for a column: never a function's, a type's, an operator class's, an option's
-  or a word in a text that is spelt the same.
-- The server drops a cast to the column's own length: `embedding::vector(1024)` of a column of 1,024 numbers is the
-  plain column.
+- A name is replaced only where it stands for a column: never a function's, a type's, an
+  operator class's, an option's or a word in a text that is spelt the same.
+- The server drops a cast to the column's own length: `embedding::vector(1024)` of a
+  column of 1,024 numbers is the plain column.
 """
 
 import re
@@ -25,14 +27,18 @@ _TOKEN = re.compile(
 )
 _VECTORS = ("vector", "halfvec", "sparsevec", "bit")
 _LONGEST = {"vector": 2000, "halfvec": 4000, "bit": 64_000}
-"""Most dimensions of HNSW and IVFFlat (pgvector); a sparsevec's limit is of its non-zero numbers."""
+"""Most dimensions of HNSW and IVFFlat (pgvector); a sparsevec's limit is of its
+non-zero numbers.
+"""
 _LIMITED = ("hnsw", "ivfflat")
 _OWN_CAST = re.compile(r"\0 :: (?:\S+ \. )?\x01vector \( (\d+) \)")
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A vector column as definitions mention it: its name, its length, and the id of the model that it wants."""
+    """A vector column as definitions mention it: its name, its length, and the id of
+    the model that it wants.
+    """
 
     column: str
     dimensions: int
@@ -40,7 +46,9 @@ class Vectors:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column, and those of its provenance, since an index on these goes with them."""
+        """The column, and those of its provenance, since an index on these goes with
+        them.
+        """
         name = self.column
         return name, f"{name}_hash", f"{name}_model", f"{name}_digest", embedded_at(name)
 
@@ -77,29 +85,44 @@ class Definition:
         return TableName(names[-2], names[-1])
 
     def carried(self, old: Vectors, new: Vectors) -> "Definition":
-        """The same index for another column: its name, length and model wherever the old ones stand."""
+        """The same index for another column: its name, length and model wherever the
+        old ones stand.
+        """
         names = dict(zip(old.columns, new.columns, strict=True))
         edits = {i: quoted(names[self._tokens[i].name or ""]) for i in self._columns(set(names))}
-        edits |= {i: str(new.dimensions) for i in self._lengths() if self._tokens[i].text == str(old.dimensions)}
+        edits |= {
+            i: str(new.dimensions)
+            for i in self._lengths()
+            if self._tokens[i].text == str(old.dimensions)
+        }
         model = _literal(old.model)
-        edits |= {i: _literal(new.model) for i, token in enumerate(self._tokens) if token.text == model}
+        edits |= {
+            i: _literal(new.model) for i, token in enumerate(self._tokens) if token.text == model
+        }
         text = self.text
         for i in sorted(edits, reverse=True):
             text = text[: self._tokens[i].start] + edits[i] + text[self._tokens[i].end :]
         return Definition(text)
 
-    def create(self, name: str, table: TableName, *, concurrently: bool, tablespace: str | None = None) -> str:
+    def create(
+        self, name: str, table: TableName, *, concurrently: bool, tablespace: str | None = None
+    ) -> str:
         """The statement that makes it, on one table alone.
 
         Args:
             name: of the index.
             table: whose.
-            concurrently: whether reads and writes go on meanwhile. Otherwise it is the frame of a table with
-                partitions, whose own indexes are then attached to it.
+            concurrently: whether reads and writes go on meanwhile. Otherwise it is the
+                frame of a table with partitions, whose own indexes are then attached to
+                it.
             tablespace: where it is kept; the database's default when None.
         """
-        how = ("UNIQUE INDEX" if self.unique else "INDEX") + (" CONCURRENTLY" if concurrently else "")
-        where = next((token.start for token in self._outer() if token.text == "WHERE"), len(self.text))
+        how = ("UNIQUE INDEX" if self.unique else "INDEX") + (
+            " CONCURRENTLY" if concurrently else ""
+        )
+        where = next(
+            (token.start for token in self._outer() if token.text == "WHERE"), len(self.text)
+        )
         on = f"{'' if concurrently else 'ONLY '}{quoted(table.schema)}.{quoted(table.name)}"
         parts = [
             f"CREATE {how} {quoted(name)} ON {on}",
@@ -123,11 +146,14 @@ class Definition:
         while before != text:
             before = text
             text = text.replace("( \0 )", "\0")
-            text = _OWN_CAST.sub(lambda cast: "\0" if int(cast[1]) == of.dimensions else cast[0], text)
+            text = _OWN_CAST.sub(
+                lambda cast: "\0" if int(cast[1]) == of.dimensions else cast[0], text
+            )
         return self.unique, tuple(sorted(settings)), text
 
     def too_long(self, of: Vectors) -> tuple[int, int] | None:
-        """How long the vectors are that it would hold, and pgvector's limit, where the limit is passed.
+        """How long the vectors are that it would hold, and pgvector's limit, where the
+        limit is passed.
 
         Args:
             of: the column that it reads.
@@ -140,7 +166,13 @@ class Definition:
             last = lengths[-1]
             kind, length = self._tokens[last - 2].name or "", int(self._tokens[last].text)
         else:
-            kind = "bit" if "binary_quantize" in names else "halfvec" if "halfvec" in names else "vector"
+            kind = (
+                "bit"
+                if "binary_quantize" in names
+                else "halfvec"
+                if "halfvec" in names
+                else "vector"
+            )
             length = of.dimensions
         most = _LONGEST.get(kind, length)
         return (length, most) if length > most else None
@@ -201,7 +233,11 @@ class Definition:
         """Where the length of a cast to a vector type stands."""
         tokens, found = self._tokens, []
         for i in range(self._using + 2, len(tokens) - 2):
-            if tokens[i].name in _VECTORS and tokens[i + 1].text == "(" and tokens[i + 2].text.isdigit():
+            if (
+                tokens[i].name in _VECTORS
+                and tokens[i + 1].text == "("
+                and tokens[i + 2].text.isdigit()
+            ):
                 start = i - 2 if tokens[i - 1].text == "." else i
                 if tokens[start - 1].text == "::":
                     found.append(i + 2)

@@ -1,11 +1,14 @@
 """Key values as the connector writes them, in the words of Postgres.
 
-Nearly every value casts back as it stands. The exceptions were found by sending each type's outermost values through
-Debezium 3.x with `time.precision.mode=isostring` and `decimal.handling.mode=string` (tests/integration/worker/test_keys.py):
-years before 1 and after 9999, and the infinite dates, timestamps and numbers, which Java has no words for: what stands
-for an infinite one changed with 3.7, and lies beyond what Postgres can hold since then.
+Nearly every value casts back as it stands. The exceptions were found by sending each
+type's outermost values through Debezium 3.x with `time.precision.mode=isostring` and
+`decimal.handling.mode=string` (tests/integration/worker/test_keys.py): years before 1
+and after 9999, and the infinite dates, timestamps and numbers, which Java has no words
+for: what stands for an infinite one changed with 3.7, and lies beyond what Postgres can
+hold since then.
 
-Hazard: only columns of these types may be read so; in a text key the same letters are just letters.
+Hazard: only columns of these types may be read so; in a text key the same letters are
+just letters.
 """
 
 import re
@@ -21,15 +24,19 @@ _WORDS: Final = {
         # Before 3.7. Timestamp: 2^63 - 1 and - 2^63 microseconds.
         "+294247-01-10T04:00:25.2Z": "infinity",
         "-290308-12-21T19:59:27.6Z": "-infinity",
-        "-5877611-06-21Z": "infinity",  # date, wrapped around to days before any that Postgres has
+        # date, wrapped around to days before any that Postgres has
+        "-5877611-06-21Z": "infinity",
     },
     _NUMERIC: {"POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity", "NAN": "NaN"},
 }
 _FIRST_YEAR, _LAST_YEAR = -4713, 5_874_897
-"""Of a date; a timestamp ends long before (documentation of PostgreSQL, Date/Time Types)."""
+"""Of a date; a timestamp ends long before (documentation of PostgreSQL, Date/Time
+Types).
+"""
 
 _ISO = re.compile(r"([+-]?[0-9]{4,9})(-[0-9]{2}-[0-9]{2}.*)", re.DOTALL)
-"""Java's years have nine digits at most; Python reads no number of thousands of them."""
+"""Java's years have nine digits at most; Python reads no number of thousands of them.
+"""
 
 
 def for_postgres(key: Key, columns: tuple[KeyColumn, ...]) -> Key:

@@ -1,11 +1,13 @@
 """Visibility of a transaction in a snapshot, by the rules of Postgres.
 
-Logical decoding sends a transaction as soon as its commit record is written, which can be before any other session
-sees it (long before, when the commit waits for a synchronous standby). Whoever reads on such an event sees the old
-text and must not conclude that nothing changed.
+Logical decoding sends a transaction as soon as its commit record is written, which can
+be before any other session sees it (long before, when the commit waits for a
+synchronous standby). Whoever reads on such an event sees the old text and must not
+conclude that nothing changed.
 
-Hazard: an event carries a 32-bit transaction id, a snapshot 64-bit ones. The id is extended to the value nearest to
-the snapshot's xmax, which is right as long as event and snapshot lie less than 2^31 transactions apart.
+Hazard: an event carries a 32-bit transaction id, a snapshot 64-bit ones. The id is
+extended to the value nearest to the snapshot's xmax, which is right as long as event
+and snapshot lie less than 2^31 transactions apart.
 """
 
 from dataclasses import dataclass
@@ -15,13 +17,17 @@ _EPOCH = 1 << 32
 
 
 def is_before(xid: int, other: int) -> bool:
-    """Whether a 32-bit transaction id was given out before another one, or is it, as Postgres compares them."""
+    """Whether a 32-bit transaction id was given out before another one, or is it, as
+    Postgres compares them.
+    """
     return (other - xid) % _EPOCH < _EPOCH // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A `pg_snapshot`: ids below xmin are finished, ids from xmax on have not started, `running` were in progress."""
+    """A `pg_snapshot`: ids below xmin are finished, ids from xmax on have not started,
+    `running` were in progress.
+    """
 
     xmin: int
     xmax: int
@@ -29,7 +35,9 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form `xmin:xmax:id,id,...` (functions-info, "pg_snapshot components")."""
+        """Read the text form `xmin:xmax:id,id,...` (functions-info, "pg_snapshot
+        components").
+        """
         xmin, xmax, running = text.split(":")
         return cls(int(xmin), int(xmax), frozenset(int(x) for x in running.split(",") if x))
 
@@ -43,7 +51,8 @@ class Snapshot:
         return full
 
     def sees(self, xid: int) -> bool:
-        """Whether the work of a committed transaction is visible, as `pg_visible_in_snapshot` answers it.
+        """Whether the work of a committed transaction is visible, as
+        `pg_visible_in_snapshot` answers it.
 
         Args:
             xid: 32-bit or 64-bit id of a transaction that is known to have committed.

@@ -1,7 +1,8 @@
 """Names of tables and keys of rows, as every part of vectrue writes them.
 
-Hazard: a key value travels as text (`"17"`, a uuid, `"2026-01-31"`); only Postgres turns it into the column's
-type. Comparing it with a number in Python would make two keys of one row.
+Hazard: a key value travels as text (`"17"`, a uuid, `"2026-01-31"`); only Postgres
+turns it into the column's type. Comparing it with a number in Python would make two
+keys of one row.
 """
 
 import re
@@ -11,10 +12,14 @@ from typing import Self
 from schemas.errors import ConfigurationError, PoisonEvent
 
 Key = tuple[str, ...]
-"""The primary key of a row: the text form of each key column, in the order of the primary key."""
+"""The primary key of a row: the text form of each key column, in the order of the
+primary key.
+"""
 
 _LONGEST_DIGITS = 4_300
-"""Python writes no longer integer, and no key column of Postgres but numeric could hold one."""
+"""Python writes no longer integer, and no key column of Postgres but numeric could hold
+one.
+"""
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
@@ -22,7 +27,9 @@ _UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
 
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
-    """A table by schema and name, both exactly as stored in the catalogue (no case folding)."""
+    """A table by schema and name, both exactly as stored in the catalogue (no case
+    folding).
+    """
 
     schema: str
     name: str
@@ -31,7 +38,8 @@ class TableName:
     def parse(cls, text: str) -> Self:
         """Read `schema.table`; `table` alone means `public.table`.
 
-        A part that itself holds a dot or a double quote is written in double quotes, as in SQL.
+        A part that itself holds a dot or a double quote is written in double quotes, as
+        in SQL.
 
         Raises:
             ConfigurationError: the text is not one or two names joined by a dot.
@@ -49,24 +57,28 @@ class TableName:
             position += 1
         if position != len(text) or text.endswith(".") or not 1 <= len(parts) <= 2:
             raise ConfigurationError(
-                f"{text!r} is not a table name", fix='write it as schema.table or "odd.schema".table'
+                f"{text!r} is not a table name",
+                fix='write it as schema.table or "odd.schema".table',
             )
         return cls(*parts) if len(parts) == 2 else cls("public", parts[0])
 
     def __str__(self) -> str:
         """Write the name so that `parse` reads it back."""
         return ".".join(
-            f'"{p.replace(chr(34), chr(34) * 2)}"' if {".", '"'} & set(p) else p for p in (self.schema, self.name)
+            f'"{p.replace(chr(34), chr(34) * 2)}"' if {".", '"'} & set(p) else p
+            for p in (self.schema, self.name)
         )
 
     def topic(self, prefix: str) -> str:
         """Topic that Debezium writes this table's changes to.
 
-        Each UTF-16 unit that Kafka does not allow becomes a `_`, as Debezium's topic naming strategy does it. Two
-        tables may therefore share a topic; nothing depends on the name, since every event names its table.
+        Each UTF-16 unit that Kafka does not allow becomes a `_`, as Debezium's topic
+        naming strategy does it. Two tables may therefore share a topic; nothing depends
+        on the name, since every event names its table.
         """
         return _UNSAFE_IN_TOPIC.sub(
-            lambda unsafe: "_" * (len(unsafe[0].encode("utf-16-le")) // 2), f"{prefix}.{self.schema}.{self.name}"
+            lambda unsafe: "_" * (len(unsafe[0].encode("utf-16-le")) // 2),
+            f"{prefix}.{self.schema}.{self.name}",
         )
 
 
@@ -74,12 +86,16 @@ def key_part(value: float | str) -> str:
     """Text form of one key column's value, as it travels.
 
     Raises:
-        PoisonEvent: no column of Postgres can hold it, and its driver would not even send it: text with a NUL
-            character or half of a surrogate pair, a number of thousands of digits.
+        PoisonEvent: no column of Postgres can hold it, and its driver would not even
+            send it: text with a NUL character or half of a surrogate pair, a number of
+            thousands of digits.
     """
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_DIGITS:
         raise PoisonEvent(f"a key value is a number of more than {_LONGEST_DIGITS} digits")
     text = str(value)
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise PoisonEvent("a key value is text that Postgres cannot hold (a NUL character, or half a surrogate pair)")
+        raise PoisonEvent(
+            "a key value is text that Postgres cannot hold (a NUL character, or half a "
+            "surrogate pair)"
+        )
     return text

@@ -9,8 +9,9 @@ from schemas.rows.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of the primary key: its name, its SQL type as `format_type` prints it (`bigint`, `uuid`), and the
-    type's category (pg_type.typcategory; a domain has that of its base type).
+    """A column of the primary key: its name, its SQL type as `format_type` prints it
+    (`bigint`, `uuid`), and the type's category (pg_type.typcategory; a domain has that
+    of its base type).
     """
 
     name: str
@@ -27,9 +28,10 @@ class KeyColumn:
 class Target:
     """A vector column, the text it describes and the model that must have made it.
 
-    `text` is a SQL expression over the table's columns. `model` is the model id stored beside each vector. In a query
-    about a `guarded` target, a row whose text raises an error is unreadable, and the others are what they are; over a
-    cheap text that takes five to seven times as long (docs/reliability.md has the figures).
+    `text` is a SQL expression over the table's columns. `model` is the model id stored
+    beside each vector. In a query about a `guarded` target, a row whose text raises an
+    error is unreadable, and the others are what they are; over a cheap text that takes
+    five to seven times as long (docs/reliability.md has the figures).
     """
 
     table: TableName
@@ -42,12 +44,16 @@ class Target:
 
     @property
     def text_digest(self) -> bytes:
-        """What the text expression is known by in the database: the first 12 bytes of its sha256."""
+        """What the text expression is known by in the database: the first 12 bytes of
+        its sha256.
+        """
         return sha256(f"{self.table}\0{self.text}".encode()).digest()[:12]
 
     @property
     def text_function(self) -> str:
-        """Function of the schema vectrue that evaluates the text of one row and tells what it raises."""
+        """Function of the schema vectrue that evaluates the text of one row and tells
+        what it raises.
+        """
         return f"text_{self.text_digest.hex()}"
 
     def guard(self) -> Self:
@@ -71,7 +77,9 @@ class Target:
 
     @property
     def digest_column(self) -> str:
-        """Column with the digest of the vector as it was written: another vector was not made from the text."""
+        """Column with the digest of the vector as it was written: another vector was
+        not made from the text.
+        """
         return f"{self.column}_digest"
 
     @property
@@ -86,5 +94,7 @@ class Target:
 
 
 def embedded_at(column: str) -> str:
-    """Name of the time column beside a vector column: `embedded_at` for `embedding`, else `<column>_at`."""
+    """Name of the time column beside a vector column: `embedded_at` for `embedding`,
+    else `<column>_at`.
+    """
     return "embedded_at" if column == "embedding" else f"{column}_at"

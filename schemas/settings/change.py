@@ -1,6 +1,8 @@
-"""How two readings of the settings differ, by the names of what changed and never by a value, which may be a secret.
+"""How two readings of the settings differ, by the names of what changed and never by a
+value, which may be a secret.
 
-Pure. Only what workers use counts: `score`, `serve` and `quality` are other programs' settings.
+Pure. Only what workers use counts: `score`, `serve` and `quality` are other programs'
+settings.
 """
 
 from collections.abc import Iterator
@@ -9,16 +11,28 @@ from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 
 _OF_WORKERS = (
-    "model", "postgres", "kafka", "connect", "live", "replay", "keeper", "canary", "dead_letters", "watchdog",
-    "metrics", "log",
-)  # fmt: skip
+    "model",
+    "postgres",
+    "kafka",
+    "connect",
+    "live",
+    "replay",
+    "keeper",
+    "canary",
+    "dead_letters",
+    "watchdog",
+    "metrics",
+    "log",
+)
 _OF_OTHERS = ("postgres.admin_dsn",)
 _OF_INIT = ("table ", "text of ", "model.", "postgres.", "kafka.", "connect.")
 """What `init` must know of before workers can work with it."""
 
 
 def changes(before: Settings, after: Settings) -> list[str]:
-    """What differs, as an operator would name it: `table public.x was added`, `text of public.x`, `live.linger_ms`."""
+    """What differs, as an operator would name it: `table public.x was added`, `text of
+    public.x`, `live.linger_ms`.
+    """
     return [*_tables(before, after), *_sections(before, after)]
 
 
@@ -26,7 +40,10 @@ def advice(changed: list[str]) -> str:
     """What has workers take these changes."""
     if not any(name.startswith(_OF_INIT) for name in changed):
         return "start the workers again"
-    if all(name.startswith(("table ", "text of ", "model.")) and "removed" not in name for name in changed):
+    if all(
+        name.startswith(("table ", "text of ", "model.")) and "removed" not in name
+        for name in changed
+    ):
         return "vectrue init, after which the workers start anew with it"
     return "vectrue init, then start the workers again"
 
@@ -49,7 +66,9 @@ def _tables(before: Settings, after: Settings) -> Iterator[str]:
 def _by_column(settings: Settings) -> dict[str, TableSettings]:
     """By table, and by table and column where one table has several."""
     names = [table.name for table in settings.tables]
-    return {t.name if names.count(t.name) == 1 else f"{t.name}.{t.column}": t for t in settings.tables}
+    return {
+        t.name if names.count(t.name) == 1 else f"{t.name}.{t.column}": t for t in settings.tables
+    }
 
 
 def _sections(before: Settings, after: Settings) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Masking: what may be shown of a connection string or of a client's options. In doubt it hides too much."""
+"""Masking: what may be shown of a connection string or of a client's options. In doubt
+it hides too much.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,14 +12,17 @@ _SECRET = ("password", "secret", "jaas", "token", "key.pem", "private", "oauthbe
 
 def mask_options(options: Mapping[str, str]) -> dict[str, str]:
     """Librdkafka options with every secret replaced by `***`."""
-    return {name: "***" if any(word in name.lower() for word in _SECRET) else value for name, value in options.items()}
+    return {
+        name: "***" if any(word in name.lower() for word in _SECRET) else value
+        for name, value in options.items()
+    }
 
 
 def mask_dsn(dsn: str) -> str:
     """Replace every password in a URL, or in libpq's `key=value` form, by `***`.
 
-    In doubt it hides too much: a URL whose password holds an unescaped `@` or `/` is cut at the last `@`, and what is
-    neither form is hidden whole.
+    In doubt it hides too much: a URL whose password holds an unescaped `@` or `/` is
+    cut at the last `@`, and what is neither form is hidden whole.
     """
     scheme, separator, rest = dsn.partition("://")
     if separator and scheme.replace("+", "").isalnum():
@@ -36,5 +41,8 @@ def _mask_url(rest: str) -> str:
     if not mark:
         return f"{shown}{address}"
     pairs = (pair.partition("=") for pair in query.split("&"))
-    masked = (f"{name}=***" if "password" in unquote(name).lower() else f"{name}{is_}{v}" for name, is_, v in pairs)
+    masked = (
+        f"{name}=***" if "password" in unquote(name).lower() else f"{name}{is_}{v}"
+        for name, is_, v in pairs
+    )
     return f"{shown}{address}?{'&'.join(masked)}"

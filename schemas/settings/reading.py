@@ -1,7 +1,8 @@
 """Settings: one frozen object, read in one place.
 
-Sources, first wins: command-line flags, `VECTRUE_*` variables (the TOML path joined by `__`), `vectrue.toml`,
-the defaults below. Nothing else in the project reads the environment.
+Sources, first wins: command-line flags, `VECTRUE_*` variables (the TOML path joined by
+`__`), `vectrue.toml`, the defaults below. Nothing else in the project reads the
+environment.
 
 Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked()`.
 """
@@ -83,7 +84,9 @@ class Settings(BaseSettings):
 
     @property
     def file(self) -> Path | None:
-        """The settings file: where it is, or would be; None where these settings were not loaded."""
+        """The settings file: where it is, or would be; None where these settings were
+        not loaded.
+        """
         return self._file
 
     @property
@@ -107,10 +110,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _named_by_prefix(self) -> Self:
-        """Names in Postgres that are unset follow from the prefix, so that two installations share none by accident."""
+        """Names in Postgres that are unset follow from the prefix, so that two
+        installations share none by accident.
+        """
         made = slug(self.kafka.topic_prefix)
-        unset = {name: made for name in ("publication", "origin") if not getattr(self.postgres, name)}
-        object.__setattr__(self, "postgres", self.postgres.model_copy(update=unset))  # frozen for everyone else
+        unset = {
+            name: made for name in ("publication", "origin") if not getattr(self.postgres, name)
+        }
+        # frozen for everyone else
+        object.__setattr__(self, "postgres", self.postgres.model_copy(update=unset))
         return self
 
     @classmethod
@@ -127,7 +135,9 @@ class Settings(BaseSettings):
 
     @property
     def slot(self) -> str:
-        """Name of the replication slot (lower case, at most 63 characters, unique in the server)."""
+        """Name of the replication slot (lower case, at most 63 characters, unique in
+        the server).
+        """
         return self.postgres.slot or slug(self.kafka.topic_prefix)
 
     @property
@@ -152,7 +162,9 @@ class Settings(BaseSettings):
 
     @property
     def deferred_topic(self) -> str:
-        """Topic of rows to be looked at again later: locked, or changed by a transaction nobody sees yet."""
+        """Topic of rows to be looked at again later: locked, or changed by a
+        transaction nobody sees yet.
+        """
         return f"{self.kafka.topic_prefix}.deferred"
 
     @property
@@ -166,18 +178,26 @@ class Settings(BaseSettings):
         return f"{self.kafka.topic_prefix}.dlq"
 
     def only(self, tables: Iterable[str] | None) -> Self:
-        """The same settings with the tables that an option names alone; with all of them when none is named.
+        """The same settings with the tables that an option names alone; with all of
+        them when none is named.
 
         Raises:
-            ConfigurationError: a table is not configured, so that a typing error never widens the scope.
+            ConfigurationError: a table is not configured, so that a typing error never
+                widens the scope.
         """
         names = {TableName.parse(name) for name in tables or ()}
         for name in sorted(names - {table.table for table in self.tables}):
-            known = ", ".join(dict.fromkeys(table.name for table in self.tables)) or "there are none"
-            raise ConfigurationError(f"table {name} is not among [[tables]]", fix=f"correct --table: {known}")
+            known = (
+                ", ".join(dict.fromkeys(table.name for table in self.tables)) or "there are none"
+            )
+            raise ConfigurationError(
+                f"table {name} is not among [[tables]]", fix=f"correct --table: {known}"
+            )
         if not names:
             return self
-        return self.model_copy(update={"tables": tuple(table for table in self.tables if table.table in names)})
+        return self.model_copy(
+            update={"tables": tuple(table for table in self.tables if table.table in names)}
+        )
 
     def masked(self) -> dict[str, Any]:
         """The settings as plain data, every secret replaced by `***`."""
@@ -194,7 +214,9 @@ class Settings(BaseSettings):
 
 
 def slug(prefix: str) -> str:
-    """A topic prefix as part of names in Postgres: lower case, at most 63 characters. Two may have the same."""
+    """A topic prefix as part of names in Postgres: lower case, at most 63 characters.
+    Two may have the same.
+    """
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in prefix.lower())[:63]
 
 
@@ -202,11 +224,14 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     """Read the settings.
 
     Args:
-        config: the TOML file; `vectrue.toml` of the working directory, where there is one, when None.
-        flags: values from the command line by section name (already nested), which win over everything else.
+        config: the TOML file; `vectrue.toml` of the working directory, where there is
+            one, when None.
+        flags: values from the command line by section name (already nested), which win
+            over everything else.
 
     Raises:
-        ConfigurationError: the file is missing or not TOML, or a value is wrong; the message names the setting.
+        ConfigurationError: the file is missing or not TOML, or a value is wrong; the
+            message names the setting.
     """
     if config is not None and not is_file(config):
         raise ConfigurationError(f"there is no configuration file {config}", fix="check --config")
@@ -214,23 +239,33 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     if is_file(file):
         _check_toml(file)
     sourced = type(
-        "Settings", (Settings,), {"model_config": SettingsConfigDict(toml_file=file), "__module__": __name__}
+        "Settings",
+        (Settings,),
+        {"model_config": SettingsConfigDict(toml_file=file), "__module__": __name__},
     )
     try:
         settings: Settings = sourced(**flags)
     except RecursionError:
-        raise ConfigurationError("an VECTRUE_ variable is nested too deep", fix="correct it") from None
+        raise ConfigurationError(
+            "an VECTRUE_ variable is nested too deep", fix="correct it"
+        ) from None
     except ValidationError as error:
-        raise ConfigurationError(explained(error), fix=f"correct it in {file} or in the environment") from error
+        raise ConfigurationError(
+            explained(error), fix=f"correct it in {file} or in the environment"
+        ) from error
     except SettingsError:
         # Its cause quotes the value, so it is left out of the chain.
         raise ConfigurationError(
             "an VECTRUE_ variable of a table of settings is not JSON",
             fix="""write it like VECTRUE_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
-    broken = next((name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None)
+    broken = next(
+        (name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None
+    )
     if broken is not None:
-        raise ConfigurationError(f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment")
+        raise ConfigurationError(
+            f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment"
+        )
     if not flags:  # else no file says what these settings are
         settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
     return settings
@@ -245,16 +280,22 @@ def _check_toml(file: Path) -> None:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read ({error.strerror})", fix="correct its permissions") from error
+        raise ConfigurationError(
+            f"{file} cannot be read ({error.strerror})", fix="correct its permissions"
+        ) from error
     try:
         list(decoded(content.splitlines(), str(file)))
         tomllib.loads(content.decode())
     except VectrueError as error:
         raise ConfigurationError(error.message, fix=error.fix) from error
     except ValueError as error:  # a number of thousands of digits as well
-        raise ConfigurationError(f"{file} is not valid TOML ({error})", fix="correct that line") from error
+        raise ConfigurationError(
+            f"{file} is not valid TOML ({error})", fix="correct that line"
+        ) from error
     except RecursionError:
-        raise ConfigurationError(f"{file} is nested too deep to be read", fix="correct it") from None
+        raise ConfigurationError(
+            f"{file} is nested too deep to be read", fix="correct it"
+        ) from None
 
 
 def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -278,15 +319,21 @@ def explained(error: ValidationError) -> str:
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "settings"
         # pydantic's own words are about raw data
-        what = "not UTF-8" if item["type"] == "string_unicode" else item["msg"].removeprefix("Value error, ")
+        what = (
+            "not UTF-8"
+            if item["type"] == "string_unicode"
+            else item["msg"].removeprefix("Value error, ")
+        )
         problems.append(f"setting {where}: {what}")
     return "; ".join(problems)
 
 
 def cache_directory() -> Path:
-    """Folder for what can be fetched again, one per user: `~/.cache/vectrue`, or below XDG_CACHE_HOME.
+    """Folder for what can be fetched again, one per user: `~/.cache/vectrue`, or below
+    XDG_CACHE_HOME.
 
-    A user without a home, as a container's may be that has no name, has the root folder for one.
+    A user without a home, as a container's may be that has no name, has the root folder
+    for one.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if base.startswith("/"):

@@ -1,10 +1,13 @@
-"""Texts that arrive together share a pass through the model, in the one thread that may use it.
+"""Texts that arrive together share a pass through the model, in the one thread that may
+use it.
 
-A pass takes what waits for the same model in the same role (query or document), the oldest first; roles and models
-take turns, so that a query waits for one pass of documents at most, not for all of a long list. A text that comes to
-an idle model waits `linger` for others; one that waited that long while the model was busy goes at once.
+A pass takes what waits for the same model in the same role (query or document), the
+oldest first; roles and models take turns, so that a query waits for one pass of
+documents at most, not for all of a long list. A text that comes to an idle model waits
+`linger` for others; one that waited that long while the model was busy goes at once.
 
-Hazard: the methods are the event loop's; only what is passed to `call` and the models run in the thread.
+Hazard: the methods are the event loop's; only what is passed to `call` and the models
+run in the thread.
 """
 
 import asyncio
@@ -79,7 +82,8 @@ class Batcher:
             float32[n, dimensions], in the order of the texts.
 
         Raises:
-            PoisonText: the model does not take one of the texts; neighbours of other callers are not harmed.
+            PoisonText: the model does not take one of the texts; neighbours of other
+                callers are not harmed.
             VectrueError: as the model raised it.
         """
         loop, now = asyncio.get_running_loop(), self._clock.monotonic()
@@ -107,14 +111,18 @@ class Batcher:
             batch = self._take(lane)
             if not batch:
                 continue
-            metrics.API_BATCH_TEXTS.labels("query" if lane.query else "document").observe(len(batch))
+            metrics.API_BATCH_TEXTS.labels("query" if lane.query else "document").observe(
+                len(batch)
+            )
             passing = self.call(_encode, lane, [one.text for one in batch])
             # The exception is each caller's, whatever it is; it must not end this loop.
             (result,) = await asyncio.gather(passing, return_exceptions=True)
             _deliver(batch, result)
 
     def _take(self, lane: _Lane) -> list[_Waiting]:
-        """The next texts of a lane, which goes to the end of the line; those that nobody waits for are dropped."""
+        """The next texts of a lane, which goes to the end of the line; those that
+        nobody waits for are dropped.
+        """
         waiting = self._lanes.pop(lane)
         batch: list[_Waiting] = []
         while waiting and len(batch) < self._most:
@@ -137,7 +145,9 @@ class _AsQueries:
 
 
 def _encode(lane: _Lane, texts: Sequence[str]) -> bisect.Encoded:
-    """One pass, in the model's thread; halved when the model refuses a text, so that it fails alone."""
+    """One pass, in the model's thread; halved when the model refuses a text, so that it
+    fails alone.
+    """
     seen: bisect.Encodes = _AsQueries(lane.model) if lane.query else lane.model
     return bisect.encode(seen, texts, lane.model.dimensions)
 
@@ -149,6 +159,8 @@ def _deliver(batch: Sequence[_Waiting], result: "bisect.Encoded | BaseException"
         if isinstance(result, BaseException):
             one.vector.set_exception(result)
         elif index in result.refused:
-            one.vector.set_exception(PoisonText(f"the model does not take this text ({result.refused[index]})"))
+            one.vector.set_exception(
+                PoisonText(f"the model does not take this text ({result.refused[index]})")
+            )
         else:
             one.vector.set_result(result.vectors[index])

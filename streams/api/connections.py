@@ -1,10 +1,13 @@
 """Connections to the HTTP server: none stays for ever, and there are never too many.
 
-uvicorn gives an idle connection 5 s, but takes its timer away at the first byte. A client that never finishes its
-headers, or never reads its answer, would keep its connection for good, until no file descriptor is left for a probe.
+uvicorn gives an idle connection 5 s, but takes its timer away at the first byte. A
+client that never finishes its headers, or never reads its answer, would keep its
+connection for good, until no file descriptor is left for a probe.
 
-Hazard: `cycle` and `on_response_complete` are uvicorn's own; tests/unit/streams/api/test_connections.py runs on the real thing. It
-is its h11 protocol, whatever else is installed, since that one bounds a request's line and headers (16 KiB).
+Hazard: `cycle` and `on_response_complete` are uvicorn's own;
+tests/unit/streams/api/test_connections.py runs on the real thing. It is its h11
+protocol, whatever else is installed, since that one bounds a request's line and headers
+(16 KiB).
 """
 
 import asyncio
@@ -23,14 +26,18 @@ _HEADER_SECONDS = 10.0
 _MOST = 512
 
 
-def bounded(settings: ServeSettings, *, most: int = 0, header_seconds: float = _HEADER_SECONDS) -> type[H11Protocol]:
+def bounded(
+    settings: ServeSettings, *, most: int = 0, header_seconds: float = _HEADER_SECONDS
+) -> type[H11Protocol]:
     """The protocol, for `uvicorn.Config(http=...)`.
 
     Args:
         settings: how long a request may take.
-        most: connections at once; 0: 512, and half of this process's file descriptors at most. One more takes the
-            place of the one that has waited longest for a request; where each has one in hand, it is closed itself.
-        header_seconds: from a connection's start, or the end of an answer, to the end of the next request's headers.
+        most: connections at once; 0: 512, and half of this process's file descriptors
+            at most. One more takes the place of the one that has waited longest for a
+            request; where each has one in hand, it is closed itself.
+        header_seconds: from a connection's start, or the end of an answer, to the end
+            of the next request's headers.
     """
     seconds = {"waiting": header_seconds, "in hand": settings.request_seconds + LEAVE_SECONDS}
     return type("Bounded", (_Bounded,), {"most": most or _room(), "seconds": seconds})
@@ -50,11 +57,15 @@ class _Bounded(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waits_until: float | None = None
-        """When it will have waited too long for a request, by the event loop's clock; None while one is in hand."""
+        """When it will have waited too long for a request, by the event loop's clock;
+        None while one is in hand.
+        """
         self.is_cut = False
         self._timer: asyncio.TimerHandle | None = None
         self._timed: object = self
-        """The request that is timed; None: the wait for one; this connection: nothing yet."""
+        """The request that is timed; None: the wait for one; this connection: nothing
+        yet.
+        """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for it, or close it."""
@@ -63,12 +74,16 @@ class _Bounded(H11Protocol):
         self._time()
 
     def data_received(self, data: bytes) -> None:
-        """A request's own time begins once its headers are complete; their bytes, one by one, gain none."""
+        """A request's own time begins once its headers are complete; their bytes, one
+        by one, gain none.
+        """
         super().data_received(data)
         self._time()
 
     def on_response_complete(self) -> None:
-        """From here on the next request is waited for, or the client that does not read this answer."""
+        """From here on the next request is waited for, or the client that does not read
+        this answer.
+        """
         super().on_response_complete()
         self._time()
 

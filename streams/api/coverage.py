@@ -1,7 +1,8 @@
-"""What a search over HTTP says of the coverage: the last look, taken beside the requests and never by one of them.
+"""What a search over HTTP says of the coverage: the last look, taken beside the
+requests and never by one of them.
 
-A search that finds the last look out of date starts the next one and answers with what is known; nothing is looked at
-while nobody searches.
+A search that finds the last look out of date starts the next one and answers with what
+is known; nothing is looked at while nobody searches.
 
 Hazard: the methods are the event loop's; only `look` waits.
 """
@@ -29,7 +30,9 @@ class _CachedLook:
 class CoverageCache:
     """The last look at each column."""
 
-    def __init__(self, clock: Clock, look: Callable[[Target], Awaitable[Searched]], *, seconds: float) -> None:
+    def __init__(
+        self, clock: Clock, look: Callable[[Target], Awaitable[Searched]], *, seconds: float
+    ) -> None:
         """Know nothing yet.
 
         Args:
@@ -45,10 +48,12 @@ class CoverageCache:
         self._looking: asyncio.Task[None] | None = None
 
     def of(self, targets: Sequence[Target]) -> tuple[list[CoverageBody] | None, list[str]]:
-        """What is known of these columns now, and what a reader of their hits ought to know.
+        """What is known of these columns now, and what a reader of their hits ought to
+        know.
 
         Returns:
-            figures, without the columns of which nothing is known, None when that is all of them; and warnings.
+            figures, without the columns of which nothing is known, None when that is
+            all of them; and warnings.
         """
         now = self._clock.monotonic()
         self._refresh(targets, now)
@@ -67,9 +72,14 @@ class CoverageCache:
         """Start a look at what is out of date, unless one is under way."""
         if self._looking is not None and not self._looking.done():
             return
-        due = [one for one in targets if one not in self._asked or now - self._asked[one] >= self._seconds]
+        due = [
+            one
+            for one in targets
+            if one not in self._asked or now - self._asked[one] >= self._seconds
+        ]
         if due:
-            # Before the look, so that one that fails is not tried again by every search.
+            # Before the look, so that one that fails is not tried again by every
+            # search.
             self._asked.update(dict.fromkeys(due, now))
             self._looking = asyncio.get_running_loop().create_task(self._look_at(due, now))
 

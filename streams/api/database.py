@@ -1,6 +1,7 @@
 """A few threads with a session each, for an event loop that must not wait.
 
-Hazard: a statement that runs cannot be called back when its request is given up; `statement_timeout` ends it.
+Hazard: a statement that runs cannot be called back when its request is given up;
+`statement_timeout` ends it.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ T = TypeVar("T")
 class SessionPool:
     """Sessions, one per thread, opened when needed and kept."""
 
-    def __init__(self, dsn: str, *, role: str, prefix: str | None = None, threads: int, seconds: float) -> None:
+    def __init__(
+        self, dsn: str, *, role: str, prefix: str | None = None, threads: int, seconds: float
+    ) -> None:
         """Remember how to connect.
 
         Args:
@@ -36,7 +39,9 @@ class SessionPool:
 
     async def run(self, work: Callable[[Session], T]) -> T:
         """What `work` makes of a session, in a thread of the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_session, work)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._with_session, work
+        )
 
     def close(self) -> None:
         """Wait for what is in hand and close the sessions."""

@@ -1,4 +1,5 @@
-"""What the paths ask for, done: models in their thread, Postgres in a few, the event loop never waiting for either.
+"""What the paths ask for, done: models in their thread, Postgres in a few, the event
+loop never waiting for either.
 
 The database says which model each column wants, as for every search (served.py).
 """
@@ -72,8 +73,11 @@ class Engine:
         self._began = int(clock.now().timestamp())
         self.batcher = Batcher(clock, linger=serve.linger_ms / 1000, most=serve.batch_size)
         database = partial(SessionPool, settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
-        self._database = database(role="serve", threads=serve.database_connections, seconds=serve.request_seconds)
-        # Apart from the others, so that a locked table does not make the whole server look dead.
+        self._database = database(
+            role="serve", threads=serve.database_connections, seconds=serve.request_seconds
+        )
+        # Apart from the others, so that a locked table does not make the whole server
+        # look dead.
         self._probe = database(role="serve probe", threads=1, seconds=_PROBE_SECONDS)
         # Apart as well: a search never waits for a count.
         self._survey = database(role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
@@ -87,10 +91,12 @@ class Engine:
         self._catalog = Catalog(settings, self._database)
 
     async def start(self) -> None:
-        """Ask the database what is served and load those models; Postgres may be away, the settings may not be wrong.
+        """Ask the database what is served and load those models; Postgres may be away,
+        the settings may not be wrong.
 
         Raises:
-            ConfigurationError: as `streams.search.search` would meet it, or what shall be kept has no table to be kept in.
+            ConfigurationError: as `streams.search.search` would meet it, or what shall
+                be kept has no table to be kept in.
         """
         quality.check(self._settings)
         try:
@@ -110,14 +116,22 @@ class Engine:
             self._start(self._judging.run())
 
     async def close(self) -> None:
-        """End what runs beside the requests, wait for the threads and close the sessions."""
+        """End what runs beside the requests, wait for the threads and close the
+        sessions.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._log:
             await self._log.close()
         self.batcher.close()
-        for database in (self._database, self._probe, self._survey, self._log_database, self._judge_database):
+        for database in (
+            self._database,
+            self._probe,
+            self._survey,
+            self._log_database,
+            self._judge_database,
+        ):
             database.close()
 
     async def ready(self) -> list[str]:
@@ -130,19 +144,30 @@ class Engine:
             async with asyncio.timeout(_PROBE_SECONDS):
                 wanted = await self._probe.run(self._catalog.wanted)
                 served = await self._catalog.served()
-                if served.targets != wanted:  # a migration took a step, and no search has met it yet
+                # a migration took a step, and no search has met it yet
+                if served.targets != wanted:
                     served = await self._catalog.served(served)
                 return sorted(served.models)
         except TimeoutError:
-            raise Problem(503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server") from None
+            raise Problem(
+                503, f"Postgres did not answer within {_PROBE_SECONDS:g} s", "check the server"
+            ) from None
         except VectrueError as error:
             # Probes need no token, so the answer does not say where Postgres is.
             log.warning("not ready", reason=str(error))
-            what = "Postgres does not answer" if isinstance(error, TransientError) else "the database does not fit"
-            raise Problem(503, what, "see the server's log, or run `vectrue doctor` beside it") from error
+            what = (
+                "Postgres does not answer"
+                if isinstance(error, TransientError)
+                else "the database does not fit"
+            )
+            raise Problem(
+                503, what, "see the server's log, or run `vectrue doctor` beside it"
+            ) from error
 
     async def changes(self) -> str:
-        """`arrive`, or what the witness says against it; no name of a table, since probes need no token."""
+        """`arrive`, or what the witness says against it; no name of a table, since
+        probes need no token.
+        """
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 seen = await self._probe.run(partial(witness.read, settings=self._settings))
@@ -158,19 +183,35 @@ class Engine:
         """
         texts, most = request.texts, self._settings.serve.max_inputs
         if len(texts) > most:
-            raise Problem(400, f"{len(texts)} texts are more than serve.max_inputs ({most})", "send fewer at a time",
-                          param="input")  # fmt: skip
+            raise Problem(
+                400,
+                f"{len(texts)} texts are more than serve.max_inputs ({most})",
+                "send fewer at a time",
+                param="input",
+            )
         model = await self._catalog.named(request.model)
         if request.dimensions not in (None, model.dimensions):
-            asked, made = request.dimensions, f"{model.model_id} makes vectors of {model.dimensions} and no others"
-            raise Problem(400, f"{asked} dimensions are asked for, and {made}", "leave it out", param="dimensions")
+            asked, made = (
+                request.dimensions,
+                f"{model.model_id} makes vectors of {model.dimensions} and no others",
+            )
+            raise Problem(
+                400,
+                f"{asked} dimensions are asked for, and {made}",
+                "leave it out",
+                param="dimensions",
+            )
         vectors = await self.batcher.encode(model, texts, query=request.input_type == "query")
         tokens = sum(await self.batcher.call(model.count_tokens, texts))
-        return await asyncio.to_thread(render_embeddings, vectors, model.model_id, tokens, request.encoding_format)
+        return await asyncio.to_thread(
+            render_embeddings, vectors, model.model_id, tokens, request.encoding_format
+        )
 
     async def models(self) -> list[ModelBody]:
         """The models that are served; the settings' own one comes first."""
-        return [self._describe(name, model) for name, model in (await self._catalog.names()).items()]
+        return [
+            self._describe(name, model) for name, model in (await self._catalog.names()).items()
+        ]
 
     async def model(self, name: str) -> ModelBody:
         """One of them, by its name or id.
@@ -191,7 +232,8 @@ class Engine:
         )
 
     async def search(self, body: SearchBody) -> SearchAnswer:
-        """The nearest rows; noted in the metrics and, if there is one, in the query log.
+        """The nearest rows; noted in the metrics and, if there is one, in the query
+        log.
 
         Raises:
             Problem: a table is not served.
@@ -227,41 +269,59 @@ class Engine:
             Problem: no query log is kept, or the search or its row is not known.
         """
         if self._log is None:
-            raise Problem(409, "no search is kept here, since serve.query_log is off", "set serve.query_log = hashed")
+            raise Problem(
+                409,
+                "no search is kept here, since serve.query_log is off",
+                "set serve.query_log = hashed",
+            )
         wrong = "send query_id, table and key as the answer to the search has them"
         try:
             table = str(TableName.parse(body.table))
         except ConfigurationError as error:
             raise Problem(404, error.message, wrong) from error
-        found = await self._log.give(Feedback(UUID(body.query_id), table, tuple(body.key), body.useful))
+        found = await self._log.give(
+            Feedback(UUID(body.query_id), table, tuple(body.key), body.useful)
+        )
         if found is None:
             raise Problem(404, f"no search {body.query_id} is known", wrong)
         if not found:
             raise Problem(404, f"search {body.query_id} did not find this row", wrong)
 
     async def _find(self, request: SearchRequest) -> tuple[list[Target], SearchResult]:
-        """The nearest rows, in a transaction that has looked which model the column holds; and where that was."""
+        """The nearest rows, in a transaction that has looked which model the column
+        holds; and where that was.
+        """
         started = self._clock.monotonic()
 
         async def look(served: Served) -> tuple[list[Target], SearchResult]:
             targets = served.columns(request.tables)
-            queries = await self._queries(served, {target.model for target in targets}, request.text)
+            queries = await self._queries(
+                served, {target.model for target in targets}, request.text
+            )
             embedded = self._clock.monotonic()
-            hits = await self._database.run(partial(_nearest, targets=targets, queries=queries, request=request))
+            hits = await self._database.run(
+                partial(_nearest, targets=targets, queries=queries, request=request)
+            )
             done = self._clock.monotonic()
-            timings = Timings(embed=embedded - started, database=done - embedded, total=done - started)
+            timings = Timings(
+                embed=embedded - started, database=done - embedded, total=done - started
+            )
             return targets, SearchResult(tuple(hits), tuple(sorted(queries)), timings)
 
         return await self._catalog.steady(look)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
-        """What an answer is worth; both sides are embedded as documents (streams/search/score.py).
+        """What an answer is worth; both sides are embedded as documents
+        (streams/search/score.py).
 
         Raises:
-            Problem: the question has no stored answer with a vector, or the answers' table is not served.
+            Problem: the question has no stored answer with a vector, or the answers'
+                table is not served.
         """
         if isinstance(body, ScoreByReference):
-            first, second = await self.batcher.encode(self._catalog.own, [body.answer, body.reference], query=False)
+            first, second = await self.batcher.encode(
+                self._catalog.own, [body.answer, body.reference], query=False
+            )
             return scoring.graded(self._settings, float(first @ second), self._catalog.own)
         question = str(body.question)
         request, only = scoring.stored_request(self._settings, body.answer, question)
@@ -284,8 +344,13 @@ class Engine:
         return await self._catalog.steady(look)
 
     async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
-        vectors = [self.batcher.encode(served.models[model], [text], query=True) for model in models]
-        return {model: vector[0] for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)}
+        vectors = [
+            self.batcher.encode(served.models[model], [text], query=True) for model in models
+        ]
+        return {
+            model: vector[0]
+            for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)
+        }
 
     async def _look_at(self, target: Target) -> Searched:
         return await self._survey.run(partial(search_coverage.look, target=target))
@@ -295,7 +360,9 @@ class Engine:
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
-                log.critical("a bug has ended what ran beside the requests", exc_info=task.exception())
+                log.critical(
+                    "a bug has ended what ran beside the requests", exc_info=task.exception()
+                )
 
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(ended)
@@ -309,13 +376,23 @@ class Engine:
 
 
 def _nearest(
-    session: Session, *, targets: Sequence[Target], queries: Mapping[str, Vector], request: SearchRequest
+    session: Session,
+    *,
+    targets: Sequence[Target],
+    queries: Mapping[str, Vector],
+    request: SearchRequest,
 ) -> list[Hit]:
-    hits = [hit for target in targets for hit in nearest(session, target, queries[target.model], request)]
+    hits = [
+        hit
+        for target in targets
+        for hit in nearest(session, target, queries[target.model], request)
+    ]
     return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
 
 
-def _like(session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: Condition) -> list[Hit]:
+def _like(
+    session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: Condition
+) -> list[Hit]:
     check_where(session, target, request, "score.where")
     return nearest(session, target, vector, request, only=only)
 

@@ -1,9 +1,12 @@
-"""The door of the HTTP server: who may come in, how much they may bring, how long they may stay, how many at once.
+"""The door of the HTTP server: who may come in, how much they may bring, how long they
+may stay, how many at once.
 
-It stands around the whole application. A request's body is read here, up to the limit, before anything else sees it.
+It stands around the whole application. A request's body is read here, up to the limit,
+before anything else sees it.
 
-Hazards: probes come in when the queue is full, or a busy server would be restarted. Without a token anybody on this
-machine may ask, but not a web page that gave its own name the address 127.0.0.1: the Host header must be loopback's.
+Hazards: probes come in when the queue is full, or a busy server would be restarted.
+Without a token anybody on this machine may ask, but not a web page that gave its own
+name the address 127.0.0.1: the Host header must be loopback's.
 """
 
 import asyncio
@@ -23,14 +26,20 @@ from streams.api.problems import Problem
 log = structlog.get_logger(__name__)
 
 OPEN = ("/livez", "/readyz", "/openapi.json", "/docs")
-"""Paths that need no token: probes send none, and the description of the interface is no secret."""
+"""Paths that need no token: probes send none, and the description of the interface is
+no secret.
+"""
 WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
 """Paths that count as requests in hand."""
 _ELSEWHERE_BYTES = 4096
-"""Most of a body where none is wanted: these paths do not count as work, so nothing bounds their number."""
+"""Most of a body where none is wanted: these paths do not count as work, so nothing
+bounds their number.
+"""
 _KNOWN = (*OPEN, *WORK, problems.MODELS_PATH, "/metrics")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
-"""A Host header, of which addresses are made further in: what no address can hold must not get there."""
+"""A Host header, of which addresses are made further in: what no address can hold must
+not get there.
+"""
 _LARGEST_PORT = 65_535
 
 
@@ -71,18 +80,25 @@ class Guard:
         """Raises Problem for who may not come in."""
         named = _HOST.fullmatch(headers.get("host", ""))
         if named is None or int((named[2] or ":0")[1:]) > _LARGEST_PORT:
-            raise Problem(400, "the Host header is not a name or an address", "send that of this server")
+            raise Problem(
+                400, "the Host header is not a name or an address", "send that of this server"
+            )
         if self._token is None:
             host = named[1].strip("[]").lower()
             if not is_loopback(host) and host != self._settings.host:
-                raise Problem(421, "this server answers to the names of loopback only", "ask for 127.0.0.1")
+                raise Problem(
+                    421, "this server answers to the names of loopback only", "ask for 127.0.0.1"
+                )
         elif path not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             # Both sides as bytes: compare_digest takes no other text than ASCII.
             same = secrets.compare_digest(given.strip().encode(), self._token)
             if not same or scheme.lower() != "bearer":
                 raise Problem(
-                    401, "the token is missing or wrong", "send `Authorization: Bearer <token>`", "invalid_api_key"
+                    401,
+                    "the token is missing or wrong",
+                    "send `Authorization: Bearer <token>`",
+                    "invalid_api_key",
                 )
 
     async def _work(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
@@ -90,7 +106,11 @@ class Guard:
             await self._in_time(scope, receive, send)
             return
         if self._in_hand >= self._settings.queue:
-            raise Problem(503, f"{self._in_hand} requests are in hand, which is serve.queue", "try again later")
+            raise Problem(
+                503,
+                f"{self._in_hand} requests are in hand, which is serve.queue",
+                "try again later",
+            )
         self._in_hand += 1
         metrics.API_IN_HAND.set(self._in_hand)
         try:
@@ -110,14 +130,23 @@ class Guard:
             if not limit.expired():
                 raise
             if not body_read:
-                raise Problem(408, f"the request did not arrive within {seconds:g} s", "send it again") from None
+                raise Problem(
+                    408, f"the request did not arrive within {seconds:g} s", "send it again"
+                ) from None
             log.warning("request gave up", path=scope["path"], seconds=seconds)
-            raise Problem(504, f"there was no answer within serve.request_seconds ({seconds:g} s)",
-                          "try again, with fewer or shorter texts") from None  # fmt: skip
+            raise Problem(
+                504,
+                f"there was no answer within serve.request_seconds ({seconds:g} s)",
+                "try again, with fewer or shorter texts",
+            ) from None
 
     async def _read(self, headers: Headers, receive: Receive, *, works: bool) -> bytes:
         most = self._settings.max_body_bytes if works else _ELSEWHERE_BYTES
-        limit, fix = (f"serve.max_body_bytes ({most})", "send fewer texts") if works else (f"{most} bytes", "send none")
+        limit, fix = (
+            (f"serve.max_body_bytes ({most})", "send fewer texts")
+            if works
+            else (f"{most} bytes", "send none")
+        )
         too_large = Problem(413, f"the request is larger than {limit}", fix)
         length = headers.get("content-length", "").lstrip("0")
         if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):

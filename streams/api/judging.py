@@ -1,7 +1,8 @@
-"""Judged queries on a schedule: asked by the server one at a time, on the path of a user's query, into neither its
-metrics nor its log.
+"""Judged queries on a schedule: asked by the server one at a time, on the path of a
+user's query, into neither its metrics nor its log.
 
-The last figures stand in the database, so that servers share them: whoever finds them too old asks, and all show them.
+The last figures stand in the database, so that servers share them: whoever finds them
+too old asks, and all show them.
 
 Hazard: whatever goes wrong here is logged, counted and tried again; the server goes on.
 """
@@ -28,7 +29,9 @@ from streams.evaluation import quality
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 60.0
-"""How often it is asked whether the last figures are too old, or a migration has swapped in another model."""
+"""How often it is asked whether the last figures are too old, or a migration has
+swapped in another model.
+"""
 
 Find = Callable[[SearchRequest], Awaitable[SearchResult]]
 
@@ -69,7 +72,9 @@ class Judging:
             await self._pause(min(_LOOK_SECONDS, self._settings.quality.every_seconds))
 
     async def round(self) -> None:
-        """Each table once: ask if the last figures are too old, then show the last ones."""
+        """Each table once: ask if the last figures are too old, then show the last
+        ones.
+        """
         for table, file in self._settings.quality.queries.items():
             try:
                 await self._table(table, Path(file))
@@ -87,8 +92,14 @@ class Judging:
             # Apart: the first import of the measures takes a second.
             run = await asyncio.to_thread(quality.conclude, exam, answers, self._clock.now())
             await self._database.run(partial(store.keep, run=run))
-            log.info("judged queries asked", table=table, model=run.model, queries=run.queries, gone=run.gone,
-                     **{name: round(value, 4) for name, value in run.measures.items()})  # fmt: skip
+            log.info(
+                "judged queries asked",
+                table=table,
+                model=run.model,
+                queries=run.queries,
+                gone=run.gone,
+                **{name: round(value, 4) for name, value in run.measures.items()},
+            )
             last = (await self._database.run(store.last))[table]
         self._show(last)
 
@@ -106,12 +117,17 @@ class Judging:
     def _failed(self, table: str, reason: str, bug: Exception | None = None) -> None:
         metrics.JUDGED_FAILURES.labels(table).inc()
         if self._reasons.get(table) != reason:  # once, not every minute
-            log.warning("judged queries could not be asked", table=table, reason=reason, exc_info=bug)
+            log.warning(
+                "judged queries could not be asked", table=table, reason=reason, exc_info=bug
+            )
         self._reasons[table] = reason
 
     def _show(self, quality: Quality) -> None:
         """Set the gauges; those of the model before are taken away."""
-        run, quantiles = quality.last, {"0.5": quality.last.p50_seconds, "0.95": quality.last.p95_seconds}
+        run, quantiles = (
+            quality.last,
+            {"0.5": quality.last.p50_seconds, "0.95": quality.last.p95_seconds},
+        )
         before = self._shown.get(run.table, run.model)
         for measure, value in run.measures.items():
             if before != run.model:

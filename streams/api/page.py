@@ -1,6 +1,8 @@
-"""The OpenAPI description as a page that needs nothing from the network: paths, fields, examples, errors, curl lines.
+"""The OpenAPI description as a page that needs nothing from the network: paths, fields,
+examples, errors, curl lines.
 
-Hazard: whatever is put into the template is escaped here; an address is the Host header's, so somebody else's text.
+Hazard: whatever is put into the template is escaped here; an address is the Host
+header's, so somebody else's text.
 """
 
 import json
@@ -20,7 +22,13 @@ Schema = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_PLAIN: dict[str, object] = {"string": "text", "integer": 1, "number": 0.5, "boolean": True, "null": None}
+_PLAIN: dict[str, object] = {
+    "string": "text",
+    "integer": 1,
+    "number": 0.5,
+    "boolean": True,
+    "null": None,
+}
 """What stands in an example for a value that has none of its own, by type."""
 
 
@@ -61,13 +69,19 @@ class _Page:
             for path, methods in self._description["paths"].items()
             for method, operation in methods.items()
         ]
-        paths = [part for path, method, operation in operations for part in self._operation(path, method, operation)]
+        paths = [
+            part
+            for path, method, operation in operations
+            for part in self._operation(path, method, operation)
+        ]
         contents = [
             f'<li><a href="#{_anchor(path)}"><code>{method.upper()} {escape(path)}</code></a> '
             f"{escape(operation.get('summary', ''))}</li>"
             for path, method, operation in operations
         ]
-        shapes = [part for name in sorted(self._shapes) for part in self._shape(name, self._shapes[name])]
+        shapes = [
+            part for name in sorted(self._shapes) for part in self._shape(name, self._shapes[name])
+        ]
         return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
             title=escape(f"{about['title']} {about['version']}"),
             about=_prose(about.get("description", "")),
@@ -80,7 +94,12 @@ class _Page:
         title = f"<code>{method.upper()} {escape(path)}</code>"
         yield f'<h2 id="{_anchor(path)}">{title} <small>{escape(operation.get("summary", ""))}</small></h2>'
         yield _prose(operation.get("description", ""))
-        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        body = (
+            operation.get("requestBody", {})
+            .get("content", {})
+            .get("application/json", {})
+            .get("schema")
+        )
         if body is not None:
             yield f"<p>Body: {self._type(body)}</p>"
         for one in [None] if body is None else body.get("anyOf", [body]):
@@ -88,8 +107,10 @@ class _Page:
         yield "<table><tr><th>Status</th><th>Answer</th><th>Body</th></tr>"
         for status, answer in operation["responses"].items():
             content = answer.get("content", {})
-            kinds = " or ".join(f"{self._type(one['schema'])} <code>{escape(kind)}</code>"
-                                for kind, one in content.items())  # fmt: skip
+            kinds = " or ".join(
+                f"{self._type(one['schema'])} <code>{escape(kind)}</code>"
+                for kind, one in content.items()
+            )
             yield f"<tr><td>{escape(status)}</td><td>{escape(answer['description'])}</td><td>{kinds}</td></tr>"
         yield "</table>"
         for answer in operation["responses"].values():
@@ -121,7 +142,9 @@ class _Page:
         yield "<table><tr><th>Field</th><th>Type</th><th>When left out</th><th>Meaning</th></tr>"
         required = schema.get("required", ())
         for field, one in schema.get("properties", {}).items():
-            default = "required" if field in required else f"<code>{_json(one.get('default'))}</code>"
+            default = (
+                "required" if field in required else f"<code>{_json(one.get('default'))}</code>"
+            )
             meaning = escape(one.get("description", ""))
             yield (
                 f"<tr><td><code>{escape(field)}</code></td><td>{self._type(one)}</td>"
@@ -140,15 +163,22 @@ class _Page:
         if name is not None:
             return f'<a href="#{_anchor(name)}">{escape(name)}</a>'
         if "const" in schema or "enum" in schema:
-            return " or ".join(f"<code>{_json(one)}</code>" for one in schema.get("enum", [schema.get("const")]))
+            return " or ".join(
+                f"<code>{_json(one)}</code>" for one in schema.get("enum", [schema.get("const")])
+            )
         if schema.get("type") == "array":
-            return f"{'non-empty ' if schema.get('minItems') else ''}list of {self._type(schema.get('items', {}))}"
+            return (
+                f"{'non-empty ' if schema.get('minItems') else ''}list of "
+                f"{self._type(schema.get('items', {}))}"
+            )
         if isinstance(schema.get("additionalProperties"), dict):
             return f"object, each value a {self._type(schema['additionalProperties'])}"
         return escape(_plain_type(schema))
 
     def _example(self, schema: Schema) -> object:
-        """A value that fits; required fields only, where the description has no example."""
+        """A value that fits; required fields only, where the description has no
+        example.
+        """
         if schema.get("examples"):
             return schema["examples"][0]
         name = _reference(schema)
@@ -161,7 +191,10 @@ class _Page:
         if schema.get("type") == "array":
             return [self._example(schema.get("items", {}))]
         if "properties" in schema:
-            return {field: self._example(schema["properties"][field]) for field in schema.get("required", ())}
+            return {
+                field: self._example(schema["properties"][field])
+                for field in schema.get("required", ())
+            }
         return _PLAIN.get(schema.get("type", ""))
 
 

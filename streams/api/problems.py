@@ -1,7 +1,7 @@
 """Errors as JSON: one sentence and what mends it.
 
-RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings` and `/v1/models`, whose clients expect
-OpenAI's form.
+RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings` and
+`/v1/models`, whose clients expect OpenAI's form.
 """
 
 from dataclasses import dataclass
@@ -19,26 +19,43 @@ RETRY_AFTER = "1"
 """Seconds, for what may be over soon: a full queue, a database that is away."""
 
 _TITLES = {
-    400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    409: "Conflict", 413: "Content Too Large", 415: "Unsupported Media Type", 421: "Misdirected Request",
-    422: "Unprocessable Content", 500: "Internal Server Error", 503: "Service Unavailable", 504: "Gateway Timeout",
-}  # fmt: skip
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
 
 
 _PROBLEM: JsonValue = {
-    "type": "about:blank", "title": "Not Found", "status": 404, "detail": "table public.answers is not served",
+    "type": "about:blank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "table public.answers is not served",
     "fix": "ask for one of: public.answer_bank, public.questions",
-}  # fmt: skip
+}
 _OPENAI: JsonValue = {
     "error": {
-        "message": "the model is not served here: ask for one of: BAAI/bge-m3", "type": "invalid_request_error",
-        "param": "model", "code": "model_not_found",
+        "message": "the model is not served here: ask for one of: BAAI/bge-m3",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
     }
-}  # fmt: skip
+}
 
 
 class SafeResponse(JSONResponse):
-    """JSON that is harmless on the terminal of whoever asks with curl, whatever a row holds."""
+    """JSON that is harmless on the terminal of whoever asks with curl, whatever a row
+    holds.
+    """
 
     def render(self, content: Any) -> bytes:
         """The body."""
@@ -112,7 +129,9 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
         detail=problem.detail,
         fix=problem.fix,
     )
-    return SafeResponse(body.model_dump(), problem.status, more, media_type="application/problem+json")
+    return SafeResponse(
+        body.model_dump(), problem.status, more, media_type="application/problem+json"
+    )
 
 
 def documented(path: str) -> dict[int | str, dict[str, Any]]:

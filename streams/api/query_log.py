@@ -1,12 +1,16 @@
-"""The query log: searches kept for later, off the event loop and never in anybody's way.
+"""The query log: searches kept for later, off the event loop and never in anybody's
+way.
 
-A search that is answered is put into a short line in memory; a thread of its own writes the line, many at a time. What
-finds the line full, or the database away, is dropped and counted. Feedback waits for the search that it is about.
+A search that is answered is put into a short line in memory; a thread of its own writes
+the line, many at a time. What finds the line full, or the database away, is dropped and
+counted. Feedback waits for the search that it is about.
 
 Hazards:
-- An HMAC hides a text only from who has not got its key: with the key, or with a plain hash, whoever guesses a text can
-  tell whether it was asked. Without `serve.query_log_secret` the key is made anew at each start and never stored.
-- Keys of the rows that were found, with their similarities, tell much about a query whose text is not there.
+- An HMAC hides a text only from who has not got its key: with the key, or with a plain
+  hash, whoever guesses a text can tell whether it was asked. Without
+  `serve.query_log_secret` the key is made anew at each start and never stored.
+- Keys of the rows that were found, with their similarities, tell much about a query
+  whose text is not there.
 """
 
 import asyncio
@@ -56,7 +60,9 @@ class QueryLog:
             pause: lets time pass in the event loop.
         """
         secret = settings.query_log_secret
-        self._key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        self._key = (
+            secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        )
         self._keeps_text = settings.query_log == "text"
         self._seconds = settings.query_log_days * _DAY
         self._database = database
@@ -82,7 +88,8 @@ class QueryLog:
             return None
         digest = None if self._keeps_text else hmac.digest(self._key, text.encode(), "sha256")
         kept = text if self._keeps_text else None
-        # Without the rows' texts, which are not kept either: a thousand searches may have to wait for the database.
+        # Without the rows' texts, which are not kept either: a thousand searches may
+        # have to wait for the database.
         hits = [replace(hit, text="") for hit in found.hits]
         search = LoggedSearch(uuid4(), kept, digest, found.models, tables, hits, found.timings)
         loop = asyncio.get_running_loop()
@@ -119,7 +126,9 @@ class QueryLog:
             try:
                 is_more = await self._database.run(partial(query_log.sweep, seconds=self._seconds))
             except VectrueError as error:
-                log.warning("old searches could not be deleted from the query log", reason=str(error))
+                log.warning(
+                    "old searches could not be deleted from the query log", reason=str(error)
+                )
             await self._pause(0 if is_more else _SWEEP_SECONDS)
 
     async def close(self) -> None:

@@ -60,14 +60,27 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     paths = Paths(engine)
     guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
     health, work = APIRouter(tags=["health"]), APIRouter(tags=["vectors"], dependencies=guarded)
-    health.get("/livez", summary="Is the process alive?", response_model_exclude_none=True)(paths.livez)
-    health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(paths.readyz)
-    health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(paths.metrics)
-    work.post("/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search"))(paths.search)
-    work.post("/v1/score", summary="What an answer is worth", responses=problems.documented("/v1/score"))(paths.score)
-    work.post("/feedback", summary="Was a row of use?", status_code=204, responses=problems.documented("/feedback"))(
-        paths.feedback
+    health.get("/livez", summary="Is the process alive?", response_model_exclude_none=True)(
+        paths.livez
     )
+    health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(
+        paths.readyz
+    )
+    health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(
+        paths.metrics
+    )
+    work.post(
+        "/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search")
+    )(paths.search)
+    work.post(
+        "/v1/score", summary="What an answer is worth", responses=problems.documented("/v1/score")
+    )(paths.score)
+    work.post(
+        "/feedback",
+        summary="Was a row of use?",
+        status_code=204,
+        responses=problems.documented("/feedback"),
+    )(paths.feedback)
     work.post(
         problems.OPENAI_PATH,
         summary="Vectors of texts, in OpenAI's form",
@@ -76,7 +89,11 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     )(paths.embeddings)
     for path, about, answers in (
         (problems.MODELS_PATH, "The models that are served, in OpenAI's form", paths.models),
-        (f"{problems.MODELS_PATH}/{{model:path}}", "One of the models that are served", paths.model),
+        (
+            f"{problems.MODELS_PATH}/{{model:path}}",
+            "One of the models that are served",
+            paths.model,
+        ),
     ):
         work.get(path, summary=about, responses=problems.documented(problems.MODELS_PATH))(answers)
     app.include_router(work)
@@ -100,13 +117,17 @@ class Paths:
         self._engine = engine
 
     async def livez(self) -> Health:
-        """Answers while the event loop moves. Does not look at Postgres, which no restart of this process mends."""
+        """Answers while the event loop moves. Does not look at Postgres, which no
+        restart of this process mends.
+        """
         return Health(status="live")
 
     async def readyz(self) -> Health:
-        """Answers 200 while Postgres answers and its columns want models that are here; else 503 with the reason.
+        """Answers 200 while Postgres answers and its columns want models that are here;
+        else 503 with the reason.
 
-        `changes` says whether changes of the rows arrive, which does not keep this server from answering.
+        `changes` says whether changes of the rows arrive, which does not keep this
+        server from answering.
         """
         await self._engine.ready()
         return Health(status="ready", changes=await self._engine.changes())
@@ -116,17 +137,23 @@ class Paths:
         return _Metrics(generate_latest())
 
     async def search(self, body: SearchBody) -> SearchAnswer:
-        """Rows whose text is nearest in meaning, by cosine similarity, among those that the wanted model embedded."""
+        """Rows whose text is nearest in meaning, by cosine similarity, among those that
+        the wanted model embedded.
+        """
         return await self._engine.search(body)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> ScoreAnswer:
-        """By a reference answer, or by the nearest stored answer of a question (settings `[score]`)."""
+        """By a reference answer, or by the nearest stored answer of a question
+        (settings `[score]`).
+        """
         return ScoreAnswer.model_validate((await self._engine.score(body)).to_json())
 
     async def feedback(self, body: FeedbackBody) -> None:
-        """Keep whether a row that a search found was of use; said again, the last word counts.
+        """Keep whether a row that a search found was of use; said again, the last word
+        counts.
 
-        Answers 409 where no query log is kept (`serve.query_log`), 404 where the search or its row is not known.
+        Answers 409 where no query log is kept (`serve.query_log`), 404 where the search
+        or its row is not known.
         """
         await self._engine.feedback(body)
 
@@ -164,7 +191,9 @@ def _answer_errors(app: FastAPI) -> None:
         return problems.answer(request.scope["path"], problem, dict(error.headers or {}))
 
     async def bug(request: Request, _: Exception) -> Response:
-        return problems.answer(request.scope["path"], Problem(500, "the server failed; its log says why"))
+        return problems.answer(
+            request.scope["path"], Problem(500, "the server failed; its log says why")
+        )
 
     handlers: dict[type[Exception], Any] = {
         Problem: told,
@@ -178,11 +207,15 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """What is wrong with a request, at its most exact; never what stood there, which is somebody's text."""
-    # A body of several forms has errors of each: those of the form that it misses least are meant.
+    """What is wrong with a request, at its most exact; never what stood there, which is
+    somebody's text.
+    """
+    # A body of several forms has errors of each: those of the form that it misses least
+    # are meant.
     errors = error.errors()
     forms = Counter(_form(one) for one in errors)
-    # Of a text or a list of texts that is wrong, each form has its error, and the list's may name the item.
+    # Of a text or a list of texts that is wrong, each form has its error, and the
+    # list's may name the item.
     first = min(errors, key=lambda one: (forms[_form(one)], -len(one["loc"])))
     place = [str(part) for part in first["loc"] if part not in ("body", *_FORMS)]
     param = next((part for part in place if not part.isdigit()), None)
@@ -200,5 +233,9 @@ def _form(error: Mapping[str, Any]) -> str | None:
 def _words(error: Mapping[str, Any]) -> str:
     """What is wrong, where pydantic's own words are about raw data and patterns."""
     if error["type"] == "string_pattern_mismatch":
-        return "it is blank" if error["ctx"]["pattern"] == NOT_BLANK else "it is not of the form that /docs says"
+        return (
+            "it is blank"
+            if error["ctx"]["pattern"] == NOT_BLANK
+            else "it is not of the form that /docs says"
+        )
     return _WORDS.get(error["type"]) or str(error["msg"])

@@ -1,8 +1,10 @@
 """`vectrue serve`: the HTTP server, from its settings to its end.
 
-Asked to stop, it takes no more connections, finishes the requests in hand and leaves with 0.
+Asked to stop, it takes no more connections, finishes the requests in hand and leaves
+with 0.
 
-Hazard: uvicorn sends itself the signal again once it is done, for whoever started it; here nothing is left to do then.
+Hazard: uvicorn sends itself the signal again once it is done, for whoever started it;
+here nothing is left to do then.
 """
 
 import asyncio
@@ -32,8 +34,8 @@ def run(settings: Settings) -> int:
         the exit code.
 
     Raises:
-        ConfigurationError: the address is not loopback and there is no token, the port is taken, or the database does
-            not fit the settings.
+        ConfigurationError: the address is not loopback and there is no token, the port
+            is taken, or the database does not fit the settings.
         ModelUnavailable: the weights are not on this machine.
     """
     with bind(settings.serve) as bound:
@@ -43,7 +45,8 @@ def run(settings: Settings) -> int:
 
 
 def bind(settings: ServeSettings) -> socket.socket:
-    """The socket, bound but not listening yet: until the models are loaded, whoever asks is refused at once.
+    """The socket, bound but not listening yet: until the models are loaded, whoever
+    asks is refused at once.
 
     Raises:
         ConfigurationError: as `run`.
@@ -55,17 +58,23 @@ def bind(settings: ServeSettings) -> socket.socket:
             fix="set VECTRUE_SERVE__TOKEN (`openssl rand -hex 32`), or serve.host = 127.0.0.1",
         )
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         with ExitStack() as unless_bound:
             bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
             unless_bound.pop_all()
             return bound
-    except (OSError, UnicodeError) as error:  # the second for what no name of a machine can be
-        why = (error.strerror if isinstance(error, OSError) else None) or "this is no name of a machine"
+    # the second for what no name of a machine can be
+    except (OSError, UnicodeError) as error:
+        why = (
+            error.strerror if isinstance(error, OSError) else None
+        ) or "this is no name of a machine"
         raise ConfigurationError(
-            f"cannot listen on {host} port {port} ({why})", fix="choose another serve.host or serve.port"
+            f"cannot listen on {host} port {port} ({why})",
+            fix="choose another serve.host or serve.port",
         ) from error
 
 

@@ -1,7 +1,9 @@
-"""What is served: the columns that the database names, with their models; asked again once a migration has swapped.
+"""What is served: the columns that the database names, with their models; asked again
+once a migration has swapped.
 
-Hazard: a model that a migration has just swapped in is loaded by the first query after the swap, which takes seconds;
-the one before it stays in memory, for queries that are under way and for a rollback, until the server ends.
+Hazard: a model that a migration has just swapped in is loaded by the first query after
+the swap, which takes seconds; the one before it stays in memory, for queries that are
+under way and for a rollback, until the server ends.
 """
 
 import asyncio
@@ -51,7 +53,9 @@ class Served:
 
 
 class Catalog:
-    """Asks what is served and opens the models; an instance of a model is kept for good."""
+    """Asks what is served and opens the models; an instance of a model is kept for
+    good.
+    """
 
     def __init__(self, settings: Settings, database: SessionPool) -> None:
         """Open the settings' model, without loading it, and ask nothing yet.
@@ -67,22 +71,27 @@ class Catalog:
         self._refreshing = asyncio.Lock()
 
     async def served(self, stale: Served | None = None) -> Served:
-        """What is served, asked once; anew when it is still what the caller found to be out of date.
+        """What is served, asked once; anew when it is still what the caller found to be
+        out of date.
 
         Raises:
             ConfigurationError: the database does not fit the settings.
-            ModelUnavailable: the weights of a model that a column wants are not on this machine.
+            ModelUnavailable: the weights of a model that a column wants are not on this
+                machine.
             TransientError: Postgres is away.
         """
         async with self._refreshing:
             if self._served is stale:
-                self._served = None  # also when the look fails: what is out of date must not pass for an answer
+                # also when the look fails: what is out of date must not pass for an
+                # answer
+                self._served = None
             if self._served is None:
                 self._served = await self._database.run(self._look)
             return self._served
 
     async def steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
-        """What a look finds, once no migration comes in between, of ours or of the application's key columns.
+        """What a look finds, once no migration comes in between, of ours or of the
+        application's key columns.
 
         Raises:
             Problem: one always does.
@@ -100,7 +109,8 @@ class Catalog:
         raise Problem(503, "the columns changed their model again and again", "try again")
 
     async def named(self, name: str) -> Embedder:
-        """The model with this name or id; the settings' own is there without the database, too.
+        """The model with this name or id; the settings' own is there without the
+        database, too.
 
         Raises:
             Problem: it is not served.
@@ -114,20 +124,32 @@ class Catalog:
             if name in (model.model_id, model.model_id.rpartition("@")[0]):
                 return model
         known = ", ".join(sorted(names))
-        raise Problem(404, "the model is not served here", f"ask for one of: {known}", "model_not_found", "model")
+        raise Problem(
+            404,
+            "the model is not served here",
+            f"ask for one of: {known}",
+            "model_not_found",
+            "model",
+        )
 
     async def names(self) -> dict[str, Embedder]:
-        """The models that are served, by the name that a request may call them; the settings' own one comes first.
+        """The models that are served, by the name that a request may call them; the
+        settings' own one comes first.
 
-        A model whose name another one has already goes by its id: the settings' own has the second claim to its name
-        where no column wants it any more. While Postgres is away, the settings' own alone.
+        A model whose name another one has already goes by its id: the settings' own has
+        the second claim to its name where no column wants it any more. While Postgres
+        is away, the settings' own alone.
         """
         own = self._settings.model.name
         try:
             models = (await self.served()).models
         except TransientError:
             models = {}
-        named = {identity: identity.rpartition("@")[0] for identity in models if identity != self.own.model_id}
+        named = {
+            identity: identity.rpartition("@")[0]
+            for identity in models
+            if identity != self.own.model_id
+        }
         is_gone = self.own.model_id not in models and own in named.values()
         found = {self.own.model_id if is_gone else own: self.own}
         for identity, name in named.items():
@@ -146,5 +168,8 @@ class Catalog:
         wanted = self.wanted(session)
         found = embedders.for_targets(self._settings, session, wanted, self.own)
         # Instances are kept, or each look would load the weights again.
-        models = {identity: self._opened.setdefault(identity, found.of(identity)) for identity in found.ids}
+        models = {
+            identity: self._opened.setdefault(identity, found.of(identity))
+            for identity in found.ids
+        }
         return Served(wanted, models)

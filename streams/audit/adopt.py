@@ -1,10 +1,13 @@
-"""`vectrue adopt`: vectors that the application made with the wanted model are believed, not made again.
+"""`vectrue adopt`: vectors that the application made with the wanted model are
+believed, not made again.
 
-A sample is embedded again and compared; if all of it agrees, the provenance of all of them is written.
+A sample is embedded again and compared; if all of it agrees, the provenance of all of
+them is written.
 
-Hazard: that somebody edited a text and left its vector cannot be seen in a row. So only what was written before a
-horizon is adopted, and only once the live worker has handled every change before it: an edit since `vectrue init` has
-then been embedded, and an edit since the horizon will be. For edits before `vectrue init` the sample is the only
+Hazard: that somebody edited a text and left its vector cannot be seen in a row. So only
+what was written before a horizon is adopted, and only once the live worker has handled
+every change before it: an edit since `vectrue init` has then been embedded, and an edit
+since the horizon will be. For edits before `vectrue init` the sample is the only
 evidence: the application must have renewed the vector with each of them.
 """
 
@@ -34,7 +37,9 @@ _PASS_PAUSE_SECONDS = 1.0
 
 
 class Adopt:
-    """Adopts vectors of the named tables. The steps in order: `look`, `sample`, `stamp`."""
+    """Adopts vectors of the named tables. The steps in order: `look`, `sample`,
+    `stamp`.
+    """
 
     def __init__(
         self,
@@ -57,37 +62,54 @@ class Adopt:
             model: id or name of the model that is said to have made the vectors.
 
         Raises:
-            ConfigurationError: a table is not configured, or not known to the database yet.
+            ConfigurationError: a table is not configured, or not known to the database
+                yet.
             TargetMismatch: a table wants no vectors of this model.
         """
         self._settings = settings
         self._adoption = adoption
         self._session = session
         self._clock = clock
-        self._retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True)
+        self._retry = RetryPolicy(
+            clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True
+        )
         self.targets = of_model(target_rules.choose(settings, session, tables), model)
         self._horizon = Horizon(0, 0)
 
     def look(self, offsets: Offsets, tell: Callable[[str], None]) -> list[Candidates]:
-        """Wait until the changes before this moment are handled, then count what can be adopted.
+        """Wait until the changes before this moment are handled, then count what can be
+        adopted.
 
         Raises:
             VectrueError: they are not handled.
         """
         self._horizon = self._adoption.horizon()
         handled = CaughtUp(
-            self._settings, offsets, lambda: slot.position(self._session, self._settings.slot), self._clock
+            self._settings,
+            offsets,
+            lambda: slot.position(self._session, self._settings.slot),
+            self._clock,
         )
         prefix = self._settings.kafka.topic_prefix
         topics = dict.fromkeys(target.table.topic(prefix) for target in self.targets)
         handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)
         return [
-            Candidates(str(target.table), target.column, target.model, self._adoption.count(target, self._horizon))
+            Candidates(
+                str(target.table),
+                target.column,
+                target.model,
+                self._adoption.count(target, self._horizon),
+            )
             for target in self.targets
         ]
 
     def sample(
-        self, found: Sequence[Candidates], models: Embedders, count: int | None, seed: int, watch: Checked
+        self,
+        found: Sequence[Candidates],
+        models: Embedders,
+        count: int | None,
+        seed: int,
+        watch: Checked,
     ) -> list[Candidates]:
         """Make vectors of drawn rows again and compare.
 
@@ -102,12 +124,15 @@ class Adopt:
             VectrueError: the model takes no text.
         """
         return [
-            self._sample(target, candidates, models, count, seed, watch) if candidates.adoptable else candidates
+            self._sample(target, candidates, models, count, seed, watch)
+            if candidates.adoptable
+            else candidates
             for target, candidates in zip(self.targets, found, strict=True)
         ]
 
     def stamp(self, found: Sequence[Candidates], watch: Checked) -> list[Candidates]:
-        """Write the provenance, page by page. Killed anywhere, it is called again and goes on: nothing is done twice.
+        """Write the provenance, page by page. Killed anywhere, it is called again and
+        goes on: nothing is done twice.
 
         Args:
             found: what `sample` returned.
@@ -118,10 +143,19 @@ class Adopt:
             TargetMismatch: another model is wanted meanwhile.
         """
         require_proof(found)
-        return [self._stamp(target, candidates, watch) for target, candidates in zip(self.targets, found, strict=True)]
+        return [
+            self._stamp(target, candidates, watch)
+            for target, candidates in zip(self.targets, found, strict=True)
+        ]
 
     def _sample(
-        self, target: Target, found: Candidates, models: Embedders, count: int | None, seed: int, watch: Checked
+        self,
+        target: Target,
+        found: Candidates,
+        models: Embedders,
+        count: int | None,
+        seed: int,
+        watch: Checked,
     ) -> Candidates:
         among = found.adoptable
         wanted = among if count is None else min(count, among)
@@ -180,11 +214,16 @@ def of_model(targets: Sequence[Target], model: str) -> list[Target]:
     Raises:
         TargetMismatch: a table is left without any.
     """
-    found = [target for target in targets if model in (target.model, target.model.rpartition("@")[0])]
+    found = [
+        target for target in targets if model in (target.model, target.model.rpartition("@")[0])
+    ]
     for target in targets:
         if target.table not in {one.table for one in found}:
             raise TargetMismatch(
                 f"{target.name} wants vectors of {target.model}, not of {model}",
-                fix=f"if that model made them, --model {target.model.rpartition('@')[0]}; else `vectrue replay run`",
+                fix=(
+                    f"if that model made them, --model {target.model.rpartition('@')[0]}; else "
+                    "`vectrue replay run`"
+                ),
             )
     return found

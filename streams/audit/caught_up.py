@@ -1,13 +1,15 @@
-"""Is every change that was committed up to a moment handled by the live lane? And waiting until it is.
+"""Is every change that was committed up to a moment handled by the live lane? And
+waiting until it is.
 
-On its way a change passes the slot, its topic and perhaps that of the deferred rows; it is handled once the live
-group's commit is past it.
+On its way a change passes the slot, its topic and perhaps that of the deferred rows; it
+is handled once the live group's commit is past it.
 
 Hazards:
-- A change that came before `vectrue init` was never captured, and one whose record expired unread is gone: only the
-  latter can be told, and only until the live worker goes on.
-- The slot is asked before the topics and each commit before the end of its log, so that nothing slips from one to the
-  next between two looks.
+- A change that came before `vectrue init` was never captured, and one whose record
+  expired unread is gone: only the latter can be told, and only until the live worker
+  goes on.
+- The slot is asked before the topics and each commit before the end of its log, so that
+  nothing slips from one to the next between two looks.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +23,13 @@ from schemas.health.lag import GroupLag
 from schemas.settings.reading import Settings
 
 PATIENCE_SECONDS = 180.0
-"""Connect confirms to the slot every 60 s by default (offset.flush.interval.ms), and heartbeats move it."""
+"""Connect confirms to the slot every 60 s by default (offset.flush.interval.ms), and
+heartbeats move it.
+"""
 _LONELY_SECONDS = 15.0
-"""A live worker that has just started, or is in a rebalance, is not in its group for some seconds."""
+"""A live worker that has just started, or is in a rebalance, is not in its group for
+some seconds.
+"""
 _POLL_SECONDS = 0.5
 
 ReadSlot = Callable[[], int | None]
@@ -32,7 +38,9 @@ ReadSlot = Callable[[], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why not everything is handled, one clause; what mends it, and after how many seconds it is not waited for."""
+    """Why not everything is handled, one clause; what mends it, and after how many
+    seconds it is not waited for.
+    """
 
     why: str
     fix: str = "see `vectrue lag`, then repeat"
@@ -42,7 +50,9 @@ class Missing:
 class CaughtUp:
     """Looks at the live lane from outside."""
 
-    def __init__(self, settings: Settings, offsets: Offsets, read_slot: ReadSlot, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, offsets: Offsets, read_slot: ReadSlot, clock: Clock
+    ) -> None:
         """Remember whom to ask."""
         self._settings = settings
         self._offsets = offsets
@@ -78,7 +88,10 @@ class CaughtUp:
         """
         position = self._read_slot()
         if position is None:
-            raise VectrueError(f"there is no slot {self._settings.slot}: no edit would be noticed", fix="vectrue init")
+            raise VectrueError(
+                f"there is no slot {self._settings.slot}: no edit would be noticed",
+                fix="vectrue init",
+            )
         if position < horizon.position:
             return Missing("capture has not confirmed the changes before this command yet")
         group = self._offsets.read({self._settings.live_group: topics})[self._settings.live_group]
@@ -91,7 +104,11 @@ class CaughtUp:
             return None
         if group.members == 0:
             fix = "start `vectrue worker --role live`, then repeat"
-            return Missing(f"{group.waiting:,} changes wait for a live worker, and none runs", fix, _LONELY_SECONDS)
+            return Missing(
+                f"{group.waiting:,} changes wait for a live worker, and none runs",
+                fix,
+                _LONELY_SECONDS,
+            )
         return Missing(f"{group.waiting:,} changes wait for the live worker")
 
 
@@ -100,6 +117,9 @@ def _refuse_losses(group: GroupLag) -> None:
         never_read = row.error is None and row.current_offset is None and bool(row.log_start_offset)
         if row.is_lost or never_read:
             raise VectrueError(
-                f"changes in {row.name} expired before the live worker read them, so edited rows cannot be told apart",
+                (
+                    f"changes in {row.name} expired before the live worker read them, so edited "
+                    "rows cannot be told apart"
+                ),
                 fix="embed the rows instead: `vectrue replay run --only stale`",
             )

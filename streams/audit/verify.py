@@ -1,13 +1,16 @@
-"""`vectrue verify`: is every vector what vectrue promises? And the repair of those that are not.
+"""`vectrue verify`: is every vector what vectrue promises? And the repair of those that
+are not.
 
-A scan finds what the database can tell by itself. `deep` makes vectors of current rows again and compares: only that
-finds a vector that was overwritten by another of unit length.
+A scan finds what the database can tell by itself. `deep` makes vectors of current rows
+again and compares: only that finds a vector that was overwritten by another of unit
+length.
 
-Repair takes the hash away from untrue vectors, so that they count as stale, and runs a replay over what is stale. The
-writes carry the worker's replication origin: through the live lane a large repair would hold up live changes.
+Repair takes the hash away from untrue vectors, so that they count as stale, and runs a
+replay over what is stale. The writes carry the worker's replication origin: through the
+live lane a large repair would hold up live changes.
 
-Hazard: nothing is known about changes that are on their way. On busy tables rows that wait for the worker are counted
-as untrue, as they are.
+Hazard: nothing is known about changes that are on their way. On busy tables rows that
+wait for the worker are counted as untrue, as they are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,20 +39,27 @@ from streams.replay.outcome import RunOutcome
 from streams.replay.run import Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
-"""Called with the column's name, the rows compared so far, and how many there are to compare."""
+"""Called with the column's name, the rows compared so far, and how many there are to
+compare.
+"""
 
 ReadVectors = Callable[[Sequence[Key]], Sequence[tuple[Key, str, Sequence[float], bytes]]]
-"""Key, text, vector and the vector's digest of rows; those that are no longer in question are left out."""
+"""Key, text, vector and the vector's digest of rows; those that are no longer in
+question are left out.
+"""
 
 
 class Verify:
     """Checks and repairs the configured tables."""
 
-    def __init__(self, settings: Settings, audit: Audit, session: Session, tables: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, audit: Audit, session: Session, tables: Sequence[str]
+    ) -> None:
         """Find the targets.
 
         Raises:
-            ConfigurationError: a table is not configured, or not known to the database yet.
+            ConfigurationError: a table is not configured, or not known to the database
+                yet.
         """
         self._batch = settings.model.batch_size
         self._audit = audit
@@ -57,7 +67,11 @@ class Verify:
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
         chosen = {target.table for target in self.targets}
-        counting.require(session, settings, [table for table in settings.tables if not tables or table.table in chosen])
+        counting.require(
+            session,
+            settings,
+            [table for table in settings.tables if not tables or table.table in chosen],
+        )
 
     def scan(self) -> list[Truth]:
         """Judge every row by what the database can tell.
@@ -69,7 +83,12 @@ class Verify:
         return [self._found(target) for target in self.targets]
 
     def deep(
-        self, found: Sequence[Truth], models: Embedders, count: int | None, seed: int, watch: Checked
+        self,
+        found: Sequence[Truth],
+        models: Embedders,
+        count: int | None,
+        seed: int,
+        watch: Checked,
     ) -> list[Truth]:
         """Make vectors of current rows again and compare them with the stored ones.
 
@@ -85,12 +104,19 @@ class Verify:
             VectrueError: the model takes no text.
         """
         return [
-            replace(truth, deep=self._compare_drawn(target, truth, models.of(target.model), count, seed, watch))
+            replace(
+                truth,
+                deep=self._compare_drawn(
+                    target, truth, models.of(target.model), count, seed, watch
+                ),
+            )
             for target, truth in zip(self.targets, found, strict=True)
         ]
 
     def again(self, before: Sequence[Truth], models: Embedders | None) -> list[Truth]:
-        """Check after a repair: every row by what the database can tell, and those compared before that were untrue."""
+        """Check after a repair: every row by what the database can tell, and those
+        compared before that were untrue.
+        """
         found = self.scan()
         if models is None:
             return found
@@ -98,7 +124,10 @@ class Verify:
             replace(
                 truth,
                 deep=self._compare(
-                    target, models.of(target.model), [[row.key for row in old.deep.untrue]], lambda _: None
+                    target,
+                    models.of(target.model),
+                    [[row.key for row in old.deep.untrue]],
+                    lambda _: None,
                 ),
             )
             if old.deep
@@ -109,7 +138,8 @@ class Verify:
     def refuse_unfinished_replay(self) -> None:
         """Let a repair begin only when no replay of these columns is unfinished.
 
-        That run has passed some keys already and would leave out the rows that a repair makes stale behind it.
+        That run has passed some keys already and would leave out the rows that a repair
+        makes stale behind it.
 
         Raises:
             VectrueError: with the run and what to do.
@@ -117,12 +147,15 @@ class Verify:
         run = self._ledger.in_the_way([target.name for target in self.targets], Request("stale"))
         if run is not None:
             raise VectrueError(
-                f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} {run.standing}: nothing "
+                f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} "
+                f"{run.standing}: nothing "
                 "was repaired",
                 fix=f"call `{run.go_on}` or `vectrue replay cancel {run.run}`, then repeat",
             )
 
-    def repair(self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch) -> tuple[int, RunOutcome]:
+    def repair(
+        self, found: Sequence[Truth], replay: Replay, started: Started, watch: Watch
+    ) -> tuple[int, RunOutcome]:
         """Make every untrue row stale, and replay what is stale to the end.
 
         Args:
@@ -135,7 +168,8 @@ class Verify:
             how many vectors lost their hash, and what the run came to.
 
         Raises:
-            VectrueError: a replay of these columns is not finished; nothing was changed.
+            VectrueError: a replay of these columns is not finished; nothing was
+                changed.
         """
         self.refuse_unfinished_replay()
         disowned = 0
@@ -143,14 +177,19 @@ class Verify:
             if truth.disowned:
                 disowned += self._audit.disown_damaged(target)
             if truth.deep and truth.deep.untrue:
-                disowned += self._audit.disown(target, [(row.key, row.digest) for row in truth.deep.untrue])
+                disowned += self._audit.disown(
+                    target, [(row.key, row.digest) for row in truth.deep.untrue]
+                )
         names = list(dict.fromkeys(str(target.table) for target in self.targets))
         return disowned, replay.run("stale", names, started, watch)
 
     def _found(self, target: Target) -> Truth:
         found = Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
         return replace(
-            found, textless=textless.look(self._session, target, blank=found.count("blank"), rows=found.rows)
+            found,
+            textless=textless.look(
+                self._session, target, blank=found.count("blank"), rows=found.rows
+            ),
         )
 
     def _judged(self, target: Target) -> list[RowGroup]:
@@ -162,7 +201,13 @@ class Verify:
         return groups
 
     def _compare_drawn(
-        self, target: Target, truth: Truth, embedder: Embedder, count: int | None, seed: int, watch: Checked
+        self,
+        target: Target,
+        truth: Truth,
+        embedder: Embedder,
+        count: int | None,
+        seed: int,
+        watch: Checked,
     ) -> Deep:
         current = truth.count("current")
         wanted = current if count is None else min(count, current)
@@ -174,10 +219,16 @@ class Verify:
         return self._compare(target, embedder, pages, lambda done: watch(target.name, done, wanted))
 
     def _compare(
-        self, target: Target, embedder: Embedder, pages: Iterable[Sequence[Key]], watch: Callable[[int], None]
+        self,
+        target: Target,
+        embedder: Embedder,
+        pages: Iterable[Sequence[Key]],
+        watch: Callable[[int], None],
     ) -> Deep:
         batches = in_batches(pages, self._batch)
-        return compare(partial(self._audit.vectors, target), embedder, target.dimensions, batches, watch)
+        return compare(
+            partial(self._audit.vectors, target), embedder, target.dimensions, batches, watch
+        )
 
 
 def compare(
@@ -190,7 +241,8 @@ def compare(
     """Make vectors again and compare them with the stored ones.
 
     Args:
-        read: key, text, vector and digest of those of the rows that are still to be compared.
+        read: key, text, vector and digest of those of the rows that are still to be
+            compared.
         embedder: the model that is said to have made them.
         dimensions: length of a vector.
         batches: keys, as many at a time as the model takes.
@@ -213,7 +265,9 @@ def compare(
 
 
 def cosine(stored: Vector, made: Vector) -> float | None:
-    """Cosine of two vectors float32[n], -1 to 1; None when lengths differ or one has no direction."""
+    """Cosine of two vectors float32[n], -1 to 1; None when lengths differ or one has no
+    direction.
+    """
     if stored.shape != made.shape:
         return None
     a, b = stored.astype(np.float64), made.astype(np.float64)

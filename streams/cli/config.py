@@ -27,7 +27,11 @@ def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     for section, values in masked.items():
         if section == "tables":
             for entry in values:
-                table.add_row(f"tables {entry['name']}", f"{entry['column']} = {entry['text']}", "VECTRUE_TABLES")
+                table.add_row(
+                    f"tables {entry['name']}",
+                    f"{entry['column']} = {entry['text']}",
+                    "VECTRUE_TABLES",
+                )
             continue
         for name, value in values.items():
             shown = "" if value is None else str(value)

@@ -1,4 +1,6 @@
-"""`vectrue doctor`: arguments and printing only; the looking is in streams/operations/doctor.py."""
+"""`vectrue doctor`: arguments and printing only; the looking is in
+streams/operations/doctor.py.
+"""
 
 import typer
 
@@ -14,19 +16,20 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Lev
 
 
 def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
-    """Look at every precondition: one line each, with the command that mends it. Changes nothing.
+    """Look at every precondition: one line each, with the command that mends it.
+    Changes nothing.
 
-    From the settings and the model through Postgres (rights, tables, publication, slot) and Kafka (topics, workers) to
-    the connector. It connects as the workers do (postgres.dsn) and needs no more rights than they have. `-` means that
-    it could not be looked at, or is as it is because of a problem of another line, which is named: one cause is counted
-    once, whatever follows from it.
+    From the settings and the model through Postgres (rights, tables, publication, slot)
+    and Kafka (topics, workers) to the connector. It connects as the workers do
+    (postgres.dsn) and needs no more rights than they have. `-` means that it could not
+    be looked at, or is as it is because of a problem of another line, which is named:
+    one cause is counted once, whatever follows from it.
 
     Exit code: 0 without a problem (warnings do not count), 1 with one.
 
     For example:
 
-        vectrue doctor
-        vectrue doctor -o json
+        vectrue doctor vectrue doctor -o json
     """
     try:
         findings = settle(doctors.examine(ctx.obj(), SystemClock()))
@@ -45,7 +48,9 @@ def _print(findings: list[CheckResult], problems: int) -> None:
     for finding in findings:
         said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
         said += f" (follows from: {finding.cause})" if finding.cause else ""
-        table.add_row(styled(finding.level, _STYLES[finding.level]), finding.check, command.completed(said))
+        table.add_row(
+            styled(finding.level, _STYLES[finding.level]), finding.check, command.completed(said)
+        )
     out.print(table)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
     style = "red" if problems else "yellow" if warnings else "green"

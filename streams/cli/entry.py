@@ -1,4 +1,6 @@
-"""The program `vectrue`. Its modules take a second and more to be read: Ctrl-C ends it before that is done, too."""
+"""The program `vectrue`. Its modules take a second and more to be read: Ctrl-C ends it
+before that is done, too.
+"""
 
 import sys
 

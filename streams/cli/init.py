@@ -9,7 +9,17 @@ import typer
 from connectors.clock import SystemClock
 from connectors.kafka import rights
 from connectors.models import open_model
-from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_exactly, print_json, styled
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    confirm,
+    err,
+    number,
+    out,
+    print_exactly,
+    print_json,
+    styled,
+)
 from streams.cli.screen.tables import Grid
 from streams.setup import init as setup
 from streams.setup.init_report import InitReport
@@ -19,27 +29,39 @@ from streams.setup.takeover import Agree
 def init(
     ctx: typer.Context,
     print_sql: Annotated[
-        bool, typer.Option("--print-sql", help="print what would be done in the database, for a DBA; change nothing")
+        bool,
+        typer.Option(
+            "--print-sql",
+            help="print what would be done in the database, for a DBA; change nothing",
+        ),
     ] = False,
     print_acls: Annotated[
-        bool, typer.Option("--print-acls", help="print the rights that Kafka must grant, by role; change nothing")
+        bool,
+        typer.Option(
+            "--print-acls", help="print the rights that Kafka must grant, by role; change nothing"
+        ),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="take tables or a connector from what is at work, and do not ask")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="take tables or a connector from what is at work, and do not ask"
+        ),
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Set up the database, the topics and the connector for the configured tables.
 
-    Can be run at any time and again: it makes what is missing and says what it changed. It rewrites no table, and no
-    DDL statement waits longer for a lock than postgres.lock_timeout_seconds.
+    Can be run at any time and again: it makes what is missing and says what it changed.
+    It rewrites no table, and no DDL statement waits longer for a lock than
+    postgres.lock_timeout_seconds.
 
-    What would take something away from what is at work is named first, and asked; without a terminal it is refused
-    unless --yes is given: a table that the settings do not list any more, the connector of another database.
+    What would take something away from what is at work is named first, and asked;
+    without a terminal it is refused unless --yes is given: a table that the settings do
+    not list any more, the connector of another database.
 
-    In Postgres: the schema `vectrue`, three columns beside each vector, a publication of the key columns, a slot.
-    In Kafka: one topic per table, and those of the lanes. In Kafka Connect: the Debezium connector, which runs when
-    this returns.
+    In Postgres: the schema `vectrue`, three columns beside each vector, a publication
+    of the key columns, a slot. In Kafka: one topic per table, and those of the lanes.
+    In Kafka Connect: the Debezium connector, which runs when this returns.
     """
     settings = ctx.obj()
     if print_acls:

@@ -1,7 +1,8 @@
 """`vectrue lag`: how far behind everything is. Arguments and printing only.
 
-Hazard: `--check` follows the rules of monitoring plugins, not those of the other commands: a usage error there is
-UNKNOWN (3), since 2 would read as CRITICAL. LagCommand sees to that, so it has to be the command's class.
+Hazard: `--check` follows the rules of monitoring plugins, not those of the other
+commands: a usage error there is UNKNOWN (3), since 2 would read as CRITICAL. LagCommand
+sees to that, so it has to be the command's class.
 """
 
 import itertools
@@ -24,14 +25,17 @@ from streams.cli.screen import lag_page
 from streams.cli.screen.output import Format, Screen, err, out, print_json
 from streams.operations.lag import LagMonitor, collect
 
-# click's UsageError, reached through typer, which carries a copy of click inside itself.
+# click's UsageError, reached through typer, which carries a copy of click inside
+# itself.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 WATCH_SECONDS = "2s"
 
 
 class LagCommand(TyperCommand):
-    """Lets `--watch` go without a number, and makes every usage error under `--check` UNKNOWN."""
+    """Lets `--watch` go without a number, and makes every usage error under `--check`
+    UNKNOWN.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments as typer does."""
@@ -47,7 +51,8 @@ class LagCommand(TyperCommand):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        except Exception as error:  # a check that dies of its own fault is UNKNOWN; Python would exit 1, WARNING
+        # a check that dies of its own fault is UNKNOWN; Python would exit 1, WARNING
+        except Exception as error:
             _unknown_if(error, check=ctx.params.get("check", False))
             raise
 
@@ -62,7 +67,10 @@ def _duration(text: str) -> float:
 def lag(
     ctx: typer.Context,
     output: Annotated[
-        Format, typer.Option("--output", "-o", help="table; wide adds who reads each partition; json for scripts")
+        Format,
+        typer.Option(
+            "--output", "-o", help="table; wide adds who reads each partition; json for scripts"
+        ),
     ] = Format.TABLE,
     watch: Annotated[
         float | None,
@@ -71,36 +79,48 @@ def lag(
             "-w",
             metavar="[SECONDS]",
             parser=_duration,
-            help="show it again every SECONDS (2s when left out) until Ctrl-C; with -o json one object per line",
+            help=(
+                "show it again every SECONDS (2s when left out) until Ctrl-C; with -o json one "
+                "object per line"
+            ),
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="one line and an exit code, as monitoring plugins: 0 1 2 3")
+        bool,
+        typer.Option("--check", help="one line and an exit code, as monitoring plugins: 0 1 2 3"),
     ] = False,
     warn: Annotated[
-        float, typer.Option(metavar="DURATION", parser=_duration, help="age of the oldest event that is a WARNING")
+        float,
+        typer.Option(
+            metavar="DURATION", parser=_duration, help="age of the oldest event that is a WARNING"
+        ),
     ] = cast("float", "30s"),
     crit: Annotated[
-        float, typer.Option(metavar="DURATION", parser=_duration, help="age of the oldest event that is CRITICAL")
+        float,
+        typer.Option(
+            metavar="DURATION", parser=_duration, help="age of the oldest event that is CRITICAL"
+        ),
     ] = cast("float", "5m"),
 ) -> None:
-    """Show how far behind everything is: slot, connector, live lane, replay lane. Asks the servers, not the workers.
+    """Show how far behind everything is: slot, connector, live lane, replay lane. Asks
+    the servers, not the workers.
 
-    The first line names the worst hop in words. LAG counts events that are not processed yet; TIME-LAG is the age of
-    the oldest of them, counted from its commit in the database. `-` means unknown, never zero.
+    The first line names the worst hop in words. LAG counts events that are not
+    processed yet; TIME-LAG is the age of the oldest of them, counted from its commit in
+    the database. `-` means unknown, never zero.
 
-    STATUS: OK; NO_COMMIT nobody has read this partition yet; LOST events expired before they were read; STOP nobody
-    reads, and more than noise waits; ERROR the figures could not be read. With --watch also STALL (commits stand
-    still), REWIND (commits went back) and WARN (the lag only grows), judged over the last 5 minutes.
+    STATUS: OK; NO_COMMIT nobody has read this partition yet; LOST events expired before
+    they were read; STOP nobody reads, and more than noise waits; ERROR the figures
+    could not be read. With --watch also STALL (commits stand still), REWIND (commits
+    went back) and WARN (the lag only grows), judged over the last 5 minutes.
 
-    Exit code: 0 when Kafka answered, 1 when not (slot and connector are shown all the same). With --check: 0 OK,
-    1 WARNING, 2 CRITICAL (also when Kafka, Postgres or Connect does not answer), 3 UNKNOWN.
+    Exit code: 0 when Kafka answered, 1 when not (slot and connector are shown all the
+    same). With --check: 0 OK, 1 WARNING, 2 CRITICAL (also when Kafka, Postgres or
+    Connect does not answer), 3 UNKNOWN.
 
     For example:
 
-        vectrue lag -w
-        vectrue lag -o json
-        vectrue lag --check --warn 30s --crit 5m
+        vectrue lag -w vectrue lag -o json vectrue lag --check --warn 30s --crit 5m
     """
     if check and watch is not None:
         raise typer.BadParameter("--check looks once: leave --watch out")
@@ -136,7 +156,10 @@ def _watch(settings: Settings, thresholds: LagThresholds, output: Format, every:
     """Show reports until Ctrl-C, which is the ordinary end."""
     clock = SystemClock()
     try:
-        with LagMonitor(settings, thresholds=thresholds, clock=clock) as monitor, _display(output) as show:
+        with (
+            LagMonitor(settings, thresholds=thresholds, clock=clock) as monitor,
+            _display(output) as show,
+        ):
             while True:
                 show(monitor.sample())
                 clock.wait(every)
@@ -154,7 +177,9 @@ def _display(output: Format) -> Iterator[Callable[[LagReport], None]]:
         yield lambda report: _print(report, output)
     else:
         with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
-            yield lambda report: live.update(Group(*lag_page.page(report, wide=output is Format.WIDE)), refresh=True)
+            yield lambda report: live.update(
+                Group(*lag_page.page(report, wide=output is Format.WIDE)), refresh=True
+            )
 
 
 def _print(report: LagReport, output: Format) -> None:
@@ -165,7 +190,10 @@ def _print(report: LagReport, output: Format) -> None:
             out.print(part)
     for group in (report.live, report.replay):
         if group.state is not None and "rebalance" in group.state:
-            err.print(f"group {group.group_name} is rebalancing: its members and owners are about to change")
+            err.print(
+                f"group {group.group_name} is rebalancing: its members and owners are about to "
+                "change"
+            )
 
 
 def _complete_watch(args: Sequence[str]) -> list[str]:
@@ -180,5 +208,8 @@ def _complete_watch(args: Sequence[str]) -> list[str]:
 
 def _unknown_if(error: Exception, *, check: bool) -> None:
     if check:
-        out.print(plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)), soft_wrap=True)
+        out.print(
+            plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)),
+            soft_wrap=True,
+        )
         raise typer.Exit(Severity.UNKNOWN.exit_code) from error

@@ -1,6 +1,8 @@
-"""`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker or Java.
+"""`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker
+or Java.
 
-Hazard: `env` prints the password of the local superuser, because it is meant for `eval`.
+Hazard: `env` prints the password of the local superuser, because it is meant for
+`eval`.
 """
 
 import os
@@ -14,16 +16,30 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from schemas.errors import ConfigurationError
-from streams.cli.screen.output import Format, OutputOption, confirm, err, label, out, print_exactly, print_json
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    confirm,
+    err,
+    label,
+    out,
+    print_exactly,
+    print_json,
+)
 from streams.cli.screen.tables import Grid
 
 if TYPE_CHECKING:
     from connectors.local.stack import LocalStack, PartStatus
 
-app = typer.Typer(help="A PostgreSQL, Kafka and Kafka Connect on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="A PostgreSQL, Kafka and Kafka Connect on this machine.", no_args_is_help=True
+)
 
 Directory = Annotated[
-    Path, typer.Option("--dir", metavar="DIR", help="folder of the stack", file_okay=False, readable=False)
+    Path,
+    typer.Option(
+        "--dir", metavar="DIR", help="folder of the stack", file_okay=False, readable=False
+    ),
 ]
 DEFAULT = Path(".vectrue")
 
@@ -32,7 +48,10 @@ DEFAULT = Path(".vectrue")
 def up(
     directory: Directory = DEFAULT,
     secure: Annotated[
-        bool, typer.Option("--secure", help="a new stack with TLS, passwords and access control everywhere")
+        bool,
+        typer.Option(
+            "--secure", help="a new stack with TLS, passwords and access control everywhere"
+        ),
     ] = False,
 ) -> None:
     """Start the stack, or what is missing of it, and return when every part answers."""
@@ -67,7 +86,10 @@ def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) 
     else:
         _print_table(parts)
     if stack.is_secure:
-        _say("secure: TLS and passwords for Postgres and Kafka; Connect's REST interface without TLS, on loopback")
+        _say(
+            "secure: TLS and passwords for Postgres and Kafka; Connect's REST interface without "
+            "TLS, on loopback"
+        )
     raise typer.Exit(0 if all(part.state == "running" for part in parts) else 1)
 
 
@@ -92,7 +114,9 @@ def env(directory: Directory = DEFAULT) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
-    """Open psql on the stack's database; what follows is psql's: vectrue local psql -c 'SELECT 1'."""
+    """Open psql on the stack's database; what follows is psql's: vectrue local psql -c
+    'SELECT 1'.
+    """
     dsn = _stack(directory).psql_dsn()
     from connectors.local.services import postgres
 
@@ -113,14 +137,22 @@ def _print_table(parts: list["PartStatus"]) -> None:
     """A path that is folded cannot be opened."""
     table = Grid("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG", whole=("LOG",))
     for part in parts:
-        table.add_row(part.name, part.state, str(part.pid or "-"), part.where or "-", part.version, str(part.log))
+        table.add_row(
+            part.name,
+            part.state,
+            str(part.pid or "-"),
+            part.where or "-",
+            part.version,
+            str(part.log),
+        )
     out.print(table)
 
 
 def _stack(directory: Path) -> "LocalStack":
     try:
         from connectors.local.stack import LocalStack
-    except ModuleNotFoundError as error:  # an installation without the extra, as in the container image
+    # an installation without the extra, as in the container image
+    except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the local stack needs the package {error.name}", fix="pip install 'vectrue[local]'"
         ) from error

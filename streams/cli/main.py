@@ -1,7 +1,8 @@
 """The command line `vectrue`: options that all commands share, and how errors end.
 
-An VectrueError becomes one sentence on stderr and its exit code; a traceback is shown only with --debug. Arguments
-are looked at before any command is: bytes that are no text reach none of them.
+An VectrueError becomes one sentence on stderr and its exit code; a traceback is shown
+only with --debug. Arguments are looked at before any command is: bytes that are no text
+reach none of them.
 """
 
 import io
@@ -50,7 +51,9 @@ app = typer.Typer(
 _debug = False
 _INTERRUPTED = 130  # 128 + SIGINT
 _OWN_END = ("worker", "serve")
-"""Commands that finish what is in hand when they are asked to stop, and listen themselves."""
+"""Commands that finish what is in hand when they are asked to stop, and listen
+themselves.
+"""
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,20 +63,29 @@ def _show_version(wanted: bool) -> None:
 
 
 def _tell_of_waits(found: Sequence[Blocker]) -> None:
-    """Say on whom a statement waits: whoever looks at a command that stands still should not have to guess."""
+    """Say on whom a statement waits: whoever looks at a command that stands still
+    should not have to guess.
+    """
     ends = next((one for one in found if not one.waits), found[0])
-    err.print(f"waiting for {blocker.names(found)}: {blocker.ending(ends)}; Ctrl-C gives up", soft_wrap=True)
+    err.print(
+        f"waiting for {blocker.names(found)}: {blocker.ending(ends)}; Ctrl-C gives up",
+        soft_wrap=True,
+    )
 
 
 @app.callback()
 def options(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="settings file; vectrue.toml of the working directory when left out")
+        Path | None,
+        typer.Option(help="settings file; vectrue.toml of the working directory when left out"),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
     _: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version and end")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="show the version and end"
+        ),
     ] = False,
 ) -> None:
     """Options of every command."""
@@ -118,7 +130,8 @@ def run() -> None:
     logs.guard_tracebacks()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
+            # for a terminal that is not UTF-8
+            stream.reconfigure(errors="backslashreplace")
     interruption = Interruption()
     try:
         require_text(sys.argv[1:])
@@ -132,7 +145,8 @@ def run() -> None:
     except typer.exceptions.TyperException as error:
         code = _show_usage(error)
     except BrokenPipeError:
-        # The reader of stdout went away (`| head`); without this Python complains once more at exit.
+        # The reader of stdout went away (`| head`); without this Python complains once
+        # more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     if code == _INTERRUPTED:  # which typer makes of a KeyboardInterrupt, too
@@ -143,7 +157,8 @@ def run() -> None:
 
 
 def require_text(arguments: Sequence[str]) -> None:
-    """Refuse arguments whose bytes are no text in the terminal's encoding, which Python keeps as half characters.
+    """Refuse arguments whose bytes are no text in the terminal's encoding, which Python
+    keeps as half characters.
 
     Raises:
         BadParameter: with the number of the first one, from 1, and the bytes.

@@ -1,7 +1,9 @@
-"""A question whose asker does not wait for ever: its thread is left behind when the answer takes too long.
+"""A question whose asker does not wait for ever: its thread is left behind when the
+answer takes too long.
 
-Hazard: a thread cannot be ended from outside. A question that hangs keeps its one thread until it is answered; it is
-not asked a second time meanwhile, and it does not keep the process alive.
+Hazard: a thread cannot be ended from outside. A question that hangs keeps its one
+thread until it is answered; it is not asked a second time meanwhile, and it does not
+keep the process alive.
 """
 
 import threading
@@ -32,7 +34,9 @@ class BackgroundCall(Generic[T]):
             threading.Thread(target=self._ask, args=(self._answer,), daemon=True).start()
 
     def answer(self, seconds: float) -> T | None:
-        """The answer, or None when it does not come in time; raises what the question raised."""
+        """The answer, or None when it does not come in time; raises what the question
+        raised.
+        """
         try:
             return None if self._answer is None else self._answer.result(seconds)
         except TimeoutError:

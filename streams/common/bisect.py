@@ -1,13 +1,17 @@
-"""Bisection: when a batch fails in the model, halves are tried until the guilty texts stand alone.
+"""Bisection: when a batch fails in the model, halves are tried until the guilty texts
+stand alone.
 
-One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch without one: two halves on each level,
-and the text once more alone. Where it was for want of memory, the batch costs one call more.
+One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch without
+one: two halves on each level, and the text once more alone. Where it was for want of
+memory, the batch costs one call more.
 
-Hazard: a model that is broken, or whose device somebody else has filled, refuses everything, and must not fill the
-quarantine with a whole table, one edit at a time. So where none of the texts is taken, a short probe is tried: when
-that is refused too, it is the model's fault. A text that does not fit while the probe does is guilty, however many
-there are; without its quarantine it would stop the partition for ever. A device may also be filled between two calls:
-so where a text did not fit beside others of its batch that were taken, the longest of these is the probe.
+Hazard: a model that is broken, or whose device somebody else has filled, refuses
+everything, and must not fill the quarantine with a whole table, one edit at a time. So
+where none of the texts is taken, a short probe is tried: when that is refused too, it
+is the model's fault. A text that does not fit while the probe does is guilty, however
+many there are; without its quarantine it would stop the partition for ever. A device
+may also be filled between two calls: so where a text did not fit beside others of its
+batch that were taken, the longest of these is the probe.
 """
 
 from collections.abc import Sequence
@@ -16,13 +20,22 @@ from typing import Protocol
 
 import numpy as np
 
-from schemas.errors import ConfigurationError, OutOfMemory, PoisonText, Stopping, TransientError, VectrueError
+from schemas.errors import (
+    ConfigurationError,
+    OutOfMemory,
+    PoisonText,
+    Stopping,
+    TransientError,
+    VectrueError,
+)
 from schemas.reports.audit_report import UNIT_TOLERANCE
 from schemas.rows.document import Vector
 
 _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8
-"""From this many texts on, a batch of which none is taken says that the model is broken, unless it was for memory."""
+"""From this many texts on, a batch of which none is taken says that the model is
+broken, unless it was for memory.
+"""
 _PROBE = "a"
 """A text that every working model takes, where it has taken none of its own."""
 
@@ -62,7 +75,9 @@ class Encoded:
     """How often a refused text was tried alone."""
 
 
-def encode(embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Earlier = _NOTHING) -> Encoded:
+def encode(
+    embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Earlier = _NOTHING
+) -> Encoded:
     """Embed texts; those that the model cannot take are told apart from the others.
 
     Args:
@@ -75,9 +90,11 @@ def encode(embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Ea
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        VectrueError: none was taken, nor a probe, or there were eight or more in the batch: the model is broken.
+        VectrueError: none was taken, nor a probe, or there were eight or more in the
+            batch: the model is broken.
         TransientError: the device has no room even for the probe.
-        TransientError, ConfigurationError, Stopping: as the embedder raised them; they say nothing about the texts.
+        TransientError, ConfigurationError, Stopping: as the embedder raised them; they
+            say nothing about the texts.
     """
     result = Encoded()
     _halve(embedder, texts, range(len(texts)), dimensions, result)
@@ -95,18 +112,25 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
         dimensions: length of a vector.
 
     Raises:
-        PoisonText: wrong shape, a number that is not finite, or a length that is not 1 (within 1e-3).
+        PoisonText: wrong shape, a number that is not finite, or a length that is not 1
+            (within 1e-3).
     """
     if vectors.shape != (count, dimensions):
-        raise PoisonText(f"the model returned an array of shape {vectors.shape}, not {(count, dimensions)}")
+        raise PoisonText(
+            f"the model returned an array of shape {vectors.shape}, not {(count, dimensions)}"
+        )
     if not np.isfinite(vectors).all():
         raise PoisonText("the model returned numbers that are not finite")
     norms = np.linalg.norm(vectors, axis=1)
     if (np.abs(norms - 1) > UNIT_TOLERANCE).any():
-        raise PoisonText(f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1")
+        raise PoisonText(
+            f"the model returned vectors of length {norms.min():.4f} to {norms.max():.4f}, not 1"
+        )
 
 
-def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded, earlier: Earlier) -> None:
+def _probe(
+    embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded, earlier: Earlier
+) -> None:
     """Raise if it is the model that refuses, and not the texts that are guilty."""
     taken = len(result.vectors) + earlier.taken
     text = _PROBE
@@ -117,7 +141,9 @@ def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Enc
     result.calls += probe.calls
     if isinstance(reason, OutOfMemory):
         what = "for what it took a moment ago" if taken else "for a short text"
-        raise TransientError(f"the model has no room even {what} ({reason.message})", fix="free memory there")
+        raise TransientError(
+            f"the model has no room even {what} ({reason.message})", fix="free memory there"
+        )
     count = len(texts) + earlier.taken + earlier.refused
     is_for_memory = len(result.no_room) == len(texts)
     if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and not is_for_memory):
@@ -126,7 +152,9 @@ def _probe(embedder: Encodes, texts: Sequence[str], dimensions: int, result: Enc
         raise VectrueError(f"the model {took} ({first})", fix="check the model and its device")
 
 
-def _halve(embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded) -> None:
+def _halve(
+    embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded
+) -> None:
     reason = _attempt(embedder, texts, positions, dimensions, result)
     if reason is None:
         return
@@ -164,4 +192,8 @@ def _reason(error: Exception) -> PoisonText:
         return error
     kind = OutOfMemory if isinstance(error, MemoryError) else PoisonText
     # The class alone for what is not ours: a library's message may quote the text.
-    return kind(error.message if isinstance(error, VectrueError) else f"the model raised {type(error).__name__}")
+    return kind(
+        error.message
+        if isinstance(error, VectrueError)
+        else f"the model raised {type(error).__name__}"
+    )

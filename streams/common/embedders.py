@@ -1,7 +1,9 @@
-"""The models of a worker: one, or during a migration two, each for the columns that want it.
+"""The models of a worker: one, or during a migration two, each for the columns that
+want it.
 
-Without a migration the settings decide, and must agree with what the database wants. With one the database decides, so
-that a worker needs no new settings at the moment of the swap, nor while some tables are still to follow the others.
+Without a migration the settings decide, and must agree with what the database wants.
+With one the database decides, so that a worker needs no new settings at the moment of
+the swap, nor while some tables are still to follow the others.
 
 Hazard: not thread-safe, like the models themselves.
 """
@@ -44,7 +46,9 @@ class Embedders:
             TargetMismatch: it is not among these.
         """
         if model not in self._models:
-            raise TargetMismatch(f"model {model} is wanted, but not opened here", fix="restart the worker")
+            raise TargetMismatch(
+                f"model {model} is wanted, but not opened here", fix="restart the worker"
+            )
         return self._models[model]
 
     def load(self) -> None:
@@ -70,7 +74,8 @@ def for_targets(
         opened: a model that is open already, and used where it is the wanted one.
 
     Raises:
-        TargetMismatch: the settings' model is not the wanted one, and no migration says where that is to be found.
+        TargetMismatch: the settings' model is not the wanted one, and no migration says
+            where that is to be found.
         ModelUnavailable: the files of a model are not here.
     """
     saved = openings(migration.read(session, finished=True))

@@ -1,7 +1,8 @@
 r"""Logs: one line per event on stderr, for people on a terminal and as JSON elsewhere.
 
-Library logs (faust, aiokafka, transformers) go through the same pipe, from warning upwards. What comes from outside, in
-any value of an event or in a traceback, cannot command the terminal that shows it: an escape is written as `\x1b`.
+Library logs (faust, aiokafka, transformers) go through the same pipe, from warning
+upwards. What comes from outside, in any value of an event or in a traceback, cannot
+command the terminal that shows it: an escape is written as `\x1b`.
 """
 
 import io
@@ -18,7 +19,9 @@ from schemas.printable import json_text, one_line, visible
 from schemas.settings.sections import LogSettings
 
 _SEVERAL_LINES = ("exception", "stack")
-"""Values of an event that the console shows below it, as they are but for what `visible` writes out."""
+"""Values of an event that the console shows below it, as they are but for what
+`visible` writes out.
+"""
 
 
 def configure(settings: LogSettings, **bound: str) -> None:
@@ -33,11 +36,14 @@ def configure(settings: LogSettings, **bound: str) -> None:
         structlog.processors.JSONRenderer(serializer=json_text)
         if as_json
         # Its default tracebacks show local variables, and passwords are among them.
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=_write_traceback
+        )
     )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {**bound, **event}  # not context variables: those do not reach the lane's thread
+        # not context variables: those do not reach the lane's thread
+        return {**bound, **event}
 
     shared: list[structlog.typing.Processor] = [
         bind,
@@ -59,19 +65,26 @@ def configure(settings: LogSettings, **bound: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)  # what Python warns of may quote what comes from outside
+    # what Python warns of may quote what comes from outside
+    logging.captureWarnings(capture=True)
 
 
 def flush() -> None:
-    """Write out what is buffered; before the process ends without Python's own clean-up."""
+    """Write out what is buffered; before the process ends without Python's own
+    clean-up.
+    """
     logging.shutdown()
     sys.stderr.flush()
 
 
 def guard_tracebacks() -> None:
-    """Have an exception that nobody caught, of any thread, printed with what it quotes written out."""
+    """Have an exception that nobody caught, of any thread, printed with what it quotes
+    written out.
+    """
 
-    def of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def of_process(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
         sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
     def of_thread(found: threading.ExceptHookArgs) -> None:
@@ -85,7 +98,9 @@ def guard_tracebacks() -> None:
 
 def _shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Every value as the console may show it; `exc_info` is shown by _write_traceback."""
-    return {name: value if name == "exc_info" else _value(name, value) for name, value in event.items()}
+    return {
+        name: value if name == "exc_info" else _value(name, value) for name, value in event.items()
+    }
 
 
 def _value(name: str, value: Any) -> str:

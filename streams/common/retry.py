@@ -1,7 +1,8 @@
-"""Patience with a service that is away: tried again in place, with back-off, for a bounded time.
+"""Patience with a service that is away: tried again in place, with back-off, for a
+bounded time.
 
-Only `TransientError` is retried; everything else is the caller's at once. A wait ends at once when the process is
-asked to stop.
+Only `TransientError` is retried; everything else is the caller's at once. A wait ends
+at once when the process is asked to stop.
 """
 
 from collections.abc import Callable
@@ -23,14 +24,17 @@ T = TypeVar("T")
 class RetryPolicy:
     """Calls a function until the service answers, at most for `seconds`."""
 
-    def __init__(self, clock: Clock, *, seconds: float, lane: str, waits_for_tables: bool = False) -> None:
+    def __init__(
+        self, clock: Clock, *, seconds: float, lane: str, waits_for_tables: bool = False
+    ) -> None:
         """Set the limits.
 
         Args:
             clock: waits between the tries; its wait raises Stopping.
             seconds: after this long the last error is raised.
             lane: label of the metric.
-            waits_for_tables: whether TableLocked is tried again as well, or the caller's at once.
+            waits_for_tables: whether TableLocked is tried again as well, or the
+                caller's at once.
         """
         self._clock = clock
         self._seconds = seconds
@@ -57,10 +61,14 @@ class RetryPolicy:
         return retrying(function, *args, **kwargs)
 
     def _may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, TransientError) and (self._waits_for_tables or not isinstance(error, TableLocked))
+        return isinstance(error, TransientError) and (
+            self._waits_for_tables or not isinstance(error, TableLocked)
+        )
 
     def _note(self, state: RetryCallState) -> None:
         metrics.RETRIES.labels(self._lane).inc()
         error = state.outcome.exception() if state.outcome else None
         seconds = round(state.upcoming_sleep, 1)
-        log.warning("trying again", reason=str(error), attempt=state.attempt_number, after_seconds=seconds)
+        log.warning(
+            "trying again", reason=str(error), attempt=state.attempt_number, after_seconds=seconds
+        )

@@ -1,6 +1,7 @@
 """The targets of the configured tables, as the database wants them.
 
-Hazard: during a migration a table has two: the served column, and the one beside it, each with a model of its own.
+Hazard: during a migration a table has two: the served column, and the one beside it,
+each with a model of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,9 @@ from schemas.settings.sections import TableSettings
 
 @dataclass(frozen=True, slots=True)
 class WantedColumn:
-    """A vector column that `init` looks after: the table's settings with this column, and the model it shall have."""
+    """A vector column that `init` looks after: the table's settings with this column,
+    and the model it shall have.
+    """
 
     table: TableSettings
     model: str
@@ -29,10 +32,12 @@ class WantedColumn:
 
 
 def resolve(settings: Settings, session: Session) -> list[Target]:
-    """The targets that are kept true: of all configured tables, those beside them too, frozen ones left out.
+    """The targets that are kept true: of all configured tables, those beside them too,
+    frozen ones left out.
 
     Raises:
-        ConfigurationError: none is configured, a table or column is missing, or `vectrue init` was not run.
+        ConfigurationError: none is configured, a table or column is missing, or
+            `vectrue init` was not run.
         TransientError: Postgres does not answer.
     """
 
@@ -45,7 +50,9 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
                 if m.beside and wanted_rules.lines(session, table, m.beside)
             ]
             for column in (table.column, *besides):
-                target, frozen = wanted_rules.resolve(session, table.model_copy(update={"column": column}))
+                target, frozen = wanted_rules.resolve(
+                    session, table.model_copy(update={"column": column})
+                )
                 found += [] if frozen else [target]
         return found
 
@@ -53,7 +60,8 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
 
 
 def standing(settings: Settings, session: Session) -> list[Target]:
-    """As `resolve`, of the tables that are there: one that was dropped keeps nobody from the others.
+    """As `resolve`, of the tables that are there: one that was dropped keeps nobody
+    from the others.
 
     Raises:
         ConfigurationError, TransientError: as `resolve`.
@@ -68,11 +76,17 @@ def served(settings: Settings, session: Session) -> list[Target]:
     Raises:
         ConfigurationError, TransientError: as `resolve`.
     """
-    return _steady(settings, session, lambda: [wanted_rules.resolve(session, table)[0] for table in settings.tables])
+    return _steady(
+        settings,
+        session,
+        lambda: [wanted_rules.resolve(session, table)[0] for table in settings.tables],
+    )
 
 
 def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[WantedColumn]:
-    """The columns that `init` looks after, with the settings' model, or in a migration with the database's."""
+    """The columns that `init` looks after, with the settings' model, or in a migration
+    with the database's.
+    """
     found = []
     for table in settings.tables:
         under_way = _under_way(session, table)
@@ -107,22 +121,29 @@ def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
     for target in targets:
         if (target.model, target.dimensions) != (embedder.model_id, embedder.dimensions):
             raise TargetMismatch(
-                f"{target.name} wants vectors of {target.model} ({target.dimensions} dimensions), the settings name "
+                f"{target.name} wants vectors of {target.model} ({target.dimensions} "
+                "dimensions), the settings name "
                 f"{embedder.model_id} ({embedder.dimensions})",
                 fix="correct [model], or run `vectrue init` to want this model from now on",
             )
 
 
 def configured(settings: Settings, shape: Shape) -> list[Target]:
-    """The configured columns with the keys that a look found; which model is wanted does not matter here."""
+    """The configured columns with the keys that a look found; which model is wanted
+    does not matter here.
+    """
     keys = {table.table: table.key for table in shape.tables}
     return [Target(t.table, t.column, t.text, keys[t.table], "", 0) for t in settings.tables]
 
 
 def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
-    """What `look` finds while no migration takes a step: names of columns change with it."""
+    """What `look` finds while no migration takes a step: names of columns change with
+    it.
+    """
     if not settings.tables:
-        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to vectrue.toml")
+        raise ConfigurationError(
+            "no table is configured", fix="add [[tables]] with name and text to vectrue.toml"
+        )
     while True:
         before = migration.read(session)
         try:
@@ -136,7 +157,9 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
 
 
 def _settled(session: Session, table: TableSettings, embedder: Embedder) -> WantedColumn:
-    """A column that is not under way: with the settings' model, unless it is yet to follow the others to it."""
+    """A column that is not under way: with the settings' model, unless it is yet to
+    follow the others to it.
+    """
     for model, dimensions, *_ in wanted_rules.lines(session, table, table.column):
         if is_behind(str(model), embedder.model_id, migration.read(session, finished=True)):
             return WantedColumn(table, str(model), int(dimensions))
@@ -144,4 +167,6 @@ def _settled(session: Session, table: TableSettings, embedder: Embedder) -> Want
 
 
 def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:
-    return [m for m in migration.read(session) if (m.table, m.column) == (table.table, table.column)]
+    return [
+        m for m in migration.read(session) if (m.table, m.column) == (table.table, table.column)
+    ]

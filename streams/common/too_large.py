@@ -1,4 +1,6 @@
-"""The failure of a connector, with the row that was too large for it where that is the reason."""
+"""The failure of a connector, with the row that was too large for it where that is the
+reason.
+"""
 
 import threading
 
@@ -13,7 +15,9 @@ _SECONDS = 3.0
 
 
 class Explainer:
-    """Explains reasons, each once: the failure stays the same as long as its event does."""
+    """Explains reasons, each once: the failure stays the same as long as its event
+    does.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Remember where to look; nothing is opened yet."""
@@ -22,7 +26,9 @@ class Explainer:
         self._alone = threading.Lock()
 
     def explain(self, reason: str) -> str:
-        """The reason, with the table and the row where an event was too large; as it is where it was not that."""
+        """The reason, with the table and the row where an event was too large; as it is
+        where it was not that.
+        """
         if not too_large.is_too_large(reason):
             return reason
         with self._alone:
@@ -32,11 +38,16 @@ class Explainer:
 
     def _explained(self, reason: str) -> str:
         limit, prefix = limit_statements(_SECONDS), self._settings.kafka.topic_prefix
-        session = Session(self._settings.postgres.dsn, role="large rows", prefix=prefix, setup=limit)
+        session = Session(
+            self._settings.postgres.dsn, role="large rows", prefix=prefix, setup=limit
+        )
         try:
             row = large_rows.largest(session, [table.table for table in self._settings.tables])
         except VectrueError as error:
-            return f"an event is too large ({reason}); which, is not known: {error.message}: {too_large.FIX}"
+            return (
+                f"an event is too large ({reason}); which, is not known: {error.message}: "
+                f"{too_large.FIX}"
+            )
         finally:
             session.close()
         return f"{too_large.sentence(reason, row)}: {too_large.FIX}"

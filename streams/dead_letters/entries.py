@@ -1,11 +1,12 @@
-"""What could not be handled, of both kinds: undecodable events (the dead-letter topic) and rows in quarantine.
+"""What could not be handled, of both kinds: undecodable events (the dead-letter topic)
+and rows in quarantine.
 
-Kafka cannot change or take away one record in the middle of a topic, so what was done about an event stands in
-vectrue.dead_letters. Several letters of one event (a worker that was killed between the letter and its commit sends
-another) are one entry.
+Kafka cannot change or take away one record in the middle of a topic, so what was done
+about an event stands in vectrue.dead_letters. Several letters of one event (a worker
+that was killed between the letter and its commit sends another) are one entry.
 
-Hazard: a mark is about the letters there were then. A later letter with the same id is open again: shown once too
-often rather than hidden.
+Hazard: a mark is about the letters there were then. A later letter with the same id is
+open again: shown once too often rather than hidden.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,9 @@ from schemas.settings.reading import Settings
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge came to: events deleted from the topic, events only hidden, rows taken out of quarantine."""
+    """What a purge came to: events deleted from the topic, events only hidden, rows
+    taken out of quarantine.
+    """
 
     deleted: int
     hidden: int
@@ -37,7 +40,9 @@ class Purged:
 class DeadLetters:
     """Both kinds of what could not be handled."""
 
-    def __init__(self, settings: Settings, session: Session, topic: DeadLetterTopic, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, session: Session, topic: DeadLetterTopic, clock: Clock
+    ) -> None:
         """Join the parts."""
         self._settings = settings
         self._session = session
@@ -45,7 +50,8 @@ class DeadLetters:
         self._clock = clock
 
     def entries(self, selection: Selection, *, handled: bool = False) -> list[Entry]:
-        """The entries that are meant, events before rows, in the order in which they came.
+        """The entries that are meant, events before rows, in the order in which they
+        came.
 
         Args:
             selection: the conditions.
@@ -58,15 +64,25 @@ class DeadLetters:
         if not schema.exists(self._session, "vectrue.dead_letters"):
             raise schema.unknown()
         mine = {table.name for table in self._settings.tables}
-        rows = [] if selection.kind == "event" else [e for e in quarantine.read(self._session) if e.table in mine]
+        rows = (
+            []
+            if selection.kind == "event"
+            else [e for e in quarantine.read(self._session) if e.table in mine]
+        )
         found = [*([] if selection.kind == "row" else self._events().values()), *rows]
         if unknown := set(selection.ids) - {entry.id for entry in found}:
-            raise VectrueError(f"there is no dead letter {min(unknown)}", fix="see `vectrue dlq list --handled`")
+            raise VectrueError(
+                f"there is no dead letter {min(unknown)}", fix="see `vectrue dlq list --handled`"
+            )
         now = self._clock.now()
-        return [e for e in found if selection.takes(e, now) and (handled or e.state is EntryState.OPEN)]
+        return [
+            e for e in found if selection.takes(e, now) and (handled or e.state is EntryState.OPEN)
+        ]
 
     def letters(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, DeadLetter]]:
-        """The newest letter of each event, with its bytes, one at a time: together they may not fit into memory."""
+        """The newest letter of each event, with its bytes, one at a time: together they
+        may not fit into memory.
+        """
         wanted = {entry.places[-1]: entry for entry in entries if entry.places}
         if not wanted:
             return
@@ -78,7 +94,9 @@ class DeadLetters:
                 return
 
     def events_since(self, ends: Mapping[int, int]) -> dict[str, Entry]:
-        """Events that became dead letters at or after these offsets of the dead-letter topic, by id."""
+        """Events that became dead letters at or after these offsets of the dead-letter
+        topic, by id.
+        """
         return self._collect(self._topic.read(ends), {})
 
     def ends(self) -> Mapping[int, int]:
@@ -88,13 +106,16 @@ class DeadLetters:
     def purge(self, entries: Sequence[Entry]) -> Purged:
         """Give entries up for good.
 
-        Events are deleted from the topic as far as its oldest records are all purged; the others are hidden until
-        they are the oldest, or retention takes them. Rows leave quarantine and count as missing or stale.
+        Events are deleted from the topic as far as its oldest records are all purged;
+        the others are hidden until they are the oldest, or retention takes them. Rows
+        leave quarantine and count as missing or stale.
         """
         events = [entry for entry in entries if entry.kind == "event"]
         deleted = 0
         if events:
-            quarantine.mark(self._session, self._settings.kafka.topic_prefix, events, EntryState.PURGED, {})
+            quarantine.mark(
+                self._session, self._settings.kafka.topic_prefix, events, EntryState.PURGED, {}
+            )
             deleted = self._shorten({entry.id for entry in events})
         rows = [entry for entry in entries if entry.kind == "row"]
         for entry in rows:
@@ -106,7 +127,8 @@ class DeadLetters:
         """How far the topic can be shortened if these events go.
 
         Returns:
-            first offset to keep by partition, and which of the events would be gone with all their letters.
+            first offset to keep by partition, and which of the events would be gone
+            with all their letters.
         """
         gone: dict[tuple[int, int], str] = {}
         keep: dict[int, int] = {}
@@ -121,7 +143,9 @@ class DeadLetters:
         for number, offset in gone:
             if offset < keep.get(number, offset + 1):
                 ends[number] = max(ends.get(number, 0), offset + 1)
-        whole = {i for i in ids if i in events and all(o < ends.get(n, 0) for n, o in events[i].places)}
+        whole = {
+            i for i in ids if i in events and all(o < ends.get(n, 0) for n, o in events[i].places)
+        }
         return ends, whole
 
     def _shorten(self, ids: set[str]) -> int:
@@ -141,7 +165,9 @@ class DeadLetters:
             before = found.get(entry.id)
             if before is not None:
                 places = (*before.places, *entry.places)
-                entry = replace(entry, attempts=before.attempts + 1, first_at=before.first_at, places=places)
+                entry = replace(
+                    entry, attempts=before.attempts + 1, first_at=before.first_at, places=places
+                )
             found[entry.id] = entry
         for id_, (state, seen_at, outcome) in marks.items():
             entry_or_none = found.get(id_)
@@ -157,9 +183,20 @@ class DeadLetters:
         told = (letter.reason, letter.error, letter.stage)
         topic = letter.original.topic if letter.original else None
         return Entry(
-            letter.id, "event", self._table(letter), None, None, *told, 1, at, at, size, places=(place,), topic=topic,
+            letter.id,
+            "event",
+            self._table(letter),
+            None,
+            None,
+            *told,
+            1,
+            at,
+            at,
+            size,
+            places=(place,),
+            topic=topic,
             is_bare=letter.is_bare,
-        )  # fmt: skip
+        )
 
     def _table(self, letter: DeadLetter) -> str | None:
         """Table of an event: that of a chunk, or the one its topic is named after."""

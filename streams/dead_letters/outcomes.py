@@ -1,9 +1,12 @@
-"""What becomes of entries that were sent again: each is followed until it is settled, or time is up.
+"""What becomes of entries that were sent again: each is followed until it is settled,
+or time is up.
 
 Hazards:
-- `handled` is only said of an event whose offset the group has committed. The commit comes after the event's new dead
-  letter, if there is one, so looking there afterwards tells the whole truth.
-- During a migration a table has two columns, and an entry is settled when its row is settled in both.
+- `handled` is only said of an event whose offset the group has committed. The commit
+  comes after the event's new dead letter, if there is one, so looking there afterwards
+  tells the whole truth.
+- During a migration a table has two columns, and an entry is settled when its row is
+  settled in both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,8 +36,9 @@ Place = tuple[str, int, int]
 class Result:
     """What became of an entry.
 
-    `outcome` is a state of the row (`current`, `blank`, `quarantined`, `gone`), or `handled` (an event without a row to
-    look at), `dead-lettered again`, `waiting` (not handled yet), `not sent`, `already redriven`, `would be sent`.
+    `outcome` is a state of the row (`current`, `blank`, `quarantined`, `gone`), or
+    `handled` (an event without a row to look at), `dead-lettered again`, `waiting` (not
+    handled yet), `not sent`, `already redriven`, `would be sent`.
     """
 
     id: str
@@ -52,7 +56,8 @@ class Sent:
 
     Attributes:
         entry: what was sent.
-        rows: its row, once for each column that is kept true; none where it cannot be told.
+        rows: its row, once for each column that is kept true; none where it cannot be
+            told.
         place: where an event is now; None for a row, which is looked at from the start.
     """
 
@@ -65,7 +70,12 @@ class Following:
     """Follows what was sent."""
 
     def __init__(
-        self, settings: Settings, session: Session, letters: DeadLetters, offsets: Offsets, clock: Clock
+        self,
+        settings: Settings,
+        session: Session,
+        letters: DeadLetters,
+        offsets: Offsets,
+        clock: Clock,
     ) -> None:
         """Join the parts."""
         self._settings = settings
@@ -74,13 +84,16 @@ class Following:
         self._offsets = offsets
         self._clock = clock
 
-    def follow(self, sent: Sequence[Sent], ends: Mapping[int, int], wait: float) -> dict[str, Result]:
+    def follow(
+        self, sent: Sequence[Sent], ends: Mapping[int, int], wait: float
+    ) -> dict[str, Result]:
         """Look again and again until everything is settled.
 
         Args:
             sent: what is followed.
             ends: where the dead-letter topic ended before it was sent.
-            wait: seconds after which what is not settled is left as `waiting`; everything is looked at once.
+            wait: seconds after which what is not settled is left as `waiting`;
+                everything is looked at once.
 
         Returns:
             one result per entry, by id.
@@ -109,12 +122,24 @@ class Following:
         asked: dict[str, set[str]] = {}
         for topic, _, _ in places:
             replay = topic == self._settings.replay_topic
-            asked.setdefault(self._settings.replay_group if replay else self._settings.live_group, set()).add(topic)
-        groups = self._offsets.read({group: sorted(topics) for group, topics in asked.items()}) if asked else {}
-        commits = {(p.topic, p.partition): p.current_offset or 0 for g in groups.values() for p in g.partitions}
+            asked.setdefault(
+                self._settings.replay_group if replay else self._settings.live_group, set()
+            ).add(topic)
+        groups = (
+            self._offsets.read({group: sorted(topics) for group, topics in asked.items()})
+            if asked
+            else {}
+        )
+        commits = {
+            (p.topic, p.partition): p.current_offset or 0
+            for g in groups.values()
+            for p in g.partitions
+        }
         return {place for place in places if commits.get(place[:2], 0) > place[2]}
 
-    def _conclude(self, handled: Sequence[Sent], ends: Mapping[int, int], results: dict[str, Result]) -> list[Sent]:
+    def _conclude(
+        self, handled: Sequence[Sent], ends: Mapping[int, int], results: dict[str, Result]
+    ) -> list[Sent]:
         """Tell what became of handled events; those are returned whose row has to tell."""
         if not handled:
             return []
@@ -123,7 +148,9 @@ class Following:
         for s in handled:
             letter = letters.get("/".join(map(str, s.place or ())))
             if letter is not None:
-                results[s.entry.id] = Result(s.entry.id, "dead-lettered again", f"{letter.id}: {letter.reason}")
+                results[s.entry.id] = Result(
+                    s.entry.id, "dead-lettered again", f"{letter.id}: {letter.reason}"
+                )
             elif s.rows:
                 left.append(s)
             else:
@@ -135,26 +162,42 @@ class Following:
         keys: dict[Target, list[Key]] = {}
         for target, key in (row for s in rows for row in s.rows):
             keys.setdefault(target, []).append(key)
-        states = {target: quarantine.states(self._session, target, asked) for target, asked in keys.items()}
+        states = {
+            target: quarantine.states(self._session, target, asked)
+            for target, asked in keys.items()
+        }
         for s in rows:
-            results[s.entry.id] = _judge(s.entry.id, {target.column: states[target][key] for target, key in s.rows})
+            results[s.entry.id] = _judge(
+                s.entry.id, {target.column: states[target][key] for target, key in s.rows}
+            )
         return [s for s in rows if results[s.entry.id].outcome == "waiting"]
 
     def _explain(self, held: Sequence[Sent], results: dict[str, Result]) -> None:
         """Say why rows are in quarantine."""
-        reasons = {entry.id: entry.reason for entry in quarantine.read(self._session)} if held else {}
+        reasons = (
+            {entry.id: entry.reason for entry in quarantine.read(self._session)} if held else {}
+        )
         for s in held:
-            # An event has its key as the connector writes it, the quarantine as Postgres does.
+            # An event has its key as the connector writes it, the quarantine as
+            # Postgres does.
             own = (
-                row_id(str(target.table), target.column, enumeration.plain_keys(self._session, target, [key])[0])
+                row_id(
+                    str(target.table),
+                    target.column,
+                    enumeration.plain_keys(self._session, target, [key])[0],
+                )
                 for target, key in s.rows
             )
             told = [results[s.entry.id].detail, *(reasons.get(id_) for id_ in own)]
-            results[s.entry.id] = Result(s.entry.id, "quarantined", "; ".join(part for part in told if part) or None)
+            results[s.entry.id] = Result(
+                s.entry.id, "quarantined", "; ".join(part for part in told if part) or None
+            )
 
 
 def _judge(id_: str, states: Mapping[str, str]) -> Result:
-    """One outcome for the states of a row by column: the one that is furthest from done."""
+    """One outcome for the states of a row by column: the one that is furthest from
+    done.
+    """
     worst = min(states.values(), key=_WORST_FIRST.index)
     alike = set(states.values()) == {worst}
     detail = worst if alike else ", ".join(f"{column}: {state}" for column, state in states.items())

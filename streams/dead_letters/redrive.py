@@ -1,10 +1,12 @@
 """Sending dead letters through once more; what becomes of each is `redriven`'s.
 
-An event goes back to its partition as it was, without the error headers; a row leaves quarantine and goes through the
-replay lane. Sending one twice costs a look-up, so the order is: send, wait for the broker, mark, follow.
+An event goes back to its partition as it was, without the error headers; a row leaves
+quarantine and goes through the replay lane. Sending one twice costs a look-up, so the
+order is: send, wait for the broker, mark, follow.
 
-Hazard: a command may be killed anywhere. Before the mark it sends again; nothing is ever marked that was not sent. Rows
-are in a replay run before anything of them is sent, and then `vectrue replay resume` goes on.
+Hazard: a command may be killed anywhere. Before the mark it sends again; nothing is
+ever marked that was not sent. Rows are in a replay run before anything of them is sent,
+and then `vectrue replay resume` goes on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,8 @@ Started = Callable[[UUID], None]
 def refusal(settings: Settings, entry: Entry) -> str | None:
     """Why an entry cannot be sent again, whatever its letter says; None where it can.
 
-    Only what this installation reads is written to: anybody who may write a letter could name any topic in it.
+    Only what this installation reads is written to: anybody who may write a letter
+    could name any topic in it.
     """
     topic = entry.topic
     if entry.kind != "event":
@@ -46,10 +49,16 @@ def refusal(settings: Settings, entry: Entry) -> str | None:
     if topic is None:
         return "the letter does not say where it came from"
     if entry.is_bare:
-        return f"the event was too large for a dead letter: what it was stands at {entry.id}, as long as Kafka keeps it"
+        return (
+            f"the event was too large for a dead letter: what it was stands at {entry.id}, as "
+            "long as Kafka keeps it"
+        )
     if topic in (*live_topics(settings), settings.canary_topic, settings.replay_topic):
         return None
-    return f"the letter names topic {topic}, which nothing reads for kafka.topic_prefix {settings.kafka.topic_prefix}"
+    return (
+        f"the letter names topic {topic}, which nothing reads for kafka.topic_prefix "
+        f"{settings.kafka.topic_prefix}"
+    )
 
 
 class Redrive:
@@ -89,8 +98,8 @@ class Redrive:
             one result per entry, in their order.
 
         Raises:
-            TransientError: a service stayed away for `live.retry_seconds`; what was sent until then is marked, the rest
-                is open, or in a run that is named.
+            TransientError: a service stayed away for `live.retry_seconds`; what was
+                sent until then is marked, the rest is open, or in a run that is named.
         """
         results: dict[str, Result] = {}
         for entry in entries:
@@ -106,7 +115,9 @@ class Redrive:
         return [results[entry.id] for entry in entries]
 
     def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
-        quarantine.mark(self._session, self._settings.kafka.topic_prefix, entries, EntryState.REDRIVEN, outcomes)
+        quarantine.mark(
+            self._session, self._settings.kafka.topic_prefix, entries, EntryState.REDRIVEN, outcomes
+        )
 
     def _send_events(self, entries: Sequence[Entry], results: dict[str, Result]) -> list[Sent]:
         sent: list[Sent] = []
@@ -116,7 +127,10 @@ class Redrive:
                 results[entry.id] = Result(entry.id, "not sent", why)
                 continue
             batch.append((entry, letter.original))
-            if len(batch) >= _BATCH_RECORDS or sum(e.size_bytes or 0 for e, _ in batch) >= _BATCH_BYTES:
+            if (
+                len(batch) >= _BATCH_RECORDS
+                or sum(e.size_bytes or 0 for e, _ in batch) >= _BATCH_BYTES
+            ):
                 sent += self._send_batch(batch, results)
                 batch = []
         sent += self._send_batch(batch, results)
@@ -126,7 +140,9 @@ class Redrive:
                 results[entry.id] = Result(entry.id, "not sent", "the topic holds it no longer")
         return sent
 
-    def _send_batch(self, batch: Sequence[tuple[Entry, Record]], results: dict[str, Result]) -> list[Sent]:
+    def _send_batch(
+        self, batch: Sequence[tuple[Entry, Record]], results: dict[str, Result]
+    ) -> list[Sent]:
         sent: list[Sent] = []
         answers = self._outbox.send_again([record for _, record in batch]) if batch else []
         for (entry, record), answer in zip(batch, answers, strict=True):
@@ -139,23 +155,31 @@ class Redrive:
         return sent
 
     def _rows(self, record: Record) -> tuple[Row, ...]:
-        """The row that an event speaks of, in each column; none if it is not readable now, or about no row."""
+        """The row that an event speaks of, in each column; none if it is not readable
+        now, or about no row.
+        """
         try:
             event = change.parse(record.key, record.value)
             if event is None or not event.touches_row:
                 return ()
             mine = [target for target in self._targets if target.table == event.table]
-            return tuple((t, key_text.for_postgres(event.key([c.name for c in t.key]), t.key)) for t in mine)
+            return tuple(
+                (t, key_text.for_postgres(event.key([c.name for c in t.key]), t.key)) for t in mine
+            )
         except PoisonEvent:
             return ()
 
-    def _send_rows(self, entries: Sequence[Entry], started: Started, results: dict[str, Result]) -> list[Sent]:
+    def _send_rows(
+        self, entries: Sequence[Entry], started: Started, results: dict[str, Result]
+    ) -> list[Sent]:
         known = {(str(target.table), target.column): target for target in self._targets}
         by_target: dict[Target, list[tuple[Entry, Key]]] = {}
         for entry in entries:
             target = known.get((entry.table or "", entry.column or ""))
             if target is None or entry.key is None or len(entry.key) != len(target.key):
-                sentence = f"{entry.table}.{entry.column} is not among [[tables]], or has another key now"
+                sentence = (
+                    f"{entry.table}.{entry.column} is not among [[tables]], or has another key now"
+                )
                 results[entry.id] = Result(entry.id, "not sent", sentence)
             else:
                 by_target.setdefault(target, []).append((entry, entry.key))
@@ -165,11 +189,15 @@ class Redrive:
             if refusal is None:
                 sent += [Sent(entry, ((target, key),)) for entry, key in rows]
             else:
-                results.update({entry.id: Result(entry.id, "not sent", refusal) for entry, _ in rows})
+                results.update(
+                    {entry.id: Result(entry.id, "not sent", refusal) for entry, _ in rows}
+                )
         return sent
 
     def _send_run(self, target: Target, keys: Sequence[Key], started: Started) -> str | None:
-        """Send rows of a column through replay, or say why not: a run holds it. They are in quarantine then."""
+        """Send rows of a column through replay, or say why not: a run holds it. They
+        are in quarantine then.
+        """
         try:
             run = self._replay.begin_quarantined(target, keys)
         except VectrueError as error:
@@ -181,11 +209,16 @@ class Redrive:
         return None
 
     def _feed(self, run: UUID, rows: int) -> None:
-        """Send a run. Its rows are in quarantine no more, so an error has to name the command that goes on with it."""
+        """Send a run. Its rows are in quarantine no more, so an error has to name the
+        command that goes on with it.
+        """
         try:
             self._replay.feed(run)
         except TransientError as error:
             raise TransientError(
-                f"{rows} rows are out of quarantine and in run {run}, which is not sent ({error.message})",
+                (
+                    f"{rows} rows are out of quarantine and in run {run}, which is not sent "
+                    f"({error.message})"
+                ),
                 fix=f"`vectrue replay resume {run}`",
             ) from error

@@ -1,11 +1,13 @@
 """Thresholds for a model, from pairs that a person has graded, and how sure they are.
 
-Each threshold is put where it parts the two grades beside it best: where the share of the better grade above it plus
-the share of the worse grade below it is largest (Youden's J). Together they make the mean recall over the three grades
-as large as two thresholds can, however many pairs each grade has.
+Each threshold is put where it parts the two grades beside it best: where the share of
+the better grade above it plus the share of the worse grade below it is largest
+(Youden's J). Together they make the mean recall over the three grades as large as two
+thresholds can, however many pairs each grade has.
 
-How sure: the references are drawn again with replacement, whole, since pairs of one reference are not independent; and
-the accuracy is that of pairs whose reference had no part in setting the thresholds.
+How sure: the references are drawn again with replacement, whole, since pairs of one
+reference are not independent; and the accuracy is that of pairs whose reference had no
+part in setting the thresholds.
 
 Hazard: thresholds hold for the kind of answers they were set with, and for one model.
 """
@@ -22,7 +24,9 @@ from schemas.errors import VectrueError
 from schemas.reports.score import GRADES, GradeThresholds, Pair
 
 LEAST_PAIRS = 10
-"""Pairs of each grade, and different references: with fewer, a recall moves by more than 0.1 with each pair."""
+"""Pairs of each grade, and different references: with fewer, a recall moves by more
+than 0.1 with each pair.
+"""
 _DRAWS = 2000
 _FOLDS = 5
 _SEED = 20240501
@@ -52,8 +56,10 @@ class Calibration:
         excellent: likewise.
         similarities: float64[n], one per pair.
         labels: int64[n], positions in GRADES.
-        confusion: pairs by grade given (row) and grade by thresholds set without their reference (column).
-        current: share of the pairs that the thresholds in force grade as the person did.
+        confusion: pairs by grade given (row) and grade by thresholds set without their
+            reference (column).
+        current: share of the pairs that the thresholds in force grade as the person
+            did.
     """
 
     name: str
@@ -79,10 +85,16 @@ class Calibration:
     @property
     def verdict(self) -> str:
         """One sentence on how far to trust the thresholds."""
-        right = f"{self.accuracy:.0%} of unseen pairs are graded as the person did ({self.chance:.0%} by always "
+        right = (
+            f"{self.accuracy:.0%} of unseen pairs are graded as the person did "
+            f"({self.chance:.0%} by always "
+        )
         right += "saying the commonest grade)"
         if self.good.high >= self.excellent.low:
-            return f"not sure: the intervals of the two thresholds overlap, more pairs are needed; {right}"
+            return (
+                "not sure: the intervals of the two thresholds overlap, more pairs are needed; "
+                f"{right}"
+            )
         if self.accuracy <= self.chance:
             return f"not usable: the similarity does not tell the grades apart; {right}"
         return f"the two thresholds are apart; {right}"
@@ -131,9 +143,16 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThreshol
     good, excellent = _intervals(similarities, labels, groups)
     now = np.array([GRADES.index(in_force.grade(value)) for value in similarities])
     return Calibration(
-        embedder.record.name, embedder.model_id, separate(similarities, labels), good, excellent, similarities, labels,
-        _held_out(similarities, labels, groups), float(np.mean(now == labels)),
-    )  # fmt: skip
+        embedder.record.name,
+        embedder.model_id,
+        separate(similarities, labels),
+        good,
+        excellent,
+        similarities,
+        labels,
+        _held_out(similarities, labels, groups),
+        float(np.mean(now == labels)),
+    )
 
 
 def check(pairs: Sequence[Pair]) -> None:
@@ -151,17 +170,23 @@ def check(pairs: Sequence[Pair]) -> None:
         )
     shown = ", ".join(f"{count} {grade}" for grade, count in counts.items())
     if min(counts.values()) < LEAST_PAIRS:
-        raise VectrueError(f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade")
+        raise VectrueError(
+            f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade"
+        )
     references = len({pair.reference for pair in pairs})
     if references < LEAST_PAIRS:
         raise VectrueError(
-            f"the pairs have only {references} different references, which says little about others",
+            (
+                f"the pairs have only {references} different references, which says little about "
+                "others"
+            ),
             fix=f"give at least {LEAST_PAIRS}",
         )
 
 
 def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
-    """The two thresholds that part the grades best; in the middle of the gap where several do so equally.
+    """The two thresholds that part the grades best; in the middle of the gap where
+    several do so equally.
 
     Args:
         similarities: float64[n].
@@ -169,10 +194,14 @@ def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
     """
     values = np.unique(similarities)
     cuts = np.concatenate([[values[0]], (values[1:] + values[:-1]) / 2, [values[-1]]])
-    below = [np.searchsorted(np.sort(similarities[labels == k]), cuts, side="right") / np.sum(labels == k) for k in
-             range(len(GRADES))]  # fmt: skip
+    below = [
+        np.searchsorted(np.sort(similarities[labels == k]), cuts, side="right")
+        / np.sum(labels == k)
+        for k in range(len(GRADES))
+    ]
     low, high = below[0] - below[1], below[1] - below[2]
-    # The best lower cut at or under each upper one, since `good` may not be above `excellent`.
+    # The best lower cut at or under each upper one, since `good` may not be above
+    # `excellent`.
     best = np.maximum.accumulate(low)
     upper = _middle(best + high)
     lower = _middle(low[: upper + 1])
@@ -187,7 +216,9 @@ def _middle(quality: Floats) -> int:
 def _similarities(pairs: Sequence[Pair], embedder: Embedder) -> Floats:
     texts = sorted({text for pair in pairs for text in (pair.answer, pair.reference)})
     vectors = dict(zip(texts, embedder.encode_documents(texts), strict=True))
-    return np.array([float(vectors[pair.answer] @ vectors[pair.reference]) for pair in pairs], np.float64)
+    return np.array(
+        [float(vectors[pair.answer] @ vectors[pair.reference]) for pair in pairs], np.float64
+    )
 
 
 def _intervals(similarities: Floats, labels: Labels, groups: Labels) -> tuple[Interval, Interval]:
@@ -195,16 +226,22 @@ def _intervals(similarities: Floats, labels: Labels, groups: Labels) -> tuple[In
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     found: list[tuple[float, float]] = []
     while len(found) < _DRAWS:
-        drawn = np.concatenate([members[i] for i in random.integers(len(members), size=len(members))])
+        drawn = np.concatenate(
+            [members[i] for i in random.integers(len(members), size=len(members))]
+        )
         if len(np.unique(labels[drawn])) == len(GRADES):
             thresholds = separate(similarities[drawn], labels[drawn])
             found.append((thresholds.good, thresholds.excellent))
-    (good_low, excellent_low), (good_high, excellent_high) = np.percentile(found, [2.5, 97.5], axis=0).tolist()
+    (good_low, excellent_low), (good_high, excellent_high) = np.percentile(
+        found, [2.5, 97.5], axis=0
+    ).tolist()
     return Interval(good_low, good_high), Interval(excellent_low, excellent_high)
 
 
 def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tuple[int, ...], ...]:
-    """Every pair graded by thresholds from the other folds; a reference is in one fold only."""
+    """Every pair graded by thresholds from the other folds; a reference is in one fold
+    only.
+    """
     from sklearn.metrics import confusion_matrix
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -213,7 +250,10 @@ def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tup
     for rest, held in folds.split(similarities, labels, groups):
         if lost := set(labels) - set(labels[rest]):
             raise VectrueError(
-                f"the pairs of the grade {GRADES[min(lost)]} share so few references that none is left to test with",
+                (
+                    f"the pairs of the grade {GRADES[min(lost)]} share so few references that none "
+                    "is left to test with"
+                ),
                 fix=f"give each grade at least {LEAST_PAIRS} pairs of several references",
             )
         thresholds = separate(similarities[rest], labels[rest])

@@ -1,4 +1,5 @@
-"""The plot of a calibration: similarities by grade, the proposed thresholds and their intervals, in a file.
+"""The plot of a calibration: similarities by grade, the proposed thresholds and their
+intervals, in a file.
 
 Hazard: its words are English, since the fonts that matplotlib brings have no Korean.
 """
@@ -20,17 +21,24 @@ def check(file: Path) -> None:
     """Refuse early, before the model is loaded, what could not be written at the end.
 
     Raises:
-        VectrueError: matplotlib is not installed, the folder is not there, or the ending is no picture format.
+        VectrueError: matplotlib is not installed, the folder is not there, or the
+            ending is no picture format.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise VectrueError("--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`") from error
+        raise VectrueError(
+            "--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`"
+        ) from error
     endings = Figure().canvas.get_supported_filetypes()
     if file.suffix.lstrip(".").lower() not in endings:
-        raise VectrueError(f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}")
+        raise VectrueError(
+            f"--plot cannot write {file.name}", fix=f"end it in .{', .'.join(sorted(endings))}"
+        )
     if not is_directory(file.parent):
-        raise VectrueError(f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere")
+        raise VectrueError(
+            f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere"
+        )
 
 
 def write(calibration: Calibration, file: Path) -> None:
@@ -39,7 +47,8 @@ def write(calibration: Calibration, file: Path) -> None:
     Raises:
         VectrueError: the file cannot be written.
     """
-    from matplotlib.figure import Figure  # without pyplot: no display, nothing kept between calls
+    # without pyplot: no display, nothing kept between calls
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -47,13 +56,17 @@ def write(calibration: Calibration, file: Path) -> None:
     bins = np.linspace(values.min(), values.max(), 24).tolist()
     for label, (grade, colour) in enumerate(zip(GRADES, _COLOURS, strict=True)):
         chosen = values[calibration.labels == label]
-        axes.hist(chosen, bins=bins, alpha=0.5, color=colour, label=f"graded {grade} ({len(chosen)})")
+        axes.hist(
+            chosen, bins=bins, alpha=0.5, color=colour, label=f"graded {grade} ({len(chosen)})"
+        )
     lines = (
         ("good", calibration.thresholds.good, calibration.good),
         ("excellent", calibration.thresholds.excellent, calibration.excellent),
     )
     for (name, threshold, interval), style in zip(lines, ("--", "-"), strict=True):
-        axes.axvline(threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}")
+        axes.axvline(
+            threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}"
+        )
         axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)
     axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs")
     axes.set_title(calibration.model, parse_math=False)  # a model's name is no formula
@@ -61,4 +74,6 @@ def write(calibration: Calibration, file: Path) -> None:
     try:
         figure.savefig(file)
     except OSError as error:
-        raise VectrueError(f"the plot {file} cannot be written ({error})", fix="correct --plot") from error
+        raise VectrueError(
+            f"the plot {file} cannot be written ({error})", fix="correct --plot"
+        ) from error

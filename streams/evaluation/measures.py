@@ -1,11 +1,13 @@
-"""Measures of retrieval, by ir_measures, and bootstrap intervals over queries, by scipy.
+"""Measures of retrieval, by ir_measures, and bootstrap intervals over queries, by
+scipy.
 
     recall@k   share of the relevant rows among the first k
     MRR        1 / rank of the first relevant row, 0 when it is not among the first 100
     nDCG@10    gain of relevant rows among the first ten, less the lower they stand, as a share of the best possible
 
-Hazards: ir_measures orders by score and breaks ties by name, so ranks go in as scores. Queries are what is drawn in
-the bootstrap: the interval says how other queries of the same sort might come out, not other corpora.
+Hazards: ir_measures orders by score and breaks ties by name, so ranks go in as scores.
+Queries are what is drawn in the bootstrap: the interval says how other queries of the
+same sort might come out, not other corpora.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +29,8 @@ Values = NDArray[np.float64]
 
 
 def require(*packages: str, what: str = "the report") -> None:
-    """Refuse to begin long work whose end needs a package of the extra `report` that is not there.
+    """Refuse to begin long work whose end needs a package of the extra `report` that is
+    not there.
 
     Args:
         packages: by the names that they are imported by.
@@ -38,10 +41,14 @@ def require(*packages: str, what: str = "the report") -> None:
     """
     for name in packages:
         if find_spec(name) is None:
-            raise VectrueError(f"{what} needs the package {name}, which is not installed", fix=INSTALL)
+            raise VectrueError(
+                f"{what} needs the package {name}, which is not installed", fix=INSTALL
+            )
 
 
-def per_query(relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str]], k: int) -> dict[str, Values]:
+def per_query(
+    relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str]], k: int
+) -> dict[str, Values]:
     """Measure each query.
 
     Args:
@@ -57,7 +64,11 @@ def per_query(relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str
 
     measures: dict[Measure, str] = {R @ k: f"recall@{k}", RR @ DEPTH: "MRR", nDCG @ 10: DECIDES}
     judged = [Qrel(str(query), doc, 1) for query, docs in enumerate(relevant) for doc in docs]
-    run = [ScoredDoc(str(query), doc, -rank) for query, docs in enumerate(ranked) for rank, doc in enumerate(docs)]
+    run = [
+        ScoredDoc(str(query), doc, -rank)
+        for query, docs in enumerate(ranked)
+        for rank, doc in enumerate(docs)
+    ]
     values = {name: np.zeros(len(relevant)) for name in measures.values()}
     for found in ir_measures.iter_calc(list(measures), judged, run) if run else ():
         values[measures[found.measure]][int(found.query_id)] = found.value
@@ -65,7 +76,8 @@ def per_query(relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str
 
 
 def estimate(values: Values, seed: int) -> Estimate:
-    """The mean with its interval: bias-corrected and accelerated bootstrap, which keeps to the range of the values.
+    """The mean with its interval: bias-corrected and accelerated bootstrap, which keeps
+    to the range of the values.
 
     Args:
         values: float64[n], one per query.
@@ -74,13 +86,20 @@ def estimate(values: Values, seed: int) -> Estimate:
     from scipy.stats import bootstrap
 
     mean = float(values.mean())
-    # Without any spread the resampled means are all the same: that is no certainty, so it is no interval.
+    # Without any spread the resampled means are all the same: that is no certainty, so
+    # it is no interval.
     if len(values) < 2 or np.ptp(values) == 0:
         return Estimate(mean, None, None)
     found = bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", vectorized=True,
-        rng=np.random.default_rng(seed), batch=1_000,
-    ).confidence_interval  # fmt: skip
+        (values,),
+        np.mean,
+        confidence_level=CONFIDENCE,
+        n_resamples=_RESAMPLES,
+        method="BCa",
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+        batch=1_000,
+    ).confidence_interval
     return Estimate(mean, float(found.low), float(found.high))
 
 

@@ -1,9 +1,11 @@
-"""`vectrue model check`: does the model make vectors that can be trusted, here, now, with these settings?
+"""`vectrue model check`: does the model make vectors that can be trusted, here, now,
+with these settings?
 
-Loads it, embeds three texts, searches them, and judges what came out. No model that is right fails; one that fails is
-broken, or its files, its device or its libraries are.
+Loads it, embeds three texts, searches them, and judges what came out. No model that is
+right fails; one that fails is broken, or its files, its device or its libraries are.
 
-Hazard: it cannot tell a good model from a bad one. Similarities are for a person to look at.
+Hazard: it cannot tell a good model from a bad one. Similarities are for a person to
+look at.
 """
 
 from collections.abc import Sequence
@@ -19,16 +21,22 @@ from schemas.rows.document import Vector
 from streams.common import bisect
 
 TEXTS = (
-    "Python의 GIL(Global Interpreter Lock)은 한 번에 한 스레드만 실행하게 하여 멀티스레딩을 제한합니다.",
+    (
+        "Python의 GIL(Global Interpreter Lock)은 한 번에 한 스레드만 실행하게 하여 멀티스레딩을 "
+        "제한합니다."
+    ),
     "FastAPI는 비동기 프로그래밍을 지원하는 웹 프레임워크로, 타입 힌트로 요청을 검증합니다.",
     "Docker는 애플리케이션을 컨테이너로 묶어 어디서나 같은 환경에서 실행합니다.",
 )
 QUERY = "파이썬 멀티스레딩 제약사항"
 _SAME = 0.9999
-"""Cosine above which two of these texts have the same vector. multilingual-e5-small, whose vectors lie close together,
-has at most 0.86 here."""
+"""Cosine above which two of these texts have the same vector. multilingual-e5-small,
+whose vectors lie close together, has at most 0.86 here.
+"""
 _OWN = 0.999
-"""Least cosine of a text alone to itself in a batch: bfloat16 over 24 layers is at 0.9998."""
+"""Least cosine of a text alone to itself in a batch: bfloat16 over 24 layers is at
+0.9998.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,9 @@ class Checked:
     longest: float | None
     query: str
     hits: list[tuple[float, str]]
-    """Cosine similarity to the query and text, most similar first; none when a number is not finite."""
+    """Cosine similarity to the query and text, most similar first; none when a number
+    is not finite.
+    """
     peak_bytes: int | None
     """Largest resident memory of the process, libraries included."""
     device_peak_bytes: int | None
@@ -63,7 +73,9 @@ class Checked:
         return {**asdict(self), "hits": hits, "ok": self.ok}
 
 
-def check(embedder: Embedder, clock: Clock, texts: Sequence[str] = TEXTS, query: str = QUERY) -> Checked:
+def check(
+    embedder: Embedder, clock: Clock, texts: Sequence[str] = TEXTS, query: str = QUERY
+) -> Checked:
     """Load a model and judge its vectors.
 
     Args:
@@ -73,7 +85,8 @@ def check(embedder: Embedder, clock: Clock, texts: Sequence[str] = TEXTS, query:
         query: what is searched among them.
 
     Raises:
-        ConfigurationError: the model cannot be loaded, or makes vectors of another length than is configured.
+        ConfigurationError: the model cannot be loaded, or makes vectors of another
+            length than is configured.
         TransientError: the device has no memory for it now.
     """
     started = clock.monotonic()
@@ -81,7 +94,11 @@ def check(embedder: Embedder, clock: Clock, texts: Sequence[str] = TEXTS, query:
     loaded = clock.monotonic()
     vectors, sought, problems = _embedded(embedder, texts, query)
     seconds = clock.monotonic() - loaded
-    lengths = None if vectors is None or vectors.ndim != 2 else np.linalg.norm(vectors.astype(np.float64), axis=1)
+    lengths = (
+        None
+        if vectors is None or vectors.ndim != 2
+        else np.linalg.norm(vectors.astype(np.float64), axis=1)
+    )
     finite = lengths is not None and lengths.size > 0 and bool(np.isfinite(lengths).all())
     return Checked(
         embedder.model_id,
@@ -99,8 +116,12 @@ def check(embedder: Embedder, clock: Clock, texts: Sequence[str] = TEXTS, query:
     )
 
 
-def _embedded(embedder: Embedder, texts: Sequence[str], query: str) -> tuple[Vector | None, Vector | None, list[str]]:
-    """Vectors of the texts and of the query, as far as they came, and what is wrong with them."""
+def _embedded(
+    embedder: Embedder, texts: Sequence[str], query: str
+) -> tuple[Vector | None, Vector | None, list[str]]:
+    """Vectors of the texts and of the query, as far as they came, and what is wrong
+    with them.
+    """
     vectors = sought = None
     try:
         vectors = embedder.encode_documents(texts)
@@ -124,12 +145,14 @@ def _problems(vectors: Vector, alone: Vector) -> list[str]:
     np.fill_diagonal(cosines, -1)
     if cosines.max() > _SAME:
         problems.append(
-            f"different texts have the same vector (cosine {cosines.max():.6f}): it tells none from another"
+            f"different texts have the same vector (cosine {cosines.max():.6f}): it tells none "
+            "from another"
         )
     own = float(vectors[0] @ alone)
     if own < _OWN:
         problems.append(
-            f"a text has another vector alone than among others (cosine {own:.4f}): batches are not padded right"
+            f"a text has another vector alone than among others (cosine {own:.4f}): batches are "
+            "not padded right"
         )
     return problems
 

@@ -1,10 +1,11 @@
 """Judged queries asked as a user asks, of what is served, and what came out.
 
-`vectrue serve` asks them again and again (streams/api/judging.py), `vectrue quality` now. Both look at the first
-ten rows of a search of the whole table, through its index where the planner takes one.
+`vectrue serve` asks them again and again (streams/api/judging.py), `vectrue quality`
+now. Both look at the first ten rows of a search of the whole table, through its index
+where the planner takes one.
 
-Hazard: rows come and go while a file stays as it is. A judged row that is gone is left out, and counted; a query
-without any row left is not asked.
+Hazard: rows come and go while a file stays as it is. A judged row that is gone is left
+out, and counted; a query without any row left is not asked.
 """
 
 import json
@@ -58,7 +59,8 @@ def check(settings: Settings) -> None:
     """Refuse to begin with files of judged queries that cannot be asked.
 
     Raises:
-        ConfigurationError: a file of `quality.queries` cannot be read or is not as streams/evaluation/judged.py says.
+        ConfigurationError: a file of `quality.queries` cannot be read or is not as
+            streams/evaluation/judged.py says.
         VectrueError: the measures are not installed.
     """
     if settings.quality.queries:
@@ -70,7 +72,9 @@ def check(settings: Settings) -> None:
             raise ConfigurationError(f"quality.queries: {error.message}", fix=error.fix) from error
 
 
-def prepare(settings: Settings, session: Session, table: str, file: Path, *, exact: bool = False) -> Exam:
+def prepare(
+    settings: Settings, session: Session, table: str, file: Path, *, exact: bool = False
+) -> Exam:
     """Read the file and look which of the judged rows are there.
 
     Args:
@@ -88,11 +92,15 @@ def prepare(settings: Settings, session: Session, table: str, file: Path, *, exa
     keys = list(dict.fromkeys(key for query in judged.queries for key in query.relevant))
     gone = set(_missing(session, target, keys, file))
     there = [
-        replace(query, relevant=tuple(key for key in query.relevant if key not in gone)) for query in judged.queries
+        replace(query, relevant=tuple(key for key in query.relevant if key not in gone))
+        for query in judged.queries
     ]
     asked = tuple(query for query in there if query.relevant)
     if not asked:
-        raise VectrueError(f"none of the rows that {file} judges is in {table}", fix="correct the file or the table")
+        raise VectrueError(
+            f"none of the rows that {file} judges is in {table}",
+            fix="correct the file or the table",
+        )
     by_index = not exact and search.uses_index(session, target, K)
     requests = tuple(SearchRequest(query.text, (table,), K, exact=exact) for query in asked)
     return Exam(table, asked, requests, len(gone), "index" if by_index else "exact")
@@ -119,16 +127,29 @@ def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> Quali
     p50, p95 = np.percentile([found.timings.total for found in answers], [50, 95])
     model = _models({model for found in answers for model in found.models})
     return QualityRun(
-        exam.table, model, at, len(exam.queries), exam.gone, exam.way, ndcg, recall, mrr, float(p50), float(p95)
-    )  # fmt: skip
+        exam.table,
+        model,
+        at,
+        len(exam.queries),
+        exam.gone,
+        exam.way,
+        ndcg,
+        recall,
+        mrr,
+        float(p50),
+        float(p95),
+    )
 
 
-def run(settings: Settings, session: Session, exams: Sequence[Exam], clock: Clock, tell: Progress) -> list[QualityRun]:
+def run(
+    settings: Settings, session: Session, exams: Sequence[Exam], clock: Clock, tell: Progress
+) -> list[QualityRun]:
     """Ask now, in this process.
 
     Args:
         settings: tables and model.
-        session: any connection that may read the tables; nobody else may use it meanwhile.
+        session: any connection that may read the tables; nobody else may use it
+            meanwhile.
         exams: what is asked.
         clock: times the searches.
         tell: is told how far it is.
@@ -149,10 +170,12 @@ def run(settings: Settings, session: Session, exams: Sequence[Exam], clock: Cloc
 
 
 def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
-    """Judged queries in the form of streams/evaluation/judged.py, made of the rows of a table that people found useful.
+    """Judged queries in the form of streams/evaluation/judged.py, made of the rows of a
+    table that people found useful.
 
     Returns:
-        lines of JSON, and how many searches are left out, since the log holds no text of them.
+        lines of JSON, and how many searches are left out, since the log holds no text
+        of them.
 
     Raises:
         VectrueError: there is none.
@@ -160,12 +183,16 @@ def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
     rows, left_out = quality.useful_rows(session, table)
     if not rows and left_out:
         raise VectrueError(
-            f"the {left_out:,} searches whose rows of {table} were useful were logged as HMACs, from which no text can "
+            f"the {left_out:,} searches whose rows of {table} were useful were logged as HMACs, "
+            "from which no text can "
             "be read",
             fix="serve.query_log = text keeps the texts from then on",
         )
     if not rows:
-        raise VectrueError(f"nobody has found a row of {table} useful yet", fix="send POST /feedback to vectrue serve")
+        raise VectrueError(
+            f"nobody has found a row of {table} useful yet",
+            fix="send POST /feedback to vectrue serve",
+        )
     return [_judged_line(text, keys) for text, keys in rows], left_out
 
 
@@ -179,7 +206,9 @@ def _served(settings: Settings, session: Session, table: str) -> list[Target]:
 
 
 def _missing(session: Session, target: Target, keys: Sequence[Key], file: Path) -> list[Key]:
-    wrong = VectrueError(f"{file} judges an id that is no key of {target.table}", fix="correct the file or the table")
+    wrong = VectrueError(
+        f"{file} judges an id that is no key of {target.table}", fix="correct the file or the table"
+    )
     if any(len(key) != len(target.key) for key in keys):
         raise wrong
     try:

@@ -1,6 +1,8 @@
-"""What is configured against what is there, for the keeper and `doctor`: the database, and the connector's settings.
+"""What is configured against what is there, for the keeper and `doctor`: the database,
+and the connector's settings.
 
-Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor` say that.
+Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor` say
+that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,11 +47,15 @@ def differing(
         there: the connector's configuration.
     """
     wanted = connector_config(
-        settings, database_of(settings, parameters, None), targets,
-        origin_filter=major >= ORIGIN_FILTER_FROM, heartbeat_query=capture.HEARTBEAT_QUERY,
-    )  # fmt: skip
+        settings,
+        database_of(settings, parameters, None),
+        targets,
+        origin_filter=major >= ORIGIN_FILTER_FROM,
+        heartbeat_query=capture.HEARTBEAT_QUERY,
+    )
     has = {key: value for key, value in there.items() if key != "name"}
-    if not origins.leaves_out(has):  # which costs a replay's echo, and leaves nothing out
+    # which costs a replay's echo, and leaves nothing out
+    if not origins.leaves_out(has):
         wanted = origins.without_filter(wanted)
     found = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
     return [key for key in found if key not in _SECRET]
@@ -76,14 +82,18 @@ class Differences:
         for one in found:
             if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
                 self._said[one] = now
-                log.warning("what is configured is not what is there", reason=f"{one.sentence}: {one.fix}")
+                log.warning(
+                    "what is configured is not what is there", reason=f"{one.sentence}: {one.fix}"
+                )
 
     def forget(self) -> None:
         """Somebody else is the keeper now."""
         self._said.clear()
 
 
-def looking(settings: Settings, session: Session, connect: KafkaConnect) -> Callable[[], Sequence[Difference]]:
+def looking(
+    settings: Settings, session: Session, connect: KafkaConnect
+) -> Callable[[], Sequence[Difference]]:
     """The look at the database and at the connector, over these."""
 
     def look() -> list[Difference]:
@@ -99,7 +109,10 @@ def looking(settings: Settings, session: Session, connect: KafkaConnect) -> Call
             targets = target_rules.configured(settings, shape)
             major = info.server_version // 10_000
             if other := differing(settings, info.dsn_parameters, targets, major, there):
-                said = f"connector {settings.connector} differs from the settings in {', '.join(other)}"
+                said = (
+                    f"connector {settings.connector} differs from the settings in "
+                    f"{', '.join(other)}"
+                )
                 found.append(Difference(said, INIT))
         return found
 

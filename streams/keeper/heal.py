@@ -1,7 +1,9 @@
-"""How the keeper sends stale rows on their way: as a replay run, or to the live lane where no replay worker is.
+"""How the keeper sends stale rows on their way: as a replay run, or to the live lane
+where no replay worker is.
 
-Hazard: a run that nobody works off holds its table against every other run. So while no replay worker is a member of
-its group, a few rows are sent as deferrals to the live lane, which reads and judges them like any deferred row.
+Hazard: a run that nobody works off holds its table against every other run. So while no
+replay worker is a member of its group, a few rows are sent as deferrals to the live
+lane, which reads and judges them like any deferred row.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +23,9 @@ from streams.keeper.looks import Stale
 log = structlog.get_logger()
 
 FEW = 1_000
-"""Rows of a column that the live lane takes: seconds of its work. More are a replay's business."""
+"""Rows of a column that the live lane takes: seconds of its work. More are a replay's
+business.
+"""
 
 OpenOutbox = Callable[[Sequence[Target]], Outbox]
 
@@ -30,7 +34,9 @@ class Runs(Protocol):
     """Starts runs; of `streams.keeper.keeper`. May raise VectrueError."""
 
     def __call__(self, targets: Sequence[Target]) -> UUID | None:
-        """Send the stale rows of these columns of one table through replay; None when there are none any more."""
+        """Send the stale rows of these columns of one table through replay; None when
+        there are none any more.
+        """
         ...
 
 
@@ -38,7 +44,11 @@ class Healer:
     """Chooses the way."""
 
     def __init__(
-        self, send: Runs, outbox: OpenOutbox, replay_works: Callable[[], bool], now: Callable[[], datetime]
+        self,
+        send: Runs,
+        outbox: OpenOutbox,
+        replay_works: Callable[[], bool],
+        now: Callable[[], datetime],
     ) -> None:
         """Join the parts.
 
@@ -65,8 +75,12 @@ class Healer:
             if started is None:
                 return "nowhere: they have become true"
             if not works:
-                log.warning("more rows are stale than the live lane takes: start a replay worker",
-                            table=str(targets[0].table), run=str(started), most=FEW)  # fmt: skip
+                log.warning(
+                    "more rows are stale than the live lane takes: start a replay worker",
+                    table=str(targets[0].table),
+                    run=str(started),
+                    most=FEW,
+                )
             return f"in run {started}"
         if run.resumable and still:
             self._again(targets[0].table, self._send(targets))
@@ -74,7 +88,9 @@ class Healer:
 
     @staticmethod
     def _again(table: TableName, run: UUID | None) -> None:
-        log.warning("a run of the keeper did not move and is sent again", table=str(table), run=str(run))
+        log.warning(
+            "a run of the keeper did not move and is sent again", table=str(table), run=str(run)
+        )
 
     def _defer(self, stale: Stale) -> None:
         now = self._now()

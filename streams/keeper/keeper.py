@@ -1,16 +1,21 @@
-"""The keeper: what heals without anyone noticing, in a thread of each worker, one of them at a time.
+"""The keeper: what heals without anyone noticing, in a thread of each worker, one of
+them at a time.
 
-Its duties, each a module of its own: what is configured against what is there (`differences`), the log that the offset
-belongs to (`log_watch`), a connector that failed (`restarts`), tables that are stored elsewhere than before (`marks`),
-tables of which changes may have been missed (`looks`), rows that stay stale (`reconcile`). A live worker's keeper does
-all but the last, and only while no replay worker is a member of its group, to which it gives its place up.
+Its duties, each a module of its own: what is configured against what is there
+(`differences`), the log that the offset belongs to (`log_watch`), a connector that
+failed (`restarts`), tables that are stored elsewhere than before (`marks`), tables of
+which changes may have been missed (`looks`), rows that stay stale (`reconcile`). A live
+worker's keeper does all but the last, and only while no replay worker is a member of
+its group, to which it gives its place up.
 
 Hazards:
-- Everything here is its own: the session (whose lock makes it the keeper), the clients of Connect and Kafka, the
-  producer. The lane's are used by another thread. The model is never touched, so an idle replay worker stays small.
-- A service that is away is logged and asked again; any other exception is a bug and ends the process, since a thread
-  that died in silence would heal nothing, for ever.
-- The duties take turns: while a whole table is enumerated, the connector is not looked at.
+- Everything here is its own: the session (whose lock makes it the keeper), the clients
+  of Connect and Kafka, the producer. The lane's are used by another thread. The model
+  is never touched, so an idle replay worker stays small.
+- A service that is away is logged and asked again; any other exception is a bug and
+  ends the process, since a thread that died in silence would heal nothing, for ever.
+- The duties take turns: while a whole table is enumerated, the connector is not looked
+  at.
 """
 
 import threading
@@ -51,7 +56,8 @@ from streams.replay.run import Replay
 log = structlog.get_logger()
 
 _AFTER_ERROR_SECONDS = 30.0
-"""Pause of a duty that could not be done, so that a service that is away fills no log."""
+"""Pause of a duty that could not be done, so that a service that is away fills no log.
+"""
 
 Leave = Callable[[str, BaseException], None]
 """Ends the process, with the reason and the bug."""
@@ -119,7 +125,8 @@ class Keeper:
             tasks: the duties by name, in their order.
             clock: tells the time.
             pause: seconds between two rounds.
-            better: whether a worker is there that is the keeper rather than this one. May raise TransientError.
+            better: whether a worker is there that is the keeper rather than this one.
+                May raise TransientError.
         """
         self._desk = desk
         self._tasks = tasks
@@ -136,7 +143,9 @@ class Keeper:
         self._note = Duty("note", lambda: desk.note_round(pause), clock)
 
     def start(self, leave: Leave) -> None:
-        """Begin, in a thread that ends with the process or when the clock is stopped; `leave` is told of a bug."""
+        """Begin, in a thread that ends with the process or when the clock is stopped;
+        `leave` is told of a bug.
+        """
         threading.Thread(target=self._keep, args=(leave,), name="keeper", daemon=True).start()
 
     def tick(self) -> None:
@@ -160,7 +169,9 @@ class Keeper:
             leave(f"a bug in the keeper ({bug!r})", bug)
 
     def _look_around(self) -> None:
-        """Whether this worker may be the keeper; where that is not known, it stays as it was."""
+        """Whether this worker may be the keeper; where that is not known, it stays as
+        it was.
+        """
         if not self._begun:
             self._desk.begin()
             self._begun = True
@@ -188,7 +199,9 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     Raises:
         ConfigurationError: connect.url is no URL.
     """
-    session = Session(settings.postgres.dsn, role="keeper", prefix=settings.kafka.topic_prefix, setup=limit_locks)
+    session = Session(
+        settings.postgres.dsn, role="keeper", prefix=settings.kafka.topic_prefix, setup=limit_locks
+    )
     desk = KeeperStore(session, settings.kafka.topic_prefix)
     offsets = KafkaOffsets(settings, clock)
 
@@ -228,7 +241,9 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
         "differences": Differences(looking(settings, session, connect), clock),
         "log": LogWatch(settings, session, connect),
         "connector": Restarts(settings.keeper, connect, settings.connector, clock, explain),
-        "marks": Marks(TableMarkStore(session, prefix, settings.postgres.publication), tables, rewritten, ask),
+        "marks": Marks(
+            TableMarkStore(session, prefix, settings.postgres.publication), tables, rewritten, ask
+        ),
         "looks": Looks(desk, asked, targets, healer, clock, settings.keeper.stale_seconds),
     }
     if is_replay:

@@ -1,8 +1,10 @@
-"""A duty of the keeper: is the connector's offset one of this database's log? What is not is logged, and has all rows
-looked at, once when it is noticed and once when it is over.
+"""A duty of the keeper: is the connector's offset one of this database's log? What is
+not is logged, and has all rows looked at, once when it is noticed and once when it is
+over.
 
-Hazard: an offset that was read in another log may lie within this one, and then nothing tells but that the connector
-was seen to read that other log. So the rows are looked at again when it reads this one again.
+Hazard: an offset that was read in another log may lie within this one, and then nothing
+tells but that the connector was seen to read that other log. So the rows are looked at
+again when it reads this one again.
 """
 
 import structlog
@@ -27,7 +29,9 @@ def differences(session: Session, settings: Settings, connect: Capture) -> list[
 
 
 def of_connector(session: Session, settings: Settings, connect: Capture) -> list[Difference]:
-    """What is wrong about the database that the connector reads, and its offset. Raises as `differences`."""
+    """What is wrong about the database that the connector reads, and its offset. Raises
+    as `differences`.
+    """
     return log_watch.of_connector(session, settings, log_watch.ask(session, settings, connect))
 
 
@@ -47,11 +51,15 @@ class LogWatch:
         Raises:
             TransientError: Postgres or Kafka Connect does not answer.
         """
-        found = {_kind(one): one for one in differences(self._session, self._settings, self._connect)}
+        found = {
+            _kind(one): one for one in differences(self._session, self._settings, self._connect)
+        }
         fresh = [one for kind, one in found.items() if kind not in self._known]
         over = [one for kind, one in self._known.items() if kind not in found]
         if fresh or over:
-            reason = "; ".join([*(one.sentence for one in fresh), *(f"until now {one.sentence}" for one in over)])
+            reason = "; ".join(
+                [*(one.sentence for one in fresh), *(f"until now {one.sentence}" for one in over)]
+            )
             tables = [table.table for table in self._settings.tables]
             looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
         for one in fresh:

@@ -1,16 +1,21 @@
-"""Nothing that others write is left out of capture: the connector's origin filter goes when somebody else may write.
+"""Nothing that others write is left out of capture: the connector's origin filter goes
+when somebody else may write.
 
-`init` asks Postgres to leave out all writes that have a replication origin, which are the workers' own, where no one
-else uses one. A subscription that is created later, or a tool that labels its writes, would be left out with them. So
-each worker looks every few seconds, takes the filter away, and has all rows looked at for what was left out meanwhile.
-The live lane then leaves out what carries a label of ours.
+`init` asks Postgres to leave out all writes that have a replication origin, which are
+the workers' own, where no one else uses one. A subscription that is created later, or a
+tool that labels its writes, would be left out with them. So each worker looks every few
+seconds, takes the filter away, and has all rows looked at for what was left out
+meanwhile. The live lane then leaves out what carries a label of ours.
 
 Hazards:
-- The rows are asked to be looked at before the connector changes: a worker may be killed at any point, and the next one
-  goes on where the filter is still there. They are asked again when no task with the filter is left, since the keeper
-  may have been quick.
-- A connector that somebody stopped or paused stays so; one that this module stopped is known by the look it asked for.
-- Session and client of Connect are its own: the lane's are used by another thread, and Connect may take long.
+- The rows are asked to be looked at before the connector changes: a worker may be
+  killed at any point, and the next one goes on where the filter is still there. They
+  are asked again when no task with the filter is left, since the keeper may have been
+  quick.
+- A connector that somebody stopped or paused stays so; one that this module stopped is
+  known by the look it asked for.
+- Session and client of Connect are its own: the lane's are used by another thread, and
+  Connect may take long.
 """
 
 import threading
@@ -31,9 +36,13 @@ from schemas.settings.reading import Settings
 log = structlog.get_logger()
 
 SECONDS = 3.0
-"""Between two looks: one small query, and one request to Connect where there is a foreign origin."""
+"""Between two looks: one small query, and one request to Connect where there is a
+foreign origin.
+"""
 _SAY_AGAIN_SECONDS = 30.0
-"""While Postgres or Connect is away, which others report, too many lines would help nobody."""
+"""While Postgres or Connect is away, which others report, too many lines would help
+nobody.
+"""
 _REASON = "writes with a replication origin were left out of capture"
 
 Leave = Callable[[str, BaseException], None]
@@ -54,10 +63,12 @@ class OriginWatch:
         """Whether an origin came and went, and nothing was done about it yet."""
 
     def look(self) -> bool:
-        """Take the filter away if somebody else may write under an origin; returns whether it was taken away now.
+        """Take the filter away if somebody else may write under an origin; returns
+        whether it was taken away now.
 
         Raises:
-            VectrueError: Postgres or Connect does not answer, or refuses; a later look goes on.
+            VectrueError: Postgres or Connect does not answer, or refuses; a later look
+                goes on.
         """
         others = origins.foreign(self._session, self._settings)
         self._missed |= self._arrivals.missed(*origins.census(self._session))
@@ -82,11 +93,18 @@ class OriginWatch:
 
     def _take_away(self, others: Sequence[str], config: Mapping[str, str]) -> None:
         name, prefix = self._settings.connector, self._settings.kafka.topic_prefix
-        log.warning("the connector is changed: it left out everything that has a replication origin", connector=name,
-                    others=others)  # fmt: skip
+        log.warning(
+            "the connector is changed: it left out everything that has a replication origin",
+            connector=name,
+            others=others,
+        )
         status = self._connect.status(name)
         begun = any(look.reason == _REASON for look in looks.pending(self._session, prefix))
-        runs = status is None or status.state not in ("STOPPED", "PAUSED") or (status.state == "STOPPED" and begun)
+        runs = (
+            status is None
+            or status.state not in ("STOPPED", "PAUSED")
+            or (status.state == "STOPPED" and begun)
+        )
         ask(self._session, self._settings)
         if runs:
             self._connect.stop(name)
@@ -94,10 +112,16 @@ class OriginWatch:
         self._connect.reconfigure(name, origins.without_filter(config))
         if runs:
             self._connect.resume(name)
-        log.warning("the connector passes on what others write; all rows will be looked at", connector=name, runs=runs)
+        log.warning(
+            "the connector passes on what others write; all rows will be looked at",
+            connector=name,
+            runs=runs,
+        )
 
     def keep(self, clock: Clock, leave: Leave) -> None:
-        """Look every few seconds until the process is asked to stop; `leave` is told of a bug."""
+        """Look every few seconds until the process is asked to stop; `leave` is told of
+        a bug.
+        """
         said = float("-inf")
         try:
             while True:
@@ -108,8 +132,12 @@ class OriginWatch:
                 except VectrueError as error:
                     if clock.monotonic() - said >= _SAY_AGAIN_SECONDS:
                         said = clock.monotonic()
-                        log.warning("replication origins of others were not looked for; later again", reason=str(error))
-                clock.wait(SECONDS)  # after an error as well: what is written meanwhile has no other witness
+                        log.warning(
+                            "replication origins of others were not looked for; later again",
+                            reason=str(error),
+                        )
+                # after an error as well: what is written meanwhile has no other witness
+                clock.wait(SECONDS)
         except Stopping:
             return
         except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would notice nothing, for ever
@@ -117,15 +145,23 @@ class OriginWatch:
 
 
 def ask(session: Session, settings: Settings) -> None:
-    """Have all rows looked at, since writes with an origin may have been left out. Raises TransientError."""
-    looks.ask(session, settings.kafka.topic_prefix, (table.table for table in settings.tables), _REASON)
+    """Have all rows looked at, since writes with an origin may have been left out.
+    Raises TransientError.
+    """
+    looks.ask(
+        session, settings.kafka.topic_prefix, (table.table for table in settings.tables), _REASON
+    )
 
 
 @contextmanager
 def looked_at(
-    settings: Settings, session: Session, before: Mapping[str, str] | None, wanted: Mapping[str, str]
+    settings: Settings,
+    session: Session,
+    before: Mapping[str, str] | None,
+    wanted: Mapping[str, str],
 ) -> Iterator[None]:
-    """Around a change of the connector by `init`: where the filter comes or goes, all rows are looked at.
+    """Around a change of the connector by `init`: where the filter comes or goes, all
+    rows are looked at.
 
     Also where it comes: what others had written last may not have been read yet.
     """
@@ -143,6 +179,8 @@ def start(settings: Settings, clock: Clock, leave: Leave) -> None:
     Raises:
         ConfigurationError: connect.url is no URL.
     """
-    session = Session(settings.postgres.dsn, role="origins", prefix=settings.kafka.topic_prefix, setup=limit_waits)
+    session = Session(
+        settings.postgres.dsn, role="origins", prefix=settings.kafka.topic_prefix, setup=limit_waits
+    )
     watch = OriginWatch(settings, session, KafkaConnect(settings.connect.url, clock))
     threading.Thread(target=watch.keep, args=(clock, leave), name="origins", daemon=True).start()

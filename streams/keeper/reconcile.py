@@ -1,17 +1,20 @@
-"""Reconcile: rows that are not true, and stay so, are sent through replay, whatever it was that missed them.
+"""Reconcile: rows that are not true, and stay so, are sent through replay, whatever it
+was that missed them.
 
-A lost slot, a deleted topic, a vector that somebody set to NULL: all look alike from here, and heal alike. A row that
-is stale now may be on its way, so there are two looks: what is stale at both, and was not written meanwhile, has
-stayed so, whatever text it had at either: a text that is another one at each look must not hide.
+A lost slot, a deleted topic, a vector that somebody set to NULL: all look alike from
+here, and heal alike. A row that is stale now may be on its way, so there are two looks:
+what is stale at both, and was not written meanwhile, has stayed so, whatever text it
+had at either: a text that is another one at each look must not hide.
 
 Hazards:
-- Time is counted by the first and the second look, never by a column of the row, which nobody maintains.
-- A look keeps at most LIMIT rows of a column in memory. More are stale at both looks: then it is a whole table's
-  business, and which rows they are does not matter.
-- What is sent is a run over all rows of the table that are stale by then. Rows that have become true meanwhile cost
-  one look-up each.
-- Capture that starts again is when events get lost, whatever the reason, so the next look is brought forward then. A
-  start that no keeper saw waits for the next look.
+- Time is counted by the first and the second look, never by a column of the row, which
+  nobody maintains.
+- A look keeps at most LIMIT rows of a column in memory. More are stale at both looks:
+  then it is a whole table's business, and which rows they are does not matter.
+- What is sent is a run over all rows of the table that are stale by then. Rows that
+  have become true meanwhile cost one look-up each.
+- Capture that starts again is when events get lost, whatever the reason, so the next
+  look is brought forward then. A start that no keeper saw waits for the next look.
 """
 
 import random
@@ -35,12 +38,16 @@ log = structlog.get_logger()
 LIMIT = 10_000
 """Rows of a column that are remembered from one look to the next: a few megabytes."""
 _SOON_SECONDS = 60.0
-"""A worker that has just started lets at most this long pass before it looks, so that ten of them do not at once."""
+"""A worker that has just started lets at most this long pass before it looks, so that
+ten of them do not at once.
+"""
 _JITTER = 0.1
 
 
 class ReconcileDatabase(Protocol):
-    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in earnest. May raise TransientError."""
+    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in
+    earnest. May raise TransientError.
+    """
 
     def since_reconcile(self) -> float | None:
         """Seconds since the last reconcile of any worker; None: look at once."""
@@ -67,10 +74,14 @@ _UNKNOWN = -1
 """No process has this number."""
 
 Reader = Callable[[], int | None]
-"""The server's process that capture reads the slot through; None when nobody reads. May raise TransientError."""
+"""The server's process that capture reads the slot through; None when nobody reads. May
+raise TransientError.
+"""
 
 Send = Callable[[Sequence[Target]], UUID | None]
-"""Send the stale rows of these columns of one table through replay; None when there are none any more."""
+"""Send the stale rows of these columns of one table through replay; None when there are
+none any more.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,13 @@ class ReconcileSnapshot:
     runs: Mapping[TableName, UnderWay | None] = field(default_factory=dict)
 
     def stayed(self, since: "ReconcileSnapshot", target: Target) -> tuple[int, bool]:
-        """Rows that were stale in an earlier look, too; and whether there were too many to know them, both times."""
+        """Rows that were stale in an earlier look, too; and whether there were too many
+        to know them, both times.
+        """
         now, before = self.stale[target.name], since.stale.get(target.name, {})
-        same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())
+        same = sum(
+            key in before and _written(before[key]) == _written(found) for key, found in now.items()
+        )
         return same, len(now) >= LIMIT and len(before) >= LIMIT
 
 
@@ -138,7 +153,8 @@ class Reconcile:
         """Look, if it is time to.
 
         Raises:
-            VectrueError: the look could not be finished; the next call begins where it stopped.
+            VectrueError: the look could not be finished; the next call begins where it
+                stopped.
         """
         now = self._clock.monotonic()
         if not self._settings.reconcile_seconds:
@@ -148,14 +164,20 @@ class Reconcile:
             return
         if self._first is None:
             since = self._desk.since_reconcile()
-            pause = min(self._pause, self._settings.stale_seconds) if self._brought_forward else self._pause
+            pause = (
+                min(self._pause, self._settings.stale_seconds)
+                if self._brought_forward
+                else self._pause
+            )
             if since is None or since >= pause:
                 self._begin(now)
         elif now >= self._first.at + self._settings.stale_seconds:
             self._finish(self._first, now)
 
     def forget(self) -> None:
-        """Somebody else is the keeper now: a look that was begun is theirs to begin again."""
+        """Somebody else is the keeper now: a look that was begun is theirs to begin
+        again.
+        """
         self._first = None
 
     def _watch_capture(self) -> None:
@@ -189,7 +211,13 @@ class Reconcile:
             log.info("reconciled: no row has stayed stale", tables=len(second.runs))
         self._end(second, found)
 
-    def _heal(self, first: ReconcileSnapshot, second: ReconcileSnapshot, targets: Sequence[Target], rows: str) -> None:
+    def _heal(
+        self,
+        first: ReconcileSnapshot,
+        second: ReconcileSnapshot,
+        targets: Sequence[Target],
+        rows: str,
+    ) -> None:
         table = targets[0].table
         before, under_way = first.runs.get(table), second.runs[table]
         if under_way is not None and not (under_way.resumable and under_way == before):
@@ -197,25 +225,39 @@ class Reconcile:
             return
         run = self._send(targets)
         if run is not None:
-            log.warning("rows stayed stale and are sent through replay", table=str(table), rows=rows, run=str(run),
-                        again=under_way is not None)  # fmt: skip
+            log.warning(
+                "rows stayed stale and are sent through replay",
+                table=str(table),
+                rows=rows,
+                run=str(run),
+                again=under_way is not None,
+            )
 
     @staticmethod
     def _stand_back(table: TableName, rows: str, run: UnderWay, *, moves: bool) -> None:
-        """Leave a table to somebody else's run, and say so aloud where that one heals nothing."""
+        """Leave a table to somebody else's run, and say so aloud where that one heals
+        nothing.
+        """
         told = {"table": str(table), "rows": rows, "run": str(run.run)}
         if moves:
             log.info("rows stayed stale, and a replay run is on its way", **told)
         else:
-            # Its command may be gone: then nobody sends the rest, and no run beside it may heal the table.
-            log.warning("rows stayed stale, and a replay run that does not move holds their table: "
-                        "vectrue replay resume, or cancel it", **told)  # fmt: skip
+            # Its command may be gone: then nobody sends the rest, and no run beside it
+            # may heal the table.
+            log.warning(
+                "rows stayed stale, and a replay run that does not move holds their table: "
+                "vectrue replay resume, or cancel it",
+                **told,
+            )
 
     def _look(self, now: float) -> ReconcileSnapshot:
         targets = sorted(self._targets(), key=lambda target: target.table)
         stale = {target.name: self._desk.stale(target, LIMIT) for target in targets}
         return ReconcileSnapshot(
-            now, targets, stale, {target.table: self._desk.under_way(target.table) for target in targets}
+            now,
+            targets,
+            stale,
+            {target.table: self._desk.under_way(target.table) for target in targets},
         )
 
     def _end(self, look: ReconcileSnapshot, found: int) -> None:

@@ -1,12 +1,14 @@
-"""Restarts of a connector that failed: the first failure is often the last one of a database that went away.
+"""Restarts of a connector that failed: the first failure is often the last one of a
+database that went away.
 
-A failure that comes back for the same reason is left after `keeper.restart_attempts` restarts, and reported; another
-reason has restarts of its own, and a connector that ran for a minute starts afresh. Pauses grow with all restarts, so
-that two reasons in turn are no endless loop. A reason that says that a service is away is never left: it is tried for
-as long as it stays, at most once a minute.
+A failure that comes back for the same reason is left after `keeper.restart_attempts`
+restarts, and reported; another reason has restarts of its own, and a connector that ran
+for a minute starts afresh. Pauses grow with all restarts, so that two reasons in turn
+are no endless loop. A reason that says that a service is away is never left: it is
+tried for as long as it stays, at most once a minute.
 
-Hazard: a connector that somebody paused or stopped is left alone; one that is missing is reported, and made by
-`vectrue init` alone.
+Hazard: a connector that somebody paused or stopped is left alone; one that is missing
+is reported, and made by `vectrue init` alone.
 """
 
 import re
@@ -27,7 +29,9 @@ log = structlog.get_logger()
 _FIRST_PAUSE = 1.0  # seconds, doubled each time
 _LONGEST_PAUSE = 60.0
 _SOUND_SECONDS = 60.0
-"""A connector that has run for this long has recovered; failing after it is a new failure."""
+"""A connector that has run for this long has recovered; failing after it is a new
+failure.
+"""
 _MISSING_SECONDS = 30.0
 """Connect does not know its connectors for a moment after it started."""
 _CHANGING = re.compile(r"\b[0-9A-F]+/[0-9A-F]+\b|0x[0-9a-fA-F]+|\d+")
@@ -40,7 +44,9 @@ _AWAY = re.compile(
 
 
 class Connector(Protocol):
-    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May
+    raise TransientError.
+    """
 
     def status(self, name: str) -> ConnectorStatus | None:
         """State of a connector and its tasks; None when there is none of that name."""
@@ -53,7 +59,9 @@ class Connector(Protocol):
 
 @dataclass(slots=True)
 class _Failure:
-    """What is being dealt with since the connector last ran for a minute. `restarted` is a monotonic time."""
+    """What is being dealt with since the connector last ran for a minute. `restarted`
+    is a monotonic time.
+    """
 
     restarts: Counter[str] = field(default_factory=Counter)
     """By kind of reason."""
@@ -68,7 +76,9 @@ def kind_of(reason: str) -> str:
 
 
 def is_away(reason: str) -> bool:
-    """Whether a reason says that a service did not answer, rather than that something is wrong."""
+    """Whether a reason says that a service did not answer, rather than that something
+    is wrong.
+    """
     return _AWAY.search(reason) is not None
 
 
@@ -83,7 +93,9 @@ class Restarts:
         clock: Clock,
         explain: Callable[[str], str] = lambda reason: reason,
     ) -> None:
-        """Join the parts; `name` is the connector's, `explain` says more about a reason."""
+        """Join the parts; `name` is the connector's, `explain` says more about a
+        reason.
+        """
         self._explain = explain
         self._settings = settings
         self._connect = connect
@@ -119,7 +131,9 @@ class Restarts:
             self._missing_since = now
         elif now - self._missing_since >= _MISSING_SECONDS and not self._told_missing:
             self._told_missing = True
-            log.critical("Kafka Connect does not know the connector: vectrue init", connector=self._name)
+            log.critical(
+                "Kafka Connect does not know the connector: vectrue init", connector=self._name
+            )
 
     def _failed(self, reason: str, now: float) -> None:
         kind = kind_of(reason)
@@ -131,25 +145,40 @@ class Restarts:
         failure.left = kind if is_hopeless or not self._settings.restart_connector else None
         metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
         if failure.left is not None:
-            log.critical("the connector failed and is left: mend that, then run `vectrue init`",
-                         connector=self._name, reason=self._explain(reason), restarts=attempts)  # fmt: skip
+            log.critical(
+                "the connector failed and is left: mend that, then run `vectrue init`",
+                connector=self._name,
+                reason=self._explain(reason),
+                restarts=attempts,
+            )
             return
         self._connect.restart(self._name)
         failure.restarts[kind] += 1
         failure.restarted = now
         metrics.CONNECTOR_RESTARTS.labels(self._name).inc()
-        log.warning("the connector failed and is restarted", connector=self._name, reason=self._explain(reason),
-                    attempt=attempts + 1)  # fmt: skip
+        log.warning(
+            "the connector failed and is restarted",
+            connector=self._name,
+            reason=self._explain(reason),
+            attempt=attempts + 1,
+        )
 
     def _runs(self, now: float) -> None:
         failure = self._failure
-        if failure is not None and (failure.left is not None or now - failure.restarted >= _SOUND_SECONDS):
-            log.info("the connector runs again", connector=self._name, restarts=failure.restarts.total())
+        if failure is not None and (
+            failure.left is not None or now - failure.restarted >= _SOUND_SECONDS
+        ):
+            log.info(
+                "the connector runs again", connector=self._name, restarts=failure.restarts.total()
+            )
             metrics.CONNECTOR_LEFT.labels(self._name).set(0)
             self._failure = None
 
 
 def _pause(restarts: int) -> float:
     """Seconds between the restart before and the next one; none before the first."""
-    # The exponent has a limit too: a database that is away for a day would raise OverflowError.
-    return 0.0 if restarts == 0 else min(_FIRST_PAUSE * 2.0 ** min(restarts - 1, 32), _LONGEST_PAUSE)
+    # The exponent has a limit too: a database that is away for a day would raise
+    # OverflowError.
+    return (
+        0.0 if restarts == 0 else min(_FIRST_PAUSE * 2.0 ** min(restarts - 1, 32), _LONGEST_PAUSE)
+    )

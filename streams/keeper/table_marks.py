@@ -1,7 +1,8 @@
-"""Tables whose rows are stored elsewhere than before: a duty of the keeper, which has them looked at.
+"""Tables whose rows are stored elsewhere than before: a duty of the keeper, which has
+them looked at.
 
-Hazard: an offline migration rewrites its table, and has all its rows on their way by itself. Such a table is noted and
-not looked at.
+Hazard: an offline migration rewrites its table, and has all its rows on their way by
+itself. Such a table is noted and not looked at.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -18,7 +19,9 @@ REASON = "its storage or publication is another than it was, which may bring row
 
 
 class MarkDatabase(Protocol):
-    """`connectors.postgres.health.table_marks.TableMarkStore` in earnest. May raise TransientError."""
+    """`connectors.postgres.health.table_marks.TableMarkStore` in earnest. May raise
+    TransientError.
+    """
 
     def read(self, tables: Sequence[TableName]) -> Sequence[Mark]:
         """How tables are stored, and how they were when they were noted."""
@@ -44,7 +47,8 @@ class Marks:
         Args:
             desk: reads and notes.
             tables: which.
-            rewritten: tables that an offline migration has in hand. May raise TransientError.
+            rewritten: tables that an offline migration has in hand. May raise
+                TransientError.
             ask: has a table looked at. May raise TransientError.
         """
         self._desk = desk
@@ -53,7 +57,8 @@ class Marks:
         self._ask = ask
 
     def tick(self) -> None:
-        """Compare once. What is asked for is noted afterwards, so that no change is forgotten.
+        """Compare once. What is asked for is noted afterwards, so that no change is
+        forgotten.
 
         Raises:
             TransientError: Postgres does not answer.

@@ -1,7 +1,9 @@
-"""One CREATE INDEX CONCURRENTLY: run in a thread, watched from a second connection, and cancelled with its command.
+"""One CREATE INDEX CONCURRENTLY: run in a thread, watched from a second connection, and
+cancelled with its command.
 
-Hazard: between its phases it waits for transactions that are older than it, of any table of the database; one that is
-forgotten keeps it waiting for ever. Whoever it waits for is part of its progress.
+Hazard: between its phases it waits for transactions that are older than it, of any
+table of the database; one that is forgotten keeps it waiting for ever. Whoever it waits
+for is part of its progress.
 """
 
 import threading
@@ -39,7 +41,13 @@ Watch = Callable[[BuildProgress], None]
 
 
 def build(
-    session: Session, watcher: Session, name: str, create: str, watch: Watch, *, memory: str | None = None
+    session: Session,
+    watcher: Session,
+    name: str,
+    create: str,
+    watch: Watch,
+    *,
+    memory: str | None = None,
 ) -> None:
     """Build one index; whatever ends this ends the build on the server as well.
 
@@ -49,7 +57,8 @@ def build(
         name: of the index, for the progress.
         create: the statement.
         watch: takes the progress, twice a second.
-        memory: `maintenance_work_mem` of the build, for example `2GB`; the server's when None.
+        memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
+            when None.
 
     Raises:
         VectrueError: the server refuses it.
@@ -73,7 +82,8 @@ def build(
             _look(watcher, name, pid, watch)
             thread.join(_POLL_SECONDS)
     except BaseException:
-        # Ctrl-C: the server would go on building for nobody. Again and again: the statement may only be on its way.
+        # Ctrl-C: the server would go on building for nobody. Again and again: the
+        # statement may only be on its way.
         while thread.is_alive():
             watcher.rows("SELECT pg_cancel_backend(%s)", (pid,))
             thread.join(_POLL_SECONDS)
@@ -83,6 +93,12 @@ def build(
 
 
 def _look(watcher: Session, name: str, pid: int, watch: Watch) -> None:
-    for phase, blocks, of_blocks, tuples, of_tuples in watcher.rows(queries.text("index_progress"), {"pid": pid}):
+    for phase, blocks, of_blocks, tuples, of_tuples in watcher.rows(
+        queries.text("index_progress"), {"pid": pid}
+    ):
         waits_for = blockers.of(watcher, [pid])
-        watch(BuildProgress(name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0, waits_for))
+        watch(
+            BuildProgress(
+                name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0, waits_for
+            )
+        )

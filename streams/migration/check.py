@@ -1,4 +1,6 @@
-"""What has to be true before a step of a migration changes anything, and what the step will do, column by column."""
+"""What has to be true before a step of a migration changes anything, and what the step
+will do, column by column.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ class Intent:
     drops: bool
 
 
-def intent(session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str) -> Intent:
+def intent(
+    session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str
+) -> Intent:
     """What `rollback` or `finish` will do with these columns. Raises as `obstacles`."""
     gone = migrate_scope.gone(session, found)
     lines = [f"{made.name}: {_will(step, made, gone=made in gone)}" for made in found]
@@ -37,7 +41,9 @@ def intent(session: Session, step: MigrationStep, found: Sequence[ColumnMigratio
     return Intent(tuple(found), tuple(lines), drops)
 
 
-def obstacles(session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str) -> list[str]:
+def obstacles(
+    session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str
+) -> list[str]:
     """Refuse a step that something stands in the way of, in any of its tables.
 
     Args:
@@ -50,7 +56,8 @@ def obstacles(session: Session, step: MigrationStep, found: Sequence[ColumnMigra
         what goes along with a dropped column without a word.
 
     Raises:
-        VectrueError: with everything that is in the way, and the statements that deal with it.
+        VectrueError: with everything that is in the way, and the statements that deal
+            with it.
     """
     look = Obstacles(session)
     look.ours()
@@ -60,7 +67,9 @@ def obstacles(session: Session, step: MigrationStep, found: Sequence[ColumnMigra
             continue
         if made.offline:
             look.rewriting(made)
-        elif step is MigrationStep.SWAP or (step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED):
+        elif step is MigrationStep.SWAP or (
+            step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED
+        ):
             look.renaming(made)
         else:
             look.dropping(made)
@@ -69,22 +78,32 @@ def obstacles(session: Session, step: MigrationStep, found: Sequence[ColumnMigra
 
 
 def refuse_lost_tables(settings: Settings, session: Session) -> None:
-    """Refuse a step while a table of the settings is not there: workers start anew after it, and could not.
+    """Refuse a step while a table of the settings is not there: workers start anew
+    after it, and could not.
 
     Raises:
         VectrueError: with the tables, and what to do.
     """
     lost = [table.table for table in settings.tables if not counting.stands(session, table.table)]
     if lost:
-        moving = [name for name in lost if name in {made.table for made in migrate_scope.mine(settings, session)}]
+        moving = [
+            name
+            for name in lost
+            if name in {made.table for made in migrate_scope.mine(settings, session)}
+        ]
         end = f"vectrue migrate rollback{table_flags(moving)}" if moving else "vectrue init"
         raise VectrueError(
-            f"there is no table {', '.join(map(str, lost))} any more, and workers that start anew would end over it",
+            (
+                f"there is no table {', '.join(map(str, lost))} any more, and workers that start "
+                "anew would end over it"
+            ),
             fix=f"give it its name back; or take it out of [[tables]], then {end}",
         )
 
 
-def refuse_moved(asked: Collection[ColumnMigration] | None, found: Collection[ColumnMigration]) -> None:
+def refuse_moved(
+    asked: Collection[ColumnMigration] | None, found: Collection[ColumnMigration]
+) -> None:
     """Refuse to do something else than was asked for.
 
     Args:
@@ -96,18 +115,23 @@ def refuse_moved(asked: Collection[ColumnMigration] | None, found: Collection[Co
     """
     if asked is not None and list(asked) != list(found):
         raise VectrueError(
-            "the migration took a step while you were asked, and nothing was changed", fix="vectrue migrate status"
+            "the migration took a step while you were asked, and nothing was changed",
+            fix="vectrue migrate status",
         )
 
 
-def refuse_other_models(settings: Settings, session: Session, found: Sequence[ColumnMigration], wanted: str) -> None:
-    """Refuse an end after which the settings would name another model than a table wants.
+def refuse_other_models(
+    settings: Settings, session: Session, found: Sequence[ColumnMigration], wanted: str
+) -> None:
+    """Refuse an end after which the settings would name another model than a table
+    wants.
 
     Args:
         settings: all of them.
         session: any connection that may read the schema vectrue.
         found: the columns whose migration would end.
-        wanted: model id that the settings name, which alone counts for a table that is not under way.
+        wanted: model id that the settings name, which alone counts for a table that is
+            not under way.
 
     Raises:
         VectrueError: with what to set, or which table to move first.
@@ -115,7 +139,8 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
     left = migrate_scope.behind(settings, session, {made.to_model for made in found})
     if left:
         raise VectrueError(
-            f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name one model for all tables, "
+            f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name one "
+            "model for all tables, "
             "and no worker could start",
             fix=leading(found[0], left).typed(),
         )
@@ -131,18 +156,32 @@ def refuse_other_models(settings: Settings, session: Session, found: Sequence[Co
 
 
 def _drops(step: MigrationStep, made: ColumnMigration) -> bool:
-    return not made.offline if step is MigrationStep.FINISH else made.offline or made.state is MigrationState.STARTED
+    return (
+        not made.offline
+        if step is MigrationStep.FINISH
+        else made.offline or made.state is MigrationState.STARTED
+    )
 
 
 def _will(step: MigrationStep, made: ColumnMigration, *, gone: bool) -> str:
     if gone:
-        left = f"; if it has another name now, it keeps {made.beside} with its provenance" if made.beside else ""
+        left = (
+            f"; if it has another name now, it keeps {made.beside} with its provenance"
+            if made.beside
+            else ""
+        )
         return f"its table is gone, so its migration ends{left}"
     if step is MigrationStep.FINISH:
         dropped = f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
         return "its migration ends" if made.offline else dropped
     if made.offline:
-        return f"all vectors of {made.to_model} go, and a replay has to make those of {made.from_model} again"
+        return (
+            f"all vectors of {made.to_model} go, and a replay has to make those of "
+            f"{made.from_model} again"
+        )
     if made.state is MigrationState.SWAPPED:
-        return f"the old vectors (of {made.from_model}) are served again, the new ones are kept beside them"
+        return (
+            f"the old vectors (of {made.from_model}) are served again, the new ones are kept "
+            "beside them"
+        )
     return f"the new vectors ({made.beside}, of {made.to_model}) are dropped"

@@ -1,7 +1,9 @@
-"""What `migrate plan` says to type: the commands of every table by its own state, the hands' part between them.
+"""What `migrate plan` says to type: the commands of every table by its own state, the
+hands' part between them.
 
-A line that begins with `#` is no command: it says whose part it is, and the SQL or the sentence. Typed from the top as
-printed, the list takes every table to the end. What an application loses by a DROP is kept before it, and made anew.
+A line that begins with `#` is no command: it says whose part it is, and the SQL or the
+sentence. Typed from the top as printed, the list takes every table to the end. What an
+application loses by a DROP is kept before it, and made anew.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,8 @@ class TableCommands:
         table: which.
         line: how far it is, where it is under way to this model.
         offline: whether its column itself is emptied.
-        is_left: whether it stays as it is: there is nothing to do, or something else is under way.
+        is_left: whether it stays as it is: there is nothing to do, or something else is
+            under way.
         todo: what is to be done by hand.
     """
 
@@ -57,7 +60,12 @@ class TableCommands:
 
 
 def lines(
-    entries: Sequence[TableCommands], every: Sequence[Todo], *, named: str, flags: str, naming: str | None
+    entries: Sequence[TableCommands],
+    every: Sequence[Todo],
+    *,
+    named: str,
+    flags: str,
+    naming: str | None,
 ) -> list[str]:
     """The whole list.
 
@@ -81,10 +89,16 @@ def lines(
     return found
 
 
-def _before(step: str, group: Sequence[TableCommands], every: Sequence[Todo], naming: str | None) -> Iterator[str]:
+def _before(
+    step: str, group: Sequence[TableCommands], every: Sequence[Todo], naming: str | None
+) -> Iterator[str]:
     """The hands' part before a step."""
     for entry in group:
-        if entry.line is not None and entry.steps[0] == step and (amiss := entry.line.problem or entry.line.run):
+        if (
+            entry.line is not None
+            and entry.steps[0] == step
+            and (amiss := entry.line.problem or entry.line.run)
+        ):
             yield f"# you: {amiss.typed(table_flags([entry.table]))}"
     if step == "finish" and naming is not None:
         yield f"# you: {naming}"
@@ -101,8 +115,12 @@ def _before(step: str, group: Sequence[TableCommands], every: Sequence[Todo], na
 
 
 def _anew(group: Sequence[TableCommands], step: str) -> Iterator[str]:
-    """What was dropped is made again, the other way round: what another one reads comes first."""
-    found = dict.fromkeys(one for entry in group for one in entry.todo if one.step == step and one.anew)
+    """What was dropped is made again, the other way round: what another one reads comes
+    first.
+    """
+    found = dict.fromkeys(
+        one for entry in group for one in entry.todo if one.step == step and one.anew
+    )
     for one in reversed(found):
         yield f"# {one.who}: CREATE anew {one.anew}"
 
@@ -114,5 +132,7 @@ def _commands(step: str, group: Sequence[TableCommands], named: str, scope: str)
     for offline in (False, True):
         alike = [entry for entry in group if entry.offline is offline]
         if alike:
-            flags = scope if len(alike) == len(group) else table_flags(entry.table for entry in alike)
+            flags = (
+                scope if len(alike) == len(group) else table_flags(entry.table for entry in alike)
+            )
             yield f"vectrue migrate start{named}{' --offline' if offline else ''}{flags}"

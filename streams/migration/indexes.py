@@ -1,10 +1,12 @@
-"""Building the vector indexes of a migration: CREATE INDEX CONCURRENTLY, watched from a second connection.
+"""Building the vector indexes of a migration: CREATE INDEX CONCURRENTLY, watched from a
+second connection.
 
 Hazards:
-- It runs outside of a transaction, waits for every older transaction of the database, and must not be under
-  lock_timeout; it holds no lock that an application's read or write would wait for.
-- What a failed or killed build leaves is an index that is INVALID: never used, but kept up on every write. It is
-  dropped, concurrently, before the next attempt.
+- It runs outside of a transaction, waits for every older transaction of the database,
+  and must not be under lock_timeout; it holds no lock that an application's read or
+  write would wait for.
+- What a failed or killed build leaves is an index that is INVALID: never used, but kept
+  up on every write. It is dropped, concurrently, before the next attempt.
 """
 
 from collections.abc import Sequence
@@ -25,27 +27,33 @@ from streams.migration.build import Watch
 class Builder:
     """Builds the indexes of columns that are under way."""
 
-    def __init__(self, session: Session, watcher: Session, clock: Clock, *, lock_seconds: float) -> None:
+    def __init__(
+        self, session: Session, watcher: Session, clock: Clock, *, lock_seconds: float
+    ) -> None:
         """Join the parts.
 
         Args:
             session: of the tables' owner; it is busy while an index is built.
             watcher: a second connection, for the progress.
             clock: for the pauses between two looks.
-            lock_seconds: longest wait for a lock of a statement that is over in moments.
+            lock_seconds: longest wait for a lock of a statement that is over in
+                moments.
         """
         self._session = session
         self._lock_seconds = lock_seconds
         self._watcher = watcher
         self._clock = clock
 
-    def build(self, found: Sequence[ColumnMigration], watch: Watch, *, memory: str | None = None) -> list[str]:
+    def build(
+        self, found: Sequence[ColumnMigration], watch: Watch, *, memory: str | None = None
+    ) -> list[str]:
         """Build what is missing; where a step before was killed it goes on.
 
         Args:
             found: the columns.
             watch: takes the progress, twice a second.
-            memory: `maintenance_work_mem` of the build, for example `2GB`; the server's when None.
+            memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
+                when None.
 
         Returns:
             names of the indexes that were built.
@@ -56,12 +64,16 @@ class Builder:
         built = []
         for made in found:
             done: list[str] = []
-            # Planned anew after each statement: partitions come and go while an index of hours is built.
+            # Planned anew after each statement: partitions come and go while an index
+            # of hours is built.
             while steps := twin_steps.plan(self._session, made):
                 step = steps[0]
                 if step.sql in done:
                     raise VectrueError(
-                        f"index {step.index} of {step.table} was built, and is not what was asked for",
+                        (
+                            f"index {step.index} of {step.table} was built, and is not what was "
+                            "asked for"
+                        ),
                         fix="vectrue migrate status, which names what is INVALID or lacks a twin",
                     )
                 self._run(step, watch, memory)
@@ -74,17 +86,28 @@ class Builder:
 
     def _run(self, step: TwinStep, watch: Watch, memory: str | None) -> None:
         if step.kind is Kind.BUILD:
-            migrate_build.build(self._session, self._watcher, step.index, step.sql, watch, memory=memory)
+            migrate_build.build(
+                self._session, self._watcher, step.index, step.sql, watch, memory=memory
+            )
         elif step.kind is Kind.DROP:
             self._session.rows("SET lock_timeout = 0")
             self._session.rows(step.sql)
         else:
-            what = f"{'make the frame of' if step.kind is Kind.FRAME else 'attach a part to'} the index {step.index}"
-            statement.run(self._session, Statement(what, step.sql), lock_seconds=self._lock_seconds, clock=self._clock)
+            what = (
+                f"{'make the frame of' if step.kind is Kind.FRAME else 'attach a part to'} the "
+                f"index {step.index}"
+            )
+            statement.run(
+                self._session,
+                Statement(what, step.sql),
+                lock_seconds=self._lock_seconds,
+                clock=self._clock,
+            )
 
 
 def script(session: Session, found: Sequence[ColumnMigration]) -> str:
-    """What `build` would run, for psql: each statement by itself, since a concurrent one takes no transaction.
+    """What `build` would run, for psql: each statement by itself, since a concurrent
+    one takes no transaction.
 
     Raises:
         VectrueError: as `Builder.build`.
@@ -103,11 +126,16 @@ def _left(found: IndexTwins, statements: int) -> str:
         return "1 statement" if statements == 1 else f"{statements} statements"
     if not found.wanted:
         return "there is no index to build"
-    return "every index is built" if not found.lacking else "what is left are constraints, which are not carried over"
+    return (
+        "every index is built"
+        if not found.lacking
+        else "what is left are constraints, which are not carried over"
+    )
 
 
 def require_no_constraint(found: IndexTwins) -> None:
-    """Refuse where an index serves a constraint, which only its owner can have on the new column.
+    """Refuse where an index serves a constraint, which only its owner can have on the
+    new column.
 
     Raises:
         VectrueError: with the constraint.
@@ -115,6 +143,12 @@ def require_no_constraint(found: IndexTwins) -> None:
     for index in found.lacking:
         if index.constraint is not None:
             raise VectrueError(
-                f"constraint {index.constraint} of {index.table} holds the vector column, and is not carried over",
-                fix=f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `vectrue migrate swap --yes`",
+                (
+                    f"constraint {index.constraint} of {index.table} holds the vector column, and "
+                    "is not carried over"
+                ),
+                fix=(
+                    f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `vectrue "
+                    "migrate swap --yes`"
+                ),
             )

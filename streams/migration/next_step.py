@@ -1,4 +1,6 @@
-"""The command that comes next for a column under way, and how the commands of several columns are put together."""
+"""The command that comes next for a column under way, and how the commands of several
+columns are put together.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -31,7 +33,9 @@ class Next:
     def typed(self, flags: str = "") -> str:
         """As it is typed, with these tables, and with its remarks."""
         told = " ".join(part for part in (self.before, self.command, self.argument) if part)
-        return f"{told}{flags if self.takes_tables else ''}" + (f" ({self.remark})" if self.remark else "")
+        return f"{told}{flags if self.takes_tables else ''}" + (
+            f" ({self.remark})" if self.remark else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,10 @@ class Elsewhere:
         said = f"under way in the database, not in these settings: {one.name}{whose} ({one.state})"
         if self.gone:
             flags = table_flags([one.table])
-            return f"{said}; the table is gone: give it its name back, or vectrue migrate rollback{flags}"
+            return (
+                f"{said}; the table is gone: give it its name back, or vectrue migrate "
+                f"rollback{flags}"
+            )
         return f"{said}: put it into [[tables]], or use the settings file that lists it"
 
 
@@ -73,37 +80,56 @@ def following(
 
     Args:
         made: its migration.
-        staying: rows that lack their new vector and stay so; None where they are not counted.
+        staying: rows that lack their new vector and stay so; None where they are not
+            counted.
         unbuilt: indexes that are not built on the new column yet.
         named: whether the settings name the new model, as `finish` wants.
         behind: tables that are yet to follow, without which there is no `finish`.
         is_read: whether something goes on reading the old vectors after the swap.
     """
-    if behind and (made.state is MigrationState.SWAPPED or (made.offline and staying == 0 and not unbuilt)):
+    if behind and (
+        made.state is MigrationState.SWAPPED or (made.offline and staying == 0 and not unbuilt)
+    ):
         return leading(made, behind)
     naming = [] if named else [naming_of(made)]
     before = [*naming, *(["make anew what reads the old vectors"] if is_read else [])]
     first = f"first {' and '.join(before)}" if before else ""
     if made.state is MigrationState.SWAPPED:
-        return Next("vectrue migrate finish", remark="; ".join(filter(None, [first, "or rollback"])))
+        return Next(
+            "vectrue migrate finish", remark="; ".join(filter(None, [first, "or rollback"]))
+        )
     if staying is None:
         return starting(made)
     if staying:
         return Next("vectrue replay run")
     if unbuilt:
         return Next("vectrue migrate index")
-    return Next("vectrue migrate finish", remark=first) if made.offline else Next("vectrue migrate swap")
+    return (
+        Next("vectrue migrate finish", remark=first)
+        if made.offline
+        else Next("vectrue migrate swap")
+    )
 
 
 def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
-    """The start of the tables that are yet to follow: settings name one model, so all are finished together."""
+    """The start of the tables that are yet to follow: settings name one model, so all
+    are finished together.
+    """
     start = starting(replace(made, offline=False)).command
-    return Next(start, table_flags(behind).strip(), takes_tables=False, remark="then all are finished together")
+    return Next(
+        start,
+        table_flags(behind).strip(),
+        takes_tables=False,
+        remark="then all are finished together",
+    )
 
 
 def still_to_follow(tables: Sequence[TableName], model: str) -> str:
     """That these tables are to go to a model that others are on their way to."""
-    return f"{', '.join(map(str, tables))} {'is' if len(tables) == 1 else 'are'} still to follow to {model}"
+    return (
+        f"{', '.join(map(str, tables))} {'is' if len(tables) == 1 else 'are'} still to follow "
+        f"to {model}"
+    )
 
 
 def naming_of(made: ColumnMigration) -> str:
@@ -127,7 +153,8 @@ def following_all(found: Sequence[tuple[TableName, Next]], *, is_part: bool) -> 
 
     Args:
         found: table and command of each column.
-        is_part: whether they are a part of what is under way, so that a command without -t would do more.
+        is_part: whether they are a part of what is under way, so that a command without
+            -t would do more.
     """
     groups: dict[Next, list[TableName]] = {}
     for table, step in found:
@@ -149,4 +176,7 @@ _ORDER = (
 
 
 def _rank(step: Next) -> tuple[bool, int]:
-    return (not step.why, next((i for i, name in enumerate(_ORDER) if name in step.command), len(_ORDER)))
+    return (
+        not step.why,
+        next((i for i, name in enumerate(_ORDER) if name in step.command), len(_ORDER)),
+    )

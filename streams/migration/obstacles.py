@@ -1,7 +1,9 @@
-"""What stands in the way of a step, looked up before anything is changed: all of it at once, with what deals with each.
+"""What stands in the way of a step, looked up before anything is changed: all of it at
+once, with what deals with each.
 
-Hazard: somebody may put a view on a column between the look and the step. So the step is one transaction as well, which
-Postgres takes back as a whole; the look is there so that its sentence names everything.
+Hazard: somebody may put a view on a column between the look and the step. So the step
+is one transaction as well, which Postgres takes back as a whole; the look is there so
+that its sentence names everything.
 """
 
 from collections.abc import Sequence
@@ -28,8 +30,10 @@ class Obstacles:
         said: a clause for each.
         fixes: what to do, in the order in which it is typed.
         lost: what goes along with a dropped column without a word of Postgres.
-        shows: queries that print what is lost with those that are to be dropped and made anew.
-        beside: what the definitions call the old column after a swap, and what it is to be.
+        shows: queries that print what is lost with those that are to be dropped and
+            made anew.
+        beside: what the definitions call the old column after a swap, and what it is to
+            be.
     """
 
     session: Session
@@ -52,13 +56,19 @@ class Obstacles:
         if self.said:
             raise VectrueError(
                 f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
-                fix=f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then {self._last()}{again}",
+                fix=(
+                    f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then "
+                    f"{self._last()}{again}"
+                ),
             )
 
     def _first(self) -> str:
         if not self.shows:
             return ""
-        return f"keep what these print, with the GRANTs and indexes: {'; '.join(dict.fromkeys(self.shows))}; then "
+        return (
+            "keep what these print, with the GRANTs and indexes: "
+            f"{'; '.join(dict.fromkeys(self.shows))}; then "
+        )
 
     def _last(self) -> str:
         if not self.shows:
@@ -72,7 +82,9 @@ class Obstacles:
         if info is None or made.beside is None:
             return
         beside = Target(made.table, made.beside, "", (), "", 0)
-        self._dependents(made, dependents.of_columns(self.session, info.oid, [beside.column, *beside.provenance]))
+        self._dependents(
+            made, dependents.of_columns(self.session, info.oid, [beside.column, *beside.provenance])
+        )
 
     def rewriting(self, made: ColumnMigration) -> None:
         """The served column is to take another length, and all vectors are to go."""
@@ -90,15 +102,21 @@ class Obstacles:
         if info is None:
             return
         self._inherited(made.table, made.column, info)
-        free = retired(made.column) if made.state is MigrationState.STARTED else growing(made.column)
+        free = (
+            retired(made.column) if made.state is MigrationState.STARTED else growing(made.column)
+        )
         self._taken(made, info, free, _columns(made))
         if (
             twins.pairs(self.session, made)
-            and not self.session.rows("SELECT has_schema_privilege(%s, 'CREATE')", (made.table.schema,))[0][0]
+            and not self.session.rows(
+                "SELECT has_schema_privilege(%s, 'CREATE')", (made.table.schema,)
+            )[0][0]
         ):
             role = self.session.connection().info.user
-            self._say(f"role {role} may not rename indexes in the schema {made.table.schema}",
-                      f'GRANT CREATE ON SCHEMA "{made.table.schema}" TO "{role}"')  # fmt: skip
+            self._say(
+                f"role {role} may not rename indexes in the schema {made.table.schema}",
+                f'GRANT CREATE ON SCHEMA "{made.table.schema}" TO "{role}"',
+            )
 
     def adding(self, made: ColumnMigration) -> None:
         """A second column is to be made, which takes the served one's name later."""
@@ -110,7 +128,9 @@ class Obstacles:
         self._taken(made, info, retired(made.column), frozenset())
 
     def _owned(self, table: TableName) -> TableInfo | None:
-        """The table's facts; None where it is not the role's, since then all else is said by that."""
+        """The table's facts; None where it is not the role's, since then all else is
+        said by that.
+        """
         info = catalog.inspect(self.session, table)
         strange = self._strange(info.oid)
         for name, owner in strange:
@@ -127,20 +147,28 @@ class Obstacles:
         if lines[0][0] is not None:
             for name, owner in self._strange(lines[0][0]):
                 self._say(
-                    f"{name} belongs to {owner}, which ran `vectrue init`", "name that role in postgres.admin_dsn"
+                    f"{name} belongs to {owner}, which ran `vectrue init`",
+                    "name that role in postgres.admin_dsn",
                 )
 
     def _strange(self, oid: int) -> list[tuple[str, str]]:
-        return [(str(name), str(owner)) for name, owner in self.session.rows(queries.text("not_owned"), {"oid": oid})]
+        return [
+            (str(name), str(owner))
+            for name, owner in self.session.rows(queries.text("not_owned"), {"oid": oid})
+        ]
 
     def _inherited(self, table: TableName, column: str, info: TableInfo) -> None:
-        for (parent,) in self.session.rows(queries.text("inherited_from"), {"oid": info.oid, "column": column}):
+        for (parent,) in self.session.rows(
+            queries.text("inherited_from"), {"oid": info.oid, "column": column}
+        ):
             self._say(
                 f"{table}.{column} is inherited from {parent}, and takes another name there alone",
                 f"{_alter(table)} NO INHERIT {parent}",
             )
 
-    def _taken(self, made: ColumnMigration, info: TableInfo, name: str, ours: frozenset[str]) -> None:
+    def _taken(
+        self, made: ColumnMigration, info: TableInfo, name: str, ours: frozenset[str]
+    ) -> None:
         wanted = Target(made.table, name, "", (), "", 0)
         there = {column.casefold(): column for column in info.columns}
         for column in (name, *wanted.provenance):
@@ -149,7 +177,8 @@ class Obstacles:
             if found is not None and found not in ours:
                 self._say(
                     f"{made.table} has a column {found}, a name that the migration needs",
-                    f"{_alter(made.table)} RENAME COLUMN {_quoted(found)} TO another name (or DROP COLUMN "
+                    f"{_alter(made.table)} RENAME COLUMN {_quoted(found)} TO another name (or "
+                    "DROP COLUMN "
                     f"{_quoted(found)}, if it is left over)",
                 )
 

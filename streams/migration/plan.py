@@ -1,8 +1,10 @@
-"""What a migration will take, table by table and step by step, before anything is changed: the whole to-do.
+"""What a migration will take, table by table and step by step, before anything is
+changed: the whole to-do.
 
-Sources of the figures: a vector takes 4 * dimensions + 8 bytes (pgvector); a row of more than 2,000 bytes keeps its
-vector out of line, in chunks of 1,996 bytes with 36 bytes each (PostgreSQL, TOAST). An index of the new length is
-estimated from the old one, by the lengths' ratio. Where nothing was measured, nothing is said.
+Sources of the figures: a vector takes 4 * dimensions + 8 bytes (pgvector); a row of
+more than 2,000 bytes keeps its vector out of line, in chunks of 1,996 bytes with 36
+bytes each (PostgreSQL, TOAST). An index of the new length is estimated from the old
+one, by the lengths' ratio. Where nothing was measured, nothing is said.
 """
 
 import math
@@ -48,20 +50,28 @@ class TablePlan:
         table: which.
         column: its vector column.
         state: `started` or `swapped` where a migration is under way.
-        rows: as the statistics have it, of all partitions; None where a part was never counted.
+        rows: as the statistics have it, of all partitions; None where a part was never
+            counted.
         from_model: what is left.
         from_dimensions: its length.
         to_dimensions: the new one.
-        table_bytes: the table with its partitions and TOAST, now; None when it is not told.
-        more_bytes: what the new vectors will add until `finish`; None when the rows are not known.
+        table_bytes: the table with its partitions and TOAST, now; None when it is not
+            told.
+        more_bytes: what the new vectors will add until `finish`; None when the rows are
+            not known.
         free_bytes: room on the table's disk; None where it cannot be known from here.
-        partitions: how many tables hold its rows, where that is not the table itself; else 0.
-        indexes: the indexes that will be built again; those of single partitions by their name and table.
-        index_parts: every index that has a size, partitions' too: name, table, bytes, definition.
+        partitions: how many tables hold its rows, where that is not the table itself;
+            else 0.
+        indexes: the indexes that will be built again; those of single partitions by
+            their name and table.
+        index_parts: every index that has a size, partitions' too: name, table, bytes,
+            definition.
         index_bytes: estimate of their size on the new column.
         invalid: indexes that nothing uses, and that are not built again.
-        readers: what depends on the column, and goes on with the old vectors after the swap.
-        seconds: of one replay worker, at the rate that the old model was measured with; None when it was not.
+        readers: what depends on the column, and goes on with the old vectors after the
+            swap.
+        seconds: of one replay worker, at the rate that the old model was measured with;
+            None when it was not.
         todo: what blocks which step, and what is to be done by hand.
     """
 
@@ -97,7 +107,8 @@ class MigrationPlan:
         to_model: id of the model to move to; None where its files are not here.
         tables: the columns.
         todo: what concerns all of them.
-        commands: what to type, in this order; a line that begins with `#` is for the hands.
+        commands: what to type, in this order; a line that begins with `#` is for the
+            hands.
         under_way: one sentence about a migration that is under way; None without.
     """
 
@@ -116,10 +127,13 @@ class MigrationPlan:
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
         return {
-            "to_model": self.to_model, "under_way": self.under_way, "tables": [t.to_json() for t in self.tables],
-            "todo": [todo.to_json() for todo in self.todo], "commands": list(self.commands),
+            "to_model": self.to_model,
+            "under_way": self.under_way,
+            "tables": [t.to_json() for t in self.tables],
+            "todo": [todo.to_json() for todo in self.todo],
+            "commands": list(self.commands),
             "refused": [todo.what for todo in self.refusals],
-        }  # fmt: skip
+        }
 
 
 LOCKS = (
@@ -130,12 +144,24 @@ LOCKS = (
     ),
     ("replay", "row locks, 64 rows at a time", "milliseconds each; a locked row is left for later"),
     ("index", "SHARE UPDATE EXCLUSIVE", "as long as the build takes; reads and writes go on"),
-    ("swap", "ACCESS EXCLUSIVE on all tables at once", "milliseconds (names only), tried under lock_timeout"),
+    (
+        "swap",
+        "ACCESS EXCLUSIVE on all tables at once",
+        "milliseconds (names only), tried under lock_timeout",
+    ),
     ("finish", "ACCESS EXCLUSIVE on all tables at once", "milliseconds (nothing is rewritten)"),
 )
 OFFLINE_LOCKS = (
-    ("start", "ACCESS EXCLUSIVE on all tables at once", "as long as the table takes to rewrite; nothing passes"),
-    ("replay", "row locks, 64 rows at a time", "search finds nothing until it has filled the rows again"),
+    (
+        "start",
+        "ACCESS EXCLUSIVE on all tables at once",
+        "as long as the table takes to rewrite; nothing passes",
+    ),
+    (
+        "replay",
+        "row locks, 64 rows at a time",
+        "search finds nothing until it has filled the rows again",
+    ),
     ("index", "SHARE UPDATE EXCLUSIVE", "as long as the build takes; reads and writes go on"),
     ("finish", "none", "-"),
 )
@@ -175,33 +201,60 @@ def make(
         maker.table(target, found.get(target.table), _leaving(why, alone=alone))
         for target, why in zip(targets, left, strict=True)
     ]
-    todo = [*asked.todo, *_to_follow(settings, session, asked, [target.table for target in targets])]
-    entries = [_entry(*one, report, asked, offline=offline, alone=alone) for one in zip(targets, plans, strict=True)]
+    todo = [
+        *asked.todo,
+        *_to_follow(settings, session, asked, [target.table for target in targets]),
+    ]
+    entries = [
+        _entry(*one, report, asked, offline=offline, alone=alone)
+        for one in zip(targets, plans, strict=True)
+    ]
     flags = table_flags(target.table for target in targets) if tables else ""
     commands = (
-        migrate_list.lines(entries, todo, named=asked.named, flags=flags, naming=asked.naming(settings.model))
+        migrate_list.lines(
+            entries, todo, named=asked.named, flags=flags, naming=asked.naming(settings.model)
+        )
         if asked.is_clear
         else []
     )
-    return MigrationPlan(asked.model_id, tuple(plans), tuple(todo), tuple(commands), _under_way(found.values(), report))
+    return MigrationPlan(
+        asked.model_id,
+        tuple(plans),
+        tuple(todo),
+        tuple(commands),
+        _under_way(found.values(), report),
+    )
 
 
 def _leaving(why: Todo | None, *, alone: bool) -> Todo | None:
-    """Why a table stays as it is; a refusal of `start` where there is no other to start with."""
+    """Why a table stays as it is; a refusal of `start` where there is no other to start
+    with.
+    """
     if why is None or alone:
         return why
     return replace(why, blocks=False, what=f"{why.what}: it is left as it is", statement=None)
 
 
-def _to_follow(settings: Settings, session: Session, asked: WantedModel, scope: Collection[TableName]) -> list[Todo]:
+def _to_follow(
+    settings: Settings, session: Session, asked: WantedModel, scope: Collection[TableName]
+) -> list[Todo]:
     """The tables outside of the scope without which there is no `finish`."""
     if asked.model_id is None:
         return []
-    behind = [table for table in migrate_scope.behind(settings, session, [asked.model_id]) if table not in scope]
+    behind = [
+        table
+        for table in migrate_scope.behind(settings, session, [asked.model_id])
+        if table not in scope
+    ]
     if not behind:
         return []
-    what = f"{still_to_follow(behind, asked.model_id)}, and nothing can be finished before: settings name one model"
-    start = f"vectrue migrate start{asked.named}{table_flags(behind)} (and what that says comes next)"
+    what = (
+        f"{still_to_follow(behind, asked.model_id)}, and nothing can be finished before: "
+        "settings name one model"
+    )
+    start = (
+        f"vectrue migrate start{asked.named}{table_flags(behind)} (and what that says comes next)"
+    )
     return [Todo("finish", True, what, start, "you")]
 
 
@@ -214,7 +267,9 @@ def _entry(
     offline: bool,
     alone: bool,
 ) -> TableCommands:
-    """One table of the list; `alone`: there is no table that `start` would take as it is."""
+    """One table of the list; `alone`: there is no table that `start` would take as it
+    is.
+    """
     columns = report.columns if report else ()
     line = next((one for one in columns if one.migration.table == target.table), None)
     if line is None:
@@ -224,7 +279,9 @@ def _entry(
     return TableCommands(target.table, None, offline, not alone, plan.todo)
 
 
-def _under_way(found: Collection[ColumnMigration], report: migrate_status.MigrationStatus | None) -> str | None:
+def _under_way(
+    found: Collection[ColumnMigration], report: migrate_status.MigrationStatus | None
+) -> str | None:
     if report is None:
         return None
     said = "; ".join(f"{m.name} is on its way to {m.to_model} ({m.state})" for m in found)
@@ -239,7 +296,9 @@ def vector_bytes(dimensions: int) -> int:
 
 
 class _Maker:
-    def __init__(self, settings: Settings, session: Session, asked: WantedModel, *, offline: bool) -> None:
+    def __init__(
+        self, settings: Settings, session: Session, asked: WantedModel, *, offline: bool
+    ) -> None:
         self._settings = settings
         self._session = session
         self._dimensions = asked.model.dimensions
@@ -262,15 +321,25 @@ class _Maker:
         sizes = outlook.sizes(self._session, info.oid)
         knows = dependents.of_column(self._session, info.oid, old.column)
         return TablePlan(
-            str(target.table), target.column, str(made.state) if made else None, sizes.rows, old.model, old.dimensions,
-            new.dimensions, sizes.bytes, None if sizes.rows is None else sizes.rows * vector_bytes(new.dimensions),
-            outlook.free_bytes(self._session, sizes.spaces), sizes.leaves if info.kind == "p" else 0,
+            str(target.table),
+            target.column,
+            str(made.state) if made else None,
+            sizes.rows,
+            old.model,
+            old.dimensions,
+            new.dimensions,
+            sizes.bytes,
+            None if sizes.rows is None else sizes.rows * vector_bytes(new.dimensions),
+            outlook.free_bytes(self._session, sizes.spaces),
+            sizes.leaves if info.kind == "p" else 0,
             tuple(index.label for index in wanted),
             tuple(_part(index) for index in found if index.valid and not index.framed),
             round(sum(index.bytes for index in found if index.valid) * ratio),
-            tuple(index.label for index in found if index.is_invalid), tuple(one.said for one in knows),
-            self._seconds(target, sizes.rows), tuple(self._todo(target, made, info, wanted, old, new, left)),
-        )  # fmt: skip
+            tuple(index.label for index in found if index.is_invalid),
+            tuple(one.said for one in knows),
+            self._seconds(target, sizes.rows),
+            tuple(self._todo(target, made, info, wanted, old, new, left)),
+        )
 
     def _todo(
         self,
@@ -285,19 +354,31 @@ class _Maker:
         if left is not None and made is None:
             return [left]
         offline = made.offline if made else self._offline
-        todo = [*([left] if left else self._other_model(target, made)), *migrate_todo.constraints(wanted)]
+        todo = [
+            *([left] if left else self._other_model(target, made)),
+            *migrate_todo.constraints(wanted),
+        ]
         todo += migrate_todo.too_long(wanted, old, new)
         if not offline:
             todo += migrate_todo.names(target, list(info.columns), made)
-        todo += migrate_todo.ownership(self._session, info.oid, target, self._settings.postgres.admin)
-        return [*todo, *migrate_todo.readers(self._session, info.oid, target, made, offline=offline)]
+        todo += migrate_todo.ownership(
+            self._session, info.oid, target, self._settings.postgres.admin
+        )
+        return [
+            *todo,
+            *migrate_todo.readers(self._session, info.oid, target, made, offline=offline),
+        ]
 
     def why_left(self, target: Target, made: ColumnMigration | None) -> Todo | None:
-        """Why `start` would leave a table as it is; None where it would not, or has been there."""
+        """Why `start` would leave a table as it is; None where it would not, or has
+        been there.
+        """
         if made is not None and made.to_model != self._to_model:
             other = self._to_model or "this one"
             what = f"a migration of {target.name} to {made.to_model} is under way, not to {other}"
-            command = f"vectrue migrate status{table_flags([target.table])} (then finish, or rollback)"
+            command = (
+                f"vectrue migrate status{table_flags([target.table])} (then finish, or rollback)"
+            )
             return Todo("start", True, what, command, "you")
         if made is None and target.model == self._to_model:
             what = f"{target.name} wants {target.model} already: there is nothing to migrate"
@@ -309,7 +390,15 @@ class _Maker:
         if made is not None or self._present in (None, target.model) or target.model in self._saved:
             return []
         what = f"{target.name} holds vectors of {target.model}, but [model] names {self._present}"
-        return [Todo("start", True, f"{what}: set [model] back to the model that is there now", None, "you")]
+        return [
+            Todo(
+                "start",
+                True,
+                f"{what}: set [model] back to the model that is there now",
+                None,
+                "you",
+            )
+        ]
 
     def _seconds(self, target: Target, rows: int | None) -> float | None:
         measured = RunLedger(self._session).measured_rate(target)
@@ -318,6 +407,9 @@ class _Maker:
 
 def _part(index: Index) -> dict[str, Any]:
     return {
-        "name": index.name, "table": str(index.table), "bytes": index.bytes, "method": index.definition.method,
+        "name": index.name,
+        "table": str(index.table),
+        "bytes": index.bytes,
+        "method": index.definition.method,
         "definition": index.definition.text,
-    }  # fmt: skip
+    }

@@ -1,7 +1,9 @@
-"""What `migrate start` does, as statements of one transaction: planned from what is there, so it may be called again.
+"""What `migrate start` does, as statements of one transaction: planned from what is
+there, so it may be called again.
 
-Hazard: the columns that it makes are not there while it is planned. What follows from them (provenance, targets, the
-view that counts, the worker's rights) is planned from the served column's table, which they will be columns of.
+Hazard: the columns that it makes are not there while it is planned. What follows from
+them (provenance, targets, the view that counts, the worker's rights) is planned from
+the served column's table, which they will be columns of.
 """
 
 from collections.abc import Collection, Sequence
@@ -59,12 +61,15 @@ def choose(
         served: the columns of the scope.
         under_way: their migrations.
         embedder: the new model; its weights are not needed.
-        present: id of the model that the settings name; None where its files are not here.
-        saved: ids of the models that migrations under way come from and go to; how they are opened is kept with them.
+        present: id of the model that the settings name; None where its files are not
+            here.
+        saved: ids of the models that migrations under way come from and go to; how they
+            are opened is kept with them.
         offline: whether the columns themselves are to be emptied.
 
     Raises:
-        VectrueError: there is none to start with, or the settings do not name the model of one.
+        VectrueError: there is none to start with, or the settings do not name the model
+            of one.
     """
     known = {(made.table, made.column): made for made in under_way}
     fresh: list[Target] = []
@@ -77,7 +82,8 @@ def choose(
             if present not in (None, target.model) and target.model not in saved:
                 raise VectrueError(
                     f"{target.name} holds vectors of {target.model}, but [model] names {present}",
-                    fix="set [model] back to the model that is there now, until `migrate finish` asks for the new one; "
+                    fix="set [model] back to the model that is there now, until `migrate "
+                    "finish` asks for the new one; "
                     "or name the other tables with -t",
                 )
             fresh.append(target)
@@ -113,18 +119,31 @@ def planned(
         VectrueError: an index cannot hold the new vectors.
     """
     oid = catalog.inspect(session, target.table).oid
-    new = Vectors(target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id)
+    new = Vectors(
+        target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id
+    )
     migrate_todo.refuse(session, oid, target, new)
     old_model, new_model = map(_opening, models)
     return ColumnMigration(
-        target.table, target.column, MigrationState.STARTED, offline, frozen and not offline,
-        target.model, target.dimensions, embedder.model_id, embedder.dimensions,
-        twins.records(session, oid, target.column), old_model, new_model,
-    )  # fmt: skip
+        target.table,
+        target.column,
+        MigrationState.STARTED,
+        offline,
+        frozen and not offline,
+        target.model,
+        target.dimensions,
+        embedder.model_id,
+        embedder.dimensions,
+        twins.records(session, oid, target.column),
+        old_model,
+        new_model,
+    )
 
 
 def is_half(target: Target, made: ColumnMigration) -> bool:
-    """Whether an offline start was recorded, and its column not emptied: as an older vectrue could leave it."""
+    """Whether an offline start was recorded, and its column not emptied: as an older
+    vectrue could leave it.
+    """
     return made.offline and target.model != made.to_model
 
 
@@ -148,7 +167,8 @@ def plan(
         freeze: whether to freeze the old vectors of those of `again` that are not.
 
     Raises:
-        ConfigurationError: a table cannot be worked with; the message says what mends it.
+        ConfigurationError: a table cannot be worked with; the message says what mends
+            it.
     """
     role = init.worker(settings, session)
     facts = server.check(session, role)
@@ -158,19 +178,28 @@ def plan(
     after: list[Examined] = []
     for target, made in (*fresh, *again):
         found = neighbour.examine(
-            session, tables[target.table, target.column], facts, worker=role,
-            model=target.model, dimensions=target.dimensions,
-        )  # fmt: skip
+            session,
+            tables[target.table, target.column],
+            facts,
+            worker=role,
+            model=target.model,
+            dimensions=target.dimensions,
+        )
         steps += _columns(session, target, made, found, facts.vector_schema or "public")
         after += _after(found, target, made)
     steps += [step for examined in after for step in schema.provenance(session, examined)]
     targets = [examined.target for examined in after]
     steps += schema.functions(session, targets, facts.vector_schema or "public")
     wanted = schema.registrations(session, targets, record, lambda _: 0)[0]
-    steps += [step for step in wanted if step not in steps]  # the model is recorded before what refers to it
-    steps += [migration.freeze(session, target, frozen=True) for target, made in fresh if made.frozen]
+    # the model is recorded before what refers to it
+    steps += [step for step in wanted if step not in steps]
+    steps += [
+        migration.freeze(session, target, frozen=True) for target, made in fresh if made.frozen
+    ]
     if freeze:
-        steps += [migration.freeze_later(session, m) for _, m in again if not m.offline and not m.frozen]
+        steps += [
+            migration.freeze_later(session, m) for _, m in again if not m.offline and not m.frozen
+        ]
     steps += counting.plan(session, settings.kafka.topic_prefix, targets)
     return [*steps, *_grants(settings, session, facts, after, changes=bool(steps))]
 
@@ -194,24 +223,36 @@ def _after(found: Examined, target: Target, made: ColumnMigration) -> list[Exami
 
 
 def _grants(
-    settings: Settings, session: Session, facts: server.Server, tables: Sequence[Examined], *, changes: bool
+    settings: Settings,
+    session: Session,
+    facts: server.Server,
+    tables: Sequence[Examined],
+    *,
+    changes: bool,
 ) -> list[Statement]:
     grantee = grants.Grantee(session, init.worker(settings, session))
     if grantee.role == facts.role:
         return []
     asked = score_rights.asked(session, settings, tables)
     triggers = settings.postgres.fire_triggers
-    return grants.plan(grantee, facts, tables, asked, schema_changes=changes, fire_triggers=triggers)[0]
+    return grants.plan(
+        grantee, facts, tables, asked, schema_changes=changes, fire_triggers=triggers
+    )[0]
 
 
 def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
-    return (made.to_model, made.offline, made.state) == (embedder.model_id, offline, MigrationState.STARTED)
+    return (made.to_model, made.offline, made.state) == (
+        embedder.model_id,
+        offline,
+        MigrationState.STARTED,
+    )
 
 
 def _why_left(target: Target, made: ColumnMigration | None) -> VectrueError:
     if made is None:
         return VectrueError(
-            f"{target.name} wants {target.model} already", fix="name another model, or run `vectrue replay run`"
+            f"{target.name} wants {target.model} already",
+            fix="name another model, or run `vectrue replay run`",
         )
     how = "offline, " if made.offline else ""
     return VectrueError(

@@ -1,9 +1,12 @@
-"""What stands in the way of a migration and what a person has to do for it, step by step.
+"""What stands in the way of a migration and what a person has to do for it, step by
+step.
 
 Hazards:
-- Whatever knows the column by number (a view, a function with a parsed body, a trigger) stays with the old vectors over
-  the swap, and has to be made anew before `finish` drops them.
-- Of functions whose source is text only the mention of the column's name is known: a hint to look, no more.
+- Whatever knows the column by number (a view, a function with a parsed body, a trigger)
+  stays with the old vectors over the swap, and has to be made anew before `finish`
+  drops them.
+- Of functions whose source is text only the mention of the column's name is known: a
+  hint to look, no more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +36,8 @@ class Todo:
         what: one sentence.
         statement: SQL or a command that does it; None where only a person can know.
         who: whose part it is: a role of the database, or `you`.
-        keep: a query whose answer is to be kept before, since the statement destroys what it prints.
+        keep: a query whose answer is to be kept before, since the statement destroys
+            what it prints.
         anew: what is to be created anew after the statement, and on which column.
     """
 
@@ -47,7 +51,9 @@ class Todo:
 
     @property
     def typed(self) -> str:
-        """The statement as it is typed, with its semicolon where it is SQL; the sentence where there is none."""
+        """The statement as it is typed, with its semicolon where it is SQL; the
+        sentence where there is none.
+        """
         if self.statement is None:
             return self.what
         return f"{self.statement};" if self.statement.split(" ", 1)[0].isupper() else self.statement
@@ -64,14 +70,25 @@ def too_long(indexes: Sequence[Index], old: Vectors, new: Vectors) -> Iterator[T
         if found is None:
             continue
         length, most = found
-        half = f"halfvec({old.dimensions})" if new.dimensions <= _MOST_HALF else f"bit({old.dimensions})"
-        cast = f"({old.column}::{half})" if new.dimensions <= _MOST_HALF else f"(binary_quantize({old.column})::{half})"
+        half = (
+            f"halfvec({old.dimensions})"
+            if new.dimensions <= _MOST_HALF
+            else f"bit({old.dimensions})"
+        )
+        cast = (
+            f"({old.column}::{half})"
+            if new.dimensions <= _MOST_HALF
+            else f"(binary_quantize({old.column})::{half})"
+        )
         yield Todo(
-            "start", True,
-            f"index {index.label} would have to hold {length:,} dimensions, and pgvector takes {most:,}: have searches "
+            "start",
+            True,
+            f"index {index.label} would have to hold {length:,} dimensions, and pgvector takes "
+            f"{most:,}: have searches "
             f"use an index on {cast} first, whose twin is then built, and drop this one",
-            f"DROP INDEX CONCURRENTLY {index.sql_name}", "you",
-        )  # fmt: skip
+            f"DROP INDEX CONCURRENTLY {index.sql_name}",
+            "you",
+        )
 
 
 def constraints(indexes: Sequence[Index]) -> Iterator[Todo]:
@@ -79,17 +96,24 @@ def constraints(indexes: Sequence[Index]) -> Iterator[Todo]:
     for index in indexes:
         if index.constraint is not None:
             yield Todo(
-                "start", True,
-                f"constraint {index.constraint} of {index.table} holds the vector column, and is not carried over",
-                f"ALTER TABLE {index.sql_table} DROP CONSTRAINT {index.constraint}", "you",
-            )  # fmt: skip
+                "start",
+                True,
+                (
+                    f"constraint {index.constraint} of {index.table} holds the vector column, and "
+                    "is not carried over"
+                ),
+                f"ALTER TABLE {index.sql_table} DROP CONSTRAINT {index.constraint}",
+                "you",
+            )
 
 
 def refuse(session: Session, oid: int, target: Target, new: Vectors) -> None:
-    """Refuse to start where an index could not be carried over, before anything is changed.
+    """Refuse to start where an index could not be carried over, before anything is
+    changed.
 
     Raises:
-        VectrueError: with the index or constraint, and the statement that takes it out of the way.
+        VectrueError: with the index or constraint, and the statement that takes it out
+            of the way.
     """
     old = Vectors(target.column, target.dimensions, target.model)
     wanted = twins.wanted(twins.read(session, oid, old.columns))
@@ -103,9 +127,15 @@ def names(target: Target, columns: Sequence[str], made: ColumnMigration | None) 
     for step, name in taken:
         if name in columns:
             yield Todo(
-                step, True, f"{target.table} has a column {name} already, which is the name that `{step}` needs",
-                f'ALTER TABLE {target.table} RENAME COLUMN "{name}" TO ...', "you",
-            )  # fmt: skip
+                step,
+                True,
+                (
+                    f"{target.table} has a column {name} already, which is the name that `{step}` "
+                    "needs"
+                ),
+                f'ALTER TABLE {target.table} RENAME COLUMN "{name}" TO ...',
+                "you",
+            )
 
 
 def ownership(session: Session, oid: int, target: Target, dsn: str) -> Iterator[Todo]:
@@ -113,30 +143,50 @@ def ownership(session: Session, oid: int, target: Target, dsn: str) -> Iterator[
     owner, role, may = outlook.may_change(session, oid, dsn)
     if may is False:
         yield Todo(
-            "start", True, f"role {role} of postgres.admin_dsn does not own {target.table}, {owner} does",
-            f'GRANT "{owner}" TO "{role}"', owner,
-        )  # fmt: skip
+            "start",
+            True,
+            f"role {role} of postgres.admin_dsn does not own {target.table}, {owner} does",
+            f'GRANT "{owner}" TO "{role}"',
+            owner,
+        )
 
 
-def readers(session: Session, oid: int, target: Target, made: ColumnMigration | None, *, offline: bool) -> list[Todo]:
-    """What depends on the served column, and on the old one after the swap: once in each list."""
-    vectors = Vectors(made.beside or target.column if made and _is_swapped(made) else target.column, 0, "")
+def readers(
+    session: Session, oid: int, target: Target, made: ColumnMigration | None, *, offline: bool
+) -> list[Todo]:
+    """What depends on the served column, and on the old one after the swap: once in
+    each list.
+    """
+    vectors = Vectors(
+        made.beside or target.column if made and _is_swapped(made) else target.column, 0, ""
+    )
     found = dependents.of_columns(session, oid, vectors.columns)
     # Constraints of keys are indexes, which are looked at by themselves.
     found = [one for one in found if one.kind != "constraint"]
-    todo = [of_dependent(one, outlook.owner(session, oid, one), target, made, offline=offline) for one in found]
+    todo = [
+        of_dependent(one, outlook.owner(session, oid, one), target, made, offline=offline)
+        for one in found
+    ]
     for name, whose in outlook.mentioning(session, target.column):
         todo.append(
             Todo(
-                "swap", False,
-                f"look at function {name}: its source mentions {target.column}, the new vectors from the swap on",
-                f"\\sf {name}", whose,
+                "swap",
+                False,
+                (
+                    f"look at function {name}: its source mentions {target.column}, the new "
+                    "vectors "
+                    "from the swap on"
+                ),
+                f"\\sf {name}",
+                whose,
             )
-        )  # fmt: skip
+        )
     return todo
 
 
-def of_dependent(one: Dependent, whose: str, target: Target, made: ColumnMigration | None, *, offline: bool) -> Todo:
+def of_dependent(
+    one: Dependent, whose: str, target: Target, made: ColumnMigration | None, *, offline: bool
+) -> Todo:
     """What is to be done about something that knows the vector column by number.
 
     Args:
@@ -162,7 +212,9 @@ def of_dependent(one: Dependent, whose: str, target: Target, made: ColumnMigrati
     else:
         now = f"knows {target.column} by number: from the swap on it reads the old vectors"
         then = f"{kept} before the swap, drop it after it, and create it anew {on}"
-    said = f"{step} is refused while it is there" if one.blocks else f"{step} drops it without a word"
+    said = (
+        f"{step} is refused while it is there" if one.blocks else f"{step} drops it without a word"
+    )
     anew = f"{one.said}, {on}" + (f", with its {one.besides}" if one.besides else "")
     what = f"{one.said} {now}, and {said}: {then}"
     return Todo(step, one.blocks, what, one.drops or None, whose, one.shows or None, anew)

@@ -1,4 +1,6 @@
-"""The model that `migrate plan` is asked about: its id, what its files need, and how commands and settings name it."""
+"""The model that `migrate plan` is asked about: its id, what its files need, and how
+commands and settings name it.
+"""
 
 import re
 import shlex
@@ -29,19 +31,29 @@ class WantedModel:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is known which model is meant: without that there is nothing to type."""
+        """Whether it is known which model is meant: without that there is nothing to
+        type.
+        """
         return self.model_id is not None or all(one.statement is not None for one in self.todo)
 
     @property
     def named(self) -> str:
         """As `start` takes it."""
         named = f" --model {shlex.quote(self.model.name)} --dimensions {self.model.dimensions}"
-        return named + (f" --revision {shlex.quote(self.model.revision)}" if self.model.revision else "")
+        return named + (
+            f" --revision {shlex.quote(self.model.revision)}" if self.model.revision else ""
+        )
 
     def naming(self, now: ModelSettings) -> str | None:
-        """What the settings have to say before `finish`; None where they say it. `now`: what they say."""
+        """What the settings have to say before `finish`; None where they say it. `now`:
+        what they say.
+        """
         wanted = self.model
-        if (now.name, now.dimensions, now.revision) == (wanted.name, wanted.dimensions, wanted.revision):
+        if (now.name, now.dimensions, now.revision) == (
+            wanted.name,
+            wanted.dimensions,
+            wanted.revision,
+        ):
             return None
         said = f'model.name = "{wanted.name}" and model.dimensions = {wanted.dimensions}'
         said += f' and model.revision = "{wanted.revision}"' if wanted.revision else ""
@@ -56,14 +68,17 @@ def look(model: ModelSettings) -> WantedModel:
         model: as flags name it.
 
     Raises:
-        ConfigurationError: there is no such model, or it makes vectors of another length; the flag is named.
+        ConfigurationError: there is no such model, or it makes vectors of another
+            length; the flag is named.
     """
     try:
         model_id = by_flag.opened(model).model_id
     except ModelUnavailable as error:
         typed = _COMMAND.fullmatch(error.fix or "")
         what = error.message if typed else f"{error.message}: {error.fix}"
-        return WantedModel(model, None, (Todo("start", True, what, typed[1] if typed else None, "you"),))
+        return WantedModel(
+            model, None, (Todo("start", True, what, typed[1] if typed else None, "you"),)
+        )
     try:
         by_flag.require(model)
     except ModelUnavailable as error:

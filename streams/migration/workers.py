@@ -1,6 +1,8 @@
-"""The workers around a start: they end to take the new columns up, and whoever runs them starts them again.
+"""The workers around a start: they end to take the new columns up, and whoever runs
+them starts them again.
 
-Hazard: seen are sessions of the database alone. A worker that nobody starts again leaves none, and is missed here.
+Hazard: seen are sessions of the database alone. A worker that nobody starts again
+leaves none, and is missed here.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,8 +23,11 @@ def there(session: Session) -> dict[int, str]:
     return {int(pid): str(name).removeprefix("vectrue ") for pid, name in lines}
 
 
-def wait(session: Session, clock: Clock, tell: Callable[[str], None], before: Mapping[int, str]) -> None:
-    """Wait until the workers of before have started anew; what they miss until then is a replay's business.
+def wait(
+    session: Session, clock: Clock, tell: Callable[[str], None], before: Mapping[int, str]
+) -> None:
+    """Wait until the workers of before have started anew; what they miss until then is
+    a replay's business.
 
     Args:
         session: any connection.
@@ -39,14 +44,22 @@ def wait(session: Session, clock: Clock, tell: Callable[[str], None], before: Ma
     deadline = clock.monotonic() + _END_SECONDS
     while left := before.keys() & there(session).keys():
         if clock.monotonic() > deadline:
-            tell(f"{len(left)} worker sessions still fill the old column alone: a replay fills the rest")
+            tell(
+                f"{len(left)} worker sessions still fill the old column alone: a replay fills "
+                "the rest"
+            )
             return
         clock.wait(_POLL_SECONDS)
     deadline = clock.monotonic() + _RETURN_SECONDS
-    while (lacking := set(before.values()) - set(there(session).values())) and clock.monotonic() < deadline:
+    while (
+        lacking := set(before.values()) - set(there(session).values())
+    ) and clock.monotonic() < deadline:
         clock.wait(_POLL_SECONDS)
     for role in sorted(lacking):
-        tell(f"the {role} worker has ended, as it does to start anew, and is not back yet: see that it is started "
-             f"(vectrue worker --role {role})")  # fmt: skip
+        tell(
+            f"the {role} worker has ended, as it does to start anew, and is not back yet: see "
+            "that it is started "
+            f"(vectrue worker --role {role})"
+        )
     if not lacking:
         tell("the workers have started anew, and fill the new vectors from now on")

@@ -1,10 +1,12 @@
-"""`vectrue demo`: the whole path on real parts, with the interview example, told step by step.
+"""`vectrue demo`: the whole path on real parts, with the interview example, told step
+by step.
 
-A stack of its own (Postgres, Kafka, Connect with Debezium), the installed command line for everything a person would
-type, and a worker as child processes. Nothing is left running unless it is asked for.
+A stack of its own (Postgres, Kafka, Connect with Debezium), the installed command line
+for everything a person would type, and a worker as child processes. Nothing is left
+running unless it is asked for.
 
-Hazard: the demo starts from an empty database each time; its folder is its own (`.vectrue/demo`), never the one of
-`vectrue local up`.
+Hazard: the demo starts from an empty database each time; its folder is its own
+(`.vectrue/demo`), never the one of `vectrue local up`.
 """
 
 import socket
@@ -43,7 +45,9 @@ EDITED_SEARCH = "블록체인 합의 방식의 비교"
 
 @dataclass(frozen=True)
 class StepLine:
-    """One finished step: what was done, and the seconds it took (None where time says nothing)."""
+    """One finished step: what was done, and the seconds it took (None where time says
+    nothing).
+    """
 
     text: str
     seconds: float | None = None
@@ -54,7 +58,9 @@ Report = Callable[[StepLine], None]
 
 
 def choose_model() -> ModelSettings:
-    """bge-m3 where its weights are in the local cache, else the bundled multilingual-e5-small, else the stand-in."""
+    """bge-m3 where its weights are in the local cache, else the bundled
+    multilingual-e5-small, else the stand-in.
+    """
     for name, dimensions in (("BAAI/bge-m3", 1024), ("multilingual-e5-small", 384)):
         settings = ModelSettings(name=name, dimensions=dimensions)
         try:
@@ -70,7 +76,9 @@ def choose_model() -> ModelSettings:
 class Demo:
     """The steps, in the order they are told."""
 
-    def __init__(self, directory: Path, report: Report, show: Callable[[Sequence[str]], None]) -> None:
+    def __init__(
+        self, directory: Path, report: Report, show: Callable[[Sequence[str]], None]
+    ) -> None:
         """Prepare.
 
         Args:
@@ -106,7 +114,12 @@ class Demo:
                 self._end()
         if keep:
             stop = f"stop it with: vectrue local reset --yes --dir {self._directory}"
-            self._report(StepLine(f"left running; use it with: vectrue --config {self._config} status", details=[stop]))
+            self._report(
+                StepLine(
+                    f"left running; use it with: vectrue --config {self._config} status",
+                    details=[stop],
+                )
+            )
 
     def _prepare(self) -> None:
         with self._step("stack of real parts: Postgres + pgvector, Kafka, Connect + Debezium"):
@@ -118,7 +131,11 @@ class Demo:
             self._embedder: Embedder = open_model(model)
             self._embedder.load()
         why = "" if model.name == "BAAI/bge-m3" else " (BAAI/bge-m3 is not in the local cache)"
-        self._report(StepLine(f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"))
+        self._report(
+            StepLine(
+                f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"
+            )
+        )
         self._session = Session(endpoints.postgres_dsn, role="demo")
         self._create_tables(model.dimensions)
         self._command("init")
@@ -157,13 +174,18 @@ text = "answer"
         log = self._directory / "logs" / "worker.log"
         with log.open("wb") as output:
             self._worker = subprocess.Popen(
-                self._line("worker"), stdout=output, stderr=output, start_new_session=True,
+                self._line("worker"),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
                 env=child_environment(VECTRUE_LOG__FORMAT="json"),
-            )  # fmt: skip
+            )
 
         def ready() -> bool:
             if self._worker is not None and self._worker.poll() is not None:
-                raise VectrueError(f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}")
+                raise VectrueError(
+                    f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}"
+                )
             return log.read_text(encoding="utf-8").count('"worker ready"') == 2
 
         self._until(ready, _READY_SECONDS, f"the workers to be ready (see {log})")
@@ -176,18 +198,32 @@ text = "answer"
         self._until_current(questions + answers)
         seconds = self._clock.monotonic() - started
         rate = (questions + answers) / seconds
-        self._report(StepLine(f"{questions} questions and {answers} answers inserted, all have their vector"
-                          f" ({rate:,.0f} texts/s)", seconds))  # fmt: skip
+        self._report(
+            StepLine(
+                f"{questions} questions and {answers} answers inserted, all have their vector"
+                f" ({rate:,.0f} texts/s)",
+                seconds,
+            )
+        )
 
     def _search_paraphrases(self) -> None:
         for query in interview.read_queries()[:2]:
             started = self._clock.monotonic()
             hits = self._search(str(query["query"]))
-            self._report(StepLine(f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)))
+            self._report(
+                StepLine(
+                    f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)
+                )
+            )
 
     def _insert_and_edit(self) -> None:
-        insert = "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, %s, 3) RETURNING id"
-        self._before_and_after("row inserted", NEW_SEARCH, insert, (NEW_QUESTION, "프런트엔드 기초"))
+        insert = (
+            "INSERT INTO public.questions (question, category, difficulty) VALUES (%s, %s, 3) "
+            "RETURNING id"
+        )
+        self._before_and_after(
+            "row inserted", NEW_SEARCH, insert, (NEW_QUESTION, "프런트엔드 기초")
+        )
         edit = "UPDATE public.questions SET question = %s WHERE id = 1 RETURNING id"
         self._before_and_after("row edited", EDITED_SEARCH, edit, (EDITED_QUESTION,))
 
@@ -200,29 +236,45 @@ text = "answer"
         seconds = float(self._session.rows(written, (changed_at, key))[0][0])
         after = self._search(query)[:1]
         details = [f"search: {query}", *_told(before, "before: "), *_told(after, "after:  ")]
-        self._report(StepLine(f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms", None, details))
+        self._report(
+            StepLine(
+                f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms",
+                None,
+                details,
+            )
+        )
 
     def _touch_unrelated(self) -> None:
-        looked, encoded = self._metric("vectrue_events_total"), self._metric("vectrue_texts_encoded_total")
+        looked, encoded = (
+            self._metric("vectrue_events_total"),
+            self._metric("vectrue_texts_encoded_total"),
+        )
         started = self._clock.monotonic()
         self._session.rows("UPDATE public.questions SET view_count = view_count + 1")
         rows = int(self._session.rows("SELECT count(*) FROM public.questions")[0][0])
         self._until(
-            lambda: self._metric("vectrue_events_total") >= looked + rows, _SYNC_SECONDS, "the events of the update"
+            lambda: self._metric("vectrue_events_total") >= looked + rows,
+            _SYNC_SECONDS,
+            "the events of the update",
         )
         more = self._metric("vectrue_texts_encoded_total") - encoded
         seconds = self._clock.monotonic() - started
-        self._report(StepLine(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds))
+        self._report(
+            StepLine(f"unrelated column of {rows} rows updated: {more:.0f} texts encoded", seconds)
+        )
 
     def _replay(self) -> None:
-        # Under a label of the workers, so that capture leaves it out: as after a migration that lost the vectors.
+        # Under a label of the workers, so that capture leaves it out: as after a
+        # migration that lost the vectors.
         origin = origins.labels(self._settings.postgres.origin)[-1]
         with self._session.cursor() as cursor:
             cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
             for table in ("questions", "answer_bank"):
                 cursor.execute(f"UPDATE public.{table} SET embedding = NULL")  # noqa: S608 - two names of ours
             cursor.execute("SELECT pg_replication_origin_session_reset()")
-        self._report(StepLine("all vectors taken away behind capture's back, as a schema migration does"))
+        self._report(
+            StepLine("all vectors taken away behind capture's back, as a schema migration does")
+        )
         self._command("replay", "run", "--only", "all")
 
     def _search(self, text: str) -> Sequence[Hit]:
@@ -233,7 +285,11 @@ text = "answer"
         url = f"http://127.0.0.1:{self._settings.metrics.live_port}/metrics"
         with urllib.request.urlopen(url, timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in lines
+            if line.startswith((f"{name}{{", f"{name} "))
+        )
 
     def _until_current(self, rows: int | None) -> None:
         def current() -> bool:
@@ -247,7 +303,9 @@ text = "answer"
         deadline = self._clock.monotonic() + seconds
         while not condition():
             if self._clock.monotonic() > deadline:
-                raise VectrueError(f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs")
+                raise VectrueError(
+                    f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs"
+                )
             self._clock.wait(0.05)
 
     def _line(self, *arguments: str) -> list[str]:
@@ -257,7 +315,9 @@ text = "answer"
         self._show(arguments)
         code = subprocess.run(self._line(*arguments), check=False).returncode
         if code != 0:
-            raise VectrueError(f"`vectrue {' '.join(arguments)}` exited {code}", fix="read what it printed above")
+            raise VectrueError(
+                f"`vectrue {' '.join(arguments)}` exited {code}", fix="read what it printed above"
+            )
 
     @contextmanager
     def _step(self, text: str) -> Iterator[None]:

@@ -1,9 +1,12 @@
-"""`vectrue doctor`: every precondition looked at, one line each, with the command that mends it.
+"""`vectrue doctor`: every precondition looked at, one line each, with the command that
+mends it.
 
-The rules stand where `init` has them; here it is decided who is asked, how long, and what depends on what.
+The rules stand where `init` has them; here it is decided who is asked, how long, and
+what depends on what.
 
 Hazards:
-- All services are asked at once and given up after ANSWER_SECONDS each: a doctor that hangs with the patient is none.
+- All services are asked at once and given up after ANSWER_SECONDS each: a doctor that
+  hangs with the patient is none.
 - What could not be looked at is unknown, and never ok.
 """
 
@@ -50,43 +53,76 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     """
     names = ", ".join(table.name for table in settings.tables)
     findings = [ok("settings", f"valid, for {names}") if names else _no_tables()]
-    broker: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: kafka.run(settings, clock))
+    broker: BackgroundCall[list[CheckResult] | None] = BackgroundCall(
+        lambda: kafka.run(settings, clock)
+    )
     capturing: BackgroundCall[_Connector | None] = BackgroundCall(lambda: _connect(settings, clock))
-    model: BackgroundCall[ModelFacts | None] = BackgroundCall(lambda: describe_model(settings.model))
+    model: BackgroundCall[ModelFacts | None] = BackgroundCall(
+        lambda: describe_model(settings.model)
+    )
     for question in (broker, capturing, model):
         question.start()
     facts, said = _answer("model", model, "reading the model's files takes too long")
     findings += said or list(_model(facts))
     made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
     wanted = postgres.ExpectedModel(settings.model.name, facts.record if facts else None, made)
-    database: BackgroundCall[postgres.Checkup | None] = BackgroundCall(lambda: _database(settings, wanted))
+    database: BackgroundCall[postgres.Checkup | None] = BackgroundCall(
+        lambda: _database(settings, wanted)
+    )
     database.start()
     seen, said = _answer("Postgres", database, "Postgres does not answer in time")
     findings += said if seen is None else seen.findings
     if seen is None:
-        checks = (*(f"table {table.name}" for table in settings.tables), "publication", "slot", "heartbeat", "canary")
-        findings += [unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks]
+        checks = (
+            *(f"table {table.name}" for table in settings.tables),
+            "publication",
+            "slot",
+            "heartbeat",
+            "canary",
+        )
+        findings += [
+            unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks
+        ]
     topics, topics_said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     if seen is not None:
         findings += _witnessed(settings, clock, seen.witness, topics or ())
         moving: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _moving(settings))
         moving.start()
-        found, said = _answer("migrations", moving, "Postgres does not answer in time", follows=needs.KEPT)
+        found, said = _answer(
+            "migrations", moving, "Postgres does not answer in time", follows=needs.KEPT
+        )
         findings += said if found is None else found
-    silent = [unknown(check, "Kafka does not answer", follows=[needs.KAFKA]) for check in (needs.TOPICS, "workers")]
+    silent = [
+        unknown(check, "Kafka does not answer", follows=[needs.KAFKA])
+        for check in (needs.TOPICS, "workers")
+    ]
     findings += topics or [*topics_said, *silent]
-    connector, said = _answer(needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA])
+    connector, said = _answer(
+        needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA]
+    )
     if connector is None:
-        return [*findings, *said, unknown("connector", "Kafka Connect does not answer", follows=[needs.CONNECT])]
-    findings += [*connector.findings, *guarded("connector", lambda: _compared(settings, connector, seen))]
+        return [
+            *findings,
+            *said,
+            unknown("connector", "Kafka Connect does not answer", follows=[needs.CONNECT]),
+        ]
+    findings += [
+        *connector.findings,
+        *guarded("connector", lambda: _compared(settings, connector, seen)),
+    ]
     if seen is None:
         return findings
-    watched: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _watched(settings, clock))
+    watched: BackgroundCall[list[CheckResult] | None] = BackgroundCall(
+        lambda: _watched(settings, clock)
+    )
     watched.start()
     late = "Postgres or Kafka Connect does not answer in time"
     offset, said = _answer(needs.OFFSET, watched, late, follows=[*needs.KEPT, needs.CONNECT])
     found = said if offset is None else offset
-    return [*findings, *(one for one in found if connector.status is not None or one.level is not Level.OK)]
+    return [
+        *findings,
+        *(one for one in found if connector.status is not None or one.level is not Level.OK),
+    ]
 
 
 class _Connector:
@@ -107,10 +143,20 @@ class _Connector:
 
     def _finding(self, check: str) -> CheckResult:
         if self.status is None:
-            return problem(check, "is not known to Kafka Connect: nothing is captured", INIT, follows=needs.SET_UP)
+            return problem(
+                check,
+                "is not known to Kafka Connect: nothing is captured",
+                INIT,
+                follows=needs.SET_UP,
+            )
         if self.status.error is not None:
-            said, running = Explainer(self._settings).explain(self.status.error), needs.Needs(self._settings).running
-            return problem(check, f"failed: {said}", "mend that, then vectrue init", follows=running)
+            said, running = (
+                Explainer(self._settings).explain(self.status.error),
+                needs.Needs(self._settings).running,
+            )
+            return problem(
+                check, f"failed: {said}", "mend that, then vectrue init", follows=running
+            )
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
@@ -119,9 +165,11 @@ class _Connector:
 def _witnessed(
     settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[CheckResult]
 ) -> Iterator[CheckResult]:
-    """Whether changes arrive, what is yet to be looked at, and what is configured and not there.
+    """Whether changes arrive, what is yet to be looked at, and what is configured and
+    not there.
 
-    The lines above come from stricter rules: what differs in a table, publication or slot whose line fails follows.
+    The lines above come from stricter rules: what differs in a table, publication or
+    slot whose line fails follows.
     """
     needed = needs.Needs(settings).canary
     way: BackgroundCall[Witness] = BackgroundCall(lambda: with_transit(witness, settings, clock))
@@ -134,14 +182,23 @@ def _witnessed(
     said = judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if said is None:
         age = show_duration(max(witness.canary.age_seconds or 0.0, 0.0))
-        yield ok("canary", f"changes arrive: what was written {age} ago has come back through Kafka and a live worker")
+        yield ok(
+            "canary",
+            (
+                f"changes arrive: what was written {age} ago has come back through Kafka and a "
+                "live "
+                "worker"
+            ),
+        )
     elif said.severity is Severity.WARNING:
         yield warning("canary", said.sentence, follows=needed)
     else:
         yield problem("canary", said.sentence, follows=needed)
     for look in witness.looks:
         amiss = needs.table(str(look.table))
-        fix = _who_looks(kafka, amiss if any(one.about == amiss for one in witness.differences) else None)
+        fix = _who_looks(
+            kafka, amiss if any(one.about == amiss for one in witness.differences) else None
+        )
         yield warning("rows to be looked at", look.sentence, fix, follows=needed)
     for neglected in witness.neglected:
         yield warning("looks", neglected.sentence, follows=needed)
@@ -157,25 +214,42 @@ def _witnessed(
 
 
 def _who_looks(kafka: Sequence[CheckResult], amiss: str | None) -> str:
-    """Who comes to a table to be looked at, by what Kafka says of workers; `amiss`: its line, if that fails."""
+    """Who comes to a table to be looked at, by what Kafka says of workers; `amiss`: its
+    line, if that fails.
+    """
     if amiss is not None:
         return f"mend what is said of {amiss}; its rows are looked at once more after that"
     workers = [finding for finding in kafka if finding.check.endswith(" workers")]
     if any(finding.level is Level.OK for finding in workers):
-        return "nothing is to be done: the keeper of a worker that runs comes to them; its log says what holds it up"
+        return (
+            "nothing is to be done: the keeper of a worker that runs comes to them; its log "
+            "says what holds it up"
+        )
     start = "vectrue worker --role replay"
-    return f"{start}, whose keeper looks at them" if workers else f"the keeper of a worker looks at them: {start}"
+    return (
+        f"{start}, whose keeper looks at them"
+        if workers
+        else f"the keeper of a worker looks at them: {start}"
+    )
 
 
 def _release(version: str | None) -> CheckResult:
     if version is None:
-        return problem("Debezium", "Kafka Connect has no Postgres connector of Debezium", releases.FIX)
+        return problem(
+            "Debezium", "Kafka Connect has no Postgres connector of Debezium", releases.FIX
+        )
     lost = releases.hazard(version)
-    return ok("Debezium", f"release {version}") if lost is None else warning("Debezium", lost, releases.FIX)
+    return (
+        ok("Debezium", f"release {version}")
+        if lost is None
+        else warning("Debezium", lost, releases.FIX)
+    )
 
 
 def _no_tables() -> CheckResult:
-    return problem("settings", "no table is configured", "add [[tables]] with name and text to vectrue.toml")
+    return problem(
+        "settings", "no table is configured", "add [[tables]] with name and text to vectrue.toml"
+    )
 
 
 def _answer(
@@ -186,7 +260,9 @@ def _answer(
         answer = question.answer(ANSWER_SECONDS)
     except VectrueError as error:
         return None, [problem(check, error.message, error.fix, follows=follows)]
-    return answer, [] if answer is not None else [problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)]
+    return answer, [] if answer is not None else [
+        problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)
+    ]
 
 
 def _model(facts: ModelFacts | None) -> Iterator[CheckResult]:
@@ -208,7 +284,9 @@ def _model(facts: ModelFacts | None) -> Iterator[CheckResult]:
         return
     said = f"{free / 2**30:.1f} GiB available, the weights are {weights / 2**30:.1f} GiB"
     if free < weights:
-        yield warning("memory", said, "free memory on this machine; a worker that runs already has its own")
+        yield warning(
+            "memory", said, "free memory on this machine; a worker that runs already has its own"
+        )
     else:
         yield ok("memory", said)
 
@@ -246,14 +324,19 @@ def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
     finally:
         connect.close()
         session.close()
-    # A slot that is not there has no position, and the connector is one of its log all the same.
+    # A slot that is not there has no position, and the connector is one of its log all
+    # the same.
     gone = [needs.Needs(settings).slot]
     wrong = [problem(needs.OFFSET, one.sentence, one.fix, follows=gone) for one in found]
     return wrong or [ok(needs.OFFSET, f"of {settings.connector}, belongs to this database's log")]
 
 
-def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup | None) -> Iterable[CheckResult]:
-    """The connector against the database: its configuration, and the place where it stopped."""
+def _compared(
+    settings: Settings, connector: _Connector, seen: postgres.Checkup | None
+) -> Iterable[CheckResult]:
+    """The connector against the database: its configuration, and the place where it
+    stopped.
+    """
     check = f"configuration of {settings.connector}"
     if connector.config is None or connector.status is None:
         return
@@ -272,6 +355,14 @@ def _compared(settings: Settings, connector: _Connector, seen: postgres.Checkup 
     else:
         yield ok(check, "is what the settings ask for")
     starts, read = seen.slot_position, connector.offset
-    if not connector.status.is_running and starts is not None and read is not None and read < starts:
-        gone = "starts after the place where the connector stopped: it was made anew, and changes were missed"
+    if (
+        not connector.status.is_running
+        and starts is not None
+        and read is not None
+        and read < starts
+    ):
+        gone = (
+            "starts after the place where the connector stopped: it was made anew, and changes "
+            "were missed"
+        )
         yield problem(f"slot {settings.slot}", gone, INIT)

@@ -1,4 +1,6 @@
-"""What `vectrue doctor` says of migrations under way: how far each is, and what somebody did to its table."""
+"""What `vectrue doctor` says of migrations under way: how far each is, and what
+somebody did to its table.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +14,8 @@ from streams.migration import status as migrate_status
 
 
 def look(settings: Settings, session: Session) -> Iterator[CheckResult]:
-    """A line for each column under way, and for those of no table of the settings; counts no row.
+    """A line for each column under way, and for those of no table of the settings;
+    counts no row.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -20,7 +23,10 @@ def look(settings: Settings, session: Session) -> Iterator[CheckResult]:
     for made in migrate_scope.mine(settings, session):
         check, amiss = f"migration of {made.name}", migrate_status.problem(session, made)
         if amiss is None:
-            yield ok(check, f"is {made.state}, to {made.to_model}: vectrue migrate status says what comes next")
+            yield ok(
+                check,
+                f"is {made.state}, to {made.to_model}: vectrue migrate status says what comes next",
+            )
         else:
             fix = amiss.typed(table_flags([made.table]))
             yield problem(check, amiss.why, fix, follows=[needs.table(str(made.table))])

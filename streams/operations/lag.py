@@ -1,12 +1,13 @@
-"""How far behind everything is, read from outside: both lanes' groups, the witness, the slot, the connector.
+"""How far behind everything is, read from outside: both lanes' groups, the witness, the
+slot, the connector.
 
 Reused by `vectrue lag`, `status`, health and metrics. Nothing here asks a worker.
 
 Hazards:
-- Kafka away is part of the report (`kafka_error`), so that slot and connector are still shown; the same holds for
-  them. Only settings that can never work are raised.
-- A time lag needs one read per waiting partition, all together bounded by PROBE_SECONDS; what is not answered by
-  then is unknown, not 0.
+- Kafka away is part of the report (`kafka_error`), so that slot and connector are still
+  shown; the same holds for them. Only settings that can never work are raised.
+- A time lag needs one read per waiting partition, all together bounded by
+  PROBE_SECONDS; what is not answered by then is unknown, not 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,16 @@ from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, TransientError, VectrueError
-from schemas.health.lag import LIVE_FLOOR, REPLAY_FLOOR, ConnectorState, GroupLag, PartitionLag, Ring, Sample, classify
+from schemas.health.lag import (
+    LIVE_FLOOR,
+    REPLAY_FLOOR,
+    ConnectorState,
+    GroupLag,
+    PartitionLag,
+    Ring,
+    Sample,
+    classify,
+)
 from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, LagThresholds
 from schemas.health.witness import Transit, Witness
 from schemas.messages import change
@@ -49,7 +59,9 @@ class ConnectClient(Protocol):
 
 
 class LagMonitor:
-    """Reads reports one after another, over the same connections, and judges each by those before it."""
+    """Reads reports one after another, over the same connections, and judges each by
+    those before it.
+    """
 
     def __init__(
         self,
@@ -61,19 +73,27 @@ class LagMonitor:
         connect: ConnectClient | None = None,
         read_witness: Callable[[], Witness] | None = None,
     ) -> None:
-        """Remember where to look; nothing is opened yet. The parts that are left out are the real ones."""
+        """Remember where to look; nothing is opened yet. The parts that are left out
+        are the real ones.
+        """
         self._settings = settings
         self._thresholds = thresholds
         self._clock = clock or SystemClock()
         self._offsets = offsets or KafkaOffsets(settings, self._clock)
         self._connect = connect or KafkaConnect(settings.connect.url, self._clock)
-        self._session = Session(settings.postgres.dsn, role="lag", prefix=settings.kafka.topic_prefix)
+        self._session = Session(
+            settings.postgres.dsn, role="lag", prefix=settings.kafka.topic_prefix
+        )
         self._explainer = Explainer(settings)
-        self._source = BackgroundCall(read_witness or (lambda: witness.read(self._session, settings)))
+        self._source = BackgroundCall(
+            read_witness or (lambda: witness.read(self._session, settings))
+        )
         self._capture = BackgroundCall(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
         self._canary: PartitionLag | None = None
-        """The canary's partition as the live group sees it; None while Kafka does not answer."""
+        """The canary's partition as the live group sees it; None while Kafka does not
+        answer.
+        """
 
     def __enter__(self) -> Self:
         """The monitor."""
@@ -99,7 +119,10 @@ class LagMonitor:
             replay=replay,
             witness=self._witness(live.members, f"Postgres {silent} postgres.dsn and the server"),
             connector=self._capture.answer(OTHERS_SECONDS)
-            or ConnectorState(self._settings.connector, error=f"Kafka Connect {silent} connect.url and Kafka Connect"),
+            or ConnectorState(
+                self._settings.connector,
+                error=f"Kafka Connect {silent} connect.url and Kafka Connect",
+            ),
             thresholds=self._thresholds,
             kafka_error=kafka_error,
         )
@@ -107,7 +130,8 @@ class LagMonitor:
     def close(self) -> None:
         """Close the connections."""
         self._offsets.close()
-        if not self._source.is_open:  # a thread that still waits in it ends with the process
+        # a thread that still waits in it ends with the process
+        if not self._source.is_open:
             self._session.close()
         if not self._capture.is_open:
             self._connect.close()
@@ -115,7 +139,10 @@ class LagMonitor:
     def _lanes(self) -> tuple[GroupLag, GroupLag, str | None]:
         live, replay = self._settings.live_group, self._settings.replay_group
         canary = self._settings.canary_topic
-        asked = {live: [*live_topics(self._settings), canary], replay: [self._settings.replay_topic]}
+        asked = {
+            live: [*live_topics(self._settings), canary],
+            replay: [self._settings.replay_topic],
+        }
         self._canary = None
         try:
             found = dict(self._offsets.read(asked))
@@ -125,10 +152,16 @@ class LagMonitor:
             groups = self._timed({**found, live: replace(found[live], partitions=changes)})
         except TransientError as error:
             return GroupLag(live), GroupLag(replay), str(error)
-        return self._judged(groups[live], LIVE_FLOOR), self._judged(groups[replay], REPLAY_FLOOR), None
+        return (
+            self._judged(groups[live], LIVE_FLOOR),
+            self._judged(groups[replay], REPLAY_FLOOR),
+            None,
+        )
 
     def _timed(self, groups: Mapping[str, GroupLag]) -> dict[str, GroupLag]:
-        """The groups with their time lags. Each partition belongs to one group only, so one probe serves both."""
+        """The groups with their time lags. Each partition belongs to one group only, so
+        one probe serves both.
+        """
         places = {
             (row.topic, row.partition): row.next_offset
             for group in groups.values()
@@ -139,7 +172,10 @@ class LagMonitor:
         now = self._clock.now()
         chunk_topics = (self._settings.replay_topic, self._settings.deferred_topic)
         return {
-            name: replace(group, partitions=tuple(aged(row, records, now, chunk_topics) for row in group.partitions))
+            name: replace(
+                group,
+                partitions=tuple(aged(row, records, now, chunk_topics) for row in group.partitions),
+            )
             for name, group in groups.items()
         }
 
@@ -155,7 +191,9 @@ class LagMonitor:
         return replace(group, partitions=tuple(rows))
 
     def _witness(self, members: int | None, silence: str) -> Witness:
-        """What the database told, and how far the canary came where it has not come back."""
+        """What the database told, and how far the canary came where it has not come
+        back.
+        """
         seen = self._source.answer(OTHERS_SECONDS) or witness.unknown(self._settings, silence)
         if seen.canary.is_fresh or seen.canary.error is not None or self._canary is None:
             return seen
@@ -178,7 +216,8 @@ class LagMonitor:
 
 
 def collect(settings: Settings, *, thresholds: LagThresholds = DEFAULT_THRESHOLDS) -> LagReport:
-    """Read one report. A single sample can only say ERROR, NO_COMMIT, LOST, STOP or OK of a partition.
+    """Read one report. A single sample can only say ERROR, NO_COMMIT, LOST, STOP or OK
+    of a partition.
 
     Raises:
         ConfigurationError: Kafka refuses us, or a setting can never work.
@@ -189,14 +228,21 @@ def collect(settings: Settings, *, thresholds: LagThresholds = DEFAULT_THRESHOLD
 
 def live_topics(settings: Settings) -> list[str]:
     """Topics of the live lane: each table's, once, and that of the deferred rows."""
-    tables = dict.fromkeys(table.table.topic(settings.kafka.topic_prefix) for table in settings.tables)
+    tables = dict.fromkeys(
+        table.table.topic(settings.kafka.topic_prefix) for table in settings.tables
+    )
     return [*tables, settings.deferred_topic]
 
 
 def aged(
-    row: PartitionLag, records: Mapping[Place, Record | None], now: datetime, chunk_topics: Sequence[str] = ()
+    row: PartitionLag,
+    records: Mapping[Place, Record | None],
+    now: datetime,
+    chunk_topics: Sequence[str] = (),
 ) -> PartitionLag:
-    """The row with its time lag: 0 when nothing waits, unknown when the record could not be read."""
+    """The row with its time lag: 0 when nothing waits, unknown when the record could
+    not be read.
+    """
     if row.partition is None or row.waiting is None:
         return row
     if row.waiting == 0:
@@ -208,13 +254,23 @@ def aged(
     if record is None:  # only transaction markers or holes are left: no event waits
         return replace(row, time_lag_seconds=0.0)
     began = change.appended_at(record) if row.topic in chunk_topics else _commit_time(record)
-    return row if began is None else replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
+    return (
+        row
+        if began is None
+        else replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
+    )
 
 
 def _commit_time(record: Record) -> datetime | None:
-    """When the change was committed; when Kafka got it, if it does not say (a tombstone, something undecodable)."""
+    """When the change was committed; when Kafka got it, if it does not say (a
+    tombstone, something undecodable).
+    """
     try:
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
-    return event.committed_at if event is not None and event.committed_at is not None else change.appended_at(record)
+    return (
+        event.committed_at
+        if event is not None and event.committed_at is not None
+        else change.appended_at(record)
+    )

@@ -33,12 +33,16 @@ def examine(session: Session, settings: Settings, clock: Clock) -> Witness:
 
 
 def with_transit(seen: Witness, settings: Settings, clock: Clock) -> Witness:
-    """What was seen, with Kafka's side where the canary has not come back. Raises as `examine`."""
+    """What was seen, with Kafka's side where the canary has not come back. Raises as
+    `examine`.
+    """
     if seen.canary.is_fresh or seen.canary.error is not None:
         return seen
     offsets = KafkaOffsets(settings, clock)
     try:
-        return replace(seen, canary=replace(seen.canary, transit=_asked(settings, offsets, seen.canary)))
+        return replace(
+            seen, canary=replace(seen.canary, transit=_asked(settings, offsets, seen.canary))
+        )
     finally:
         offsets.close()
 
@@ -51,8 +55,11 @@ def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
         return Transit(error=str(error))
 
 
-def transit(offsets: Offsets, members: int | None, row: PartitionLag, now: datetime | None) -> Transit:
-    """Ask for the newest record of the canary's topic and the first that no worker has handled.
+def transit(
+    offsets: Offsets, members: int | None, row: PartitionLag, now: datetime | None
+) -> Transit:
+    """Ask for the newest record of the canary's topic and the first that no worker has
+    handled.
 
     Args:
         offsets: where to ask.
@@ -63,20 +70,33 @@ def transit(offsets: Offsets, members: int | None, row: PartitionLag, now: datet
     Raises:
         TransientError, ConfigurationError: Kafka does not answer.
     """
-    if row.error is not None or row.partition is None or row.log_end_offset is None or row.waiting is None:
+    if (
+        row.error is not None
+        or row.partition is None
+        or row.log_end_offset is None
+        or row.waiting is None
+    ):
         return Transit(members, error=row.error or f"{row.topic} has no partition")
     place: Place = (row.topic, row.partition)
     empty = row.log_end_offset <= (row.log_start_offset or 0)
     newest = None if empty else _committed_at(offsets, place, row.log_end_offset - 1)
-    oldest = _committed_at(offsets, place, row.next_offset) if row.waiting and row.next_offset is not None else None
+    oldest = (
+        _committed_at(offsets, place, row.next_offset)
+        if row.waiting and row.next_offset is not None
+        else None
+    )
     waits = 0.0 if not row.waiting else _age(oldest, now)
     return Transit(members, newest, waits)
 
 
 def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | None:
-    found: Mapping[Place, Record | None] = offsets.records_at({place: offset}, timeout=PROBE_SECONDS)
+    found: Mapping[Place, Record | None] = offsets.records_at(
+        {place: offset}, timeout=PROBE_SECONDS
+    )
     if place not in found:
-        raise TransientError(f"the newest record of {place[0]} could not be read within {PROBE_SECONDS:g} s")
+        raise TransientError(
+            f"the newest record of {place[0]} could not be read within {PROBE_SECONDS:g} s"
+        )
     record = found[place]
     if record is None:
         return None
@@ -84,7 +104,11 @@ def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | Non
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
-    return event.committed_at if event is not None and event.table == canary.TABLE else change.appended_at(record)
+    return (
+        event.committed_at
+        if event is not None and event.table == canary.TABLE
+        else change.appended_at(record)
+    )
 
 
 def _age(moment: datetime | None, now: datetime | None) -> float | None:

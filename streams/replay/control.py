@@ -1,9 +1,10 @@
-"""Steering a run from any shell on any host: find it, pause, resume, cancel, limit it, and say how it is.
+"""Steering a run from any shell on any host: find it, pause, resume, cancel, limit it,
+and say how it is.
 
 Everything goes through the ledger; the workers look there between micro-batches.
 
-Hazard: a paused run's chunks leave the topic (the workers give them back), so a resume has to send them again and needs
-Kafka; a pause or a cancel does not.
+Hazard: a paused run's chunks leave the topic (the workers give them back), so a resume
+has to send them again and needs Kafka; a pause or a cancel does not.
 """
 
 from collections.abc import Mapping
@@ -24,8 +25,8 @@ _LISTED = 5
 class RunStatus:
     """A run, how far each of its columns is, and rows per second just now.
 
-    `speeds` are by `schema.table.column`, and under None of all columns together; nothing was finished lately where
-    there is none.
+    `speeds` are by `schema.table.column`, and under None of all columns together;
+    nothing was finished lately where there is none.
     """
 
     run: Run
@@ -39,7 +40,9 @@ class RunStatus:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Until all is handled at this speed; None when that is not known, or nobody works on it."""
+        """Until all is handled at this speed; None when that is not known, or nobody
+        works on it.
+        """
         left = sum(scope.total - scope.done for scope in self.progress)
         if self.run.state != "running" or self.run.waiting or not self.speed:
             return None
@@ -66,7 +69,9 @@ class Control:
     """Steers runs by their id or the beginning of it."""
 
     def __init__(self, session: Session, settings: Settings) -> None:
-        """Use this connection; only runs over tables of these settings are seen, not another installation's."""
+        """Use this connection; only runs over tables of these settings are seen, not
+        another installation's.
+        """
         self._ledger = RunLedger(session)
         self._mine = tuple(f"{table.name}." for table in settings.tables)
 
@@ -89,14 +94,18 @@ class Control:
     def pause(self, prefix: str | None) -> Run:
         """Stop work on a run after the micro-batches in hand; rows done stay done."""
         run = self.find(prefix)
-        if run.state != "paused" and not self._ledger.set_state(run.run, "paused", after=("running",)):
+        if run.state != "paused" and not self._ledger.set_state(
+            run.run, "paused", after=("running",)
+        ):
             raise VectrueError(f"run {run.run} is {run.state}", fix="see `vectrue replay status`")
         return run
 
     def resume(self, prefix: str | None, replay: Replay) -> Run:
-        """Go on with a run: what was given back or never sent is sent, what is not enumerated is enumerated.
+        """Go on with a run: what was given back or never sent is sent, what is not
+        enumerated is enumerated.
 
-        Of a run that is not paused every chunk that is not handled is sent: its messages may be lost with their topic.
+        Of a run that is not paused every chunk that is not handled is sent: its
+        messages may be lost with their topic.
         """
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "running", after=("paused", "running")):
@@ -108,14 +117,20 @@ class Control:
         """End a run: its remaining chunks are skipped, rows done stay done."""
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "cancelled", after=UNFINISHED):
-            raise VectrueError(f"there is no unfinished run {run.run}", fix="see `vectrue replay status`")
+            raise VectrueError(
+                f"there is no unfinished run {run.run}", fix="see `vectrue replay status`"
+            )
         return run
 
     def limit(self, prefix: str | None, limits: dict[str, float | None]) -> Run:
-        """Change `rate` and `max_live_lag` of an unfinished run; None lifts the limit, or means the setting's."""
+        """Change `rate` and `max_live_lag` of an unfinished run; None lifts the limit,
+        or means the setting's.
+        """
         run = self.find(prefix)
         if not self._ledger.set_limits(run.run, limits):
-            raise VectrueError(f"there is no unfinished run {run.run}", fix="see `vectrue replay status`")
+            raise VectrueError(
+                f"there is no unfinished run {run.run}", fix="see `vectrue replay status`"
+            )
         return run
 
     def statuses(self, prefix: str | None) -> list[RunStatus]:
@@ -128,7 +143,9 @@ class Control:
 
     def _runs(self, prefix: str = "", *, unfinished: bool = False) -> list[Run]:
         found = self._ledger.find(prefix, unfinished=unfinished)
-        return [run for run in found if any(column.startswith(self._mine) for column in run.columns)]
+        return [
+            run for run in found if any(column.startswith(self._mine) for column in run.columns)
+        ]
 
     def _status(self, run: Run) -> RunStatus:
         speeds = self._ledger.speeds(run.run) if run.state == "running" else {}

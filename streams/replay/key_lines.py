@@ -1,7 +1,8 @@
-"""Keys that somebody wrote down, one row a line, read as they come and never held together.
+"""Keys that somebody wrote down, one row a line, read as they come and never held
+together.
 
-A line is the value of the key column as it stands (`17`, `abc`), or JSON: a string, or an array with one value per key
-column (`["ko", 17]`). Empty lines are left out.
+A line is the value of the key column as it stands (`17`, `abc`), or JSON: a string, or
+an array with one value per key column (`["ko", 17]`). Empty lines are left out.
 
 Hazard: a key that itself begins with `[` or `"` has to be written as JSON.
 """
@@ -39,7 +40,8 @@ def _key(text: str, columns: int, where: str) -> Key:
             value = read_json(text, numbers=str)
         except ValueError as error:
             raise VectrueError(
-                f"{where} is not JSON ({error}): {_short(text)}", fix="write a value, or a JSON array"
+                f"{where} is not JSON ({error}): {_short(text)}",
+                fix="write a value, or a JSON array",
             ) from error
     parts = tuple(value) if isinstance(value, list) else (value,)
     if len(parts) != columns:
@@ -48,7 +50,10 @@ def _key(text: str, columns: int, where: str) -> Key:
             fix="write a JSON array with one value per key column",
         )
     if not all(isinstance(part, str) and "\0" not in part for part in parts):
-        raise VectrueError(f"{where} holds a value that is no text or number: {_short(text)}", fix="correct the line")
+        raise VectrueError(
+            f"{where} holds a value that is no text or number: {_short(text)}",
+            fix="correct the line",
+        )
     return tuple(str(part) for part in parts)
 
 

@@ -1,10 +1,12 @@
-"""The keys of `replay run --keys` and `replay plan --keys`: which rows they name, told apart by the database.
+"""The keys of `replay run --keys` and `replay plan --keys`: which rows they name, told
+apart by the database.
 
-Which keys are equal only Postgres knows (`007` and `7`, a uuid in either case, a time in two zones), so each is looked
-up, and what counts is the key that the row has. A key that matches no row is kept with its line; one that names a row
-again is a repeat.
+Which keys are equal only Postgres knows (`007` and `7`, a uuid in either case, a time
+in two zones), so each is looked up, and what counts is the key that the row has. A key
+that matches no row is kept with its line; one that names a row again is a repeat.
 
-Hazard: what was named is remembered by its digest, about 100 bytes a key, so that a file may repeat a key anywhere.
+Hazard: what was named is remembered by its digest, about 100 bytes a key, so that a
+file may repeat a key anywhere.
 """
 
 import json
@@ -28,9 +30,11 @@ _PAGE = 10_000
 
 @dataclass(slots=True)
 class Named:
-    """What became of the keys that were written down; `keys` is the sum of rows, repeats and those of no row.
+    """What became of the keys that were written down; `keys` is the sum of rows,
+    repeats and those of no row.
 
-    `of_no_row` has the number of the line, from 1, and the key as the database writes it.
+    `of_no_row` has the number of the line, from 1, and the key as the database writes
+    it.
     """
 
     source: str
@@ -47,12 +51,20 @@ class Named:
     def to_json(self) -> dict[str, Any]:
         """All of it, each key of no row too."""
         lost = [{"line": line, "key": list(key)} for line, key in self.of_no_row]
-        counts = {"keys": self.keys, "rows": self.rows, "repeats": self.repeats, "no_row": len(lost)}
+        counts = {
+            "keys": self.keys,
+            "rows": self.rows,
+            "repeats": self.repeats,
+            "no_row": len(lost),
+        }
         return {"source": self.source, "table": self.table, **counts, "of_no_row": lost}
 
 
-def rows(session: Session, target: Target, lines: Iterable[str], named: Named) -> Iterator[list[Key]]:
-    """The keys of the rows that these lines name, each row once, in pages; `named` is counted meanwhile.
+def rows(
+    session: Session, target: Target, lines: Iterable[str], named: Named
+) -> Iterator[list[Key]]:
+    """The keys of the rows that these lines name, each row once, in pages; `named` is
+    counted meanwhile.
 
     Raises:
         VectrueError: a line is no key of the table; the message has its number.
@@ -61,8 +73,12 @@ def rows(session: Session, target: Target, lines: Iterable[str], named: Named) -
     seen: set[bytes] = set()
     while page := list(islice(read, _PAGE)):
         fresh = []
-        for (line, _), (plain, row) in zip(page, _look_up(session, target, page, named.source), strict=True):
-            digest = blake2b(json.dumps([row is None, row or plain]).encode(), digest_size=16).digest()
+        for (line, _), (plain, row) in zip(
+            page, _look_up(session, target, page, named.source), strict=True
+        ):
+            digest = blake2b(
+                json.dumps([row is None, row or plain]).encode(), digest_size=16
+            ).digest()
             if digest in seen:
                 named.repeats += 1
             elif row is None:
@@ -74,7 +90,9 @@ def rows(session: Session, target: Target, lines: Iterable[str], named: Named) -
         yield fresh
 
 
-def survey(session: Session, targets: Sequence[Target], lines: Iterable[str], named: Named) -> list[Survey]:
+def survey(
+    session: Session, targets: Sequence[Target], lines: Iterable[str], named: Named
+) -> list[Survey]:
     """The states of the rows that these lines name, in each column of their table.
 
     Raises:
@@ -99,5 +117,6 @@ def _look_up(
     except PoisonEvent:
         position, why = enumeration.first_bad_key(session, target, keys)
         raise VectrueError(
-            f"line {page[position][0]} of {source} is no key of {target.table} ({why})", fix="correct the line"
+            f"line {page[position][0]} of {source} is no key of {target.table} ({why})",
+            fix="correct the line",
         ) from None

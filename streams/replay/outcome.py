@@ -1,7 +1,9 @@
-"""What a replay run came to: the rows that it handled, and how they and their tables stand.
+"""What a replay run came to: the rows that it handled, and how they and their tables
+stand.
 
-Hazard: a condition (`--since`, `--where`) may name other rows after the run than before, since the run writes what it
-reads: of `--since 1h` none is left. So the ledger tells what was handled, and the whole tables are counted besides.
+Hazard: a condition (`--since`, `--where`) may name other rows after the run than
+before, since the run writes what it reads: of `--since 1h` none is left. So the ledger
+tells what was handled, and the whole tables are counted besides.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +18,19 @@ from streams.replay.keys import Named
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run came to: the ledger's counts by column, and the state of its rows afterwards.
+    """What a run came to: the ledger's counts by column, and the state of its rows
+    afterwards.
 
-    Counts of rows here have each row once, however many columns of its table the run was about.
+    Counts of rows here have each row once, however many columns of its table the run
+    was about.
 
     Attributes:
         run: which; None: there was nothing to do.
         state: of the run.
         resumed: whether it went on with one that was interrupted.
         progress: the ledger's counts, by column.
-        coverage: of the rows that the run was about; empty when they were named one by one, where the ledger tells.
+        coverage: of the rows that the run was about; empty when they were named one by
+            one, where the ledger tells.
         named: what their keys came to.
         standing: of all rows of the tables, where a condition named some of them.
     """
@@ -51,7 +56,9 @@ class RunOutcome:
     @property
     def tables(self) -> Sequence[str]:
         """The tables that `rows` counts."""
-        return list(dict.fromkeys([c.table for c in self._counted] or [p.table for p in self.progress]))
+        return list(
+            dict.fromkeys([c.table for c in self._counted] or [p.table for p in self.progress])
+        )
 
     @property
     def rows(self) -> int:
@@ -63,7 +70,9 @@ class RunOutcome:
     @property
     def good(self) -> int:
         """Those of them that are current or blank now, in each column."""
-        return self.rows - (once(_bad(self._counted)) if self._counted else once(_failed(self.progress)))
+        return self.rows - (
+            once(_bad(self._counted)) if self._counted else once(_failed(self.progress))
+        )
 
     @property
     def quarantined(self) -> int:
@@ -73,7 +82,9 @@ class RunOutcome:
 
     @property
     def unreadable(self) -> int:
-        """Those whose text Postgres cannot make; of rows named one by one they count as in quarantine."""
+        """Those whose text Postgres cannot make; of rows named one by one they count as
+        in quarantine.
+        """
         return once((c.table, c.unreadable) for c in self._counted)
 
     @property
@@ -83,7 +94,9 @@ class RunOutcome:
 
     @property
     def is_true(self) -> bool:
-        """Whether every row of the run is current or blank now; not where all keys are of no row."""
+        """Whether every row of the run is current or blank now; not where all keys are
+        of no row.
+        """
         left = once(_bad(self.coverage)) if self.coverage else once(_failed(self.progress))
         return self.state == "done" and not left and not self.names_nothing
 

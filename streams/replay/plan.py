@@ -1,11 +1,13 @@
-"""What a run would do and cost, before it does anything: rows, texts, chunks, time, WAL, disk.
+"""What a run would do and cost, before it does anything: rows, texts, chunks, time,
+WAL, disk.
 
-Sources of the constants: a pgvector value has 4 bytes a number and 8 more (its documentation). A row over 2 kB has its
-vector moved to TOAST, uncompressed, in pieces of 1,996 bytes (TOAST_MAX_CHUNK_SIZE with 8 kB pages). The rest was
-measured with `python -m tests.bench scale` on PostgreSQL 18.
+Sources of the constants: a pgvector value has 4 bytes a number and 8 more (its
+documentation). A row over 2 kB has its vector moved to TOAST, uncompressed, in pieces
+of 1,996 bytes (TOAST_MAX_CHUNK_SIZE with 8 kB pages). The rest was measured with
+`python -m tests.bench scale` on PostgreSQL 18.
 
-Hazard: WAL and disk are estimates, without the indexes over vectors, whose cost depends on their graph; the plan says
-so where there is one.
+Hazard: WAL and disk are estimates, without the indexes over vectors, whose cost depends
+on their graph; the plan says so where there is one.
 """
 
 import math
@@ -31,23 +33,31 @@ _TOAST_PIECE = 1996
 _TOAST_PIECE_MORE = 36 + 4
 """Tuple header, the piece's ids and length, and its line pointer."""
 _PROVENANCE_BYTES = 120
-"""Hash 33, model id about 45, time 8, a pointer to the TOAST value 18, and alignment."""
+"""Hash 33, model id about 45, time 8, a pointer to the TOAST value 18, and alignment.
+"""
 _WAL_RECORD = 60
 """Header and block reference of a WAL record about one row."""
 _INDEX_ENTRY = 24
 _LEDGER_WAL_PER_ROW = 8
 _TOAST_FILL = 1.25
-"""Four full pieces fit a page and not a byte more, so mixed ones leave gaps: 200,000 vectors of 1,024 numbers took
-5,640 bytes each with their rows."""
+"""Four full pieces fit a page and not a byte more, so mixed ones leave gaps: 200,000
+vectors of 1,024 numbers took 5,640 bytes each with their rows.
+"""
 _WAL_MORE = 1.25
-"""Page images after checkpoints and index page splits: the same rows wrote 6,402 bytes each, their records 5,100."""
+"""Page images after checkpoints and index page splits: the same rows wrote 6,402 bytes
+each, their records 5,100.
+"""
 _PAGE_IMAGES = 1.1
-"""Full-page images of the table's pages, each once: a replay touches them in order and mostly between checkpoints."""
+"""Full-page images of the table's pages, each once: a replay touches them in order and
+mostly between checkpoints.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Bytes that one embedded row writes: to WAL, and as new row versions that stay until VACUUM frees the old ones."""
+    """Bytes that one embedded row writes: to WAL, and as new row versions that stay
+    until VACUUM frees the old ones.
+    """
 
     wal: float
     disk: float
@@ -84,7 +94,9 @@ class ScopePlan:
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """A planned run. `workers` are those of the replay lane now; None: Kafka did not tell. `named`: by these keys."""
+    """A planned run. `workers` are those of the replay lane now; None: Kafka did not
+    tell. `named`: by these keys.
+    """
 
     request: Request
     scopes: tuple[ScopePlan, ...]
@@ -130,7 +142,9 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
     return Costs(_WAL_MORE * wal, value * (_TOAST_FILL if pieces else 1.0) + entries)
 
 
-def plan(settings: Settings, session: Session, prepared: Prepared, named: Named | None = None) -> ReplayPlan:
+def plan(
+    settings: Settings, session: Session, prepared: Prepared, named: Named | None = None
+) -> ReplayPlan:
     """Put the plan of a prepared request together; asks Kafka who works."""
     workers, live = members(settings)
     request = prepared.request
@@ -143,7 +157,12 @@ def plan(settings: Settings, session: Session, prepared: Prepared, named: Named 
 
 
 def _scope(
-    settings: Settings, session: Session, request: Request, target: Target, survey: Survey, workers: int | None
+    settings: Settings,
+    session: Session,
+    request: Request,
+    target: Target,
+    survey: Survey,
+    workers: int | None,
 ) -> ScopePlan:
     facts = enumeration.relation_facts(session, target)
     size = request.chunk_size or settings.replay.chunk_size
@@ -176,8 +195,13 @@ def _scope(
 
 
 def members(settings: Settings) -> tuple[int | None, int | None]:
-    """Workers of the replay lane and of the live lane, as their groups in Kafka have them; None: it did not tell."""
-    asked = {settings.replay_group: [settings.replay_topic], settings.live_group: [settings.deferred_topic]}
+    """Workers of the replay lane and of the live lane, as their groups in Kafka have
+    them; None: it did not tell.
+    """
+    asked = {
+        settings.replay_group: [settings.replay_topic],
+        settings.live_group: [settings.deferred_topic],
+    }
     offsets = KafkaOffsets(settings, SystemClock())
     try:
         groups = offsets.read(asked)

@@ -1,14 +1,18 @@
-"""`vectrue replay`: enumerate the keys of rows, send them as chunks, follow the ledger until all are handled.
+"""`vectrue replay`: enumerate the keys of rows, send them as chunks, follow the ledger
+until all are handled.
 
-The command only enumerates, sends, steers and watches; the vectors are made by the replay workers. It may be killed at
-any point and called again: it goes on with the unfinished run, sending again what was not handled. A run by keys goes
-on by `replay resume` instead: calling the command again would not name it, since keys are not compared.
+The command only enumerates, sends, steers and watches; the vectors are made by the
+replay workers. It may be killed at any point and called again: it goes on with the
+unfinished run, sending again what was not handled. A run by keys goes on by `replay
+resume` instead: calling the command again would not name it, since keys are not
+compared.
 
 Hazards:
-- Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and one of a cancelled run stays in
-  the topic.
-- Two runs over one column are refused, whatever rows they name: that two conditions exclude each other cannot be shown.
-  One of the keeper's is no reason to refuse a person's: it ends, since the keeper finds again what it leaves undone.
+- Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and
+  one of a cancelled run stays in the topic.
+- Two runs over one column are refused, whatever rows they name: that two conditions
+  exclude each other cannot be shown. One of the keeper's is no reason to refuse a
+  person's: it ends, since the keeper finds again what it leaves undone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -44,12 +48,15 @@ _MOVING_SECONDS = 5.0
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
-"""Called once with the run's id, and whether it goes on with one that was interrupted."""
+"""Called once with the run's id, and whether it goes on with one that was interrupted.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that was checked: its columns, the rows behind them, and the interrupted run that it goes on with."""
+    """A request that was checked: its columns, the rows behind them, and the
+    interrupted run that it goes on with.
+    """
 
     request: Request
     targets: Sequence[Target]
@@ -70,7 +77,8 @@ class Replay:
         self._retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="command")
 
     def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> RunOutcome:
-        """Start a run, or go on with the one that was interrupted, and follow it to its end.
+        """Start a run, or go on with the one that was interrupted, and follow it to its
+        end.
 
         Args:
             only: which rows; `stale` means missing, or text or model differs.
@@ -80,7 +88,8 @@ class Replay:
 
         Raises:
             VectrueError: another unfinished run holds one of the tables.
-            TransientError: Postgres or Kafka is away; calling again goes on where this call stopped.
+            TransientError: Postgres or Kafka is away; calling again goes on where this
+                call stopped.
         """
         prepared = self.prepare(Request(only), tables)
         run = self.begin(prepared)
@@ -91,7 +100,8 @@ class Replay:
         return self.outcome(run, prepared)
 
     def start(self, request: Request, tables: Sequence[str]) -> UUID | None:
-        """Start a run, or go on with the one that was interrupted, enumerate and send it, and leave it to the workers.
+        """Start a run, or go on with the one that was interrupted, enumerate and send
+        it, and leave it to the workers.
 
         Returns:
             the run; None when there is nothing to do.
@@ -106,7 +116,8 @@ class Replay:
         return run
 
     def prepare(self, request: Request, tables: Sequence[str], *, exact: bool = True) -> Prepared:
-        """Check a request and look at the rows behind it: one pass over each table, nothing is written.
+        """Check a request and look at the rows behind it: one pass over each table,
+        nothing is written.
 
         Args:
             request: what is asked for.
@@ -114,8 +125,10 @@ class Replay:
             exact: whether a large table is counted rather than sampled.
 
         Raises:
-            ConfigurationError: a table is not configured, or not known to the database yet.
-            VectrueError: the condition is none, or another unfinished run holds one of the columns.
+            ConfigurationError: a table is not configured, or not known to the database
+                yet.
+            VectrueError: the condition is none, or another unfinished run holds one of
+                the columns.
         """
         targets = target_rules.choose(self._settings, self._session, tables)
         if request.keys and len({target.table for target in targets}) != 1:
@@ -125,14 +138,19 @@ class Replay:
         unfinished = self.unfinished(request, targets)
         surveys: list[Survey] = []
         if unfinished is None and not request.keys:
-            surveys = [enumeration.survey(self._session, target, request, exact=exact) for target in targets]
+            surveys = [
+                enumeration.survey(self._session, target, request, exact=exact)
+                for target in targets
+            ]
         return Prepared(request, targets, surveys, unfinished)
 
     def unfinished(self, request: Request, targets: Sequence[Target]) -> Run | None:
-        """The interrupted run that does what is asked for; None when nothing is in the way but what gives way.
+        """The interrupted run that does what is asked for; None when nothing is in the
+        way but what gives way.
 
         Raises:
-            VectrueError: a run that does something else holds one of the columns, or it is paused.
+            VectrueError: a run that does something else holds one of the columns, or it
+                is paused.
         """
         names = [target.name for target in targets]
         run = self._ledger.in_the_way(names, request)
@@ -144,16 +162,22 @@ class Replay:
                 f"{over} is reading its keys, or was interrupted then",
                 fix=f"wait for it, or `vectrue replay cancel {run.run}`",
             )
-        if run.state == "paused" or not request.same_rows(run.request) or not set(run.columns) <= set(names):
+        if (
+            run.state == "paused"
+            or not request.same_rows(run.request)
+            or not set(run.columns) <= set(names)
+        ):
             raise VectrueError(
                 f"{over} {run.standing}",
                 fix=f"`{run.go_on}` goes on with it"
-                f" (`vectrue replay status {run.run}` shows it), `vectrue replay cancel {run.run}` ends it",
+                f" (`vectrue replay status {run.run}` shows it), `vectrue replay cancel "
+                f"{run.run}` ends it",
             )
         return run
 
     def begin(self, prepared: Prepared) -> UUID | None:
-        """Enter the run, or take up the interrupted one. Nothing is sent yet. None when there is nothing to do.
+        """Enter the run, or take up the interrupted one. Nothing is sent yet. None when
+        there is nothing to do.
 
         Raises:
             VectrueError: another run took one of the columns meanwhile.
@@ -172,7 +196,8 @@ class Replay:
         return None
 
     def begin_keys(self, prepared: Prepared, lines: Iterable[str], named: Named) -> UUID | None:
-        """Enter a run over the rows that these lines name; it may be sent once all are read. None for no row.
+        """Enter a run over the rows that these lines name; it may be sent once all are
+        read. None for no row.
 
         Args:
             prepared: its columns are of one table.
@@ -180,7 +205,8 @@ class Replay:
             named: told what they come to.
 
         Raises:
-            VectrueError: a line is no key of the table; nothing of the run is sent, and it is cancelled.
+            VectrueError: a line is no key of the table; nothing of the run is sent, and
+                it is cancelled.
         """
         run = self._create([Scope(target, 0) for target in prepared.targets], prepared.request)
         size = prepared.request.chunk_size or self._settings.replay.chunk_size
@@ -197,16 +223,20 @@ class Replay:
         return run
 
     def begin_quarantined(self, target: Target, keys: Sequence[Key]) -> UUID:
-        """Take rows out of quarantine and enter them as a run, in one transaction; nothing is sent yet.
+        """Take rows out of quarantine and enter them as a run, in one transaction;
+        nothing is sent yet.
 
         Raises:
-            VectrueError: an unfinished run holds the column; the rows stay in quarantine.
+            VectrueError: an unfinished run holds the column; the rows stay in
+                quarantine.
         """
         run = quarantine.enter_replay(self._session, target, keys, self._settings.replay.chunk_size)
         return self._entered(run, Request("all", keys=True), [target])
 
     def feed(self, run: UUID, watch: Watch | None = None, *, everything: bool = False) -> None:
-        """Enumerate what is left of a run and send what was not sent; with `everything` also what is not handled."""
+        """Enumerate what is left of a run and send what was not sent; with `everything`
+        also what is not handled.
+        """
         (found,) = self._ledger.find(str(run))
         if everything:
             self._send_again(run, everything=True)
@@ -232,12 +262,17 @@ class Replay:
         self._send_again(run, everything=False)
 
     def send_again(self) -> list[UUID]:
-        """Send the chunks that are not handled of all runs under way: the replay topic may have lost them.
+        """Send the chunks that are not handled of all runs under way: the replay topic
+        may have lost them.
 
         Returns:
             the runs. One that is counted twice counts once.
         """
-        runs = [run.run for run in self._ledger.find(unfinished=True, limit=MOST_RUNS) if run.state == "running"]
+        runs = [
+            run.run
+            for run in self._ledger.find(unfinished=True, limit=MOST_RUNS)
+            if run.state == "running"
+        ]
         for run in runs:
             self._send_again(run, everything=True)
         return runs
@@ -256,11 +291,17 @@ class Replay:
                 resend = self._clock.monotonic() + _RESEND_SECONDS
             self._clock.wait(_POLL_SECONDS)
 
-    def outcome(self, run: UUID | None, prepared: Prepared, named: Named | None = None) -> RunOutcome:
-        """What the run came to, once rows that were locked have had time to be written; `named`: by these keys."""
+    def outcome(
+        self, run: UUID | None, prepared: Prepared, named: Named | None = None
+    ) -> RunOutcome:
+        """What the run came to, once rows that were locked have had time to be written;
+        `named`: by these keys.
+        """
         resumed = prepared.unfinished is not None
         if run is None:
-            counted = zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
+            counted = (
+                zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
+            )
             asked = [_coverage(target, survey) for target, survey in counted]
             return RunOutcome(None, "done", False, [], asked, named, self._standing(prepared))
         progress = self._ledger.progress(run)
@@ -271,8 +312,11 @@ class Replay:
             began = self._clock.monotonic()
             outcome = RunOutcome(run, state, resumed, progress, self._count(prepared), named)
             now = self._clock.monotonic()
-            # While an application writes, a handful of rows is always on its way to a vector.
-            moves = state == "done" and any(0 < column.lacking <= stragglers.MOST for column in outcome.coverage)
+            # While an application writes, a handful of rows is always on its way to a
+            # vector.
+            moves = state == "done" and any(
+                0 < column.lacking <= stragglers.MOST for column in outcome.coverage
+            )
             if outcome.is_true or now >= deadline or not (deferred or moves):
                 return replace(outcome, standing=self._standing(prepared))
             self._clock.wait(max(_POLL_SECONDS, 5 * (now - began)))
@@ -283,10 +327,15 @@ class Replay:
             return []
         if request.is_whole:
             return self._whole(prepared)
-        return [_coverage(t, enumeration.survey(self._session, t, request, exact=True)) for t in prepared.targets]
+        return [
+            _coverage(t, enumeration.survey(self._session, t, request, exact=True))
+            for t in prepared.targets
+        ]
 
     def _standing(self, prepared: Prepared) -> list[Coverage]:
-        """All rows of the tables, where a condition named some: it may name others once the run has written."""
+        """All rows of the tables, where a condition named some: it may name others once
+        the run has written.
+        """
         request = prepared.request
         return [] if request.is_whole or request.keys else self._whole(prepared)
 
@@ -302,7 +351,9 @@ class Replay:
     def _entered(self, run: UUID | None, request: Request, targets: Sequence[Target]) -> UUID:
         if run is None:
             self.unfinished(request, targets)
-            raise VectrueError("another run over these columns began just now", fix="see `vectrue replay status`")
+            raise VectrueError(
+                "another run over these columns began just now", fix="see `vectrue replay status`"
+            )
         return run
 
     def _send_again(self, run: UUID, *, everything: bool) -> None:

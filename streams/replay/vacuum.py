@@ -1,7 +1,8 @@
-"""What to do about a table after a replay: each vector written leaves an old row version, and VACUUM frees it.
+"""What to do about a table after a replay: each vector written leaves an old row
+version, and VACUUM frees it.
 
-Hazard: the figures are the statistics collector's and trail by about a second; a table that autovacuum has just cleaned
-is left out.
+Hazard: the figures are the statistics collector's and trail by about a second; a table
+that autovacuum has just cleaned is left out.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from schemas.rows.target import Target
 
 _LEAST_DEAD = 10_000
 _SHARE = 0.2
-"""Of the live rows; the default of autovacuum_vacuum_scale_factor, at which it would begin on its own."""
+"""Of the live rows; the default of autovacuum_vacuum_scale_factor, at which it would
+begin on its own.
+"""
 
 
 def after(session: Session, targets: Sequence[Target]) -> list[str]:
@@ -25,7 +28,9 @@ def after(session: Session, targets: Sequence[Target]) -> list[str]:
         if dead >= _LEAST_DEAD and dead > _SHARE * live and not vacuumed:
             name = queries.table(target.table).as_string(session.connection())
             lines.append(
-                f"{target.table} has {dead:,} dead row versions beside {live:,} live ones, {size / 1e6:,.0f} MB in all:"
-                f" VACUUM (ANALYZE) {name} makes their space free for new rows; autovacuum does it sooner or later"
+                f"{target.table} has {dead:,} dead row versions beside {live:,} live ones, "
+                f"{size / 1e6:,.0f} MB in all:"
+                f" VACUUM (ANALYZE) {name} makes their space free for new rows; autovacuum does "
+                "it sooner or later"
             )
     return lines

@@ -1,8 +1,11 @@
-"""Scoring: how near an answer is to a reference answer, or to the nearest of a question's stored answers.
+"""Scoring: how near an answer is to a reference answer, or to the nearest of a
+question's stored answers.
 
-Both sides are embedded as documents: an answer is no query, and some models embed the two differently.
+Both sides are embedded as documents: an answer is no query, and some models embed the
+two differently.
 
-Hazard: a stored answer that is wrong is a reference too, unless `score.where` leaves it out.
+Hazard: a stored answer that is wrong is a reference too, unless `score.where` leaves it
+out.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,9 @@ _GUIDES_MODEL = "BAAI/bge-m3"
 """Whose scale the default thresholds are on."""
 
 
-def against_text(settings: Settings, answer: str, reference: str, opened: Embedder | None = None) -> Score:
+def against_text(
+    settings: Settings, answer: str, reference: str, opened: Embedder | None = None
+) -> Score:
     """Score an answer by a reference answer; no database is asked.
 
     Args:
@@ -51,7 +56,8 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
         question: value of the column `score.question`, as text.
 
     Raises:
-        VectrueError: the answer is blank; `score.table` is not configured; the question has no answer with a vector.
+        VectrueError: the answer is blank; `score.table` is not configured; the question
+            has no answer with a vector.
         ConfigurationError: the table has no such column.
     """
     request, only = stored_request(settings, answer, question)
@@ -59,8 +65,11 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
     return by_hits(settings, hits, model, question)
 
 
-def stored_request(settings: Settings, answer: str, question: str) -> tuple[SearchRequest, Condition]:
-    """What `against_stored` asks the database for: the nearest stored answer, and that it is of this question.
+def stored_request(
+    settings: Settings, answer: str, question: str
+) -> tuple[SearchRequest, Condition]:
+    """What `against_stored` asks the database for: the nearest stored answer, and that
+    it is of this question.
 
     Raises:
         VectrueError: the answer is blank.
@@ -86,7 +95,9 @@ def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: 
     return graded(settings, hits[0].similarity, model, hits[0])
 
 
-def graded(settings: Settings, similarity: float, model: Embedder, reference: Hit | None = None) -> Score:
+def graded(
+    settings: Settings, similarity: float, model: Embedder, reference: Hit | None = None
+) -> Score:
     """The score of a similarity that a model made, by the thresholds in force for it."""
     name = model.record.name
     calibrated = name in settings.score.grades or name == _GUIDES_MODEL
@@ -94,7 +105,9 @@ def graded(settings: Settings, similarity: float, model: Embedder, reference: Hi
 
 
 def thresholds(settings: Settings, name: str) -> GradeThresholds:
-    """Those of a model by its name; the guide's, which were meant for bge-m3, where the settings have none."""
+    """Those of a model by its name; the guide's, which were meant for bge-m3, where the
+    settings have none.
+    """
     grades = settings.score.grades.get(name, GradeSettings())
     return GradeThresholds(grades.good, grades.excellent)
 

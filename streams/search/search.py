@@ -1,11 +1,13 @@
 """Search: a text in, the nearest rows out, both sides embedded by the same model.
 
-The database says which model that is, so that a migration changes both sides at one instant: the target row is read in
-the same transaction as the rows, and a query that comes out between two models is embedded again.
+The database says which model that is, so that a migration changes both sides at one
+instant: the target row is read in the same transaction as the rows, and a query that
+comes out between two models is embedded again.
 
 Hazards:
 - With another model for the query than for the rows, similarities mean nothing.
-- The coverage is looked at once a minute at most (streams/search/coverage.py): a warning may be late.
+- The coverage is looked at once a minute at most (streams/search/coverage.py): a
+  warning may be late.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,14 +40,20 @@ class Search:
     """Searches the configured tables; keeps its models between calls. One thread."""
 
     def __init__(
-        self, settings: Settings, session: Session, opened: Embedder | None = None, *, clock: Clock | None = None
+        self,
+        settings: Settings,
+        session: Session,
+        opened: Embedder | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         """Remember where to look.
 
         Args:
             settings: tables and model.
             session: any connection that may read them; this object's own.
-            opened: a model that is open already, used where it is the wanted one; others are opened when needed.
+            opened: a model that is open already, used where it is the wanted one;
+                others are opened when needed.
             clock: the system's when left out.
         """
         self._opened = opened
@@ -67,10 +75,12 @@ class Search:
         return self._steady(lambda: self._find(request))
 
     def like(self, request: SearchRequest, only: search.Condition) -> tuple[list[Hit], Embedder]:
-        """Rows of one table whose text is like a text, both embedded as documents: what `score` asks.
+        """Rows of one table whose text is like a text, both embedded as documents: what
+        `score` asks.
 
         Args:
-            request: of one table; where two of its columns are configured, the first is meant.
+            request: of one table; where two of its columns are configured, the first is
+                meant.
             only: a condition of ours besides.
 
         Returns:
@@ -90,7 +100,9 @@ class Search:
         return self._steady(look)
 
     def _steady(self, look: Callable[[], T]) -> T:
-        """What a look finds, once no migration comes in between, of ours or of the application's key columns."""
+        """What a look finds, once no migration comes in between, of ours or of the
+        application's key columns.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 return look()
@@ -111,7 +123,9 @@ class Search:
         wanted = {table.table for table in self._settings.only(tables).tables}
         if not self._targets:
             self._targets = target_rules.served(self._settings, self._session)
-            self._models = embedders.for_targets(self._settings, self._session, self._targets, self._opened)
+            self._models = embedders.for_targets(
+                self._settings, self._session, self._targets, self._opened
+            )
         return [target for target in self._targets if target.table in wanted]
 
     def _find(self, request: SearchRequest) -> SearchResult:
@@ -131,7 +145,9 @@ class Search:
         answered = now()
         hits = sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
         searched, warnings = self._coverage(targets)
-        timings = Timings(embed=embedded - before, database=answered - embedded, total=answered - started)
+        timings = Timings(
+            embed=embedded - before, database=answered - embedded, total=answered - started
+        )
         return SearchResult(tuple(hits), tuple(models), timings, tuple(searched), tuple(warnings))
 
     def _coverage(self, targets: Sequence[Target]) -> tuple[list[Searched], list[str]]:
@@ -139,7 +155,8 @@ class Search:
         for target in targets:
             try:
                 seen, age = self._seen(target)
-            except VectrueError as error:  # the hits are there, whatever else goes wrong
+            # the hits are there, whatever else goes wrong
+            except VectrueError as error:
                 warnings.append(search_coverage.unknown(target, error))
                 continue
             searched.append(seen)

@@ -1,10 +1,12 @@
-"""`vectrue init`: everything that must be there before a worker starts, made once and kept as the settings say.
+"""`vectrue init`: everything that must be there before a worker starts, made once and
+kept as the settings say.
 
-First the checks, of all tables and all services; then the database, the topics and the connector, in this order, so
-that no change is missed: columns and publication before the slot, the slot before the connector.
+First the checks, of all tables and all services; then the database, the topics and the
+connector, in this order, so that no change is missed: columns and publication before
+the slot, the slot before the connector.
 
-Hazard: the plan is made from what is there, so a second run finds nothing to do. A step that cannot tell what is there
-would break that promise.
+Hazard: the plan is made from what is there, so a second run finds nothing to do. A step
+that cannot tell what is there would break that promise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +26,16 @@ from connectors.postgres.checks.server import Server
 from connectors.postgres.ledger import looks
 from connectors.postgres.migrations import migration
 from connectors.postgres.session import Session, user_of
-from connectors.postgres.setup import capture, counting, grants, installation, meaning, others, schema, score_rights
+from connectors.postgres.setup import (
+    capture,
+    counting,
+    grants,
+    installation,
+    meaning,
+    others,
+    schema,
+    score_rights,
+)
 from connectors.postgres.setup.counting import Place
 from connectors.postgres.statement import Statement
 from schemas.errors import ConfigurationError
@@ -49,9 +60,12 @@ class SetupPlan:
         notices: what the operator should know.
         tables: the configured tables, examined.
         server: the server.
-        new_slot: whether the slot is made by this plan, so that old offsets of the connector mean nothing.
-        replaces_slot: whether an unusable slot goes first, which its reader must have let go of.
-        published: the tables that were published before; None for a publication that was not there.
+        new_slot: whether the slot is made by this plan, so that old offsets of the
+            connector mean nothing.
+        replaces_slot: whether an unusable slot goes first, which its reader must have
+            let go of.
+        published: the tables that were published before; None for a publication that
+            was not there.
     """
 
     statements: tuple[Statement, ...]
@@ -80,42 +94,56 @@ def plan(
 
     Args:
         settings: all of them.
-        embedder: its id and dimensions are what the tables will want; its weights are not needed.
+        embedder: its id and dimensions are what the tables will want; its weights are
+            not needed.
         session: connection of the role that will make the changes.
         agree: asked before a table is left out that was kept until now.
-        too_large: whether the connector failed at an event that is too large, and has to pass over it.
+        too_large: whether the connector failed at an event that is too large, and has
+            to pass over it.
 
     Raises:
-        ConfigurationError: a table or the server cannot be worked with, or something would be taken from another
-            installation; the message says what mends it.
+        ConfigurationError: a table or the server cannot be worked with, or something
+            would be taken from another installation; the message says what mends it.
         TransientError: Postgres does not answer.
     """
     if not settings.tables:
-        raise ConfigurationError("no [[tables]] configured", fix="add [[tables]] with name and text to vectrue.toml")
+        raise ConfigurationError(
+            "no [[tables]] configured", fix="add [[tables]] with name and text to vectrue.toml"
+        )
     role = worker(settings, session)
     facts = server.check(session, role)
     sessions = meaning.own(session, role)
     session.pin(sessions)
     tables = _examined(session, facts, role, target_rules.wanted(settings, session, embedder))
-    parts = _Parts([*server.notices(facts), *meaning.changes(session, settings.kafka.topic_prefix, sessions)])
+    parts = _Parts(
+        [*server.notices(facts), *meaning.changes(session, settings.kafka.topic_prefix, sessions)]
+    )
     for examined in tables:
         parts.notices += examined.notices
     dead = others.check(others.read(session, settings), settings)
     leaving = _leaving(settings, session, agree)
-    parts.notices += [f"the installation {one} is no longer at work in this database: its lines go" for one in dead]
+    parts.notices += [
+        f"the installation {one} is no longer at work in this database: its lines go"
+        for one in dead
+    ]
     _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
-    gone = {TableName.parse(table) for table, _ in leaving} - {table.table for table in settings.tables}
+    gone = {TableName.parse(table) for table, _ in leaving} - {
+        table.table for table in settings.tables
+    }
     parts.add(looks.forgetting(session, settings.kafka.topic_prefix, gone))
     parts.add(*_grants(settings, session, facts, tables, schema_changes=bool(parts.statements)))
     published = joined.published(session, settings.postgres.publication)
     captured = _add_capture(parts, settings, session, facts, tables, too_large=too_large)
     notices = tuple(dict.fromkeys(parts.notices))
     before = None if published is None else frozenset(published)
-    return SetupPlan(tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before)
+    return SetupPlan(
+        tuple(parts.statements), notices, tables, facts, captured.made, captured.replaced, before
+    )
 
 
 def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
-    """Provenance, targets, the view that counts and the worker's rights, for the columns of an open migration.
+    """Provenance, targets, the view that counts and the worker's rights, for the
+    columns of an open migration.
 
     Raises:
         ConfigurationError, TransientError: as `plan`.
@@ -131,20 +159,33 @@ def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
 
 
 def _grants(
-    settings: Settings, session: Session, facts: Server, tables: Sequence[Examined], *, schema_changes: bool
+    settings: Settings,
+    session: Session,
+    facts: Server,
+    tables: Sequence[Examined],
+    *,
+    schema_changes: bool,
 ) -> tuple[list[Statement], list[str]]:
     """What the workers' role lacks; nothing where it is the connected one."""
     grantee = grants.Grantee(session, worker(settings, session))
-    asked = score_rights.asked(session, settings, tables)  # always: it refuses a score.where that is no condition
+    # always: it refuses a score.where that is no condition
+    asked = score_rights.asked(session, settings, tables)
     triggers = settings.postgres.fire_triggers
     if grantee.role == facts.role:
         return [], []
-    return grants.plan(grantee, facts, tables, asked, schema_changes=schema_changes, fire_triggers=triggers)
+    return grants.plan(
+        grantee, facts, tables, asked, schema_changes=schema_changes, fire_triggers=triggers
+    )
 
 
-def _examined(session: Session, facts: Server, role: str, columns: Sequence[WantedColumn]) -> tuple[Examined, ...]:
+def _examined(
+    session: Session, facts: Server, role: str, columns: Sequence[WantedColumn]
+) -> tuple[Examined, ...]:
     return tuple(
-        neighbour.examine(session, w.table, facts, worker=role, model=w.model, dimensions=w.dimensions) for w in columns
+        neighbour.examine(
+            session, w.table, facts, worker=role, model=w.model, dimensions=w.dimensions
+        )
+        for w in columns
     )
 
 
@@ -166,16 +207,23 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[Place]:
     if not found:
         return []
     listed = {table.name for table in settings.tables}
-    names = ", ".join(dict.fromkeys(f"{table}.{column}" if table in listed else table for table, column in found))
+    names = ", ".join(
+        dict.fromkeys(f"{table}.{column}" if table in listed else table for table, column in found)
+    )
     said = (
-        f"{names} would leave the publication {settings.postgres.publication}, the connector {settings.connector} and "
+        f"{names} would leave the publication {settings.postgres.publication}, the connector "
+        f"{settings.connector} and "
         "the counts: no vector there would be kept true any more"
     )
-    if moving := [made.name for made in migration.read(session) if (str(made.table), made.column) in found]:
+    if moving := [
+        made.name for made in migration.read(session) if (str(made.table), made.column) in found
+    ]:
         said += f"; a migration of {', '.join(moving)} is under way"
     if not agree(said):
         one = "it" if len(dict.fromkeys(table for table, _ in found)) == 1 else "them"
-        raise ConfigurationError(said, fix=f"add {one} to [[tables]], or run `vectrue init --yes` to leave {one} out")
+        raise ConfigurationError(
+            said, fix=f"add {one} to [[tables]], or run `vectrue init --yes` to leave {one} out"
+        )
     return found
 
 
@@ -202,19 +250,34 @@ def _add_bookkeeping(
 
 
 def _add_capture(
-    parts: _Parts, settings: Settings, session: Session, facts: Server, tables: Sequence[Examined], *, too_large: bool
+    parts: _Parts,
+    settings: Settings,
+    session: Session,
+    facts: Server,
+    tables: Sequence[Examined],
+    *,
+    too_large: bool,
 ) -> capture.SlotPlan:
     parts.add(*capture.origins(session, settings.postgres.origin, facts))
     names = [examined.target.table for examined in tables]
-    for table, why in joined.unpublished(joined.published(session, settings.postgres.publication), names).items():
+    for table, why in joined.unpublished(
+        joined.published(session, settings.postgres.publication), names
+    ).items():
         parts.add([looks.asking(session, settings.kafka.topic_prefix, [table], why)])
     columns = settings.postgres.publication_columns
-    publication, is_new = capture.publication(session, settings.postgres.publication, tables, columns=columns)
+    publication, is_new = capture.publication(
+        session, settings.postgres.publication, tables, columns=columns
+    )
     parts.add(publication, capture.unlisted(tables) if columns == "keys" else ())
     parts.add(capture.heartbeat(session, founded=schema.exists(session, "vectrue.heartbeat")))
     founded = others.is_founded(session, settings)
     planned = capture.slot(
-        session, settings, facts, new_publication=is_new, founded=founded, too_large=too_large and not is_new
+        session,
+        settings,
+        facts,
+        new_publication=is_new,
+        founded=founded,
+        too_large=too_large and not is_new,
     )
     parts.add(planned.statements, planned.notices)
     return planned
@@ -227,10 +290,14 @@ def script(plan: SetupPlan, settings: Settings) -> str:
         "Run it as the owner of the tables: psql -v ON_ERROR_STOP=1 -f FILE\n"
         "Then run `vectrue init`, which makes the topics and the connector."
     )
-    return statement.script(plan.statements, lock_seconds=settings.postgres.lock_timeout_seconds, heading=heading)
+    return statement.script(
+        plan.statements, lock_seconds=settings.postgres.lock_timeout_seconds, heading=heading
+    )
 
 
-def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.refuse) -> tuple[str, tuple[str, ...]]:
+def print_sql(
+    settings: Settings, embedder: Embedder, agree: Agree = takeover.refuse
+) -> tuple[str, tuple[str, ...]]:
     """The script and the notices; changes nothing and needs neither Kafka nor Connect."""
     session = admin(settings)
     try:
@@ -240,7 +307,9 @@ def print_sql(settings: Settings, embedder: Embedder, agree: Agree = takeover.re
         session.close()
 
 
-def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree: Agree = takeover.refuse) -> InitReport:
+def run(
+    settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree: Agree = takeover.refuse
+) -> InitReport:
     """Do what is missing, and return when changes are captured.
 
     Args:
@@ -248,10 +317,12 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
         embedder: as for `plan`.
         clock: for pauses and deadlines.
         tell: takes one line for each change, when it is made.
-        agree: asked before anything is taken from what is at work: a table, or a connector.
+        agree: asked before anything is taken from what is at work: a table, or a
+            connector.
 
     Raises:
-        ConfigurationError: something cannot work; nothing was changed if a check found it.
+        ConfigurationError: something cannot work; nothing was changed if a check found
+            it.
         TransientError: a service does not answer, or a lock is not free.
         VectrueError: the connector failed, with its own message.
     """
@@ -268,7 +339,9 @@ def run(settings: Settings, embedder: Embedder, clock: Clock, tell: Tell, agree:
 def admin(settings: Settings) -> Session:
     """The session that makes the changes; guarded, since it may be a superuser's."""
     prefix = settings.kafka.topic_prefix
-    return Session(settings.postgres.admin, role="init", prefix=prefix, recorded=False, guard=trust.guard)
+    return Session(
+        settings.postgres.admin, role="init", prefix=prefix, recorded=False, guard=trust.guard
+    )
 
 
 def _run(
@@ -297,21 +370,31 @@ def _run(
     if planned.replaces_slot:
         connect.stop(settings.connector)
     for step in planned.statements:
-        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        statement.run(
+            session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock
+        )
         done(step.description)
     made = topics.ensure(settings, planned.names, clock)
     for name in made:
         done(f"create the topic {name}")
     notices = [*planned.notices, *filter(None, [before.taken])]
     start = start_capture.Start(settings, session, connect, clock, planned.names, planned.published)
-    notices += start.run(config, before, made, new_slot=planned.new_slot, done=done, changed=changed)
+    notices += start.run(
+        config, before, made, new_slot=planned.new_slot, done=done, changed=changed
+    )
     # Last: an `init` that is interrupted has not set up what these lines say.
-    registrations = installation.registration(session, settings, start_capture.database(settings, session))
+    registrations = installation.registration(
+        session, settings, start_capture.database(settings, session)
+    )
     for step in registrations:
-        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        statement.run(
+            session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock
+        )
         done(step.description)
     for step in meaning.registration(session, settings):
-        statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock)
+        statement.run(
+            session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=clock
+        )
         done(step.description)
     notices += topics.differing(settings, planned.names)
     if lost := releases.hazard(connect.version() or ""):
@@ -320,19 +403,28 @@ def _run(
 
 
 def reported(
-    session: Session, settings: Settings, planned: SetupPlan, changed: Sequence[str], notices: Sequence[str]
+    session: Session,
+    settings: Settings,
+    planned: SetupPlan,
+    changed: Sequence[str],
+    notices: Sequence[str],
 ) -> InitReport:
     """How things stand, counted as the workers' role."""
     try:
         with closing(trust.Reader(settings, session, worker(settings, session))) as reader:
             counted, bare = _counted(reader.session(), settings, planned)
-    except ConfigurationError as error:  # what the workers meet as well; everything is set up nevertheless
+    # what the workers meet as well; everything is set up nevertheless
+    except ConfigurationError as error:
         said = f"the rows were not counted, and workers will meet the same ({error.message})"
-        return InitReport(tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ())
+        return InitReport(
+            tuple(changed), (*notices, said if error.fix is None else f"{said}: {error.fix}"), ()
+        )
     return InitReport(tuple(changed), (*notices, *bare), tuple(counted))
 
 
-def _counted(session: Session, settings: Settings, planned: SetupPlan) -> tuple[list[Coverage], list[str]]:
+def _counted(
+    session: Session, settings: Settings, planned: SetupPlan
+) -> tuple[list[Coverage], list[str]]:
     seen = coverage.look(session, settings, {str(name) for name in planned.names})
     for error in seen.unseen.values():
         raise error
@@ -341,16 +433,20 @@ def _counted(session: Session, settings: Settings, planned: SetupPlan) -> tuple[
 
 
 def worker(settings: Settings, session: Session) -> str:
-    """The role that the workers connect as; the connected one where postgres.dsn leaves the choice to libpq."""
+    """The role that the workers connect as; the connected one where postgres.dsn leaves
+    the choice to libpq.
+    """
     named = user_of(settings.postgres.dsn) if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
 
 
 @contextmanager
 def alone(session: Session) -> Iterator[None]:
-    """Hold the lock that lets one command at a time change a database (`init`, `migrate`), until the session is closed.
+    """Hold the lock that lets one command at a time change a database (`init`,
+    `migrate`), until the session is closed.
 
-    There is none before the very first `init`; of two of those, one fails at what the other makes.
+    There is none before the very first `init`; of two of those, one fails at what the
+    other makes.
 
     Raises:
         TransientError: another one holds it.

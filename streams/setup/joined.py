@@ -1,11 +1,13 @@
-"""What `init` has the keeper look at: tables that join capture, and topics that were gone.
+"""What `init` has the keeper look at: tables that join capture, and topics that were
+gone.
 
-The rows that were there at the very first `init` are no business of a look: they are counted in its report, and are the
-replay's work.
+The rows that were there at the very first `init` are no business of a look: they are
+counted in its report, and are the replay's work.
 
-Hazard: a table is captured from when both the publication and the connector's list name it. So it is asked for before
-either is changed, lest an `init` that is interrupted forgets it, and again once the connector runs, so that no look
-that was taken up in between counts.
+Hazard: a table is captured from when both the publication and the connector's list name
+it. So it is asked for before either is changed, lest an `init` that is interrupted
+forgets it, and again once the connector runs, so that no look that was taken up in
+between counts.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,20 +41,29 @@ def unpublished(before: Collection[TableName] | None, tables: Sequence[TableName
 
 
 def uncaptured(config: Mapping[str, str] | None, tables: Sequence[TableName]) -> Asked:
-    """The tables that a connector's configuration did not name so far; nothing where there was no connector.
+    """The tables that a connector's configuration did not name so far; nothing where
+    there was no connector.
 
     Its slot keeps what a missing connector did not read.
     """
     if config is None:
         return {}
     named = config.get("table.include.list", "").split(",")
-    return {table: "the connector did not read it before" for table in tables if pattern(*_names(table)) not in named}
+    return {
+        table: "the connector did not read it before"
+        for table in tables
+        if pattern(*_names(table)) not in named
+    }
 
 
 def without_topic(
-    settings: Settings, before: Collection[TableName] | None, tables: Sequence[TableName], made: Collection[str]
+    settings: Settings,
+    before: Collection[TableName] | None,
+    tables: Sequence[TableName],
+    made: Collection[str],
 ) -> Asked:
-    """The tables whose events, or deferred rows, went with a topic that had to be made again.
+    """The tables whose events, or deferred rows, went with a topic that had to be made
+    again.
 
     Args:
         settings: give the topics' names.
@@ -60,10 +71,18 @@ def without_topic(
         tables: those of the settings.
         made: the topics that were made.
     """
-    lost = {table: table.topic(settings.kafka.topic_prefix) for table in tables if table in (before or ())}
+    lost = {
+        table: table.topic(settings.kafka.topic_prefix)
+        for table in tables
+        if table in (before or ())
+    }
     if settings.deferred_topic in made:
         return dict.fromkeys(lost, f"topic {settings.deferred_topic} was gone and is made again")
-    return {table: f"topic {topic} was gone and is made again" for table, topic in lost.items() if topic in made}
+    return {
+        table: f"topic {topic} was gone and is made again"
+        for table, topic in lost.items()
+        if topic in made
+    }
 
 
 def ask(session: Session, settings: Settings, asked: Asked) -> list[str]:

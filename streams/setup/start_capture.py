@@ -1,8 +1,9 @@
-"""The last part of `init`: the connector gets its configuration, starts where this log goes on, and what it did not see
-is looked at.
+"""The last part of `init`: the connector gets its configuration, starts where this log
+goes on, and what it did not see is looked at.
 
-Hazard: what is to be looked at is asked for before the connector changes, so that an `init` that is interrupted does
-not forget it, and again once the connector runs, since the keeper may have been quick.
+Hazard: what is to be looked at is asked for before the connector changes, so that an
+`init` that is interrupted does not forget it, and again once the connector runs, since
+the keeper may have been quick.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,7 +33,8 @@ class Start:
         connect: where the connector is.
         clock: for pauses and deadlines.
         tables: those of the settings.
-        published: the tables of the publication before `init` changed it; None: there was none.
+        published: the tables of the publication before `init` changed it; None: there
+            was none.
     """
 
     settings: Settings
@@ -77,31 +79,46 @@ class Start:
         if reset.why:
             notices.append(reset.notice(settings, slot.position(session, settings.slot)))
             step = capture.ask_all(session, settings, "; ".join(reset.why))
-            statement.run(session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=self.clock)
+            statement.run(
+                session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=self.clock
+            )
             done(step.description)
-        with origin_watch.looked_at(settings, session, self.connect.config(settings.connector), config):
-            if self.connect.register(settings.connector, config, forget_offsets=new_slot or bool(reset.why)):
+        with origin_watch.looked_at(
+            settings, session, self.connect.config(settings.connector), config
+        ):
+            if self.connect.register(
+                settings.connector, config, forget_offsets=new_slot or bool(reset.why)
+            ):
                 done(f"start the connector {settings.connector}")
-            self.connect.wait_running(settings.connector, also=lambda: _is_read(session, settings.slot))
+            self.connect.wait_running(
+                settings.connector, also=lambda: _is_read(session, settings.slot)
+            )
         for line in joined.ask(session, settings, looked):
             if line not in changed:
                 done(line)
         return notices
 
     def _looked_at(self, made: Collection[str]) -> joined.Asked:
-        """The tables that join capture by this `init`, and those whose topic it made again."""
+        """The tables that join capture by this `init`, and those whose topic it made
+        again.
+        """
         before = self.connect.config(self.settings.connector)
-        looked = joined.uncaptured(before, self.tables) | joined.unpublished(self.published, self.tables)
+        looked = joined.uncaptured(before, self.tables) | joined.unpublished(
+            self.published, self.tables
+        )
         if before is not None or installation.mine(self.session, self.settings) is not None:
             looked |= joined.without_topic(self.settings, self.published, self.tables, made)
         return looked
 
 
-def configuration(settings: Settings, session: Session, targets: Sequence[Target], major: int) -> dict[str, str]:
+def configuration(
+    settings: Settings, session: Session, targets: Sequence[Target], major: int
+) -> dict[str, str]:
     """What the connector shall be given; `major` is the server's version.
 
     Raises:
-        ConfigurationError: Kafka Connect cannot reach the database as the settings name it.
+        ConfigurationError: Kafka Connect cannot reach the database as the settings name
+            it.
         TransientError: Postgres does not answer.
     """
     return connector_config(
@@ -114,15 +131,19 @@ def configuration(settings: Settings, session: Session, targets: Sequence[Target
 
 
 def database(settings: Settings, session: Session) -> CapturedDatabase:
-    """The database of the session, as the connector reaches it. Raises ConfigurationError as `database_of`."""
+    """The database of the session, as the connector reaches it. Raises
+    ConfigurationError as `database_of`.
+    """
     info = session.connection().info
     return database_of(settings, info.dsn_parameters, info.password)
 
 
 def stands_before_a_large_event(settings: Settings, connect: KafkaConnect) -> bool:
-    """Whether the connector failed at an event that is too large, and later ones shall be smaller.
+    """Whether the connector failed at an event that is too large, and later ones shall
+    be smaller.
 
-    A publication counts as of each change, so its columns change nothing about the events that are in the log.
+    A publication counts as of each change, so its columns change nothing about the
+    events that are in the log.
 
     Raises:
         TransientError: Kafka Connect does not answer.

@@ -1,8 +1,9 @@
-"""Whose connector is it, and of which log is its offset? What `init` asks before it gives a connector another
-configuration, so that a copy of a database takes none from the original, and no offset of another log skips changes.
+"""Whose connector is it, and of which log is its offset? What `init` asks before it
+gives a connector another configuration, so that a copy of a database takes none from
+the original, and no offset of another log skips changes.
 
-Hazard: nothing is changed here but the connector's offsets, and these only while its tasks are stopped, by
-`Connect.register`.
+Hazard: nothing is changed here but the connector's offsets, and these only while its
+tasks are stopped, by `Connect.register`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,14 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import installation, slot
 from schemas.errors import ConfigurationError, TransientError
-from schemas.messages.log_identity import ConnectorSource, LogIdentity, LogPositions, Neighbours, reasons, shown
+from schemas.messages.log_identity import (
+    ConnectorSource,
+    LogIdentity,
+    LogPositions,
+    Neighbours,
+    reasons,
+    shown,
+)
 from schemas.settings.reading import Settings
 
 Agree = Callable[[str], bool]
@@ -53,7 +61,9 @@ class Before:
         return f"the connector read {self.read.where}, and reads {self.wanted.where} from now on"
 
 
-def look(settings: Settings, session: Session, connect: KafkaConnect, config: Mapping[str, str]) -> Before:
+def look(
+    settings: Settings, session: Session, connect: KafkaConnect, config: Mapping[str, str]
+) -> Before:
     """See what is there.
 
     Args:
@@ -68,12 +78,16 @@ def look(settings: Settings, session: Session, connect: KafkaConnect, config: Ma
     recorded = installation.mine(session, settings)
     there = connect.config(settings.connector)
     return Before(
-        None if recorded is None else recorded.log, installation.log_identity(session),
-        None if there is None else ConnectorSource.of(there), ConnectorSource.of(config),
-    )  # fmt: skip
+        None if recorded is None else recorded.log,
+        installation.log_identity(session),
+        None if there is None else ConnectorSource.of(there),
+        ConnectorSource.of(config),
+    )
 
 
-def consent(before: Before, settings: Settings, session: Session, clock: Clock, agree: Agree) -> None:
+def consent(
+    before: Before, settings: Settings, session: Session, clock: Clock, agree: Agree
+) -> None:
     """Go on only if nobody loses the connector, or that is meant.
 
     Raises:
@@ -90,9 +104,14 @@ def consent(before: Before, settings: Settings, session: Session, clock: Clock, 
     if said is None or agree(f"connector {settings.connector}: {said}"):
         return
     raise ConfigurationError(
-        f"connector {settings.connector} is not for database {before.wanted.database} alone: {said}",
-        fix="give this database a kafka.topic_prefix of its own, from which connector, slot, topics and groups follow; "
-        "or, if it shall take the place of the other one, stop the workers and the connector there, or run "
+        (
+            f"connector {settings.connector} is not for database {before.wanted.database} alone: "
+            f"{said}"
+        ),
+        fix="give this database a kafka.topic_prefix of its own, from which connector, slot, "
+        "topics and groups follow; "
+        "or, if it shall take the place of the other one, stop the workers and the connector "
+        "there, or run "
         "`vectrue init --yes`",
     )
 
@@ -102,7 +121,9 @@ def _neighbours(before: Before, settings: Settings, session: Session, clock: Clo
     active = None
     if before.read is not None:
         lines = session.rows(queries.text("other_slots"))
-        active = next((database for name, database, used in lines if name == before.read.slot and used), None)
+        active = next(
+            (database for name, database, used in lines if name == before.read.slot and used), None
+        )
     foreign = before.read is None or not before.read.is_database_of(before.wanted)
     members = _members(settings, clock) if foreign and not is_recorded else 0
     return Neighbours(before.read, before.wanted, is_recorded, active, members)
@@ -111,7 +132,9 @@ def _neighbours(before: Before, settings: Settings, session: Session, clock: Clo
 def _members(settings: Settings, clock: Clock) -> int | None:
     offsets = KafkaOffsets(settings, clock)
     try:
-        return offsets.read({settings.live_group: [settings.deferred_topic]})[settings.live_group].members
+        return offsets.read({settings.live_group: [settings.deferred_topic]})[
+            settings.live_group
+        ].members
     except TransientError:
         return None
     finally:
@@ -120,7 +143,9 @@ def _members(settings: Settings, clock: Clock) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Why the connector's offset must go, clauses, and what it is; None: nothing is kept."""
+    """Why the connector's offset must go, clauses, and what it is; None: nothing is
+    kept.
+    """
 
     why: tuple[str, ...]
     offset: int | None
@@ -133,12 +158,15 @@ class Reset:
             return f"{looked}, because {because}"
         at = "" if starts is None else f", at {shown(starts)}"
         return (
-            f"the offset {shown(self.offset)} of connector {settings.connector} is reset, because {because}: it starts "
+            f"the offset {shown(self.offset)} of connector {settings.connector} is reset, "
+            f"because {because}: it starts "
             f"where replication slot {settings.slot} stands{at}, and {looked}"
         )
 
 
-def reset(before: Before, settings: Settings, session: Session, connect: KafkaConnect, *, new_slot: bool) -> Reset:
+def reset(
+    before: Before, settings: Settings, session: Session, connect: KafkaConnect, *, new_slot: bool
+) -> Reset:
     """Whether the connector's offset may be one of this log.
 
     Args:
@@ -146,14 +174,18 @@ def reset(before: Before, settings: Settings, session: Session, connect: KafkaCo
         settings: names.
         session: of the role that runs `init`.
         connect: where the offset is.
-        new_slot: whether the slot was made a moment ago, so that the offset means nothing anyway.
+        new_slot: whether the slot was made a moment ago, so that the offset means
+            nothing anyway.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
-    # In this order: what a connector confirms to its slot it has noted as read, and it reads no further than the end.
+    # In this order: what a connector confirms to its slot it has noted as read, and it
+    # reads no further than the end.
     starts = slot.position(session, settings.slot)
     offset = connect.offset(settings.connector)
     end = int(session.rows(queries.text("log_end"))[0][0])
     positions = LogPositions(None if new_slot else offset, None if new_slot else starts, end)
-    return Reset(tuple(reasons(before.recorded, before.here, positions, before.read, before.wanted)), offset)
+    return Reset(
+        tuple(reasons(before.recorded, before.here, positions, before.read, before.wanted)), offset
+    )

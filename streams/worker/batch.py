@@ -1,10 +1,11 @@
-"""A batch of the live lane in hand: its rows, its bad events, and which of its events are handled.
+"""A batch of the live lane in hand: its rows, its bad events, and which of its events
+are handled.
 
-An event is handled when all its rows are, and those of all events before it in its partition: only then may its offset
-be committed (I3).
+An event is handled when all its rows are, and those of all events before it in its
+partition: only then may its offset be committed (I3).
 
-Hazard: a batch with something doubtful in it may be done again from its events on, as another table. None of its events
-is called handled before its end.
+Hazard: a batch with something doubtful in it may be done again from its events on, as
+another table. None of its events is called handled before its end.
 """
 
 from collections import Counter
@@ -33,7 +34,8 @@ _TELL_SECONDS = 30.0
 
 @dataclass
 class Hint:
-    """That a row may have changed: the transactions that did it, and the records that said so.
+    """That a row may have changed: the transactions that did it, and the records that
+    said so.
 
     `deferral` is set when the row was deferred before.
     """
@@ -51,13 +53,18 @@ class Batch:
     """Records that were given to the lane together. One thread."""
 
     def __init__(self, records: Sequence[Record], stream: str, now: float) -> None:
-        """Nothing is handled yet. `stream` (sync, deferred) labels the metric; `now` is of a monotonic clock."""
+        """Nothing is handled yet. `stream` (sync, deferred) labels the metric; `now` is
+        of a monotonic clock.
+        """
         self.records = records
         self.failures: dict[str, Failure] = {}
-        """Bad events, by position; they are moved together when the good ones are done."""
+        """Bad events, by position; they are moved together when the good ones are done.
+        """
         self.misfits = Misfits()
         self.ambiguous = False
-        """Whether a key of the batch stood for several rows. Each was written with the vector of its own text."""
+        """Whether a key of the batch stood for several rows. Each was written with the
+        vector of its own text.
+        """
         self._stream = stream
         self._open = Counter[str]()
         """Rows of each event that are not handled, by its position."""
@@ -140,19 +147,25 @@ class Work:
     hints: Hints
     known: EncodedTexts = field(default_factory=EncodedTexts)
     given: dict[Key, list[bytes | None]] = field(default_factory=dict)
-    """Hashes of the texts that a trigger gave a row, each in the write of the vector of the one before."""
+    """Hashes of the texts that a trigger gave a row, each in the write of the vector of
+    the one before.
+    """
 
     def tries(self, document: Document) -> int:
-        """Vectors written for the row, each of a text that the write before had given it.
+        """Vectors written for the row, each of a text that the write before had given
+        it.
 
-        None counts any more once somebody else gave it a text: of that one nothing is known.
+        None counts any more once somebody else gave it a text: of that one nothing is
+        known.
         """
         if self.given.get(document.key, [])[-1:] != [document.hash]:
             self.given.pop(document.key, None)
         return len(self.given.get(document.key, ()))
 
     def note(self, outcome: WriteOutcome) -> list[Key]:
-        """Keep the texts that triggers gave; returns their rows, which are to be read again."""
+        """Keep the texts that triggers gave; returns their rows, which are to be read
+        again.
+        """
         for key, hash_ in outcome.given.items():
             self.given.setdefault(key, []).append(hash_)
         return list(outcome.given)

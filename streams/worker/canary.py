@@ -1,12 +1,15 @@
-"""The canary: written every few seconds by a thread of the live worker, and noted when it comes back.
+"""The canary: written every few seconds by a thread of the live worker, and noted when
+it comes back.
 
-One of several live workers writes in a period: the database decides. Only the canary's arrival says that changes
-arrive, so nothing here makes an arrival of its own.
+One of several live workers writes in a period: the database decides. Only the canary's
+arrival says that changes arrive, so nothing here makes an arrival of its own.
 
 Hazards:
-- An arrival that cannot be noted holds nothing up: it is logged, and the canary is late, which is then true.
-- A service that is away is logged once and asked again; any other exception is a bug and ends the process, since a
-  thread that died in silence would make everything red, for ever.
+- An arrival that cannot be noted holds nothing up: it is logged, and the canary is
+  late, which is then true.
+- A service that is away is logged once and asked again; any other exception is a bug
+  and ends the process, since a thread that died in silence would make everything red,
+  for ever.
 """
 
 import threading
@@ -43,7 +46,9 @@ Handle = Callable[[Sequence[Record]], None]
 class CanaryWriter:
     """Writes the beats, and notes where the slot stands."""
 
-    def __init__(self, desk: CanaryStore, look: Callable[[], Witness], clock: Clock, every_seconds: float) -> None:
+    def __init__(
+        self, desk: CanaryStore, look: Callable[[], Witness], clock: Clock, every_seconds: float
+    ) -> None:
         """Join the parts; `look` is asked after each beat, for the metrics."""
         self._desk = desk
         self._look = look
@@ -52,7 +57,9 @@ class CanaryWriter:
         self._trouble: str | None = None
 
     def start(self, leave: Leave) -> None:
-        """Begin, in a thread that ends with the process or when the clock is stopped; `leave` is told of a bug."""
+        """Begin, in a thread that ends with the process or when the clock is stopped;
+        `leave` is told of a bug.
+        """
         threading.Thread(target=self._keep, args=(leave,), name="canary", daemon=True).start()
 
     def tick(self) -> float:
@@ -85,7 +92,9 @@ class CanaryWriter:
 
 
 class CanaryArrivals:
-    """Notes the beats that came back; the live lane calls it once the changes of the same batch are handled."""
+    """Notes the beats that came back; the live lane calls it once the changes of the
+    same batch are handled.
+    """
 
     def __init__(
         self,
@@ -95,7 +104,9 @@ class CanaryArrivals:
         clock: Clock,
         dead_letter_limit: DeadLetterLimit | None = None,
     ) -> None:
-        """Join the parts; `handle` is the lane's, for records that are no beats, as `flood` is, which counts beats."""
+        """Join the parts; `handle` is the lane's, for records that are no beats, as
+        `flood` is, which counts beats.
+        """
         self.topic = canary.TABLE.topic(prefix)
         self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(DeadLetterSettings())
         self._handle = handle
@@ -109,7 +120,8 @@ class CanaryArrivals:
         yield records
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Handle records of the canary's topic. What cannot be read is handed on, and becomes a dead letter.
+        """Handle records of the canary's topic. What cannot be read is handed on, and
+        becomes a dead letter.
 
         Raises:
             as the lane's own `handle`.
@@ -128,12 +140,16 @@ class CanaryArrivals:
                 beats.append(beat)
         if others:
             self._handle(others)
-        # Good records of the topic: without them any bad one would follow on the one before, however long ago.
-        self._dead_letter_limit.judge([(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic())
+        # Good records of the topic: without them any bad one would follow on the one
+        # before, however long ago.
+        self._dead_letter_limit.judge(
+            [(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic()
+        )
         if not beats:
             return
         try:
-            # Once each, though an event may come twice: a statement changes no row a second time.
+            # Once each, though an event may come twice: a statement changes no row a
+            # second time.
             newest = {beat.beat.number: beat for beat in beats}
             again(lambda: self._desk.arrived(list(newest.values()), had_at))
         except VectrueError as error:
@@ -141,7 +157,9 @@ class CanaryArrivals:
 
 
 def note(seen: Witness) -> None:
-    """Put into the metrics what was seen after the slot's place was noted; what is unknown has no series."""
+    """Put into the metrics what was seen after the slot's place was noted; what is
+    unknown has no series.
+    """
     arrived = seen.canary.arrived
     if arrived is not None:
         metrics.CANARY_SENT.labels("live").set(arrived.beat.sent_at.timestamp())
@@ -160,7 +178,9 @@ def note(seen: Witness) -> None:
 
 
 def forget() -> None:
-    """Take back what is no longer known. When the last canary that came back was written stays true."""
+    """Take back what is no longer known. When the last canary that came back was
+    written stays true.
+    """
     metrics.LOOKS_PENDING.clear()
     metrics.SLOT_STANDSTILL.clear()
     metrics.LOOKED_AGE.clear()
@@ -168,7 +188,9 @@ def forget() -> None:
 
 
 def again(work: Callable[[], T]) -> T:
-    """Do it, and once more on a fresh connection where the server has closed an idle one."""
+    """Do it, and once more on a fresh connection where the server has closed an idle
+    one.
+    """
     try:
         return work()
     except TransientError:
@@ -177,7 +199,9 @@ def again(work: Callable[[], T]) -> T:
 
 def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
     """Join the real parts; nothing is opened yet."""
-    session = Session(settings.postgres.dsn, role="canary", prefix=settings.kafka.topic_prefix, setup=limit_waits)
+    session = Session(
+        settings.postgres.dsn, role="canary", prefix=settings.kafka.topic_prefix, setup=limit_waits
+    )
     desk = CanaryStore(session, settings.kafka.topic_prefix, settings.slot)
 
     def look() -> Witness:
@@ -191,5 +215,9 @@ def open_arrivals(
 ) -> CanaryArrivals:
     """Join the real parts; nothing is opened yet."""
     prefix = settings.kafka.topic_prefix
-    session = Session(settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals)
-    return CanaryArrivals(handle, CanaryStore(session, prefix, settings.slot), prefix, clock, dead_letter_limit)
+    session = Session(
+        settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals
+    )
+    return CanaryArrivals(
+        handle, CanaryStore(session, prefix, settings.slot), prefix, clock, dead_letter_limit
+    )

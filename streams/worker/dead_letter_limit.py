@@ -1,12 +1,15 @@
 """The flood guard: how many bad events are too many.
 
-One bad event is trouble of its own and goes to the dead letters. A topic full of them is trouble of the producer or of
-the settings: moving it there event by event would only hide that, and empty the topic. So the guard counts by topic,
-over a window of time and in a row, and raises before the events that went too far are moved.
+One bad event is trouble of its own and goes to the dead letters. A topic full of them
+is trouble of the producer or of the settings: moving it there event by event would only
+hide that, and empty the topic. So the guard counts by topic, over a window of time and
+in a row, and raises before the events that went too far are moved.
 
-Hazard: it remembers nothing across a restart, so a worker that is started again may move as many events as it takes to
-trip it once more: at most `dead_letters.most_in_a_row` and one batch where every event is bad. The supervisor's pause
-bounds how often. What is moved twice meanwhile is one entry of `vectrue dlq list`.
+Hazard: it remembers nothing across a restart, so a worker that is started again may
+move as many events as it takes to trip it once more: at most
+`dead_letters.most_in_a_row` and one batch where every event is bad. The supervisor's
+pause bounds how often. What is moved twice meanwhile is one entry of `vectrue dlq
+list`.
 """
 
 from collections import deque
@@ -17,12 +20,16 @@ from schemas.errors import DeadLetterLimitReached
 from schemas.settings.sections import DeadLetterSettings
 
 _BUCKETS = 60
-"""Parts of the window that are forgotten together: memory stays bounded at any rate of events."""
+"""Parts of the window that are forgotten together: memory stays bounded at any rate of
+events.
+"""
 
 
 @dataclass
 class _Topic:
-    """Counts of one topic; a bucket is its start in seconds, its events and the bad ones among them."""
+    """Counts of one topic; a bucket is its start in seconds, its events and the bad
+    ones among them.
+    """
 
     buckets: deque[list[float]] = field(default_factory=deque)
     in_a_row: int = 0
@@ -57,11 +64,13 @@ class DeadLetterLimit:
         """Count events in the order in which they came.
 
         Args:
-            events: topic, and why the event is bad; None for one that was handled (a tombstone is handled, too).
+            events: topic, and why the event is bad; None for one that was handled (a
+                tombstone is handled, too).
             now: monotonic seconds.
 
         Raises:
-            DeadLetterLimitReached: a limit is passed; none of these events may be moved or acknowledged.
+            DeadLetterLimitReached: a limit is passed; none of these events may be moved
+                or acknowledged.
         """
         for topic, reason in events:
             seen = self._topics.setdefault(topic, _Topic())
@@ -82,6 +91,7 @@ class DeadLetterLimit:
         raise DeadLetterLimitReached(
             f"{counts} of topic {topic} cannot be handled, the last because: {reason}; "
             "the worker stops rather than move the topic into the dead letters",
-            fix=f"mend the producer or [[tables]] (`vectrue dlq list` shows what was moved), or raise "
+            fix="mend the producer or [[tables]] (`vectrue dlq list` shows what was moved), or "
+            "raise "
             f"dead_letters.{setting}",
         )

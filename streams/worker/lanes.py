@@ -1,4 +1,6 @@
-"""Composition: the parts of a lane, real ones, joined. The only place that chooses them."""
+"""Composition: the parts of a lane, real ones, joined. The only place that chooses
+them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ from streams.worker.watches.targets import TargetWatcher
 
 @dataclass(frozen=True)
 class Lane:
-    """What a worker process is made of: `sync` and `arrivals` for the live role, `chunks` for the replay role."""
+    """What a worker process is made of: `sync` and `arrivals` for the live role,
+    `chunks` for the replay role.
+    """
 
     targets: Sequence[Target]
     embedders: Embedders
@@ -35,7 +39,8 @@ class Lane:
     chunks: Chunks | None = None
 
     def look(self) -> None:
-        """Compare what is configured with what is there, and take the keys as they are now.
+        """Compare what is configured with what is there, and take the keys as they are
+        now.
 
         Raises:
             ConfigurationError: the worker cannot go on.
@@ -74,28 +79,51 @@ def open_lane(settings: Settings, role: str) -> Lane:
         role: `live` or `replay`.
 
     Raises:
-        ConfigurationError: it will not work like this (tables, columns, model, dimensions, `init` not run).
+        ConfigurationError: it will not work like this (tables, columns, model,
+            dimensions, `init` not run).
         TransientError: Postgres does not answer.
     """
     watcher = TargetWatcher(settings, role)
     targets, models = watcher.start()
     clock = SystemClock()
-    # The live lane defers the rows of a locked table, so that its other tables go on; a chunk is waited for in place.
-    retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay")
+    # The live lane defers the rows of a locked table, so that its other tables go on; a
+    # chunk is waited for in place.
+    retry = RetryPolicy(
+        clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay"
+    )
     store = PostgresStore(settings.postgres, role=role, prefix=settings.kafka.topic_prefix)
     outbox = KafkaOutbox(settings, targets)
     shapes = _Shapes(watcher, outbox)
     settler = RowSettler(store, models, clock, retry, lane=role)
     if role == "replay":
         chunks = Chunks(
-            targets, store, store, settler, outbox, clock, retry, settings, watcher.has_moved, shapes
-        )  # fmt: skip
+            targets,
+            store,
+            store,
+            settler,
+            outbox,
+            clock,
+            retry,
+            settings,
+            watcher.has_moved,
+            shapes,
+        )
         chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
         return Lane(targets, models, store, watcher, outbox, clock, chunks=chunks)
     origin = settings.postgres.origin
     dead_letter_limit = DeadLetterLimit(settings.dead_letters)
     sync = Sync(
-        targets, store, settler, outbox, clock, retry, settings.live, origin, dead_letter_limit, watcher.has_moved, shapes
-    )  # fmt: skip
+        targets,
+        store,
+        settler,
+        outbox,
+        clock,
+        retry,
+        settings.live,
+        origin,
+        dead_letter_limit,
+        watcher.has_moved,
+        shapes,
+    )
     arrivals = open_arrivals(settings, sync.handle, clock, dead_letter_limit)
     return Lane(targets, models, store, watcher, outbox, clock, sync=sync, arrivals=arrivals)

@@ -1,12 +1,15 @@
 """The live lane, free of Faust: a batch of change events in, true vectors out.
 
-    decode -> read current rows -> decide -> embed -> write (compare-and-set) -> [acknowledge: the caller]
+    decode -> read current rows -> decide -> embed -> write (compare-and-set) ->
+    [acknowledge: the caller]
 
-An event is handled when its row was written, found current or gone, durably deferred, or dead-lettered. A batch is done
-in parts, and tells after each which of its events are handled; when it raises, no other one may be acknowledged. Each
-part reads its rows again, the shortest texts come first, and a batch of ordinary texts is one part.
+An event is handled when its row was written, found current or gone, durably deferred,
+or dead-lettered. A batch is done in parts, and tells after each which of its events are
+handled; when it raises, no other one may be acknowledged. Each part reads its rows
+again, the shortest texts come first, and a batch of ordinary texts is one part.
 
-What becomes of the rows is in `streams.worker.live_rows`; here are the events: which rows they mean, and what is handed on.
+What becomes of the rows is in `streams.worker.live_rows`; here are the events: which
+rows they mean, and what is handed on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -35,9 +38,12 @@ from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 _LONGEST_DEFERRAL_SECONDS = 30.0
 _MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything
 _LONGEST_KEY = 100_000  # characters, of up to six bytes in JSON
-_MOST_TXIDS = 10_000  # of up to ten digits: with the longest key still a record that Kafka takes
+# of up to ten digits: with the longest key still a record that Kafka takes
+_MOST_TXIDS = 10_000
 _LARGEST_DEFERRAL = 900_000
-"""Bytes; what may be handed on again has to fit into a record as large as a broker takes by default."""
+"""Bytes; what may be handed on again has to fit into a record as large as a broker
+takes by default.
+"""
 
 
 class Sync:
@@ -57,11 +63,12 @@ class Sync:
         outdated: Callable[[], bool] = lambda: False,
         shapes: Shapes | None = None,
     ) -> None:
-        """Join the parts. Events with one of the labels that are made from `origin` are the workers' own echo.
+        """Join the parts. Events with one of the labels that are made from `origin` are
+        the workers' own echo.
 
-        Without `flood`, bad events are limited as the default settings say. `outdated` is asked before a column is
-        called unknown: whether the database wants other columns than these targets. `shapes` tells what the tables
-        are like now.
+        Without `flood`, bad events are limited as the default settings say. `outdated`
+        is asked before a column is called unknown: whether the database wants other
+        columns than these targets. `shapes` tells what the tables are like now.
         """
         self._targets: dict[TableName, list[Target]] = {}
         self._renewals = 0
@@ -78,14 +85,18 @@ class Sync:
         self._rows = LiveRows(store, settler, clock, retry, settings, self._defer)
 
     def renew(self, targets: Sequence[Target]) -> None:
-        """Work for these targets from now on; called between two parts, or before a batch is done again."""
+        """Work for these targets from now on; called between two parts, or before a
+        batch is done again.
+        """
         self._renewals += 1
         self._targets.clear()
         for target in targets:
             self._targets.setdefault(target.table, []).append(target)
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Make the rows true that a batch of change events speaks of; raises as `steps`."""
+        """Make the rows true that a batch of change events speaks of; raises as
+        `steps`.
+        """
         for _ in self.steps(records):
             pass
 
@@ -98,26 +109,32 @@ class Sync:
         """Make the rows true that a batch of change events speaks of.
 
         Yields:
-            after each part, events that are handled now and may be acknowledged, in their order; often none before the
-            last part, and all by then.
+            after each part, events that are handled now and may be acknowledged, in
+            their order; often none before the last part, and all by then.
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
-            DeadLetterLimitReached: too many of the events are bad; the good ones are done, no bad one was moved.
+            DeadLetterLimitReached: too many of the events are bad; the good ones are
+                done, no bad one was moved.
             ConfigurationError: it will never work like this.
             Stopping: asked to stop before the batch was done.
         """
         yield from self._parts(Batch(records, "sync", self._clock.monotonic()), self._decode)
 
     def deferred_steps(self, records: Sequence[Record]) -> Iterator[list[Record]]:
-        """Look again at deferred rows whose time has come; the others go back to the end of their topic.
+        """Look again at deferred rows whose time has come; the others go back to the
+        end of their topic.
 
         Yields and raises as `steps`.
         """
         yield from self._parts(Batch(records, "deferred", self._clock.monotonic()), self._due)
 
-    def _parts(self, batch: Batch, decode: Callable[[Batch], dict[Target, Hints]]) -> Iterator[list[Record]]:
-        """Do a batch, and again from its events on when a table's key has changed meanwhile."""
+    def _parts(
+        self, batch: Batch, decode: Callable[[Batch], dict[Target, Hints]]
+    ) -> Iterator[list[Record]]:
+        """Do a batch, and again from its events on when a table's key has changed
+        meanwhile.
+        """
         adaptation = Adaptation(self._shapes, self.renew, self._clock, self._retry)
         while True:
             renewals = self._renewals
@@ -160,7 +177,9 @@ class Sync:
         return due
 
     def due_in(self, records: Iterable[Record]) -> float:
-        """Seconds until the first of these deferred rows is due; 0 when one is, or when one is unreadable."""
+        """Seconds until the first of these deferred rows is due; 0 when one is, or when
+        one is unreadable.
+        """
         waits = [0.0]
         for record in records:
             try:
@@ -172,7 +191,9 @@ class Sync:
         return min(waits[1:], default=0.0)
 
     def _wait(self, deferral: Deferral) -> float:
-        """Seconds until a deferred row is due; nobody has it wait for longer than we do, so that is a wrong clock."""
+        """Seconds until a deferred row is due; nobody has it wait for longer than we
+        do, so that is a wrong clock.
+        """
         seconds = (deferral.not_before - self._clock.now()).total_seconds()
         return seconds if 0 < seconds <= _LONGEST_DEFERRAL_SECONDS else 0.0
 
@@ -188,7 +209,8 @@ class Sync:
     def _decode_one(self, batch: Batch, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
         if event is None or not event.touches_row or event.origin in self._labels:
-            # An event may name any table: only ours become labels, which have to stay few.
+            # An event may name any table: only ours become labels, which have to stay
+            # few.
             table = str(event.table) if event and event.table in self._targets else ""
             metrics.EVENTS.labels("live", table, "ignored").inc()
             return
@@ -215,24 +237,32 @@ class Sync:
         for key in keys:
             hint = work.hints[key]
             if sum(map(len, key)) > _LONGEST_KEY:
-                reason = PoisonEvent(f"a row of {target.table} has to wait, and its key is too long to be sent on")
+                reason = PoisonEvent(
+                    f"a row of {target.table} has to wait, and its key is too long to be sent on"
+                )
                 for record in hint.records:
                     work.batch.fail(record, reason, "defer")
                 continue
             attempt = min(hint.deferral.attempt, _MOST_ATTEMPTS) + 1 if hint.deferral else 1
-            # The exponent has a limit too: a row that is locked for a night would raise OverflowError.
-            seconds = min(self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS)
+            # The exponent has a limit too: a row that is locked for a night would raise
+            # OverflowError.
+            seconds = min(
+                self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS
+            )
             since = min(hint.deferral.since, now) if hint.deferral else now
             deferral = Deferral(since, now + timedelta(seconds=seconds), attempt)
             txids = sorted(hint.txids)
             for start in range(0, max(1, len(txids)), _MOST_TXIDS):
                 part = replace(deferral, txids=tuple(txids[start : start + _MOST_TXIDS]))
-                chunks.append(Chunk(target.table, target.column, target.model, (key,), deferral=part))
+                chunks.append(
+                    Chunk(target.table, target.column, target.model, (key,), deferral=part)
+                )
             metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
         self._retry.call(self._outbox.send_chunks, chunks)
 
     def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
-        """Transactions that are still waited for; after a long time only those that the server still has in hand.
+        """Transactions that are still waited for; after a long time only those that the
+        server still has in hand.
 
         The others were lost in a failover: the row is then taken as it stands.
         """
@@ -252,8 +282,11 @@ class Sync:
         known = self._targets.get(chunk.table, [])
         named = [target for target in known if target.column == chunk.column]
         if not named and self._outdated():
-            raise TargetMismatch(f"{chunk.table}.{chunk.column} is new to this worker", fix="it starts anew")
-        # A column that a migration has renamed meanwhile: the row is looked at for all that are left.
+            raise TargetMismatch(
+                f"{chunk.table}.{chunk.column} is new to this worker", fix="it starts anew"
+            )
+        # A column that a migration has renamed meanwhile: the row is looked at for all
+        # that are left.
         if not known:
             raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
         return chunk, chunk.deferral, named or known
@@ -261,7 +294,10 @@ class Sync:
     def _dead_letter(self, batch: Batch) -> None:
         """Move the bad events of a batch, all with one wait, unless they are too many."""
         failed = batch.failures
-        reasons = ((r.topic, str(failed[r.position].reason) if r.position in failed else None) for r in batch.records)
+        reasons = (
+            (r.topic, str(failed[r.position].reason) if r.position in failed else None)
+            for r in batch.records
+        )
         self._dead_letter_limit.judge(reasons, self._clock.monotonic())
         self._retry.call(self._outbox.send_dead_letters, list(failed.values()))
         for failure in failed.values():

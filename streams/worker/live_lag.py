@@ -1,14 +1,18 @@
-"""Live first: when the replay lane waits for the live lane, and how it knows that the live lane is behind.
+"""Live first: when the replay lane waits for the live lane, and how it knows that the
+live lane is behind.
 
-A rule without I/O (`LiveFirst`), and the eye that feeds it (`LiveWatch`): how old the oldest change is that the live
-group has not handled, asked of the broker about once a second, in a thread of its own.
+A rule without I/O (`LiveFirst`), and the eye that feeds it (`LiveWatch`): how old the
+oldest change is that the live group has not handled, asked of the broker about once a
+second, in a thread of its own.
 
 Hazards:
-- Only the change topics count. Deferred rows wait on purpose, and one locked row would hold every replay.
-- What is not known holds nothing up: no answer, no age, or no live worker that could catch up (it says so once). A
-  replay that waited for a lane that nobody runs would wait for ever.
-- Commits trail the work by up to a second (Faust commits once a second), so a limit under two seconds makes it wait
-  for nothing.
+- Only the change topics count. Deferred rows wait on purpose, and one locked row would
+  hold every replay.
+- What is not known holds nothing up: no answer, no age, or no live worker that could
+  catch up (it says so once). A replay that waited for a lane that nobody runs would
+  wait for ever.
+- Commits trail the work by up to a second (Faust commits once a second), so a limit
+  under two seconds makes it wait for nothing.
 """
 
 from collections.abc import Callable
@@ -34,7 +38,9 @@ _PROBE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """The live lane from outside: workers, and the age in seconds of the oldest unhandled change; None: unknown."""
+    """The live lane from outside: workers, and the age in seconds of the oldest
+    unhandled change; None: unknown.
+    """
 
     members: int | None
     lag: float | None
@@ -42,7 +48,9 @@ class LiveView:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing is done now: look again after this many seconds. `reason` is for people, `kind` a label of metrics."""
+    """Nothing is done now: look again after this many seconds. `reason` is for people,
+    `kind` a label of metrics.
+    """
 
     seconds: float
     kind: str
@@ -50,7 +58,9 @@ class Pause:
 
 
 class LiveFirst:
-    """Whether to wait for the live lane: from above the limit until it is down to half of it."""
+    """Whether to wait for the live lane: from above the limit until it is down to half
+    of it.
+    """
 
     def __init__(self) -> None:
         """Nothing is waited for yet."""
@@ -80,7 +90,9 @@ class LiveWatch:
     def __init__(self, settings: Settings, offsets: Offsets, clock: Clock) -> None:
         """Remember whom to ask; nothing is asked yet."""
         self._group = settings.live_group
-        self._topics = list(dict.fromkeys(t.table.topic(settings.kafka.topic_prefix) for t in settings.tables))
+        self._topics = list(
+            dict.fromkeys(t.table.topic(settings.kafka.topic_prefix) for t in settings.tables)
+        )
         self._offsets = offsets
         self._clock = clock
         self._inquiry = BackgroundCall(self._ask)
@@ -91,7 +103,9 @@ class LiveWatch:
         self._told: str | None = None
 
     def latest(self) -> LiveView | None:
-        """The last answer; None when there is none that is fresh. Asks again when it is time."""
+        """The last answer; None when there is none that is fresh. Asks again when it is
+        time.
+        """
         now = self._clock.monotonic()
         if self._open and not self._inquiry.is_open:
             self._open = False
@@ -133,7 +147,10 @@ class LiveWatch:
         }
         records = self._offsets.records_at(places, timeout=_PROBE_SECONDS) if places else {}
         now = self._clock.now()
-        ages = [0.0 if row.waiting == 0 else aged(row, records, now).time_lag_seconds for row in group.partitions]
+        ages = [
+            0.0 if row.waiting == 0 else aged(row, records, now).time_lag_seconds
+            for row in group.partitions
+        ]
         known = [age for age in ages if age is not None]
         return LiveView(group.members, max(known) if known and len(known) == len(ages) else None)
 

@@ -1,10 +1,13 @@
 """The rows of a live batch: read, decided, embedded and written, part by part.
 
 Hazards:
-- An event whose transaction the read cannot see yet must not be concluded from; it is read again after a short wait
-  and then deferred, like a row that another transaction holds locked. Its neighbours are written at once. So are all
-  rows of a table that is locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are written.
-- Between two parts of a batch other batches of the lane, and a look at the tables, may come.
+- An event whose transaction the read cannot see yet must not be concluded from; it is
+  read again after a short wait and then deferred, like a row that another transaction
+  holds locked. Its neighbours are written at once. So are all rows of a table that is
+  locked as a whole (DDL, CREATE INDEX, LOCK TABLE), and the other tables' rows are
+  written.
+- Between two parts of a batch other batches of the lane, and a look at the tables, may
+  come.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,12 +29,17 @@ from streams.worker.settle import Findings, RowSettler
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 0.01
-"""Between two looks at an early or locked row; a commit becomes visible within microseconds to milliseconds."""
+"""Between two looks at an early or locked row; a commit becomes visible within
+microseconds to milliseconds.
+"""
 
 _WRITES = 2
-"""Vectors written for a row whose trigger gives it another text each time; a third would not be the last.
+"""Vectors written for a row whose trigger gives it another text each time; a third
+would not be the last.
 
-Hazard: what was found of the texts before says nothing of one that the application has given the row since."""
+Hazard: what was found of the texts before says nothing of one that the application has
+given the row since.
+"""
 _RESTLESS = "a trigger of the table gives it another text with each write of a vector"
 
 Defer = Callable[[Work, Sequence[Key], Collection[Key]], None]
@@ -58,7 +66,9 @@ class LiveRows:
         self._settings = settings
         self._defer = defer
         self._closed_until: dict[Target, float] = {}
-        """When a table that was found locked is tried again; until then its rows are deferred without a look."""
+        """When a table that was found locked is tried again; until then its rows are
+        deferred without a look.
+        """
 
     def settle(self, batch: Batch, todo: Mapping[Target, Hints]) -> Iterator[None]:
         """Settle the rows of each column; yields between two parts.
@@ -77,8 +87,9 @@ class LiveRows:
     def _settle(self, work: Work) -> Iterator[None]:
         """Settle the rows of a column in parts; yields between them.
 
-        What a part does not come to is read again for the next one, at most twice as many rows as it came to: the time
-        between reading a text and writing its vector stays short, and no row is read for each part of a long batch.
+        What a part does not come to is read again for the next one, at most twice as
+        many rows as it came to: the time between reading a text and writing its vector
+        stays short, and no row is read for each part of a long batch.
         """
         keys = list(work.hints)
         reach = len(keys)
@@ -98,7 +109,9 @@ class LiveRows:
                 self._clock.wait(0)
 
     def _part(self, work: Work, keys: Sequence[Key]) -> list[Key]:
-        """Handle rows for as long as a part may take; returns those that it did not come to."""
+        """Handle rows for as long as a part may take; returns those that it did not
+        come to.
+        """
         left: list[Key] = []
         deadline = self._clock.monotonic() + self._settings.early_wait_ms / 1000
         while True:
@@ -113,7 +126,9 @@ class LiveRows:
             self._clock.wait(_PAUSE_SECONDS)
 
     def _attempt(self, work: Work, keys: Sequence[Key]) -> tuple[list[Key], list[Key], list[Key]]:
-        """Read and write once. Returns the rows that are early, those that are locked, and those not come to."""
+        """Read and write once. Returns the rows that are early, those that are locked,
+        and those not come to.
+        """
         early: list[Key] = []
         locked: list[Key] = []
         refusals: list[Refusal] = []
@@ -126,7 +141,11 @@ class LiveRows:
                     early += self._unreadable(work, some[0], reading, refusals)
                 else:
                     work.batch.ambiguous |= reading.is_ambiguous
-                    waiting = [k for k in some if not all(reading.snapshot.sees(xid) for xid in work.hints[k].txids)]
+                    waiting = [
+                        k
+                        for k in some
+                        if not all(reading.snapshot.sees(xid) for xid in work.hints[k].txids)
+                    ]
                     early += waiting
                     held, rest = self._write(work, set(some) - set(waiting), reading, until)
                     locked += held
@@ -138,22 +157,32 @@ class LiveRows:
             if refusals:
                 self._retry.call(self._store.write, work.target, [], refusals)
         except TableLocked as reason:
-            log.warning("table is locked; its rows are deferred", table=str(work.target.table), reason=str(reason))
+            log.warning(
+                "table is locked; its rows are deferred",
+                table=str(work.target.table),
+                reason=str(reason),
+            )
             self._closed_until[work.target] = self._clock.monotonic() + self._settings.defer_seconds
             locked += left
             left = {}
         return early, locked, list(left)
 
-    def _unreadable(self, work: Work, key: Key, reason: PoisonEvent, refusals: list[Refusal]) -> list[Key]:
-        """A row that cannot be read: early, if a transaction is in hand that may have changed text or key's type.
+    def _unreadable(
+        self, work: Work, key: Key, reason: PoisonEvent, refusals: list[Refusal]
+    ) -> list[Key]:
+        """A row that cannot be read: early, if a transaction is in hand that may have
+        changed text or key's type.
 
-        One that ended after the row was read may have, too: so the row is read once more.
+        One that ended after the row was read may have, too: so the row is read once
+        more.
         """
         target, hint = work.target, work.hints[key]
         if hint.txids:
             if self._retry.call(self._store.running, hint.txids):
                 return [key]
-            if any(isinstance(reading, Reading) for _, reading in self._settler.read(target, [key])):
+            if any(
+                isinstance(reading, Reading) for _, reading in self._settler.read(target, [key])
+            ):
                 return [key]
         is_key = self._retry.call(self._store.takes, target, key)
         if is_key and isinstance(reason, RowRefused):
@@ -165,34 +194,51 @@ class LiveRows:
         else:
             told = hint.deferral.txids if hint.deferral else ()
             for record in hint.records:
-                work.batch.misfits.add(Failure(record, reason, "read"), target, hint.txids.union(told))
+                work.batch.misfits.add(
+                    Failure(record, reason, "read"), target, hint.txids.union(told)
+                )
         return []
 
-    def _write(self, work: Work, ready: set[Key], reading: Reading, until: float) -> tuple[list[Key], list[Key]]:
-        """Embed and write as many of the rows as the part comes to. Returns the locked ones, and those left."""
+    def _write(
+        self, work: Work, ready: set[Key], reading: Reading, until: float
+    ) -> tuple[list[Key], list[Key]]:
+        """Embed and write as many of the rows as the part comes to. Returns the locked
+        ones, and those left.
+        """
         target = work.target
         documents = [document for document in reading.documents if document.key in ready]
         tries = {document.key: work.tries(document) for document in documents}
         restless = [document for document in documents if tries[document.key] >= _WRITES]
-        calm = sorted((d for d in documents if d not in restless), key=lambda document: len(document.text))
+        calm = sorted(
+            (d for d in documents if d not in restless), key=lambda document: len(document.text)
+        )
         findings = self._settler.find(target, calm, work.known, until=until)
-        findings.refusals += [Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, tries[d.key]) for d in restless]
+        findings.refusals += [
+            Refusal(d.key, d.hash or UNREADABLE, _RESTLESS, tries[d.key]) for d in restless
+        ]
         outcome = WriteOutcome()
         if findings.updates or findings.refusals:
             with metrics.WRITE_SECONDS.labels("live").time():
-                outcome = self._retry.call(self._store.write, target, findings.updates, findings.refusals)
+                outcome = self._retry.call(
+                    self._store.write, target, findings.updates, findings.refusals
+                )
         gone = len(ready) - len({document.key for document in documents})
         self._count(target, findings, gone, outcome)
         now = self._clock.now()
         for key, written in outcome.items():
             committed_at = work.hints[key].committed_at
             if written is Written.WRITTEN and committed_at is not None:
-                metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe((now - committed_at).total_seconds())
+                metrics.FRESHNESS_SECONDS.labels(str(target.table)).observe(
+                    (now - committed_at).total_seconds()
+                )
         held = [key for key, written in outcome.items() if written is Written.LOCKED]
-        # Nobody is waited for: a row that a trigger has changed is one of those that the part did not come to.
+        # Nobody is waited for: a row that a trigger has changed is one of those that
+        # the part did not come to.
         return held, [*(document.key for document in findings.left), *work.note(outcome)]
 
-    def _count(self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]) -> None:
+    def _count(
+        self, target: Target, findings: Findings, gone: int, outcome: Mapping[Key, Written]
+    ) -> None:
         written = [w.value for w in outcome.values()]
         counts = {"current": findings.current, "blank": findings.blank, "gone": gone}
         counts["quarantined"] = findings.quarantined

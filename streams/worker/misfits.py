@@ -1,7 +1,8 @@
-"""Events whose key does not fit the table's: bad ones, or of before the key was changed.
+"""Events whose key does not fit the table's: bad ones, or of before the key was
+changed.
 
-An event that names its transaction came through capture, and then some row of the table is meant in either case: all of
-them are looked at.
+An event that names its transaction came through capture, and then some row of the table
+is meant in either case: all of them are looked at.
 """
 
 from collections.abc import Iterable
@@ -47,13 +48,21 @@ class Misfits:
         bad: list[Failure] = []
         tables: dict[TableName, str] = {}
         for misfit in self.found.values():
-            record, reason, table = misfit.failure.record, misfit.failure.reason, misfit.target.table
+            record, reason, table = (
+                misfit.failure.record,
+                misfit.failure.reason,
+                misfit.target.table,
+            )
             is_older = shapes.is_older(misfit.target, misfit.txids)
             if is_older or misfit.txids:
                 tables[table] = "an event came whose key is not one of the table's as it is now"
             if is_older:
-                log.warning("the event's key is of before the table's was changed: all rows are looked at",
-                            table=str(table), record=record.position, reason=str(reason))  # fmt: skip
+                log.warning(
+                    "the event's key is of before the table's was changed: all rows are looked at",
+                    table=str(table),
+                    record=record.position,
+                    reason=str(reason),
+                )
                 metrics.EVENTS.labels("live", str(table), "other_key").inc()
             else:
                 bad.append(misfit.failure)

@@ -1,11 +1,13 @@
 """How a batch is cut, so that no batch is all or nothing against the watchdog's budget.
 
-A batch of long texts may keep a model busy for hours: one text of 8,192 tokens takes 90 s on two cores. So it is done
-in parts, each written before the next one begins: a part ends when the model has worked for SECONDS. Short texts, or a
-fast model, are one part, as most batches are.
+A batch of long texts may keep a model busy for hours: one text of 8,192 tokens takes 90
+s on two cores. So it is done in parts, each written before the next one begins: a part
+ends when the model has worked for SECONDS. Short texts, or a fast model, are one part,
+as most batches are.
 
-Within a part the model is called with texts of like length, since it computes the padding as well: beside one text of
-8,192 tokens 31 short ones cost as much as 32 long ones.
+Within a part the model is called with texts of like length, since it computes the
+padding as well: beside one text of 8,192 tokens 31 short ones cost as much as 32 long
+ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +16,11 @@ SECONDS = 1.0
 """After so long a part ends. A write costs a hundredth of it."""
 
 CHARACTERS = 12_288
-"""Most characters in a call of the model, each text counted as long as the longest: a token stands for one or more.
+"""Most characters in a call of the model, each text counted as long as the longest: a
+token stands for one or more.
 
-One text of bge-m3's full length, or 48 of 256 characters. Those of 64 ordinary rows fit, in two or three calls.
+One text of bge-m3's full length, or 48 of 256 characters. Those of 64 ordinary rows
+fit, in two or three calls.
 """
 
 
@@ -31,7 +35,8 @@ def cost(text: str, max_tokens: int | None) -> int:
 
 
 def ends(now: float, until: float, spent: float, done: int, more: int) -> bool:
-    """Whether a part ends here: its time is over, or would be if what follows takes as long as what went before.
+    """Whether a part ends here: its time is over, or would be if what follows takes as
+    long as what went before.
 
     So short texts need not wait for the long one that comes after them.
 
@@ -46,7 +51,8 @@ def ends(now: float, until: float, spent: float, done: int, more: int) -> bool:
 
 
 def windows(costs: Sequence[int]) -> Iterator[range]:
-    """Cut rows, in their order, into runs of no more than CHARACTERS, or of one that is longer.
+    """Cut rows, in their order, into runs of no more than CHARACTERS, or of one that is
+    longer.
 
     Args:
         costs: of each row; 0 for one whose text need not be embedded.

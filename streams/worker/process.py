@@ -1,6 +1,7 @@
 """One worker process: checks, then Faust until it is asked to stop.
 
-Exit codes: 0 asked to stop, 70 restart me, 78 the configuration is wrong and restarting will not help.
+Exit codes: 0 asked to stop, 70 restart me, 78 the configuration is wrong and restarting
+will not help.
 """
 
 import functools
@@ -36,10 +37,12 @@ ROLES: tuple[Role, ...] = ("live", "replay")
 
 
 def run(settings: Settings, role: Role) -> NoReturn:
-    """Work in the foreground until SIGTERM or Ctrl-C, then end the process with the exit code.
+    """Work in the foreground until SIGTERM or Ctrl-C, then end the process with the
+    exit code.
 
-    It ends without Python's own clean-up, which waits for every thread that is asking a broker or a database that is
-    away (seen: 18 s between "worker stopped" and the end, by when a supervisor kills).
+    It ends without Python's own clean-up, which waits for every thread that is asking a
+    broker or a database that is away (seen: 18 s between "worker stopped" and the end,
+    by when a supervisor kills).
     """
     code = _work(settings, role)
     logs.flush()
@@ -58,12 +61,17 @@ def _work(settings: Settings, role: Role) -> int:
     except ConfigurationError as error:
         code, reason = error.exit_code, str(error)
         if _is_set_up_now(settings):
-            code, reason = EXIT_RESTART, f"`vectrue init` is at work, and this may be over after it ({error})"
+            code, reason = (
+                EXIT_RESTART,
+                f"`vectrue init` is at work, and this may be over after it ({error})",
+            )
         log.critical("worker leaves", exit_code=code, reason=reason)
         return code
     except Exception as error:
         bug = None if isinstance(error, VectrueError) else error
-        log.critical("worker leaves", exit_code=EXIT_RESTART, reason=str(error) or repr(error), exc_info=bug)
+        log.critical(
+            "worker leaves", exit_code=EXIT_RESTART, reason=str(error) or repr(error), exc_info=bug
+        )
         return EXIT_RESTART
 
 
@@ -71,7 +79,8 @@ def _start(settings: Settings, role: Role) -> Lane:
     security.transport(settings.kafka.security)
     lane = open_lane(settings, role)
     _require_rights(settings, role)
-    # A topic that does not exist yet is left out of Faust's assignment without an error.
+    # A topic that does not exist yet is left out of Faust's assignment without an
+    # error.
     missing = topics.missing(
         settings, [*topics_of(settings, role), settings.deferred_topic, settings.dead_letter_topic]
     )
@@ -82,12 +91,18 @@ def _start(settings: Settings, role: Role) -> Lane:
         lane.embedders.load()
     else:
         step_back(settings.replay.nice)
-    log.info("worker ready", model=", ".join(lane.embedders.ids), tables=[target.name for target in lane.targets])
+    log.info(
+        "worker ready",
+        model=", ".join(lane.embedders.ids),
+        tables=[target.name for target in lane.targets],
+    )
     return lane
 
 
 def _is_set_up_now(settings: Settings) -> bool:
-    """Whether an `init` is at work: a worker that its first statements started anew may come before its last ones."""
+    """Whether an `init` is at work: a worker that its first statements started anew may
+    come before its last ones.
+    """
     session = Session(settings.postgres.dsn, role="start", prefix=settings.kafka.topic_prefix)
     try:
         return is_set_up_now(session)
@@ -96,8 +111,11 @@ def _is_set_up_now(settings: Settings) -> bool:
 
 
 def _require_rights(settings: Settings, role: Role) -> None:
-    """Ask before consuming, and again when nothing moves: without its group's right a consumer waits in silence."""
-    names = {*topics_of(settings, "live"), *topics_of(settings, "replay")}  # replay looks at those of live as well
+    """Ask before consuming, and again when nothing moves: without its group's right a
+    consumer waits in silence.
+    """
+    # replay looks at those of live as well
+    names = {*topics_of(settings, "live"), *topics_of(settings, "replay")}
     topics.require_rights(settings, rights.of(role, settings.kafka.topic_prefix), sorted(names))
 
 
@@ -108,18 +126,27 @@ def _serve_metrics(port: int | None) -> None:
         start_http_server(port, addr="127.0.0.1")
     except OSError as error:
         raise ConfigurationError(
-            f"port {port} of the metrics endpoint is in use ({error.strerror})", fix="choose another metrics port"
+            f"port {port} of the metrics endpoint is in use ({error.strerror})",
+            fix="choose another metrics port",
         ) from error
 
 
-def _look_at_topics(settings: Settings, lane: Lane, role: Role) -> tuple[TopicWatch, HandledPositions]:
-    """See what happened to topics and group while this worker was not there; before it consumes."""
-    watch, positions = open_watch(settings, role, topics_of(settings, role), lane.targets, lane.clock)
+def _look_at_topics(
+    settings: Settings, lane: Lane, role: Role
+) -> tuple[TopicWatch, HandledPositions]:
+    """See what happened to topics and group while this worker was not there; before it
+    consumes.
+    """
+    watch, positions = open_watch(
+        settings, role, topics_of(settings, role), lane.targets, lane.clock
+    )
     watch.begin()
     return watch, positions
 
 
-def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: HandledPositions) -> int:
+def _consume(
+    settings: Settings, lane: Lane, role: Role, watch: TopicWatch, positions: HandledPositions
+) -> int:
     import faust
 
     from streams.worker import app as application
@@ -137,9 +164,16 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
     if role == "live":
         open_writer(settings, lane.clock).start(restart)
     # quiet: no banner; override_logging False: our own logging stays as it is.
-    options: dict[str, Any] = {"loglevel": "WARN", "quiet": True, "redirect_stdouts": False, "override_logging": False}
+    options: dict[str, Any] = {
+        "loglevel": "WARN",
+        "quiet": True,
+        "redirect_stdouts": False,
+        "override_logging": False,
+    }
     worker = faust.Worker(app, **options)
-    worker.spinner = None  # at the start it would write a terminal's escape sequence to stdout, whatever that is
+    # at the start it would write a terminal's escape sequence to stdout, whatever that
+    # is
+    worker.spinner = None
 
     def part(reason: str) -> None:
         application.leave(EXIT_RESTART if app.crashed or worker.crashed else 0, reason)
@@ -150,14 +184,20 @@ def _consume(settings: Settings, lane: Lane, role: Role, watch: TopicWatch, posi
         worker.execute_from_commandline()
     except SystemExit as done:
         if app.crashed or worker.crashed or done.code not in (0, None):
-            log.critical("worker leaves", exit_code=EXIT_RESTART, reason=f"Faust gave up ({app.crash_reason!r})")
+            log.critical(
+                "worker leaves",
+                exit_code=EXIT_RESTART,
+                reason=f"Faust gave up ({app.crash_reason!r})",
+            )
             return EXIT_RESTART
     log.info("worker stopped")
     return 0
 
 
 class GroupMembership:
-    """What the broker says about this worker, for the watchdog; a right taken away is a ConfigurationError."""
+    """What the broker says about this worker, for the watchdog; a right taken away is a
+    ConfigurationError.
+    """
 
     def __init__(self, settings: Settings, lane: Lane, role: Role, client_id: str) -> None:
         """Remember whom to ask about."""
@@ -174,23 +214,36 @@ class GroupMembership:
         return self._client_id in self._offsets.client_ids(self._group)
 
     def lag(self, stream: str) -> int:
-        """Events of a stream in the partitions that are assigned to this process; none counts during a rebalance."""
+        """Events of a stream in the partitions that are assigned to this process; none
+        counts during a rebalance.
+        """
         _require_rights(self._settings, self._role)
         group = self._offsets.read({self._group: self._streams[stream]})[self._group]
         if group.state != "stable":
             return 0
-        mine = [p for p in group.partitions if p.member is not None and p.member.client_id == self._client_id]
+        mine = [
+            p
+            for p in group.partitions
+            if p.member is not None and p.member.client_id == self._client_id
+        ]
         waiting = sum(p.waiting or 0 for p in mine)
-        # One beat is always about to come: with a short limit, a look may fall between its coming and its handling.
+        # One beat is always about to come: with a short limit, a look may fall between
+        # its coming and its handling.
         return max(0, waiting - 1) if stream == "canary" else waiting
 
 
 def streams_of(settings: Settings, role: Role) -> dict[str, list[str]]:
-    """Topics that a role consumes, by the stream that the watchdog judges; `sync` and `canary` share an agent."""
+    """Topics that a role consumes, by the stream that the watchdog judges; `sync` and
+    `canary` share an agent.
+    """
     if role == "replay":
         return {"replay": [settings.replay_topic]}
     changes = {table.table.topic(settings.kafka.topic_prefix) for table in settings.tables}
-    return {"sync": sorted(changes), "canary": [settings.canary_topic], "deferred": [settings.deferred_topic]}
+    return {
+        "sync": sorted(changes),
+        "canary": [settings.canary_topic],
+        "deferred": [settings.deferred_topic],
+    }
 
 
 def topics_of(settings: Settings, role: Role) -> list[str]:

@@ -1,16 +1,22 @@
-"""The replay lane, free of Faust: chunks of keys in, true vectors and a ledger that tells of them out.
+"""The replay lane, free of Faust: chunks of keys in, true vectors and a ledger that
+tells of them out.
 
-A chunk is worked off in micro-batches, and one of long texts in parts (`streams.worker.parts`), each as many of its next keys
-as are come to. Each is one step: the caller may let other work in between, and may stop after any of them, for the
-ledger moves in the transaction that writes the vectors and the next worker goes on from there.
+A chunk is worked off in micro-batches, and one of long texts in parts
+(`streams.worker.parts`), each as many of its next keys as are come to. Each is one
+step: the caller may let other work in between, and may stop after any of them, for the
+ledger moves in the transaction that writes the vectors and the next worker goes on from
+there.
 
-Before each one the lane may have to wait (`streams.worker.throttle`): then it yields a Pause and is called again.
+Before each one the lane may have to wait (`streams.worker.throttle`): then it yields a
+Pause and is called again.
 
 Hazards:
-- A chunk in hand holds up a rebalance, so it waits for HOLD_SECONDS at most and then goes to the end of the topic.
-  A paused run gets it back at once, and so stands in nobody's way.
-- Two workers may hold one chunk for a while (a rebalance, a worker that was thought dead). The ledger's
-  position is compared in the writing transaction, so only one of them gets through and nothing is counted twice.
+- A chunk in hand holds up a rebalance, so it waits for HOLD_SECONDS at most and then
+  goes to the end of the topic. A paused run gets it back at once, and so stands in
+  nobody's way.
+- Two workers may hold one chunk for a while (a rebalance, a worker that was thought
+  dead). The ledger's position is compared in the writing transaction, so only one of
+  them gets through and nothing is counted twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +43,9 @@ from streams.worker.throttle import ReplayThrottle
 from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 
 HOLD_SECONDS = 20.0
-"""How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a rebalance."""
+"""How long a waiting chunk is kept in hand: well under the 120 s that Faust gives a
+rebalance.
+"""
 
 
 @dataclass
@@ -81,9 +89,10 @@ class Chunks:
     ) -> None:
         """Join the parts; store and ledger share one connection.
 
-        `outdated` is asked before a chunk is called obsolete: whether the database wants other columns or models than
-        these targets. A chunk that is ahead of its worker waits for one that was started since. `shapes` tells what
-        the tables are like now.
+        `outdated` is asked before a chunk is called obsolete: whether the database
+        wants other columns or models than these targets. A chunk that is ahead of its
+        worker waits for one that was started since. `shapes` tells what the tables are
+        like now.
         """
         self._outdated = outdated
         self.renew(targets)
@@ -103,7 +112,9 @@ class Chunks:
         """Of the micro-batch in hand, for as many parts as it takes."""
         self._dead_letter_limit = DeadLetterLimit(settings.dead_letters)
         self._bad = ""
-        """Position of the record in hand once it has a letter: there is one for a record, however much is bad in it."""
+        """Position of the record in hand once it has a letter: there is one for a
+        record, however much is bad in it.
+        """
         self._seen = 0
         """A transaction that had ended when rows were last read."""
 
@@ -119,12 +130,16 @@ class Chunks:
         """Work off the chunk in one record.
 
         Yields:
-            keys handled, after each micro-batch; or a Pause, to be kept outside of here before the next step. When the
-            iterator ends, the record may be acknowledged: the chunk is done, dead-lettered, of a run that was
-            cancelled, given back to a paused run, or sent to the end of the topic since it waited for long.
+            keys handled, after each micro-batch; or a Pause, to be kept outside of here
+            before the next step. When the
+            iterator ends, the record may be acknowledged: the chunk is done,
+                dead-lettered, of a run that was
+            cancelled, given back to a paused run, or sent to the end of the topic since
+            it waited for long.
 
         Raises:
-            TransientError, ConfigurationError, DeadLetterLimitReached, Stopping: the record may not be acknowledged.
+            TransientError, ConfigurationError, DeadLetterLimitReached, Stopping: the
+            record may not be acknowledged.
         """
         try:
             yield from self._steps(record)
@@ -161,9 +176,11 @@ class Chunks:
             self._dead_letter_limit.judge([(record.topic, None)], self._clock.monotonic())
 
     def _entered(self, record: Record) -> Chunk | None:
-        """The chunk that a record names, as its run entered it; None when there is nothing to do.
+        """The chunk that a record names, as its run entered it; None when there is
+        nothing to do.
 
-        Nothing but that name is believed: where the record says anything else, it is a dead letter besides.
+        Nothing but that name is believed: where the record says anything else, it is a
+        dead letter besides.
         """
         self._bad = ""
         try:
@@ -178,11 +195,15 @@ class Chunks:
             metrics.EVENTS.labels("replay", "", "ignored").inc()
             self._dead_letter_limit.judge([(record.topic, None)], self._clock.monotonic())
         elif entered != told:
-            self._dead_letter(record, PoisonEvent(f"{told.name} is not what its run entered"), "decode")
+            self._dead_letter(
+                record, PoisonEvent(f"{told.name} is not what its run entered"), "decode"
+            )
         return entered
 
     def _tried(self, record: Record, chunk: Chunk, standing: ChunkState) -> int:
-        """One micro-batch; 0 when it is to be done again from where the chunk stands now."""
+        """One micro-batch; 0 when it is to be done again from where the chunk stands
+        now.
+        """
         try:
             handled = self._step(record, chunk, standing)
         except LedgerConflict:
@@ -202,21 +223,31 @@ class Chunks:
         target = self._targets.get((chunk.table, chunk.column))
         left = len(chunk.keys) - start
         if (target is None or chunk.model != target.model) and self._outdated():
-            raise TargetMismatch(f"{chunk.name} is for a model that is new to this worker", fix="it starts anew")
+            raise TargetMismatch(
+                f"{chunk.name} is for a model that is new to this worker", fix="it starts anew"
+            )
         if target is None:
-            reason = PoisonEvent(f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]")
+            reason = PoisonEvent(
+                f"{chunk.name} is for {chunk.table}.{chunk.column}, which is not among [[tables]]"
+            )
             self._dead_letter(record, reason, "decode")
             nowhere = Target(chunk.table, chunk.column, "", (), chunk.model, 0)
-            self._write(nowhere, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, failed=left))
+            self._write(
+                nowhere, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, failed=left)
+            )
             return left
         if chunk.model != target.model:
-            self._write(target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left))
+            self._write(
+                target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left)
+            )
             return left
         if any(len(key) != len(target.key) for key in chunk.keys[start:]):
             return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
         return self._settle(record, chunk, chunk.run, target, standing)
 
-    def _settle(self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: ChunkState) -> int:
+    def _settle(
+        self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: ChunkState
+    ) -> int:
         """Look at the next keys, write as many as the part came to, and count them."""
         began, start = self._clock.monotonic(), standing.done
         keys = chunk.keys[start : start + min(self._reach, self._gate.rows(chunk, standing))]
@@ -241,7 +272,9 @@ class Chunks:
         return count
 
     def _look(self, target: Target, keys: Sequence[Key], *, force: bool) -> _Look:
-        """Read rows in the order of the keys, and embed what differs, for as long as a part may take."""
+        """Read rows in the order of the keys, and embed what differs, for as long as a
+        part may take.
+        """
         look, until = _Look(keys), self._settler.part_ends()
         come_to = 0
         for some, reading in self._settler.read(target, keys):
@@ -252,7 +285,9 @@ class Chunks:
                     break
                 read = {document.key: document for document in reading.documents}
                 documents = [read[key] for key in some if key in read]
-                findings = self._settler.find(target, documents, self._known, until=until, force=force)
+                findings = self._settler.find(
+                    target, documents, self._known, until=until, force=force
+                )
                 look.found.append(findings)
                 self._seen = reading.snapshot.xmin - 1
                 look.read += len(documents) - len(findings.left)
@@ -268,20 +303,31 @@ class Chunks:
         return look
 
     def _give_up(self, target: Target, chunk: Chunk, start: int) -> int:
-        """Count the rest of a chunk as obsolete, and have the table looked at: its keys no longer say which rows."""
+        """Count the rest of a chunk as obsolete, and have the table looked at: its keys
+        no longer say which rows.
+        """
         left = len(chunk.keys) - start
         self._look_at(target, "a replay run has keys of before the table's key was changed")
         if chunk.run is not None:
-            self._write(target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left))
+            self._write(
+                target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left)
+            )
         return left
 
     def _tell_unreadable(
-        self, record: Record, target: Target, rows: Sequence[tuple[Key, PoisonEvent]], *, alone: bool
+        self,
+        record: Record,
+        target: Target,
+        rows: Sequence[tuple[Key, PoisonEvent]],
+        *,
+        alone: bool,
     ) -> tuple[int, list[Refusal]]:
-        """How many keys are bad ones among good ones (`alone`), and the rows whose text cannot be made.
+        """How many keys are bad ones among good ones (`alone`), and the rows whose text
+        cannot be made.
 
-        A key that is not a value of its columns was one before the table's key was changed, where all of a chunk are
-        so. In either case some row of the table was meant. The record is one dead letter, however many are bad.
+        A key that is not a value of its columns was one before the table's key was
+        changed, where all of a chunk are so. In either case some row of the table was
+        meant. The record is one dead letter, however many are bad.
         """
         refused, bad = [], []
         for key, reason in rows:
@@ -294,25 +340,35 @@ class Chunks:
         if not bad or not (alone or refused):
             return 0, refused
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        self._dead_letter(record, PoisonEvent(f"row {bad[0]}{more}: no key of {target.table}"), "read")
+        self._dead_letter(
+            record, PoisonEvent(f"row {bad[0]}{more}: no key of {target.table}"), "read"
+        )
         return len(bad), refused
 
     def _look_at(self, target: Target, reason: str) -> None:
         self._retry.call(self._adaptation.shapes.ask, target.table, reason)
 
     def _write(
-        self, target: Target, updates: Sequence[Update], refusals: Sequence[Refusal], progress: ChunkAdvance
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        refusals: Sequence[Refusal],
+        progress: ChunkAdvance,
     ) -> None:
         def defer(keys: Sequence[Key]) -> None:
             self._defer(target, keys)
 
         with metrics.WRITE_SECONDS.labels("replay").time():
-            outcome = self._retry.call(self._store.write, target, updates, refusals, progress, defer)
+            outcome = self._retry.call(
+                self._store.write, target, updates, refusals, progress, defer
+            )
         written = [w.value for w in outcome.values()]
         names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
         counts = {name: getattr(progress, name) for name in names}
         for written_as in Written:
-            counts[written_as.value] = counts.get(written_as.value, 0) + written.count(written_as.value)
+            counts[written_as.value] = counts.get(written_as.value, 0) + written.count(
+                written_as.value
+            )
         for name, count in counts.items():
             if count:
                 metrics.EVENTS.labels("replay", str(target.table), name).inc(count)
@@ -320,9 +376,13 @@ class Chunks:
 
     def _defer(self, target: Target, keys: Sequence[Key]) -> None:
         now = self._clock.now()
-        # The transaction tells when the key was one of the table: an old one, which is never waited for.
+        # The transaction tells when the key was one of the table: an old one, which is
+        # never waited for.
         deferral = Deferral(now, now + timedelta(seconds=self._defer_seconds), 1, (self._seen,))
-        chunks = [Chunk(target.table, target.column, target.model, (key,), deferral=deferral) for key in keys]
+        chunks = [
+            Chunk(target.table, target.column, target.model, (key,), deferral=deferral)
+            for key in keys
+        ]
         self._outbox.send_chunks(chunks)
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 

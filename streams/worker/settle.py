@@ -1,9 +1,12 @@
-"""Settling rows: read them as they stand, decide, embed what differs, write if the text is still the same.
+"""Settling rows: read them as they stand, decide, embed what differs, write if the text
+is still the same.
 
-This is the one place where text becomes vectors; both lanes and every repair go through it. Free of Faust and Kafka.
-It goes no further than a part of a batch may (`streams.worker.parts`): the caller writes that, and reads the rest again.
+This is the one place where text becomes vectors; both lanes and every repair go through
+it. Free of Faust and Kafka. It goes no further than a part of a batch may
+(`streams.worker.parts`): the caller writes that, and reads the rest again.
 
-Hazard: equal texts are encoded once per batch, found by the hash that Postgres computed; Python never hashes text.
+Hazard: equal texts are encoded once per batch, found by the hash that Postgres
+computed; Python never hashes text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +17,17 @@ import structlog
 from connectors.ports import Clock, Store
 from schemas.errors import PoisonEvent, RowRefused, RowTooSlow
 from schemas.health import metrics
-from schemas.rows.document import TOO_SLOW, UNREADABLE, Decision, Document, Reading, Refusal, Update, Vector, decide
+from schemas.rows.document import (
+    TOO_SLOW,
+    UNREADABLE,
+    Decision,
+    Document,
+    Reading,
+    Refusal,
+    Update,
+    Vector,
+    decide,
+)
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from streams.common import bisect
@@ -27,7 +40,9 @@ log = structlog.get_logger()
 
 @dataclass
 class EncodedTexts:
-    """What the model made of the texts of a batch, by their hash. The key of a refusal is that of its first row."""
+    """What the model made of the texts of a batch, by their hash. The key of a refusal
+    is that of its first row.
+    """
 
     made: dict[bytes, Vector | Refusal] = field(default_factory=dict)
     longest: str = ""
@@ -74,9 +89,13 @@ class Findings:
 
 
 class RowSettler:
-    """Reads and embeds for one lane. Holds no state between calls but the vectors of the batch in hand."""
+    """Reads and embeds for one lane. Holds no state between calls but the vectors of
+    the batch in hand.
+    """
 
-    def __init__(self, store: Store, embedders: Embedders, clock: Clock, retry: RetryPolicy, *, lane: str) -> None:
+    def __init__(
+        self, store: Store, embedders: Embedders, clock: Clock, retry: RetryPolicy, *, lane: str
+    ) -> None:
         """Join the parts. `lane` (live, replay) labels the metrics."""
         self._store = store
         self._embedders = embedders
@@ -84,11 +103,15 @@ class RowSettler:
         self._retry = retry
         self._lane = lane
 
-    def read(self, target: Target, keys: Sequence[Key]) -> Iterator[tuple[Sequence[Key], Reading | PoisonEvent]]:
-        """Read rows; when a key (or the text of its row) is unreadable, halves are tried until it stands alone.
+    def read(
+        self, target: Target, keys: Sequence[Key]
+    ) -> Iterator[tuple[Sequence[Key], Reading | PoisonEvent]]:
+        """Read rows; when a key (or the text of its row) is unreadable, halves are
+        tried until it stands alone.
 
         Yields:
-            the keys of a part with their reading, or one key with the reason why it can never be read.
+            the keys of a part with their reading, or one key with the reason why it can
+            never be read.
         """
         try:
             characters = self._embedders.of(target.model).record.characters
@@ -102,7 +125,9 @@ class RowSettler:
             yield from self.read(target, keys[middle:])
 
     def refuse(self, target: Target, key: Key, reason: RowRefused) -> Refusal:
-        """A row whose text Postgres cannot make, for quarantine: with the name of the condition, never its message."""
+        """A row whose text Postgres cannot make, for quarantine: with the name of the
+        condition, never its message.
+        """
         said = f"its text cannot be made: {reason.message}"
         log.warning("row goes to quarantine", table=str(target.table), key=key, reason=said)
         return Refusal(key, TOO_SLOW if isinstance(reason, RowTooSlow) else UNREADABLE, said, 1)
@@ -120,7 +145,8 @@ class RowSettler:
         until: float,
         force: bool = False,
     ) -> Findings:
-        """Decide about rows and embed the texts that differ, in this order, for as long as the part may go on.
+        """Decide about rows and embed the texts that differ, in this order, for as long
+        as the part may go on.
 
         Args:
             target: whose model is wanted.
@@ -135,22 +161,34 @@ class RowSettler:
         began = self._clock.monotonic()
         for window in parts.windows(costs):
             spent, done = self._clock.monotonic() - began, sum(costs[: window.start])
-            if window.start and parts.ends(began + spent, until, spent, done, sum(costs[window.start : window.stop])):
+            if window.start and parts.ends(
+                began + spent, until, spent, done, sum(costs[window.start : window.stop])
+            ):
                 findings.left = list(documents[window.start :])
                 break
             now = decided[window.start : window.stop]
-            self._embed(target, [document for document, decision in now if decision is Decision.EMBED], known)
+            self._embed(
+                target,
+                [document for document, decision in now if decision is Decision.EMBED],
+                known,
+            )
             for document, decision in now:
                 findings.note(document, decision, known)
         return findings
 
-    def _costs(self, target: Target, decided: Sequence[tuple[Document, Decision]], known: EncodedTexts) -> list[int]:
+    def _costs(
+        self, target: Target, decided: Sequence[tuple[Document, Decision]], known: EncodedTexts
+    ) -> list[int]:
         most = self._embedders.of(target.model).record.max_tokens
         seen = set(known.made)
         costs = []
         for document, decision in decided:
             hash_ = document.hash or b""
-            costs.append(parts.cost(document.text, most) if decision is Decision.EMBED and hash_ not in seen else 0)
+            costs.append(
+                parts.cost(document.text, most)
+                if decision is Decision.EMBED and hash_ not in seen
+                else 0
+            )
             if decision is Decision.EMBED:
                 seen.add(hash_)
         return costs
@@ -174,7 +212,9 @@ class RowSettler:
             hash_ = row.hash or b""
             if position in encoded.refused:
                 reason = encoded.refused[position]
-                log.warning("text goes to quarantine", table=str(target.table), key=row.key, reason=reason)
+                log.warning(
+                    "text goes to quarantine", table=str(target.table), key=row.key, reason=reason
+                )
                 known.made[hash_] = Refusal(row.key, hash_, reason, encoded.attempts)
             else:
                 known.made[hash_] = encoded.vectors[position]
@@ -183,4 +223,8 @@ class RowSettler:
 
 def _decision(document: Document, target: Target, *, force: bool) -> Decision:
     decision = decide(document, target.model)
-    return Decision.EMBED if force and decision in {Decision.CURRENT, Decision.QUARANTINED} else decision
+    return (
+        Decision.EMBED
+        if force and decision in {Decision.CURRENT, Decision.QUARANTINED}
+        else decision
+    )

@@ -1,12 +1,15 @@
-"""`vectrue worker` without a role: one child process per role, restarted when it asks for it.
+"""`vectrue worker` without a role: one child process per role, restarted when it asks
+for it.
 
-A child that exits 78 is not restarted: the configuration is wrong, and the supervisor stops the others and exits 78
-itself. SIGTERM and Ctrl-C are passed on; a child that does not leave in time is killed.
+A child that exits 78 is not restarted: the configuration is wrong, and the supervisor
+stops the others and exits 78 itself. SIGTERM and Ctrl-C are passed on; a child that
+does not leave in time is killed.
 
 Hazards:
-- Children must not outlive a supervisor that was killed with SIGKILL. On Linux the kernel ends them (PR_SET_PDEATHSIG,
-  which is too late for a supervisor that died before the child asked for it: the child looks); elsewhere they would
-  have to be ended by hand.
+- Children must not outlive a supervisor that was killed with SIGKILL. On Linux the
+  kernel ends them (PR_SET_PDEATHSIG, which is too late for a supervisor that died
+  before the child asked for it: the child looks); elsewhere they would have to be ended
+  by hand.
 - A signal handler must not log: it may interrupt a log line that is being written.
 """
 
@@ -54,9 +57,15 @@ class Supervisor:
     """Keeps one process per role running."""
 
     def __init__(
-        self, commands: dict[str, Sequence[str]], clock: Clock, *, grace_seconds: float = _GRACE_SECONDS
+        self,
+        commands: dict[str, Sequence[str]],
+        clock: Clock,
+        *,
+        grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        """Take the command line of each role, and how long a child may take to leave before it is killed."""
+        """Take the command line of each role, and how long a child may take to leave
+        before it is killed.
+        """
         self._children = [_Child(role, command) for role, command in commands.items()]
         self._clock = clock
         self._grace = grace_seconds
@@ -64,7 +73,8 @@ class Supervisor:
         self._signal: int | None = None
 
     def run(self) -> int:
-        """Run until asked to stop, or until a child's configuration turns out to be wrong.
+        """Run until asked to stop, or until a child's configuration turns out to be
+        wrong.
 
         Returns:
             0 when asked to stop, 78 for a wrong configuration.
@@ -96,18 +106,28 @@ class Supervisor:
             return 0
         child.process = None
         if code == EXIT_CONFIGURATION:
-            log.critical("worker cannot work like this; not restarted", role=child.role, exit_code=code)
+            log.critical(
+                "worker cannot work like this; not restarted", role=child.role, exit_code=code
+            )
             return EXIT_CONFIGURATION
         child.failures = 0 if now - child.started > _HEALTHY_SECONDS else child.failures + 1
         self._back_off(child, now, code)
         return 0
 
     def _back_off(self, child: _Child, now: float, code: int | None) -> None:
-        # The exponent has a limit too: after a night of failures 2**n is no float any more.
-        backoff = min(_FIRST_BACKOFF_SECONDS * 2 ** min(child.failures, 10), _LONGEST_BACKOFF_SECONDS)
+        # The exponent has a limit too: after a night of failures 2**n is no float any
+        # more.
+        backoff = min(
+            _FIRST_BACKOFF_SECONDS * 2 ** min(child.failures, 10), _LONGEST_BACKOFF_SECONDS
+        )
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
         child.start_at = now + backoff
-        log.warning("worker ended; starting it again", role=child.role, exit_code=code, after_seconds=round(backoff, 1))
+        log.warning(
+            "worker ended; starting it again",
+            role=child.role,
+            exit_code=code,
+            after_seconds=round(backoff, 1),
+        )
 
     def _start(self, child: _Child, now: float) -> None:
         asks = functools.partial(_die_with_parent, os.getpid())

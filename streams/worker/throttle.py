@@ -1,9 +1,12 @@
-"""What a replay worker asks before each micro-batch: may it go on now, with how many rows, and if not, why.
+"""What a replay worker asks before each micro-batch: may it go on now, with how many
+rows, and if not, why.
 
-The reason goes to the ledger (for `replay status` on any host), the metrics and the log.
+The reason goes to the ledger (for `replay status` on any host), the metrics and the
+log.
 
-Hazard: the answer is asked for again after each pause; only a slot of the rate, once taken, is kept for the next rows
-of that chunk, however many parts they take. A worker that dies with one costs the run that slot's time, nothing else.
+Hazard: the answer is asked for again after each pause; only a slot of the rate, once
+taken, is kept for the next rows of that chunk, however many parts they take. A worker
+that dies with one costs the run that slot's time, nothing else.
 """
 
 from uuid import UUID
@@ -22,14 +25,18 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
 _NOTE_SECONDS = 3.0
-"""How often the reason is written while a wait lasts. `status` takes one older than 15 s for old news."""
+"""How often the reason is written while a wait lasts. `status` takes one older than 15
+s for old news.
+"""
 _LONGEST_SLOT_SECONDS = 30.0
 
 
 class ReplayThrottle:
     """One worker's waiting. One thread."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, retry: RetryPolicy, settings: ReplaySettings) -> None:
+    def __init__(
+        self, ledger: Ledger, clock: Clock, retry: RetryPolicy, settings: ReplaySettings
+    ) -> None:
         """Join the parts; nothing is known of the live lane until `live` is set."""
         self.live: View = lambda: None
         self._ledger = ledger
@@ -44,7 +51,9 @@ class ReplayThrottle:
         self._noted_at = 0.0
 
     def rows(self, chunk: Chunk, standing: ChunkState) -> int:
-        """Rows of the next micro-batch: under a rate at most those of a second, so that it is kept smoothly."""
+        """Rows of the next micro-batch: under a rate at most those of a second, so that
+        it is kept smoothly.
+        """
         most = self._micro_batch if standing.rate is None else max(1, int(standing.rate))
         if (left := self._left_of_slot(chunk, standing)) > 0:
             most = min(most, left)
@@ -52,7 +61,11 @@ class ReplayThrottle:
 
     def _left_of_slot(self, chunk: Chunk, standing: ChunkState) -> int:
         """Rows that have their room under the rate already."""
-        if standing.rate is None or self._slot is None or self._slot[:2] != (chunk.run, chunk.number):
+        if (
+            standing.rate is None
+            or self._slot is None
+            or self._slot[:2] != (chunk.run, chunk.number)
+        ):
             return 0
         return max(0, self._slot[2] - standing.done)
 
@@ -70,7 +83,9 @@ class ReplayThrottle:
         if standing.rate is not None and not self._left_of_slot(chunk, standing):
             rows = self.rows(chunk, standing)
             self._slot = (chunk.run, chunk.number, standing.done + rows)
-            seconds = min(self._retry.call(self._ledger.take_slot, chunk, rows), _LONGEST_SLOT_SECONDS)
+            seconds = min(
+                self._retry.call(self._ledger.take_slot, chunk, rows), _LONGEST_SLOT_SECONDS
+            )
             if seconds > 0:
                 self.goes_on()
                 metrics.REPLAY_WAIT_SECONDS.labels("rate").inc(seconds)
@@ -79,7 +94,9 @@ class ReplayThrottle:
         return None
 
     def give_back(self, chunk: Chunk) -> bool:
-        """Give the chunk back to its paused run; False when the run is not paused any more."""
+        """Give the chunk back to its paused run; False when the run is not paused any
+        more.
+        """
         self.goes_on()
         if not self._retry.call(self._ledger.give_back, chunk):
             return False

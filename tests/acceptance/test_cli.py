@@ -1,4 +1,6 @@
-"""The command line as a person meets it: help, usage errors, one clear sentence for every wrong thing, no traceback."""
+"""The command line as a person meets it: help, usage errors, one clear sentence for
+every wrong thing, no traceback.
+"""
 
 import json
 import os
@@ -36,13 +38,20 @@ COMMANDS = [
 
 def call(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [VECTRUE, *arguments], cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+        [VECTRUE, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def sentence(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
-    """One line on stderr that begins with `error:`, holds these words, and no traceback; this exit code."""
+    """One line on stderr that begins with `error:`, holds these words, and no
+    traceback; this exit code.
+    """
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -70,7 +79,9 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_a_bad_configuration_file_is_one_sentence(tmp_path: Path) -> None:
-    """TOML that does not parse, an unknown name, a missing file: the file and the setting are named, exit 78."""
+    """TOML that does not parse, an unknown name, a missing file: the file and the
+    setting are named, exit 78.
+    """
     (tmp_path / "vectrue.toml").write_text("[model\n")
     sentence(call("config", "show", cwd=tmp_path), 78, "vectrue.toml", "TOML")
     (tmp_path / "vectrue.toml").write_text("[model]\nnam = 'x'\n")
@@ -97,7 +108,10 @@ def test_an_unreachable_postgres_is_named(tmp_path: Path) -> None:
     """Nobody listens: the address and the setting are named."""
     tables = json.dumps([{"name": "public.questions", "text": "question"}])
     done = call(
-        "status", cwd=tmp_path, VECTRUE_POSTGRES__DSN="postgresql://u:s3cret@127.0.0.1:1/db", VECTRUE_TABLES=tables
+        "status",
+        cwd=tmp_path,
+        VECTRUE_POSTGRES__DSN="postgresql://u:s3cret@127.0.0.1:1/db",
+        VECTRUE_TABLES=tables,
     )
     sentence(done, 1, "127.0.0.1:1", "postgres.dsn")
     assert "s3cret" not in done.stderr
@@ -107,7 +121,9 @@ def test_an_unreachable_postgres_is_named(tmp_path: Path) -> None:
 def test_missing_weights_are_named_with_the_command(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`init` does without the weights; where they are needed, model and `vectrue model pull` are named, exit 78."""
+    """`init` does without the weights; where they are needed, model and `vectrue model
+    pull` are named, exit 78.
+    """
     place = make_workplace(model={"name": "BAAI/bge-m3", "dimensions": 1024})
     place.execute(CREATE_QUESTIONS.format(dimensions=1024))
     monkeypatch.setenv("HF_HOME", str(place.directory))
@@ -119,10 +135,14 @@ def test_missing_weights_are_named_with_the_command(
 
 @pytest.mark.stack
 def test_what_is_wrong_with_a_database_is_one_sentence(workplace: Workplace) -> None:
-    """Wrong password, missing table, unknown column, wrong length of the vector column: exit 78, each named."""
+    """Wrong password, missing table, unknown column, wrong length of the vector column:
+    exit 78, each named.
+    """
     good = workplace.settings.model_dump()
 
-    def wrong(*words: str, command: tuple[str, ...] = ("init",), code: int = 78, **flags: Any) -> None:
+    def wrong(
+        *words: str, command: tuple[str, ...] = ("init",), code: int = 78, **flags: Any
+    ) -> None:
         workplace.with_settings(**flags)
         sentence(workplace.vectrue(*command, check=False), code, *words)
         workplace.with_settings(**good)
@@ -132,15 +152,23 @@ def test_what_is_wrong_with_a_database_is_one_sentence(workplace: Workplace) -> 
     wrong("postgres.dsn", "password", postgres={"dsn": dsn.replace(password, "wrong")})
     wrong("public.nowhere", tables=[{"name": "nowhere", "text": "x"}])
     wrong("qestion", tables=[{"name": "questions", "text": "qestion"}])
-    wrong("public.questions", "'vec'", tables=[{"name": "questions", "text": "question", "column": "vec"}])
+    wrong(
+        "public.questions",
+        "'vec'",
+        tables=[{"name": "questions", "text": "question", "column": "vec"}],
+    )
     wrong("vector(64)", "128", model={"dimensions": 128})
-    wrong("127.0.0.1:1", "kafka.bootstrap_servers", code=1, kafka={"bootstrap_servers": "127.0.0.1:1"})
+    wrong(
+        "127.0.0.1:1", "kafka.bootstrap_servers", code=1, kafka={"bootstrap_servers": "127.0.0.1:1"}
+    )
     wrong("127.0.0.1:1", "connect.url", code=1, connect={"url": "http://127.0.0.1:1"})
 
 
 @pytest.mark.stack
 def test_a_worker_that_cannot_work_leaves_with_78(make_workplace: MakeWorkplace) -> None:
-    """Before `init`, with another model than wanted, with a metrics port in use: exit 78 and one reason in the log."""
+    """Before `init`, with another model than wanted, with a metrics port in use: exit
+    78 and one reason in the log.
+    """
     place = make_workplace()
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
 
@@ -164,7 +192,9 @@ def test_a_worker_that_cannot_work_leaves_with_78(make_workplace: MakeWorkplace)
 
 @pytest.mark.stack
 def test_the_supervisor_stops_with_78_when_restarting_will_not_help(workplace: Workplace) -> None:
-    """`vectrue worker` gives up when a role's configuration is wrong, and leaves no process."""
+    """`vectrue worker` gives up when a role's configuration is wrong, and leaves no
+    process.
+    """
     done = workplace.vectrue("worker", check=False)
     assert done.returncode == 78
     assert "vectrue init" in done.stderr

@@ -1,4 +1,6 @@
-"""`vectrue compare` as a person types it: the stand-in against a pretrained model on the Korean judged queries."""
+"""`vectrue compare` as a person types it: the stand-in against a pretrained model on
+the Korean judged queries.
+"""
 
 import functools
 import json
@@ -17,23 +19,36 @@ from tests.support.waiting import until
 
 HERE = Path(interview.__file__).parent
 COMPARE = [
-    str(Path(sys.executable).with_name("vectrue")), "compare", "lexical:1024", "multilingual-e5-small",
-    "--corpus", str(HERE / "questions.jsonl"), "--text-field", "question", "--queries",
-]  # fmt: skip
+    str(Path(sys.executable).with_name("vectrue")),
+    "compare",
+    "lexical:1024",
+    "multilingual-e5-small",
+    "--corpus",
+    str(HERE / "questions.jsonl"),
+    "--text-field",
+    "question",
+    "--queries",
+]
 QUERIES = HERE / "queries.jsonl"
 
 
 def test_meaning_beats_letters_where_no_word_is_shared(tmp_path: Path) -> None:
-    """Over the paraphrases, e5 finds more than the stand-in by every measure, with intervals that leave out 0.
+    """Over the paraphrases, e5 finds more than the stand-in by every measure, with
+    intervals that leave out 0.
 
-    The page is whole, and the report says what was asked and what it cost. Only paraphrases, since each query takes e5
-    a while.
+    The page is whole, and the report says what was asked and what it cost. Only
+    paraphrases, since each query takes e5 a while.
     """
     page, file = tmp_path / "report.html", tmp_path / "queries.jsonl"
     judged = QUERIES.read_text(encoding="utf-8").splitlines(keepends=True)
-    file.write_text("".join(line for line in judged if json.loads(line)["kind"] == "paraphrase"), encoding="utf-8")
+    file.write_text(
+        "".join(line for line in judged if json.loads(line)["kind"] == "paraphrase"),
+        encoding="utf-8",
+    )
     line = [*COMPARE, str(file), "-o", "json", "--html", str(page)]
-    done = subprocess.run(line, cwd=tmp_path, text=True, capture_output=True, timeout=280, check=False)
+    done = subprocess.run(
+        line, cwd=tmp_path, text=True, capture_output=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     lines = {(line["group"], line["measure"]): line for line in found["quality"]["exact"]}
@@ -61,8 +76,11 @@ def ended(process: psutil.Process) -> bool:
 
 
 def test_ctrl_c_ends_both_models_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Interrupted while the models work: exit 130, no report, no traceback, and no process is left."""
-    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests may run in one.
+    """Interrupted while the models work: exit 130, no report, no traceback, and no
+    process is left.
+    """
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the
+    # tests may run in one.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(
         [*COMPARE, str(QUERIES)],
@@ -76,7 +94,8 @@ def test_ctrl_c_ends_both_models_and_leaves_nothing_behind(tmp_path: Path) -> No
     os.kill(running.pid, signal.SIGINT)
     shown, said = running.communicate(timeout=120)
     assert (running.returncode, shown, "Traceback" in said) == (130, "", False), said
-    # One that was just started is told by the pipe's end, once it has imported what it needs.
+    # One that was just started is told by the pipe's end, once it has imported what it
+    # needs.
     until(lambda: all(ended(child) for child in children), what="both models' processes to end")
 
 
@@ -94,10 +113,18 @@ def two(pid: int) -> list[psutil.Process]:
         (["lexical", "no/such-model"], 78, "vectrue model pull no/such-model"),
     ],
 )
-def test_what_is_asked_wrongly_is_said(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+def test_what_is_asked_wrongly_is_said(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
     """One sentence and the exit code, before anything long begins."""
-    done = subprocess.run([COMPARE[0], "compare", *arguments, "-q", str(QUERIES)], cwd=tmp_path,
-                          text=True, capture_output=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [COMPARE[0], "compare", *arguments, "-q", str(QUERIES)],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == code, done.stderr
     assert said in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr

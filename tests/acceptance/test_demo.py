@@ -17,9 +17,14 @@ def test_the_demo_tells_its_story_and_leaves_nothing_running(tmp_path: Path) -> 
     """It exits 0, every step is there with its figures, and no process is left."""
     vectrue = str(Path(sys.executable).with_name("vectrue"))
     done = subprocess.run(
-        [vectrue, "demo", "--dir", str(tmp_path / "demo")], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
-        text=True, capture_output=True, timeout=2200, check=False,
-    )  # fmt: skip
+        [vectrue, "demo", "--dir", str(tmp_path / "demo")],
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        text=True,
+        capture_output=True,
+        timeout=2200,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
         "222 questions and 237 answers inserted, all have their vector",

@@ -1,4 +1,6 @@
-"""The whole path with real networks: a bge-m3-shaped one, a pretrained English one, a pretrained multilingual one."""
+"""The whole path with real networks: a bge-m3-shaped one, a pretrained English one, a
+pretrained multilingual one.
+"""
 
 import json
 from pathlib import Path
@@ -57,8 +59,12 @@ def top(place: Workplace, query: str, count: int = 3) -> list[int]:
 
 
 def best(place: Workplace, embedder: Embedder, query: str, count: int = 1) -> list[int]:
-    """The same in this process, for many queries of one model: loading it takes seconds."""
-    found = Search(place.settings, place.session, embedder).find(SearchRequest(query, ("public.questions",), count))
+    """The same in this process, for many queries of one model: loading it takes
+    seconds.
+    """
+    found = Search(place.settings, place.session, embedder).find(
+        SearchRequest(query, ("public.questions",), count)
+    )
     return [int(hit.key[0]) for hit in found.hits]
 
 
@@ -69,7 +75,9 @@ def stored(place: Workplace) -> dict[int, np.ndarray]:
 
 
 def test_a_network_of_bge_m3s_shape(make_workplace: MakeWorkplace, tmp_path: Path) -> None:
-    """XLM-RoBERTa, first token, normalised, 1024 dimensions: what is stored is what the model makes of the text."""
+    """XLM-RoBERTa, first token, normalised, 1024 dimensions: what is stored is what the
+    model makes of the text.
+    """
     folder = build_xlm_roberta(tmp_path / "shape", layers=2, hidden=1024)
     place = make_workplace(model={"name": str(folder), "dimensions": 1024})
     place.execute(CREATE_QUESTIONS.format(dimensions=1024))
@@ -93,8 +101,12 @@ def test_a_pretrained_english_model_finds_paraphrases(make_workplace: MakeWorkpl
     assert best(place, embedder, "TLS encryption between browser and server") == [3]
 
 
-def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: MakeWorkplace) -> None:
-    """multilingual-e5-small, ten queries without a content word of their question: at least eight in the top three."""
+def test_korean_paraphrases_are_found_in_the_interview_example(
+    make_workplace: MakeWorkplace,
+) -> None:
+    """multilingual-e5-small, ten queries without a content word of their question: at
+    least eight in the top three.
+    """
     place = make_workplace(model={"name": "multilingual-e5-small", "dimensions": 384})
     place.execute(CREATE_QUESTIONS.format(dimensions=384))
     questions = {int(str(q["id"])): str(q["question"]) for q in interview.read_questions()}
@@ -116,7 +128,9 @@ def test_korean_paraphrases_are_found_in_the_interview_example(make_workplace: M
 
 
 def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
-    """multilingual-e5-small: the guide's thresholds fail it; the proposed ones tell the example's grades apart."""
+    """multilingual-e5-small: the guide's thresholds fail it; the proposed ones tell the
+    example's grades apart.
+    """
     settings = load(model={"name": "multilingual-e5-small", "dimensions": 384})
     model = open_model(settings.model)
     file = Path(interview.__file__).parent / "graded.jsonl"
@@ -128,6 +142,10 @@ def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
     (tmp_path / "vectrue.toml").write_text(f"{found.settings}\n", encoding="utf-8")
     pasted = load(tmp_path / "vectrue.toml")
     wrong = "컴퓨터의 휴지통을 비우는 것입니다."
-    right = "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, 멀티코어에서도 계산이 나란히 못 돕니다."
+    right = (
+        "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, 멀티코어에서도 계산이 나란히 못 "
+        ""
+        "돕니다."
+    )
     assert score.against_text(pasted, wrong, REFERENCE, model).grade == "to be improved"
     assert score.against_text(pasted, right, REFERENCE, model).grade != "to be improved"

@@ -1,6 +1,8 @@
-"""`make bench`: what the whole path does on this machine. The model is the lexical stand-in: the path is measured.
+"""`make bench`: what the whole path does on this machine. The model is the lexical
+stand-in: the path is measured.
 
-Ratios are of one run, side by side; absolute figures move with the neighbours' load (the load average is printed).
+Ratios are of one run, side by side; absolute figures move with the neighbours' load
+(the load average is printed).
 
 Hazard: it starts a local stack of its own in .vectrue/bench and takes it away again.
 """
@@ -29,7 +31,9 @@ from tests.support.waiting import until
 from tests.support.workplace import Endpoints, Workplace
 
 SERVED_ROWS = 500
-FILL = "INSERT INTO questions (question) SELECT 'question number ' || i FROM generate_series(1, %s) i"
+FILL = (
+    "INSERT INTO questions (question) SELECT 'question number ' || i FROM generate_series(1, %s) i"
+)
 
 
 def say(text: str) -> None:
@@ -37,11 +41,15 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def prepared(endpoints: Endpoints, dimensions: int = 1024, name: str = "lexical") -> Iterator[Workplace]:
+def prepared(
+    endpoints: Endpoints, dimensions: int = 1024, name: str = "lexical"
+) -> Iterator[Workplace]:
     """A workplace with an empty `questions` table of real width; `init` was not run."""
     with tempfile.TemporaryDirectory() as directory:
         model = {"name": name, "dimensions": dimensions}
-        with workplaces.workplace(endpoints, Path(directory), model=model, replay=interview.NICE) as place:
+        with workplaces.workplace(
+            endpoints, Path(directory), model=model, replay=interview.NICE
+        ) as place:
             place.installed = True
             place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=dimensions))
             yield place
@@ -73,11 +81,14 @@ def burst(endpoints: Endpoints, rows: int) -> None:
         started = time.monotonic()
         place.execute(FILL, (rows,))
         inserted = time.monotonic() - started
-        until(lambda: place.coverage()["current"] == rows, timeout=600, what="the burst to be current")
+        until(
+            lambda: place.coverage()["current"] == rows, timeout=600, what="the burst to be current"
+        )
         seconds = time.monotonic() - started
         say(
             f"live burst: {rows:,} rows in one statement ({inserted:.1f} s to insert),"
-            f" all current after {seconds:.1f} s = {rows / seconds:,.0f} rows/s; worker {resident_mb(worker):.0f} MB"
+            f" all current after {seconds:.1f} s = {rows / seconds:,.0f} rows/s; worker "
+            f"{resident_mb(worker):.0f} MB"
         )
 
 
@@ -92,13 +103,17 @@ def replay(endpoints: Endpoints, rows: int) -> None:
         seconds = time.monotonic() - started
         embedded = place.value("SELECT sum(embedded) FROM vectrue.replay_chunks")
         say(
-            f"replay: {rows:,} rows in {seconds:.1f} s = {rows / seconds:,.0f} rows/s; ledger: {embedded:,} embedded;"
+            f"replay: {rows:,} rows in {seconds:.1f} s = {rows / seconds:,.0f} rows/s; ledger: "
+            f"{embedded:,} embedded;"
             f" status: {place.coverage()['current']:,} current; worker {resident_mb(worker):.0f} MB"
         )
         started = time.monotonic()
         place.vectrue("replay", "run", "--only", "all", timeout=900)
         again = time.monotonic() - started
-        say(f"replay --only all over current rows: {again:.1f} s, {seconds / again:.1f} times faster than the first")
+        say(
+            f"replay --only all over current rows: {again:.1f} s, {seconds / again:.1f} times "
+            "faster than the first"
+        )
 
 
 def scale(endpoints: Endpoints, rows: int, dimensions: int) -> None:
@@ -126,7 +141,9 @@ def writes(endpoints: Endpoints) -> None:
 
 
 def live(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
-    """Live changes with and without a full replay beside them, with the stand-in or a network that takes real work."""
+    """Live changes with and without a full replay beside them, with the stand-in or a
+    network that takes real work.
+    """
     name, rows, per_second = "live-first", 8 * arguments.rows, 20.0
     with tempfile.TemporaryDirectory() as folder:
         model = "lexical"
@@ -134,12 +151,16 @@ def live(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
             name, rows, per_second = "live-first-compute", arguments.rows, 4.0
             model = str(build_xlm_roberta(Path(folder) / "xlm-roberta-1024", layers=4, hidden=1024))
         with prepared(endpoints, name=model) as place:
-            report = live_first.run(place, rows, say, seconds=arguments.seconds, per_second=per_second)
+            report = live_first.run(
+                place, rows, say, seconds=arguments.seconds, per_second=per_second
+            )
     _show(report, arguments, name, f"live-first{' --compute' if arguments.compute else ''}")
 
 
 def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
-    """The guide's move from 768 to 1024 numbers and back, while clients search and edit; whether all was kept."""
+    """The guide's move from 768 to 1024 numbers and back, while clients search and
+    edit; whether all was kept.
+    """
     from tests.bench.migration import run
 
     report = run(endpoints, arguments.rows, say)
@@ -148,7 +169,9 @@ def migrate(endpoints: Endpoints, arguments: argparse.Namespace) -> bool:
 
 
 def serve(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
-    """50 clients at once, with two real models: how much sharing a pass of the model gives."""
+    """50 clients at once, with two real models: how much sharing a pass of the model
+    gives.
+    """
     from tests.bench.serve import Report, compare
     from tests.support.models import minilm_folder
 
@@ -171,7 +194,9 @@ def search(endpoints: Endpoints, arguments: argparse.Namespace) -> None:
 
 
 def rows(arguments: argparse.Namespace) -> None:
-    """The digest of vectors, and scans around rows whose text cannot be made, on a Postgres alone."""
+    """The digest of vectors, and scans around rows whose text cannot be made, on a
+    Postgres alone.
+    """
     from tests.bench.rows import prepared as database
     from tests.bench.rows import run
 
@@ -201,33 +226,52 @@ def _show(report: Report, arguments: argparse.Namespace, name: str, command: str
     if arguments.json:
         figures.dump(arguments.json, report.to_json())
     if arguments.markdown:
-        figures.put(arguments.markdown, name, report.markdown(f".venv/bin/python -m tests.bench {command}"))
+        figures.put(
+            arguments.markdown, name, report.markdown(f".venv/bin/python -m tests.bench {command}")
+        )
 
 
 def main() -> None:
     """Run the chosen sections."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--rows", type=int, default=50_000,
-        help="rows of the live burst, of search, of rows and of each table of migrate; the replay has twice as many,"
+        "--rows",
+        type=int,
+        default=50_000,
+        help="rows of the live burst, of search, of rows and of each table of migrate; the "
+        "replay has twice as many,"
         " that of live-first eight times as many (with --compute: so many)",
-    )  # fmt: skip
-    parser.add_argument("--dimensions", type=int, default=1024, help="numbers in each vector of scale and search")
-    parser.add_argument("--seconds", type=float, default=15.0, help="length of each window of live-first and serve")
-    parser.add_argument("--compute", action="store_true", help="live-first with a network that takes real work")
+    )
     parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there, too: migrate, live-first, search, serve, rows"
+        "--dimensions", type=int, default=1024, help="numbers in each vector of scale and search"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=15.0, help="length of each window of live-first and serve"
+    )
+    parser.add_argument(
+        "--compute", action="store_true", help="live-first with a network that takes real work"
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the figures there, too: migrate, live-first, search, serve, rows",
     )
     parser.add_argument(
         "--markdown",
         metavar="FILE",
-        help="and as a table, into its place in docs/migration.md, docs/search.md or docs/reliability.md",
+        help=(
+            "and as a table, into its place in docs/migration.md, docs/search.md or "
+            "docs/reliability.md"
+        ),
     )
-    parser.add_argument("--stack", metavar="DIR", help="use the local stack in DIR, and leave it running")
+    parser.add_argument(
+        "--stack", metavar="DIR", help="use the local stack in DIR, and leave it running"
+    )
     parser.add_argument(
         "sections",
         nargs="*",
-        help="latency, writes, burst, replay, live-first, serve; all of them when left out; scale, migrate, search;"
+        help="latency, writes, burst, replay, live-first, serve; all of them when left out; "
+        "scale, migrate, search;"
         " rows (by itself: it needs Postgres only)",
     )
     arguments = parser.parse_args()

@@ -1,10 +1,12 @@
-"""Two clients of a table that is on its way to another model: one searches, one edits. Each notes all that it sees.
+"""Two clients of a table that is on its way to another model: one searches, one edits.
+Each notes all that it sees.
 
-The searcher looks for the text of rows with an even key, which nobody edits, so that it knows the right answer; the
-editor changes rows with an odd key. Nothing is judged here (`tests/bench/judge.py` does that), so that judging slows
-nobody down.
+The searcher looks for the text of rows with an even key, which nobody edits, so that it
+knows the right answer; the editor changes rows with an odd key. Nothing is judged here
+(`tests/bench/judge.py` does that), so that judging slows nobody down.
 
-Hazard: both are threads of this process, so a pause of its interpreter counts as a pause of the database.
+Hazard: both are threads of this process, so a pause of its interpreter counts as a
+pause of the database.
 """
 
 import random
@@ -61,7 +63,9 @@ class Step:
 
 
 class _Client(threading.Thread, ABC):
-    """Something done so many times a second, until it is stopped. Late is late: nothing is made up for."""
+    """Something done so many times a second, until it is stopped. Late is late: nothing
+    is made up for.
+    """
 
     def __init__(self, settings: Settings, step: Step) -> None:
         super().__init__(daemon=True)
@@ -84,7 +88,8 @@ class _Client(threading.Thread, ABC):
                     continue
                 self.once()
                 due = max(due + 1 / PER_SECOND, time.monotonic())
-                self._over.wait(max(0.0, due - time.monotonic()))  # the pace of the load
+                # the pace of the load
+                self._over.wait(max(0.0, due - time.monotonic()))
         except BaseException as error:
             self.failure = error
             raise
@@ -140,7 +145,9 @@ class Searcher(_Client):
         text = self._draw.choice(self._texts[table.name])
         step, began = self._step.name, time.time()
         try:
-            found = self._search.find(SearchRequest(text, tables=(f"public.{table.name}",), limit=LIMIT))
+            found = self._search.find(
+                SearchRequest(text, tables=(f"public.{table.name}",), limit=LIMIT)
+            )
             self.asked.append(Asked(step, began, time.time(), table.name, text, list(found.hits)))
         except VectrueError as error:
             self.asked.append(Asked(step, began, time.time(), table.name, text, error=str(error)))
@@ -167,7 +174,9 @@ class Editor(_Client):
         error, step, began = None, self._step.name, time.time()
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(f"UPDATE {table.name} SET {table.text} = %s WHERE id = %s", (text, key))
+                cursor.execute(
+                    f"UPDATE {table.name} SET {table.text} = %s WHERE id = %s", (text, key)
+                )
         except psycopg2.Error as refused:
             error = str(refused)
         self.edits.append(Edited(step, began, time.time(), (table.name, key), text, error))
@@ -178,5 +187,7 @@ class Editor(_Client):
 
 
 def _even(session: Session, table: Table) -> list[str]:
-    lines = session.rows(f"SELECT {table.text} FROM {table.name} WHERE id %% 2 = 0 ORDER BY id LIMIT %s", (20_000,))
+    lines = session.rows(
+        f"SELECT {table.text} FROM {table.name} WHERE id %% 2 = 0 ORDER BY id LIMIT %s", (20_000,)
+    )
     return [text for (text,) in lines]

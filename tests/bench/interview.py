@@ -1,7 +1,9 @@
-"""The guide's two tables, `questions` and `answer_bank` with vector(768), filled with made-up texts of real words.
+"""The guide's two tables, `questions` and `answer_bank` with vector(768), filled with
+made-up texts of real words.
 
-Texts are drawn from the words of examples/interview with a fixed seed, so that two runs have the same rows. An HNSW
-index is made when the vectors are there, as pgvector advises.
+Texts are drawn from the words of examples/interview with a fixed seed, so that two runs
+have the same rows. An HNSW index is made when the vectors are there, as pgvector
+advises.
 """
 
 import io
@@ -19,7 +21,9 @@ EXAMPLE = ROOT / "examples" / "interview"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One of them: its name, its text column, and the file and field its words come from."""
+    """One of them: its name, its text column, and the file and field its words come
+    from.
+    """
 
     name: str
     text: str
@@ -45,7 +49,9 @@ class Texts:
 
     def __init__(self, table: Table, seed: int) -> None:
         lines = (EXAMPLE / table.source).read_text(encoding="utf-8").splitlines()
-        self._words = sorted({word for line in lines for word in json.loads(line)[table.text].split()})
+        self._words = sorted(
+            {word for line in lines for word in json.loads(line)[table.text].split()}
+        )
         self._draw = random.Random(seed)
         self._span = table.words
         self._numbers = count(seed * 1_000_000_000)
@@ -64,7 +70,10 @@ def create(place: Workplace, rows: int) -> None:
         texts = Texts(table, seed=1)
         lines = "".join(f"{key}\t{texts.next()}\t{table.values}\n" for key in range(1, rows + 1))
         with place.session.transaction() as cursor:
-            cursor.copy_expert(f"COPY {table.name} (id, {table.text}, {table.others}) FROM STDIN", io.StringIO(lines))
+            cursor.copy_expert(
+                f"COPY {table.name} (id, {table.text}, {table.others}) FROM STDIN",
+                io.StringIO(lines),
+            )
 
 
 def build_indexes(place: Workplace, memory: str) -> None:

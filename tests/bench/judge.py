@@ -1,6 +1,8 @@
-"""What the clients saw, judged by the models alone: which one answered each search, and whether edits arrived.
+"""What the clients saw, judged by the models alone: which one answered each search, and
+whether edits arrived.
 
-Hazard: it shares the lexical model with what it judges, and nothing else: vectors are read by SQL of its own.
+Hazard: it shares the lexical model with what it judges, and nothing else: vectors are
+read by SQL of its own.
 """
 
 import io
@@ -19,16 +21,20 @@ from tests.bench.interview import TABLES
 from tests.support.workplace import Workplace
 
 _SAME = 2e-3
-"""Similarities of a hit that differ by less are one: the two models' differ by some hundredths."""
+"""Similarities of a hit that differ by less are one: the two models' differ by some
+hundredths.
+"""
 _BLOCK = 500
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One search that was answered, and by which model: its name, or `either`, `neither` or `unknown`.
+    """One search that was answered, and by which model: its name, or `either`,
+    `neither` or `unknown`.
 
-    It is `unknown` when all rows found were edited meanwhile, perhaps, and so say nothing.
+    It is `unknown` when all rows found were edited meanwhile, perhaps, and so say
+    nothing.
     """
 
     asked: Asked
@@ -38,7 +44,8 @@ class Served:
 
 
 def served(asked: Sequence[Asked], models: Mapping[str, Embedder]) -> list[Served]:
-    """Find out which model made both sides of each search, from the similarities that came back.
+    """Find out which model made both sides of each search, from the similarities that
+    came back.
 
     Args:
         asked: searches without an error.
@@ -47,30 +54,46 @@ def served(asked: Sequence[Asked], models: Mapping[str, Embedder]) -> list[Serve
     found: list[Served] = []
     for start in range(0, len(asked), _BLOCK):
         block = asked[start : start + _BLOCK]
-        texts = sorted({one.text for one in block} | {hit.text for one in block for hit in one.hits})
+        texts = sorted(
+            {one.text for one in block} | {hit.text for one in block for hit in one.hits}
+        )
         place = {text: number for number, text in enumerate(texts)}
         vectors = {name: model.encode_documents(texts) for name, model in models.items()}
         for one in block:
             hits = one.hits
             fits = [name for name in models if _fits(one, vectors[name], place)]
-            model = fits[0] if len(fits) == 1 else "either" if fits else "neither" if _known(one) else "unknown"
+            model = (
+                fits[0]
+                if len(fits) == 1
+                else "either"
+                if fits
+                else "neither"
+                if _known(one)
+                else "unknown"
+            )
             first = bool(hits) and hits[0].text == one.text and hits[0].similarity > 1 - _SAME
             found.append(Served(one, model, first))
     return found
 
 
 def _known(one: Asked) -> list[Hit]:
-    """Hits that say which model made them: a row with an odd key may have had another text when its vector was made."""
+    """Hits that say which model made them: a row with an odd key may have had another
+    text when its vector was made.
+    """
     return [hit for hit in one.hits if int(hit.key[0]) % 2 == 0]
 
 
 def _fits(one: Asked, vectors: Vectors, place: Mapping[str, int]) -> bool:
     known, query = _known(one), vectors[place[one.text]]
-    return bool(known) and all(abs(float(query @ vectors[place[hit.text]]) - hit.similarity) < _SAME for hit in known)
+    return bool(known) and all(
+        abs(float(query @ vectors[place[hit.text]]) - hit.similarity) < _SAME for hit in known
+    )
 
 
 def untrue(place: Workplace, texts: Mapping[Row, str], column: str, model: Embedder) -> set[Row]:
-    """Edited rows whose text, or whose vector in this column, is not that of their last edit."""
+    """Edited rows whose text, or whose vector in this column, is not that of their last
+    edit.
+    """
     wrong = set()
     for table in TABLES:
         mine = {key: text for (name, key), text in texts.items() if name == table.name}
@@ -91,11 +114,14 @@ def _same(printed: str | None, made: Vectors) -> bool:
     return len(stored) == len(made) and float(stored @ made) > 1 - 1e-4
 
 
-def recall(place: Workplace, table: str, text: str, model: Embedder, *, samples: int = 200) -> float:
+def recall(
+    place: Workplace, table: str, text: str, model: Embedder, *, samples: int = 200
+) -> float:
     """recall@10 of the table's HNSW index against exact search, both over one snapshot.
 
-    The queries are texts of rows without their first third, so that they are near many rows and equal to none. A hit
-    that is as near as the tenth exact one counts, whichever row it is.
+    The queries are texts of rows without their first third, so that they are near many
+    rows and equal to none. A hit that is as near as the tenth exact one counts,
+    whichever row it is.
 
     Args:
         place: where the table is.
@@ -128,17 +154,34 @@ def recall(place: Workplace, table: str, text: str, model: Embedder, *, samples:
                     raise AssertionError(f"the search does not use the index:\n{plan}")
             cursor.execute(ask, (printed,))
             tenth = np.sort(near[:, number])[-10]
-            hits.append(sum(near[rows[key], number] >= tenth - 1e-5 for (key,) in cursor.fetchall()) / 10)
+            hits.append(
+                sum(near[rows[key], number] >= tenth - 1e-5 for (key,) in cursor.fetchall()) / 10
+            )
     return float(np.mean(hits))
 
 
 def _stored(cursor: Any, table: str, dimensions: int) -> tuple[NDArray[np.int64], Vectors]:
-    """Keys and vectors, read as pgvector's binary COPY has them: length, unused, then big-endian float32."""
+    """Keys and vectors, read as pgvector's binary COPY has them: length, unused, then
+    big-endian float32.
+    """
     image = io.BytesIO()
-    cursor.copy_expert(f"COPY (SELECT id, embedding FROM {table} WHERE embedding IS NOT NULL) TO STDOUT BINARY", image)
-    head, line = 19, np.dtype([
-        ("fields", ">i2"), ("key_bytes", ">i4"), ("key", ">i8"), ("bytes", ">i4"), ("length", ">i2"), ("unused", ">i2"),
-        ("vector", ">f4", (dimensions,)),
-    ])  # fmt: skip
+    cursor.copy_expert(
+        f"COPY (SELECT id, embedding FROM {table} WHERE embedding IS NOT NULL) TO STDOUT BINARY",
+        image,
+    )
+    head, line = (
+        19,
+        np.dtype(
+            [
+                ("fields", ">i2"),
+                ("key_bytes", ">i4"),
+                ("key", ">i8"),
+                ("bytes", ">i4"),
+                ("length", ">i2"),
+                ("unused", ">i2"),
+                ("vector", ">f4", (dimensions,)),
+            ]
+        ),
+    )
     data = np.frombuffer(image.getbuffer()[head:-2], line)
     return data["key"].astype(np.int64), data["vector"].astype(np.float32)

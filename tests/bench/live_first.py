@@ -1,10 +1,13 @@
-"""Live first: commit -> visible with and without a full replay beside it, by turns in one run.
+"""Live first: commit -> visible with and without a full replay beside it, by turns in
+one run.
 
-Windows without a replay (it is paused) and windows with it follow one another as A B B A A B, so that a machine that
-grows slower with time favours neither. Rows are inserted one by one at a steady rate. A row's time is from the clock
-just before its COMMIT to its vector's `embedded_at`, both by the database's clock.
+Windows without a replay (it is paused) and windows with it follow one another as A B B
+A A B, so that a machine that grows slower with time favours neither. Rows are inserted
+one by one at a steady rate. A row's time is from the clock just before its COMMIT to
+its vector's `embedded_at`, both by the database's clock.
 
-Hazard: a replay that ends within the windows measures nothing, so it must have rows enough; too few is an error.
+Hazard: a replay that ends within the windows measures nothing, so it must have rows
+enough; too few is an error.
 """
 
 import re
@@ -26,10 +29,13 @@ INSERT = (
     " INSERT INTO made SELECT id, clock_timestamp() FROM q"
 )
 TIMES = (
-    "SELECT extract(epoch FROM embedded_at - at) * 1000 FROM made JOIN questions USING (id) WHERE id > %s ORDER BY id"
+    "SELECT extract(epoch FROM embedded_at - at) * 1000 FROM made JOIN questions USING (id) "
+    "WHERE id > %s ORDER BY id"
 )
 _STILL = 4
-"""Looks in a row, 2 s apart, at which a paused replay has not moved: it has put down what it had in hand."""
+"""Looks in a row, 2 s apart, at which a paused replay has not moved: it has put down
+what it had in hand.
+"""
 _ORDER = (False, True, True, False, False, True)
 Say = Callable[[str], None]
 
@@ -69,7 +75,13 @@ class Report:
     def lines(self) -> list[tuple[str, object]]:
         """The table."""
         return [
-            ("load", f"{self.per_second:g} single inserts a second, {len(_ORDER)} windows of {self.seconds:g} s"),
+            (
+                "load",
+                (
+                    f"{self.per_second:g} single inserts a second, {len(_ORDER)} windows of "
+                    f"{self.seconds:g} s"
+                ),
+            ),
             ("replay paused, p50 / p95", _pair(self.alone)),
             ("replay running, p50 / p95", _pair(self.beside)),
             ("ratio of p50", f"{self.ratio(0.5):.2f}"),
@@ -96,7 +108,9 @@ def prepare(place: Workplace) -> None:
     place.execute("CREATE TABLE made (id bigint PRIMARY KEY, at timestamptz)")
 
 
-def insert(place: Workplace, texts: interview.Texts, *, seconds: float, per_second: float) -> list[float]:
+def insert(
+    place: Workplace, texts: interview.Texts, *, seconds: float, per_second: float
+) -> list[float]:
     """Insert rows at a steady rate and wait for their vectors; milliseconds of each."""
     last = place.value("SELECT coalesce(max(id), 0) FROM questions")
     began = time.monotonic()
@@ -124,8 +138,12 @@ def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: fl
         words = [(texts.next(),) for _ in range(1000)]
         cursor.execute("CREATE TEMPORARY TABLE words (number serial, text text)")
         cursor.executemany("INSERT INTO words (text) VALUES (%s)", words)
-        cursor.execute("INSERT INTO questions (question) SELECT text || ' ' || i FROM generate_series(1, %s) AS i"
-                       " JOIN words ON number = 1 + i %% 1000", (rows,))  # fmt: skip
+        cursor.execute(
+            "INSERT INTO questions (question) SELECT text || ' ' || i FROM generate_series(1, "
+            "%s) AS i"
+            " JOIN words ON number = 1 + i %% 1000",
+            (rows,),
+        )
     prepare(place)
     place.vectrue("init")
     place.start_worker("live")
@@ -137,7 +155,9 @@ def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: fl
     running = True
     for busy in _ORDER:
         if place.value("SELECT state FROM vectrue.replays") == "done":
-            raise AssertionError(f"the replay of {rows:,} rows ended within the windows: give it more with --rows")
+            raise AssertionError(
+                f"the replay of {rows:,} rows ended within the windows: give it more with --rows"
+            )
         if busy is not running:
             place.vectrue("replay", "resume" if busy else "pause")
             running = busy
@@ -148,7 +168,9 @@ def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: fl
         worked = (_done(place) - before) / (time.monotonic() - began)
         if busy:
             report.replayed.append(worked)
-        say(f"replay {'running' if busy else 'paused'}, {worked:,.0f} rows/s: p50 / p95 {_pair(ms)}")
+        say(
+            f"replay {'running' if busy else 'paused'}, {worked:,.0f} rows/s: p50 / p95 {_pair(ms)}"
+        )
     place.vectrue("replay", "cancel")
     report.waited = _waits(place)
     return report
@@ -162,12 +184,19 @@ def _settled(place: Workplace, busy: bool) -> None:
         seen.append(_done(place))
         return seen[-1] > seen[0] if busy else len(seen) > _STILL and seen[-1] == seen[-_STILL]
 
-    until(steady, timeout=300, pause=2.0, what="the replay to go on" if busy else "the replay to rest")
+    until(
+        steady, timeout=300, pause=2.0, what="the replay to go on" if busy else "the replay to rest"
+    )
 
 
 def _waits(place: Workplace) -> list[float]:
-    """Seconds of each time that the replay gave way to the live lane, by its worker's log."""
-    return [float(seconds) for seconds in re.findall(r"replay goes on .*waited_seconds=([\d.]+)", place.log("replay"))]
+    """Seconds of each time that the replay gave way to the live lane, by its worker's
+    log.
+    """
+    return [
+        float(seconds)
+        for seconds in re.findall(r"replay goes on .*waited_seconds=([\d.]+)", place.log("replay"))
+    ]
 
 
 def _done(place: Workplace) -> int:

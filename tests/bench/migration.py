@@ -1,9 +1,12 @@
-"""The guide's case end to end: both tables from 768 to 1024 numbers and back, while one client searches and one edits.
+"""The guide's case end to end: both tables from 768 to 1024 numbers and back, while one
+client searches and one edits.
 
-The model is the lexical stand-in, at 768 and at 1024 numbers: the path is measured. What the clients see is noted while
-it runs and judged afterwards (`tests/bench/judge.py`).
+The model is the lexical stand-in, at 768 and at 1024 numbers: the path is measured.
+What the clients see is noted while it runs and judged afterwards
+(`tests/bench/judge.py`).
 
-Hazard: the commands are processes of their own, so each step's time has the second or two of their start in it.
+Hazard: the commands are processes of their own, so each step's time has the second or
+two of their start in it.
 """
 
 import json
@@ -28,7 +31,9 @@ from tests.support.workplace import Endpoints, Workplace
 OLD, NEW = 768, 1024
 TO = ("--model", "lexical", "--dimensions", str(NEW))
 MEMORY = "1GB"
-"""maintenance_work_mem of the index builds: the graph of 50,000 vectors of 1024 numbers is built in memory."""
+"""maintenance_work_mem of the index builds: the graph of 50,000 vectors of 1024 numbers
+is built in memory.
+"""
 _QUIET_SECONDS = 10.0
 _LONG = 3600.0
 """Seconds after which a step is given up."""
@@ -39,11 +44,16 @@ def run(endpoints: Endpoints, rows: int, say: Say) -> Report:
     """Everything, on tables of so many rows each; returns the figures."""
     model = {"name": "lexical", "dimensions": OLD}
     with TemporaryDirectory() as directory:
-        # The keeper would send what it takes for missing through replay by itself, at a time of its own.
+        # The keeper would send what it takes for missing through replay by itself, at a
+        # time of its own.
         place_of = workplaces.workplace(
-            endpoints, Path(directory), interview.SETTINGS, model=model, keeper={"reconcile_seconds": 0},
+            endpoints,
+            Path(directory),
+            interview.SETTINGS,
+            model=model,
+            keeper={"reconcile_seconds": 0},
             replay=interview.NICE,
-        )  # fmt: skip
+        )
         with place_of as place:
             return Story(place, rows, say).tell()
 
@@ -93,7 +103,9 @@ class Story:
         self._searcher.stop()
         self._editor.stop()
         self._say("judging what the clients saw")
-        self._report.judge(self._searcher.asked, self._editor.edits, {str(OLD): self._old, str(NEW): self._new})
+        self._report.judge(
+            self._searcher.asked, self._editor.edits, {str(OLD): self._old, str(NEW): self._new}
+        )
         return self._report
 
     def _fill(self) -> None:
@@ -106,7 +118,9 @@ class Story:
             self._place.execute(f"VACUUM ANALYZE {table.name}")
 
     def _replay(self) -> None:
-        """Exit 1 is an answer as well: with edits all the time, some row is on its way when the run has ended."""
+        """Exit 1 is an answer as well: with edits all the time, some row is on its way
+        when the run has ended.
+        """
         done = self._place.vectrue("replay", "run", "--yes", check=False, timeout=_LONG)
         if done.returncode not in (0, 1):
             raise AssertionError(f"replay run exited {done.returncode}:\n{done.stderr}")
@@ -114,11 +128,14 @@ class Story:
         self._say(lines[-1] if lines else done.stdout.strip())
 
     def _stale(self) -> None:
-        """Edits that nobody follows: the workers are stopped, then the way back is taken."""
+        """Edits that nobody follows: the workers are stopped, then the way back is
+        taken.
+        """
         with self._doing("workers stopped"):
             self._worker.send_signal(signal.SIGTERM)
             self._worker.wait(60)
-            # What was edited before this line may have been followed or not; the count goes by what is true.
+            # What was edited before this line may have been followed or not; the count
+            # goes by what is true.
             let_pass(_QUIET_SECONDS)  # nothing is waited for: so long edits pile up
         with self._doing("rollback"):
             self._vectrue("migrate", "rollback")
@@ -130,7 +147,8 @@ class Story:
 
     def _heal(self) -> None:
         with self._doing("heal by replay"):
-            # The replay lane alone: what heals is not the live lane, to which the same edits are on their way as well.
+            # The replay lane alone: what heals is not the live lane, to which the same
+            # edits are on their way as well.
             healer = self._place.start_worker("replay", log="healer")
             self._replay()
             healer.send_signal(signal.SIGTERM)
@@ -145,7 +163,9 @@ class Story:
         return sum(line["missing"] + line["stale_text"] + line["stale_model"] for line in served)
 
     def _settle(self, figure: str, columns: dict[str, Embedder]) -> None:
-        """No edits any more: count those that have not arrived in every column within a minute."""
+        """No edits any more: count those that have not arrived in every column within a
+        minute.
+        """
         self._editor.pause()
         left: set[Row] = set()
 
@@ -165,10 +185,17 @@ class Story:
         return judge.untrue(self._place, self._editor.last_texts(), column, model)
 
     def _recall(self, model: Embedder) -> dict[str, float]:
-        return {table.name: judge.recall(self._place, table.name, table.text, model) for table in interview.TABLES}
+        return {
+            table.name: judge.recall(self._place, table.name, table.text, model)
+            for table in interview.TABLES
+        }
 
     def _moved_at(self, column: str) -> float:
-        return float(self._place.value(f"SELECT extract(epoch FROM max({column})) FROM vectrue.column_migrations"))
+        return float(
+            self._place.value(
+                f"SELECT extract(epoch FROM max({column})) FROM vectrue.column_migrations"
+            )
+        )
 
     def _workers(self) -> Process:
         before = self._ready()
@@ -185,7 +212,8 @@ class Story:
 
     def _watch(self, name: str) -> None:
         with self._doing(name):
-            let_pass(_QUIET_SECONDS)  # nothing is waited for: so long the clients are watched
+            # nothing is waited for: so long the clients are watched
+            let_pass(_QUIET_SECONDS)
 
     @contextmanager
     def _doing(self, name: str) -> Iterator[None]:

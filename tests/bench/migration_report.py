@@ -20,7 +20,8 @@ _UNLOADED = ("fill", "heal by replay")
 
 @dataclass
 class Report:
-    """Figures of one migration there and back. Times in seconds since the epoch; recall from 0 to 1, by table.
+    """Figures of one migration there and back. Times in seconds since the epoch; recall
+    from 0 to 1, by table.
 
     Attributes:
         rows: of each of the two tables.
@@ -29,7 +30,8 @@ class Report:
         rolled_back: end of the command that went back.
         recall_before: of HNSW at 768 numbers.
         recall_after: at 1024.
-        edits_lost_swapped: edited rows that a column did not follow within a minute, after the swap.
+        edits_lost_swapped: edited rows that a column did not follow within a minute,
+            after the swap.
         edits_lost: the same at the end.
         stale_counted: rows of the old column that `status` counted after the way back.
         stale_true: the same by the models' own count.
@@ -67,11 +69,18 @@ class Report:
     def is_clean(self) -> bool:
         """Whether no reader broke, nothing was mixed and no edit was lost."""
         broken = (*self.failed, *self.edits_refused)
-        counts = (self.models["neither"], self.out_of_turn, self.edits_lost, self.edits_lost_swapped)
+        counts = (
+            self.models["neither"],
+            self.out_of_turn,
+            self.edits_lost,
+            self.edits_lost_swapped,
+        )
         healed = not (self.stale_left or self.untrue_left) and self.stale_counted == self.stale_true
         return not broken and not any(counts) and healed
 
-    def judge(self, asked: Sequence[Asked], edits: Sequence[Edited], models: Mapping[str, Embedder]) -> None:
+    def judge(
+        self, asked: Sequence[Asked], edits: Sequence[Edited], models: Mapping[str, Embedder]
+    ) -> None:
         """Take in what the clients saw.
 
         Args:
@@ -92,13 +101,18 @@ class Report:
             looked = [one.ended - one.began for one in asked if one.step == name]
             edited = [one.ended - one.began for one in edits if one.step == name]
             self.by_step[name] = {
-                "seconds": ended - began, "searches": len(looked), "median_search": median(looked) if looked else None,
-                "longest_search": max(looked, default=None), "edits": len(edited),
+                "seconds": ended - began,
+                "searches": len(looked),
+                "median_search": median(looked) if looked else None,
+                "longest_search": max(looked, default=None),
+                "edits": len(edited),
                 "longest_edit": max(edited, default=None),
-            }  # fmt: skip
+            }
 
     def _turn(self, answered: Sequence[Served], old: str, new: str) -> None:
-        """Old vectors until the swap, new ones from then until the way back: who answered out of turn?"""
+        """Old vectors until the swap, new ones from then until the way back: who
+        answered out of turn?
+        """
         back, over = self.steps["rollback"]
         swap_over = self.steps["swap"][1]
         ahead = [one for one in answered if one.asked.began < back]
@@ -126,19 +140,31 @@ class Report:
             ("searches with mixed models", self.models["neither"]),
             ("searches that found edited rows alone, not judged", self.models["unknown"]),
             ("searches by a model out of turn", self.out_of_turn),
-            ("searches whose own row came first", f"{self.searches - len(self.failed) - self.not_first:,}"),
+            (
+                "searches whose own row came first",
+                f"{self.searches - len(self.failed) - self.not_first:,}",
+            ),
             ("last answer from old vectors", _after(self.last_old, self.swapped)),
             ("first answer from new vectors", _after(self.first_new, self.swapped)),
             ("edits refused", f"{len(self.edits_refused)} of {self.edits:,}"),
             ("edited rows that a column lost, after the swap", f"{self.edits_lost_swapped}"),
-            ("edited rows that a column lost, at the end", f"{self.edits_lost} of {self.edited_rows:,}"),
+            (
+                "edited rows that a column lost, at the end",
+                f"{self.edits_lost} of {self.edited_rows:,}",
+            ),
             ("longest blocked search", _longest(loaded, "longest_search")),
             ("longest blocked edit", _longest(loaded, "longest_edit")),
             *((f"  {name}", _step(line)) for name, line in self.by_step.items()),
             ("recall@10 of HNSW, 768 numbers", _recall(self.recall_before)),
             ("recall@10 of HNSW, 1024 numbers", _recall(self.recall_after)),
-            ("stale after the way back, by `status`", f"{self.stale_counted} (by the models: {self.stale_true})"),
-            ("stale after a replay, by `status`", f"{self.stale_left} (by the models: {self.untrue_left})"),
+            (
+                "stale after the way back, by `status`",
+                f"{self.stale_counted} (by the models: {self.stale_true})",
+            ),
+            (
+                "stale after a replay, by `status`",
+                f"{self.stale_left} (by the models: {self.untrue_left})",
+            ),
         ]
 
     def markdown(self, command: str) -> str:

@@ -1,11 +1,14 @@
-"""What it costs that one row harms nobody: the digest of each vector, and scans that survive any row.
+"""What it costs that one row harms nobody: the digest of each vector, and scans that
+survive any row.
 
-Each pair is measured in turns on one table, and the fastest round of each is shown with their ratio, since the
-neighbours' load only adds. The text is
-`question || left('', 1 / (views + 1))`, which raises an error where `views` is -1: there is hardly a cheaper text that
-can raise one, so the ratios of guarded scans are the largest to expect; where a text takes longer, they are smaller.
+Each pair is measured in turns on one table, and the fastest round of each is shown with
+their ratio, since the neighbours' load only adds. The text is `question || left('', 1 /
+(views + 1))`, which raises an error where `views` is -1: there is hardly a cheaper text
+that can raise one, so the ratios of guarded scans are the largest to expect; where a
+text takes longer, they are smaller.
 
-Hazard: the table fits into the memory of the machine. From a disk, what reads vectors takes longer.
+Hazard: the table fits into the memory of the machine. From a disk, what reads vectors
+takes longer.
 """
 
 import secrets
@@ -69,14 +72,19 @@ Say = Callable[[str], None]
 
 @dataclass
 class Report:
-    """Pairs: a name, what it is compared with, and the milliseconds of both in each round."""
+    """Pairs: a name, what it is compared with, and the milliseconds of both in each
+    round.
+    """
 
     rows: int
     pairs: list[tuple[str, str, list[float], list[float]]] = field(default_factory=list)
 
     def lines(self) -> list[tuple[str, object]]:
         """The table."""
-        return [(f"{name}, against {base}", self._line(ours, other)) for name, base, ours, other in self.pairs]
+        return [
+            (f"{name}, against {base}", self._line(ours, other))
+            for name, base, ours, other in self.pairs
+        ]
 
     def _line(self, ours: list[float], other: list[float]) -> str:
         a, b = min(ours), min(other)
@@ -84,8 +92,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """All figures."""
-        return {"rows": self.rows, "pairs": [dict(zip(("name", "base", "ours_ms", "base_ms"), pair, strict=True))
-                                             for pair in self.pairs]}  # fmt: skip
+        return {
+            "rows": self.rows,
+            "pairs": [
+                dict(zip(("name", "base", "ours_ms", "base_ms"), pair, strict=True))
+                for pair in self.pairs
+            ],
+        }
 
     def markdown(self, command: str) -> str:
         """The table for docs/reliability.md, and the command that repeats it."""
@@ -96,12 +109,17 @@ class Report:
         figures.show(Console(width=200), ", ".join(self._heading()), self.lines())
 
     def _heading(self) -> tuple[str, str]:
-        return f"{self.rows:,} rows, vectors of {DIMENSIONS:,} numbers", "the fastest round of each, in turns"
+        return (
+            f"{self.rows:,} rows, vectors of {DIMENSIONS:,} numbers",
+            "the fastest round of each, in turns",
+        )
 
 
 @contextmanager
 def prepared(dsn: str) -> Iterator[Settings]:
-    """A database of its own with an empty table `questions`, set up as `init` does; taken away again."""
+    """A database of its own with an empty table `questions`, set up as `init` does;
+    taken away again.
+    """
     name = f"bench_{secrets.token_hex(4)}"
     there = f"{dsn.rsplit('/', 1)[0]}/{name}"
     with server_owner(dsn) as cursor:
@@ -116,7 +134,8 @@ def prepared(dsn: str) -> Iterator[Settings]:
         cursor.execute("CREATE EXTENSION vector")
         cursor.execute(workplace.CREATE_QUESTIONS.format(dimensions=DIMENSIONS))
     set_up_database(settings)
-    with server_owner(there) as cursor:  # nobody reads it: the log of the whole run would be kept
+    # nobody reads it: the log of the whole run would be kept
+    with server_owner(there) as cursor:
         cursor.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
     yield settings
     with server_owner(dsn) as cursor:
@@ -134,9 +153,15 @@ def run(settings: Settings, rows: int, say: Say) -> Report:
     return report
 
 
-def _measure(report: Report, settings: Settings, session: Session, target: Target, say: Say) -> None:
+def _measure(
+    report: Report, settings: Settings, session: Session, target: Target, say: Say
+) -> None:
     def pair(
-        name: str, base: str, ours: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS
+        name: str,
+        base: str,
+        ours: Callable[[], object],
+        other: Callable[[], object],
+        rounds: int = ROUNDS,
     ) -> None:
         times = in_turns(ours, other, rounds)
         report.pairs.append((name, base, *times))
@@ -149,20 +174,38 @@ def _measure(report: Report, settings: Settings, session: Session, target: Targe
     pair("guarded scan, no bad row", "plain", lambda: scan(target.guard()), scan)
     for bad in (1, 1000):
         _spoil(session, report.rows, bad)
-        pair(f"scan around {bad:,} bad rows", "plain scan of the others", scan, _unspoilt(session, target))
+        pair(
+            f"scan around {bad:,} bad rows",
+            "plain scan of the others",
+            scan,
+            _unspoilt(session, target),
+        )
     session.rows("UPDATE questions SET views = views + 2")
     session.rows("VACUUM (ANALYZE) questions")
-    pair("scan after the application wrote all rows", "without the digest", scan, without_digest(scan))
+    pair(
+        "scan after the application wrote all rows",
+        "without the digest",
+        scan,
+        without_digest(scan),
+    )
     with closing(PostgresStore(settings.postgres, role="bench")) as store:
         writes = _Writes(store, target)
-        pair(f"write of {WRITTEN} vectors", "without the digest", writes, without_digest(writes), SHORT_ROUNDS)
+        pair(
+            f"write of {WRITTEN} vectors",
+            "without the digest",
+            writes,
+            without_digest(writes),
+            SHORT_ROUNDS,
+        )
     _verify_and_search(settings, session, target, pair, say)
 
 
 def _verify_and_search(
     settings: Settings, session: Session, target: Target, pair: Callable[..., None], say: Say
 ) -> None:
-    """Where no row is bad, and what it would cost to be guarded at once; states by key always are."""
+    """Where no row is bad, and what it would cost to be guarded at once; states by key
+    always are.
+    """
     random = np.random.default_rng(1)
     guarded = target.guard()
     keys = [(str(key),) for key in random.choice(WRITTEN, 100, replace=False) + 1]
@@ -176,7 +219,12 @@ def _verify_and_search(
         return lambda: search.nearest(session, of, next(asked), request)
 
     pair("states of 100 rows by key, guarded", "plain", states, unguarded(states), SHORT_ROUNDS)
-    pair("exact search, 10 hits, guarded", "plain", nearest(guarded, exact=True), nearest(target, exact=True))
+    pair(
+        "exact search, 10 hits, guarded",
+        "plain",
+        nearest(guarded, exact=True),
+        nearest(target, exact=True),
+    )
     session.rows("SET maintenance_work_mem = '1GB'")
     session.rows(_INDEX)
     say("index built")
@@ -186,11 +234,21 @@ def _verify_and_search(
     ways = [nearest(of, exact=False) for of in (guarded, target)]
     pair("search by index, 10 hits, guarded", "plain", *ways, SHORT_ROUNDS)
     with closing(Audit(settings.postgres)) as audit:
-        pair("scan of `verify`, guarded", "plain", lambda: audit.scan(guarded), lambda: audit.scan(target), 3)
+        pair(
+            "scan of `verify`, guarded",
+            "plain",
+            lambda: audit.scan(guarded),
+            lambda: audit.scan(target),
+            3,
+        )
 
 
-def in_turns(ours: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each call, by round, the first for nothing but warmth; who begins alternates."""
+def in_turns(
+    ours: Callable[[], object], other: Callable[[], object], rounds: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of each call, by round, the first for nothing but warmth; who begins
+    alternates.
+    """
     times: dict[int, list[float]] = {0: [], 1: []}
     for number in range(rounds + 1):
         for which in (0, 1) if number % 2 else (1, 0):
@@ -241,7 +299,9 @@ class _Writes:
 
     def __call__(self) -> None:
         vectors = _vectors(self._random, WRITTEN)
-        updates = [Update((str(i + 1),), self._hashes[i], vector) for i, vector in enumerate(vectors)]
+        updates = [
+            Update((str(i + 1),), self._hashes[i], vector) for i, vector in enumerate(vectors)
+        ]
         written = self._store.write(self._target, updates)
         if {state.name for state in written.values()} != {"WRITTEN"}:
             raise AssertionError("not all vectors were written")
@@ -270,7 +330,9 @@ def _vectors(random: np.random.Generator, count: int) -> Vector:
 
 
 def _spoil(session: Session, rows: int, bad: int) -> None:
-    """Make the text of `bad` rows raise an error. Their new versions stand last in the table: the worst case."""
+    """Make the text of `bad` rows raise an error. Their new versions stand last in the
+    table: the worst case.
+    """
     session.rows("UPDATE questions SET views = -1 WHERE id %% %s = 0 AND views = 0", (rows // bad,))
     session.rows("VACUUM (ANALYZE) questions")
 

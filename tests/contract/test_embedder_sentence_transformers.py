@@ -1,4 +1,6 @@
-"""What only sentence-transformers models promise: identity by content, loud damage, memory, quiet loading."""
+"""What only sentence-transformers models promise: identity by content, loud damage,
+memory, quiet loading.
+"""
 
 import json
 import logging
@@ -32,24 +34,33 @@ def folder(pristine: Path, tmp_path: Path) -> Path:
 
 
 def _open(folder: Path, **more: Any) -> SentenceTransformerEmbedder:
-    return SentenceTransformerEmbedder(ModelSettings(name=str(folder), **{"dimensions": 128, **more}), SystemClock())
+    return SentenceTransformerEmbedder(
+        ModelSettings(name=str(folder), **{"dimensions": 128, **more}), SystemClock()
+    )
 
 
 def test_id_is_of_the_content_not_of_the_place(pristine: Path, folder: Path) -> None:
-    """A copied folder has the same id, as on another machine; device, batch size and threads leave it alone."""
+    """A copied folder has the same id, as on another machine; device, batch size and
+    threads leave it alone.
+    """
     assert _open(pristine).model_id == _open(folder).model_id
-    assert _open(pristine, batch_size=7, threads=1, device="cpu").model_id == _open(pristine).model_id
+    assert (
+        _open(pristine, batch_size=7, threads=1, device="cpu").model_id == _open(pristine).model_id
+    )
 
 
 def test_id_changes_with_the_numbers(folder: Path, tmp_path: Path) -> None:
-    """Another limit, prompt, pooling, weight or size makes another id, so no two kinds of vectors ever mix."""
+    """Another limit, prompt, pooling, weight or size makes another id, so no two kinds
+    of vectors ever mix.
+    """
     ids = [_open(folder).model_id, _open(folder, max_tokens=64).model_id]
     extra = folder / "config_sentence_transformers.json"
     extra.write_text(json.dumps({"prompts": {"query": "query: "}}), encoding="utf-8")
     ids.append(_open(folder).model_id)
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(
-        json.dumps({"word_embedding_dimension": 128, "pooling_mode_mean_tokens": True}), encoding="utf-8"
+        json.dumps({"word_embedding_dimension": 128, "pooling_mode_mean_tokens": True}),
+        encoding="utf-8",
     )
     ids.append(_open(folder).model_id)
     weights = folder / "model.safetensors"
@@ -57,7 +68,9 @@ def test_id_changes_with_the_numbers(folder: Path, tmp_path: Path) -> None:
     content[-1] ^= 1
     weights.write_bytes(content)
     ids.append(_open(folder).model_id)
-    ids.append(_open(build_xlm_roberta(tmp_path / "wide" / "small", hidden=192), dimensions=192).model_id)
+    ids.append(
+        _open(build_xlm_roberta(tmp_path / "wide" / "small", hidden=192), dimensions=192).model_id
+    )
     assert len(set(ids)) == len(ids)
 
 
@@ -67,7 +80,9 @@ def test_own_limit_written_out_is_the_same_model(pristine: Path) -> None:
 
 
 def test_limit_beyond_the_model_is_refused(pristine: Path) -> None:
-    """More tokens than the network has positions would fail in the middle of a batch; it fails at once instead."""
+    """More tokens than the network has positions would fail in the middle of a batch;
+    it fails at once instead.
+    """
     with pytest.raises(ConfigurationError, match=r"model\.max_tokens is 600.*at most 512"):
         _open(pristine, max_tokens=600).load()
 
@@ -89,16 +104,24 @@ def test_prompts_of_the_model_are_used(folder: Path) -> None:
     document, query = plain.encode_documents(["인덱스"])[0], plain.encode_query("인덱스")
     np.testing.assert_allclose(document, query, atol=1e-6)
     prompts = {"query": "질문 ", "document": "글 "}
-    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}), encoding="utf-8")
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({"prompts": prompts}), encoding="utf-8"
+    )
     prompted = _open(folder)
-    np.testing.assert_allclose(prompted.encode_query("인덱스"), plain.encode_query("질문 인덱스"), atol=1e-6)
     np.testing.assert_allclose(
-        prompted.encode_documents(["인덱스"])[0], plain.encode_documents(["글 인덱스"])[0], atol=1e-6
+        prompted.encode_query("인덱스"), plain.encode_query("질문 인덱스"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        prompted.encode_documents(["인덱스"])[0],
+        plain.encode_documents(["글 인덱스"])[0],
+        atol=1e-6,
     )
 
 
 def test_pickle_weights_at_full_width(tmp_path: Path) -> None:
-    """The only weights in the repository of bge-m3 are pytorch_model.bin: they load too, to the same vectors."""
+    """The only weights in the repository of bge-m3 are pytorch_model.bin: they load
+    too, to the same vectors.
+    """
     pickled = build_xlm_roberta(tmp_path / "pickled", layers=1, hidden=1024, weights="bin")
     safe = build_xlm_roberta(tmp_path / "safe", layers=1, hidden=1024)
     a, b = (_open(f, dimensions=1024).encode_documents(["인덱스"]) for f in (pickled, safe))
@@ -106,7 +129,9 @@ def test_pickle_weights_at_full_width(tmp_path: Path) -> None:
 
 
 def test_a_missing_weight_is_an_error(folder: Path) -> None:
-    """The library would fill it with random numbers and only log that; it is found at any level of its logger."""
+    """The library would fill it with random numbers and only log that; it is found at
+    any level of its logger.
+    """
     from safetensors.torch import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
@@ -116,7 +141,9 @@ def test_a_missing_weight_is_an_error(folder: Path) -> None:
     before = library.level
     library.setLevel(logging.CRITICAL)
     try:
-        with pytest.raises(ModelUnavailable, match=r"lacks 1 weights \(encoder\.layer\.1\.output\.dense\.weight\)"):
+        with pytest.raises(
+            ModelUnavailable, match=r"lacks 1 weights \(encoder\.layer\.1\.output\.dense\.weight\)"
+        ):
             _open(folder).load()
         assert library.level == logging.CRITICAL
     finally:
@@ -124,10 +151,16 @@ def test_a_missing_weight_is_an_error(folder: Path) -> None:
 
 
 def test_a_missing_pooler_is_none(folder: Path) -> None:
-    """Many checkpoints come without the pooler, which sentence-transformers does not use."""
+    """Many checkpoints come without the pooler, which sentence-transformers does not
+    use.
+    """
     from safetensors.torch import load_file, save_file
 
-    weights = {name: w for name, w in load_file(folder / "model.safetensors").items() if "pooler" not in name}
+    weights = {
+        name: w
+        for name, w in load_file(folder / "model.safetensors").items()
+        if "pooler" not in name
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert _open(folder).encode_documents(["인덱스"]).shape == (1, 128)
 
@@ -153,7 +186,9 @@ def test_a_folder_that_changes_under_the_process(folder: Path) -> None:
 
 
 def test_loading_is_quiet_and_offline(pristine: Path) -> None:
-    """In a fresh process, loading and encoding print nothing but two log lines, and never open a connection."""
+    """In a fresh process, loading and encoding print nothing but two log lines, and
+    never open a connection.
+    """
     program = (
         "import socket, sys, structlog\n"
         "from structlog.testing import capture_logs\n"
@@ -162,20 +197,28 @@ def test_loading_is_quiet_and_offline(pristine: Path) -> None:
         "from connectors.models import open_model\n"
         "from schemas.settings.reading import ModelSettings\n"
         "with capture_logs() as logs:\n"
-        "    open_model(ModelSettings(name=sys.argv[1], dimensions=128)).encode_documents(['인덱스'])\n"
+        "    open_model(ModelSettings(name=sys.argv[1], "
+        "dimensions=128)).encode_documents(['인덱스'])\n"
         "assert [line['event'] for line in logs] == ['loading model', 'model loaded'], logs\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, str(pristine)], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", program, str(pristine)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_unload_gives_memory_back(tmp_path: Path) -> None:
-    """Most of the weights' memory leaves the process; a model nobody needs costs nobody."""
+    """Most of the weights' memory leaves the process; a model nobody needs costs
+    nobody.
+    """
     from connectors.models.process_memory import resident_bytes
 
-    model = _open(build_xlm_roberta(tmp_path / "big", layers=2, hidden=1024, vocab=60_000), dimensions=1024)
+    model = _open(
+        build_xlm_roberta(tmp_path / "big", layers=2, hidden=1024, vocab=60_000), dimensions=1024
+    )
     model.encode_query("인덱스")
     weights = (tmp_path / "big" / "model.safetensors").stat().st_size
     before = resident_bytes()
@@ -187,7 +230,9 @@ def test_unload_gives_memory_back(tmp_path: Path) -> None:
 
 
 class _Network:
-    """Stands in for a network: fails above a number of texts at a time, or returns what it is told."""
+    """Stands in for a network: fails above a number of texts at a time, or returns what
+    it is told.
+    """
 
     device = "cuda:0"
 
@@ -203,7 +248,9 @@ class _Network:
 
 
 def test_out_of_memory_halves_the_batch_for_good(pristine: Path) -> None:
-    """The batch size falls until a batch fits, all texts are embedded, and the next call starts with what fitted."""
+    """The batch size falls until a batch fits, all texts are embedded, and the next
+    call starts with what fitted.
+    """
     model = _open(pristine)
     model._network = network = _Network(room=5)  # type: ignore[assignment]  # a stand-in
     assert model.encode_documents(["글"] * 20).shape == (20, 128)
@@ -213,7 +260,9 @@ def test_out_of_memory_halves_the_batch_for_good(pristine: Path) -> None:
 
 
 def test_no_room_for_one_text(pristine: Path) -> None:
-    """A text that does not fit by itself is named as such, and the batches after it are as large as before."""
+    """A text that does not fit by itself is named as such, and the batches after it are
+    as large as before.
+    """
     model = _open(pristine, batch_size=4)
     model._network = network = _Network(room=0)  # type: ignore[assignment]  # a stand-in
     for texts in (["글"], ["글"] * 4):
@@ -227,7 +276,9 @@ def test_no_room_for_one_text(pristine: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 def test_a_vector_that_is_none(pristine: Path, value: float) -> None:
-    """NaN, infinity and zero are never returned; the error names the text's place and length, not its words."""
+    """NaN, infinity and zero are never returned; the error names the text's place and
+    length, not its words.
+    """
     rows = np.ones((3, 128), np.float32)
     rows[1] = value
     model = _open(pristine)
@@ -240,7 +291,9 @@ def test_a_vector_that_is_none(pristine: Path, value: float) -> None:
 
 def test_lower_precision_is_normalised_in_float32(pristine: Path) -> None:
     """Rows whose length is off by bfloat16's rounding leave with unit length."""
-    rows = torch.nn.functional.normalize(torch.randn(3, 128), dim=1).to(torch.bfloat16).float().numpy()
+    rows = (
+        torch.nn.functional.normalize(torch.randn(3, 128), dim=1).to(torch.bfloat16).float().numpy()
+    )
     model = _open(pristine)
     model._network = _Network(rows=rows)  # type: ignore[assignment]  # a stand-in
     lengths = np.linalg.norm(model.encode_documents(["가", "나", "다"]).astype(np.float64), axis=1)
@@ -248,7 +301,9 @@ def test_lower_precision_is_normalised_in_float32(pristine: Path) -> None:
 
 
 def test_a_network_in_half_precision(pristine: Path) -> None:
-    """What a GPU does, on the CPU: bfloat16 weights give float32 unit vectors close to those of float32 weights."""
+    """What a GPU does, on the CPU: bfloat16 weights give float32 unit vectors close to
+    those of float32 weights.
+    """
     exact = _open(pristine).encode_documents(["인덱스", "트랜잭션 격리 수준"])
     model = _open(pristine, dtype="bfloat16")
     assert model.model_id == _open(pristine).model_id
@@ -261,8 +316,12 @@ def test_a_network_in_half_precision(pristine: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "warp", "mps"])
-def test_a_device_that_is_not_there(pristine: Path, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that PyTorch does not have is named with the setting; it never falls back to the slow CPU unasked."""
+def test_a_device_that_is_not_there(
+    pristine: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that PyTorch does not have is named with the setting; it never falls
+    back to the slow CPU unasked.
+    """
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=rf"model\.device is {device}"):
@@ -280,7 +339,9 @@ def test_threads_are_those_of_the_setting(pristine: Path) -> None:
 
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
-    """An empty folder and a wrong path are told apart from a model that was never fetched."""
+    """An empty folder and a wrong path are told apart from a model that was never
+    fetched.
+    """
     with pytest.raises(ModelUnavailable, match=r"holds no complete model.*correct model\.name"):
         open_model(ModelSettings(name=str(tmp_path))).load()
     with pytest.raises(ModelUnavailable, match=r"there is no folder.*correct model\.name"):

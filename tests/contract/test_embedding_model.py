@@ -1,4 +1,6 @@
-"""The model of a program: one per process, any number of threads, any number of texts, little memory."""
+"""The model of a program: one per process, any number of threads, any number of texts,
+little memory.
+"""
 
 import subprocess
 import sys
@@ -41,7 +43,9 @@ def fresh_process() -> Iterator[None]:
     singleton._model = None
 
 
-def test_twenty_threads_load_it_once(settings: ModelSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twenty_threads_load_it_once(
+    settings: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All get the same object and right vectors, and the weights were read once."""
     loads: list[str] = []
 
@@ -67,8 +71,12 @@ def test_twenty_threads_load_it_once(settings: ModelSettings, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 32, 1000])
-def test_vectors_are_those_of_the_texts_in_their_order(settings: ModelSettings, batch_size: int) -> None:
-    """float32[n, dimensions] of unit length, whatever the batches; none for no texts; a query is one vector."""
+def test_vectors_are_those_of_the_texts_in_their_order(
+    settings: ModelSettings, batch_size: int
+) -> None:
+    """float32[n, dimensions] of unit length, whatever the batches; none for no texts; a
+    query is one vector.
+    """
     model = get_embedding_model(settings)
     vectors = model.encode(TEXTS, batch_size=batch_size)
     assert vectors.shape == (100, 128)
@@ -85,7 +93,9 @@ def test_vectors_are_those_of_the_texts_in_their_order(settings: ModelSettings, 
 def test_the_settings_of_the_program_are_the_workers(
     settings: ModelSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without arguments it is the model of vectrue.toml, so its vectors may be compared with the stored ones."""
+    """Without arguments it is the model of vectrue.toml, so its vectors may be compared
+    with the stored ones.
+    """
     (tmp_path / "vectrue.toml").write_text(f'[model]\nname = "{settings.name}"\ndimensions = 128\n')
     monkeypatch.chdir(tmp_path)
     model = get_embedding_model()
@@ -130,7 +140,9 @@ def _wrapped(model: _Model, **more: Any) -> EmbeddingModel:
 
 
 def test_little_memory_means_small_batches() -> None:
-    """32 texts at a time, 8 with low_memory, even for a caller who asks for more; fewer for one who asks for fewer."""
+    """32 texts at a time, 8 with low_memory, even for a caller who asks for more; fewer
+    for one who asks for fewer.
+    """
     for more, asked, largest in (({}, 32, 32), ({"low_memory": True}, 32, 8), ({}, 5, 5)):
         model = _Model()
         _wrapped(model, **more).encode(TEXTS, batch_size=asked)
@@ -139,14 +151,20 @@ def test_little_memory_means_small_batches() -> None:
 
 
 def test_a_batch_without_room_is_halved_and_the_rest_goes_on() -> None:
-    """Down to one text at a time if need be, and every text has its own vector in the end."""
+    """Down to one text at a time if need be, and every text has its own vector in the
+    end.
+    """
     for room in (1, 5, 31):
         model = _Model(room)
-        np.testing.assert_array_equal(_wrapped(model).encode(TEXTS), TwinEmbedder(8).encode_documents(TEXTS))
+        np.testing.assert_array_equal(
+            _wrapped(model).encode(TEXTS), TwinEmbedder(8).encode_documents(TEXTS)
+        )
 
 
 def test_the_text_that_cannot_be_taken_is_named() -> None:
-    """By the index that the caller knows it by, and never by its words; for want of memory it is OutOfMemory."""
+    """By the index that the caller knows it by, and never by its words; for want of
+    memory it is OutOfMemory.
+    """
     model = _Model()
     model.fails = lambda text: text == TEXTS[41]
     with pytest.raises(PoisonText, match=r"text 41 of 100 \(\d+ characters\)") as caught:
@@ -176,22 +194,31 @@ def test_a_bar_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_program_that_chose_no_logs_has_none_of_them_on_stdout(folder: Path) -> None:
-    """What it prints is its own: the line that the model is being loaded goes to stderr."""
+    """What it prints is its own: the line that the model is being loaded goes to
+    stderr.
+    """
     program = (
         "import sys\n"
         "from connectors.models import get_embedding_model\n"
         "from schemas.settings.sections import ModelSettings\n"
-        "print(get_embedding_model(ModelSettings(name=sys.argv[1], dimensions=128, threads=1)).dimensions)\n"
+        "print(get_embedding_model(ModelSettings(name=sys.argv[1], dimensions=128, "
+        "threads=1)).dimensions)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True, timeout=200
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=200,
     )
     assert done.stdout == "128\n"
     assert "loading model" in done.stderr
 
 
 def test_memory_that_really_runs_out(folder: Path) -> None:
-    """A process that may have 60 MB beyond its model halves its batches and embeds all of its long texts."""
+    """A process that may have 60 MB beyond its model halves its batches and embeds all
+    of its long texts.
+    """
     program = (
         "import resource, sys\n"
         "from structlog.testing import capture_logs\n"
@@ -210,7 +237,11 @@ def test_memory_that_really_runs_out(folder: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("this system has no such limit")
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=False, timeout=200
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     halves = [int(size) for size in done.stdout.splitlines()[-1].strip("[]").split(", ")]
@@ -219,7 +250,9 @@ def test_memory_that_really_runs_out(folder: Path) -> None:
 
 
 def test_low_memory_never_mixes_vectors(folder: Path, settings: ModelSettings) -> None:
-    """Where it cuts texts shorter than the model would, the id is another; where it does not, the same."""
+    """Where it cuts texts shorter than the model would, the id is another; where it
+    does not, the same.
+    """
     longer = folder.parent / "longer"
     if not longer.exists():
         build_xlm_roberta(longer, layers=1, max_tokens=1024)

@@ -1,4 +1,6 @@
-"""The copy of the weights in bfloat16: the same numbers and the same id as without it, whole or not there at all."""
+"""The copy of the weights in bfloat16: the same numbers and the same id as without it,
+whole or not there at all.
+"""
 
 import json
 import shutil
@@ -59,7 +61,10 @@ def _in_shards(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(weights)
-    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    shards = {
+        "model-00001-of-00002.safetensors": names[::2],
+        "model-00002-of-00002.safetensors": names[1::2],
+    }
     for file, keys in shards.items():
         save_file({key: weights[key] for key in keys}, folder / file, metadata={"format": "pt"})
     places = {key: file for file, keys in shards.items() for key in keys}
@@ -68,8 +73,12 @@ def _in_shards(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", ["safetensors", "pickle", "shards"])
-def test_the_copy_makes_the_same_vectors_under_the_same_id(pristine: Path, tmp_path: Path, stored: str) -> None:
-    """Bit for bit those of bfloat16 without it; made once, half the size; float32 is loaded from the original."""
+def test_the_copy_makes_the_same_vectors_under_the_same_id(
+    pristine: Path, tmp_path: Path, stored: str
+) -> None:
+    """Bit for bit those of bfloat16 without it; made once, half the size; float32 is
+    loaded from the original.
+    """
     folder = Path(shutil.copytree(pristine, tmp_path / "small"))
     {"safetensors": lambda _: None, "pickle": _as_pickle, "shards": _in_shards}[stored](folder)
     half, whole = _settings(folder, dtype="bfloat16"), _settings(folder)
@@ -82,7 +91,9 @@ def test_the_copy_makes_the_same_vectors_under_the_same_id(pristine: Path, tmp_p
     assert ids == {describe_model(half).model_id}
     np.testing.assert_array_equal(_vectors(half, from_copy=True), before)
     assert np.einsum("ij,ij->i", _vectors(whole, from_copy=False), before).min() > 0.99
-    sizes = [sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (pristine, copy)]
+    sizes = [
+        sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (pristine, copy)
+    ]
     assert 0.49 < sizes[1] / sizes[0] < 0.51
     assert _peak(half) < _peak(whole)
 
@@ -94,14 +105,19 @@ def _peak(settings: ModelSettings) -> int:
 
 
 def test_a_copy_that_has_changed_is_refused_and_made_anew(pristine: Path) -> None:
-    """One bit that flipped in it would be vectors under the name of a model that never made them."""
+    """One bit that flipped in it would be vectors under the name of a model that never
+    made them.
+    """
     settings = _settings(pristine, dtype="bfloat16")
     copy, _ = store_half_copy(settings)
     weights = copy / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(ModelUnavailable, match=r"the bfloat16 copy in .* is damaged: run `vectrue model pull --bf16`"):
+    with pytest.raises(
+        ModelUnavailable,
+        match=r"the bfloat16 copy in .* is damaged: run `vectrue model pull --bf16`",
+    ):
         SentenceTransformerEmbedder(settings, SystemClock()).load()
     assert store_half_copy(settings) == (copy, True)
     _vectors(settings, from_copy=True)
@@ -119,8 +135,12 @@ def test_other_weights_have_another_copy(pristine: Path, tmp_path: Path) -> None
     assert describe_model(_settings(pristine)).bf16_copy is not None
 
 
-def test_what_is_half_done_is_no_copy(pristine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interruption while it is written leaves nothing that could be loaded, and nothing on the disk."""
+def test_what_is_half_done_is_no_copy(
+    pristine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interruption while it is written leaves nothing that could be loaded, and
+    nothing on the disk.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -132,14 +152,21 @@ def test_what_is_half_done_is_no_copy(pristine: Path, cache: Path, monkeypatch: 
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
-def test_what_cannot_be_converted(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_converted(
+    pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No room, no float32 weights, no weights at all: one sentence each."""
-    with pytest.raises(VectrueError, match="lexical has no weights that could be converted: leave out --bf16"):
+    with pytest.raises(
+        VectrueError, match="lexical has no weights that could be converted: leave out --bf16"
+    ):
         store_half_copy(ModelSettings(name="lexical"))
     copy, _ = store_half_copy(_settings(pristine))
     with pytest.raises(VectrueError, match="the weights of model are in bfloat16 already"):
         store_half_copy(_settings(copy))
     monkeypatch.setattr(disk_room, "free_bytes", lambda _: 1000)
     other = Path(shutil.copytree(pristine, tmp_path / "other"))
-    with pytest.raises(VectrueError, match=r"the bfloat16 copy of other needs [\d,]+ bytes in .* and 1,000 are free"):
+    with pytest.raises(
+        VectrueError,
+        match=r"the bfloat16 copy of other needs [\d,]+ bytes in .* and 1,000 are free",
+    ):
         store_half_copy(_settings(other))

@@ -1,4 +1,6 @@
-"""No code that comes with a model is run or fetched: not its modules', its network's, its tokenizer's or a pickle's."""
+"""No code that comes with a model is run or fetched: not its modules', its network's,
+its tokenizer's or a pickle's.
+"""
 
 import ast
 import json
@@ -45,7 +47,9 @@ def change(file: Path, **values: object) -> None:
 def its_module(folder: Path) -> None:
     file = folder / "modules.json"
     modules = json.loads(file.read_text())
-    file.write_text(json.dumps([*modules, {"idx": 9, "name": "9", "path": "", "type": "foreign.Module"}]))
+    file.write_text(
+        json.dumps([*modules, {"idx": 9, "name": "9", "path": "", "type": "foreign.Module"}])
+    )
 
 
 def its_network(folder: Path) -> None:
@@ -62,18 +66,28 @@ def its_wish(folder: Path) -> None:
     """The network's code, and a configuration that asks for itself to be trusted."""
     its_network(folder)
     trust = {"trust_remote_code": True}
-    change(folder / "sentence_bert_config.json", model_args=trust, tokenizer_args=trust, config_args=trust)
+    change(
+        folder / "sentence_bert_config.json",
+        model_args=trust,
+        tokenizer_args=trust,
+        config_args=trust,
+    )
 
 
 @pytest.mark.parametrize("names", [its_module, its_network, its_tokenizer, its_wish])
 def test_code_beside_the_weights_is_not_run(folder: Path, names: Callable[[Path], None]) -> None:
-    """Whatever names it. A model that needs it is refused in one sentence; one that does not is loaded without."""
+    """Whatever names it. A model that needs it is refused in one sentence; one that
+    does not is loaded without.
+    """
     names(folder)
     model = open_model(ModelSettings(name=str(folder), dimensions=128))
     if names is its_tokenizer:
         assert model.encode_documents(["인덱스"]).shape == (1, 128)
     else:
-        with pytest.raises(ModelUnavailable, match="needs code of its own, which vectrue does not run: choose another"):
+        with pytest.raises(
+            ModelUnavailable,
+            match="needs code of its own, which vectrue does not run: choose another",
+        ):
             model.load()
     assert not (folder.parent / "ran").exists()
 
@@ -107,20 +121,32 @@ def test_a_pickle_is_not_run(folder: Path, form: str) -> None:
 
 
 def test_code_is_neither_fetched_nor_part_of_a_model() -> None:
-    """`model pull` leaves it out, wherever it lies; so do the id of a folder and the bfloat16 copy."""
-    names = ["config.json", "modeling.py", "1_Pooling/config.json", "1_Pooling/pooling.py", "a/b/c.py"]
+    """`model pull` leaves it out, wherever it lies; so do the id of a folder and the
+    bfloat16 copy.
+    """
+    names = [
+        "config.json",
+        "modeling.py",
+        "1_Pooling/config.json",
+        "1_Pooling/pooling.py",
+        "a/b/c.py",
+    ]
     assert needed_files(names) == ["config.json", "1_Pooling/config.json"]
 
 
 def test_every_loader_is_told_not_to_trust() -> None:
-    """`trust_remote_code=False` stands at each call: asked nothing, transformers asks whoever sits at the terminal."""
+    """`trust_remote_code=False` stands at each call: asked nothing, transformers asks
+    whoever sits at the terminal.
+    """
     calls = []
     for package in ("schemas", "connectors", "streams", "examples"):
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and _name(node.func) in LOADERS:
                     trust = [one.value for one in node.keywords if one.arg == "trust_remote_code"]
-                    calls.append((str(file), [one.value for one in trust if isinstance(one, ast.Constant)]))
+                    calls.append(
+                        (str(file), [one.value for one in trust if isinstance(one, ast.Constant)])
+                    )
     assert calls
     assert [call for call in calls if call[1] != [False]] == []
 

@@ -1,4 +1,6 @@
-"""Fetching a model from a hub that speaks the real one's protocol, on loopback; and a hub that does not answer."""
+"""Fetching a model from a hub that speaks the real one's protocol, on loopback; and a
+hub that does not answer.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +43,9 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT])
 def test_a_pulled_model_is_used_at_its_commit(hub: Hub, folder: Path, revision: str | None) -> None:
-    """Only the files that loading needs are fetched, once; the model then loads, and its id names the commit."""
+    """Only the files that loading needs are fetched, once; the model then loads, and
+    its id names the commit.
+    """
     settings = SETTINGS.model_copy(update={"revision": revision})
     assert not describe_model(settings).present
     got = fetch_model(settings)
@@ -62,29 +66,39 @@ def test_a_pulled_model_is_used_at_its_commit(hub: Hub, folder: Path, revision: 
 
 def test_a_name_that_the_hub_does_not_have(hub: Hub) -> None:
     """A wrong name is a matter of the configuration: one sentence with the setting."""
-    with pytest.raises(ConfigurationError, match=r"no public model org/nothing: correct model\.name"):
+    with pytest.raises(
+        ConfigurationError, match=r"no public model org/nothing: correct model\.name"
+    ):
         fetch_model(ModelSettings(name="org/nothing"))
 
 
 def test_a_revision_that_the_hub_does_not_have(hub: Hub) -> None:
     """So is a wrong revision."""
-    with pytest.raises(ConfigurationError, match=r"no revision org/small at v9: correct model\.revision"):
+    with pytest.raises(
+        ConfigurationError, match=r"no revision org/small at v9: correct model\.revision"
+    ):
         fetch_model(SETTINGS.model_copy(update={"revision": "v9"}))
 
 
 def test_a_repository_without_weights(hub: Hub) -> None:
-    """A repository that has only other runtimes' files is refused, not stored as if it were a model."""
+    """A repository that has only other runtimes' files is refused, not stored as if it
+    were a model.
+    """
     del hub.files["pytorch_model.bin"]
     with pytest.raises(ConfigurationError, match="holds no PyTorch weights"):
         fetch_model(SETTINGS)
 
 
 def test_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network the sentence names both ways out, and the exit code is that of a failure, not of a setting."""
+    """Without a network the sentence names both ways out, and the exit code is that of
+    a failure, not of a setting.
+    """
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(VectrueError, match=r"could not be reached.*set model\.name to a copy") as caught:
+    with pytest.raises(
+        VectrueError, match=r"could not be reached.*set model\.name to a copy"
+    ) as caught:
         fetch_model(SETTINGS)
     assert caught.value.exit_code == 1
 
@@ -94,15 +108,21 @@ def test_offline_mode(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(VectrueError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"):
+    with pytest.raises(
+        VectrueError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"
+    ):
         fetch_model(SETTINGS)
     assert hub.sent == []
 
 
 def test_a_disk_without_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What will not fit is not begun: the sentence has the bytes needed, those free, and the folder."""
+    """What will not fit is not begun: the sentence has the bytes needed, those free,
+    and the folder.
+    """
     needed = sum(
-        file.stat().st_size for name, file in hub.files.items() if name not in ("onnx/model.onnx", "README.md")
+        file.stat().st_size
+        for name, file in hub.files.items()
+        if name not in ("onnx/model.onnx", "README.md")
     )
     monkeypatch.setattr(disk_room, "free_bytes", lambda _: needed - 1)
     with pytest.raises(VectrueError) as caught:
@@ -116,8 +136,12 @@ def test_a_disk_without_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.Monke
     assert fetch_model(SETTINGS).fetched
 
 
-def test_what_is_there_already_needs_no_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files in the cache, and the beginning of one, are not counted again: an almost full disk can be filled."""
+def test_what_is_there_already_needs_no_room(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files in the cache, and the beginning of one, are not counted again: an almost
+    full disk can be filled.
+    """
     got = fetch_model(SETTINGS)
     assert got.location is not None
     weights = got.location / "pytorch_model.bin"

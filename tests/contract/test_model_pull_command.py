@@ -1,4 +1,6 @@
-"""`vectrue model pull` as a process: killed in the middle, behind a proxy, offline, with a bar on a terminal."""
+"""`vectrue model pull` as a process: killed in the middle, behind a proxy, offline,
+with a bar on a terminal.
+"""
 
 import json
 import os
@@ -26,7 +28,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `pull` takes for a model; it loads none. The hub's library writes ten million bytes at a time."""
+    """What `pull` takes for a model; it loads none. The hub's library writes ten
+    million bytes at a time.
+    """
     folder = tmp_path_factory.mktemp("models")
     (folder / "config.json").write_text("{}")
     (folder / "pytorch_model.bin").write_bytes(random.Random(7).randbytes(30_000_000))
@@ -42,8 +46,14 @@ def hub(folder: Path) -> Iterator[Hub]:
 @pytest.fixture
 def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
     """An empty cache, and the hub in the place of the real one."""
-    mine = {"HF_HOME": str(tmp_path / "hf"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
-    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    mine = {
+        "HF_HOME": str(tmp_path / "hf"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "HF_ENDPOINT": hub.url,
+    }
+    kept = {
+        name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")
+    }
     return {**kept, **mine, "NO_COLOR": "1", "VECTRUE_LOG__LEVEL": "warning"}
 
 
@@ -51,9 +61,14 @@ def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
 def run(environment: dict[str, str], tmp_path: Path) -> Run:
     def called(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [*PULL, *arguments], cwd=tmp_path, env={**environment, **more}, text=True, capture_output=True,
-            timeout=120, check=False,
-        )  # fmt: skip
+            [*PULL, *arguments],
+            cwd=tmp_path,
+            env={**environment, **more},
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
 
     return called
 
@@ -61,7 +76,9 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
 def test_a_killed_download_goes_on_where_it_stopped(
     hub: Hub, run: Run, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Killed with half the weights on disk, the next pull asks for the other half only, and the model is whole."""
+    """Killed with half the weights on disk, the next pull asks for the other half only,
+    and the model is whole.
+    """
     hub.hold = "pytorch_model.bin"
     with subprocess.Popen(PULL, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as killed:
         assert hub.held.wait(60)
@@ -90,7 +107,9 @@ def _until_grown(blobs: Path, least: int) -> list[Path]:
 
 
 def test_environment_is_honoured(hub: Hub, run: Run, tmp_path: Path) -> None:
-    """HF_HUB_OFFLINE forbids; a proxy is asked for a hub that only it knows; HF_HOME is where the model lands."""
+    """HF_HUB_OFFLINE forbids; a proxy is asked for a hub that only it knows; HF_HOME is
+    where the model lands.
+    """
     offline = run(HF_HUB_OFFLINE="1")
     assert (offline.returncode, offline.stdout) == (1, "")
     [line] = [line for line in offline.stderr.splitlines() if line.startswith("error:")]
@@ -106,13 +125,16 @@ def test_environment_is_honoured(hub: Hub, run: Run, tmp_path: Path) -> None:
 
 
 def test_without_a_network(run: Run) -> None:
-    """One sentence that says what could not be reached and both ways out; no traceback, exit 1."""
+    """One sentence that says what could not be reached and both ways out; no traceback,
+    exit 1.
+    """
     done = run(HF_ENDPOINT="http://127.0.0.1:1")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert re.fullmatch(
-        r"error: the model hub could not be reached for org/small at main \(\w+\): run it again .*", line
+        r"error: the model hub could not be reached for org/small at main \(\w+\): run it again .*",
+        line,
     )
 
 
@@ -131,7 +153,9 @@ def test_a_bar_on_a_terminal(environment: dict[str, str], tmp_path: Path) -> Non
 
     reader = threading.Thread(target=read)
     reader.start()
-    done = subprocess.run(PULL, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    done = subprocess.run(
+        PULL, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=theirs, check=True
+    )
     os.close(theirs)
     reader.join()
     os.close(ours)

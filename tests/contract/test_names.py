@@ -1,4 +1,6 @@
-"""Names of the user never meet ours: a table, its columns and its key may be called like any word of our SQL."""
+"""Names of the user never meet ours: a table, its columns and its key may be called
+like any word of our SQL.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -36,32 +38,51 @@ TEXTS = ("an apple", None, "a pear")
 
 
 def words(pattern: str = r"([A-Za-z_][A-Za-z0-9_]*)") -> set[str]:
-    """Words of our SQL outside comments and quotes: all of them, or what the pattern finds."""
-    plain = [re.sub(r"--.*|'[^']*'", "", file.read_text(encoding="utf-8")) for file in queries.FOLDER.rglob("*.sql")]
+    """Words of our SQL outside comments and quotes: all of them, or what the pattern
+    finds.
+    """
+    plain = [
+        re.sub(r"--.*|'[^']*'", "", file.read_text(encoding="utf-8"))
+        for file in queries.FOLDER.rglob("*.sql")
+    ]
     return {word.lower() for text in plain for word in re.findall(pattern, text)} - TAKEN
 
 
 def names() -> list[str]:
-    """What a table may be called like: our own names, longer forms of them, names of queries' parts, and odd ones."""
+    """What a table may be called like: our own names, longer forms of them, names of
+    queries' parts, and odd ones.
+    """
     ours = words(r"\b(our_[a-z0-9_]+)") | {"our_k0", "our_tried", "our_condition"}
     longer = {f"our__{word.removeprefix('our_')}" for word in ours}
     return sorted(ours | longer | words(r"FROM ([a-z]+)\b") | words(r"\) AS ([a-z]+)\b") | set(ODD))
 
 
 def make(place: Workplace, table: str, columns: Sequence[str], key: str, text: str) -> Target:
-    """A table with rows 1 to 3; each further column is a number that is no key, no hash and no state."""
+    """A table with rows 1 to 3; each further column is a number that is no key, no hash
+    and no state.
+    """
     kinds = {key: "bigint PRIMARY KEY", text: "text"}
     made = [(column, kinds.get(column, "integer DEFAULT 7")) for column in [key, text, *columns]]
-    parts = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in dict(made).items()]
+    parts = [
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+        for name, kind in dict(made).items()
+    ]
     named = sql.Identifier(table)
-    create = sql.SQL("CREATE TABLE {} ({}, embedding vector(64))").format(named, sql.SQL(", ").join(parts))
+    create = sql.SQL("CREATE TABLE {} ({}, embedding vector(64))").format(
+        named, sql.SQL(", ").join(parts)
+    )
     quoted = sql.Identifier(text).as_string(place.session.connection())
     place.session.rows(create)
-    values = [(sql.Literal(int(number)), sql.Literal(value)) for (number,), value in zip(KEYS, TEXTS, strict=True)]
+    values = [
+        (sql.Literal(int(number)), sql.Literal(value))
+        for (number,), value in zip(KEYS, TEXTS, strict=True)
+    ]
     rows = sql.SQL(", ").join(sql.SQL("({}, {})").format(*row) for row in values)
     filled = sql.SQL("INSERT INTO {} ({}, {}) VALUES {}")
     place.session.rows(filled.format(named, sql.Identifier(key), sql.Identifier(text), rows))
-    return Target(TableName("public", table), "embedding", quoted, (KeyColumn(key, "bigint"),), "model-a", 64)
+    return Target(
+        TableName("public", table), "embedding", quoted, (KeyColumn(key, "bigint"),), "model-a", 64
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +130,9 @@ def check(tools: Tools, target: Target) -> None:
 def read_and_write(store: PostgresStore, target: Target) -> None:
     """Text, blank and hash as they are; a vector, a cleared row, one in quarantine."""
     read = sorted(store.read(target, KEYS).documents, key=lambda row: row.key)
-    assert [(row.text or None, row.blank) for row in read] == [(text, text is None) for text in TEXTS]
+    assert [(row.text or None, row.blank) for row in read] == [
+        (text, text is None) for text in TEXTS
+    ]
     updates = [Update(KEYS[0], sha256("an apple"), unit(1)), Update(KEYS[1], None, None)]
     refusals = [Refusal(KEYS[2], sha256("a pear") or b"", "for the test", 1)]
     assert set(store.write(target, updates, refusals).values()) == {Written.WRITTEN}
@@ -124,17 +147,29 @@ def count(session: Session, target: Target) -> None:
     for column in (target, target.guard()):
         counted = enumeration.survey(session, column, every, exact=True)
         assert (counted.rows, counted.current, counted.blank, counted.quarantined) == (3, 1, 1, 1)
-    assert list(quarantine.states(session, target, KEYS).values()) == ["current", "blank", "quarantined"]
+    assert list(quarantine.states(session, target, KEYS).values()) == [
+        "current",
+        "blank",
+        "quarantined",
+    ]
     desk = KeeperStore(session, "names")
     assert (desk.stale(target, 5), desk.sweep(target)) == ({}, 0)
     named = queries.table(target.table).as_string(session.connection())
     ((oid,),) = session.rows("SELECT %s::regclass::oid::bigint", (named,))
-    assert list(look(session, target, oid).columns.values()) == [(target.text.strip('"').replace('""', '"'),)]
+    assert list(look(session, target, oid).columns.values()) == [
+        (target.text.strip('"').replace('""', '"'),)
+    ]
 
 
-@pytest.mark.parametrize(("key", "text"), [("key", "text"), ("our_ord", "our_text"), ("doc", "state"), ("%s", 'a"b')])
-def test_a_table_may_have_columns_of_all_these_names(workplace: Workplace, tools: Tools, key: str, text: str) -> None:
-    """One table with a column for each word of our SQL, whichever are its key and its text."""
+@pytest.mark.parametrize(
+    ("key", "text"), [("key", "text"), ("our_ord", "our_text"), ("doc", "state"), ("%s", 'a"b')]
+)
+def test_a_table_may_have_columns_of_all_these_names(
+    workplace: Workplace, tools: Tools, key: str, text: str
+) -> None:
+    """One table with a column for each word of our SQL, whichever are its key and its
+    text.
+    """
     target = make(workplace, "rows", sorted({*words(), *names()}), key, text)
     want(workplace, [target])
     check(tools, target)

@@ -82,7 +82,9 @@ class KafkaWorld:
             created.result()
 
         def led() -> bool:
-            return all(row.error is None for row in self.reader.read({"any": [topic]})["any"].partitions)
+            return all(
+                row.error is None for row in self.reader.read({"any": [topic]})["any"].partitions
+            )
 
         until(led, what=f"topic {topic} to have leaders")
 
@@ -105,7 +107,9 @@ class KafkaWorld:
         return self.reader.read({"any": [topic]})["any"].partitions[partition].log_end_offset or 0
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
-        for deleted in self.admin.delete_records([TopicPartition(topic, partition, offset)]).values():
+        for deleted in self.admin.delete_records(
+            [TopicPartition(topic, partition, offset)]
+        ).values():
             deleted.result()
 
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
@@ -129,7 +133,11 @@ class KafkaWorld:
             consumer.close()
 
     def _consumer(self, group: str) -> Consumer:
-        more: dict[str, Any] = {"group.id": group, "client.id": "reader", "enable.auto.commit": False}
+        more: dict[str, Any] = {
+            "group.id": group,
+            "client.id": "reader",
+            "enable.auto.commit": False,
+        }
         return Consumer(client_config(self.settings, **more))
 
 
@@ -157,7 +165,9 @@ def names(world: World) -> tuple[str, str]:
 
 
 def test_group_that_does_not_exist_is_unknown_and_not_zero(world: World) -> None:
-    """No group: no state, no members, no commit; what lies in the log is pending, the lag unknown."""
+    """No group: no state, no members, no commit; what lies in the log is pending, the
+    lag unknown.
+    """
     group, topic = names(world)
     world.create_topic(topic, 1)
     world.append(topic, 0, b"{}")
@@ -168,7 +178,9 @@ def test_group_that_does_not_exist_is_unknown_and_not_zero(world: World) -> None
 
 
 def test_committed_offsets_of_each_partition(world: World) -> None:
-    """Each partition has its own commit, start and end; one without a commit stays unknown beside the others."""
+    """Each partition has its own commit, start and end; one without a commit stays
+    unknown beside the others.
+    """
     group, topic = names(world)
     world.create_topic(topic, 3)
     for partition, count in ((0, 4), (1, 2)):
@@ -177,7 +189,9 @@ def test_committed_offsets_of_each_partition(world: World) -> None:
     world.commit(group, topic, 0, 1)
     world.commit(group, topic, 1, 2)
     seen = read(world, group, topic)
-    assert [(p.current_offset, p.log_start_offset, p.log_end_offset, p.lag) for p in seen.partitions] == [
+    assert [
+        (p.current_offset, p.log_start_offset, p.log_end_offset, p.lag) for p in seen.partitions
+    ] == [
         (1, 0, 4, 3),
         (2, 0, 2, 0),
         (None, 0, 0, None),
@@ -186,19 +200,27 @@ def test_committed_offsets_of_each_partition(world: World) -> None:
 
 
 def test_groups_are_read_over_their_own_topics(world: World) -> None:
-    """A group's rows are those of the topics asked for it, in that order, whatever else it has committed."""
+    """A group's rows are those of the topics asked for it, in that order, whatever else
+    it has committed.
+    """
     group, topic = names(world)
     other = f"{world.prefix}.replay"
     world.create_topic(topic, 1)
     world.create_topic(other, 2)
     seen = world.reader.read({group: [topic], "second": [other, topic], "none": []})
     assert [p.name for p in seen[group].partitions] == [f"{topic}[0]"]
-    assert [p.name for p in seen["second"].partitions] == [f"{other}[0]", f"{other}[1]", f"{topic}[0]"]
+    assert [p.name for p in seen["second"].partitions] == [
+        f"{other}[0]",
+        f"{other}[1]",
+        f"{topic}[0]",
+    ]
     assert seen["none"].partitions == ()
 
 
 def test_missing_topic_costs_one_row(world: World) -> None:
-    """A topic that does not exist is a row with an error and the command that mends it; the others are read."""
+    """A topic that does not exist is a row with an error and the command that mends it;
+    the others are read.
+    """
     group, topic = names(world)
     world.create_topic(topic, 1)
     missing, there = read(world, group, f"{topic}.gone", topic).partitions
@@ -208,7 +230,9 @@ def test_missing_topic_costs_one_row(world: World) -> None:
 
 
 def test_reader_of_a_partition_is_named(world: World) -> None:
-    """While somebody reads, the group is stable and each partition names its member; afterwards it is empty."""
+    """While somebody reads, the group is stable and each partition names its member;
+    afterwards it is empty.
+    """
     group, topic = names(world)
     world.create_topic(topic, 2)
     with world.reading(group, topic):
@@ -220,7 +244,9 @@ def test_reader_of_a_partition_is_named(world: World) -> None:
 
 
 def test_expired_events_are_seen_as_lost(world: World) -> None:
-    """A commit below the log start is lost; what is left to read counts from the log start."""
+    """A commit below the log start is lost; what is left to read counts from the log
+    start.
+    """
     group, topic = names(world)
     world.create_topic(topic, 1)
     for _ in range(6):
@@ -232,7 +258,9 @@ def test_expired_events_are_seen_as_lost(world: World) -> None:
 
 
 def test_first_record_at_or_after_an_offset(world: World) -> None:
-    """Records are found for several partitions at once, at the offset or behind a hole, with their bytes and time."""
+    """Records are found for several partitions at once, at the offset or behind a hole,
+    with their bytes and time.
+    """
     _, topic = names(world)
     world.create_topic(topic, 2)
     world.append_with_marker(topic, 0, b"a")
@@ -241,13 +269,20 @@ def test_first_record_at_or_after_an_offset(world: World) -> None:
     found = world.reader.records_at({(topic, 0): 1, (topic, 1): 0}, timeout=TIMEOUT)
     first, second = found[topic, 0], found[topic, 1]
     assert first is not None
-    assert (first.offset, first.key, first.value, first.timestamp_ms) == (2, b"k", b"b", 1_700_000_000_000)
+    assert (first.offset, first.key, first.value, first.timestamp_ms) == (
+        2,
+        b"k",
+        b"b",
+        1_700_000_000_000,
+    )
     assert second is not None
     assert (second.offset, second.value) == (0, None)
 
 
 def test_a_log_that_ends_in_markers_has_no_record(world: World) -> None:
-    """Behind a transaction marker nothing waits: the lag is an offset, not an event, and that is told apart."""
+    """Behind a transaction marker nothing waits: the lag is an offset, not an event,
+    and that is told apart.
+    """
     group, topic = names(world)
     world.create_topic(topic, 1)
     world.append_with_marker(topic, 0, b"a")
@@ -273,7 +308,9 @@ def test_probe_leaves_no_group_behind(world: World) -> None:
 
 
 def test_broker_that_is_away_is_a_transient_error() -> None:
-    """Nobody listens: a TransientError that names the setting, within the first answer's limit; the twin likewise."""
+    """Nobody listens: a TransientError that names the setting, within the first
+    answer's limit; the twin likewise.
+    """
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 .*refused.*kafka\.bootstrap_servers"):
         KafkaOffsets(settings, SystemClock()).read({"g": ["t"]})
@@ -284,8 +321,12 @@ def test_broker_that_is_away_is_a_transient_error() -> None:
 
 
 def test_wrong_security_option_is_a_configuration_error() -> None:
-    """An option that the client does not know is the settings' fault; the others are passed on, and never shown."""
-    settings = Settings(kafka=KafkaSettings(security={"sasl.nonsense": "1", "sasl.password": "hush"}))
+    """An option that the client does not know is the settings' fault; the others are
+    passed on, and never shown.
+    """
+    settings = Settings(
+        kafka=KafkaSettings(security={"sasl.nonsense": "1", "sasl.password": "hush"})
+    )
     with pytest.raises(ConfigurationError, match=r"sasl\.nonsense.*kafka\.security") as caught:
         KafkaOffsets(settings, SystemClock()).read({"g": ["t"]})
     assert "hush" not in str(caught.value)

@@ -41,7 +41,10 @@ class MemoryWorld:
 
     def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
         record, reason, stage = self.outbox.dead_letters[0]
-        told = [("__connect.errors.exception.message", reason.encode()), ("__connect.errors.stage", stage.encode())]
+        told = [
+            ("__connect.errors.exception.message", reason.encode()),
+            ("__connect.errors.stage", stage.encode()),
+        ]
         return record.key, record.value, [*record.headers, *told]
 
 
@@ -59,7 +62,10 @@ class KafkaWorld:
         return message.key(), message.value(), message.headers()
 
     def _read(self, topics: list[str], count: int) -> list[Any]:
-        options = {"group.id": f"{self._place.settings.kafka.topic_prefix}-peek", "auto.offset.reset": "earliest"}
+        options = {
+            "group.id": f"{self._place.settings.kafka.topic_prefix}-peek",
+            "auto.offset.reset": "earliest",
+        }
         consumer = Consumer(client_config(self._place.settings, **options))
         consumer.subscribe(topics)
         found: list[Any] = []
@@ -77,11 +83,15 @@ class KafkaWorld:
 
 @pytest.fixture(params=["twin", pytest.param("kafka", marks=pytest.mark.stack)])
 def world(request: pytest.FixtureRequest) -> Any:
-    return MemoryWorld() if request.param == "twin" else KafkaWorld(request.getfixturevalue("ready"))
+    return (
+        MemoryWorld() if request.param == "twin" else KafkaWorld(request.getfixturevalue("ready"))
+    )
 
 
 def test_chunks_arrive_as_they_were_sent(world: World) -> None:
-    """Chunks of a run and deferred rows are there when the call returns, each readable again."""
+    """Chunks of a run and deferred rows are there when the call returns, each readable
+    again.
+    """
     now = datetime(2026, 1, 1, tzinfo=UTC)
     run = uuid4()
     sent = [
@@ -100,10 +110,14 @@ def test_sending_nothing_is_nothing(world: World) -> None:
 
 
 def test_a_dead_letter_keeps_the_original_bytes_and_says_why(world: World) -> None:
-    """Key, value and headers, duplicates included, are kept; the reason stands in Connect's headers."""
+    """Key, value and headers, duplicates included, are kept; the reason stands in
+    Connect's headers.
+    """
     headers = (("trace", b"1"), ("trace", None))
     record = Record("t.public.questions", 3, 17, b"\x00key", b"\xffvalue", headers)
-    world.outbox.send_dead_letters([Failure(record, PoisonEvent("the value is not JSON"), "decode")])
+    world.outbox.send_dead_letters(
+        [Failure(record, PoisonEvent("the value is not JSON"), "decode")]
+    )
     key, value, told = world.dead_letter()
     assert (key, value) == (b"\x00key", b"\xffvalue")
     assert told[:2] == [("trace", b"1"), ("trace", None)]
@@ -113,8 +127,12 @@ def test_a_dead_letter_keeps_the_original_bytes_and_says_why(world: World) -> No
 
 
 @pytest.mark.stack
-def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(make_workplace: MakeWorkplace) -> None:
-    """Without `init` there is no topic: the call raises, with the topic and the command that makes it."""
+def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(
+    make_workplace: MakeWorkplace,
+) -> None:
+    """Without `init` there is no topic: the call raises, with the topic and the command
+    that makes it.
+    """
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
     with pytest.raises(TransientError, match=r"replay.*vectrue init"):
@@ -123,8 +141,12 @@ def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(make_w
 
 @pytest.mark.stack
 def test_a_dead_letter_that_kafka_does_not_take_is_an_error(make_workplace: MakeWorkplace) -> None:
-    """The call waits for the broker's answer: without the topic it raises, so the event is not acknowledged (I3)."""
+    """The call waits for the broker's answer: without the topic it raises, so the event
+    is not acknowledged (I3).
+    """
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
     with pytest.raises(TransientError, match=r"dlq.*vectrue init"):
-        outbox.send_dead_letters([Failure(Record("t", 0, 17, b"k", b"v"), PoisonEvent("no"), "decode")])
+        outbox.send_dead_letters(
+            [Failure(Record("t", 0, 17, b"k", b"v"), PoisonEvent("no"), "decode")]
+        )

@@ -1,4 +1,6 @@
-"""The contract of `Store` and `Ledger`, held by the in-memory twin and by Postgres alike."""
+"""The contract of `Store` and `Ledger`, held by the in-memory twin and by Postgres
+alike.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,13 +40,17 @@ def document(world: World, key: int) -> Any:
     ("key", "fits"),
     [(("1",), True), (("x",), False), ((str(2**63),), False), (("1", "2"), False), ((), False)],
 )
-def test_a_key_fits_when_each_part_is_a_value_of_its_column(world: World, key: tuple[str, ...], fits: bool) -> None:
+def test_a_key_fits_when_each_part_is_a_value_of_its_column(
+    world: World, key: tuple[str, ...], fits: bool
+) -> None:
     """Whatever the rows are: the type and the number of the key columns decide."""
     assert world.store.takes(TARGET, key) is fits
 
 
 def test_reading_a_row_gives_text_hash_and_provenance(world: World) -> None:
-    """A row is read with its text, the sha256 of its UTF-8 bytes, and nothing stored before the first embedding."""
+    """A row is read with its text, the sha256 of its UTF-8 bytes, and nothing stored
+    before the first embedding.
+    """
     world.put(1, "파이썬의 GIL")
     seen = document(world, 1)
     assert (seen.text, seen.blank, seen.hash) == ("파이썬의 GIL", False, sha256("파이썬의 GIL"))
@@ -53,7 +59,9 @@ def test_reading_a_row_gives_text_hash_and_provenance(world: World) -> None:
 
 @pytest.mark.parametrize("text", [None, "", " \n\t "])
 def test_blank_text_is_blank(world: World, text: str | None) -> None:
-    """NULL, empty and white-space texts are blank, and need nothing while there is no vector."""
+    """NULL, empty and white-space texts are blank, and need nothing while there is no
+    vector.
+    """
     world.put(1, text)
     assert document(world, 1).blank
     assert decide(document(world, 1), "model-a") is Decision.BLANK
@@ -63,13 +71,18 @@ def test_blank_text_is_blank(world: World, text: str | None) -> None:
     ("character", "blank"),
     [
         *((c, True) for c in "\t\v\r\x1c\x7f\x85\xa0\xad\u1680\u180e\u2003\u2028\u205f\u3000"),
-        *((c, True) for c in "\u034f\u115f\u17b4\u200b\u200d\u202e\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"),
+        *(
+            (c, True)
+            for c in "\u034f\u115f\u17b4\u200b\u200d\u202e\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"
+        ),
         *((c, False) for c in ".0\u0301\u00ac\u1100\u2801\ufffd\U0001f600"),
     ],
     ids=ascii,
 )
 def test_blank_is_what_shows_nothing(world: World, character: str, blank: bool) -> None:
-    """White space, controls and what Unicode calls ignorable, in every locale: when it is read, and when cleared."""
+    """White space, controls and what Unicode calls ignorable, in every locale: when it
+    is read, and when cleared.
+    """
     text = f" {character}{character}\n"
     world.put(1, text)
     assert document(world, 1).blank is blank
@@ -78,18 +91,24 @@ def test_blank_is_what_shows_nothing(world: World, character: str, blank: bool) 
 
 
 def test_a_text_is_read_as_far_as_it_counts(world: World) -> None:
-    """A long one is cut while it is read, and its hash is that of the whole: what is written is of the whole text."""
+    """A long one is cut while it is read, and its hash is that of the whole: what is
+    written is of the whole text.
+    """
     text = "가" * 300_000
     world.put(1, text)
     (seen,) = world.store.read(TARGET, [("1",)], 1_000).documents
     assert (seen.text, seen.hash, seen.blank) == (text[:1_000], sha256(text), False)
-    assert world.store.write(TARGET, [Update(("1",), sha256(text), unit(1))]) == {("1",): Written.WRITTEN}
+    assert world.store.write(TARGET, [Update(("1",), sha256(text), unit(1))]) == {
+        ("1",): Written.WRITTEN
+    }
     assert decide(document(world, 1), "model-a") is Decision.CURRENT
 
 
 @pytest.mark.parametrize(("shown_at", "blank"), [(99_999, False), (100_000, True)])
 def test_blank_is_judged_within_a_bound(world: World, shown_at: int, blank: bool) -> None:
-    """A text that shows nothing in its first 100,000 characters is blank, to all that judge it."""
+    """A text that shows nothing in its first 100,000 characters is blank, to all that
+    judge it.
+    """
     text = " " * shown_at + "x"
     world.put(1, text)
     assert document(world, 1).blank is blank
@@ -98,16 +117,22 @@ def test_blank_is_judged_within_a_bound(world: World, shown_at: int, blank: bool
 
 
 def test_a_missing_row_is_left_out(world: World) -> None:
-    """A key without a row is not among the documents; the snapshot is there all the same."""
+    """A key without a row is not among the documents; the snapshot is there all the
+    same.
+    """
     world.put(1, "x")
     reading = world.store.read(TARGET, [("1",), ("2",)])
     assert [d.key for d in reading.documents] == [("1",)]
     assert not world.store.read(TARGET, [("2",)]).documents
 
 
-@pytest.mark.parametrize("key", [("one",), ("1", "2"), ()], ids=["no number", "two columns", "none"])
+@pytest.mark.parametrize(
+    "key", [("one",), ("1", "2"), ()], ids=["no number", "two columns", "none"]
+)
 def test_a_key_that_does_not_fit_is_poison(world: World, key: Key) -> None:
-    """Another type or number of columns raises PoisonEvent, and breaks nothing for the next call."""
+    """Another type or number of columns raises PoisonEvent, and breaks nothing for the
+    next call.
+    """
     world.put(1, "x")
     for keys in ([("1",), key], [key]):
         with pytest.raises(PoisonEvent):
@@ -117,9 +142,13 @@ def test_a_key_that_does_not_fit_is_poison(world: World, key: Key) -> None:
 
 
 def test_a_write_sets_vector_hash_and_model_together(world: World) -> None:
-    """What was embedded from the current text is written with its provenance, and the row is current."""
+    """What was embedded from the current text is written with its provenance, and the
+    row is current.
+    """
     world.put(1, "x")
-    assert world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))]) == {("1",): Written.WRITTEN}
+    assert world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))]) == {
+        ("1",): Written.WRITTEN
+    }
     vector, hash_, model = world.stored(1)
     assert vector is not None
     np.testing.assert_allclose(vector, unit(1), atol=1e-6)
@@ -128,14 +157,20 @@ def test_a_write_sets_vector_hash_and_model_together(world: World) -> None:
 
 
 def test_a_vector_of_an_older_text_is_never_written(world: World) -> None:
-    """When the text changed after it was embedded, the write leaves the row as it is (I4)."""
+    """When the text changed after it was embedded, the write leaves the row as it is
+    (I4).
+    """
     world.put(1, "new")
-    assert world.store.write(TARGET, [Update(("1",), sha256("old"), unit(1))]) == {("1",): Written.CHANGED}
+    assert world.store.write(TARGET, [Update(("1",), sha256("old"), unit(1))]) == {
+        ("1",): Written.CHANGED
+    }
     assert world.stored(1) == (None, None, None)
 
 
 def test_the_old_vector_stays_until_the_new_one_replaces_it(world: World) -> None:
-    """After an edit the stored vector is still readable, and the row asks to be embedded (I5)."""
+    """After an edit the stored vector is still readable, and the row asks to be
+    embedded (I5).
+    """
     world.put(1, "x")
     world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
     world.put(1, "y")
@@ -153,7 +188,9 @@ def test_a_worker_with_another_model_writes_nothing(world: World) -> None:
 
 
 def test_a_worker_with_another_expression_writes_nothing(world: World) -> None:
-    """When the database wants vectors of another text, the write raises and the row is untouched."""
+    """When the database wants vectors of another text, the write raises and the row is
+    untouched.
+    """
     world.put(1, "x")
     other = replace(TARGET, text="question || ''")
     with pytest.raises(TargetMismatch, match="another text"):
@@ -162,29 +199,42 @@ def test_a_worker_with_another_expression_writes_nothing(world: World) -> None:
 
 
 def test_a_cleared_row_has_no_vector_and_no_provenance(world: World) -> None:
-    """A row whose text became blank loses vector, hash and model in one write, unless it has text again."""
+    """A row whose text became blank loses vector, hash and model in one write, unless
+    it has text again.
+    """
     world.put(1, "x")
     world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
     world.put(1, " ")
     assert decide(document(world, 1), "model-a") is Decision.CLEAR
-    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {("1",): Written.WRITTEN}
+    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {
+        ("1",): Written.WRITTEN
+    }
     assert world.stored(1) == (None, None, None)
     world.put(1, "y")
-    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {("1",): Written.CHANGED}
+    assert world.store.write(TARGET, [Update(("1",), sha256(" "), None)]) == {
+        ("1",): Written.CHANGED
+    }
 
 
 def test_a_locked_row_is_not_waited_for_and_its_neighbours_are_written(world: World) -> None:
-    """A row that another transaction holds is reported locked at once; the rest of the batch is written (I10)."""
+    """A row that another transaction holds is reported locked at once; the rest of the
+    batch is written (I10).
+    """
     world.put(1, "x")
     world.put(2, "y")
     updates = [Update(("1",), sha256("x"), unit(1)), Update(("2",), sha256("y"), unit(2))]
     with world.lock(1):
-        assert world.store.write(TARGET, updates) == {("1",): Written.LOCKED, ("2",): Written.WRITTEN}
+        assert world.store.write(TARGET, updates) == {
+            ("1",): Written.LOCKED,
+            ("2",): Written.WRITTEN,
+        }
     assert world.store.write(TARGET, updates[:1]) == {("1",): Written.WRITTEN}
 
 
 def test_an_open_transaction_is_not_seen_and_a_committed_one_is(world: World) -> None:
-    """The reading's snapshot tells that a transaction in progress is not visible yet, and later that it is."""
+    """The reading's snapshot tells that a transaction in progress is not visible yet,
+    and later that it is.
+    """
     world.put(1, "old")
     with world.edit_in_transaction(1, "new") as xid:
         reading = world.store.read(TARGET, [("1",)])
@@ -207,7 +257,9 @@ def test_the_ledger_moves_with_the_vectors(world: World) -> None:
 
 
 def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
-    """When another worker advanced the chunk, neither ledger nor vectors change (no chunk counts twice)."""
+    """When another worker advanced the chunk, neither ledger nor vectors change (no
+    chunk counts twice).
+    """
     chunk = world.chunk(1)
     world.put(1, "x")
     assert chunk.run is not None
@@ -221,7 +273,9 @@ def test_a_chunk_that_moved_meanwhile_is_not_written(world: World) -> None:
 
 
 def test_locked_rows_are_deferred_before_the_ledger_counts_them(world: World) -> None:
-    """The keys of locked rows are handed over within the transaction, and a failure there undoes it."""
+    """The keys of locked rows are handed over within the transaction, and a failure
+    there undoes it.
+    """
     chunk = world.chunk(1)
     world.put(1, "x")
     assert chunk.run is not None
@@ -247,11 +301,16 @@ def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     assert world.store.position(chunk) == ChunkState(0)
     world.cancel(chunk)
     assert world.store.position(chunk) is None
-    assert world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1)) is None
+    assert (
+        world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1))
+        is None
+    )
 
 
 def test_a_chunk_is_what_its_run_entered(world: World) -> None:
-    """Whatever is said of it, run and number alone decide; what a run did not enter, or is cancelled, is none."""
+    """Whatever is said of it, run and number alone decide; what a run did not enter, or
+    is cancelled, is none.
+    """
     chunk = world.chunk(3)
     told = replace(chunk, table=TableName("public", "other"), column="c", model="m", keys=(("9",),))
     assert world.store.chunk(told) == chunk
@@ -262,7 +321,9 @@ def test_a_chunk_is_what_its_run_entered(world: World) -> None:
 
 
 def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:
-    """A chunk is given back while its run is paused; a worker that comes too late keeps it."""
+    """A chunk is given back while its run is paused; a worker that comes too late keeps
+    it.
+    """
     chunk = world.chunk(1)
     assert not world.store.give_back(chunk)
     assert not world.returned(chunk)
@@ -273,7 +334,9 @@ def test_only_a_paused_run_takes_its_chunk_back(world: World) -> None:
 
 
 def test_slots_of_a_rate_follow_one_another(world: World) -> None:
-    """The first rows may start at once, the next when the rate allows; without a rate nothing is waited for."""
+    """The first rows may start at once, the next when the rate allows; without a rate
+    nothing is waited for.
+    """
     chunk = world.chunk(1)
     assert world.store.take_slot(chunk, 10) <= 0
     world.steer(chunk, "running", rate=0.5)
@@ -292,7 +355,9 @@ def test_a_reason_for_waiting_is_told_and_taken_back(world: World) -> None:
 
 
 def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:
-    """The old vector stays, the row asks for nothing more; a new text asks to be embedded again."""
+    """The old vector stays, the row asks for nothing more; a new text asks to be
+    embedded again.
+    """
     world.put(1, "x")
     world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])
     world.put(1, "poison")
@@ -305,7 +370,9 @@ def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:
 
 
 def test_a_success_ends_the_quarantine(world: World) -> None:
-    """When the same text is taken after all (a mended model), the row is current, and stays so when it comes back."""
+    """When the same text is taken after all (a mended model), the row is current, and
+    stays so when it comes back.
+    """
     world.put(1, "x")
     world.store.write(TARGET, [], [Refusal(("1",), sha256("x") or b"", "out of memory", 2)])
     world.store.write(TARGET, [Update(("1",), sha256("x"), unit(1))])

@@ -1,4 +1,6 @@
-"""A stack whose parts tests may kill and stop, made once for this folder. The shared one belongs to everybody."""
+"""A stack whose parts tests may kill and stop, made once for this folder. The shared
+one belongs to everybody.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +29,9 @@ def fragile() -> Iterator[LocalStack]:
 
 @contextmanager
 def ready_on(endpoints: Endpoints, directory: Path, **flags: Any) -> Iterator[Workplace]:
-    """A workplace with an empty `public.questions` after `vectrue init`; no worker runs."""
+    """A workplace with an empty `public.questions` after `vectrue init`; no worker
+    runs.
+    """
     with workplaces.workplace(endpoints, directory, **flags) as place:
         place.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
         place.vectrue("init")

@@ -1,7 +1,8 @@
-"""No committed offset passes an event that is not handled (I3): the worker is stopped within its write, then killed.
+"""No committed offset passes an event that is not handled (I3): the worker is stopped
+within its write, then killed.
 
-A trigger on the table holds the write, so the moment is chosen by the test and not by luck. One partition, so that
-one committed offset tells everything.
+A trigger on the table holds the write, so the moment is chosen by the test and not by
+luck. One partition, so that one committed offset tells everything.
 """
 
 from collections.abc import Iterator
@@ -69,7 +70,10 @@ def committed(place: Workplace) -> int | None:
 def let_commits_pass(place: Workplace) -> None:
     """Give the worker, which commits every second, the time for several commits."""
     started = place.value("SELECT clock_timestamp()")
-    until(lambda: place.value("SELECT clock_timestamp() - %s > interval '4 s'", (started,)), what="four commits")
+    until(
+        lambda: place.value("SELECT clock_timestamp() - %s > interval '4 s'", (started,)),
+        what="four commits",
+    )
 
 
 @contextmanager
@@ -86,7 +90,9 @@ def held_writes(place: Workplace) -> Iterator[None]:
 
 
 def test_an_event_is_acknowledged_after_its_write_and_not_before(caught_up: Workplace) -> None:
-    """Killed within the write: the event's offset was not committed, and the next worker writes the row (I3)."""
+    """Killed within the write: the event's offset was not committed, and the next
+    worker writes the row (I3).
+    """
     (worker,) = caught_up.processes
     with held_writes(caught_up):
         caught_up.execute("INSERT INTO questions (question) VALUES ('second')")
@@ -102,11 +108,15 @@ def test_an_event_is_acknowledged_after_its_write_and_not_before(caught_up: Work
 
 
 def test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing(caught_up: Workplace) -> None:
-    """What cannot be handled is never acknowledged on the way out: exit 70, and the next worker gets the event (I3)."""
+    """What cannot be handled is never acknowledged on the way out: exit 70, and the
+    next worker gets the event (I3).
+    """
     (worker,) = caught_up.processes
     caught_up.execute(REFUSE)
     caught_up.execute("INSERT INTO questions (question) VALUES ('second')")
-    until(lambda: worker.poll() is not None or committed(caught_up) != 1, what="the worker to leave")
+    until(
+        lambda: worker.poll() is not None or committed(caught_up) != 1, what="the worker to leave"
+    )
     assert committed(caught_up) == 1
     assert worker.returncode == 70
     assert "SET TRANSACTION ISOLATION LEVEL must" in caught_up.log("live")
@@ -116,7 +126,9 @@ def test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing(caught_up: 
 
 
 def test_a_worker_asked_to_stop_within_its_write_acknowledges_nothing(caught_up: Workplace) -> None:
-    """SIGTERM, then SIGKILL as a supervisor sends it: an offset is not committed for a write that never ended (I3)."""
+    """SIGTERM, then SIGKILL as a supervisor sends it: an offset is not committed for a
+    write that never ended (I3).
+    """
     (worker,) = caught_up.processes
     with held_writes(caught_up):
         caught_up.execute("INSERT INTO questions (question) VALUES ('second')")

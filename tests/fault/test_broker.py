@@ -1,4 +1,6 @@
-"""A broker that dies, is silent, or refuses: who must go on, who must leave, and what must not be lost."""
+"""A broker that dies, is silent, or refuses: who must go on, who must leave, and what
+must not be lost.
+"""
 
 import functools
 import os
@@ -34,8 +36,12 @@ _KILLED_AFTER = 30.0
 
 @pytest.fixture
 def place(fragile: LocalStack, tmp_path: Path) -> Iterator[Workplace]:
-    """A workplace on the stack of this folder, `init` run; its workers give up after 4 s of trying."""
-    with ready_on(fragile.endpoints(), tmp_path, live={"retry_seconds": 4}, log={"format": "console"}) as made:
+    """A workplace on the stack of this folder, `init` run; its workers give up after 4
+    s of trying.
+    """
+    with ready_on(
+        fragile.endpoints(), tmp_path, live={"retry_seconds": 4}, log={"format": "console"}
+    ) as made:
         yield made
 
 
@@ -44,7 +50,9 @@ def broker_pid(fragile: LocalStack) -> int:
 
 
 def joined(place: Workplace) -> list[Process]:
-    """A worker of each role, started, and known to its group: from then on SIGTERM is Faust's to handle."""
+    """A worker of each role, started, and known to its group: from then on SIGTERM is
+    Faust's to handle.
+    """
     settings = place.settings
     offsets = KafkaOffsets(settings, SystemClock())
     workers = [place.start_worker(role) for role in ("live", "replay")]
@@ -56,7 +64,9 @@ def joined(place: Workplace) -> list[Process]:
 def test_workers_that_are_told_to_stop_while_the_broker_is_silent_end_by_themselves(
     fragile: LocalStack, place: Workplace
 ) -> None:
-    """SIGSTOP of the broker, then SIGTERM of both workers: they leave with 0 before a supervisor would kill them."""
+    """SIGSTOP of the broker, then SIGTERM of both workers: they leave with 0 before a
+    supervisor would kill them.
+    """
     workers = joined(place)
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     place.wait_current()
@@ -84,8 +94,12 @@ def test_workers_that_are_told_to_stop_after_the_broker_was_killed_end_by_themse
         fragile.start("kafka")
 
 
-def test_offsets_are_read_again_after_the_broker_was_killed(fragile: LocalStack, place: Workplace) -> None:
-    """One reader of offsets, as in `lag -w` and in the watchdog, across two kills: it answers once the broker does."""
+def test_offsets_are_read_again_after_the_broker_was_killed(
+    fragile: LocalStack, place: Workplace
+) -> None:
+    """One reader of offsets, as in `lag -w` and in the watchdog, across two kills: it
+    answers once the broker does.
+    """
     settings = place.settings
     group = settings.live_group
     offsets = KafkaOffsets(settings, SystemClock())
@@ -95,7 +109,11 @@ def test_offsets_are_read_again_after_the_broker_was_killed(fragile: LocalStack,
             found = offsets.read({group: [settings.deferred_topic]})[group]
         except TransientError:
             return False
-        return found.error is None and found.members == 1 and not any(row.error for row in found.partitions)
+        return (
+            found.error is None
+            and found.members == 1
+            and not any(row.error for row in found.partitions)
+        )
 
     place.start_worker("live")
     until(answers, what="the group to be described")
@@ -119,7 +137,9 @@ def is_listed(offsets: KafkaOffsets, group: str) -> bool:
 def limit(settings: Settings, size: int) -> None:
     """Let the dead-letter topic take records up to this many bytes."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, settings.dead_letter_topic, incremental_configs=[entry])
+    resource = ConfigResource(
+        ResourceType.TOPIC, settings.dead_letter_topic, incremental_configs=[entry]
+    )
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for future in admin.incremental_alter_configs([resource]).values():
         future.result()
@@ -141,7 +161,8 @@ def dead_letters(settings: Settings) -> set[bytes | None]:
 
 
 def test_a_dead_letter_topic_that_refuses_loses_no_event(place: Workplace) -> None:
-    """Poison events while the topic takes nothing: tried again, exit 70, and each is there once it takes records again.
+    """Poison events while the topic takes nothing: tried again, exit 70, and each is
+    there once it takes records again.
 
     Their neighbours, which are in the same partitions, are made true as well.
     """
@@ -153,7 +174,9 @@ def test_a_dead_letter_topic_that_refuses_loses_no_event(place: Workplace) -> No
         producer.produce(settings.tables[0].table.topic(settings.kafka.topic_prefix), value)
     assert producer.flush(30) == 0
     worker = place.start_worker("live")
-    place.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 20) AS i")
+    place.execute(
+        "INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 20) AS i"
+    )
     assert worker.wait(120) == 70
     assert "trying again" in place.log("live")
     assert dead_letters(settings) == set()

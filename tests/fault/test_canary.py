@@ -1,4 +1,6 @@
-"""Everything looks as if it ran and nothing is delivered: the canary says so, and so does the slot; then it heals."""
+"""Everything looks as if it ran and nothing is delivered: the canary says so, and so
+does the slot; then it heals.
+"""
 
 import os
 import signal
@@ -38,12 +40,22 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_a_log_that_is_read_and_not_sent_is_named(place: Workplace) -> None:
-    """The server's process behind the slot stands: connector RUNNING, slot active, lag 0; canary and slot tell."""
+    """The server's process behind the slot stands: connector RUNNING, slot active, lag
+    0; canary and slot tell.
+    """
     query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
-    sender = int(until(lambda: place.value(query, (place.settings.slot,)), what="the slot to be read"))
+    sender = int(
+        until(lambda: place.value(query, (place.settings.slot,)), what="the slot to be read")
+    )
     with stopped(sender):
-        seen = until_red(place, "it was last seen written in Postgres, and is not captured into Kafka")
-        assert (seen.severity, seen.slot.state, seen.connector.state) == (Severity.CRITICAL, "active", "RUNNING")
+        seen = until_red(
+            place, "it was last seen written in Postgres, and is not captured into Kafka"
+        )
+        assert (seen.severity, seen.slot.state, seen.connector.state) == (
+            Severity.CRITICAL,
+            "active",
+            "RUNNING",
+        )
         code, said = check(place)
         assert (code, said.split(" - ")[0]) == (2, "LAG CRITICAL")
         assert "last seen written in Postgres" in said
@@ -54,7 +66,9 @@ def test_a_log_that_is_read_and_not_sent_is_named(place: Workplace) -> None:
 
 
 def test_a_connect_that_stands_is_named(fragile: LocalStack, place: Workplace) -> None:
-    """SIGSTOP of Connect's JVM: it does not answer, and the canary is last seen in Postgres; green again after it."""
+    """SIGSTOP of Connect's JVM: it does not answer, and the canary is last seen in
+    Postgres; green again after it.
+    """
     words = "it was last seen written in Postgres, and is not captured into Kafka"
     pid = next(status.pid for status in fragile.status() if status.name == "connect" and status.pid)
     with stopped(pid):
@@ -63,6 +77,7 @@ def test_a_connect_that_stands_is_named(fragile: LocalStack, place: Workplace) -
             code, said = check(place)
             return code == 2 and "Kafka Connect did not answer" in said and words in said
 
-        # By the command: what is asked and never answered would keep its connection in this process.
+        # By the command: what is asked and never answered would keep its connection in
+        # this process.
         until(told, what=f"{words!r} to be said")
     until_green(place)

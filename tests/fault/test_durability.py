@@ -1,4 +1,6 @@
-"""Vectors behind committed offsets outlive a crash of Postgres, whatever the role's synchronous_commit is."""
+"""Vectors behind committed offsets outlive a crash of Postgres, whatever the role's
+synchronous_commit is.
+"""
 
 import signal
 from pathlib import Path
@@ -13,14 +15,21 @@ from tests.support.server import fill_vectors
 pytestmark = pytest.mark.stack
 
 
-def test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash(fragile: LocalStack, tmp_path: Path) -> None:
-    """SIGKILL of the server right behind the write: all 21 vectors are there after its restart."""
+def test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash(
+    fragile: LocalStack, tmp_path: Path
+) -> None:
+    """SIGKILL of the server right behind the write: all 21 vectors are there after its
+    restart.
+    """
     endpoints = fragile.endpoints()
     with worker_role(endpoints.postgres_dsn) as role, ready_on(endpoints, tmp_path) as place:
         setup(as_role(place, role))
-        place.execute("INSERT INTO questions (question) SELECT 'row ' || i FROM generate_series(1, 21) AS i")
+        place.execute(
+            "INSERT INTO questions (question) SELECT 'row ' || i FROM generate_series(1, 21) AS i"
+        )
         place.execute(f"ALTER ROLE {role} SET synchronous_commit = off")
-        place.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")  # as long as it goes: what is not flushed is lost
+        # as long as it goes: what is not flushed is lost
+        place.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         place.execute("SELECT pg_reload_conf()")
         try:
             place.execute("CHECKPOINT")

@@ -1,10 +1,12 @@
 """`make mutants`: does the suite notice when the code is broken?
 
-A copy of the checkout gets one defect at a time (`defects.py`), runs the tests named for it, and must fail. First the
-same tests run on the unchanged copy, where they must pass. Prints a table; exit 1 if a defect survived.
+A copy of the checkout gets one defect at a time (`defects.py`), runs the tests named
+for it, and must fail. First the same tests run on the unchanged copy, where they must
+pass. Prints a table; exit 1 if a defect survived.
 
-Hazard: the environment's own path entry leads to this checkout, so the copy is put before it with PYTHONPATH, also for
-the processes that tests start; that it is the copy that is imported is checked first, and printed.
+Hazard: the environment's own path entry leads to this checkout, so the copy is put
+before it with PYTHONPATH, also for the processes that tests start; that it is the copy
+that is imported is checked first, and printed.
 """
 
 import argparse
@@ -53,21 +55,33 @@ class Copy:
         """Copy what git knows or would add."""
         self.directory = directory
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
+        for name in subprocess.run(
+            listed, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split("\0"):
             if name and (ROOT / name).is_file():
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, directory / name)
-        self._environment = {**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(directory),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def imported(self) -> list[Path]:
         """Where the packages come from, in a process that was started elsewhere."""
         program = (
-            f"import {', '.join(PACKAGES)}; print({', '.join(f'{name}.__file__' for name in PACKAGES)}, sep='\\n')"
+            f"import {', '.join(PACKAGES)}; "
+            f"print({', '.join(f'{name}.__file__' for name in PACKAGES)}, sep='\\n')"
         )
         with tempfile.TemporaryDirectory() as elsewhere:
             command = [sys.executable, "-P", "-c", program]
             done = subprocess.run(
-                command, cwd=elsewhere, env=self._environment, check=True, capture_output=True, text=True
+                command,
+                cwd=elsewhere,
+                env=self._environment,
+                check=True,
+                capture_output=True,
+                text=True,
             )
         return [Path(line) for line in done.stdout.split()]
 
@@ -88,12 +102,19 @@ class Copy:
         command = [sys.executable, "-m", "pytest", *options, *tests]
         started = time.monotonic()
         done = subprocess.run(
-            command, cwd=self.directory, env=self._environment, capture_output=True, text=True, check=False,
+            command,
+            cwd=self.directory,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=_LONGEST_SECONDS,
-        )  # fmt: skip
+        )
         seconds = time.monotonic() - started
         if done.returncode not in (0, 1) or not report.exists():
-            raise SystemExit(f"pytest exited {done.returncode} on {' '.join(tests)}:\n{done.stdout}{done.stderr}")
+            raise SystemExit(
+                f"pytest exited {done.returncode} on {' '.join(tests)}:\n{done.stdout}{done.stderr}"
+            )
         return Run(done.returncode == 0, tuple(_failures(report)), seconds)
 
     @contextmanager
@@ -118,14 +139,18 @@ def _failures(report: Path) -> Iterator[str]:
 
 
 def _reason(found: ElementTree.Element) -> str:
-    """The assertion as pytest shows it (its first `E` line); the exception's message where there is none."""
+    """The assertion as pytest shows it (its first `E` line); the exception's message
+    where there is none.
+    """
     lines = [line[1:] for line in (found.text or "").splitlines() if line.startswith("E ")]
     return lines[0] if lines else found.get("message", "")
 
 
 @contextmanager
 def stack() -> Iterator[None]:
-    """One local stack for all runs: the kept one of VECTRUE_TEST_STACK_DIR, else one that is taken away again."""
+    """One local stack for all runs: the kept one of VECTRUE_TEST_STACK_DIR, else one
+    that is taken away again.
+    """
     if os.environ.get("VECTRUE_TEST_STACK") or os.environ.get("VECTRUE_TEST_STACK_DIR"):
         yield
         return
@@ -180,12 +205,21 @@ def _noticed(result: Run) -> str:
 
 def main() -> None:
     """Arguments and exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument(
-        "--only", metavar="WORDS", action="append", help="only the defects whose name holds these words; several times"
+        "--only",
+        metavar="WORDS",
+        action="append",
+        help="only the defects whose name holds these words; several times",
     )
     arguments = parser.parse_args()
-    defects = [defect for defect in DEFECTS if any(words in defect.name for words in arguments.only or [""])]
+    defects = [
+        defect
+        for defect in DEFECTS
+        if any(words in defect.name for words in arguments.only or [""])
+    ]
     complaints = misplaced(DEFECTS)
     if complaints or not defects:
         raise SystemExit("\n".join(complaints) or f"no defect's name holds {arguments.only!r}")

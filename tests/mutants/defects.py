@@ -1,7 +1,7 @@
 """The defects, each an exact change of one file, and the tests that must notice it.
 
-Hazard: the old text must stand in its file exactly once; a change of the code that moves it has to be followed here,
-and `make unit` says so.
+Hazard: the old text must stand in its file exactly once; a change of the code that
+moves it has to be followed here, and `make unit` says so.
 """
 
 from collections.abc import Sequence
@@ -91,7 +91,9 @@ _OF_THE_WORKER = (
         "stream.noack_take(size, within=linger_seconds):\n" + _APART + _HANDLE,
         "stream.take_events(size, within=linger_seconds):\n"
         + _APART
-        + _HANDLE.replace("self._guarded(", "").replace("changes))", "changes)").replace("beats))", "beats)"),
+        + _HANDLE.replace("self._guarded(", "")
+        .replace("changes))", "changes)")
+        .replace("beats))", "beats)"),
         (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
     ),
     Defect(
@@ -106,7 +108,9 @@ _OF_THE_WORKER = (
         "streams/worker/process.py",
         "settings.watchdog, outside, application.leave).start()",
         "settings.watchdog, outside, application.leave)",
-        ("tests/integration/worker/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
+        (
+            "tests/integration/worker/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",
+        ),
     ),
     Defect(
         "own writes not labelled with an origin",
@@ -198,7 +202,10 @@ _OF_THE_LANES = (
         "schemas/rows/document.py",
         "if document.has_vector and document.tied and stored == (document.hash, model):",
         "if document.has_vector:",
-        (f"{STEPS}[an edit, current row]", f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it"),
+        (
+            f"{STEPS}[an edit, current row]",
+            f"{STORE}::test_the_old_vector_stays_until_the_new_one_replaces_it",
+        ),
     ),
     Defect(
         "init not waiting until the slot is read",
@@ -228,28 +235,39 @@ _OF_THE_REPAIRS = (
         "connectors/postgres/rows/quarantine.py",
         _ENTER,
         _LEAVE + _ENTER,
-        ("tests/integration/keeper/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",),
+        (
+            "tests/integration/keeper/test_dlq.py::test_a_row_leaves_quarantine_with_its_run_or_not_at_all",
+        ),
     ),
     Defect(
         "a replay that gives no way to a lagging live lane",
         "streams/worker/throttle.py",
         "reason = self._live_first.reason(self.live(), standing.max_live_lag or self._limit)",
         "reason = None",
-        ("tests/unit/streams/worker/test_throttle.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",),
+        (
+            "tests/unit/streams/worker/test_throttle.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",
+        ),
     ),
     Defect(
         "rows sent by reconcile that were stale in one look only",
         "streams/keeper/reconcile.py",
-        "same = sum(key in before and _written(before[key]) == _written(found) for key, found in now.items())",
+        (
+            "same = sum(key in before and _written(before[key]) == _written(found) for key, found "
+            "in now.items())"
+        ),
         "same = len(now)",
-        ("tests/unit/streams/keeper/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",),
+        (
+            "tests/unit/streams/keeper/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",
+        ),
     ),
     Defect(
         "a vector's word taken for its length",
         "connectors/postgres/audit/scan.sql",
         "abs(facts.norm - 1) > %(tolerance)s",
         "false",
-        ("tests/integration/replay/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",),
+        (
+            "tests/integration/replay/test_verify.py::test_damage_of_every_kind_is_found_and_repaired",
+        ),
     ),
     Defect(
         "an edit after the sample that is adopted with it",
@@ -280,14 +298,18 @@ _OF_THE_QUERY_LOG = (
         "streams/api/query_log.py",
         'hmac.digest(self._key, text.encode(), "sha256")',
         'hmac.digest(b"", text.encode(), "sha256")',
-        ("tests/unit/streams/evaluation/test_quality.py::test_a_hash_says_no_more_than_that_two_queries_are_equal",),
+        (
+            "tests/unit/streams/evaluation/test_quality.py::test_a_hash_says_no_more_than_that_two_queries_are_equal",
+        ),
     ),
     Defect(
         "judged queries that count as searches of users",
         "streams/api/engine.py",
         "return (await self._find(request))[1]",
         "targets, found = await self._find(request); _note(targets, found); return found",
-        ("tests/integration/search/test_quality.py::test_a_server_asks_judged_queries_again_and_again",),
+        (
+            "tests/integration/search/test_quality.py::test_a_server_asks_judged_queries_again_and_again",
+        ),
     ),
 )
 DEFECTS = (
@@ -308,10 +330,16 @@ DEFECTS = (
 
 
 def misplaced(defects: Sequence[Defect]) -> list[str]:
-    """A sentence for each defect whose old text does not stand exactly once in its file."""
-    counts = {defect: (ROOT / defect.file).read_text(encoding="utf-8").count(defect.old) for defect in defects}
+    """A sentence for each defect whose old text does not stand exactly once in its
+    file.
+    """
+    counts = {
+        defect: (ROOT / defect.file).read_text(encoding="utf-8").count(defect.old)
+        for defect in defects
+    }
     return [
-        f"{defect.name}: its old text stands {count} times in {defect.file}, not once: correct tests/mutants/defects.py"
+        f"{defect.name}: its old text stands {count} times in {defect.file}, not once: correct "
+        "tests/mutants/defects.py"
         for defect, count in counts.items()
         if count != 1
     ]

@@ -1,4 +1,6 @@
-"""Defects of whose fault an error is (a row's, its table's, the surroundings') and of what triggers make of a write."""
+"""Defects of whose fault an error is (a row's, its table's, the surroundings') and of
+what triggers make of a write.
+"""
 
 from tests.mutants.defect import Defect
 

@@ -1,4 +1,6 @@
-"""Defects of migrations: a step judged by another column, a step in halves, a gate or an advice that is not true."""
+"""Defects of migrations: a step judged by another column, a step in halves, a gate or
+an advice that is not true.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -22,10 +24,12 @@ OF_MIGRATIONS = (
     Defect(
         "a finish that ends one table after the other",
         "streams/migration/steps.py",
-        "            self._take(MigrationStep.FINISH, found, [migration.discard(self._session, found, MigrationState.FINISHED)], "
+        "            self._take(MigrationStep.FINISH, found, [migration.discard(self._session, "
+        "found, MigrationState.FINISHED)], "
         "leaving=found)\n",
         "            for one in ([made] for made in found):\n"
-        "                self._take(MigrationStep.FINISH, one, [migration.discard(self._session, one, MigrationState.FINISHED)], "
+        "                self._take(MigrationStep.FINISH, one, "
+        "[migration.discard(self._session, one, MigrationState.FINISHED)], "
         "leaving=one)\n",
         (f"{WHOLE}::test_a_finish_that_fails_at_the_second_table_has_dropped_nothing",),
     ),
@@ -69,7 +73,9 @@ OF_MIGRATIONS = (
         "streams/migration/check.py",
         "    if left:\n",
         "    if False:\n",
-        ("tests/integration/migration/test_migrate_scopes.py::test_tables_that_go_one_by_one_are_finished_together",),
+        (
+            "tests/integration/migration/test_migrate_scopes.py::test_tables_that_go_one_by_one_are_finished_together",
+        ),
     ),
     Defect(
         "a model forgotten with the end of its migration",

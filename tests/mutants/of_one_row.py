@@ -1,4 +1,6 @@
-"""Defects of "one row harms nobody": a long batch, a row that cannot be read, a vector that is not of its text."""
+"""Defects of "one row harms nobody": a long batch, a row that cannot be read, a vector
+that is not of its text.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -59,7 +61,10 @@ _OF_A_ROW = (
     Defect(
         "a write that makes the texts of rows beside its own",
         "connectors/postgres/rows/store.sql",
-        "CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash END",
+        (
+            "CASE WHEN {key_match} THEN sha256(convert_to(({text}\n        )::text, 'UTF8')) = "
+            "our_asked.our_hash END"
+        ),
         "sha256(convert_to(({text}\n        )::text, 'UTF8')) = our_asked.our_hash",
         (f"{ONE}::test_no_command_is_blinded_by_a_row",),
     ),
@@ -120,7 +125,10 @@ _OF_A_VECTOR = (
     Defect(
         "a write under another text expression than the wanted one",
         "connectors/postgres/rows/store.sql",
-        " AND wanted.text_digest = {text_digest}\n    )\nRETURNING our_asked.our_ord\n\n-- name: clear_vectors",
+        (
+            " AND wanted.text_digest = {text_digest}\n    )\nRETURNING our_asked.our_ord\n\n-- "
+            "name: clear_vectors"
+        ),
         "\n    )\nRETURNING our_asked.our_ord\n\n-- name: clear_vectors",
         (f"{STORE}::test_a_worker_with_another_expression_writes_nothing[postgres]",),
     ),
@@ -139,7 +147,11 @@ _OF_A_VECTOR = (
         (f"{TRUE}::test_a_trigger_that_changes_the_text_in_our_update_is_followed",),
     ),
     Defect(
-        "a text that a trigger changed in a write without an answer, left to an event that will not come",
+        (
+            "a text that a trigger changed in a write without an answer, left to an event that "
+            "will "
+            "not come"
+        ),
         "connectors/postgres/rows/store.py",
         "            self._is_in_doubt = progress is None\n",
         "",

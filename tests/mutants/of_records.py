@@ -1,4 +1,6 @@
-"""Defects of what a record may do, in any topic that is read, and of where a dead letter may be sent."""
+"""Defects of what a record may do, in any topic that is read, and of where a dead
+letter may be sent.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -33,7 +35,9 @@ OF_RECORDS = (
         "streams/worker/replay.py",
         "self._defer_seconds), 1, (self._seen,))",
         "self._defer_seconds), 1)",
-        ("tests/unit/streams/worker/test_changed_keys.py::test_a_row_that_a_replay_deferred_is_looked_for_too",),
+        (
+            "tests/unit/streams/worker/test_changed_keys.py::test_a_row_that_a_replay_deferred_is_looked_for_too",
+        ),
     ),
     Defect(
         "a limit that counts what is bad in a record, and not the record (F 13)",

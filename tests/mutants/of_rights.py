@@ -1,4 +1,6 @@
-"""Defects of rights: whose code runs with whose, what the workers' role may read, who may take a lock."""
+"""Defects of rights: whose code runs with whose, what the workers' role may read, who
+may take a lock.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -39,7 +41,10 @@ OF_RIGHTS = (
     Defect(
         "a lock that two have who found it free",
         "connectors/postgres/session.sql",
-        "seen.pid IS NOT DISTINCT FROM held.pid AND seen.started_at IS NOT DISTINCT FROM held.started_at)",
+        (
+            "seen.pid IS NOT DISTINCT FROM held.pid AND seen.started_at IS NOT DISTINCT FROM "
+            "held.started_at)"
+        ),
         "true)",
         (f"{LOCKS}::test_two_that_find_a_lock_free",),
     ),

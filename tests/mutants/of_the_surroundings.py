@@ -1,4 +1,6 @@
-"""Defects in rights and surroundings: the HTTP server's bounds, what is installed, who runs it, what errors say."""
+"""Defects in rights and surroundings: the HTTP server's bounds, what is installed, who
+runs it, what errors say.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -49,7 +51,9 @@ _OF_WHAT_IS_INSTALLED = (
         "pyproject.toml",
         '"sentence-transformers>=6"',
         '"sentence-transformers>=5.6.1"',
-        ("tests/unit/project/test_floors.py::test_versions_below_which_a_promise_does_not_hold_are_refused",),
+        (
+            "tests/unit/project/test_floors.py::test_versions_below_which_a_promise_does_not_hold_are_refused",
+        ),
     ),
 )
 
@@ -83,22 +87,33 @@ _OF_KAFKA_S_WORDS = (
         "connectors/kafka/dead_letters.py",
         "            if lost:\n",
         "            if False:\n",
-        ("tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+        (
+            "tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",
+        ),
     ),
     Defect(
         "a wrong password that is called silence",
         "connectors/kafka/client.py",
         "    for one in (*told, problem):\n",
         "    for one in (problem,):\n",
-        ("tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",),
+        (
+            "tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",
+        ),
     ),
     Defect(
         "a topic that may not be seen called missing",
         "connectors/kafka/topics.py",
         "        if client.is_missing(problem):\n",
         "        if True:\n",
-        ("tests/unit/connectors/kafka/test_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",),
+        (
+            "tests/unit/connectors/kafka/test_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",
+        ),
     ),
 )
 
-OF_THE_SURROUNDINGS = (*_OF_THE_SERVER, *_OF_WHAT_IS_INSTALLED, *_OF_WHO_RUNS_IT, *_OF_KAFKA_S_WORDS)
+OF_THE_SURROUNDINGS = (
+    *_OF_THE_SERVER,
+    *_OF_WHAT_IS_INSTALLED,
+    *_OF_WHO_RUNS_IT,
+    *_OF_KAFKA_S_WORDS,
+)

@@ -1,4 +1,6 @@
-"""Defects of what green is judged by: installations, differences, the canary, looks, sessions, capture."""
+"""Defects of what green is judged by: installations, differences, the canary, looks,
+sessions, capture.
+"""
 
 from tests.mutants.defect import Defect
 
@@ -34,14 +36,18 @@ _OF_WHAT_IS_THERE = (
         "connectors/postgres/pins.py",
         '    "row_security": "off",\n',
         "",
-        ("tests/integration/capture/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",),
+        (
+            "tests/integration/capture/test_watched.py::test_whatever_hides_rows_is_named_and_what_hides_none_is_not",
+        ),
     ),
     Defect(
         "a swapped table that counts as published by its name",
         "connectors/postgres/health/watched.sql",
         "pub.puballtables OR rel.prrelid IS NOT NULL",
         "true",
-        ("tests/integration/capture/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",),
+        (
+            "tests/integration/capture/test_watched.py::test_a_table_swapped_by_renames_is_named_and_looked_at",
+        ),
     ),
     Defect(
         "a key of another type that is dead-lettered without a look at the table",
@@ -95,7 +101,9 @@ _OF_WHAT_WAS_MISSED = (
         "streams/keeper/looks.py",
         "        if sent is not None:\n",
         "        if True:\n",
-        ("tests/unit/streams/keeper/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",),
+        (
+            "tests/unit/streams/keeper/test_looks.py::test_a_run_that_holds_the_table_has_to_end_first",
+        ),
     ),
     Defect(
         "a table that joins the publication and is not looked at",
@@ -109,14 +117,18 @@ _OF_WHAT_WAS_MISSED = (
         "streams/worker/process.py",
         "    watch.begin()\n",
         "",
-        ("tests/integration/capture/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
+        (
+            "tests/integration/capture/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",
+        ),
     ),
     Defect(
         "offsets of a topic that was made again, kept",
         "streams/worker/watches/topics.py",
         "                self._broker.set_offsets(self._group, starts)\n",
         "",
-        ("tests/unit/streams/worker/watches/test_topics.py::test_the_offsets_of_a_topic_made_again_are_forgotten",),
+        (
+            "tests/unit/streams/worker/watches/test_topics.py::test_the_offsets_of_a_topic_made_again_are_forgotten",
+        ),
     ),
 )
 
@@ -142,14 +154,18 @@ _OF_THE_SESSIONS = (
         "connectors/postgres/session.py",
         "        pins.apply(opened)\n",
         "",
-        ("tests/integration/worker/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",),
+        (
+            "tests/integration/worker/test_sessions.py::test_one_meaning_of_a_text_whatever_a_role_has_set",
+        ),
     ),
     Defect(
         "vectors that are not on disk when their offset is committed",
         "connectors/postgres/pins.py",
         "WHERE current_setting('synchronous_commit') = 'off'",
         "WHERE false",
-        ("tests/fault/test_durability.py::test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash",),
+        (
+            "tests/fault/test_durability.py::test_vectors_of_a_role_without_synchronous_commit_outlive_a_crash",
+        ),
     ),
     Defect(
         "a closed connection that costs its next user an error",
@@ -176,14 +192,18 @@ _OF_THE_CAPTURE = (
         "streams/worker/process.py",
         "    origin_watch.start(settings, lane.clock, restart)\n",
         "",
-        ("tests/integration/capture/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",),
+        (
+            "tests/integration/capture/test_foreign_origins.py::test_rows_of_a_subscription_are_captured",
+        ),
     ),
     Defect(
         "a column list in the publication, which DDL of the application fails at",
         "connectors/postgres/setup/capture.py",
         'keys=columns == "keys")',
         "keys=True)",
-        ("tests/integration/migration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",),
+        (
+            "tests/integration/migration/test_application_ddl.py::test_no_ddl_or_update_of_the_application_fails",
+        ),
     ),
 )
 

@@ -1,7 +1,9 @@
-"""`make soak`: random faults for a while, then an independent check. Exit 1 when any promise was broken.
+"""`make soak`: random faults for a while, then an independent check. Exit 1 when any
+promise was broken.
 
-Hazard: it starts a local stack of its own in .vectrue/soak and takes it away again; when the campaign failed, the
-logs of its workers and of the stack stay in .vectrue/soak/work until the next one.
+Hazard: it starts a local stack of its own in .vectrue/soak and takes it away again;
+when the campaign failed, the logs of its workers and of the stack stay in
+.vectrue/soak/work until the next one.
 """
 
 import argparse
@@ -32,7 +34,9 @@ def audited(dsn: str) -> None:
             cursor.execute(AUDIT)
             for table in TABLES:
                 cursor.execute(audit_trigger(table))
-            cursor.execute(f"GRANT USAGE ON SCHEMA soak TO {WORKER}; GRANT INSERT ON soak.audit TO {WORKER}")
+            cursor.execute(
+                f"GRANT USAGE ON SCHEMA soak TO {WORKER}; GRANT INSERT ON soak.audit TO {WORKER}"
+            )
     finally:
         connection.close()
 
@@ -51,7 +55,11 @@ def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
     try:
         endpoints = stack.up()
         postgres = int(endpoints.postgres_dsn.rsplit(":", 1)[1].split("/")[0])
-        ways |= {"postgres": Proxy(postgres), "capture": Proxy(postgres), "kafka": Proxy(inside, outside)}
+        ways |= {
+            "postgres": Proxy(postgres),
+            "capture": Proxy(postgres),
+            "kafka": Proxy(inside, outside),
+        }
         for way in ways.values():
             way.start()
         place = prepare(endpoints, ways, work)
@@ -74,15 +82,25 @@ def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
 
 def main() -> None:
     """Read the arguments, run, report."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C: nothing is left running
-    faulthandler.register(signal.SIGUSR1)  # where every thread is, for a campaign that seems to stand still
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").split("\n\n")[0])
+    # as after Ctrl-C: nothing is left running
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # where every thread is, for a campaign that seems to stand still
+    faulthandler.register(signal.SIGUSR1)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("--faults", type=int, default=60, help="how many faults are injected")
     parser.add_argument("--seed", type=int, default=0, help="of all generators")
-    parser.add_argument("--minutes", type=float, default=600.0, help="no further fault after this long")
-    parser.add_argument("--only", metavar="WORDS", default="", help="only faults whose name holds these words")
+    parser.add_argument(
+        "--minutes", type=float, default=600.0, help="no further fault after this long"
+    )
+    parser.add_argument(
+        "--only", metavar="WORDS", default="", help="only faults whose name holds these words"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the report there as JSON, too")
-    parser.add_argument("--markdown", metavar="FILE", help="write the figures there as a table, too")
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="write the figures there as a table, too"
+    )
     arguments = parser.parse_args()
     report = run(arguments.faults, arguments.minutes, arguments.seed, arguments.only)
     report.print()

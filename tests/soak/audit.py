@@ -1,8 +1,10 @@
-"""A trigger on every write of a vector, in the writer's own transaction: an embedding of another text than the row's is
-noted at the moment when it lands (I4, I5), also when a later one would cover it up.
+"""A trigger on every write of a vector, in the writer's own transaction: an embedding
+of another text than the row's is noted at the moment when it lands (I4, I5), also when
+a later one would cover it up.
 
-It judges what the workers write; what the application writes is its own affair until they come to it. A text that is
-another one after the UPDATE than before was changed by a trigger of the table: workers write no texts.
+It judges what the workers write; what the application writes is its own affair until
+they come to it. A text that is another one after the UPDATE than before was changed by
+a trigger of the table: workers write no texts.
 """
 
 import sys
@@ -14,7 +16,9 @@ WORKER = "soak_worker"
 
 
 def shown() -> str:
-    """A regular expression of Postgres that finds a character that shows something, from the rule in Python."""
+    """A regular expression of Postgres that finds a character that shows something,
+    from the rule in Python.
+    """
     ranges: list[list[int]] = []
     for code in range(1, sys.maxunicode + 1):
         if not 0xD800 <= code < 0xE000 and is_blank(chr(code)):

@@ -1,5 +1,6 @@
-"""Rows that make trouble: texts that cannot be made or embedded, that show nothing, that are very long, that a trigger
-changes; and vectors that are not of their text, because the application saved them.
+"""Rows that make trouble: texts that cannot be made or embedded, that show nothing,
+that are very long, that a trigger changes; and vectors that are not of their text,
+because the application saved them.
 """
 
 import threading
@@ -44,8 +45,13 @@ class Troublemaker(Hand):
     def _cure(self, connection: Connection) -> None:
         with connection.cursor() as cursor:
             for table in CHANGING:
-                texts = ", ".join(f"{column} = replace({column}, %(poison)s, 'harmless')" for column in table.texts)
-                found = " OR ".join(f"{column} LIKE '%%' || %(poison)s || '%%'" for column in table.texts)
+                texts = ", ".join(
+                    f"{column} = replace({column}, %(poison)s, 'harmless')"
+                    for column in table.texts
+                )
+                found = " OR ".join(
+                    f"{column} LIKE '%%' || %(poison)s || '%%'" for column in table.texts
+                )
                 cursor.execute(f"UPDATE {table.name} SET {texts} WHERE {found}", {"poison": POISON})
                 self._count("poison cured", cursor.rowcount)
             calm = f"UPDATE {LINES.name} SET words = replace(words, %s, 'calm') WHERE words LIKE %s"
@@ -66,7 +72,13 @@ class Troublemaker(Hand):
     def long_text(self, cursor: Cursor, table: Table) -> None:
         """A text of 200 kB."""
         for key in self._keys(cursor, table, 1):
-            self._set_text(cursor, table, key, "long text", [long_words(self._random), *["x"] * (len(table.texts) - 1)])
+            self._set_text(
+                cursor,
+                table,
+                key,
+                "long text",
+                [long_words(self._random), *["x"] * (len(table.texts) - 1)],
+            )
 
     def huge_text(self, cursor: Cursor, table: Table) -> None:
         """A text of 600,000 characters, or a long one that begins with nothing."""
@@ -86,9 +98,13 @@ class Troublemaker(Hand):
             self._set_text(cursor, table, key, "poison text", text)
 
     def unreadable(self, cursor: Cursor, _: Table) -> None:
-        """A body of which Postgres makes no text, in a row that was there or in a new one; or the mending of one."""
+        """A body of which Postgres makes no text, in a row that was there or in a new
+        one; or the mending of one.
+        """
         if self._random.random() < 0.3:
-            cursor.execute(f"SELECT id FROM {BODIES.name} WHERE body = ANY(%s) LIMIT 1", (list(BAD_BODIES),))
+            cursor.execute(
+                f"SELECT id FROM {BODIES.name} WHERE body = ANY(%s) LIMIT 1", (list(BAD_BODIES),)
+            )
             for key in cursor.fetchall():
                 self._set_text(cursor, BODIES, key, "unreadable text mended")
             return
@@ -103,20 +119,29 @@ class Troublemaker(Hand):
             self._count("unreadable text", cursor.rowcount)
 
     def restless(self, cursor: Cursor, _: Table) -> None:
-        """A text that a trigger changes in every UPDATE, so that no vector is ever of it; or the end of one."""
+        """A text that a trigger changes in every UPDATE, so that no vector is ever of
+        it; or the end of one.
+        """
         for key in self._keys(cursor, LINES, 1):
-            self._set_text(cursor, LINES, key, "restless text", [f"{RESTLESS} {words(self._random)}"])
+            self._set_text(
+                cursor, LINES, key, "restless text", [f"{RESTLESS} {words(self._random)}"]
+            )
 
     def save_back(self, cursor: Cursor, table: Table) -> None:
-        """A row saved whole, with the vector that it had when it was read, a while ago: as object mappers do.
+        """A row saved whole, with the vector that it had when it was read, a while ago:
+        as object mappers do.
 
-        With the columns beside the vector or without, with another text or another column. Half of the time the vector
-        is another row's: most rows still have the vector that they had.
+        With the columns beside the vector or without, with another text or another
+        column. Half of the time the vector is another row's: most rows still have the
+        vector that they had.
         """
         columns = ", ".join((f"{VECTOR}::text", *PROVENANCE))
         old = self._random.choice(self._saved) if self._saved else None
         for key in self._keys(cursor, table, 2):
-            cursor.execute(f"SELECT {columns} FROM {table.name} WHERE {table.where} AND {VECTOR} IS NOT NULL", key)
+            cursor.execute(
+                f"SELECT {columns} FROM {table.name} WHERE {table.where} AND {VECTOR} IS NOT NULL",
+                key,
+            )
             self._saved += [(table, key, row) for row in cursor.fetchall()]
         if old is None:
             return
@@ -128,6 +153,8 @@ class Troublemaker(Hand):
         assigned = ", ".join(f"{name} = %s" for name in names)
         statement = f"UPDATE {table.name} SET seen = seen + 1, {assigned} WHERE {table.where}"
         cursor.execute(statement, (*values[: len(names)], *key))
-        self._count("old vector and provenance saved" if whole else "old vector saved", cursor.rowcount)
+        self._count(
+            "old vector and provenance saved" if whole else "old vector saved", cursor.rowcount
+        )
         if self._random.random() < 0.4:
             self._set_text(cursor, table, key, "text edited")

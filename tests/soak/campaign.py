@@ -1,9 +1,11 @@
-"""One campaign: load and faults, a pause, the verdict; again and again; then the end that must be still and true.
+"""One campaign: load and faults, a pause, the verdict; again and again; then the end
+that must be still and true.
 
 Hazards:
-- The load is paused for a verdict: with changes on their way nothing could be told from nothing.
-- Lag 0 alone says nothing about changes that capture has not sent yet: the slot must have passed the log position of
-  the pause first.
+- The load is paused for a verdict: with changes on their way nothing could be told from
+  nothing.
+- Lag 0 alone says nothing about changes that capture has not sent yet: the slot must
+  have passed the log position of the pause first.
 - The first violation ends the campaign: what follows would only blur it.
 """
 
@@ -41,7 +43,9 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 CONVERGE_SECONDS = 300.0
-"""Much longer than it takes, also on a machine with other work: the verdict is on truth; time is a figure."""
+"""Much longer than it takes, also on a machine with other work: the verdict is on
+truth; time is a figure.
+"""
 _UNAIDED_SECONDS = 90.0
 _COMMAND_SECONDS = 300.0
 _BATCH = 64
@@ -51,7 +55,9 @@ _TRACED = 3
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where a campaign ends: at that many faults, or after that many seconds, whichever is first."""
+    """Where a campaign ends: at that many faults, or after that many seconds, whichever
+    is first.
+    """
 
     faults: int
     seconds: float
@@ -60,11 +66,18 @@ class Bounds:
 class Campaign:
     """A campaign on a stack that is ready: tables made, `init` run.
 
-    Load and checker reach the services directly; the workers go through the proxies, by their configuration.
+    Load and checker reach the services directly; the workers go through the proxies, by
+    their configuration.
     """
 
     def __init__(
-        self, stack: LocalStack, place: Places, ways: dict[str, Proxy], directory: Path, seed: int, only: str = ""
+        self,
+        stack: LocalStack,
+        place: Places,
+        ways: dict[str, Proxy],
+        directory: Path,
+        seed: int,
+        only: str = "",
     ) -> None:
         """Join the parts; `only` faults whose name holds these words are made."""
         self.report = Report(seed)
@@ -82,8 +95,13 @@ class Campaign:
         prefix = settings.kafka.topic_prefix
         topics = [f"{prefix}.public.{table.name}" for table in TABLES]
         self._live_topics = [*topics, settings.deferred_topic]
-        # The watch reads the probe's, and that of the lines is made again with all that is in it.
-        readable = [topic for topic, table in zip(topics, TABLES, strict=True) if table not in (LINES, PROBE)]
+        # The watch reads the probe's, and that of the lines is made again with all that
+        # is in it.
+        readable = [
+            topic
+            for topic, table in zip(topics, TABLES, strict=True)
+            if table not in (LINES, PROBE)
+        ]
         shapes: dict[str, Sequence[bytes]] = dict.fromkeys(readable, letters.EVENTS)
         shapes |= {
             settings.deferred_topic: letters.DEFERRED,
@@ -96,11 +114,23 @@ class Campaign:
         self._processes = Processes(self._stage, stack, self._fleet)
         moments = Moments(self._stage, dsn, self._fleet, ways["postgres"], ways["kafka"])
         marks = self._marks = Marks()
-        self._operators = Operators(self._stage, dsn, self._fleet, place, ends.bootstrap_servers, marks)
+        self._operators = Operators(
+            self._stage, dsn, self._fleet, place, ends.bootstrap_servers, marks
+        )
         self._verdicts = Verdicts(place.direct, self._rows, marks)
-        parts = (self._processes, Network(self._stage, ways), moments, self._letters, self._operators)
-        self._deck = Deck([kind for part in parts for kind in part.kinds() if only in kind.name], self._stage)
-        self._watch = Watch(self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic)
+        parts = (
+            self._processes,
+            Network(self._stage, ways),
+            moments,
+            self._letters,
+            self._operators,
+        )
+        self._deck = Deck(
+            [kind for part in parts for kind in part.kinds() if only in kind.name], self._stage
+        )
+        self._watch = Watch(
+            self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic
+        )
         self._reached = "nothing"
 
     def run(self, bounds: Bounds) -> Report:
@@ -123,7 +153,9 @@ class Campaign:
         except (*AWAY, AssertionError, VectrueError, OSError) as error:
             # The figures so far are worth having, and the faults that led here.
             traceback.print_exc()
-            self.report.violations.append(f"the campaign could not go on: {type(error).__name__}: {error}")
+            self.report.violations.append(
+                f"the campaign could not go on: {type(error).__name__}: {error}"
+            )
         finally:
             self._load.stop()
             self._verdicts.end()
@@ -140,7 +172,9 @@ class Campaign:
         print(f"{self._stage.elapsed():6.1f} s  {line}", file=sys.stderr, flush=True)
 
     def _round(self, most: int) -> None:
-        """Load, a group of faults in the middle of it, and everything back in its place."""
+        """Load, a group of faults in the middle of it, and everything back in its
+        place.
+        """
         self._load.resume()
         self._replay()
         self._pass(self._random.uniform(0.3, 1.5))
@@ -197,11 +231,17 @@ class Campaign:
             self._processes.command = None
         if self._random.random() < chance:
             only = self._unfinished() or self._random.choice(("all", "stale"))
-            self._processes.command = self._fleet.launch("replay-run", "replay", "run", "--only", only)
+            self._processes.command = self._fleet.launch(
+                "replay-run", "replay", "run", "--only", only
+            )
 
     def _unfinished(self) -> str | None:
-        """Scope of the run that a killed command left: only a command with the same scope may finish it."""
-        found = self._rows.ask("SELECT scope FROM vectrue.replays WHERE state NOT IN ('done', 'cancelled')")
+        """Scope of the run that a killed command left: only a command with the same
+        scope may finish it.
+        """
+        found = self._rows.ask(
+            "SELECT scope FROM vectrue.replays WHERE state NOT IN ('done', 'cancelled')"
+        )
         return str(found[0][0]) if found else None
 
     def _verdict(self) -> None:
@@ -212,7 +252,9 @@ class Campaign:
             position = self._position()
             until(lambda: self._is_handled(position), timeout=CONVERGE_SECONDS, what="lag 0")
         except AssertionError:
-            self.report.violations.append(f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}")
+            self.report.violations.append(
+                f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}"
+            )
             with suppress(*AWAY):
                 self._judge_rows()
             return
@@ -230,17 +272,23 @@ class Campaign:
         self._say(f"converged in {took:.1f} s, {wrong} rows wrong, {rows} checked so far")
 
     def _is_green(self) -> bool:
-        """In quiet the product comes to say that all is well (I11), which includes what a look has yet to heal."""
+        """In quiet the product comes to say that all is well (I11), which includes what
+        a look has yet to heal.
+        """
         self._operators.let_origins_be_seen()
         if not (green := self._verdicts.becomes_green(_UNAIDED_SECONDS)):
-            if self._unfinished():  # a command that failed left it: the keeper's log asks an operator to go on with it
+            # a command that failed left it: the keeper's log asks an operator to go on
+            # with it
+            if self._unfinished():
                 self._replay(chance=1.0)
             green = self._verdicts.becomes_green(CONVERGE_SECONDS)
         if self._verdicts.crash is not None:
             raise self._verdicts.crash
         if not green:
             said = f"lag still says: {self._verdicts.latest}"
-            self.report.violations.append(f"I11: not green {CONVERGE_SECONDS:g} s after the last change: {said}")
+            self.report.violations.append(
+                f"I11: not green {CONVERGE_SECONDS:g} s after the last change: {said}"
+            )
         return green
 
     def _judge_rows(self) -> int:
@@ -259,7 +307,9 @@ class Campaign:
         return len(wrong)
 
     def _judge_letters(self) -> None:
-        """Every event that nobody can read is a dead letter (I3, I10). A replay that goes on has others before it."""
+        """Every event that nobody can read is a dead letter (I3, I10). A replay that
+        goes on has others before it.
+        """
         missing: set[int] = set()
 
         def none() -> bool:
@@ -270,7 +320,9 @@ class Campaign:
         with suppress(AssertionError):
             until(none, timeout=CONVERGE_SECONDS, what="the dead letters")
         self.report.rows_lost += len(missing)
-        self.report.violations += [f"I3: lag is 0, but poison event {number} is no dead letter" for number in missing]
+        self.report.violations += [
+            f"I3: lag is 0, but poison event {number} is no dead letter" for number in missing
+        ]
         self.report.poison_events = len(self._letters.sent)
         self.report.dead_letters = len(self._letters.arrived & self._letters.sent)
 
@@ -278,7 +330,9 @@ class Campaign:
         """What was noted at the moment when it happened (I3, I4, I5)."""
         self.report.vector_writes, landed = self._rows.audit()
         passed = [*self._watch.violations, *self._verdicts.violations, *self._operators.violations]
-        self.report.vectors_untrue += sum(problem not in self.report.violations for problem in landed)
+        self.report.vectors_untrue += sum(
+            problem not in self.report.violations for problem in landed
+        )
         self.report.offsets_past = len(self._watch.violations)
         self.report.green_while_stuck = len(self._verdicts.violations)
         self.report.violations += [p for p in (*landed, *passed) if p not in self.report.violations]
@@ -293,10 +347,17 @@ class Campaign:
         return str(until(read, timeout=30, what="Postgres to answer"))
 
     def _is_handled(self, position: str) -> bool:
-        """Whether capture has sent everything before the position, and all of it is committed."""
+        """Whether capture has sent everything before the position, and all of it is
+        committed.
+        """
         try:
-            slot = "SELECT confirmed_flush_lsn >= %s::pg_lsn, confirmed_flush_lsn::text FROM pg_replication_slots"
-            sent, flushed = self._rows.ask(f"{slot} WHERE slot_name = %s", (position, self._settings.slot))[0]
+            slot = (
+                "SELECT confirmed_flush_lsn >= %s::pg_lsn, confirmed_flush_lsn::text FROM "
+                "pg_replication_slots"
+            )
+            sent, flushed = self._rows.ask(
+                f"{slot} WHERE slot_name = %s", (position, self._settings.slot)
+            )[0]
             if not sent:
                 self._reached = f"capture is at {flushed}, the changes end at {position}"
                 return False
@@ -308,24 +369,33 @@ class Campaign:
         return lag == 0
 
     def _end(self) -> None:
-        """After the last fault: killed replays are finished, a full replay has nothing to do, nobody hangs."""
+        """After the last fault: killed replays are finished, a full replay has nothing
+        to do, nobody hangs.
+        """
         command = self._processes.command
         if command is not None:
             self._await(command)
         while (only := self._unfinished()) is not None:
             if self._command(only) not in (0, 1) or self._unfinished() == only:
-                self.report.violations.append(f"replay run --only {only} did not finish the run that was interrupted")
+                self.report.violations.append(
+                    f"replay run --only {only} did not finish the run that was interrupted"
+                )
                 return
         self._load.cure()
         self._verdict()
-        self.report.converged = self.report.converged[: self.report.checks - 2]  # nor does the cure
+        # nor does the cure
+        self.report.converged = self.report.converged[: self.report.checks - 2]
         if not self.report.is_clean:
             return
-        self.report.quarantine_left = int(self._rows.ask("SELECT count(*) FROM vectrue.quarantine")[0][0])
+        self.report.quarantine_left = int(
+            self._rows.ask("SELECT count(*) FROM vectrue.quarantine")[0][0]
+        )
         encoded = self._fleet.encoded()
         for only in ("stale", "all"):
             if (code := self._command(only)) != 0:
-                self.report.violations.append(f"I2: replay run --only {only} over true rows exited {code}")
+                self.report.violations.append(
+                    f"I2: replay run --only {only} over true rows exited {code}"
+                )
         if again := self._fleet.encoded() - encoded:
             self.report.violations.append(f"I7: {again} texts encoded by a replay over true rows")
         self._judge_rows()
@@ -339,20 +409,28 @@ class Campaign:
             code = command.wait(_COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             command.kill()
-            self.report.violations.append(f"I9: replay run did not end within {_COMMAND_SECONDS:g} s")
+            self.report.violations.append(
+                f"I9: replay run did not end within {_COMMAND_SECONDS:g} s"
+            )
             code = command.wait()
         self.report.command_exits[str(code)] += 1
         return code
 
     def _still(self) -> None:
-        """No lag in any group, and every worker that is alive is a member of its group (I9)."""
+        """No lag in any group, and every worker that is alive is a member of its group
+        (I9).
+        """
         groups = {
             "live": (self._settings.live_group, self._live_topics),
             "replay": (self._settings.replay_group, [self._settings.replay_topic]),
         }
         for role, (group, topics) in groups.items():
             try:
-                until(partial(self._is_still, role, group, topics), timeout=CONVERGE_SECONDS, what="a still group")
+                until(
+                    partial(self._is_still, role, group, topics),
+                    timeout=CONVERGE_SECONDS,
+                    what="a still group",
+                )
             except AssertionError:
                 self.report.violations.append(f"I9: group {group} at the end: {self._reached}")
 
@@ -371,13 +449,18 @@ class Campaign:
         self.report.runs_finished, wrong = self._rows.ledger()
         self.report.violations += wrong
         never = self._deck.never_hit(self.report.faults)
-        self.report.violations += [f"the fault {kind!r} was drawn again and again, and hit nothing" for kind in never]
+        self.report.violations += [
+            f"the fault {kind!r} was drawn again and again, and hit nothing" for kind in never
+        ]
         self._judge_history()
         self._collect()
-        # Each fault may cost a batch in each worker that is encoded again; rows changed twice at once cost one more.
+        # Each fault may cost a batch in each worker that is encoded again; rows changed
+        # twice at once cost one more.
         bound = 1.5 * self.report.text_changes + 4 * _BATCH * self.report.faults.total()
         if self.report.encoded > bound:
-            self.report.violations.append(f"I7: {self.report.encoded} texts encoded, more than {bound:.0f}")
+            self.report.violations.append(
+                f"I7: {self.report.encoded} texts encoded, more than {bound:.0f}"
+            )
 
     def _collect(self) -> None:
         """The figures that the parts keep."""

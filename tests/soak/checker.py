@@ -1,8 +1,9 @@
-"""The independent checker: own SQL, own composing, hashing and digests, own rule of what shows nothing, own reading of
-offsets. It imports one thing of the pipeline, the lexical model, to make every vector again and compare it.
+"""The independent checker: own SQL, own composing, hashing and digests, own rule of
+what shows nothing, own reading of offsets. It imports one thing of the pipeline, the
+lexical model, to make every vector again and compare it.
 
-Hazard: the order of reads is a rule. Committed offsets before log ends, both before rows: what a commit covers must
-then be in the rows or in what is not committed yet.
+Hazard: the order of reads is a rule. Committed offsets before log ends, both before
+rows: what a commit covers must then be in the rows or in what is not committed yet.
 """
 
 import hashlib
@@ -69,7 +70,8 @@ class Judgement:
 
     Attributes:
         checked: rows looked at.
-        refused: of these, rows with a text that the model refuses, or a trigger changes every time.
+        refused: of these, rows with a text that the model refuses, or a trigger changes
+            every time.
         unreadable: of these, rows of which Postgres makes no text.
         lost: rows that are neither current, blank, nor in quarantine for a reason.
         untrue: vectors that are not what the model makes of the row's text.
@@ -153,10 +155,17 @@ class Rows:
 
     def _quarantine(self) -> dict[tuple[str, tuple[str, ...]], tuple[bytes, str, str]]:
         found = self.ask("SELECT table_name, key, hash, model, reason FROM vectrue.quarantine")
-        return {(name, tuple(key)): (bytes(hash_), model, reason) for name, key, hash_, model, reason in found}
+        return {
+            (name, tuple(key)): (bytes(hash_), model, reason)
+            for name, key, hash_, model, reason in found
+        }
 
-    def _isolated(self, table: Table, row: _Row, quarantine: Mapping[Any, tuple[bytes, str, str]]) -> str | None:
-        """A row that can have no vector of its text stands in quarantine, with this text or none, and the reason."""
+    def _isolated(
+        self, table: Table, row: _Row, quarantine: Mapping[Any, tuple[bytes, str, str]]
+    ) -> str | None:
+        """A row that can have no vector of its text stands in quarantine, with this
+        text or none, and the reason.
+        """
         listed = quarantine.get((f"public.{table.name}", tuple(map(str, row.key))))
         what = row.text.condition if isinstance(row.text, Unreadable) else "a text that is refused"
         if listed is None:
@@ -178,7 +187,11 @@ class Rows:
         if model != self._model.model_id or at is None:
             return f"has a vector of model {model} of {at}"
         vector = np.array(json.loads(row.vector), dtype=np.float32)
-        if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all() or abs(np.linalg.norm(vector) - 1) > 1e-3:
+        if (
+            vector.shape != (DIMENSIONS,)
+            or not np.isfinite(vector).all()
+            or abs(np.linalg.norm(vector) - 1) > 1e-3
+        ):
             return f"has no unit vector of {DIMENSIONS} finite numbers"
         sent = struct.pack(">HH", DIMENSIONS, 0) + vector.astype(">f4").tobytes()
         wanted = hashlib.sha256(sent).digest()[:_DIGEST_BYTES]
@@ -193,12 +206,16 @@ class Rows:
         """Vectors of another text, in whichever way they came there."""
         texts = {_hash(str(row.text)): str(row.text) for row in rows}
         fresh = {hash_: _counted(text) for hash_, text in texts.items() if hash_ not in self._made}
-        self._made |= dict(zip(fresh, self._model.encode_documents(list(fresh.values())), strict=True))
+        self._made |= dict(
+            zip(fresh, self._model.encode_documents(list(fresh.values())), strict=True)
+        )
         wrong = []
         for row in rows:
             cosine = float(np.dot(self._made[_hash(str(row.text))], json.loads(str(row.vector))))
             if cosine < 0.999:
-                wrong.append(f"{table.name} {row.key} has another vector than its text (cosine {cosine:.4f})")
+                wrong.append(
+                    f"{table.name} {row.key} has another vector than its text (cosine {cosine:.4f})"
+                )
         return wrong
 
     def _recount(self, table: Table, counts: Mapping[str, int]) -> list[str]:
@@ -207,13 +224,24 @@ class Rows:
         select = f"SELECT {columns} FROM vectrue.coverage WHERE table_name = %s"
         said = [tuple(map(int, line)) for line in self.ask(select, (f"public.{table.name}",))]
         seen = [(sum(counts.values()), *(counts[state] for state in _STATES))]
-        return [] if said == seen else [f"{table.name}: coverage says {said}, not {seen}, of {columns}"]
+        return (
+            []
+            if said == seen
+            else [f"{table.name}: coverage says {said}, not {seen}, of {columns}"]
+        )
 
     def audit(self) -> tuple[dict[str, int], list[str]]:
         """What the audit trigger noted: writes by kind, and those that break I4 or I5."""
-        counts = {str(what): int(n) for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")}
+        counts = {
+            str(what): int(n)
+            for what, n in self.ask("SELECT what, count(*) FROM soak.audit GROUP BY what")
+        }
         bad = self.ask(
-            "SELECT what, table_name, at, key FROM soak.audit WHERE what <> ALL(%s) ORDER BY at LIMIT 5",
+            (
+                "SELECT what, table_name, at, key FROM soak.audit WHERE what <> ALL(%s) ORDER "
+                "BY at "
+                "LIMIT 5"
+            ),
             (list(_GOOD_WRITES),),
         )
         return counts, [f"I4, I5: {what} in {table} at {at}: {key}" for what, table, at, key in bad]
@@ -225,10 +253,12 @@ class Rows:
         bad = self.ask(
             f"SELECT run, chunk, total_keys, done_keys, {total}, failed"
             " FROM vectrue.replay_chunks JOIN vectrue.replays USING (run)"
-            f" WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR failed <> 0)"
+            f" WHERE state = 'done' AND (done_keys <> total_keys OR {total} <> done_keys OR "
+            "failed <> 0)"
         )
         return finished, [
-            f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add to {added}, {failed} failed"
+            f"chunk {run}/{chunk} of a finished run: {keys} keys, {done} done, counts add to "
+            f"{added}, {failed} failed"
             for run, chunk, keys, done, added, failed in bad
         ]
 
@@ -244,7 +274,11 @@ def _state(table: Table, text: Text) -> str:
 
 def _not_empty(row: _Row) -> str | None:
     beside = (row.vector, *row.provenance)
-    return "is blank and has a vector or its parts" if any(part is not None for part in beside) else None
+    return (
+        "is blank and has a vector or its parts"
+        if any(part is not None for part in beside)
+        else None
+    )
 
 
 def _hash(text: str) -> bytes:
@@ -257,14 +291,18 @@ def _counted(text: str) -> str:
 
 
 class Offsets:
-    """Where the consumer groups stand. Every question opens a client of its own, and never joins a group."""
+    """Where the consumer groups stand. Every question opens a client of its own, and
+    never joins a group.
+    """
 
     def __init__(self, servers: str) -> None:
         """Remember how to connect."""
         self._options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
 
     def consumer(self, group: str) -> Consumer:
-        """A consumer that may ask for the group's commits, and is no member as long as it does not subscribe."""
+        """A consumer that may ask for the group's commits, and is no member as long as
+        it does not subscribe.
+        """
         options = {
             "group.id": group,
             "enable.auto.commit": False,
@@ -274,7 +312,8 @@ class Offsets:
         return Consumer({**self._options, **options})
 
     def lag(self, group: str, topics: Sequence[str]) -> int:
-        """Records of the topics that the group has not committed; a log never committed counts from its start.
+        """Records of the topics that the group has not committed; a log never committed
+        counts from its start.
 
         Raises:
             KafkaException: the broker is away.
@@ -286,7 +325,9 @@ class Offsets:
             committed = consumer.committed(places, timeout=5)
             lag = 0
             for place in committed:
-                low, high = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=5)
+                low, high = consumer.get_watermark_offsets(
+                    TopicPartition(place.topic, place.partition), timeout=5
+                )
                 lag += high - (place.offset if place.offset >= 0 else low)
             return lag
         finally:
@@ -299,7 +340,9 @@ class Offsets:
             KafkaException: the broker is away.
         """
         admin = AdminClient(self._options)
-        return len(admin.describe_consumer_groups([group], request_timeout=5)[group].result(30).members)
+        return len(
+            admin.describe_consumer_groups([group], request_timeout=5)[group].result(30).members
+        )
 
 
 AWAY = (psycopg2.Error, KafkaException)

@@ -1,7 +1,9 @@
-"""The faults that hit processes: workers, the parts of the stack, the replay command. And the deck of all kinds.
+"""The faults that hit processes: workers, the parts of the stack, the replay command.
+And the deck of all kinds.
 
-A kind is drawn from a shuffled deck of all kinds, so that a short campaign meets most of them and a long one all,
-about equally often. Faults come in groups that overlap: each is a hit and, some seconds later, what undoes it.
+A kind is drawn from a shuffled deck of all kinds, so that a short campaign meets most
+of them and a long one all, about equally often. Faults come in groups that overlap:
+each is a hit and, some seconds later, what undoes it.
 """
 
 import os
@@ -28,7 +30,9 @@ _SESSION_SECONDS = 6.0
 
 _MOST_LIVE = 4
 _OFTEN = 4
-"""A fault may find nothing to hit: no worker of a role, a part that is away. Not so often."""
+"""A fault may find nothing to hit: no worker of a role, a part that is away. Not so
+often.
+"""
 
 
 class Deck:
@@ -42,7 +46,9 @@ class Deck:
         self._left: list[Kind] = []
 
     def group(self, most: int) -> list[Kind]:
-        """Kinds for the next group, at most that many; none meets what another one holds."""
+        """Kinds for the next group, at most that many; none meets what another one
+        holds.
+        """
         wanted = min(most, self._random.choice(_GROUPS))
         chosen: list[Kind] = []
         later: list[Kind] = []
@@ -57,15 +63,21 @@ class Deck:
         return chosen
 
     def never_hit(self, faults: Counter[str]) -> list[str]:
-        """Kinds that were drawn again and again, and hit nothing: the campaign did not try what it seems to."""
-        return sorted(kind for kind, times in self._tried.items() if times >= _OFTEN and not faults[kind])
+        """Kinds that were drawn again and again, and hit nothing: the campaign did not
+        try what it seems to.
+        """
+        return sorted(
+            kind for kind, times in self._tried.items() if times >= _OFTEN and not faults[kind]
+        )
 
 
 class Processes:
     """Faults that hit processes."""
 
     def __init__(self, stage: Stage, stack: LocalStack, fleet: Fleet) -> None:
-        """Nothing is hit yet. `command` is the replay command in the background, for the fault that kills it."""
+        """Nothing is hit yet. `command` is the replay command in the background, for
+        the fault that kills it.
+        """
         self.command: subprocess.Popen[bytes] | None = None
         self._stage = stage
         self._stack = stack
@@ -85,7 +97,9 @@ class Processes:
 
     def _worker_kind(self, verb: str, role: str) -> Kind:
         name = f"{verb} {role}"
-        return Kind(name, None, lambda: self._worker(name, role, signal.Signals[f"SIG{verb.upper()}"]))
+        return Kind(
+            name, None, lambda: self._worker(name, role, signal.Signals[f"SIG{verb.upper()}"])
+        )
 
     def _kill_kind(self, name: str, part: PartName) -> Kind:
         return Kind(f"kill {name}", part, lambda: self._kill_part(f"kill {name}", part))
@@ -100,7 +114,9 @@ class Processes:
         self._fleet.send(worker, sig)
         if sig is not signal.SIGSTOP:
             return self._stage.made(kind, worker.name)
-        return self._stage.made(kind, worker.name, self._long(), lambda: self._fleet.send(worker, signal.SIGCONT))
+        return self._stage.made(
+            kind, worker.name, self._long(), lambda: self._fleet.send(worker, signal.SIGCONT)
+        )
 
     def _long(self) -> float:
         """Longer than the session timeout, by a little or by more."""
@@ -116,10 +132,15 @@ class Processes:
         if pid is None:
             return None
         root = psutil.Process(pid)
-        # Postgres is a process per connection: stopping its first one alone would only refuse new connections.
+        # Postgres is a process per connection: stopping its first one alone would only
+        # refuse new connections.
         pids = [pid, *(child.pid for child in root.children(recursive=True))]
         _send(pids, signal.SIGSTOP)
-        hold = self._long() if self._stage.random.random() < 0.5 else self._stage.random.uniform(1.0, 6.0)
+        hold = (
+            self._long()
+            if self._stage.random.random() < 0.5
+            else self._stage.random.uniform(1.0, 6.0)
+        )
         return self._stage.made(kind, part, hold, lambda: _send(pids, signal.SIGCONT))
 
     def _resize(self, *, more: bool) -> Hit:
@@ -129,7 +150,9 @@ class Processes:
         leaving = None if more else self._fleet.pick("live", self._stage.random)
         if leaving is not None:
             self._fleet.send(leaving, signal.SIGTERM)
-        return self._stage.made(f"one worker {'more' if more else 'less'}", f"live, {wanted['live']} wanted")
+        return self._stage.made(
+            f"one worker {'more' if more else 'less'}", f"live, {wanted['live']} wanted"
+        )
 
     def _kill_command(self) -> Hit | None:
         if self.command is None or self.command.poll() is not None:
@@ -138,7 +161,11 @@ class Processes:
         return self._stage.made("kill replay command", "replay run")
 
 
-_PARTS: tuple[tuple[str, PartName], ...] = (("connect", "connect"), ("broker", "kafka"), ("postgres", "postgres"))
+_PARTS: tuple[tuple[str, PartName], ...] = (
+    ("connect", "connect"),
+    ("broker", "kafka"),
+    ("postgres", "postgres"),
+)
 
 
 def _send(pids: Sequence[int], sig: signal.Signals) -> None:

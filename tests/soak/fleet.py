@@ -1,13 +1,15 @@
-"""The worker processes: as many as wanted of each role, a dead one replaced at once, as a supervisor would.
+"""The worker processes: as many as wanted of each role, a dead one replaced at once, as
+a supervisor would.
 
-Workers are started as a module (tests/soak/program.py: the shipped program, whose model refuses a certain word), so
-that PYTHONPATH can name another tree.
+Workers are started as a module (tests/soak/program.py: the shipped program, whose model
+refuses a certain word), so that PYTHONPATH can name another tree.
 
 Hazards:
-- An exit is explained when it is the answer to our own signal, or 70 ("restart me"), or one that a fault excuses (78
-  while row-level security hides rows). All others are kept as unexplained and fail the campaign.
-- A killed worker takes its metrics along: its count of encoded texts is read before the signal, and is therefore a
-  little too low.
+- An exit is explained when it is the answer to our own signal, or 70 ("restart me"), or
+  one that a fault excuses (78 while row-level security hides rows). All others are kept
+  as unexplained and fail the campaign.
+- A killed worker takes its metrics along: its count of encoded texts is read before the
+  signal, and is therefore a little too low.
 """
 
 import itertools
@@ -40,7 +42,9 @@ _SENT = {signal.SIGKILL: (-9,), signal.SIGTERM: (0, -15), signal.SIGSTOP: ()}
 
 @dataclass
 class Worker:
-    """One worker process; `told` is the signal we sent to end it, `encoded` the texts it said it encoded."""
+    """One worker process; `told` is the signal we sent to end it, `encoded` the texts
+    it said it encoded.
+    """
 
     name: str
     role: str
@@ -69,7 +73,8 @@ class Fleet:
         self.slow_stops: list[str] = []
         self._config = config
         self._directory = directory
-        self._ports = itertools.count(10_500 + os.getpid() % 3_500)  # below those that stacks and proxies choose from
+        # below those that stacks and proxies choose from
+        self._ports = itertools.count(10_500 + os.getpid() % 3_500)
         self._numbers = itertools.count(1)
         self._workers: list[Worker] = []
         self._past_encoded = 0.0
@@ -94,7 +99,11 @@ class Fleet:
     def running(self, role: str) -> list[Worker]:
         """Workers of a role that run and were not told to end."""
         with self._lock:
-            return [w for w in self._workers if w.role == role and w.told is None and w.process.poll() is None]
+            return [
+                w
+                for w in self._workers
+                if w.role == role and w.told is None and w.process.poll() is None
+            ]
 
     def pick(self, role: str, random: Random) -> Worker | None:
         """A worker of a role that is not stopped; None when there is none."""
@@ -113,7 +122,9 @@ class Fleet:
             worker.process.send_signal(sig)
 
     def excuse(self, code: int) -> None:
-        """From now on a worker may exit with this code, and is started again, as an operator would."""
+        """From now on a worker may exit with this code, and is started again, as an
+        operator would.
+        """
         with self._lock:
             self._excused[code] = float("inf")
 
@@ -131,12 +142,21 @@ class Fleet:
 
     def launch(self, log: str, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
         """Start the command line in the background; its output goes to `<log>.log`."""
-        command = [sys.executable, "-m", "tests.soak.program", "--config", str(self._config), *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.soak.program",
+            "--config",
+            str(self._config),
+            *arguments,
+        ]
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
         own = {"NO_COLOR": "1", "VECTRUE_LOG__FORMAT": "console", "PYTHONPATH": path}
         environment = {**os.environ, **own, **variables}
         with (self._directory / f"{log}.log").open("ab") as output:
-            return subprocess.Popen(command, cwd=self._directory, env=environment, stdout=output, stderr=output)
+            return subprocess.Popen(
+                command, cwd=self._directory, env=environment, stdout=output, stderr=output
+            )
 
     def _tend(self) -> None:
         while not self._ended.wait(0.2):
@@ -144,7 +164,9 @@ class Fleet:
                 for worker in list(self._workers):
                     self._reap(worker)
                 for role, wanted in self.wanted.items():
-                    if len(self.running(role)) < wanted and time.monotonic() >= self._not_before.get(role, 0.0):
+                    if len(
+                        self.running(role)
+                    ) < wanted and time.monotonic() >= self._not_before.get(role, 0.0):
                         self._workers.append(self._new(role))
 
     def _reap(self, worker: Worker) -> None:
@@ -173,12 +195,20 @@ class Fleet:
         if worker.is_stopped:
             return
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=2) as answer:
-                worker.encoded = sum(float(value) for value in _ENCODED.findall(answer.read().decode()))
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{worker.port}/metrics", timeout=2
+            ) as answer:
+                worker.encoded = sum(
+                    float(value) for value in _ENCODED.findall(answer.read().decode())
+                )
         except OSError:
             return  # not ready yet, or just gone: the last value stays
 
     def _last_words(self, worker: Worker) -> str:
-        lines = (self._directory / f"{worker.name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (
+            (self._directory / f"{worker.name}.log")
+            .read_text(encoding="utf-8", errors="replace")
+            .splitlines()
+        )
         leaving = [line for line in lines if "worker leaves" in line or "error:" in line]
         return (leaving or lines or ["no line in its log"])[-1][:500]

@@ -1,4 +1,6 @@
-"""A hand of the load: one connection to the database, and what every change of it needs."""
+"""A hand of the load: one connection to the database, and what every change of it
+needs.
+"""
 
 import threading
 from abc import ABC, abstractmethod
@@ -16,7 +18,9 @@ from tests.soak.texts import words
 ABORTED, ROLLED_BACK = "aborted transactions", "rolled back transactions"
 MOST_ROWS = 900
 HOT = 8
-"""Rows at the start of each table that half of the changes meet, so that changes of one row follow each other."""
+"""Rows at the start of each table that half of the changes meet, so that changes of one
+row follow each other.
+"""
 
 
 class Hand(ABC, threading.Thread):
@@ -82,19 +86,26 @@ class Hand(ABC, threading.Thread):
     def _transaction(self, connection: Connection) -> None:
         """Change something, and end the transaction."""
 
-    def _keys(self, cursor: Cursor, table: Table, count: int, offset: int | None = None) -> list[Key]:
+    def _keys(
+        self, cursor: Cursor, table: Table, count: int, offset: int | None = None
+    ) -> list[Key]:
         if offset is None:
             offset = 0 if self._random.random() < 0.5 else self._random.randrange(MOST_ROWS)
             offset += self._random.randrange(HOT)
         columns = ", ".join(table.key)
-        cursor.execute(f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT %s", (offset, count))
+        cursor.execute(
+            f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT %s",
+            (offset, count),
+        )
         return cursor.fetchall()
 
     def _count(self, kind: str, rows: int) -> None:
         if rows > 0:
             self._pending.append((kind, rows))
 
-    def _set_text(self, cursor: Cursor, table: Table, key: Key, kind: str, text: Sequence[str | None] = ()) -> None:
+    def _set_text(
+        self, cursor: Cursor, table: Table, key: Key, kind: str, text: Sequence[str | None] = ()
+    ) -> None:
         values = [table.put(part) for part in text or [words(self._random) for _ in table.texts]]
         assigned = ", ".join(f"{column} = %s" for column in table.texts)
         cursor.execute(f"UPDATE {table.name} SET {assigned} WHERE {table.where}", (*values, *key))
@@ -107,7 +118,11 @@ class Hand(ABC, threading.Thread):
             self._count("text inserted for a trigger to change", 1)
         values = (*key, *map(table.put, parts))
         columns = ", ".join((*table.key, *table.texts))
-        conflict = f"({', '.join(table.key)}) DO UPDATE SET {table.texts[0]} = excluded.{table.texts[0]}"
+        conflict = (
+            f"({', '.join(table.key)}) DO UPDATE SET {table.texts[0]} = excluded.{table.texts[0]}"
+        )
         places = ", ".join(["%s"] * len(values))
-        cursor.execute(f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT {conflict}", values)
+        cursor.execute(
+            f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT {conflict}", values
+        )
         self._count(kind, cursor.rowcount)

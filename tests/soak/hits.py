@@ -17,7 +17,8 @@ class Hit:
         what: process, part or connection that it hit.
         at: seconds since the campaign began.
         due: when it is undone, on the same clock.
-        undo: what undoes it; called in a thread of its own, while services that it needs may still be away.
+        undo: what undoes it; called in a thread of its own, while services that it
+            needs may still be away.
     """
 
     kind: str
@@ -33,7 +34,8 @@ class Kind:
 
     Attributes:
         name: as it is counted.
-        holds: what no other fault of the same group may touch; None when it is in nobody's way.
+        holds: what no other fault of the same group may touch; None when it is in
+            nobody's way.
         hit: injects it; None when there is nothing that it could hit.
     """
 
@@ -59,7 +61,9 @@ class Stage:
         end = self.elapsed() + seconds
         until(lambda: self.elapsed() >= end or unless(), timeout=seconds + 60, what="time to pass")
 
-    def made(self, kind: str, what: str, hold: float = 0.0, undo: Callable[[], None] = lambda: None) -> Hit:
+    def made(
+        self, kind: str, what: str, hold: float = 0.0, undo: Callable[[], None] = lambda: None
+    ) -> Hit:
         """A hit of this moment that is undone after `hold` seconds."""
         now = self.elapsed()
         return Hit(kind, what, now, now + hold, undo)

@@ -1,17 +1,28 @@
-"""Poison events: records in all topics that nobody can read, and what must come of each: a dead letter.
+"""Poison events: records in all topics that nobody can read, and what must come of
+each: a dead letter.
 
-A fault lets the dead-letter topic refuse every record for a while, as a full disk or a quota would.
+A fault lets the dead-letter topic refuse every record for a while, as a full disk or a
+quota would.
 
 Hazards:
-- A send whose acknowledgement was lost may have arrived: such an event may become a dead letter, and need not.
-- A letter is known by the place of its event, not by its content: while the topic refuses everything as too large, a
-  letter without content may be the first that it takes again.
+- A send whose acknowledgement was lost may have arrived: such an event may become a
+  dead letter, and need not.
+- A letter is known by the place of its event, not by its content: while the topic
+  refuses everything as too large, a letter without content may be the first that it
+  takes again.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
     AdminClient,
     AlterConfigOpType,
@@ -33,7 +44,9 @@ EVENTS = (
     b'{"op":"u","source":{"schema":"public","table":"articles"},"after":{"id":"poison-event-%d"}}',
     b"\xff\xfe poison-event-%d",
 )
-"""No JSON; a table that is not configured; a key of the wrong type, found out by reading; no UTF-8."""
+"""No JSON; a table that is not configured; a key of the wrong type, found out by
+reading; no UTF-8.
+"""
 _DEFERRAL = b'{"since":"2026-01-01T00:00:00Z","not_before":"2026-01-01T00:00:00Z","attempt":1}'
 _MESSAGE = b'{"chunk":0,"table":"public.articles","column":"embedding","model":"poison-event-%d","keys":[[1]]}'
 _DEFERRED = _MESSAGE[:-1] + b',"deferral":' + _DEFERRAL + b"}"
@@ -44,8 +57,15 @@ DEFERRED = (
     _DEFERRED.replace(b'"attempt":1', b'"attempt":' + b"1" * 5_000),
     EVENTS[0],
 )
-"""Times without a zone; no key; a key of the wrong type, found out by reading; a number too long; no JSON."""
-CHUNKS = (_MESSAGE, _DEFERRED, _MESSAGE.replace(b'{"chunk":0', b'{"run":"no run","chunk":0'), EVENTS[3])
+"""Times without a zone; no key; a key of the wrong type, found out by reading; a number
+too long; no JSON.
+"""
+CHUNKS = (
+    _MESSAGE,
+    _DEFERRED,
+    _MESSAGE.replace(b'{"chunk":0', b'{"run":"no run","chunk":0'),
+    EVENTS[3],
+)
 """Of no run; a deferred row; of a run that cannot be; no UTF-8."""
 BEATS = (
     b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"prefix":"poison-event-%d"}}',
@@ -64,9 +84,16 @@ class Letters:
     """Sends poison events and collects dead letters."""
 
     def __init__(
-        self, stage: Stage, offsets: Offsets, servers: str, topics: Mapping[str, Sequence[bytes]], dead_letters: str
+        self,
+        stage: Stage,
+        offsets: Offsets,
+        servers: str,
+        topics: Mapping[str, Sequence[bytes]],
+        dead_letters: str,
     ) -> None:
-        """Nothing is sent yet. `topics` are those whose records nobody else has to understand, each with its shapes."""
+        """Nothing is sent yet. `topics` are those whose records nobody else has to
+        understand, each with its shapes.
+        """
         self.sent: set[int] = set()
         self.arrived: set[int] = set()
         self._stage = stage
@@ -101,7 +128,8 @@ class Letters:
         self._producer.poll(0)
 
     def missing(self) -> set[int]:
-        """Events that the broker has and that are no dead letters. Only after lag 0 this is a loss.
+        """Events that the broker has and that are no dead letters. Only after lag 0
+        this is a loss.
 
         Raises:
             KafkaException: the broker is away.
@@ -109,7 +137,9 @@ class Letters:
         self._producer.flush(11)
         consumer = self._offsets.consumer("soak-letters")
         try:
-            end = consumer.get_watermark_offsets(TopicPartition(self._dead_letters, 0), timeout=5)[1]
+            end = consumer.get_watermark_offsets(TopicPartition(self._dead_letters, 0), timeout=5)[
+                1
+            ]
             self._read(consumer, end)
         finally:
             consumer.close()
@@ -152,14 +182,23 @@ class Letters:
 
     def _limit(self, size: str) -> None:
         entry = ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, self._dead_letters, incremental_configs=[entry])
-        admin = AdminClient(self._options)  # held: with the last reference to it its answers would never come
+        resource = ConfigResource(
+            ResourceType.TOPIC, self._dead_letters, incremental_configs=[entry]
+        )
+        # held: with the last reference to it its answers would never come
+        admin = AdminClient(self._options)
         for future in admin.incremental_alter_configs([resource], request_timeout=5).values():
             future.result(timeout=_ADMIN_SECONDS)
 
 
 def _place(letter: Message) -> _Place:
-    """Of the event that a dead letter is about; where headers are repeated, the last ones are the letter's."""
-    headers = {name: value for name, value in dict(letter.headers() or []).items() if isinstance(value, bytes)}
+    """Of the event that a dead letter is about; where headers are repeated, the last
+    ones are the letter's.
+    """
+    headers = {
+        name: value
+        for name, value in dict(letter.headers() or []).items()
+        if isinstance(value, bytes)
+    }
     topic, partition, offset = (headers[name].decode() for name in _ORIGIN)
     return topic, int(partition), int(offset)

@@ -1,9 +1,11 @@
 """The load: several connections that change the tables at once, from seeded generators.
 
-`pause` returns when no transaction is open, so that what the checker sees does not move.
+`pause` returns when no transaction is open, so that what the checker sees does not
+move.
 
-Hazard: the generators are seeded, the interleaving of connections and faults is not: a seed repeats the plan of a
-campaign, not its every moment. A commit whose answer is lost with the server counts as aborted, made or not.
+Hazard: the generators are seeded, the interleaving of connections and faults is not: a
+seed repeats the plan of a campaign, not its every moment. A commit whose answer is lost
+with the server counts as aborted, made or not.
 """
 
 import threading
@@ -26,7 +28,9 @@ from tests.soak.texts import long_words, words
 
 _FEWEST_ROWS = 150
 _SLOW = 8
-"""Long probe texts in a burst: batches that take a while, so that faults and commits fall into the middle of one."""
+"""Long probe texts in a burst: batches that take a while, so that faults and commits
+fall into the middle of one.
+"""
 
 _PROBES_KEPT = 50
 
@@ -47,7 +51,9 @@ TEXT_KINDS = (
     "unreadable text",
     "unreadable text mended",
 )
-"""Kinds of change that need a vector made; the bound on the encoded texts rests on them."""
+"""Kinds of change that need a vector made; the bound on the encoded texts rests on
+them.
+"""
 
 
 class Changer(Troublemaker):
@@ -67,7 +73,9 @@ class Changer(Troublemaker):
             self._commit(connection)
 
     def burst(self) -> None:
-        """Much at once: new rows, every hot row edited, a long text, probe rows; each table in its own transaction."""
+        """Much at once: new rows, every hot row edited, a long text, probe rows; each
+        table in its own transaction.
+        """
         self._attempt(self._burst)
 
     def forget_probes(self) -> None:
@@ -92,7 +100,9 @@ class Changer(Troublemaker):
             for _ in range(5):
                 self.probe(cursor)
             for _ in range(_SLOW):
-                cursor.execute(f"INSERT INTO {PROBE.name} (words) VALUES (%s)", (long_words(self._random),))
+                cursor.execute(
+                    f"INSERT INTO {PROBE.name} (words) VALUES (%s)", (long_words(self._random),)
+                )
             self._count("probe row", _SLOW)
             self._commit(connection)
 
@@ -151,11 +161,15 @@ class Changer(Troublemaker):
         cursor.execute("ROLLBACK TO SAVEPOINT undone")
 
     def hold(self, cursor: Cursor, table: Table) -> None:
-        """Rows held by FOR UPDATE for a second or two, one of them edited; half of the time held again after the
-        commit, so that its event comes while nobody can write. Seldom hot ones, whose next edit would mend a loss.
+        """Rows held by FOR UPDATE for a second or two, one of them edited; half of the
+        time held again after the commit, so that its event comes while nobody can
+        write. Seldom hot ones, whose next edit would mend a loss.
         """
         columns = ", ".join(table.key)
-        select = f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT 2 FOR UPDATE SKIP LOCKED"
+        select = (
+            f"SELECT {columns} FROM {table.name} ORDER BY {columns} OFFSET %s LIMIT 2 FOR "
+            "UPDATE SKIP LOCKED"
+        )
         cursor.execute(select, (self._random.randrange(_FEWEST_ROWS),))
         held = cursor.fetchall()
         if held:
@@ -163,7 +177,9 @@ class Changer(Troublemaker):
             if self._random.random() < 0.5:
                 self._commit(cursor.connection)
                 for key in held:
-                    cursor.execute(f"SELECT FROM {table.name} WHERE {table.where} FOR UPDATE SKIP LOCKED", key)
+                    cursor.execute(
+                        f"SELECT FROM {table.name} WHERE {table.where} FOR UPDATE SKIP LOCKED", key
+                    )
             self._ended.wait(self._random.uniform(0.5, 2.0))
             self._count("rows held", len(held))
 
@@ -215,7 +231,9 @@ class Load:
         """Make the hands; they start paused."""
         self._counts: list[Counter[str]] = [Counter() for _ in range(connections + 1)]
         self._going = threading.Event()
-        self._hands = [Changer(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)]
+        self._hands = [
+            Changer(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)
+        ]
         self._burster = Changer(dsn, f"{seed}/burst", self._counts[-1], self._going)
 
     @property
@@ -247,11 +265,15 @@ class Load:
                 pass
 
     def forget_probes(self) -> None:
-        """Delete probe rows, which would make every check slower. Only when all rows are true."""
+        """Delete probe rows, which would make every check slower. Only when all rows
+        are true.
+        """
         self._burster.forget_probes()
 
     def cure(self) -> None:
-        """Give every row that has no vector for its text another text. Only while Postgres answers."""
+        """Give every row that has no vector for its text another text. Only while
+        Postgres answers.
+        """
         self._burster.cure()
 
     def stop(self) -> None:

@@ -1,7 +1,8 @@
-"""Rows whose change is followed: green may not be said while one of them is stuck (I11).
+"""Rows whose change is followed: green may not be said while one of them is stuck
+(I11).
 
-A mark is a row with a text that nobody else writes. Once its text is another one, or the row is gone, the load had it,
-and it says nothing any more.
+A mark is a row with a text that nobody else writes. Once its text is another one, or
+the row is gone, the load had it, and it says nothing any more.
 """
 
 import hashlib
@@ -39,13 +40,16 @@ class Marks:
         self.made = 0
 
     def add(self, table: Table, key: tuple[Any, ...], text: str) -> None:
-        """Follow the row from its commit on, which is a moment from now: a mark is only used when it is old."""
+        """Follow the row from its commit on, which is a moment from now: a mark is only
+        used when it is old.
+        """
         with self._lock:
             self._open.append(Mark(table, key, text, time.monotonic()))
             self.made += 1
 
     def stuck(self, ask: Ask, seconds: float) -> list[Mark]:
-        """Marks older than so many seconds whose row still has the text and not its vector; handled ones are forgotten.
+        """Marks older than so many seconds whose row still has the text and not its
+        vector; handled ones are forgotten.
 
         Raises:
             psycopg2.Error: Postgres is away.
@@ -60,7 +64,10 @@ class Marks:
     @staticmethod
     def _waits(ask: Ask, mark: Mark) -> bool:
         table = mark.table
-        found = ask(f"SELECT {table.expression}, embedding_hash FROM {table.name} WHERE {table.where}", mark.key)
+        found = ask(
+            f"SELECT {table.expression}, embedding_hash FROM {table.name} WHERE {table.where}",
+            mark.key,
+        )
         if not found or found[0][0] != mark.text:
             return False
         stored = found[0][1]

@@ -1,8 +1,10 @@
-"""Faults at the worst moments of a commit: the moment is held open until a worker is in it, then the worker dies.
+"""Faults at the worst moments of a commit: the moment is held open until a worker is in
+it, then the worker dies.
 
 Hazards:
-- `synchronous_standby_names` with a standby that does not exist holds every commit of the server, the application's
-  too; its commit records are written all the same, so capture sends events of transactions that nobody can see yet.
+- `synchronous_standby_names` with a standby that does not exist holds every commit of
+  the server, the application's too; its commit records are written all the same, so
+  capture sends events of transactions that nobody can see yet.
 - The setting outlives a killed server: `release` tries until Postgres answers.
 """
 
@@ -49,7 +51,9 @@ class Moments:
         ]
 
     def _kill_in_write(self) -> Hit | None:
-        """Vectors staged, rows locked, the UPDATE half way: it waits in the audit trigger, for a lock of ours."""
+        """Vectors staged, rows locked, the UPDATE half way: it waits in the audit
+        trigger, for a lock of ours.
+        """
         try:
             connection = self._connect()
         except psycopg2.Error:
@@ -57,14 +61,18 @@ class Moments:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = '2s'; LOCK TABLE soak.audit IN EXCLUSIVE MODE")
-                return self._kill("kill in write", "wait_event_type = 'Lock' AND query LIKE '%UPDATE%'")
+                return self._kill(
+                    "kill in write", "wait_event_type = 'Lock' AND query LIKE '%UPDATE%'"
+                )
         except psycopg2.Error:
             return None
         finally:
             connection.close()
 
     def _kill_at_commit(self) -> Hit | None:
-        """The commit record is written, the answer never comes: written, and not acknowledged."""
+        """The commit record is written, the answer never comes: written, and not
+        acknowledged.
+        """
         if not self._hold():
             return None
         try:
@@ -73,7 +81,9 @@ class Moments:
             self._release()
 
     def _kill_in_deferral(self) -> Hit | None:
-        """Rows changed and locked at once, Kafka silent when they are to be deferred, every live worker killed."""
+        """Rows changed and locked at once, Kafka silent when they are to be deferred,
+        every live worker killed.
+        """
         try:
             connection = self._connect()
         except psycopg2.Error:
@@ -97,28 +107,39 @@ class Moments:
     def _connect(self) -> psycopg2.extensions.connection:
         """A session whose commits do not wait when those of all others are held."""
         return psycopg2.connect(
-            self._dsn, connect_timeout=5, application_name="soak moment", options="-c synchronous_commit=local"
+            self._dsn,
+            connect_timeout=5,
+            application_name="soak moment",
+            options="-c synchronous_commit=local",
         )
 
     def _lock_fresh(self, connection: psycopg2.extensions.connection) -> None:
         """Touch some rows, and take them again before anybody else does."""
         chosen = f"SELECT id FROM {NOTES.name} ORDER BY id LIMIT 5 FOR UPDATE SKIP LOCKED"
         with connection.cursor() as cursor:
-            cursor.execute(f"UPDATE {NOTES.name} SET note = note || ' ' WHERE id IN ({chosen}) RETURNING id")
+            cursor.execute(
+                f"UPDATE {NOTES.name} SET note = note || ' ' WHERE id IN ({chosen}) RETURNING id"
+            )
             ids = [id_ for (id_,) in cursor.fetchall()]
             connection.commit()
-            cursor.execute(f"SELECT FROM {NOTES.name} WHERE id = ANY(%s::uuid[]) FOR UPDATE SKIP LOCKED", (ids,))
+            cursor.execute(
+                f"SELECT FROM {NOTES.name} WHERE id = ANY(%s::uuid[]) FOR UPDATE SKIP LOCKED",
+                (ids,),
+            )
 
     def _commit_held(self) -> Hit | None:
         if not self._hold():
             return None
         hold = self._stage.random.uniform(0.5, 4.0)
-        # In time, and not behind the next hits of the group, which may commit something themselves.
+        # In time, and not behind the next hits of the group, which may commit something
+        # themselves.
         threading.Timer(hold, self._release).start()
         return self._stage.made("commit held", "every commit of Postgres", hold, self._release)
 
     def _kill(self, kind: str, condition: str) -> Hit | None:
-        """Kill the worker whose session is in this state; None when none is for a while."""
+        """Kill the worker whose session is in this state; None when none is for a
+        while.
+        """
         found: list[Worker] = []
 
         def seen() -> bool:
@@ -133,7 +154,9 @@ class Moments:
 
     def _who(self, condition: str) -> list[Worker]:
         try:
-            found = self._rows.ask(f"SELECT client_port FROM pg_stat_activity WHERE {_WORKERS} AND {condition}")
+            found = self._rows.ask(
+                f"SELECT client_port FROM pg_stat_activity WHERE {_WORKERS} AND {condition}"
+            )
         except psycopg2.Error:
             return []
         ports = {self._postgres.client_port(int(port)) for (port,) in found}

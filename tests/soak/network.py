@@ -1,4 +1,5 @@
-"""The faults that hit connections: the workers' to Postgres and to Kafka, and capture's to Postgres.
+"""The faults that hit connections: the workers' to Postgres and to Kafka, and capture's
+to Postgres.
 
 The load and the checker do not go through the proxies.
 """
@@ -20,7 +21,11 @@ class Network:
 
     def kinds(self) -> list[Kind]:
         """Four kinds per way."""
-        return [self._kind(verb, way) for way in self._ways for verb in ("cut", "stall", "slow", "half-open")]
+        return [
+            self._kind(verb, way)
+            for way in self._ways
+            for verb in ("cut", "stall", "slow", "half-open")
+        ]
 
     def _kind(self, verb: str, way: str) -> Kind:
         return Kind(f"{verb} {way}", f"way {way}", lambda: self._hit(verb, way))

@@ -1,13 +1,14 @@
-"""Faults that people make around an installation: messages and origins of other tools, DDL, a topic made again,
-time-outs, a colleague's `init`.
+"""Faults that people make around an installation: messages and origins of other tools,
+DDL, a topic made again, time-outs, a colleague's `init`.
 
-Each leaves a mark: a row that it changed itself and that nobody else touches, so that the verdict of the product can be
-held to it.
+Each leaves a mark: a row that it changed itself and that nobody else touches, so that
+the verdict of the product can be held to it.
 
 Hazards:
-- DDL waits for the load's transactions, so it gives up after LOCK_SECONDS and is no hit then.
-- What has to be undone by `vectrue init` needs every service, while other faults of the group are being undone: it is
-  tried again until it works.
+- DDL waits for the load's transactions, so it gives up after LOCK_SECONDS and is no hit
+  then.
+- What has to be undone by `vectrue init` needs every service, while other faults of the
+  group are being undone: it is tried again until it works.
 """
 
 import secrets
@@ -41,14 +42,17 @@ _ORIGIN = "soak_restore_tool"
 class Operators:
     """What other people do."""
 
-    def __init__(self, stage: Stage, dsn: str, fleet: Fleet, place: Places, servers: str, marks: Marks) -> None:
+    def __init__(
+        self, stage: Stage, dsn: str, fleet: Fleet, place: Places, servers: str, marks: Marks
+    ) -> None:
         """Nothing is hit yet.
 
         Args:
             stage: time and chance.
             dsn: a superuser's, not through a proxy.
             fleet: starts `init`, and is told which exits a fault explains.
-            place: the configurations of the installation, of a second one, and of a colleague's file.
+            place: the configurations of the installation, of a second one, and of a
+                colleague's file.
             servers: Kafka, not through a proxy.
             marks: takes the rows that the faults change.
         """
@@ -57,14 +61,19 @@ class Operators:
         self._dsn = dsn
         self._fleet = fleet
         self._settings = place.settings
-        self._admin: dict[str, str | int | float | bool] = {"bootstrap.servers": servers, "log_level": 0}
+        self._admin: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": servers,
+            "log_level": 0,
+        }
         self._marks = marks
         self._second, self._colleague = place.second, place.colleague
         self._labelled = False
         """Whether rows were written under an origin since the last verdict."""
 
     def kinds(self) -> list[Kind]:
-        """All of them. Those that need `init` or take a table's lock come one at a time."""
+        """All of them. Those that need `init` or take a table's lock come one at a
+        time.
+        """
         return [
             Kind("logical message", None, self._guarded(self._message)),
             Kind("foreign origin", "setup", self._guarded(self._foreign_origin)),
@@ -87,18 +96,23 @@ class Operators:
         return attempt
 
     def _message(self) -> Hit:
-        """An outbox or another tool's heartbeat, which anybody who may connect can write."""
+        """An outbox or another tool's heartbeat, which anybody who may connect can
+        write.
+        """
         random = self._stage.random
         size = random.choice((1, 100, 100_000))
         for transactional in (True, False):
             self._run(
-                "SELECT pg_logical_emit_message(%s, %s, %s)", (transactional, random.choice(("cdc", "")), "x" * size)
+                "SELECT pg_logical_emit_message(%s, %s, %s)",
+                (transactional, random.choice(("cdc", "")), "x" * size),
             )
         self._mark(NOTES)
         return self._stage.made("logical message", f"2 of {size} bytes")
 
     def _foreign_origin(self) -> Hit:
-        """Rows written by a session with an origin of its own, as a subscription or a restore tool does."""
+        """Rows written by a session with an origin of its own, as a subscription or a
+        restore tool does.
+        """
         connection = self._connect()
         try:
             with connection.cursor() as cursor:
@@ -116,13 +130,17 @@ class Operators:
         return self._stage.made("foreign origin", "5 rows")
 
     def let_origins_be_seen(self) -> None:
-        """Nobody can know of writes under another's origin before the workers look for origins the next time."""
+        """Nobody can know of writes under another's origin before the workers look for
+        origins the next time.
+        """
         if self._labelled:
             self._stage.let_pass(3 * origin_watch.SECONDS)
         self._labelled = False
 
     def _row_security(self) -> Hit:
-        """A policy that hides every row from the workers: they leave with 78, and offsets stay."""
+        """A policy that hides every row from the workers: they leave with 78, and
+        offsets stay.
+        """
         self._fleet.excuse(EXIT_CONFIGURATION)
         self._run(f"ALTER TABLE {LINES.name} ENABLE ROW LEVEL SECURITY")
         self._mark(NOTES)
@@ -136,19 +154,29 @@ class Operators:
 
     def _key_type(self) -> Hit:
         """Integer to bigint and back, under running workers."""
-        typed = "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'"
+        typed = (
+            "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass "
+            "AND attname = 'id'"
+        )
         found = self._run(typed, (SMALL.name,))
         wanted = "integer" if found[0][0] == "bigint" else "bigint"
         self._run(f"ALTER TABLE {SMALL.name} ALTER COLUMN id TYPE {wanted}")
         return self._stage.made("key type changed", f"{SMALL.name}.id to {wanted}")
 
     def _swap(self) -> Hit:
-        """A table built beside and swapped in by name; the publication goes on with the old one until `init`."""
+        """A table built beside and swapped in by name; the publication goes on with the
+        old one until `init`.
+        """
         old = f"{NOTES.name}_{secrets.token_hex(3)}"
-        names = {"now": sql.Identifier(NOTES.name), "old": sql.Identifier(old), "worker": sql.Identifier(WORKER)}
+        names = {
+            "now": sql.Identifier(NOTES.name),
+            "old": sql.Identifier(old),
+            "worker": sql.Identifier(WORKER),
+        }
         swap = sql.SQL(
             "LOCK TABLE {now} IN ACCESS EXCLUSIVE MODE;"
-            " CREATE TABLE beside (LIKE {now} INCLUDING ALL); INSERT INTO beside SELECT * FROM {now};"
+            " CREATE TABLE beside (LIKE {now} INCLUDING ALL); INSERT INTO beside SELECT * FROM "
+            "{now};"
             " ALTER TABLE {now} RENAME TO {old}; ALTER TABLE beside RENAME TO {now};"
             " GRANT SELECT, UPDATE ON {now} TO {worker}"
         ).format(**names)
@@ -169,13 +197,16 @@ class Operators:
         return self._stage.made("table swapped", NOTES.name, hold, publish)
 
     def _topic(self) -> Hit:
-        """A change topic deleted, and made again by `init`: what lay in it unread is gone.
+        """A change topic deleted, and made again by `init`: what lay in it unread is
+        gone.
 
-        A worker that starts meanwhile leaves with 78; `init` waits for a broker or Connect that another fault took.
+        A worker that starts meanwhile leaves with 78; `init` waits for a broker or
+        Connect that another fault took.
         """
         topic = f"{self._settings.kafka.topic_prefix}.public.{LINES.name}"
         self._mark(LINES)
-        admin = AdminClient(self._admin)  # has to outlive its futures, which it cancels when it goes
+        # has to outlive its futures, which it cancels when it goes
+        admin = AdminClient(self._admin)
         for deleted in admin.delete_topics([topic], request_timeout=5).values():
             deleted.result(timeout=15)
         self._fleet.excuse(EXIT_CONFIGURATION)
@@ -184,28 +215,48 @@ class Operators:
             self._init()
             self._fleet.excuse_no_more(EXIT_CONFIGURATION)
 
-        return self._stage.made("topic made again", topic, self._stage.random.uniform(0.0, 4.0), again)
+        return self._stage.made(
+            "topic made again", topic, self._stage.random.uniform(0.0, 4.0), again
+        )
 
     def _idle(self) -> Hit:
-        """The server closes sessions that are idle: those that are there now, and new ones after a second."""
+        """The server closes sessions that are idle: those that are there now, and new
+        ones after a second.
+        """
         self._run(f"ALTER ROLE {WORKER} SET idle_session_timeout = '1s'")
-        ended = self._run("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s", (WORKER,))
+        ended = self._run(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s",
+            (WORKER,),
+        )
         hold = self._stage.random.uniform(2.0, 8.0)
         reset = f"ALTER ROLE {WORKER} RESET idle_session_timeout"
         undo = partial(self._insist, partial(self._run, reset))
         return self._stage.made("idle time-out", f"{ended[0][0]} sessions", hold, undo)
 
     def _second_init(self) -> Hit:
-        """A colleague whose file lacks a table, refused; then a second installation beside this one, which works."""
+        """A colleague whose file lacks a table, refused; then a second installation
+        beside this one, which works.
+        """
         published = self._published()
-        code = self._fleet.launch("colleague-init", "--config", str(self._colleague), "init").wait(_INIT_SECONDS)
+        code = self._fleet.launch("colleague-init", "--config", str(self._colleague), "init").wait(
+            _INIT_SECONDS
+        )
         if code == 0 or self._published() != published:
-            self.violations.append(f"I12: `init` with a file that lacks a table exited {code} and took it away")
-        return self._stage.made("second installation", "init", 0.0, lambda: self._init(self._second))
+            self.violations.append(
+                f"I12: `init` with a file that lacks a table exited {code} and took it away"
+            )
+        return self._stage.made(
+            "second installation", "init", 0.0, lambda: self._init(self._second)
+        )
 
     def _published(self) -> set[str]:
         name = self._settings.postgres.publication
-        return {str(t) for (t,) in self._run("SELECT tablename FROM pg_publication_tables WHERE pubname = %s", (name,))}
+        return {
+            str(t)
+            for (t,) in self._run(
+                "SELECT tablename FROM pg_publication_tables WHERE pubname = %s", (name,)
+            )
+        }
 
     def _init(self, config: Path | None = None) -> None:
         arguments = ("--config", str(config), "init") if config else ("init",)
@@ -236,12 +287,19 @@ class Operators:
         text = f"{words(self._stage.random)} {secrets.token_hex(8)}"
         columns = ", ".join((*table.key, *table.texts))
         places = ", ".join(["%s"] * (len(key) + 1))
-        cursor.execute(f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING", (*key, text))
+        cursor.execute(
+            f"INSERT INTO {table.name} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING",
+            (*key, text),
+        )
         self._marks.add(table, key, text)
 
     def _connect(self) -> psycopg2.extensions.connection:
-        limits = f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout=30s -c synchronous_commit=local"
-        return psycopg2.connect(self._dsn, connect_timeout=5, application_name="soak operator", options=limits)
+        limits = (
+            f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout=30s -c synchronous_commit=local"
+        )
+        return psycopg2.connect(
+            self._dsn, connect_timeout=5, application_name="soak operator", options=limits
+        )
 
     def _run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         connection = self._connect()

@@ -1,4 +1,6 @@
-"""Where a campaign works: the database with its tables, and the configurations of its installations."""
+"""Where a campaign works: the database with its tables, and the configurations of its
+installations.
+"""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +42,12 @@ class Places:
 
 
 def settings_for(
-    endpoints: Endpoints, ways: dict[str, Proxy], *, direct: bool, prefix: str = NAME, tables: Sequence[dict[str, str]]
+    endpoints: Endpoints,
+    ways: dict[str, Proxy],
+    *,
+    direct: bool,
+    prefix: str = NAME,
+    tables: Sequence[dict[str, str]],
 ) -> Settings:
     """Settings of an installation.
 
@@ -53,7 +60,9 @@ def settings_for(
     """
     admin = endpoints.postgres_dsn if direct else _through(endpoints.postgres_dsn, ways["postgres"])
     worker = (
-        urlsplit(admin)._replace(netloc=f"{WORKER}:{PASSWORD}@{urlsplit(admin).netloc.rpartition('@')[2]}").geturl()
+        urlsplit(admin)
+        ._replace(netloc=f"{WORKER}:{PASSWORD}@{urlsplit(admin).netloc.rpartition('@')[2]}")
+        .geturl()
     )
     servers = endpoints.bootstrap_servers if direct else f"{HOST}:{ways['kafka'].port}"
     return load(
@@ -80,14 +89,21 @@ def _through(dsn: str, way: Proxy) -> str:
 
 
 def prepare(endpoints: Endpoints, ways: dict[str, Proxy], directory: Path) -> Workplace:
-    """A database with the tables of the campaign, and settings that lead through the proxies."""
+    """A database with the tables of the campaign, and settings that lead through the
+    proxies.
+    """
     settings = settings_for(endpoints, ways, direct=False, tables=CONFIGURED)
-    place = Workplace(endpoints, settings, Session(settings.postgres.admin, role=NAME), directory, settings)
+    place = Workplace(
+        endpoints, settings, Session(settings.postgres.admin, role=NAME), directory, settings
+    )
     place.execute("CREATE EXTENSION vector")
     place.execute(f"CREATE ROLE {WORKER} LOGIN PASSWORD '{PASSWORD}'")
     for table in TABLES:
         place.execute(table.create)
-    place.execute(f"CREATE TABLE elsewhere (id bigint PRIMARY KEY, words text, embedding vector({DIMENSIONS}))")
+    place.execute(
+        "CREATE TABLE elsewhere (id bigint PRIMARY KEY, words text, embedding "
+        f"vector({DIMENSIONS}))"
+    )
     return place
 
 

@@ -1,7 +1,9 @@
-"""The command line of vectrue with one thing changed: its lexical model refuses texts that hold a certain word.
+"""The command line of vectrue with one thing changed: its lexical model refuses texts
+that hold a certain word.
 
-The lexical model takes every text, and the real ones refuse what cannot be told beforehand. Everything else is the
-program as it is shipped; a worker of the campaign is `python -m tests.soak.program worker --role live`.
+The lexical model takes every text, and the real ones refuse what cannot be told
+beforehand. Everything else is the program as it is shipped; a worker of the campaign is
+`python -m tests.soak.program worker --role live`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,8 @@ _encode = LexicalEmbedder.encode_documents
 
 def _refusing(self: LexicalEmbedder, texts: Sequence[str]) -> Vector:
     if any(is_poison(text) for text in texts):
-        raise ValueError("a text of this batch")  # which one it was is the pipeline's to find out
+        # which one it was is the pipeline's to find out
+        raise ValueError("a text of this batch")
     return _encode(self, texts)
 
 

@@ -27,25 +27,32 @@ class Report:
         rows_checked: rows judged by the checker, over all checks.
         checks: quiescent points at which all rows were judged.
         polls: looks of the watch for I3, and those that a fault took away.
-        deferrals: records in the deferred topic: locked rows and early events, and looks that came too soon.
-        rows_refused: of the rows checked, those with a text that the model refuses, or that a trigger changes every
-            time, each in quarantine.
-        rows_unreadable: of the rows checked, those of which Postgres makes no text, each in quarantine.
+        deferrals: records in the deferred topic: locked rows and early events, and
+            looks that came too soon.
+        rows_refused: of the rows checked, those with a text that the model refuses, or
+            that a trigger changes every time, each in quarantine.
+        rows_unreadable: of the rows checked, those of which Postgres makes no text,
+            each in quarantine.
         rows_lost: rows that were not handled although the lag was 0.
-        vectors_untrue: vectors of another text than the row's, when they were written or when they were checked.
+        vectors_untrue: vectors of another text than the row's, when they were written
+            or when they were checked.
         offsets_past: events below a committed offset whose row was not handled.
         verdicts: how often `lag` was read, and how often it said that all is well.
         marks: changes of the operators' faults that were followed.
         green_while_stuck: how often it said so while one of them was stuck.
-        poison_events: records sent that nobody can read, and those of them that became dead letters.
-        quarantine_left: lines of the quarantine at the end, when no row has a refused text any more.
+        poison_events: records sent that nobody can read, and those of them that became
+            dead letters.
+        quarantine_left: lines of the quarantine at the end, when no row has a refused
+            text any more.
         violations: promises broken, in words.
         unexplained_exits: workers that ended as they should not.
         exits: exit codes of workers.
         restarts: why workers asked to be restarted (exit 70).
-        slow_stops: workers that took more than 30 s to end after SIGTERM, and were killed as a supervisor does (I9).
+        slow_stops: workers that took more than 30 s to end after SIGTERM, and were
+            killed as a supervisor does (I9).
         command_exits: exit codes of `replay run`.
-        converged: from the pause of the load until every row was true, after each group of faults.
+        converged: from the pause of the load until every row was true, after each group
+            of faults.
         runs_finished: replay runs in state done.
         vector_writes: what the audit trigger saw, by kind.
         encoded: texts the workers encoded.
@@ -96,7 +103,10 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """All figures by name."""
         return {
-            **{name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()},
+            **{
+                name: dict(value) if isinstance(value, Counter) else value
+                for name, value in vars(self).items()
+            },
             "ok": self.is_clean,
             "converged_median": self.median,
             "converged_worst": max(self.converged, default=None),
@@ -121,7 +131,9 @@ class Report:
         """Write the figures as a table for docs/reliability.md."""
         verdict = "kept" if self.is_clean else "BROKEN"
         with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
-            out.write(figures.markdown((f"seed {self.seed}", f"every promise {verdict}"), self._figures()))
+            out.write(
+                figures.markdown((f"seed {self.seed}", f"every promise {verdict}"), self._figures())
+            )
 
     def _figures(self) -> list[tuple[str, object]]:
         return [
@@ -129,23 +141,38 @@ class Report:
             *((f"  {kind}", count) for kind, count in sorted(self.faults.items())),
             ("changes", f"{self.changes.total():,}"),
             *((f"  {kind}", f"{count:,}") for kind, count in sorted(self.changes.items())),
-            ("transactions undone", f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks"),
+            (
+                "transactions undone",
+                f"{self.rolled_back:,} on purpose, {self.aborted:,} by faults and locks",
+            ),
             ("rows checked", f"{self.rows_checked:,} at {self.checks} quiescent points"),
             ("  with a refused text, in quarantine", f"{self.rows_refused:,}"),
             ("  with a text that cannot be made, in quarantine", f"{self.rows_unreadable:,}"),
-            ("events that nobody can read", f"{self.poison_events}, of which dead letters {self.dead_letters}"),
+            (
+                "events that nobody can read",
+                f"{self.poison_events}, of which dead letters {self.dead_letters}",
+            ),
             ("quarantine lines left at the end", self.quarantine_left),
-            ("looks at the offsets (I3)", f"{self.polls} and {self.polls_skipped} that a fault took away"),
+            (
+                "looks at the offsets (I3)",
+                f"{self.polls} and {self.polls_skipped} that a fault took away",
+            ),
             ("verdicts of lag (I11)", f"{self.verdicts}, of which green {self.verdicts_green}"),
             ("  changes followed, green while stuck", f"{self.marks}, {self.green_while_stuck}"),
             ("records deferred", f"{self.deferrals:,}"),
             ("vector writes", _counts(self.vector_writes)),
-            ("texts encoded", f"{self.encoded:,} = {_number(self.per_change)} per change of a text"),
+            (
+                "texts encoded",
+                f"{self.encoded:,} = {_number(self.per_change)} per change of a text",
+            ),
             ("replay runs finished", self.runs_finished),
             ("replay command exits", _counts(self.command_exits)),
             ("worker exits", _counts(self.exits)),
             ("killed 30 s after SIGTERM", len(self.slow_stops)),
-            ("converged, median / worst", f"{_number(self.median)} / {_number(max(self.converged, default=None))} s"),
+            (
+                "converged, median / worst",
+                f"{_number(self.median)} / {_number(max(self.converged, default=None))} s",
+            ),
             ("unexplained exits", len(self.unexplained_exits)),
             ("rows lost", self.rows_lost),
             ("vectors untrue", self.vectors_untrue),
@@ -157,12 +184,18 @@ class Report:
         """Print the table, and what is wrong."""
         console = Console()
         figures.show(console, f"soak campaign, seed {self.seed}", self._figures())
-        problems = (*self.violations[:_SHOWN], *self.unexplained_exits[:_SHOWN], *self.slow_stops[:_SHOWN])
+        problems = (
+            *self.violations[:_SHOWN],
+            *self.unexplained_exits[:_SHOWN],
+            *self.slow_stops[:_SHOWN],
+        )
         for problem in problems:
             console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
         if not self.is_clean:
             last = self.fault_log[-1] if self.fault_log else "none"
-            console.print(f"FAILED with seed {self.seed}; last fault: {last}", markup=False, soft_wrap=True)
+            console.print(
+                f"FAILED with seed {self.seed}; last fault: {last}", markup=False, soft_wrap=True
+            )
 
 
 def _counts(counts: dict[str, int]) -> str:

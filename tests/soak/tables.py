@@ -1,8 +1,10 @@
-"""The tables of the campaign: bigint, uuid, text-and-number and small reused keys, and the probe.
+"""The tables of the campaign: bigint, uuid, text-and-number and small reused keys, and
+the probe.
 
-One has texts that Postgres cannot always make (`bodies`), one a trigger that changes texts in any UPDATE (`lines`).
-What a row's text is stands here twice on purpose: as the SQL expression given to vectrue, and in Python for the
-checker, which composes and hashes by itself. So does what a text is that shows nothing.
+One has texts that Postgres cannot always make (`bodies`), one a trigger that changes
+texts in any UPDATE (`lines`). What a row's text is stands here twice on purpose: as the
+SQL expression given to vectrue, and in Python for the checker, which composes and
+hashes by itself. So does what a text is that shows nothing.
 """
 
 import json
@@ -24,13 +26,17 @@ RESTLESS = "restless"
 
 DIMENSIONS = 64
 READ = 100_000
-"""Characters of a text that count: for the lexical model, and for whether it shows anything."""
+"""Characters of a text that count: for the lexical model, and for whether it shows
+anything.
+"""
 PROVENANCE = ("embedding_hash", "embedding_model", "embedded_at", "embedding_digest")
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """In place of a text that Postgres cannot make: the name of the condition that it raises."""
+    """In place of a text that Postgres cannot make: the name of the condition that it
+    raises.
+    """
 
     condition: str
 
@@ -39,7 +45,9 @@ Text = str | Unreadable | None
 
 
 def compose(parts: Sequence[str | None]) -> Text:
-    """A row's text from its text columns, as most expressions mean it: NULL if any part is NULL."""
+    """A row's text from its text columns, as most expressions mean it: NULL if any part
+    is NULL.
+    """
     present = [part for part in parts if part is not None]
     return "\n\n".join(present) if len(present) == len(parts) else None
 
@@ -59,7 +67,8 @@ class Table:
         texts: columns that the text is made of.
         expression: the text in SQL, for the settings.
         new_key: makes a key.
-        small: whether keys are few, reused, and the table is emptied by TRUNCATE now and then.
+        small: whether keys are few, reused, and the table is emptied by TRUNCATE now
+            and then.
         before: DDL that `columns` or the expression need.
         after: DDL on the table.
         put: what a column holds for a text.
@@ -84,7 +93,8 @@ class Table:
     def create(self) -> str:
         """DDL."""
         return (
-            f"{self.before} CREATE TABLE {self.name} ({self.columns}, seen integer NOT NULL DEFAULT 0,"
+            f"{self.before} CREATE TABLE {self.name} ({self.columns}, seen integer NOT NULL "
+            "DEFAULT 0,"
             f" {VECTOR} vector({DIMENSIONS}), PRIMARY KEY ({', '.join(self.key)}));"
             f" ALTER TABLE {self.name} REPLICA IDENTITY {self.identity}; {self.after}"
         )
@@ -101,11 +111,15 @@ def is_poison(text: str) -> bool:
 
 
 def is_refused(table: Table, text: str) -> bool:
-    """Whether no vector of it can be made or kept: the model refuses it, or a trigger changes it every time."""
+    """Whether no vector of it can be made or kept: the model refuses it, or a trigger
+    changes it every time.
+    """
     return is_poison(text) or (bool(table.after) and RESTLESS in text)
 
 
-_SHOWN_FORMATS = frozenset({*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD})
+_SHOWN_FORMATS = frozenset(
+    {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+)
 """Format characters (Cf) that are seen, all above the number that they belong to."""
 _UNSEEN = (
     (0x034F, 0x034F),  # the grapheme joiner
@@ -118,7 +132,8 @@ _UNSEEN = (
     (0xFE00, 0xFE0F),  # variation selectors
     (0xFFA0, 0xFFA0),
     (0xFFF0, 0xFFF8),
-    (0xE0000, 0xE0FFF),  # tags, more variation selectors, and what is kept for their like
+    # tags, more variation selectors, and what is kept for their like
+    (0xE0000, 0xE0FFF),
 )
 """What shows nothing and has another category than the rest."""
 
@@ -216,13 +231,25 @@ BAD_BODIES = (
 )
 """Bodies of which Postgres makes no text."""
 SMALL = Table(
-    "small", "id integer, words text", ("id",), ("words",), "words", lambda random: (random.randrange(40),), small=True
+    "small",
+    "id integer, words text",
+    ("id",),
+    ("words",),
+    "words",
+    lambda random: (random.randrange(40),),
+    small=True,
 )
 PROBE = Table(
-    "probe", "id bigint GENERATED ALWAYS AS IDENTITY, words text NOT NULL", ("id",), ("words",), "words", lambda _: ()
+    "probe",
+    "id bigint GENERATED ALWAYS AS IDENTITY, words text NOT NULL",
+    ("id",),
+    ("words",),
+    "words",
+    lambda _: (),
 )
-"""Rows are inserted, never changed, and deleted only once found true: an event below the committed offset means that
-the row has its vector."""
+"""Rows are inserted, never changed, and deleted only once found true: an event below
+the committed offset means that the row has its vector.
+"""
 
 CHANGING = (ARTICLES, NOTES, LINES, SMALL, BODIES)
 TABLES = (*CHANGING, PROBE)

@@ -1,5 +1,5 @@
-"""The texts of the load: short ones of a few words, some alike, composed or not; very long ones; and those that show
-nothing.
+"""The texts of the load: short ones of a few words, some alike, composed or not; very
+long ones; and those that show nothing.
 """
 
 import unicodedata
@@ -36,14 +36,18 @@ _SHOWS_NOTHING = (
     "\u00ad\ufe0f\u034f",
     "\U000e0041\u202e",
 )
-"""White space, zero widths, Hangul fillers, the empty pattern of Braille, controls, tags and changes of direction."""
+"""White space, zero widths, Hangul fillers, the empty pattern of Braille, controls,
+tags and changes of direction.
+"""
 
 
 def words(random: Random) -> str:
     """A text; one in twenty is the same as many others, one in ten is decomposed."""
     if random.random() < 0.05:
         return "the same text again"
-    text = f"{' '.join(random.choices(_WORDS, k=random.randrange(3, 25)))} {random.getrandbits(40):x}"
+    text = (
+        f"{' '.join(random.choices(_WORDS, k=random.randrange(3, 25)))} {random.getrandbits(40):x}"
+    )
     return unicodedata.normalize("NFD", text) if random.random() < 0.1 else text
 
 
@@ -54,7 +58,9 @@ def long_words(random: Random, characters: int = _LONG) -> str:
 
 
 def huge_words(random: Random) -> str:
-    """A text of about 600,000 characters, or one that shows nothing for a long while, or for too long to count."""
+    """A text of about 600,000 characters, or one that shows nothing for a long while,
+    or for too long to count.
+    """
     match random.randrange(3):
         case 0:
             return long_words(random, _HUGE)

@@ -1,7 +1,9 @@
-"""What became of a row that was found wrong: its events, its deferrals, its writes, and whether it is mended later.
+"""What became of a row that was found wrong: its events, its deferrals, its writes, and
+whether it is mended later.
 
-A violation that happens once in thousands of faults has to be told apart at once: an event that never came to Kafka was
-lost by capture, one that came was lost by a worker, and a row that is true half a minute later was judged too early.
+A violation that happens once in thousands of faults has to be told apart at once: an
+event that never came to Kafka was lost by capture, one that came was lost by a worker,
+and a row that is true half a minute later was judged too early.
 """
 
 import json
@@ -31,7 +33,9 @@ class Trace:
         key = [str(part) for part in wrong.key]
         places = {
             f"{prefix}.{name}": lambda value: _event(value, wrong.table.key) == key,
-            self._settings.deferred_topic: lambda value: value.get("table") == name and _deferred(value) == key,
+            self._settings.deferred_topic: lambda value: (
+                value.get("table") == name and _deferred(value) == key
+            ),
         }
         for topic, concerns in places.items():
             try:
@@ -39,14 +43,24 @@ class Trace:
             except AWAY as error:
                 yield f"{topic} cannot be read: {error}"
         pattern = ", ".join(
-            f'"{column}": {json.dumps(part)}' for column, part in zip(wrong.table.key, wrong.key, strict=True)
+            f'"{column}": {json.dumps(part)}'
+            for column, part in zip(wrong.table.key, wrong.key, strict=True)
         )
-        audited = "SELECT what, at FROM soak.audit WHERE table_name = %s AND key LIKE '%%' || %s || '%%' ORDER BY at"
+        audited = (
+            "SELECT what, at FROM soak.audit WHERE table_name = %s AND key LIKE '%%' || %s || "
+            "'%%' ORDER BY at"
+        )
         for what, at in self._rows.ask(audited, (wrong.table.name, pattern)):
             yield f"written: {what} at {at}"
-        slot = "SELECT confirmed_flush_lsn, pg_current_wal_lsn() FROM pg_replication_slots WHERE slot_name = %s"
+        slot = (
+            "SELECT confirmed_flush_lsn, pg_current_wal_lsn() FROM pg_replication_slots WHERE "
+            "slot_name = %s"
+        )
         yield f"slot and log at {self._rows.ask(slot, (self._settings.slot,))}"
-        held = "SELECT reason, attempts, first_at, last_at FROM vectrue.quarantine WHERE table_name = %s AND key = %s"
+        held = (
+            "SELECT reason, attempts, first_at, last_at FROM vectrue.quarantine WHERE "
+            "table_name = %s AND key = %s"
+        )
         yield f"quarantine: {self._rows.ask(held, (name, key))}"
         columns = "xmin, xmax, ctid, embedding_hash IS NULL AS unwritten, embedded_at"
         select = f"SELECT now(), {columns} FROM {wrong.table.name} WHERE {wrong.table.where}"
@@ -59,7 +73,9 @@ class Trace:
         try:
             partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
             places = [TopicPartition(topic, number) for number in partitions]
-            committed = {place.partition: place.offset for place in consumer.committed(places, timeout=5)}
+            committed = {
+                place.partition: place.offset for place in consumer.committed(places, timeout=5)
+            }
             found = 0
             for place in places:
                 end = consumer.get_watermark_offsets(place, timeout=5)[1]
@@ -68,8 +84,14 @@ class Trace:
                     value = _parsed(message.value())
                     if concerns(value):
                         found += 1
-                        source = {name: value.get("source", {}).get(name) for name in ("lsn", "txId", "ts_ms")}
-                        at = f"{topic}/{place.partition}:{message.offset()}, committed {committed[place.partition]}"
+                        source = {
+                            name: value.get("source", {}).get(name)
+                            for name in ("lsn", "txId", "ts_ms")
+                        }
+                        at = (
+                            f"{topic}/{place.partition}:{message.offset()}, committed "
+                            f"{committed[place.partition]}"
+                        )
                         yield f"record at {at}, of {message.timestamp()[1]}: {value.get('deferral', source)}"
             yield f"{found} records in {topic}"
         finally:

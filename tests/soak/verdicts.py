@@ -1,9 +1,11 @@
 """The product's own verdict, held to what the checker sees, in both directions (I11).
 
-Every few seconds `lag` is read as a person reads it. It says "all caught up" while a marked change is stuck: green
-without a witness. In quiet, with all rows true, it does not come to say so: red for nothing.
+Every few seconds `lag` is read as a person reads it. It says "all caught up" while a
+marked change is stuck: green without a witness. In quiet, with all rows true, it does
+not come to say so: red for nothing.
 
-Hazard: a change is stuck from BOUND_SECONDS on: what `lag` may call well includes events that are a little behind.
+Hazard: a change is stuck from BOUND_SECONDS on: what `lag` may call well includes
+events that are a little behind.
 """
 
 import threading
@@ -27,7 +29,9 @@ class Verdicts(threading.Thread):
     """Reads verdicts until `end`."""
 
     def __init__(self, settings: Settings, rows: Rows, marks: Marks) -> None:
-        """`settings` lead to the services directly, so that a fault of a proxy does not blind it."""
+        """`settings` lead to the services directly, so that a fault of a proxy does not
+        blind it.
+        """
         super().__init__(daemon=True, name="verdicts")
         self.violations: list[str] = []
         self.read = 0
@@ -44,7 +48,9 @@ class Verdicts(threading.Thread):
     def run(self) -> None:
         """Read; a service that a fault took away costs single reads."""
         try:
-            with LagMonitor(self._settings, thresholds=LagThresholds(warn=10.0, crit=60.0)) as monitor:
+            with LagMonitor(
+                self._settings, thresholds=LagThresholds(warn=10.0, crit=60.0)
+            ) as monitor:
                 while not self._ended.wait(_EVERY_SECONDS):
                     self._one(monitor)
         except BaseException as error:  # noqa: BLE001 - kept, and the campaign fails on it
@@ -59,7 +65,9 @@ class Verdicts(threading.Thread):
         """Whether it says twice in a row, from now on, that all is well."""
         self._in_a_row = 0
         try:
-            until(lambda: self._in_a_row >= _QUIET_SAMPLES or self.crash, timeout=timeout, what=GREEN)
+            until(
+                lambda: self._in_a_row >= _QUIET_SAMPLES or self.crash, timeout=timeout, what=GREEN
+            )
         except AssertionError:
             return False
         return self.crash is None
@@ -82,5 +90,6 @@ class Verdicts(threading.Thread):
         for mark in (mark for mark in before if mark in still):
             age = time.monotonic() - mark.at
             self.violations.append(
-                f"I11: lag said {GREEN!r} {age:.0f} s after the change of {mark}, which is not handled"
+                f"I11: lag said {GREEN!r} {age:.0f} s after the change of {mark}, which is not "
+                "handled"
             )

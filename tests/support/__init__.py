@@ -1,1 +1,3 @@
-"""What the tests share: waiting, workplaces on the local stack, models built at test time."""
+"""What the tests share: waiting, workplaces on the local stack, models built at test
+time.
+"""

@@ -1,4 +1,6 @@
-"""The command line run in the test's own process, from its arguments to its exit code: a process costs seconds."""
+"""The command line run in the test's own process, from its arguments to its exit code:
+a process costs seconds.
+"""
 
 import io
 import sys
@@ -25,7 +27,10 @@ Vectrue = Callable[..., Done]
 
 
 def vectrue(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, stdin: bytes = b""
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    stdin: bytes = b"",
 ) -> Done:
     """Run a command; what it changes of the process is changed back."""
     with monkeypatch.context() as patched:

@@ -51,7 +51,10 @@ class FakeConnect:
             case "GET", "offsets":
                 return httpx.Response(200, json={"offsets": self.offsets})
             case "DELETE", "offsets":
-                return httpx.Response(200 if self.states[name] == "STOPPED" else 400, json={"message": "stop it first"})
+                return httpx.Response(
+                    200 if self.states[name] == "STOPPED" else 400,
+                    json={"message": "stop it first"},
+                )
         return httpx.Response(405, json={"message": "no"})
 
     def _put(self, name: str, config: dict[str, str], state: str) -> httpx.Response:

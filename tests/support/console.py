@@ -1,4 +1,6 @@
-"""The console sessions of the documents, typed into one shell and held to what the documents show."""
+"""The console sessions of the documents, typed into one shell and held to what the
+documents show.
+"""
 
 import os
 import re
@@ -31,13 +33,16 @@ def session(text: str) -> list[tuple[str, list[str]]]:
 
 
 def programs(text: str) -> dict[str, str]:
-    """The Python blocks of a document whose first line is `# NAME.py`, by that name: a reader saves them as such."""
+    """The Python blocks of a document whose first line is `# NAME.py`, by that name: a
+    reader saves them as such.
+    """
     blocks = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", text, re.DOTALL)
     return {name: program for program, name in blocks}
 
 
 def matches(expected: list[str], printed: str) -> bool:
-    """Whether the printed text is as shown: `...` alone stands for any lines, within a line for any characters.
+    """Whether the printed text is as shown: `...` alone stands for any lines, within a
+    line for any characters.
 
     Runs of spaces count as one, so that a table may be laid out anew.
     """
@@ -53,7 +58,8 @@ def matches(expected: list[str], printed: str) -> bool:
 
 
 def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], str] = str) -> None:
-    """Type every command of a document into one shell in a fresh folder with the examples and vectrue.toml.
+    """Type every command of a document into one shell in a fresh folder with the
+    examples and vectrue.toml.
 
     The document's own programs are there too.
 
@@ -64,7 +70,8 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
         edit: changes the script where a person would wait.
 
     Raises:
-        AssertionError: a command printed something else than the document shows, or failed.
+        AssertionError: a command printed something else than the document shows, or
+            failed.
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copy(ROOT / "vectrue.toml", folder)
@@ -73,13 +80,23 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
         (folder / name).write_text(program, encoding="utf-8")
     commands = session(text)
     script = edit("".join(f"{command}\necho '{_MARKER}' $?\n" for command, _ in commands))
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+    }
     shell = ["bash", "-c", f"set -m\n{script}"]
     try:
         done = subprocess.run(
-            shell, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=seconds, check=False,
-        )  # fmt: skip
+            shell,
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
     finally:
         vectrue = str(Path(sys.executable).with_name("vectrue"))
         subprocess.run([vectrue, "local", "reset", "--yes"], cwd=folder, check=True)
@@ -89,7 +106,8 @@ def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], 
     for number, ((command, expected), block) in enumerate(zip(commands, blocks, strict=False)):
         # All blocks but the first begin with the exit code of the command before.
         printed = block.split("\n", 1)[1] if number else block
-        shown = [line for line in printed.splitlines() if not line.startswith('{"')]  # without the worker's log
+        # without the worker's log
+        shown = [line for line in printed.splitlines() if not line.startswith('{"')]
         assert matches(expected, "\n".join(shown)), f"$ {command}\n{printed}"
     codes = [block.split("\n", 1)[0].strip() for block in blocks[1:]]
     assert codes == ["0"] * len(commands), done.stdout

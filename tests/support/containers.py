@@ -1,13 +1,16 @@
-"""Postgres, Kafka and Connect of docker-compose.yml as throw-away containers: VECTRUE_TEST_STACK=containers.
+"""Postgres, Kafka and Connect of docker-compose.yml as throw-away containers:
+VECTRUE_TEST_STACK=containers.
 
-Image, command, environment and health check of each are read from docker-compose.yml, so what is tested is what
-`docker compose up` starts; volumes are left out.
+Image, command, environment and health check of each are read from docker-compose.yml,
+so what is tested is what `docker compose up` starts; volumes are left out.
 
 Hazards:
-- A broker tells its clients where to come back to, so Kafka's port on this machine is chosen before it starts, and the
-  Docker engine has to be on this machine.
-- Connect reaches Postgres by its name in the containers' network, the tests by a port of this machine: `database_host`.
-- The first pull of the images counts towards the first test's time-out: `docker compose pull postgres kafka connect`.
+- A broker tells its clients where to come back to, so Kafka's port on this machine is
+  chosen before it starts, and the Docker engine has to be on this machine.
+- Connect reaches Postgres by its name in the containers' network, the tests by a port
+  of this machine: `database_host`.
+- The first pull of the images counts towards the first test's time-out: `docker compose
+  pull postgres kafka connect`.
 """
 
 import gc
@@ -34,7 +37,9 @@ _VARIABLE = re.compile(r"\$\$|\$\{(\w+):-([^}]*)\}|\$")
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the containers answer; `database_host` and `database_port` are Postgres as Connect reaches it."""
+    """Where the containers answer; `database_host` and `database_port` are Postgres as
+    Connect reaches it.
+    """
 
     postgres_dsn: str
     bootstrap_servers: str
@@ -47,18 +52,23 @@ def compose(variables: Mapping[str, str]) -> dict[str, Any]:
     """docker-compose.yml with its variables replaced, as `docker compose config` would.
 
     Args:
-        variables: the environment; `${NAME:-default}` takes the default where NAME is missing or empty.
+        variables: the environment; `${NAME:-default}` takes the default where NAME is
+            missing or empty.
 
     Raises:
-        ValueError: a `$` that is neither `${NAME:-default}` nor `$$`: it would not work with nothing set.
+        ValueError: a `$` that is neither `${NAME:-default}` nor `$$`: it would not work
+            with nothing set.
     """
-    loaded: dict[str, Any] = _replaced(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")), variables)
+    loaded: dict[str, Any] = _replaced(
+        yaml.safe_load(COMPOSE.read_text(encoding="utf-8")), variables
+    )
     return loaded
 
 
 @contextmanager
 def containers() -> Iterator[Endpoints]:
-    """Start the three services in one network, wait until they are healthy, and remove them at the end.
+    """Start the three services in one network, wait until they are healthy, and remove
+    them at the end.
 
     Skips the test, with the reason, where Docker does not answer.
     """
@@ -72,7 +82,9 @@ def containers() -> Iterator[Endpoints]:
         started = {}
         for name in PORTS:
             host_port = kafka_port if name == "kafka" else None
-            started[name] = running.enter_context(_container(name, services[name], network, host_port))
+            started[name] = running.enter_context(
+                _container(name, services[name], network, host_port)
+            )
             _wait_healthy(name, services[name], started[name])
         settings = services["postgres"]["environment"]
         postgres = f"127.0.0.1:{started['postgres'].get_exposed_port(PORTS['postgres'])}"
@@ -85,7 +97,8 @@ def containers() -> Iterator[Endpoints]:
 
 def _require_docker() -> None:
     with warnings.catch_warnings():
-        # Where nothing listens, docker's client leaves a socket to the garbage collector.
+        # Where nothing listens, docker's client leaves a socket to the garbage
+        # collector.
         warnings.simplefilter("ignore", ResourceWarning)
         problem = _docker_problem()
         gc.collect()
@@ -129,7 +142,9 @@ def _wait_healthy(name: str, service: Mapping[str, Any], container: Any) -> None
         wrapped = container.get_wrapped_container()
         wrapped.reload()
         if wrapped.status != "running":
-            raise AssertionError(f"{name} is {wrapped.status}:\n{wrapped.logs(tail=40).decode(errors='replace')}")
+            raise AssertionError(
+                f"{name} is {wrapped.status}:\n{wrapped.logs(tail=40).decode(errors='replace')}"
+            )
         return bool(container.exec(check[1:]).exit_code == 0)
 
     until(healthy, timeout=180, what=f"the container {name} to be healthy")

@@ -1,7 +1,7 @@
 """Figures of a run: a table for people, a table for a document, JSON for scripts.
 
-A document has a place for each table, between `<!-- figures: begin NAME -->` and `<!-- figures: end NAME -->`; what
-stands there is replaced, so that one command repeats it.
+A document has a place for each table, between `<!-- figures: begin NAME -->` and `<!--
+figures: end NAME -->`; what stands there is replaced, so that one command repeats it.
 """
 
 import json
@@ -25,7 +25,8 @@ def markdown(heading: tuple[str, str], lines: Lines) -> str:
 
 
 def put(file: str, name: str, text: str) -> None:
-    """Write a table into its place in a document; where the file has no such place, it becomes the whole file.
+    """Write a table into its place in a document; where the file has no such place, it
+    becomes the whole file.
 
     Args:
         file: path.
@@ -37,7 +38,9 @@ def put(file: str, name: str, text: str) -> None:
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
     head, found, rest = old.partition(begin)
     _, closed, tail = rest.partition(end)
-    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}" if found and closed else text, encoding="utf-8")
+    path.write_text(
+        f"{head}{begin}\n\n{text}\n{end}{tail}" if found and closed else text, encoding="utf-8"
+    )
 
 
 def dump(file: str, figures: Mapping[str, object]) -> None:

@@ -1,6 +1,8 @@
-"""A model hub on loopback that speaks the real one's protocol: one repository, one commit on `main`.
+"""A model hub on loopback that speaks the real one's protocol: one repository, one
+commit on `main`.
 
-It also answers as an HTTP proxy does, for any host. A download can be held in its middle, for interruptions.
+It also answers as an HTTP proxy does, for any host. A download can be held in its
+middle, for interruptions.
 """
 
 import hashlib
@@ -59,18 +61,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif kind == "tree":
             tree = [
-                {"type": "file", "path": n, "size": f.stat().st_size, "oid": "0"} for n, f in self.server.files.items()
+                {"type": "file", "path": n, "size": f.stat().st_size, "oid": "0"}
+                for n, f in self.server.files.items()
             ]
             self._answer(200, json.dumps(tree).encode())
         else:
-            siblings = [{"rfilename": path, "size": f.stat().st_size} for path, f in self.server.files.items()]
-            self._answer(200, json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode())
+            siblings = [
+                {"rfilename": path, "size": f.stat().st_size}
+                for path, f in self.server.files.items()
+            ]
+            self._answer(
+                200, json.dumps({"id": name, "sha": commit, "siblings": siblings}).encode()
+            )
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def _file(self, name: str) -> None:
         content = self.server.files[name].read_bytes()
-        headers = {"X-Repo-Commit": self.server.commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
+        headers = {
+            "X-Repo-Commit": self.server.commit,
+            "ETag": f'"{hashlib.sha1(content).hexdigest()}"',
+        }
         asked = self.headers.get("Range", "")
         if self.command == "HEAD":
             self._answer(200, content, headers)
@@ -84,7 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, content, headers, hold=name == self.server.hold)
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, hold: bool = False) -> None:
+    def _answer(
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, hold: bool = False
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)

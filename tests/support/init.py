@@ -1,4 +1,6 @@
-"""`vectrue init` in this process, and what it made: the plan, the events, a worker role."""
+"""`vectrue init` in this process, and what it made: the plan, the events, a worker
+role.
+"""
 
 import json
 import secrets
@@ -29,14 +31,18 @@ def setup(settings: Settings) -> InitReport:
 
 
 def set_up_database(settings: Settings) -> InitReport:
-    """What `init` does in the database, without topics and connector: for tests of rights."""
+    """What `init` does in the database, without topics and connector: for tests of
+    rights.
+    """
     session = init.admin(settings)
     try:
         with init.alone(session):
             plan = init.plan(settings, open_model(settings.model), session)
             for step in plan.statements:
                 statement.run(session, step, lock_seconds=2, clock=SystemClock())
-            steps = installation.registration(session, settings, start_capture.database(settings, session))
+            steps = installation.registration(
+                session, settings, start_capture.database(settings, session)
+            )
             for step in [*steps, *meaning.registration(session, settings)]:
                 statement.run(session, step, lock_seconds=2, clock=SystemClock())
             changed = [step.description for step in (*plan.statements, *steps)]
@@ -56,7 +62,11 @@ def planned(settings: Settings) -> init.SetupPlan:
 
 def events(settings: Settings, table: str, count: int) -> list[change.Change]:
     """The first events of a table's topic."""
-    consumer = Consumer(client_config(settings, **{"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}))
+    consumer = Consumer(
+        client_config(
+            settings, **{"group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}
+        )
+    )
     found: list[change.Change] = []
 
     def arrived() -> bool:

@@ -1,9 +1,12 @@
-"""Every order in which the steps of several actors can happen, tried one after the other.
+"""Every order in which the steps of several actors can happen, tried one after the
+other.
 
-Stateless: an order is a list of choices; a run follows it as far as it goes, then always takes the first actor that can
-move, and notes who else could have. The next order differs in the last choice that has an alternative left.
+Stateless: an order is a list of choices; a run follows it as far as it goes, then
+always takes the first actor that can move, and notes who else could have. The next
+order differs in the last choice that has an alternative left.
 
-Hazard: a run must depend on nothing but the choices; threads only ever move one at a time, baton in hand.
+Hazard: a run must depend on nothing but the choices; threads only ever move one at a
+time, baton in hand.
 """
 
 import threading
@@ -40,10 +43,14 @@ class Script:
 
 
 class Paused:
-    """An actor that is ordinary code in a thread, and stops wherever that code calls `pause`."""
+    """An actor that is ordinary code in a thread, and stops wherever that code calls
+    `pause`.
+    """
 
     def __init__(self, work: Callable[["Paused"], None]) -> None:
-        """Start, and run up to the first pause. A run that is given up leaves the thread where it is."""
+        """Start, and run up to the first pause. A run that is given up leaves the
+        thread where it is.
+        """
         self._turn, self._done = threading.Lock(), threading.Lock()
         self._turn.acquire()
         self._done.acquire()
@@ -54,7 +61,9 @@ class Paused:
         self._wait()
 
     def pause(self, until: Callable[[], bool] = lambda: True) -> None:
-        """Called by the work: stop here until it is this actor's turn, which it only gets when `until` holds."""
+        """Called by the work: stop here until it is this actor's turn, which it only
+        gets when `until` holds.
+        """
         self._ready = until
         self._done.release()
         self._turn.acquire()
@@ -87,8 +96,8 @@ def orders(run: Callable[[Callable[[Sequence[Actor]], Actor | None]], None]) -> 
     """Call `run` once for every order; yields the choices of each run after it.
 
     Args:
-        run: sets everything up anew, and asks the function that it is given which actor moves next, until it
-            answers None: nobody can.
+        run: sets everything up anew, and asks the function that it is given which actor
+            moves next, until it answers None: nobody can.
     """
     choices: list[int] = []
     while True:

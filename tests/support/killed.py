@@ -1,4 +1,6 @@
-"""A command that ends by SIGKILL before one of its statements, for processes that are forked for a test."""
+"""A command that ends by SIGKILL before one of its statements, for processes that are
+forked for a test.
+"""
 
 import os
 import signal
@@ -16,7 +18,9 @@ _READS: Final = ("SELECT", "SHOW", "SET", "BEGIN", "WITH", "ROLLBACK", "--")
 
 @contextmanager
 def killed_before(statement: int | None) -> Iterator[None]:
-    """Commands that begin within are killed before this change of the database or COMMIT, counted from 1; None: not."""
+    """Commands that begin within are killed before this change of the database or
+    COMMIT, counted from 1; None: not.
+    """
     if statement is not None:
         os.environ[_VARIABLE] = str(statement)
     try:
@@ -46,6 +50,8 @@ def arm(environment: MutableMapping[str, str]) -> None:
             super().execute(query, parameters)
 
     def connected(*arguments: Any, **options: Any) -> Any:
-        return connect(*arguments, **options if "async_" in options else {"cursor_factory": Mortal, **options})
+        return connect(
+            *arguments, **options if "async_" in options else {"cursor_factory": Mortal, **options}
+        )
 
     psycopg2.connect = connected  # all of our code connects by this name

@@ -1,4 +1,6 @@
-"""Malformed records for every topic that is read, made by hand and by hypothesis, the same ones for the same seed."""
+"""Malformed records for every topic that is read, made by hand and by hypothesis, the
+same ones for the same seed.
+"""
 
 import json
 import random
@@ -10,12 +12,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 Headers = list[tuple[str, str | bytes | None]]
-LARGE_KEY_BYTES = 1_048_576 - 600  # the broker takes a batch of 1,048,588 bytes by default, its framing included
+# the broker takes a batch of 1,048,588 bytes by default, its framing included
+LARGE_KEY_BYTES = 1_048_576 - 600
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event to be written; `no_op` when it is known to need no work and is counted, never dead-lettered."""
+    """An event to be written; `no_op` when it is known to need no work and is counted,
+    never dead-lettered.
+    """
 
     kind: str
     key: bytes | None
@@ -42,7 +47,8 @@ def _truncated(r: random.Random) -> Event:
 def _other_envelope(r: random.Random) -> Event:
     shapes: list[object] = [
         {"type": "record", "data": {"id": 1}},  # Maxwell
-        {"table": "questions", "op_type": "I", "pos": "1", "after": {"id": 1}},  # GoldenGate
+        # GoldenGate
+        {"table": "questions", "op_type": "I", "pos": "1", "after": {"id": 1}},
         {"specversion": "1.0", "type": "x", "data": {}},
         {"payload": {"id": r.randrange(10**6)}},
         [1, 2, 3],
@@ -54,7 +60,20 @@ def _other_envelope(r: random.Random) -> Event:
 
 
 def _wrong_type(r: random.Random) -> Event:
-    wrong: list[object] = ["word", None, [1], {"a": 1}, 1.5, "12x", True, "", " ", "\u0000", "1e3", "\ud800"]
+    wrong: list[object] = [
+        "word",
+        None,
+        [1],
+        {"a": 1},
+        1.5,
+        "12x",
+        True,
+        "",
+        " ",
+        "\u0000",
+        "1e3",
+        "\ud800",
+    ]
     value = r.choice(wrong)
     return Event("wrong type", _dump({"id": value}), _dump(envelope(value)), [])
 
@@ -78,27 +97,58 @@ def _unknown_table(r: random.Random) -> Event:
 
 
 def _avro(r: random.Random) -> Event:
-    return Event("Avro bytes", b"\x00\x00\x00\x00\x07" + r.randbytes(6), b"\x00\x00\x00\x00\x08" + r.randbytes(40), [])
+    return Event(
+        "Avro bytes",
+        b"\x00\x00\x00\x00\x07" + r.randbytes(6),
+        b"\x00\x00\x00\x00\x08" + r.randbytes(40),
+        [],
+    )
 
 
 def _headers(r: random.Random) -> Event:
-    given: Headers = [("trace", b"1"), ("trace", None), ("trace", r.randbytes(9)), ("__connect.errors.topic", b"x")]
+    given: Headers = [
+        ("trace", b"1"),
+        ("trace", None),
+        ("trace", r.randbytes(9)),
+        ("__connect.errors.topic", b"x"),
+    ]
     return Event("duplicate headers", b"k", b"{", given)
 
 
 HAND_MADE: list[Callable[[random.Random], Event]] = [
-    _truncated, _other_envelope, _wrong_type, _null_key, _tombstone, _huge_number, _unknown_table, _avro, _headers,
-]  # fmt: skip
+    _truncated,
+    _other_envelope,
+    _wrong_type,
+    _null_key,
+    _tombstone,
+    _huge_number,
+    _unknown_table,
+    _avro,
+    _headers,
+]
 
 
 def message(*keys: object, **changed: object) -> dict[str, object]:
-    """A message of the chunk topics about rows of public.questions; without more, one that waits for nothing."""
-    whole = {"chunk": 0, "table": "public.questions", "column": "embedding", "model": "m", "keys": list(keys)}
+    """A message of the chunk topics about rows of public.questions; without more, one
+    that waits for nothing.
+    """
+    whole = {
+        "chunk": 0,
+        "table": "public.questions",
+        "column": "embedding",
+        "model": "m",
+        "keys": list(keys),
+    }
     return whole | {"deferral": _deferral()} | changed
 
 
 def _deferral(**changed: object) -> dict[str, object]:
-    return {"since": "2026-01-01T00:00:00Z", "not_before": "2026-01-01T00:00:01Z", "attempt": 1, **changed}
+    return {
+        "since": "2026-01-01T00:00:00Z",
+        "not_before": "2026-01-01T00:00:01Z",
+        "attempt": 1,
+        **changed,
+    }
 
 
 def _digits(r: random.Random) -> bytes:
@@ -107,30 +157,72 @@ def _digits(r: random.Random) -> bytes:
 
 def _times(r: random.Random) -> Event:
     wrong: list[object]
-    wrong = ["2026-01-01T00:00:00", "2026-01-01", "yesterday", "", None, [], {}, True, 1e300, "2026-02-30T00:00:00Z"]
+    wrong = [
+        "2026-01-01T00:00:00",
+        "2026-01-01",
+        "yesterday",
+        "",
+        None,
+        [],
+        {},
+        True,
+        1e300,
+        "2026-02-30T00:00:00Z",
+    ]
     changed = _deferral(**{r.choice(["since", "not_before"]): r.choice(wrong)})
     return Event("times", None, _dump(message([1], deferral=changed)), [])
 
 
 def _no_keys(r: random.Random) -> Event:
-    wrong: list[object] = [[], [[]], [[], [1]], [1], "1", {"id": 1}, None, [[[1]]], [[None]], [[1.5]], [[True]], [[{}]]]
+    wrong: list[object] = [
+        [],
+        [[]],
+        [[], [1]],
+        [1],
+        "1",
+        {"id": 1},
+        None,
+        [[[1]]],
+        [[None]],
+        [[1.5]],
+        [[True]],
+        [[{}]],
+    ]
     return Event("shape of keys", None, _dump(message() | {"keys": r.choice(wrong)}), [])
 
 
 def _wrong_keys(r: random.Random) -> Event:
     wrong: tuple[list[object], ...]
-    wrong = [[1], [2]], [["word"]], [["1", "2"]], [["\u0000"]], [["\ud800"]], [[2**63]], [[""]], [["x" * 500_000]]
+    wrong = (
+        [[1], [2]],
+        [["word"]],
+        [["1", "2"]],
+        [["\u0000"]],
+        [["\ud800"]],
+        [[2**63]],
+        [[""]],
+        [["x" * 500_000]],
+    )
     return Event("wrong keys", None, _dump(message(*r.choice(wrong))), [])
 
 
 def _long_numbers(r: random.Random) -> Event:
     place = r.choice([b'"attempt": 1', b'"chunk": 0', b"[[7]]", b'"attempt": 1}'])
-    made = {b'"attempt": 1}': b'"attempt": 1, "txids": [%b]}', b"[[7]]": b"[[%b]]"}.get(place, place[:-1] + b"%b")
+    made = {b'"attempt": 1}': b'"attempt": 1, "txids": [%b]}', b"[[7]]": b"[[%b]]"}.get(
+        place, place[:-1] + b"%b"
+    )
     return Event("long number", None, _dump(message([7])).replace(place, made % _digits(r)), [])
 
 
 def _negative(r: random.Random) -> Event:
-    odd = [_deferral(attempt=-1), _deferral(attempt=0), _deferral(txids=[-1]), _deferral(txids=[2**64]), [], "x"]
+    odd = [
+        _deferral(attempt=-1),
+        _deferral(attempt=0),
+        _deferral(txids=[-1]),
+        _deferral(txids=[2**64]),
+        [],
+        "x",
+    ]
     return Event("negative", None, _dump(message([1], deferral=r.choice(odd))), [])
 
 
@@ -145,19 +237,38 @@ def _elsewhere(r: random.Random) -> Event:
 
 
 def _no_message(r: random.Random) -> Event:
-    values = [None, b"", b"{}", b"[]", b"null", b"[" * 10_000, b"\xff\xfe", _dump(message([1]))[:-1]]
+    values = [
+        None,
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"[" * 10_000,
+        b"\xff\xfe",
+        _dump(message([1]))[:-1],
+    ]
     return Event("no message", None, r.choice(values), [])
 
 
 def _both(r: random.Random) -> Event:
     late = _deferral(not_before="9999-12-31T23:59:59Z")
-    made = message([1], run=str(UUID(int=r.getrandbits(128))), deferral=r.choice([_deferral(), late]))
+    made = message(
+        [1], run=str(UUID(int=r.getrandbits(128))), deferral=r.choice([_deferral(), late])
+    )
     return Event("run and deferral", None, _dump(made), [])
 
 
 DEFERRED: list[Callable[[random.Random], Event]] = [
-    _times, _no_keys, _wrong_keys, _long_numbers, _negative, _newer, _elsewhere, _no_message, _both,
-]  # fmt: skip
+    _times,
+    _no_keys,
+    _wrong_keys,
+    _long_numbers,
+    _negative,
+    _newer,
+    _elsewhere,
+    _no_message,
+    _both,
+]
 """What no deferred row is; each becomes a dead letter."""
 
 
@@ -184,12 +295,23 @@ def _beat(r: random.Random) -> Event:
 def _letter(r: random.Random) -> Event:
     told = {"topic": b"t.public.questions", "partition": b"0", "offset": b"17"}
     wrong = {
-        "topic": [b"", b"a/b", b"\x00", b"\xff", b"x" * 300, "표".encode(), b"payments.orders", None],
+        "topic": [
+            b"",
+            b"a/b",
+            b"\x00",
+            b"\xff",
+            b"x" * 300,
+            "표".encode(),
+            b"payments.orders",
+            None,
+        ],
         "partition": [b"-1", b"9" * 5_000, "٣".encode(), b"1e3", b"", None, b"99999"],
         "offset": [b"-1", b"9" * 5_000, "²".encode(), b"x", b"", None],
     }
     name = r.choice(list(wrong))
-    headers: Headers = [(f"__connect.errors.{n}", v) for n, v in (told | {name: r.choice(wrong[name])}).items()]
+    headers: Headers = [
+        (f"__connect.errors.{n}", v) for n, v in (told | {name: r.choice(wrong[name])}).items()
+    ]
     return Event("letter", r.choice([None, b"k"]), r.choice([None, b"{", r.randbytes(20)]), headers)
 
 
@@ -198,8 +320,12 @@ CANARY = [_beat, *HAND_MADE]
 LETTERS = [_letter, *HAND_MADE]
 
 
-def records(makers: list[Callable[[random.Random], Event]], count: int, *, seed_: int) -> list[Event]:
-    """`count` records, half of them by one topic's own makers, the others of every topic and made by hypothesis."""
+def records(
+    makers: list[Callable[[random.Random], Event]], count: int, *, seed_: int
+) -> list[Event]:
+    """`count` records, half of them by one topic's own makers, the others of every
+    topic and made by hypothesis.
+    """
     r = random.Random(seed_)
     every = [*HAND_MADE, *DEFERRED, *REPLAY, *CANARY, *LETTERS]
     found = [*_by_hypothesis(count // 6, seed_), *(r.choice(every)(r) for _ in range(count // 3))]
@@ -209,7 +335,9 @@ def records(makers: list[Callable[[random.Random], Event]], count: int, *, seed_
 
 
 def events(count: int, *, seed_: int) -> Iterator[Event]:
-    """`count` malformed events: eight with keys of 1 MB, a third made by hypothesis, the rest by hand."""
+    """`count` malformed events: eight with keys of 1 MB, a third made by hypothesis,
+    the rest by hand.
+    """
     r = random.Random(seed_)
     large = [Event("1 MB key", r.randbytes(LARGE_KEY_BYTES), b"{", []) for _ in range(8)]
     found = _by_hypothesis(count // 3, seed_)
@@ -221,16 +349,24 @@ def events(count: int, *, seed_: int) -> Iterator[Event]:
 
 def _by_hypothesis(count: int, seed_: int) -> list[Event]:
     found: list[Event] = []
-    plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
-    tree = st.recursive(plain, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=6), t, max_size=3))
+    plain = (
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+    )
+    tree = st.recursive(
+        plain,
+        lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=6), t, max_size=3),
+    )
     nearly = st.fixed_dictionaries({"op": plain, "source": tree, "after": tree})
     data = st.binary(max_size=64) | (tree | nearly).map(lambda t: json.dumps(t).encode())
 
     @seed(seed_)
     @settings(
-        max_examples=count // 20 + 1, database=None, phases=[Phase.generate], deadline=None,
+        max_examples=count // 20 + 1,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(st.lists(st.tuples(st.none() | data, data), min_size=20, max_size=20))
     def draw(pairs: list[tuple[bytes | None, bytes]]) -> None:
         found.extend(Event("hypothesis", key, value, []) for key, value in pairs)

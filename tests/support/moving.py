@@ -1,6 +1,8 @@
-"""What the tests of migrations share: tables of questions, the verbs as a person types them, and rows filled in place.
+"""What the tests of migrations share: tables of questions, the verbs as a person types
+them, and rows filled in place.
 
-No capture and no worker: `set_up` makes what `init` makes in the database, `fill` is the live lane in this process.
+No capture and no worker: `set_up` makes what `init` makes in the database, `fill` is
+the live lane in this process.
 """
 
 import json
@@ -26,9 +28,12 @@ TO = ("--model", "lexical", "--dimensions", "96")
 
 def table(place: Workplace, name: str, rows: int = 20) -> None:
     """A table like the example's, with rows."""
-    place.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, question text, embedding vector(64))")
     place.execute(
-        f"INSERT INTO {name} SELECT i, 'question ' || i || ' of ' || md5(i::text) FROM generate_series(1, {rows}) i"
+        f"CREATE TABLE {name} (id bigint PRIMARY KEY, question text, embedding vector(64))"
+    )
+    place.execute(
+        f"INSERT INTO {name} SELECT i, 'question ' || i || ' of ' || md5(i::text) FROM "
+        f"generate_series(1, {rows}) i"
     )
 
 
@@ -50,19 +55,28 @@ def set_up(place: Workplace) -> None:
 
 
 def fill(place: Workplace) -> None:
-    """Make all rows of the settings' tables true, in every column that is kept, as a replay would."""
+    """Make all rows of the settings' tables true, in every column that is kept, as a
+    replay would.
+    """
     prefix, clock = place.settings.kafka.topic_prefix, SystemClock()
     store = PostgresStore(place.settings.postgres, role="test", prefix=prefix)
-    with closing(Session(place.settings.postgres.dsn, role="test", prefix=prefix)) as session, closing(store):
+    with (
+        closing(Session(place.settings.postgres.dsn, role="test", prefix=prefix)) as session,
+        closing(store),
+    ):
         found = targets.resolve(place.settings, session)
         models = embedders.for_targets(place.settings, session, found)
         retry = RetryPolicy(clock, seconds=5, lane="live")
         settler = RowSettler(store, models, clock, retry, lane="live")
-        sync = Sync(found, store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue")
+        sync = Sync(
+            found, store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue"
+        )
         for name in {target.table for target in found}:
             rows = place.execute(f"SELECT id FROM {name}")
             source = json.dumps({"schema": name.schema, "table": name.name})
-            events = [f'{{"op":"u","source":{source},"after":{{"id":{key}}}}}'.encode() for (key,) in rows]
+            events = [
+                f'{{"op":"u","source":{source},"after":{{"id":{key}}}}}'.encode() for (key,) in rows
+            ]
             sync.handle(
                 [
                     Record("t", 0, i, b'{"id":%d}' % key, event)
@@ -86,25 +100,36 @@ def refused(place: Workplace, *arguments: str) -> str:
 
 def status(place: Workplace, *arguments: str) -> dict[str, Any]:
     """`migrate status` as JSON."""
-    found: dict[str, Any] = json.loads(place.vectrue("migrate", "status", *arguments, "-o", "json").stdout)
+    found: dict[str, Any] = json.loads(
+        place.vectrue("migrate", "status", *arguments, "-o", "json").stdout
+    )
     return found
 
 
 def states(place: Workplace) -> dict[str, str]:
     """The newest state of each table."""
-    lines = place.execute("SELECT DISTINCT ON (table_name) table_name, state FROM vectrue.column_migrations "
-                          "ORDER BY table_name, id DESC")  # fmt: skip
+    lines = place.execute(
+        "SELECT DISTINCT ON (table_name) table_name, state FROM vectrue.column_migrations "
+        "ORDER BY table_name, id DESC"
+    )
     return dict(lines)
 
 
 def columns(place: Workplace, name: str) -> set[str]:
     """The vector columns of a table."""
-    lines = place.execute("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped "
-                          "AND atttypid = 'vector'::regtype", (name,))  # fmt: skip
+    lines = place.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped "
+        "AND atttypid = 'vector'::regtype",
+        (name,),
+    )
     return {column for (column,) in lines}
 
 
 def length(place: Workplace, name: str, column: str = "embedding") -> int:
     """Declared length of a vector column."""
-    return int(place.value("SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
-                           (name, column)))  # fmt: skip
+    return int(
+        place.value(
+            "SELECT atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
+            (name, column),
+        )
+    )

@@ -1,4 +1,6 @@
-"""A user id that has no name and no home: what a container has that was started with any `--user`."""
+"""A user id that has no name and no home: what a container has that was started with
+any `--user`.
+"""
 
 from pathlib import Path
 

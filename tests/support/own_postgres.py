@@ -1,4 +1,6 @@
-"""A Postgres server of one test's own beside the shared Kafka and Connect: for what belongs to a whole server."""
+"""A Postgres server of one test's own beside the shared Kafka and Connect: for what
+belongs to a whole server.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +30,12 @@ def own_postgres(shared: Endpoints, directory: Path) -> Iterator[Beside]:
 
 @contextmanager
 def postgres_alone(directory: Path) -> Iterator[str]:
-    """Start a server in a folder that is there, without Kafka and Connect, and take it away again; its dsn."""
+    """Start a server in a folder that is there, without Kafka and Connect, and take it
+    away again; its dsn.
+    """
     local = LocalStack(directory)
-    local._new(secure=False)  # the state alone: Kafka and Connect of this folder are never started
+    # the state alone: Kafka and Connect of this folder are never started
+    local._new(secure=False)
     try:
         local.start("postgres")
         yield local.endpoints().postgres_dsn

@@ -1,9 +1,10 @@
 """A small connection pooler in front of Postgres, in the two modes that poolers have.
 
-In transaction mode a client holds a connection of the server from its first message to the ReadyForQuery that says that
-no transaction is open; in session mode until it leaves, and DISCARD ALL is run behind it. As with pgbouncer, whose
-behaviour towards vectrue it was compared with, clients are told a pid of the pooler's own, and the connection that
-came back last is handed out first.
+In transaction mode a client holds a connection of the server from its first message to
+the ReadyForQuery that says that no transaction is open; in session mode until it
+leaves, and DISCARD ALL is run behind it. As with pgbouncer, whose behaviour towards
+vectrue it was compared with, clients are told a pid of the pooler's own, and the
+connection that came back last is handed out first.
 
 Hazard: it speaks what psycopg2 speaks: simple queries and COPY FROM STDIN.
 """
@@ -22,9 +23,19 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
 HOST = "127.0.0.1"
-_STATUS = ("server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone", "integer_datetimes",
-           "standard_conforming_strings", "is_superuser", "session_authorization")  # fmt: skip
-_SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102  # codes in place of a protocol version
+_STATUS = (
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "DateStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "standard_conforming_strings",
+    "is_superuser",
+    "session_authorization",
+)
+# codes in place of a protocol version
+_SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
 _IDLE = b"I"
 
 
@@ -133,7 +144,8 @@ class Pooler:
                     self._give(held)
                     held = None
         except (_Gone, OSError):
-            if held is not None and self.mode == "transaction":  # within a transaction: nobody else gets that
+            # within a transaction: nobody else gets that
+            if held is not None and self.mode == "transaction":
                 self._forget(held)
                 held = None
         finally:
@@ -153,12 +165,16 @@ class Pooler:
         server = self._take()
         known = {name: server.connection.info.parameter_status(name) for name in _STATUS}
         self._give(server)
-        said = [_made(b"S", f"{name}\0{value}\0".encode()) for name, value in known.items() if value]
+        said = [
+            _made(b"S", f"{name}\0{value}\0".encode()) for name, value in known.items() if value
+        ]
         key = _made(b"K", struct.pack("!II", secrets.randbits(31), secrets.randbits(31)))
         client.send(_made(b"R", struct.pack("!I", 0)), *said, key, _made(b"Z", _IDLE))
 
     def _answer(self, client: _Stream, server: _ServerSide, request: tuple[bytes, bytes]) -> bytes:
-        """Pass one query and its answer on; returns the state of the transaction after it."""
+        """Pass one query and its answer on; returns the state of the transaction after
+        it.
+        """
         server.send(request[1])
         while True:
             kind, whole = server.message()
@@ -213,7 +229,9 @@ class Pooler:
 
 @contextmanager
 def pooler(dsn: str, mode: str, *, size: int = 3, last_first: bool = True) -> Iterator[Pooler]:
-    """A pooler in front of the server that `dsn` names, in mode `transaction` or `session`."""
+    """A pooler in front of the server that `dsn` names, in mode `transaction` or
+    `session`.
+    """
     running = Pooler(dsn, mode, size, last_first)
     try:
         yield running

@@ -1,10 +1,13 @@
-"""The command line in processes that begin with everything imported: forked from one that has done that already.
+"""The command line in processes that begin with everything imported: forked from one
+that has done that already.
 
-What a command imports takes a second of processor time, a worker's Faust another two, and the tests start thousands.
-Every process is one of its own all the same: its arguments, environment, folder, signals, memory and exit code.
-Acceptance tests start the installed program.
+What a command imports takes a second of processor time, a worker's Faust another two,
+and the tests start thousands. Every process is one of its own all the same: its
+arguments, environment, folder, signals, memory and exit code. Acceptance tests start
+the installed program.
 
-Hazard: the parent must have no threads, and hold nothing that a child would share; it imports, forks and waits.
+Hazard: the parent must have no threads, and hold nothing that a child would share; it
+imports, forks and waits.
 """
 
 import atexit
@@ -80,7 +83,12 @@ Process = Forked | subprocess.Popen[bytes]
 
 
 def start(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    out: IO[bytes],
+    err: IO[bytes],
 ) -> Forked:
     """Start a command in a session of its own.
 
@@ -92,7 +100,9 @@ def start(
         err: takes its standard error.
     """
     ended, told = os.pipe()
-    request = json.dumps({"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)})
+    request = json.dumps(
+        {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
+    )
     parent = _parent(os.getpid())
     socket.send_fds(parent, [request.encode()], [out.fileno(), err.fileno(), told])
     os.close(told)
@@ -101,14 +111,18 @@ def start(
 
 @cache
 def _parent(owner: int) -> socket.socket:
-    """The process that forks, one for each process of tests; it ends with its socket. `owner` is the pid."""
+    """The process that forks, one for each process of tests; it ends with its socket.
+    `owner` is the pid.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for side in (ours, theirs):
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
     environment = {**os.environ, "NO_COLOR": "1"}  # rich reads it once
     command = [sys.executable, "-m", "tests.support.prefork", str(theirs.fileno())]
     root = ROOT
-    parent = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=root, env=environment, start_new_session=True)
+    parent = subprocess.Popen(
+        command, pass_fds=[theirs.fileno()], cwd=root, env=environment, start_new_session=True
+    )
     theirs.close()
 
     def end() -> None:
@@ -127,7 +141,9 @@ class _Parent:
         self._told: dict[int, int] = {}
 
     def serve(self) -> None:
-        """Work until the other side is gone. Returns in each child, whose request then stands in sys.argv."""
+        """Work until the other side is gone. Returns in each child, whose request then
+        stands in sys.argv.
+        """
         read, write = os.pipe()
         os.set_blocking(write, False)
         os.set_blocking(read, False)
@@ -152,7 +168,8 @@ class _Parent:
     def _fork(self) -> bool:
         """Do one request; returns whether this is the child."""
         request, files, *_ = socket.recv_fds(self._requests, _LONGEST, 3)
-        if not request:  # whoever ran the tests is gone, killed perhaps: nothing of theirs stays
+        # whoever ran the tests is gone, killed perhaps: nothing of theirs stays
+        if not request:
             for pid in self._told:
                 os.kill(pid, signal.SIGKILL)
             os._exit(0)
@@ -172,7 +189,8 @@ class _Parent:
 
     def _become(self, request: dict[str, object], out: int, err: int) -> None:
         os.setsid()
-        # As in the foreground of a shell: one of the background starts everything with SIGINT ignored.
+        # As in the foreground of a shell: one of the background starts everything with
+        # SIGINT ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)

@@ -1,12 +1,15 @@
-"""A TCP proxy on loopback whose faults are made on purpose: cut, stall, slow, half-open.
+"""A TCP proxy on loopback whose faults are made on purpose: cut, stall, slow,
+half-open.
 
-It runs an event loop in a thread of its own; every method may be called from any thread and returns when the fault is
-in place.
+It runs an event loop in a thread of its own; every method may be called from any thread
+and returns when the fault is in place.
 
 Hazards:
-- The kernel acknowledges for the proxy what the proxy swallows, so the peers' keepalives and user timeouts see nothing
-  wrong with a connection that is half-open here. Only their own deadlines help them, or `mend`, which resets it.
-- A connection that swallowed something has a hole in its stream: it is reset by `mend`, never continued.
+- The kernel acknowledges for the proxy what the proxy swallows, so the peers'
+  keepalives and user timeouts see nothing wrong with a connection that is half-open
+  here. Only their own deadlines help them, or `mend`, which resets it.
+- A connection that swallowed something has a hole in its stream: it is reset by `mend`,
+  never continued.
 """
 
 import asyncio
@@ -29,7 +32,9 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST, not FI
 
 @dataclass(eq=False)
 class _Link:
-    """One connection through the proxy; `loses` says which way bytes vanish: `requests`, `answers`, or neither."""
+    """One connection through the proxy; `loses` says which way bytes vanish:
+    `requests`, `answers`, or neither.
+    """
 
     client: socket.socket
     server: socket.socket
@@ -41,11 +46,15 @@ class Proxy:
     """Passes connections from `port` on to `target`, both on loopback."""
 
     def __init__(self, target: int, port: int | None = None) -> None:
-        """Choose a port below the range of outgoing connections, where it stays free while the proxy refuses."""
+        """Choose a port below the range of outgoing connections, where it stays free
+        while the proxy refuses.
+        """
         self.target = target
         self.port = port or free_ports.choose(1)[0]
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name=f"proxy {self.port}")
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, daemon=True, name=f"proxy {self.port}"
+        )
         self._links: set[_Link] = set()
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -83,11 +92,13 @@ class Proxy:
         self._rate = rate
 
     def half_open(self, loses: str) -> None:
-        """Let the connections of this moment lose bytes without a word; new ones are sound.
+        """Let the connections of this moment lose bytes without a word; new ones are
+        sound.
 
         Args:
-            loses: `requests` (what the client sends), `answers` (what the server sends), or `peer`: the server's side
-                is closed and the client is not told.
+            loses: `requests` (what the client sends), `answers` (what the server
+                sends), or `peer`: the server's side is closed and the client is not
+                told.
         """
         self._do(self._half_open(loses))
 
@@ -96,7 +107,9 @@ class Proxy:
         self._do(self._mend())
 
     def client_port(self, port: int) -> int | None:
-        """The client's own port of the connection that reaches the server from `port`; None when there is none."""
+        """The client's own port of the connection that reaches the server from `port`;
+        None when there is none.
+        """
         for link in list(self._links):
             with suppress(OSError):
                 if link.server.getsockname()[1] == port:
@@ -152,7 +165,9 @@ class Proxy:
                 self._loop.create_task(self._pump(link, server, client, "answers")),
             ]
 
-    async def _pump(self, link: _Link, source: socket.socket, sink: socket.socket, way: str) -> None:
+    async def _pump(
+        self, link: _Link, source: socket.socket, sink: socket.socket, way: str
+    ) -> None:
         try:
             while data := await self._loop.sock_recv(source, _CHUNK):
                 await self._open.wait()

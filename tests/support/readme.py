@@ -1,4 +1,6 @@
-"""The generated table of settings: `python -m tests.support.readme` writes docs/settings.md anew."""
+"""The generated table of settings: `python -m tests.support.readme` writes
+docs/settings.md anew.
+"""
 
 from typing import Any
 
@@ -27,14 +29,20 @@ def settings_document() -> str:
         if not issubclass(model, BaseModel):
             raise TypeError(f"section {section} is no model")
         for name, inner in model.model_fields.items():
-            default = "" if inner.is_required() else _shown(inner.get_default(call_default_factory=True))
+            default = (
+                "" if inner.is_required() else _shown(inner.get_default(call_default_factory=True))
+            )
             prefix = "[[tables]]" if section == "tables" else section
             lines.append(f"| `{prefix}.{name}` | {default} | {inner.description} |")
     return _HEAD + "\n".join(lines) + "\n"
 
 
 def _shown(value: object) -> str:
-    return "" if value in (None, "", {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        ""
+        if value in (None, "", {})
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""A second Postgres server on a free port, with a log of its own, and databases brought from one server to another."""
+"""A second Postgres server on a free port, with a log of its own, and databases brought
+from one server to another.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +30,9 @@ def second_server(directory: Path) -> Iterator[str]:
     if not account.can_enter(directory, account.for_postgres(home / "data")):
         home = account.outside_home(directory)
         state = replace(state, postgres_home=str(home))
-    part = Postgres(Workshop(directory, state, Memory(directory / "stack.json"), clock, lambda: None))
+    part = Postgres(
+        Workshop(directory, state, Memory(directory / "stack.json"), clock, lambda: None)
+    )
     try:
         part.prepare()
         process = processes.spawn(part.command(), lambda _: None)
@@ -42,7 +46,9 @@ def second_server(directory: Path) -> Iterator[str]:
 
 
 def bring(source: str, target: str) -> None:
-    """Dump a database and restore it into another one, which exists, as an operator who moves it does."""
+    """Dump a database and restore it into another one, which exists, as an operator who
+    moves it does.
+    """
     copying, environment = _program("pg_dump", source)
     dump = subprocess.run(copying, env=environment, capture_output=True, check=True).stdout
     restoring, environment = psql(target, ["-X", "-q", "-v", "ON_ERROR_STOP=1"])

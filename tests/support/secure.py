@@ -1,4 +1,6 @@
-"""Kafka's rights in tests on a secure stack: granted, taken away, or those of one role and no others."""
+"""Kafka's rights in tests on a secure stack: granted, taken away, or those of one role
+and no others.
+"""
 
 import secrets
 import signal
@@ -53,11 +55,15 @@ def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
 
 
 def take(place: Workplace, right: Right) -> None:
-    """Take one right of the user vectrue away; returns when the broker no longer has it."""
+    """Take one right of the user vectrue away; returns when the broker no longer has
+    it.
+    """
     kind = ResourceType.TOPIC if right.resource == "topic" else ResourceType.GROUP
     pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
     operation = getattr(AclOperation, right.operation)
-    one = AclBindingFilter(kind, right.name, pattern, "User:vectrue", "*", operation, AclPermissionType.ALLOW)
+    one = AclBindingFilter(
+        kind, right.name, pattern, "User:vectrue", "*", operation, AclPermissionType.ALLOW
+    )
     client = admin(place)
     for future in client.delete_acls([one]).values():
         assert len(future.result(10)) == 1
@@ -94,7 +100,10 @@ def exactly(place: Workplace, role: rights.Role) -> Iterator[tuple[Right, ...]]:
         nothing()
         for future in client.create_acls(before).values():
             future.result(10)
-        until(lambda: granted(place, everything(place)["vectrue"], names_of(place)), what="all rights to be back")
+        until(
+            lambda: granted(place, everything(place)["vectrue"], names_of(place)),
+            what="all rights to be back",
+        )
 
 
 def names_of(place: Workplace) -> list[str]:
@@ -110,7 +119,8 @@ def sent(place: Workplace, topic: str) -> list[bytes]:
     consumer.subscribe([topic])
     try:
         return until(
-            lambda: [m.value() or b"" for m in consumer.consume(100, timeout=0.5) if not m.error()], what="a record"
+            lambda: [m.value() or b"" for m in consumer.consume(100, timeout=0.5) if not m.error()],
+            what="a record",
         )
     finally:
         consumer.close()

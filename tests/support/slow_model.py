@@ -7,7 +7,9 @@ from schemas.rows.document import Vector
 
 
 class SlowEmbedder(TwinEmbedder):
-    """A twin of a model that pads: a call takes as long as its texts would if each were as long as the longest."""
+    """A twin of a model that pads: a call takes as long as its texts would if each were
+    as long as the longest.
+    """
 
     def __init__(self, clock: MemoryClock, seconds_per_character: float) -> None:
         """Take so long."""

@@ -15,7 +15,11 @@ from tests.support.root import ROOT
 
 
 def shown(
-    arguments: Sequence[str], *, columns: int, folder: Path, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    columns: int,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run `vectrue ...` on a terminal of so many columns.
 
@@ -31,11 +35,16 @@ def shown(
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "streams.cli.main", *arguments]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(environment or {})}
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm-256color",
+        **(environment or {}),
+    }
     variables.pop("COLUMNS", None)
     process = subprocess.Popen(
         command, cwd=folder, stdin=secondary, stdout=secondary, stderr=secondary, env=variables
-    )  # fmt: skip
+    )
     os.close(secondary)
     written = _everything(primary).replace("\r\n", "\n")
     return process.wait(), re.sub(r"\x1b\[[0-9;]*m", "", written)

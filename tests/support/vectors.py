@@ -1,4 +1,6 @@
-"""Rows changed as a worker would, without one: true vectors at once, and changes that bring no event."""
+"""Rows changed as a worker would, without one: true vectors at once, and changes that
+bring no event.
+"""
 
 from connectors.models import open_model
 from connectors.postgres.rows.store import PostgresStore
@@ -18,7 +20,9 @@ def embed_all(place: Workplace) -> None:
         documents = [document for document in reading.documents if not document.blank]
         vectors = model.encode_documents([document.text for document in documents])
         pairs = zip(documents, vectors, strict=True)
-        store.write(target, [Update(document.key, document.hash, vector) for document, vector in pairs])
+        store.write(
+            target, [Update(document.key, document.hash, vector) for document, vector in pairs]
+        )
     store.close()
 
 
@@ -26,6 +30,9 @@ def in_secret(place: Workplace, change: str) -> None:
     """Change rows so that no event comes: under the workers' replication origin."""
     writer = Session(place.settings.postgres.dsn, role="test")
     with writer.cursor() as cursor:
-        cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+        cursor.execute(
+            "SELECT pg_replication_origin_session_setup(%s)",
+            (f"{place.settings.postgres.origin}_7",),
+        )
         cursor.execute(change)
     writer.close()

@@ -9,8 +9,11 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, timeout: float = 120.0, what: str, pause: float = 0.05) -> T:
-    """Call `condition` again and again until it returns something true, and return that.
+def until(
+    condition: Callable[[], T], *, timeout: float = 120.0, what: str, pause: float = 0.05
+) -> T:
+    """Call `condition` again and again until it returns something true, and return
+    that.
 
     Args:
         condition: asked again and again; an exception it raises is the test's.
@@ -19,7 +22,8 @@ def until(condition: Callable[[], T], *, timeout: float = 120.0, what: str, paus
         pause: seconds between two calls.
 
     Raises:
-        AssertionError: the deadline passed; the message names `what` and the last value.
+        AssertionError: the deadline passed; the message names `what` and the last
+            value.
     """
 
     def give_up(state: RetryCallState) -> T:
@@ -36,10 +40,16 @@ def until(condition: Callable[[], T], *, timeout: float = 120.0, what: str, paus
 
 
 def let_pass(seconds: float) -> None:
-    """Let so long pass, in one piece: the pace of a load, a time of watching. Never for something to happen.
+    """Let so long pass, in one piece: the pace of a load, a time of watching. Never for
+    something to happen.
 
     Args:
         seconds: none where negative.
     """
     end = time.monotonic() + seconds
-    until(lambda: time.monotonic() >= end, timeout=seconds + 60, what="time to pass", pause=max(0.0, seconds))
+    until(
+        lambda: time.monotonic() >= end,
+        timeout=seconds + 60,
+        what="time to pass",
+        pause=max(0.0, seconds),
+    )

@@ -1,7 +1,9 @@
-"""A workplace: a database and a topic prefix of its own on the shared local stack, made for one test and taken away.
+"""A workplace: a database and a topic prefix of its own on the shared local stack, made
+for one test and taken away.
 
-`VECTRUE_TEST_STACK=containers` starts the parts with testcontainers instead, where Docker is.
-`VECTRUE_TEST_STACK_DIR=DIR` uses (and leaves running) the local stack in DIR, which saves its start on each run.
+`VECTRUE_TEST_STACK=containers` starts the parts with testcontainers instead, where
+Docker is. `VECTRUE_TEST_STACK_DIR=DIR` uses (and leaves running) the local stack in
+DIR, which saves its start on each run.
 """
 
 import os
@@ -41,8 +43,10 @@ CREATE_QUESTIONS = """
 """
 
 _ORIGINS_STAY_SECONDS: Final = 60.0
-"""How long origins outlive a test: ones that are gone before a worker's next look, every few seconds, would have the
-rows of all tests beside it looked at, since origins belong to the whole server."""
+"""How long origins outlive a test: ones that are gone before a worker's next look,
+every few seconds, would have the rows of all tests beside it looked at, since origins
+belong to the whole server.
+"""
 _left_origins: list[tuple[str, str, float]] = []
 """Server, name and end of workplaces whose origins are still there."""
 
@@ -75,10 +79,14 @@ class Workplace:
     session: Session
     directory: Path
     own: Settings
-    """The settings it was made with; what a test replaces does not confuse the clean-up."""
+    """The settings it was made with; what a test replaces does not confuse the
+    clean-up.
+    """
     processes: list[Process] = field(default_factory=list)
     installed: bool = False
-    """Whether the installed program is started, with all that it imports, as whoever measures wants it."""
+    """Whether the installed program is started, with all that it imports, as whoever
+    measures wants it.
+    """
 
     def execute(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run a statement as the owner of the database, in a transaction of its own."""
@@ -89,7 +97,9 @@ class Workplace:
         return self.execute(statement, parameters)[0][0]
 
     def with_settings(self, **flags: Any) -> Settings:
-        """Settings of this workplace with sections replaced or extended (`model={"name": ...}`)."""
+        """Settings of this workplace with sections replaced or extended
+        (`model={"name": ...}`).
+        """
         base = self.settings.model_dump()
         merged = {k: {**base[k], **v} if isinstance(v, dict) else v for k, v in flags.items()}
         self.settings = load(**{**base, **merged})
@@ -105,9 +115,16 @@ class Workplace:
 
     def command(self, *arguments: str) -> list[str]:
         """The installed command line with this workplace's configuration."""
-        return [str(Path(sys.executable).with_name("vectrue")), "--config", str(self.write_config()), *arguments]
+        return [
+            str(Path(sys.executable).with_name("vectrue")),
+            "--config",
+            str(self.write_config()),
+            *arguments,
+        ]
 
-    def vectrue(self, *arguments: str, check: bool = True, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    def vectrue(
+        self, *arguments: str, check: bool = True, timeout: float = 300
+    ) -> "subprocess.CompletedProcess[str]":
         """Run the command line to its end."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = self._start(arguments, out, err)
@@ -118,13 +135,18 @@ class Workplace:
             said = [_whole(file) for file in (out, err)]
         done = subprocess.CompletedProcess(process.args, code, *said)
         if check and done.returncode != 0:
-            raise AssertionError(f"vectrue {' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"vectrue {' '.join(arguments)} exited "
+                f"{done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def start(self, *arguments: str, log: str = "worker") -> Process:
-        """Start the command line in the background; it is killed when the test ends. Output goes to `<log>.log`.
+        """Start the command line in the background; it is killed when the test ends.
+        Output goes to `<log>.log`.
 
-        In a session of its own, as the supervisor and systemd start a worker: the kernel shares cores among sessions.
+        In a session of its own, as the supervisor and systemd start a worker: the
+        kernel shares cores among sessions.
         """
         with (self.directory / f"{log}.log").open("ab") as output:
             process = self._start(arguments, output, output)
@@ -132,14 +154,23 @@ class Workplace:
         return process
 
     def _start(self, arguments: Sequence[str], out: IO[bytes], err: IO[bytes]) -> Process:
-        program, _, _, *rest = self.command(*arguments)  # its file is the one of the folder
+        # its file is the one of the folder
+        program, _, _, *rest = self.command(*arguments)
         command = [program, *rest]
         environment = self.environment()
-        if self.installed or "PYTHONPATH" in environment:  # which Python reads before anything is imported
+        # which Python reads before anything is imported
+        if self.installed or "PYTHONPATH" in environment:
             return subprocess.Popen(
-                command, cwd=self.directory, env=environment, stdout=out, stderr=err, start_new_session=True
+                command,
+                cwd=self.directory,
+                env=environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
-        return prefork.start(command[1:], folder=self.directory, environment=environment, out=out, err=err)
+        return prefork.start(
+            command[1:], folder=self.directory, environment=environment, out=out, err=err
+        )
 
     def log(self, name: str = "worker") -> str:
         """What a background process wrote."""
@@ -148,12 +179,16 @@ class Workplace:
     def start_worker(self, role: str = "live", *, log: str | None = None) -> Process:
         """Start a worker of one role and wait until it is ready."""
         name = log or role
-        before = self.log(name).count("worker ready") if (self.directory / f"{name}.log").exists() else 0
+        before = (
+            self.log(name).count("worker ready") if (self.directory / f"{name}.log").exists() else 0
+        )
         process = self.start("worker", "--role", role, log=name)
 
         def ready() -> bool:
             if process.poll() is not None:
-                raise AssertionError(f"the {role} worker exited {process.returncode}:\n{self.log(name)[-3000:]}")
+                raise AssertionError(
+                    f"the {role} worker exited {process.returncode}:\n{self.log(name)[-3000:]}"
+                )
             return self.log(name).count("worker ready") > before
 
         until(ready, timeout=180, what=f"the {role} worker to be ready")
@@ -162,7 +197,9 @@ class Workplace:
     def coverage(self, table: str = "public.questions") -> dict[str, int]:
         """The table's line of vectrue.coverage."""
         names = ("rows", "current", "missing", "stale_text", "stale_model", "blank", "quarantined")
-        line = self.execute(f"SELECT {', '.join(names)} FROM vectrue.coverage WHERE table_name = %s", (table,))[0]
+        line = self.execute(
+            f"SELECT {', '.join(names)} FROM vectrue.coverage WHERE table_name = %s", (table,)
+        )[0]
         return dict(zip(names, line, strict=True))
 
     def wait_current(self, table: str = "public.questions", *, timeout: float = 180) -> None:
@@ -189,7 +226,10 @@ def write_config(settings: Settings, file: Path) -> Path:
 
 @contextmanager
 def workplace(
-    endpoints: Endpoints, directory: Path, tables: Sequence[dict[str, str]] = (QUESTIONS,), **flags: Any
+    endpoints: Endpoints,
+    directory: Path,
+    tables: Sequence[dict[str, str]] = (QUESTIONS,),
+    **flags: Any,
 ) -> Iterator[Workplace]:
     """Make a workplace and take it away again, processes first."""
     name = f"t{secrets.token_hex(4)}"
@@ -198,8 +238,9 @@ def workplace(
         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     base: dict[str, Any] = {
         "model": {"name": "lexical", "dimensions": 64},
-        # Origins belong to the whole server, so tests that run at once would take them from each other.
-        # The publication's name follows from the prefix by default; tests that alter it by hand name it.
+        # Origins belong to the whole server, so tests that run at once would take them
+        # from each other. The publication's name follows from the prefix by default;
+        # tests that alter it by hand name it.
         "postgres": {"dsn": dsn, "origin": name, "publication": "vectrue"},
         "kafka": {
             "bootstrap_servers": endpoints.bootstrap_servers,
@@ -210,13 +251,16 @@ def workplace(
         "connect": {
             "url": endpoints.connect_url,
             "heartbeat_seconds": 1,
-            "poll_interval_ms": 50,  # each idle connector looks at its queue so often: with 5 ms, a tenth of a core
+            # each idle connector looks at its queue so often: with 5 ms, a tenth of a
+            # core
+            "poll_interval_ms": 50,
             # Containers reach Postgres by another address than the tests do.
             "database_host": getattr(endpoints, "database_host", None),
             "database_port": getattr(endpoints, "database_port", None),
         },
         "tables": list(tables),
-        # On a busy machine a replay that stands back stands still, and no test is about that.
+        # On a busy machine a replay that stands back stands still, and no test is about
+        # that.
         "replay": {"nice": 0},
     }
     for section, values in flags.items():
@@ -232,7 +276,9 @@ def workplace(
 
 @contextmanager
 def server_owner(dsn: str) -> Iterator[Any]:
-    """A cursor in autocommit on a connection of its own; a test in between may have restarted the server."""
+    """A cursor in autocommit on a connection of its own; a test in between may have
+    restarted the server.
+    """
     owner = psycopg2.connect(dsn)
     owner.autocommit = True
     try:
@@ -250,43 +296,68 @@ def _take_away(place: Workplace, name: str) -> None:
     place.session.close()
     with server_owner(place.endpoints.postgres_dsn) as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", (name,)
+            (
+                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
+                "database = "
+                "%s AND active"
+            ),
+            (name,),
         )
 
         def idle() -> bool:
-            cursor.execute("SELECT count(*) FROM pg_replication_slots WHERE database = %s AND active", (name,))
+            cursor.execute(
+                "SELECT count(*) FROM pg_replication_slots WHERE database = %s AND active", (name,)
+            )
             return bool(cursor.fetchone()[0] == 0)
 
         until(idle, what="the connector to let go of its slot")
         cursor.execute(
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s", (name,)
+            (
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE "
+                "database = %s"
+            ),
+            (name,),
         )
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         _left_origins.append((place.endpoints.postgres_dsn, name, monotonic()))
         _drop_origins(cursor, place.endpoints.postgres_dsn, monotonic() - _ORIGINS_STAY_SECONDS)
     admin = AdminClient(client_config(place.own, **getattr(place.endpoints, "kafka_admin", {})))
-    topics = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{name}.") or t.endswith(f".{name}")]
+    topics = [
+        t
+        for t in admin.list_topics(timeout=10).topics
+        if t.startswith(f"{name}.") or t.endswith(f".{name}")
+    ]
     if topics:
         for deleted in admin.delete_topics(topics).values():
             deleted.result()
 
 
 def drop_left_origins(dsn: str) -> None:
-    """Drop the origins of all workplaces that this process made and took away on a server, at its end."""
+    """Drop the origins of all workplaces that this process made and took away on a
+    server, at its end.
+    """
     with server_owner(dsn) as cursor:
         _drop_origins(cursor, dsn, monotonic())
 
 
 def _drop_origins(cursor: Any, dsn: str, before: float) -> None:
     for entry in [left for left in _left_origins if left[0] == dsn and left[2] <= before]:
-        until(partial(_without_origins, cursor, entry[1]), what="the sessions to let go of their origins")
+        until(
+            partial(_without_origins, cursor, entry[1]),
+            what="the sessions to let go of their origins",
+        )
         _left_origins.remove(entry)
 
 
 def _without_origins(cursor: Any, name: str) -> bool:
     try:
-        cursor.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE %s",
-                       (f"{name}\\_%",))  # fmt: skip
+        cursor.execute(
+            (
+                "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname "
+                "LIKE %s"
+            ),
+            (f"{name}\\_%",),
+        )
     except psycopg2.errors.ObjectInUse:
         return False
     return True

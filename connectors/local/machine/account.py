@@ -1,8 +1,8 @@
 """Which user Postgres runs as, and whether that user can reach a folder.
 
-Postgres refuses to run as root. As root it therefore runs as `nobody`, who cannot enter folders below, for example,
-/root (mode 700), where a checkout or a virtual environment in a container often lies; then its data, and a copy of
-its programs, go below /var/tmp.
+Postgres refuses to run as root. As root it therefore runs as `nobody`, who cannot enter
+folders below, for example, /root (mode 700), where a checkout or a virtual environment
+in a container often lies; then its data, and a copy of its programs, go below /var/tmp.
 """
 
 import hashlib
@@ -33,7 +33,8 @@ class Account:
 
 
 def for_postgres(data: Path) -> Account | None:
-    """The user to start Postgres as: None for ourselves; as root the owner of existing data, else `nobody`.
+    """The user to start Postgres as: None for ourselves; as root the owner of existing
+    data, else `nobody`.
 
     Raises:
         ConfigurationError: we are root and there is no user to switch to.
@@ -46,7 +47,8 @@ def for_postgres(data: Path) -> Account | None:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise ConfigurationError(
-            "Postgres does not run as root and there is no user nobody", fix="run vectrue local as another user"
+            "Postgres does not run as root and there is no user nobody",
+            fix="run vectrue local as another user",
         ) from error
     return Account(nobody.pw_uid, nobody.pw_gid)
 
@@ -59,7 +61,9 @@ def runs(argv: list[str], account: Account | None) -> bool:
     """
     options = account.options() if account else {}
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd="/", **options)  # type: ignore[call-overload]  # the options differ with the account
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd="/", **options
+        )  # type: ignore[call-overload]  # the options differ with the account
     except PermissionError:
         return False
     except subprocess.SubprocessError as error:
@@ -92,7 +96,8 @@ def is_ours(folder: Path) -> bool:
 
 
 def outside_home(directory: Path) -> Path:
-    """Make that folder if need be, and check that it is ours: anybody may write in /var/tmp.
+    """Make that folder if need be, and check that it is ours: anybody may write in
+    /var/tmp.
 
     Raises:
         VectrueError: something that is not ours has its name.
@@ -101,5 +106,7 @@ def outside_home(directory: Path) -> Path:
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
     if not is_ours(home):
-        raise VectrueError(f"{home} belongs to somebody else", fix=f"remove {home}, or choose another --dir")
+        raise VectrueError(
+            f"{home} belongs to somebody else", fix=f"remove {home}, or choose another --dir"
+        )
     return home

@@ -1,10 +1,13 @@
-"""The certificates of a secure local stack: an authority of its own, and one certificate for every server on loopback.
+"""The certificates of a secure local stack: an authority of its own, and one
+certificate for every server on loopback.
 
 They are made once, when the stack is made.
 
 Hazards:
-- The authority's key exists in memory only, until the one certificate is signed: nobody can sign another one with it.
-- Keys are never readable by others: the folder has mode 0700 before anything is written into it.
+- The authority's key exists in memory only, until the one certificate is signed: nobody
+  can sign another one with it.
+- Keys are never readable by others: the folder has mode 0700 before anything is written
+  into it.
 - Kafka reads key and certificate from one PEM file, and takes no key but PKCS #8.
 """
 
@@ -35,7 +38,9 @@ def authority(directory: Path) -> Path:
 
 
 def server(directory: Path) -> Path:
-    """Key (PKCS #8, not encrypted) and certificate of the servers in one file; PEM, mode 0600."""
+    """Key (PKCS #8, not encrypted) and certificate of the servers in one file; PEM,
+    mode 0600.
+    """
     return directory / FOLDER / "server.pem"
 
 
@@ -69,10 +74,17 @@ def _authority(key: ec.EllipticCurvePrivateKey, clock: Clock) -> x509.Certificat
 
 
 def _server(
-    public: ec.EllipticCurvePublicKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, clock: Clock
+    public: ec.EllipticCurvePublicKey,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
+    clock: Clock,
 ) -> x509.Certificate:
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(NAME)), x509.DNSName("localhost")])
-    both_ends = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    names = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address(NAME)), x509.DNSName("localhost")]
+    )
+    both_ends = x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    )
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
         _begun(_name(NAME), ca.subject, public, clock)

@@ -1,7 +1,9 @@
-"""Ports on loopback: choosing some that stay free while the stack is down, and saying who took one.
+"""Ports on loopback: choosing some that stay free while the stack is down, and saying
+who took one.
 
-Hazard: a port inside the operating system's ephemeral range can be handed to any outgoing connection while the stack
-is down, so ports are taken from below that range where it leaves room.
+Hazard: a port inside the operating system's ephemeral range can be handed to any
+outgoing connection while the stack is down, so ports are taken from below that range
+where it leaves room.
 """
 
 import errno
@@ -20,7 +22,8 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def choose(count: int) -> list[int]:
-    """Free loopback ports, all different, chosen at random so that stacks made at once do not meet.
+    """Free loopback ports, all different, chosen at random so that stacks made at once
+    do not meet.
 
     Raises:
         ConfigurationError: fewer than `count` ports are free.
@@ -34,7 +37,8 @@ def choose(count: int) -> list[int]:
         if is_free(port):
             chosen.append(port)
     raise ConfigurationError(
-        f"no {count} free ports between {_LOWEST} and {_ephemeral_low()} on 127.0.0.1", fix="stop other services"
+        f"no {count} free ports between {_LOWEST} and {_ephemeral_low()} on 127.0.0.1",
+        fix="stop other services",
     )
 
 
@@ -65,13 +69,17 @@ def require_free(part: str, ports: Collection[int], directory: Path) -> None:
     """Refuse to start a part whose port somebody else took while the stack was down.
 
     Raises:
-        ConfigurationError: names the port, the part and, where it can be seen, the process.
+        ConfigurationError: names the port, the part and, where it can be seen, the
+            process.
     """
     for port in ports:
         if not is_free(port):
             raise ConfigurationError(
                 f"port {port} of {part} in the stack {directory} is in use{_holder(port)}",
-                fix=f"stop that process, or let the stack choose new ports: vectrue local reset --dir {directory}",
+                fix=(
+                    "stop that process, or let the stack choose new ports: vectrue local reset "
+                    f"--dir {directory}"
+                ),
             )
 
 
@@ -83,7 +91,12 @@ def _holder(port: int) -> str:
         return " by another process"
     for connection in connections:
         local = connection.laddr
-        if local and local.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
+        if (
+            local
+            and local.port == port
+            and connection.status == psutil.CONN_LISTEN
+            and connection.pid
+        ):
             try:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
             except psutil.NoSuchProcess:

@@ -1,7 +1,8 @@
-"""One process at a time: a lock on a file, which the operating system releases when the holder dies.
+"""One process at a time: a lock on a file, which the operating system releases when the
+holder dies.
 
-Hazard: a lock file may be deleted by its holder (`local reset`); whoever waited for it then holds a lock on a file
-that is gone, and takes the lock of the new file instead.
+Hazard: a lock file may be deleted by its holder (`local reset`); whoever waited for it
+then holds a lock on a file that is gone, and takes the lock of the new file instead.
 """
 
 import fcntl
@@ -15,7 +16,9 @@ from schemas.errors import VectrueError
 
 
 @contextmanager
-def locked(file: Path, clock: Clock, seconds: float, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(
+    file: Path, clock: Clock, seconds: float, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Hold the lock of a file, made if need be.
 
     Args:
@@ -35,7 +38,9 @@ def locked(file: Path, clock: Clock, seconds: float, waiting: Callable[[], None]
                 yield
                 return
         if clock.monotonic() > deadline:
-            raise VectrueError(f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it")
+            raise VectrueError(
+                f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it"
+            )
         if not told:
             waiting()
             told = True

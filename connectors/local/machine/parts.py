@@ -1,4 +1,6 @@
-"""What a part of the local stack is: how it is prepared, started and asked whether it answers."""
+"""What a part of the local stack is: how it is prepared, started and asked whether it
+answers.
+"""
 
 import signal
 from collections.abc import Callable
@@ -98,7 +100,8 @@ class Part(Protocol):
 
 
 def run_tool(shop: Workshop, name: str, command: Command) -> None:
-    """Run a program that ends by itself, recorded like a part so that `down` ends it too.
+    """Run a program that ends by itself, recorded like a part so that `down` ends it
+    too.
 
     A tool that failed raises nothing here: follow with `require_made`.
 
@@ -112,7 +115,9 @@ def run_tool(shop: Workshop, name: str, command: Command) -> None:
         while processes.alive(process.pid):
             shop.cancelled()
             if shop.clock.monotonic() > deadline:
-                raise VectrueError(f"{name} did not end in {_TOOL_SECONDS:g} s", fix=f"look into {command.log}")
+                raise VectrueError(
+                    f"{name} did not end in {_TOOL_SECONDS:g} s", fix=f"look into {command.log}"
+                )
             shop.clock.wait(processes.POLL_SECONDS)
     finally:
         processes.end(process, signal.SIGKILL, 10.0, shop.clock)
@@ -120,7 +125,9 @@ def run_tool(shop: Workshop, name: str, command: Command) -> None:
 
 
 def failed(what: str, log: Path) -> VectrueError:
-    """The error of a part or tool that ended when it should not have, with the last lines of its log."""
+    """The error of a part or tool that ended when it should not have, with the last
+    lines of its log.
+    """
     return VectrueError(what, fix=f"mend what {log} says, which ends with\n{processes.tail(log)}")
 
 

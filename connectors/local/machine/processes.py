@@ -1,12 +1,15 @@
 """Starting, recognising and ending the processes of a stack.
 
-A process is ended by its id, and only after it was recognised: its start time is the recorded one and its arguments
-hold the mark, an argument with the stack's folder in it. Process ids are used again; names are never looked at.
+A process is ended by its id, and only after it was recognised: its start time is the
+recorded one and its arguments hold the mark, an argument with the stack's folder in it.
+Process ids are used again; names are never looked at.
 
 Hazards:
-- A part outlives the command that started it: it has a session of its own, so Ctrl-C in the terminal does not reach
-  it, and a log file for its output, since a pipe would keep its reader waiting for ever.
-- A part that ended is a zombie until its parent, which may be this process, asks for its exit status.
+- A part outlives the command that started it: it has a session of its own, so Ctrl-C in
+  the terminal does not reach it, and a log file for its output, since a pipe would keep
+  its reader waiting for ever.
+- A part that ended is a zombie until its parent, which may be this process, asks for
+  its exit status.
 """
 
 import os
@@ -29,10 +32,18 @@ POLL_SECONDS = 0.05
 
 # Variables that would change what a part does: none of its settings come from outside.
 _FOREIGN = frozenset(
-    {"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JAVA_OPTIONS", "KAFKA_OPTS"}
+    {
+        "CLASSPATH",
+        "JAVA_TOOL_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JAVA_OPTIONS",
+        "KAFKA_OPTS",
+    }
 )
 
-# The recorded start and the one asked for later may differ by the rounding of the boot time.
+# The recorded start and the one asked for later may differ by the rounding of the boot
+# time.
 _SAME_START_SECONDS = 2.0
 
 
@@ -66,7 +77,9 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
     _rotate(command.log)
     more = dict(command.environment or {})
     environment = {
-        name: value for name, value in child_environment(**more).items() if name not in _FOREIGN or name in more
+        name: value
+        for name, value in child_environment(**more).items()
+        if name not in _FOREIGN or name in more
     }
     options = command.account.options() if command.account else {}
     with command.log.open("ab") as log:
@@ -83,9 +96,11 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise VectrueError(
-                f"cannot start {command.argv[0]} ({error})", fix="make vectrue's environment again: make clean env"
+                f"cannot start {command.argv[0]} ({error})",
+                fix="make vectrue's environment again: make clean env",
             ) from error
-    # The part is meant to outlive this process; without a return code Popen would complain about that.
+    # The part is meant to outlive this process; without a return code Popen would
+    # complain about that.
     child.returncode = 0
     process = psutil.Process(child.pid)
     record(Recorded(child.pid, process.create_time(), command.mark))
@@ -93,7 +108,9 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
 
 
 def recognise(recorded: Recorded | None) -> psutil.Process | None:
-    """The recorded process if it still runs, else None; never another one with the same id."""
+    """The recorded process if it still runs, else None; never another one with the same
+    id.
+    """
     if recorded is None or not alive(recorded.pid):
         return None
     try:
@@ -101,26 +118,39 @@ def recognise(recorded: Recorded | None) -> psutil.Process | None:
         if abs(process.create_time() - recorded.created) > _SAME_START_SECONDS:
             return None
         arguments = process.cmdline()
-        # The system shows no arguments for a moment while a program takes the place of its starter.
+        # The system shows no arguments for a moment while a program takes the place of
+        # its starter.
         return process if recorded.mark in arguments or not any(arguments) else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Every process that has the mark among its arguments: also one whose start was never recorded."""
+    """Every process that has the mark among its arguments: also one whose start was
+    never recorded.
+    """
     found = psutil.process_iter(["cmdline"])
-    return [process for process in found if mark in (process.info["cmdline"] or []) and alive(process.pid)]
+    return [
+        process
+        for process in found
+        if mark in (process.info["cmdline"] or []) and alive(process.pid)
+    ]
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """Every process whose working directory is the folder: the back ends of a Postgres that was killed."""
+    """Every process whose working directory is the folder: the back ends of a Postgres
+    that was killed.
+    """
     found = psutil.process_iter(["cwd"])
-    return [process for process in found if process.info["cwd"] == str(folder) and alive(process.pid)]
+    return [
+        process for process in found if process.info["cwd"] == str(folder) and alive(process.pid)
+    ]
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs. A zombie does not, unless other threads of it, and so its ports, are still there."""
+    """Whether the process runs. A zombie does not, unless other threads of it, and so
+    its ports, are still there.
+    """
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
@@ -148,7 +178,8 @@ def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Cl
         VectrueError: it is still there after SIGKILL, or we may not signal it.
     """
     members = family(process)
-    # At once for all where it cannot be caught: the children of a killed Postgres would linger.
+    # At once for all where it cannot be caught: the children of a killed Postgres would
+    # linger.
     _signal(members if sign == signal.SIGKILL else members[:1], sign)
     _signal(members[:1], signal.SIGCONT)  # a stopped process would not see the request
     if gone(members, seconds, clock):
@@ -157,7 +188,8 @@ def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Cl
     if not gone(members, 10.0, clock):
         left = ", ".join(str(member.pid) for member in members if alive(member.pid))
         raise VectrueError(
-            f"process {left} does not end after SIGKILL", fix="look at it with ps; it may wait for a disk"
+            f"process {left} does not end after SIGKILL",
+            fix="look at it with ps; it may wait for a disk",
         )
     return False
 
@@ -173,7 +205,9 @@ def gone(members: Iterable[psutil.Process], seconds: float, clock: Clock) -> boo
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file, without Java's stack frames, which would push the cause out."""
+    """The last lines of a log file, without Java's stack frames, which would push the
+    cause out.
+    """
     try:
         everything = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -184,7 +218,8 @@ def tail(log: Path, lines: int = 15) -> str:
 def _signal(members: Iterable[psutil.Process], sign: signal.Signals) -> None:
     for member in members:
         try:
-            member.send_signal(sign)  # psutil checks the start time again, so a used-again id is never signalled
+            # psutil checks the start time again, so a used-again id is never signalled
+            member.send_signal(sign)
         except psutil.NoSuchProcess:
             continue
         except psutil.AccessDenied as error:

@@ -1,6 +1,8 @@
-"""How the parts of the local stack are configured. docker-compose.yml says the same; a test compares them.
+"""How the parts of the local stack are configured. docker-compose.yml says the same; a
+test compares them.
 
-Hazard: Java reads a properties file as ISO-8859-1, so everything outside ASCII is written as an escape.
+Hazard: Java reads a properties file as ISO-8859-1, so everything outside ASCII is
+written as an escape.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,8 @@ POSTGRES: Final[Mapping[str, str]] = {
     "max_replication_slots": "64",
     "max_wal_senders": "64",
     "max_active_replication_origins": "64",
-    # A slot that nobody reads must not fill the disk; `vectrue doctor` asks for the same of every server.
+    # A slot that nobody reads must not fill the disk; `vectrue doctor` asks for the
+    # same of every server.
     "max_slot_wal_keep_size": "4GB",
     "max_wal_size": "512MB",
     "shared_buffers": "128MB",
@@ -31,7 +34,8 @@ BROKER: Final[Mapping[str, str]] = {
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
-    # After a crash the broker is let in again when the session of its earlier life has ended: 9 s by default.
+    # After a crash the broker is let in again when the session of its earlier life has
+    # ended: 9 s by default.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
@@ -65,7 +69,8 @@ CONNECT: Final[Mapping[str, str]] = {
     "connector.client.config.override.policy": "All",
 }
 
-# Measured on 2 cores: the serial collector and the first compiler tier start fastest and stay near 200 and 420 MB.
+# Measured on 2 cores: the serial collector and the first compiler tier start fastest
+# and stay near 200 and 420 MB.
 _JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 BROKER_JVM: Final = ("-Xms128m", "-Xmx384m", *_JVM)
 CONNECT_JVM: Final = ("-Xmx384m", *_JVM)
@@ -73,11 +78,13 @@ CONNECT_JVM: Final = ("-Xmx384m", *_JVM)
 
 @dataclass(frozen=True)
 class SideDoor:
-    """A second listener of the broker: who comes in by it is told to come to another port from then on.
+    """A second listener of the broker: who comes in by it is told to come to another
+    port from then on.
 
     Attributes:
         port: where the broker listens.
-        advertised: the port that clients are sent to, for example that of a proxy in front of `port`.
+        advertised: the port that clients are sent to, for example that of a proxy in
+            front of `port`.
     """
 
     port: int
@@ -85,7 +92,9 @@ class SideDoor:
 
 
 def broker(port: int, controller_port: int, side_door: SideDoor | None = None) -> dict[str, str]:
-    """The broker's properties on these loopback ports; its data lies in `data` of its working directory."""
+    """The broker's properties on these loopback ports; its data lies in `data` of its
+    working directory.
+    """
     listener = f"PLAINTEXT://127.0.0.1:{port}"
     if side_door is not None:
         plain = broker(port, controller_port)
@@ -115,7 +124,9 @@ def connect(port: int, broker_port: int) -> dict[str, str]:
 
 def write(file: Path, properties: Mapping[str, str]) -> None:
     """Write a Java properties file, which may hold passwords."""
-    write_private(file, "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in properties.items()))
+    write_private(
+        file, "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in properties.items())
+    )
 
 
 def write_private(file: Path, text: str) -> None:

@@ -1,13 +1,15 @@
-"""What makes a stack secure: TLS everywhere, SCRAM users, and a broker that allows only what is granted.
+"""What makes a stack secure: TLS everywhere, SCRAM users, and a broker that allows only
+what is granted.
 
-Kafka has three users. `admin` may do everything; `connect` is Kafka Connect; `vectrue` is what `vectrue local env`
-prints, and has the rights of `connectors/kafka/rights.py` for topics with the prefix of the default settings.
+Kafka has three users. `admin` may do everything; `connect` is Kafka Connect; `vectrue`
+is what `vectrue local env` prints, and has the rights of `connectors/kafka/rights.py`
+for topics with the prefix of the default settings.
 
 Hazards:
-- The broker talks to its controller by certificate, since SCRAM passwords are read from the controller; whoever has
-  DIR/tls/server.pem is therefore a superuser of the broker.
-- Connect's REST interface stays without TLS, on loopback: whoever can reach it reads the connector's configuration,
-  and the database password in it.
+- The broker talks to its controller by certificate, since SCRAM passwords are read from
+  the controller; whoever has DIR/tls/server.pem is therefore a superuser of the broker.
+- Connect's REST interface stays without TLS, on loopback: whoever can reach it reads
+  the connector's configuration, and the database password in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,9 @@ _LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 def client(state: StackState, directory: Path, user: str) -> dict[str, str]:
-    """Options of a librdkafka client, as in `kafka.security`; none when the stack is not secure."""
+    """Options of a librdkafka client, as in `kafka.security`; none when the stack is
+    not secure.
+    """
     if state.secure is None:
         return {}
     return {
@@ -44,7 +48,9 @@ def client(state: StackState, directory: Path, user: str) -> dict[str, str]:
 
 
 def format_arguments(state: StackState) -> list[str]:
-    """Arguments with which the log folder is formatted: the users, which must be there before the first start."""
+    """Arguments with which the log folder is formatted: the users, which must be there
+    before the first start.
+    """
     passwords = state.secure.passwords if state.secure else {}
     return [
         argument
@@ -85,7 +91,9 @@ def connect(state: StackState, directory: Path) -> dict[str, str]:
         **_trust(directory),
     }
     return {
-        f"{who}{name}": value for who in ("", "producer.", "consumer.", "admin.") for name, value in options.items()
+        f"{who}{name}": value
+        for who in ("", "producer.", "consumer.", "admin.")
+        for name, value in options.items()
     }
 
 
@@ -103,7 +111,10 @@ def rights() -> Mapping[str, Sequence[Right]]:
 
 
 def _trust(directory: Path) -> dict[str, str]:
-    return {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(certificates.authority(directory))}
+    return {
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(certificates.authority(directory)),
+    }
 
 
 def _jaas(state: StackState, user: str) -> str:

@@ -1,9 +1,11 @@
-"""DIR/stack.json: what a stack must remember. Ports, the password, where Postgres lives, and every process it started.
+"""DIR/stack.json: what a stack must remember. Ports, the password, where Postgres
+lives, and every process it started.
 
 Hazards:
 - The file holds the passwords: mode 0600 from the first byte.
-- A process is written down right after it was started and before anything waits for it, so that `down` finds it
-  also when the command that started it was killed. Parts start in parallel: every change goes through `Memory`.
+- A process is written down right after it was started and before anything waits for it,
+  so that `down` finds it also when the command that started it was killed. Parts start
+  in parallel: every change goes through `Memory`.
 """
 
 import base64
@@ -25,7 +27,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Recorded:
-    """A process as it was started: its id, its start (seconds since the epoch), and an argument only it has."""
+    """A process as it was started: its id, its start (seconds since the epoch), and an
+    argument only it has.
+    """
 
     pid: int
     created: float
@@ -61,14 +65,26 @@ class StackState:
 
     @classmethod
     def new(cls, users: Sequence[str] = ()) -> "StackState":
-        """A stack that was never started: free ports, random passwords and a random Kafka cluster id.
+        """A stack that was never started: free ports, random passwords and a random
+        Kafka cluster id.
 
         Args:
-            users: Kafka's, of a secure stack; the stack is not secure when there are none.
+            users: Kafka's, of a secure stack; the stack is not secure when there are
+                none.
         """
         postgres, kafka, controller, connect, server = free_ports.choose(5)
-        secure = Secure(server, {user: secrets.token_urlsafe(18) for user in users}) if users else None
-        return cls(postgres, kafka, controller, connect, secrets.token_urlsafe(18), _cluster_id(), secure=secure)
+        secure = (
+            Secure(server, {user: secrets.token_urlsafe(18) for user in users}) if users else None
+        )
+        return cls(
+            postgres,
+            kafka,
+            controller,
+            connect,
+            secrets.token_urlsafe(18),
+            _cluster_id(),
+            secure=secure,
+        )
 
     @property
     def server_port(self) -> int:
@@ -77,7 +93,9 @@ class StackState:
 
 
 class Memory:
-    """The state of one stack, kept in step with its file. Callable from several threads."""
+    """The state of one stack, kept in step with its file. Callable from several
+    threads.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -93,14 +111,19 @@ class Memory:
             data: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             if data.pop("format") != FORMAT:
                 raise ValueError("another format")
-            processes = {name: Recorded(**process) for name, process in data.pop("processes").items()}
+            processes = {
+                name: Recorded(**process) for name, process in data.pop("processes").items()
+            }
             secure = data.pop("secure", None)
-            return StackState(**data, processes=processes, secure=Secure(**secure) if secure else None)
+            return StackState(
+                **data, processes=processes, secure=Secure(**secure) if secure else None
+            )
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise ConfigurationError(
-                f"{self._file} belongs to another user", fix="run as that user, or choose another --dir"
+                f"{self._file} belongs to another user",
+                fix="run as that user, or choose another --dir",
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
@@ -127,11 +150,15 @@ class Memory:
             if state is None:
                 return
             others = {other: known for other, known in state.processes.items() if other != name}
-            self.write(replace(state, processes=others if process is None else {**others, name: process}))
+            self.write(
+                replace(state, processes=others if process is None else {**others, name: process})
+            )
 
 
 def _cluster_id() -> str:
-    """Kafka's form of a uuid: 22 characters of URL-safe base64. Its tools take a leading `-` for an option."""
+    """Kafka's form of a uuid: 22 characters of URL-safe base64. Its tools take a
+    leading `-` for an option.
+    """
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         if not made.startswith("-"):

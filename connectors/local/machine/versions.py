@@ -1,4 +1,6 @@
-"""The exact versions of the local stack. docker-compose.yml names the same ones; a test compares them."""
+"""The exact versions of the local stack. docker-compose.yml names the same ones; a test
+compares them.
+"""
 
 from typing import Final
 

@@ -1,4 +1,6 @@
-"""The Kafka Connect of the local stack, distributed mode with one worker, Debezium on its class path."""
+"""The Kafka Connect of the local stack, distributed mode with one worker, Debezium on
+its class path.
+"""
 
 import signal
 
@@ -50,11 +52,14 @@ class ConnectService:
         return java.command(self._shop, self.name, properties.CONNECT_JVM, main, self._home)
 
     def answers(self) -> bool:
-        """Whether the REST interface lists connectors, which it does once the worker has joined its group."""
+        """Whether the REST interface lists connectors, which it does once the worker
+        has joined its group.
+        """
         if not free_ports.accepts(self._shop.state.connect_port):
             return False
         try:
-            # trust_env=False: a proxy from the environment does not reach this machine's loopback.
+            # trust_env=False: a proxy from the environment does not reach this
+            # machine's loopback.
             with httpx.Client(trust_env=False, timeout=3.0) as client:
                 return client.get(f"{self.where}/connectors").status_code == httpx.codes.OK
         except httpx.HTTPError:

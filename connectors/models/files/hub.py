@@ -1,7 +1,9 @@
-"""Where a model's files are: a folder, or the local cache of the model hub; and fetching them, which only `pull` does.
+"""Where a model's files are: a folder, or the local cache of the model hub; and
+fetching them, which only `pull` does.
 
-Hazard: weights are gigabytes, and a model that changes under a name makes stored vectors untrue. So nothing here
-but `pull` uses the network, and a name is always resolved to one commit.
+Hazard: weights are gigabytes, and a model that changes under a name makes stored
+vectors untrue. So nothing here but `pull` uses the network, and a name is always
+resolved to one commit.
 """
 
 import re
@@ -17,12 +19,17 @@ from schemas.settings.paths import is_directory
 from schemas.settings.sections import ModelSettings
 
 PULL = "run `vectrue model pull`"
-_AGAIN = "run it again with a network: it goes on where it stopped; or set model.name to a copy of the model's folder"
+_AGAIN = (
+    "run it again with a network: it goes on where it stopped; or set model.name to a copy of "
+    "the model's folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """What is known of a model without its files: the commit that is used, its layout, how many numbers it has."""
+    """What is known of a model without its files: the commit that is used, its layout,
+    how many numbers it has.
+    """
 
     commit: str
     layout: Layout
@@ -30,15 +37,19 @@ class KnownFiles:
 
 
 KNOWN = {
-    # As the files of the repository at this commit say. The numbers are those of XLM-RoBERTa-large with 8,194
-    # positions, all in float32.
+    # As the files of the repository at this commit say. The numbers are those of
+    # XLM-RoBERTa-large with 8,194 positions, all in float32.
     "BAAI/bge-m3": KnownFiles(
         "5617a9f61b028005a4858fdac845db406aefb181",
-        Layout(dimensions=1024, max_tokens=8192, modules=("Transformer", "Pooling:cls", "Normalize")),
+        Layout(
+            dimensions=1024, max_tokens=8192, modules=("Transformer", "Pooling:cls", "Normalize")
+        ),
         567_754_752,
     ),
 }
-"""Models whose identity is known without their files, so that `init` and `status` need no weights."""
+"""Models whose identity is known without their files, so that `init` and `status` need
+no weights.
+"""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -47,8 +58,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class Source:
     """Where one model comes from.
 
-    `name` is the repository or the base name of the folder. `commit` is None for a folder, and where a branch of a
-    repository is not in the cache. `folder` is None when the weights are not on this machine.
+    `name` is the repository or the base name of the folder. `commit` is None for a
+    folder, and where a branch of a repository is not in the cache. `folder` is None
+    when the weights are not on this machine.
     """
 
     name: str
@@ -66,7 +78,9 @@ class Source:
             at = f" at {self.commit[:7]}" if self.commit else ""
             meant = misspelt.meant(self.name)
             fix = f"correct model.name, if {meant} was meant; else {PULL}" if meant else PULL
-            raise ModelUnavailable(f"the weights of {self.name}{at} are not in the local model cache", fix=fix)
+            raise ModelUnavailable(
+                f"the weights of {self.name}{at} are not in the local model cache", fix=fix
+            )
         return self.folder
 
 
@@ -79,8 +93,8 @@ def pulling(settings: ModelSettings) -> str:
 def locate(settings: ModelSettings) -> Source:
     """Find the configured model on this machine, without the network.
 
-    A name that is a folder means that folder. Any other name is a repository; without a `/` one of the
-    organisation sentence-transformers, as that library has it.
+    A name that is a folder means that folder. Any other name is a repository; without a
+    `/` one of the organisation sentence-transformers, as that library has it.
 
     Raises:
         ModelUnavailable: the name is a path where no complete model is.
@@ -91,7 +105,8 @@ def locate(settings: ModelSettings) -> Source:
         folder = path.resolve()
         if not weights_present(folder):
             raise ModelUnavailable(
-                f"the folder {folder} (model.name) holds no complete model", fix="correct model.name"
+                f"the folder {folder} (model.name) holds no complete model",
+                fix="correct model.name",
             )
         return Source(folder.name, None, folder, from_hub=False)
     if path.is_absolute() or settings.name.startswith((".", "~")) or settings.name.count("/") > 1:
@@ -102,14 +117,18 @@ def locate(settings: ModelSettings) -> Source:
     if cached is None:
         commit = revision if revision and _COMMIT.fullmatch(revision) else None
         return Source(repository, commit, None, from_hub=True)
-    return Source(repository, cached.name, cached if _is_whole(repository, cached) else None, from_hub=True)
+    return Source(
+        repository, cached.name, cached if _is_whole(repository, cached) else None, from_hub=True
+    )
 
 
 def pull(settings: ModelSettings) -> tuple[Source, bool]:
-    """Fetch the configured model into the local cache; the files that loading needs, and no others.
+    """Fetch the configured model into the local cache; the files that loading needs,
+    and no others.
 
-    Progress bars go to stderr, if that is a terminal. An interrupted download goes on where it stopped. HF_HOME,
-    HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxy variables are honoured by the hub's library.
+    Progress bars go to stderr, if that is a terminal. An interrupted download goes on
+    where it stopped. HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxy
+    variables are honoured by the hub's library.
 
     Returns:
         where the model is, and whether anything was fetched.
@@ -133,11 +152,17 @@ def _fetch(repository: str, revision: str | None) -> Path:
     try:
         folder, commit = _download(repository, revision)
     except errors.GatedRepoError as error:
-        raise ConfigurationError(f"the model hub asks for access to {repository}", fix="run `hf auth login`") from error
+        raise ConfigurationError(
+            f"the model hub asks for access to {repository}", fix="run `hf auth login`"
+        ) from error
     except errors.RepositoryNotFoundError as error:
-        raise ConfigurationError(f"the model hub has no public model {repository}", fix="correct model.name") from error
+        raise ConfigurationError(
+            f"the model hub has no public model {repository}", fix="correct model.name"
+        ) from error
     except errors.RevisionNotFoundError as error:
-        raise ConfigurationError(f"the model hub has no revision {at}", fix="correct model.revision") from error
+        raise ConfigurationError(
+            f"the model hub has no revision {at}", fix="correct model.revision"
+        ) from error
     except errors.OfflineModeIsEnabled as error:
         raise VectrueError(
             f"{at} is not here, and HF_HUB_OFFLINE forbids to fetch it",
@@ -148,9 +173,13 @@ def _fetch(repository: str, revision: str | None) -> Path:
             f"the model hub could not be reached for {at} ({type(error).__name__})", fix=_AGAIN
         ) from error
     except OSError as error:
-        raise VectrueError(f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME") from error
+        raise VectrueError(
+            f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME"
+        ) from error
     if folder.name != commit:
-        raise VectrueError(f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again")
+        raise VectrueError(
+            f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again"
+        )
     if not weights_present(folder):
         raise ConfigurationError(f"{at} holds no PyTorch weights", fix="choose another model.name")
     return folder
@@ -160,7 +189,9 @@ def _download(repository: str, revision: str | None) -> tuple[Path, str]:
     """The folder, named after its commit, and the commit whose files were asked for."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
-    info = HfApi().model_info(repository, revision=revision or constants.DEFAULT_REVISION, files_metadata=True)
+    info = HfApi().model_info(
+        repository, revision=revision or constants.DEFAULT_REVISION, files_metadata=True
+    )
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     files = needed_files(list(sizes))
     commit = str(info.sha)
@@ -169,7 +200,8 @@ def _download(repository: str, revision: str | None) -> tuple[Path, str]:
     fix = "make room there, or set HF_HOME to a folder on a larger disk"
     disk_room.require(cache, needed - _begun(cache, repository), repository, fix=fix)
     with warnings.catch_warnings():
-        # The library counts a file that is almost here as a whole one; the disk was asked above.
+        # The library counts a file that is almost here as a whole one; the disk was
+        # asked above.
         warnings.filterwarnings("ignore", message="Not enough free disk space")
         return Path(snapshot_download(repository, revision=revision, allow_patterns=files)), commit
 
@@ -187,15 +219,20 @@ def _begun(cache: Path, repository: str) -> int:
 
 
 def _is_whole(repository: str, folder: Path) -> bool:
-    """Whether a folder of the cache has the weights, and for a known model what makes vectors of them.
+    """Whether a folder of the cache has the weights, and for a known model what makes
+    vectors of them.
 
-    Other programs fetch the network alone: without its modules bge-m3 would be loaded with mean pooling, and its other
-    vectors would stand under the same id.
+    Other programs fetch the network alone: without its modules bge-m3 would be loaded
+    with mean pooling, and its other vectors would stand under the same id.
     """
     known = KNOWN.get(repository)
     if not weights_present(folder):
         return False
-    return known is None or known.commit != folder.name or read_layout(folder).modules == known.layout.modules
+    return (
+        known is None
+        or known.commit != folder.name
+        or read_layout(folder).modules == known.layout.modules
+    )
 
 
 def _path(name: str) -> Path:
@@ -212,7 +249,9 @@ def _repository(settings: ModelSettings) -> str:
 
 
 def _revision(settings: ModelSettings) -> str | None:
-    """Commit, branch or tag that is wanted; None means whatever the cache has for `main`."""
+    """Commit, branch or tag that is wanted; None means whatever the cache has for
+    `main`.
+    """
     known = KNOWN.get(_repository(settings))
     return settings.revision or (known.commit if known else None)
 

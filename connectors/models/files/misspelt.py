@@ -6,13 +6,16 @@ _NAMES = {name.casefold(): name for name in ("lexical", "multilingual-e5-small",
 _NAMES["bge-m3"] = "BAAI/bge-m3"
 _OWNER = "sentence-transformers/"
 _ALIKE = 0.8
-"""Of `lexcal` and `lexical` 0.92, of `multilingual-e5-small` and `multilingual-e5-large` 0.86."""
+"""Of `lexcal` and `lexical` 0.92, of `multilingual-e5-small` and
+`multilingual-e5-large` 0.86.
+"""
 _REAL = {"multilingual-e5-base", "multilingual-e5-large"}
 """Names of others, which are nothing misspelt."""
 
 
 def meant(name: str) -> str | None:
-    """The built-in name that this one is likely to mean: a letter off, without its owner, or a model's id.
+    """The built-in name that this one is likely to mean: a letter off, without its
+    owner, or a model's id.
 
     Args:
         name: as somebody typed it, or with the owner that a bare name is given.

@@ -1,13 +1,16 @@
-"""Adopting vectors that the application made: which can be, some of them to compare, and writing their provenance.
+"""Adopting vectors that the application made: which can be, some of them to compare,
+and writing their provenance.
 
-Works with the rights of the worker's role, and its writes are labelled as the worker's are.
+Works with the rights of the worker's role, and its writes are labelled as the worker's
+are.
 
 Hazards:
-- What a vector was made from is not written anywhere, so a row whose text was edited after its vector was made looks
-  like any other. A horizon leaves out what was written since it was taken; what was edited before, only the caller can
-  know of (streams/audit/adopt.py).
-- An UPDATE whose new row version finds no room in the page of the old one enters it into every index of the table, a
-  vector index too, which takes milliseconds a row.
+- What a vector was made from is not written anywhere, so a row whose text was edited
+  after its vector was made looks like any other. A horizon leaves out what was written
+  since it was taken; what was edited before, only the caller can know of
+  (streams/audit/adopt.py).
+- An UPDATE whose new row version finds no room in the page of the old one enters it
+  into every index of the table, a vector index too, which takes milliseconds a row.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +39,9 @@ _DEALT_PAGES = 20
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """A moment: every transaction with a 64-bit id below `xid` is over, and all it wrote lies before `position`."""
+    """A moment: every transaction with a 64-bit id below `xid` is over, and all it
+    wrote lies before `position`.
+    """
 
     xid: int
     position: int
@@ -51,7 +56,8 @@ class Page:
     locked: int = 0
     """Rows that another transaction holds: not waited for."""
     refused: dict[Key, str] = field(default_factory=dict)
-    """Rows whose write a constraint or trigger of the table refuses, with the reason."""
+    """Rows whose write a constraint or trigger of the table refuses, with the reason.
+    """
 
 
 class Adoption:
@@ -70,18 +76,31 @@ class Adoption:
         return Horizon(*self._session.rows(queries.text("horizon"))[0])
 
     def count(self, target: Target, horizon: Horizon) -> Mapping[str, int]:
-        """Vectors without provenance, by what keeps them from being adopted (schemas/reports/adoption.py). One scan."""
+        """Vectors without provenance, by what keeps them from being adopted
+        (schemas/reports/adoption.py). One scan.
+        """
         rows = self._judged.rows(target.guard(), chosen=_unowned(target), recent=_recent(target))
         query = queries.compose("adoptable_rows", audited=rows, adoptable=_adoptable())
-        return {kind: int(rows) for kind, rows in self._session.rows(query, _parameters(target, horizon))}
+        return {
+            kind: int(rows)
+            for kind, rows in self._session.rows(query, _parameters(target, horizon))
+        }
 
-    def draw(self, target: Target, horizon: Horizon, count: int, among: int, seed: int) -> list[Key]:
-        """Keys of `count` vectors that can be adopted, each set equally likely, of `among` that `count` found."""
+    def draw(
+        self, target: Target, horizon: Horizon, count: int, among: int, seed: int
+    ) -> list[Key]:
+        """Keys of `count` vectors that can be adopted, each set equally likely, of
+        `among` that `count` found.
+        """
         chosen = _settled(target)
-        return self._judged.draw(target, _keys, count, among, seed, chosen=chosen, horizon=horizon.xid)
+        return self._judged.draw(
+            target, _keys, count, among, seed, chosen=chosen, horizon=horizon.xid
+        )
 
     def keys(self, target: Target, horizon: Horizon) -> Iterator[Sequence[Key]]:
-        """Keys of all vectors that can be adopted, in pages of rows that are no neighbours (schemas.messages.chunk.deal)."""
+        """Keys of all vectors that can be adopted, in pages of rows that are no
+        neighbours (schemas.messages.chunk.deal).
+        """
         keys: list[Key] = []
         for page in self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid):
             keys += page
@@ -93,18 +112,24 @@ class Adoption:
     def vectors(
         self, target: Target, horizon: Horizon, keys: Sequence[Key]
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and its sha256 of those rows that nothing was written to since they were drawn."""
-        return self._judged.vectors(target, keys, "stale_model", chosen=_settled(target), horizon=horizon.xid)
+        """Key, text, vector and its sha256 of those rows that nothing was written to
+        since they were drawn.
+        """
+        return self._judged.vectors(
+            target, keys, "stale_model", chosen=_settled(target), horizon=horizon.xid
+        )
 
     def adopt(self, target: Target, horizon: Horizon, keys: Sequence[Key]) -> Page:
-        """Write the provenance of those of a page's vectors that can still be adopted, in one transaction.
+        """Write the provenance of those of a page's vectors that can still be adopted,
+        in one transaction.
 
         Raises:
             TargetMismatch: the model is no longer the wanted one; nothing was written.
         """
         page = Page()
         with self._own.transaction() as cursor:
-            # Locked first, and without waiting: the statement behind it then sees the rows as they stand.
+            # Locked first, and without waiting: the statement behind it then sees the
+            # rows as they stand.
             cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
             free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
             page.locked = len(keys) - len(free)
@@ -131,9 +156,16 @@ class Adoption:
         self._writer.close()
 
     def _write(
-        self, cursor: Cursor, target: Target, horizon: Horizon, keys: Sequence[Key], part: Sequence[int]
+        self,
+        cursor: Cursor,
+        target: Target,
+        horizon: Horizon,
+        keys: Sequence[Key],
+        part: Sequence[int],
     ) -> list[int]:
-        chosen = sql.SQL("{} AND {}").format(queries.for_target("asked_keys", target), _settled(target))
+        chosen = sql.SQL("{} AND {}").format(
+            queries.for_target("asked_keys", target), _settled(target)
+        )
         rows = self._judged.rows(target.guard(), chosen=chosen)
         query = queries.for_target("adopt_rows", target, audited=rows, adoptable=_adoptable())
         place = {"table": str(target.table), "column": target.column}
@@ -143,9 +175,15 @@ class Adoption:
         return [by_key[tuple(key)] for (key,) in cursor.fetchall()]
 
     def _check_target(self, cursor: Cursor, target: Target) -> None:
-        cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+        cursor.execute(
+            queries.text("wanted_target"), {"table": str(target.table), "column": target.column}
+        )
         line = cursor.fetchone()
-        if line is None or (*line[:2], line[3]) != (target.model, target.dimensions, target.text_digest.hex()):
+        if line is None or (*line[:2], line[3]) != (
+            target.model,
+            target.dimensions,
+            target.text_digest.hex(),
+        ):
             raise TargetMismatch(
                 f"{target.name} does not want vectors of {target.model}, or of this text, any more",
                 fix="vectrue status, then repeat",

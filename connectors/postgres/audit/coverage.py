@@ -1,13 +1,16 @@
-"""Coverage as the database counts it: of the tables in the reader's own settings, whatever else the installation keeps.
+"""Coverage as the database counts it: of the tables in the reader's own settings,
+whatever else the installation keeps.
 
-The rule of each state is the one under the view vectrue.coverage (`coverage_of in audit/coverage.sql`); the view itself is for
-people, and of what every `init` of every settings file has made of it.
+The rule of each state is the one under the view vectrue.coverage (`coverage_of in
+audit/coverage.sql`); the view itself is for people, and of what every `init` of every
+settings file has made of it.
 
 Hazards:
-- A count of nothing is the same line for a table without rows and for rows that were not seen. So a table that was
-  counted as empty is looked at directly, and a count over something that is not a table is refused.
-- A settings file may list a table that the installation does not keep, or keeps by another text. It is named: to leave
-  it out would make "all" a part.
+- A count of nothing is the same line for a table without rows and for rows that were
+  not seen. So a table that was counted as empty is looked at directly, and a count over
+  something that is not a table is refused.
+- A settings file may list a table that the installation does not keep, or keeps by
+  another text. It is named: to leave it out would make "all" a part.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,10 +36,12 @@ class Seen:
     """What a look came to.
 
     Attributes:
-        columns: the columns that were counted, and those beside them in a migration, by name.
+        columns: the columns that were counted, and those beside them in a migration, by
+            name.
         targets: what each of them is, in the same order.
         unseen: by the name of each configured table that was not counted, why.
-        others: tables that the installation keeps true as well and the settings do not list, by name.
+        others: tables that the installation keeps true as well and the settings do not
+            list, by name.
     """
 
     columns: tuple[Coverage, ...]
@@ -45,8 +50,11 @@ class Seen:
     others: tuple[str, ...]
 
 
-def read(session: Session, settings: Settings, tables: Collection[str] | None = None) -> list[Coverage]:
-    """Count all rows of the settings' tables. Reads every row once: seconds per million rows.
+def read(
+    session: Session, settings: Settings, tables: Collection[str] | None = None
+) -> list[Coverage]:
+    """Count all rows of the settings' tables. Reads every row once: seconds per million
+    rows.
 
     Args:
         session: any connection that may read the tables.
@@ -55,7 +63,8 @@ def read(session: Session, settings: Settings, tables: Collection[str] | None = 
 
     Raises:
         HiddenRows: row-level security would hide rows.
-        ConfigurationError: one of the tables cannot be counted: `vectrue init` was not run with it, or it is gone.
+        ConfigurationError: one of the tables cannot be counted: `vectrue init` was not
+            run with it, or it is gone.
         VectrueError: a table has rows that were not counted.
     """
     seen = look(session, settings, tables)
@@ -65,7 +74,8 @@ def read(session: Session, settings: Settings, tables: Collection[str] | None = 
 
 
 def look(session: Session, settings: Settings, tables: Collection[str] | None = None) -> Seen:
-    """Count as `read` does, and tell which tables were not counted in place of giving up at the first.
+    """Count as `read` does, and tell which tables were not counted in place of giving
+    up at the first.
 
     Raises:
         ConfigurationError: `vectrue init` was not run in this database.
@@ -80,9 +90,12 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
     while True:
         before = migration.read(session)
         counted, unseen = _look(session, settings, kept, asked)
-        if migration.read(session) == before:  # else a column took another's name in between
+        # else a column took another's name in between
+        if migration.read(session) == before:
             counted.sort(key=lambda pair: (pair[0].table, pair[0].column))
-            return Seen(tuple(line for line, _ in counted), tuple(t for _, t in counted), unseen, others)
+            return Seen(
+                tuple(line for line, _ in counted), tuple(t for _, t in counted), unseen, others
+            )
         kept = counting.kept(session, settings.kafka.topic_prefix)
 
 
@@ -99,7 +112,8 @@ def is_empty(session: Session, table: TableName) -> bool:
 def unseen(table: TableName) -> VectrueError:
     """The error about rows that are there and were not counted."""
     return VectrueError(
-        f"how many rows {table} has is not known: none was counted, and there are some", fix="vectrue doctor"
+        f"how many rows {table} has is not known: none was counted, and there are some",
+        fix="vectrue doctor",
     )
 
 
@@ -114,7 +128,10 @@ def _look(
             _require_table(session, table.table)
             here = (table.name, table.column)
             columns = sorted(column for name, column in kept if counting.akin(here, (name, column)))
-            found = [wanted.resolve(session, table.model_copy(update={"column": column}))[0] for column in columns]
+            found = [
+                wanted.resolve(session, table.model_copy(update={"column": column}))[0]
+                for column in columns
+            ]
             counted += [(_count(session, target), target) for target in found]
         except ConfigurationError as error:
             unseen[table.name] = error
@@ -123,9 +140,13 @@ def _look(
 
 def _count(session: Session, target: Target) -> Coverage:
     for _ in range(2):  # a row may have come since
-        lines = guard.around(target, lambda t: session.rows(queries.for_target("coverage_of", t, bound=False)))
+        lines = guard.around(
+            target, lambda t: session.rows(queries.for_target("coverage_of", t, bound=False))
+        )
         if not lines:  # a migration ended a moment ago
-            raise ConfigurationError(f"vectrue does not know {target.name} any more", fix="call the command again")
+            raise ConfigurationError(
+                f"vectrue does not know {target.name} any more", fix="call the command again"
+            )
         counted = Coverage(*lines[0])
         if counted.rows or is_empty(session, target.table):
             return counted
@@ -136,7 +157,8 @@ def _require_table(session: Session, table: TableName) -> None:
     parameters = {"names": [str(table)], "schemas": [table.schema], "tables": [table.name]}
     for name, kind in session.rows(queries.text("not_tables"), parameters):
         raise ConfigurationError(
-            f"how many rows {name} has is not known: it is a {KINDS.get(kind, f'relation of kind {kind}')}, which may "
+            f"how many rows {name} has is not known: it is a "
+            f"{KINDS.get(kind, f'relation of kind {kind}')}, which may "
             "show a part of them",
             fix="name the table that holds the rows in [[tables]], or give the table its name back",
         )

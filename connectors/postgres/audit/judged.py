@@ -1,9 +1,11 @@
-"""Rows with their state and what else is found about them (audited in audit/scan.sql), in pages, as a sample, or by key.
+"""Rows with their state and what else is found about them (audited in audit/scan.sql),
+in pages, as a sample, or by key.
 
 What `verify` and `adopt` have in common. Reads only.
 
-Hazard: pages are fetched from what one scan found, so a row may have another state by then; whoever uses it asks for
-the state again, in the statement that reads or changes the row.
+Hazard: pages are fetched from what one scan found, so a row may have another state by
+then; whoever uses it asks for the state again, in the statement that reads or changes
+the row.
 """
 
 import math
@@ -52,11 +54,13 @@ class JudgedRows:
         """The rows as a fragment.
 
         Args:
-            target: the column; guarded, where a row whose text cannot be made is not to end the query.
+            target: the column; guarded, where a row whose text cannot be made is not to
+                end the query.
             sample: a TABLESAMPLE clause.
             chosen: a condition on the table's columns.
             order: an ORDER BY clause.
-            recent: a condition on the table's columns, whose answer is the column `recent`.
+            recent: a condition on the table's columns, whose answer is the column
+                `recent`.
         """
         vectors = self.vector_schema()
         return queries.for_target(
@@ -80,19 +84,24 @@ class JudgedRows:
     ) -> Iterator[list[Key]]:
         """The keys that a query returns, in pages, in the order of the primary key.
 
-        One scan, whose keys the server keeps until they are fetched, so that no snapshot is held meanwhile. A query per
-        page, each beginning behind the last, read the whole table for every page: new columns have no statistics, the
-        planner takes the rows for few, and sorts what an index has in order (50,000 rows in 77 s).
+        One scan, whose keys the server keeps until they are fetched, so that no
+        snapshot is held meanwhile. A query per page, each beginning behind the last,
+        read the whole table for every page: new columns have no statistics, the planner
+        takes the rows for few, and sorts what an index has in order (50,000 rows in 77
+        s).
 
         Args:
             target: the column.
-            query: has the parameter `limit`, which is NULL here, and returns keys of the rows it is given.
+            query: has the parameter `limit`, which is NULL here, and returns keys of
+                the rows it is given.
             chosen: as `rows` takes it.
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
         self._cursors += 1
         cursor = sql.Identifier(f"vectrue_keys_{self._cursors}")
-        rows = self.rows(target.guard(), chosen=chosen, order=queries.for_target("key_order", target))
+        rows = self.rows(
+            target.guard(), chosen=chosen, order=queries.for_target("key_order", target)
+        )
         declared = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(cursor, query(rows))
         self._session.rows(declared, {**wanted(target), **parameters, "limit": None})
         fetch = sql.SQL("FETCH {} FROM {}").format(sql.Literal(PAGE), cursor)
@@ -111,10 +120,12 @@ class JudgedRows:
         chosen: sql.Composable = EVERY,
         **parameters: Any,
     ) -> list[Key]:
-        """`count` of the keys that a query returns, or all if there are no more; each set is equally likely.
+        """`count` of the keys that a query returns, or all if there are no more; each
+        set is equally likely.
 
-        TABLESAMPLE BERNOULLI looks at every row but reads few texts and vectors; of its sample the first in the order
-        of a hash are taken. Equal seeds draw equal rows as long as the table does not change.
+        TABLESAMPLE BERNOULLI looks at every row but reads few texts and vectors; of its
+        sample the first in the order of a hash are taken. Equal seeds draw equal rows
+        as long as the table does not change.
 
         Args:
             target: the column.
@@ -125,13 +136,17 @@ class JudgedRows:
             chosen: as `rows` takes it.
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
-        # Four standard deviations more than wanted, so that hardly ever too few are drawn.
+        # Four standard deviations more than wanted, so that hardly ever too few are
+        # drawn.
         percent = min(100.0, 100 * (count + 4 * math.sqrt(count) + 10) / max(among, 1))
         sample = sql.SQL("TABLESAMPLE BERNOULLI (%(percent)s) REPEATABLE (%(seed)s)")
         order = queries.for_target("sample_order", target)
         rows = self.rows(target.guard(), sample=sample, chosen=chosen, order=order)
         drawn = {"percent": percent, "seed": seed, "limit": count}
-        return [tuple(key) for (key,) in self._session.rows(query(rows), {**wanted(target), **parameters, **drawn})]
+        return [
+            tuple(key)
+            for (key,) in self._session.rows(query(rows), {**wanted(target), **parameters, **drawn})
+        ]
 
     def vectors(
         self,
@@ -142,10 +157,18 @@ class JudgedRows:
         chosen: sql.Composable = EVERY,
         **parameters: Any,
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and the vector's sha256 of those rows that have this state now, in one statement."""
-        query = queries.for_target("asked_vectors", target.guard(), vectors=self.vector_schema(), chosen=chosen)
-        lines = self._session.rows(query, {**key_arrays(keys), **parameters, "model": target.model, "state": state})
-        return [(keys[ord_ - 1], text, numbers, bytes(digest)) for ord_, text, numbers, digest in lines]
+        """Key, text, vector and the vector's sha256 of those rows that have this state
+        now, in one statement.
+        """
+        query = queries.for_target(
+            "asked_vectors", target.guard(), vectors=self.vector_schema(), chosen=chosen
+        )
+        lines = self._session.rows(
+            query, {**key_arrays(keys), **parameters, "model": target.model, "state": state}
+        )
+        return [
+            (keys[ord_ - 1], text, numbers, bytes(digest)) for ord_, text, numbers, digest in lines
+        ]
 
     def vector_schema(self) -> sql.Identifier:
         """The schema of the extension.
@@ -156,7 +179,9 @@ class JudgedRows:
         if self._schema is None:
             lines = self._session.rows(queries.text("vector_schema"))
             if not lines:
-                raise ConfigurationError("the database has no extension vector", fix="CREATE EXTENSION vector")
+                raise ConfigurationError(
+                    "the database has no extension vector", fix="CREATE EXTENSION vector"
+                )
             self._schema = str(lines[0][0])
         return sql.Identifier(self._schema.replace("%", "%%"))
 

@@ -1,9 +1,11 @@
-"""The check of all vectors: what one scan finds, rows to compare, and taking the hash from what is untrue.
+"""The check of all vectors: what one scan finds, rows to compare, and taking the hash
+from what is untrue.
 
 Works with the rights of the worker's role.
 
-Hazards: the scan reads every vector, which may be gigabytes; it is one statement, so an old snapshot is held as long as
-it runs. Every state is the one of the statement's snapshot: a row that is edited meanwhile counts as stale.
+Hazards: the scan reads every vector, which may be gigabytes; it is one statement, so an
+old snapshot is held as long as it runs. Every state is the one of the statement's
+snapshot: a row that is edited meanwhile counts as stale.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,8 +29,8 @@ from schemas.settings.sections import PostgresSettings
 class Audit:
     """The database's side of `vectrue verify`.
 
-    What it writes is labelled as the worker's writes are, so that a repair comes back through the replay lane alone and
-    never stands in the way of live changes.
+    What it writes is labelled as the worker's writes are, so that a repair comes back
+    through the replay lane alone and never stands in the way of live changes.
     """
 
     def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
@@ -40,7 +42,8 @@ class Audit:
         self._judged = JudgedRows(self._session)
 
     def scan(self, target: Target) -> list[RowGroup]:
-        """Judge every row of a table, in one statement: minutes per million vectors of 1,024 numbers.
+        """Judge every row of a table, in one statement: minutes per million vectors of
+        1,024 numbers.
 
         Where a row's text cannot be made, in a second statement, around such rows.
         """
@@ -56,7 +59,8 @@ class Audit:
         ]
 
     def draw(self, target: Target, count: int, current: int, seed: int) -> list[Key]:
-        """Keys of `count` rows that count as current, or of all if there are no more; each set is equally likely.
+        """Keys of `count` rows that count as current, or of all if there are no more;
+        each set is equally likely.
 
         Args:
             target: the column.
@@ -65,19 +69,32 @@ class Audit:
             seed: any number.
         """
         return self._judged.draw(
-            target, lambda rows: queries.for_target("current_keys", target, audited=rows), count, current, seed
+            target,
+            lambda rows: queries.for_target("current_keys", target, audited=rows),
+            count,
+            current,
+            seed,
         )
 
     def all_current(self, target: Target) -> Iterator[list[Key]]:
-        """Keys of all rows that count as current, in pages, in the order of the primary key."""
-        yield from self._judged.pages(target, lambda rows: queries.for_target("current_keys", target, audited=rows))
+        """Keys of all rows that count as current, in pages, in the order of the primary
+        key.
+        """
+        yield from self._judged.pages(
+            target, lambda rows: queries.for_target("current_keys", target, audited=rows)
+        )
 
-    def vectors(self, target: Target, keys: Sequence[Key]) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and the vector's digest of those rows that still count as current, in one statement."""
+    def vectors(
+        self, target: Target, keys: Sequence[Key]
+    ) -> list[tuple[Key, str, Sequence[float], bytes]]:
+        """Key, text, vector and the vector's digest of those rows that still count as
+        current, in one statement.
+        """
         return self._judged.vectors(target, keys, "current")
 
     def disown_damaged(self, target: Target) -> int:
-        """Take the hash from all vectors that a replay would pass by although the scan's rules call them untrue.
+        """Take the hash from all vectors that a replay would pass by although the
+        scan's rules call them untrue.
 
         Rows that another transaction holds are left alone.
 
@@ -85,12 +102,18 @@ class Audit:
             how many.
         """
         chosen = queries.for_target("asked_keys", target)
-        query = queries.for_target("disown_damaged", target, audited=self._judged.rows(target.guard(), chosen=chosen))
-        pages = self._judged.pages(target, lambda rows: queries.for_target("damaged_keys", target, audited=rows))
+        query = queries.for_target(
+            "disown_damaged", target, audited=self._judged.rows(target.guard(), chosen=chosen)
+        )
+        pages = self._judged.pages(
+            target, lambda rows: queries.for_target("damaged_keys", target, audited=rows)
+        )
         return sum(self._change(target, query, keys, wanted(target)) for keys in pages)
 
     def disown(self, target: Target, rows: Sequence[tuple[Key, bytes]]) -> int:
-        """Take the hash from these vectors, given by key and digest, where they are still these; returns how many."""
+        """Take the hash from these vectors, given by key and digest, where they are
+        still these; returns how many.
+        """
         query = queries.for_target("disown_vectors", target, vectors=self._judged.vector_schema())
         changed = 0
         for start in range(0, len(rows), PAGE):
@@ -104,9 +127,12 @@ class Audit:
         self._session.close()
         self._writer.close()
 
-    def _change(self, target: Target, query: sql.Composable, keys: Sequence[Key], parameters: dict[str, Any]) -> int:
+    def _change(
+        self, target: Target, query: sql.Composable, keys: Sequence[Key], parameters: dict[str, Any]
+    ) -> int:
         with self._own.transaction() as cursor:
-            # Locked first, and without waiting: the statement behind it then sees the rows as they stand.
+            # Locked first, and without waiting: the statement behind it then sees the
+            # rows as they stand.
             cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
             free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
             if not free:

@@ -1,10 +1,13 @@
-"""Rows that have content and no text: their text is NULL because one of the columns it reads is (`title || body`).
+"""Rows that have content and no text: their text is NULL because one of the columns it
+reads is (`title || body`).
 
-They are blank by the rule of states, and no search finds them, so whoever counts blank rows says how many of them
-these are. Looked for only where there are blank rows, in one more pass that evaluates texts of rows without a vector.
+They are blank by the rule of states, and no search finds them, so whoever counts blank
+rows says how many of them these are. Looked for only where there are blank rows, in one
+more pass that evaluates texts of rows without a vector.
 
-Content is what can be seen in a column of a string type. A row none of whose columns is empty has no text because the
-expression says so; that is no fault, and neither is a text that is ''.
+Content is what can be seen in a column of a string type. A row none of whose columns is
+empty has no text because the expression says so; that is no fault, and neither is a
+text that is ''.
 """
 
 from collections.abc import Sequence
@@ -21,13 +24,15 @@ from schemas.reports.migration import growing, retired
 from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
 from schemas.rows.target import Target
 
-_STRINGS = "S"  # pg_type.typcategory: text, varchar, char, name, citext, and domains over them
+# pg_type.typcategory: text, varchar, char, name, citext, and domains over them
+_STRINGS = "S"
 
 
 def fill(
     session: Session, columns: Sequence[Coverage], targets: Sequence[Target]
 ) -> tuple[list[Coverage], list[Textless]]:
-    """Columns that were counted, with their rows without a text, and what there is to say of each table.
+    """Columns that were counted, with their rows without a text, and what there is to
+    say of each table.
 
     Args:
         session: of a role that reads the texts.
@@ -47,7 +52,8 @@ def fill(
 
 
 def look(session: Session, target: Target, *, blank: int, rows: int) -> Textless:
-    """Count a column's rows that have content and no text; what cannot be counted is unknown, and says why.
+    """Count a column's rows that have content and no text; what cannot be counted is
+    unknown, and says why.
 
     Args:
         session: of a role that reads the text.
@@ -73,7 +79,9 @@ def _count(session: Session, target: Target, none: Textless) -> Textless:
     if named is None:
         return none
     # Nothing is known of the other columns' part where it reads whole rows.
-    read = sorted(named or set(strings) - _ours(target), key=lambda name: (target.text.find(name), name))
+    read = sorted(
+        named or set(strings) - _ours(target), key=lambda name: (target.text.find(name), name)
+    )
     content = [name for name in read if name in strings]
     if not content or len(read) < 2:
         return none
@@ -85,7 +93,9 @@ def _count(session: Session, target: Target, none: Textless) -> Textless:
         for name in content
     }
     holes = [
-        sql.SQL("NOT {}").format(seen[name]) if name in seen else sql.SQL("{} IS NULL").format(places[name])
+        sql.SQL("NOT {}").format(seen[name])
+        if name in seen
+        else sql.SQL("{} IS NULL").format(places[name])
         for name in read
     ]
     nulls = [sql.SQL("count(*) FILTER (WHERE {} IS NULL)").format(places[name]) for name in read]
@@ -94,10 +104,17 @@ def _count(session: Session, target: Target, none: Textless) -> Textless:
         "holes": sql.SQL(" OR ").join(holes),
         "content": sql.SQL(" OR ").join(seen.values()),
     }
-    lines = guard.around(target, lambda t: session.rows(queries.for_target("without_text", t, bound=False, **parts)))
+    lines = guard.around(
+        target, lambda t: session.rows(queries.for_target("without_text", t, bound=False, **parts))
+    )
     rows, by_column = lines[0]
     empty = [name for name, count in zip(read, by_column, strict=True) if count]
-    return replace(none, rows=int(rows), empty=tuple((name, name in content) for name in empty), read=tuple(read))
+    return replace(
+        none,
+        rows=int(rows),
+        empty=tuple((name, name in content) for name in empty),
+        read=tuple(read),
+    )
 
 
 def _ours(target: Target) -> set[str]:

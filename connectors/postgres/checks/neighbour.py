@@ -1,10 +1,12 @@
-"""The good-neighbour checks: everything that would break the application, or hide rows, is refused before anything
-is changed; what is merely worth knowing becomes a notice.
+"""The good-neighbour checks: everything that would break the application, or hide rows,
+is refused before anything is changed; what is merely worth knowing becomes a notice.
 
-Hazards, each of which is an UPDATE that fails in the application once its table is in a publication:
-- a table without replica identity: no primary key, a deferrable one, REPLICA IDENTITY NOTHING, a dropped index;
-- a column list that does not cover the replica identity: FULL, or an index on other columns. Such a table is published
-  with all its columns.
+Hazards, each of which is an UPDATE that fails in the application once its table is in a
+publication:
+- a table without replica identity: no primary key, a deferrable one, REPLICA IDENTITY
+  NOTHING, a dropped index;
+- a column list that does not cover the replica identity: FULL, or an index on other
+  columns. Such a table is published with all its columns.
 For a partitioned table the partitions decide, since the writes happen there.
 """
 
@@ -34,7 +36,8 @@ class Examined:
     Attributes:
         target: its vector column.
         info: what the catalogue says.
-        text_columns: columns the text expression reads, by relation; an empty tuple: whole rows.
+        text_columns: columns the text expression reads, by relation; an empty tuple:
+            whole rows.
         keys_only: whether the publication may carry the key columns alone.
         notices: what the operator should know.
     """
@@ -74,7 +77,8 @@ def examine(
     """Check one table and describe it.
 
     Args:
-        session: connection of the role that will change the table; of any that may read it when nothing is changed.
+        session: connection of the role that will change the table; of any that may read
+            it when nothing is changed.
         table: as configured.
         server: what `server.check` returned.
         worker: role of the workers, which must see all rows.
@@ -109,7 +113,10 @@ def examine(
 def _facts(session: Session, oid: int, worker: str) -> Facts:
     lines = session.rows(queries.text("neighbour_facts"), {"oid": oid, "worker": worker})
     if not lines:
-        raise VectrueError("the table or the role went away while it was looked at", fix=f"repeat {command.again()}")
+        raise VectrueError(
+            "the table or the role went away while it was looked at",
+            fix=f"repeat {command.again()}",
+        )
     return Facts(*lines[0])
 
 
@@ -123,7 +130,9 @@ def _check_kind(name: str, info: TableInfo) -> None:
         raise ConfigurationError(
             f"table {name} is {_PERSISTENCE.get(info.persistence, 'not permanent')}: "
             "its changes are not written to the log that capture reads",
-            fix=f"ALTER TABLE {name} SET LOGGED" if info.persistence == "u" else "use a permanent table",
+            fix=f"ALTER TABLE {name} SET LOGGED"
+            if info.persistence == "u"
+            else "use a permanent table",
         )
 
 
@@ -135,20 +144,28 @@ def _check_key(name: str, info: TableInfo, facts: Facts) -> None:
         )
     if facts.inherited_from:
         raise ConfigurationError(
-            f"table {name} has tables that inherit from it, whose rows its primary key does not cover",
+            (
+                f"table {name} has tables that inherit from it, whose rows its primary key does "
+                "not "
+                "cover"
+            ),
             fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
         )
     catalog.require_key(info, name)
     for column in info.primary_key:
         if not travels(column, facts.key_base_types[column.name]):
             raise ConfigurationError(
-                f"key column {column.name!r} of table {name} is of type {column.type}, whose values do not come "
+                f"key column {column.name!r} of table {name} is of type {column.type}, whose "
+                "values do not come "
                 "through capture unchanged",
                 fix="use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
             )
         if column.name in facts.generated:
             raise ConfigurationError(
-                f"key column {column.name!r} of table {name} is generated, and generated columns are not published",
+                (
+                    f"key column {column.name!r} of table {name} is generated, and generated "
+                    "columns are not published"
+                ),
                 fix="use a key of ordinary columns",
             )
 
@@ -160,21 +177,30 @@ def _check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
             "once published, the application's updates would fail",
             fix="make the primary key NOT DEFERRABLE",
         )
-    missing = info.replica_identity == "n" or (info.replica_identity == "i" and not info.identity_columns)
+    missing = info.replica_identity == "n" or (
+        info.replica_identity == "i" and not info.identity_columns
+    )
     if info.kind == "r" and missing:
         raise ConfigurationError(
-            f"table {name} has REPLICA IDENTITY NOTHING: once published, the application's updates would fail",
+            (
+                f"table {name} has REPLICA IDENTITY NOTHING: once published, the application's "
+                "updates would fail"
+            ),
             fix=f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
         )
     for part in facts.partitions:
         if part["kind"] != "r" or part["persistence"] != "p":
             raise ConfigurationError(
-                f"partition {part['name']} of table {name} is a foreign or unlogged table, which cannot be captured",
+                (
+                    f"partition {part['name']} of table {name} is a foreign or unlogged table, "
+                    "which cannot be captured"
+                ),
                 fix="make it an ordinary table, or detach it",
             )
         if part["replica_identity"] == "n":
             raise ConfigurationError(
-                f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once published, the "
+                f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once "
+                "published, the "
                 "application's updates would fail",
                 fix=f"ALTER TABLE {part['name']} REPLICA IDENTITY DEFAULT",
             )
@@ -183,7 +209,10 @@ def _check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
 def _check_owned(name: str, facts: Facts, server: Server) -> None:
     if not facts.owned:
         raise ConfigurationError(
-            f"role {server.role} does not own table {name}, and only an owner can add columns and publish it",
+            (
+                f"role {server.role} does not own table {name}, and only an owner can add columns "
+                "and publish it"
+            ),
             fix="name the owner, or a superuser, in postgres.admin_dsn",
         )
 
@@ -191,13 +220,18 @@ def _check_owned(name: str, facts: Facts, server: Server) -> None:
 def _check_visible(name: str, facts: Facts, worker: str) -> None:
     if not facts.sees_all_rows:
         raise ConfigurationError(
-            f"row-level security of table {name} would hide rows from role {worker} without an error",
+            (
+                f"row-level security of table {name} would hide rows from role {worker} without an "
+                "error"
+            ),
             fix=f'ALTER ROLE "{worker}" BYPASSRLS',
         )
 
 
 def _check_others_visible(session: Session, oids: Iterable[int], worker: str) -> None:
-    """Refuse policies on other relations that the text reads: the text would be another one for the worker."""
+    """Refuse policies on other relations that the text reads: the text would be another
+    one for the worker.
+    """
     for oid in sorted(oids):
         schema, name, _ = session.rows(queries.text("relation_columns"), {"oid": oid})[0]
         _check_visible(f"{schema}.{name}", _facts(session, oid, worker), worker)
@@ -208,7 +242,8 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
     twins = [column for column, times in Counter(map(str.lower, info.columns)).items() if times > 1]
     if twins:
         raise ConfigurationError(
-            f"table {target.table} has columns that differ from {twins[0]!r} by case alone, and Debezium would stop "
+            f"table {target.table} has columns that differ from {twins[0]!r} by case alone, and "
+            "Debezium would stop "
             "capture of all tables",
             fix=f"ALTER TABLE {target.table} RENAME one of them",
         )
@@ -227,7 +262,8 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
         there = info.columns.get(column)
         if there is not None and (there["type"] != kind or column in facts.generated):
             raise ConfigurationError(
-                f"column {target.table}.{column} is of type {there['type']}, but vectrue needs it as {kind} beside "
+                f"column {target.table}.{column} is of type {there['type']}, but vectrue needs "
+                f"it as {kind} beside "
                 f"{target.column}",
                 fix="rename that column, or the vector column and [[tables]] column",
             )
@@ -239,19 +275,26 @@ def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
     if info.kind == "p":
         return all(part["replica_identity"] == "d" for part in facts.partitions)
     key = {column.name for column in info.primary_key}
-    return info.replica_identity == "d" or (info.replica_identity == "i" and set(info.identity_columns) <= key)
+    return info.replica_identity == "d" or (
+        info.replica_identity == "i" and set(info.identity_columns) <= key
+    )
 
 
 def _notices(name: str, info: TableInfo, text: TextFacts) -> list[str]:
     notices = []
     if info.update_triggers:
         notices.append(
-            f"writing a vector fires the UPDATE triggers of {name} ({', '.join(info.update_triggers)}); "
+            f"writing a vector fires the UPDATE triggers of {name} "
+            f"({', '.join(info.update_triggers)}); "
             "with postgres.fire_triggers = false it does not"
         )
-    notices += [f"the text of {name} reads {other} too, whose changes are not captured" for other in text.others]
     notices += [
-        f"the text of {name} calls {call}, which may find something else for the same row: that is not captured"
+        f"the text of {name} reads {other} too, whose changes are not captured"
+        for other in text.others
+    ]
+    notices += [
+        f"the text of {name} calls {call}, which may find something else for the same row: that "
+        "is not captured"
         for call in text.stable
     ]
     return notices

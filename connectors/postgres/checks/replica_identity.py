@@ -1,7 +1,9 @@
-"""Published tables whose UPDATEs Postgres refuses: the one price of a publication that no setting takes away.
+"""Published tables whose UPDATEs Postgres refuses: the one price of a publication that
+no setting takes away.
 
-Hazard: a table that loses its primary key, or a partition without one, has no replica identity, and then every UPDATE
-of the application fails until it has. Only its owner can change that, so it is said, not done.
+Hazard: a table that loses its primary key, or a partition without one, has no replica
+identity, and then every UPDATE of the application fails until it has. Only its owner
+can change that, so it is said, not done.
 """
 
 from connectors.postgres import queries
@@ -15,7 +17,11 @@ _CAUSES = {
     "i": ("the index of its replica identity is gone", "ALTER TABLE {} REPLICA IDENTITY DEFAULT"),
     "d": (
         "it has no primary key, or a deferrable one",
-        "ALTER TABLE {} ADD PRIMARY KEY (...), or ALTER TABLE {} REPLICA IDENTITY FULL until it has one",
+        (
+            "ALTER TABLE {} ADD PRIMARY KEY (...), or ALTER TABLE {} REPLICA IDENTITY FULL "
+            "until it "
+            "has one"
+        ),
     ),
 }
 """What to say and do, by pg_class.relreplident."""
@@ -34,13 +40,18 @@ def by_table(session: Session, settings: Settings) -> dict[TableName, list[Diffe
     """
     publication = settings.postgres.publication
     found: dict[TableName, list[Difference]] = {}
-    for schema, name, identity, *root in session.rows(queries.text("without_identity"), {"publication": publication}):
+    for schema, name, identity, *root in session.rows(
+        queries.text("without_identity"), {"publication": publication}
+    ):
         published, table = TableName(*root), str(TableName(schema, name))
         why, fix = _CAUSES[identity]
         found.setdefault(published, []).append(
             Difference(
                 f"Postgres refuses every UPDATE of {table}, which is published: {why}",
-                f"{fix.format(table, table)}; or ALTER PUBLICATION {publication} DROP TABLE {published}",
+                (
+                    f"{fix.format(table, table)}; or ALTER PUBLICATION {publication} DROP TABLE "
+                    f"{published}"
+                ),
                 f"table {published}",
             )
         )

@@ -59,9 +59,15 @@ def refusal(server: Server, worker: str) -> ConfigurationError | None:
 
 
 def problems(server: Server, worker: str, *, setting_up: bool = True) -> list[ConfigurationError]:
-    """All reasons why vectrue cannot work with this server; without `setting_up` those that a worker meets."""
+    """All reasons why vectrue cannot work with this server; without `setting_up` those
+    that a worker meets.
+    """
     checks = (
-        (server.major < OLDEST, f"PostgreSQL {server.major} is too old", "use PostgreSQL 14 or newer"),
+        (
+            server.major < OLDEST,
+            f"PostgreSQL {server.major} is too old",
+            "use PostgreSQL 14 or newer",
+        ),
         (server.standby, "this server is a standby", "name the primary in postgres.dsn"),
         (
             server.wal_level != "logical",
@@ -75,19 +81,28 @@ def problems(server: Server, worker: str, *, setting_up: bool = True) -> list[Co
         ),
         (
             setting_up and not server.may_create,
-            f"role {server.role} may not create a schema and a publication in database {server.database}",
+            (
+                f"role {server.role} may not create a schema and a publication in database "
+                f"{server.database}"
+            ),
             f'GRANT CREATE ON DATABASE "{server.database}" TO "{server.role}", or name its owner in postgres.admin_dsn',
         ),
         (
-            # SQL_ASCII holds bytes of any encoding; of the others, not one holds all that a message or a query may.
+            # SQL_ASCII holds bytes of any encoding; of the others, not one holds all
+            # that a message or a query may.
             server.encoding != "UTF8",
-            f"database {server.database} is in {server.encoding}, and texts are hashed, logged and searched in UTF8",
+            (
+                f"database {server.database} is in {server.encoding}, and texts are hashed, logged "
+                "and searched in UTF8"
+            ),
             "dump it, and restore it into a database made WITH ENCODING 'UTF8' TEMPLATE template0",
         ),
         (
             server.vector_schema is None,
             f"database {server.database} has no extension vector",
-            "CREATE EXTENSION vector" if server.vector_available else "install pgvector on the server",
+            "CREATE EXTENSION vector"
+            if server.vector_available
+            else "install pgvector on the server",
         ),
         (
             not server.worker_exists,
@@ -108,7 +123,8 @@ def notices(server: Server) -> list[str]:
         )
     if server.major < ORIGIN_FILTER_FROM:
         notices.append(
-            f"PostgreSQL {server.major} cannot leave the worker's own writes out of capture (16 can): "
+            f"PostgreSQL {server.major} cannot leave the worker's own writes out of capture (16 "
+            "can): "
             "each comes back as an event and is dropped by the worker"
         )
     return notices

@@ -1,9 +1,11 @@
 """What a text expression reads and calls: a text has to be a function of its row.
 
-Asked of the server, by a view of the text that is made and rolled back: its parser knows what every name stands for.
+Asked of the server, by a view of the text that is made and rolled back: its parser
+knows what every name stands for.
 
-Hazard: what an application calls immutable, or a stable function reads from another table, nobody can see from here. So
-a row that is stale at two looks of the keeper counts as stale, whatever text it had at either.
+Hazard: what an application calls immutable, or a stable function reads from another
+table, nobody can see from here. So a row that is stale at two looks of the keeper
+counts as stale, whatever text it had at either.
 """
 
 import re
@@ -26,7 +28,8 @@ class TextFacts:
     Attributes:
         columns: those it reads, by relation; an empty tuple: whole rows.
         others: relations other than the table, by name.
-        stable: functions of the application that may find another result for the same row.
+        stable: functions of the application that may find another result for the same
+            row.
     """
 
     columns: dict[int, tuple[str, ...]]
@@ -38,7 +41,8 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
     """Look at the text of the table with this oid.
 
     Raises:
-        ConfigurationError: it changes while its row stays the same, so that no vector would ever be current.
+        ConfigurationError: it changes while its row stays the same, so that no vector
+            would ever be current.
     """
     with expressions.viewed(session, target) as cursor:
         cursor.execute(queries.for_target("text_columns", target, bound=False))
@@ -50,13 +54,16 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
     columns = _columns(lines, target)
     _refuse_own_vector(target, columns.get(oid))
     others = tuple(sorted({f"{line[1]}.{line[2]}" for line in lines if line[0] != oid}))
-    # Those of the server depend on settings beside their arguments, and ours are the same in every session.
+    # Those of the server depend on settings beside their arguments, and ours are the
+    # same in every session.
     stable = tuple(str(call) for call, _ in calls if "." in str(call).partition("(")[0])
     return TextFacts(columns, others, stable)
 
 
 def columns(session: Session, target: Target) -> dict[int, tuple[str, ...]]:
-    """The columns that an expression reads, by relation; an empty tuple: whole rows. Raises as `expressions.viewed`."""
+    """The columns that an expression reads, by relation; an empty tuple: whole rows.
+    Raises as `expressions.viewed`.
+    """
     with expressions.viewed(session, target) as cursor:
         cursor.execute(queries.for_target("text_columns", target, bound=False))
         return _columns(cursor.fetchall(), target)
@@ -74,32 +81,45 @@ def _columns(lines: Sequence[tuple[Any, ...]], target: Target) -> dict[int, tupl
 
 
 def _refuse_own_vector(target: Target, read: tuple[str, ...] | None) -> None:
-    """A text that reads what a write of its vector sets is another one after each write."""
+    """A text that reads what a write of its vector sets is another one after each
+    write.
+    """
     if read is None:
         return
     own = (target.column, *target.provenance)
     if read:
         found = [name for name in own if name in read]
-    else:  # the whole row, of which the text may take these away again, each by its name
+    # the whole row, of which the text may take these away again, each by its name
+    else:
         found = [name for name in own if name not in _named(target.text)]
     if found:
         raise ConfigurationError(
-            f"the text of {target.table} reads {', '.join(found)}, which each write of its vector sets: no vector "
+            f"the text of {target.table} reads {', '.join(found)}, which each write of its "
+            "vector sets: no vector "
             "of it would ever be current",
-            fix="correct [[tables]] text: leave these columns out, by to_jsonb(...) - 'name' where it reads whole rows",
+            fix=(
+                "correct [[tables]] text: leave these columns out, by to_jsonb(...) - 'name' "
+                "where it reads whole rows"
+            ),
         )
 
 
 def _named(text: str) -> set[str]:
-    """Words within the string literals of a text: names of columns that a whole row is made without."""
-    return {word for literal in re.findall(r"'[^']*'", text) for word in re.findall(r"\w+", literal)}
+    """Words within the string literals of a text: names of columns that a whole row is
+    made without.
+    """
+    return {
+        word for literal in re.findall(r"'[^']*'", text) for word in re.findall(r"\w+", literal)
+    }
 
 
 def _refuse(target: Target, calls: Sequence[str]) -> None:
     if calls:
         raise ConfigurationError(
-            f"the text of {target.table} depends on {', '.join(calls)}: it changes while its row stays the same, and "
+            f"the text of {target.table} depends on {', '.join(calls)}: it changes while its "
+            "row stays the same, and "
             "no vector of it would ever be current",
-            fix="correct [[tables]] text: it may depend on the row's own columns alone; if a function of yours does, "
+            fix="correct [[tables]] text: it may depend on the row's own columns alone; if a "
+            "function of yours does, "
             "declare it IMMUTABLE",
         )

@@ -1,7 +1,8 @@
-"""What a role needs for an expression: the schemas that its names are found in, the functions it calls, the columns it
-reads.
+"""What a role needs for an expression: the schemas that its names are found in, the
+functions it calls, the columns it reads.
 
-Hazard: a function that is called by another one is not known before it runs; PostgreSQL's own message then names it.
+Hazard: a function that is called by another one is not known before it runs;
+PostgreSQL's own message then names it.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Schemas that the role must be able to use, and functions that it may not call yet but can be let."""
+    """Schemas that the role must be able to use, and functions that it may not call yet
+    but can be let.
+    """
 
     schemas: tuple[str, ...]
     functions: tuple[str, ...]
@@ -37,12 +40,15 @@ def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]
     Args:
         session: pinned; of the role that grants.
         role: of the workers.
-        expressions: what each is called in a sentence, and a column that has it as its text.
+        expressions: what each is called in a sentence, and a column that has it as its
+            text.
 
     Raises:
-        ConfigurationError: the role may not call a function, and the connected one cannot let it.
+        ConfigurationError: the role may not call a function, and the connected one
+            cannot let it.
     """
-    # A schema that the role may not use is passed over, and a name in it may then be found in a later one.
+    # A schema that the role may not use is passed over, and a name in it may then be
+    # found in a later one.
     path = meaning.parts(session.path)
     schemas = {name for (name,) in session.rows(queries.text("path_schemas"), {"names": path})}
     functions: set[str] = set()
@@ -60,7 +66,9 @@ def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]
     return Needed(tuple(sorted(schemas)), tuple(sorted(functions)))
 
 
-def refused(session: Session, target: Target, expression: str, what: str, error: psycopg2.Error) -> ConfigurationError:
+def refused(
+    session: Session, target: Target, expression: str, what: str, error: psycopg2.Error
+) -> ConfigurationError:
     """The sentence about an expression that the connected role may not evaluate.
 
     Args:
@@ -78,11 +86,13 @@ def refused(session: Session, target: Target, expression: str, what: str, error:
                 return lacking
     except TransientError:
         raise
-    except VectrueError as unknown:  # it may make no temporary view, or use no schema; the server said enough
+    # it may make no temporary view, or use no schema; the server said enough
+    except VectrueError as unknown:
         log.debug("which right is missing could not be looked up", reason=str(unknown))
     said = error.diag.message_primary or "a right is missing"
     return ConfigurationError(
-        f"role {role} may not evaluate {what} ({said})", fix=f'as an owner: GRANT what is missing TO "{role}"'
+        f"role {role} may not evaluate {what} ({said})",
+        fix=f'as an owner: GRANT what is missing TO "{role}"',
     )
 
 

@@ -1,8 +1,10 @@
-"""Whose code would run with whose rights: a superuser runs nothing that a role with fewer rights has made.
+"""Whose code would run with whose rights: a superuser runs nothing that a role with
+fewer rights has made.
 
-A function runs with the rights of whoever calls it, and one that is called as another role by SET ROLE takes the rights
-of the session back with RESET ROLE. So `init` counts and evaluates in a connection that has logged in as the workers'
-role, which is what runs such functions all day.
+A function runs with the rights of whoever calls it, and one that is called as another
+role by SET ROLE takes the rights of the session back with RESET ROLE. So `init` counts
+and evaluates in a connection that has logged in as the workers' role, which is what
+runs such functions all day.
 """
 
 from typing import Any
@@ -14,11 +16,14 @@ from connectors.postgres.session import Session, limit_locks
 from schemas.errors import ConfigurationError
 from schemas.settings.reading import Settings
 
-SEPARATE = "name a role of its own for the workers in postgres.dsn, and this one in postgres.admin_dsn"
+SEPARATE = (
+    "name a role of its own for the workers in postgres.dsn, and this one in postgres.admin_dsn"
+)
 
 
 def guard(connection: Connection) -> None:
-    """Have names mean the server's own; as a superuser, refuse a schema vectrue that is not a superuser's.
+    """Have names mean the server's own; as a superuser, refuse a schema vectrue that is
+    not a superuser's.
 
     Raises:
         ConfigurationError: with whose it is.
@@ -32,14 +37,20 @@ def guard(connection: Connection) -> None:
         found = cursor.fetchall()
     for what, owner in found:
         raise ConfigurationError(
-            f"{what} belongs to role {owner}, so what stands in the schema vectrue would run with the rights of the "
+            f"{what} belongs to role {owner}, so what stands in the schema vectrue would run "
+            "with the rights of the "
             f"superuser {connection.info.user}",
-            fix=f"name {owner} in postgres.admin_dsn; or look at what is there, and make a superuser its owner",
+            fix=(
+                f"name {owner} in postgres.admin_dsn; or look at what is there, and make a "
+                "superuser its owner"
+            ),
         )
 
 
 class Reader:
-    """Reads rows as the workers do, in a connection of its own; opened when it is needed."""
+    """Reads rows as the workers do, in a connection of its own; opened when it is
+    needed.
+    """
 
     def __init__(self, settings: Settings, asking: Session, role: str) -> None:
         """Remember how to connect.
@@ -52,26 +63,35 @@ class Reader:
         self._asking = asking
         self._role = role
         self._session = Session(
-            settings.postgres.dsn, role="init reader", prefix=settings.kafka.topic_prefix, setup=limit_locks
+            settings.postgres.dsn,
+            role="init reader",
+            prefix=settings.kafka.topic_prefix,
+            setup=limit_locks,
         )
 
     def session(self) -> Session:
         """The connection.
 
         Raises:
-            ConfigurationError: the role may not connect, or is a superuser where others have functions.
+            ConfigurationError: the role may not connect, or is a superuser where others
+                have functions.
             TransientError: Postgres does not answer.
         """
-        for function, owner in self._asking.rows(queries.text("function_of_others"), {"role": self._role}):
+        for function, owner in self._asking.rows(
+            queries.text("function_of_others"), {"role": self._role}
+        ):
             raise ConfigurationError(
-                f"{self._role} is a superuser and runs nothing that others have made, and {function} belongs to role "
+                f"{self._role} is a superuser and runs nothing that others have made, and "
+                f"{function} belongs to role "
                 f"{owner}",
                 fix=SEPARATE,
             )
         return self._session
 
     def value(self, query: Any) -> Any:
-        """The single value that a query returns. Raises as `session`, and what the query may raise."""
+        """The single value that a query returns. Raises as `session`, and what the
+        query may raise.
+        """
         return self.session().rows(query)[0][0]
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""The canary's side of the database: beats written, arrivals noted, and where the slot stood meanwhile.
+"""The canary's side of the database: beats written, arrivals noted, and where the slot
+stood meanwhile.
 
 Hazards:
-- The session carries no replication origin: capture leaves out what an origin has labelled, and the canary would never
-  come back.
+- The session carries no replication origin: capture leaves out what an origin has
+  labelled, and the canary would never come back.
 - The trail is never published: an arrival that came back as an event would be a loop.
 """
 
@@ -56,7 +57,9 @@ class CanaryStore:
         self._session.rows(queries.text("note_slot"), parameters)
 
     def arrived(self, records: Sequence[CanaryRecord], worker_at: datetime) -> None:
-        """Note beats that came back, `worker_at` being when the worker had them in hand. Raises as `beat`."""
+        """Note beats that came back, `worker_at` being when the worker had them in
+        hand. Raises as `beat`.
+        """
         parameters = {
             "prefix": self._prefix,
             "beats": [record.beat.number for record in records],
@@ -74,6 +77,8 @@ class CanaryStore:
 
 
 def limit_arrivals(connection: Connection) -> None:
-    """Setup of the session that notes arrivals: a lock somebody holds costs the live lane half a second, not more."""
+    """Setup of the session that notes arrivals: a lock somebody holds costs the live
+    lane half a second, not more.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '500ms'; SET statement_timeout = '5s'")

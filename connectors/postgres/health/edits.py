@@ -1,6 +1,8 @@
-"""Settings files that were edited under running workers (vectrue.edited_settings): noted by workers, read by all.
+"""Settings files that were edited under running workers (vectrue.edited_settings):
+noted by workers, read by all.
 
-A line names the connection of the worker that wrote it, and counts for as long as the server has that connection.
+A line names the connection of the worker that wrote it, and counts for as long as the
+server has that connection.
 """
 
 from connectors.postgres import queries
@@ -10,7 +12,8 @@ from schemas.health.witness import Difference
 
 
 def note(session: Session, prefix: str, worker: str, edit: Difference | None) -> None:
-    """Write down what a worker runs with that its file no longer says; None: nothing any more.
+    """Write down what a worker runs with that its file no longer says; None: nothing
+    any more.
 
     Args:
         session: of the worker, which keeps it open.
@@ -25,7 +28,8 @@ def note(session: Session, prefix: str, worker: str, edit: Difference | None) ->
         return  # `init` was not run since this is noted; the log has it
     if edit is None:
         session.rows(
-            "DELETE FROM vectrue.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1", (prefix, worker)
+            "DELETE FROM vectrue.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1",
+            (prefix, worker),
         )
         return
     values = {"prefix": prefix, "worker": worker, "sentence": edit.sentence, "fix": edit.fix}

@@ -1,7 +1,8 @@
-"""Is this still the log that capture was set up on, and is the connector's offset one of it? Compared all the time.
+"""Is this still the log that capture was set up on, and is the connector's offset one
+of it? Compared all the time.
 
-Hazard: positions move while they are asked. The slot is asked before the connector, and the end of the log after it, so
-that a connector that does its work never looks wrong.
+Hazard: positions move while they are asked. The slot is asked before the connector, and
+the end of the log after it, so that a connector that does its work never looks wrong.
 """
 
 from collections.abc import Mapping
@@ -19,20 +20,26 @@ INIT = "vectrue init"
 
 
 class Capture(Protocol):
-    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May raise TransientError."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May
+    raise TransientError.
+    """
 
     def config(self, name: str) -> dict[str, str] | None:
         """A connector's configuration; None when there is none of that name."""
         ...
 
     def offset(self, name: str) -> int | None:
-        """Position in the log up to which a connector has read; None when it has read nothing yet."""
+        """Position in the log up to which a connector has read; None when it has read
+        nothing yet.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What Kafka Connect says of a connector, and where its slot stood before it was asked."""
+    """What Kafka Connect says of a connector, and where its slot stood before it was
+    asked.
+    """
 
     slot_before: int | None
     config: Mapping[str, str] | None
@@ -49,8 +56,10 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     here = installation.log_identity(session)
     if recorded is None:
         said = (
-            f"`vectrue init` was not run to its end in database {here.database_name} for the prefix "
-            f"{settings.kafka.topic_prefix}, so it is not known which log the connector's offset belongs to"
+            f"`vectrue init` was not run to its end in database {here.database_name} for the "
+            "prefix "
+            f"{settings.kafka.topic_prefix}, so it is not known which log the connector's "
+            "offset belongs to"
         )
         return [Difference(said, INIT, "init")]
     moved = here.moved_from(recorded.log)
@@ -72,8 +81,10 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
 
     Args:
         session: any role's.
-        settings: names; connect.database_host and connect.database_port where they are set.
-        said: what Kafka Connect says of the connector. One that it does not know is no difference of this kind.
+        settings: names; connect.database_host and connect.database_port where they are
+            set.
+        said: what Kafka Connect says of the connector. One that it does not know is no
+            difference of this kind.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -88,13 +99,26 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     wanted = ConnectorSource(host, port, database, settings.slot)
     if not read.is_database_of(wanted):
         return [
-            Difference(f"connector {name} reads {read.where}, not {wanted.where}: changes here are not captured", INIT)
+            Difference(
+                (
+                    f"connector {name} reads {read.where}, not {wanted.where}: changes here are "
+                    "not "
+                    "captured"
+                ),
+                INIT,
+            )
         ]
     if read.slot != wanted.slot:
-        return [Difference(f"connector {name} reads replication slot {read.slot}, not {wanted.slot}", INIT)]
+        return [
+            Difference(
+                f"connector {name} reads replication slot {read.slot}, not {wanted.slot}", INIT
+            )
+        ]
     end = int(session.rows(queries.text("log_end"))[0][0])
     wrong = LogPositions(said.offset, said.slot_before, end).wrong(database, settings.slot)
     if said.offset is None or wrong is None:
         return []
-    sentence = f"the stored offset {shown(said.offset)} of connector {name} {wrong}: changes are skipped"
+    sentence = (
+        f"the stored offset {shown(said.offset)} of connector {name} {wrong}: changes are skipped"
+    )
     return [Difference(sentence, INIT)]

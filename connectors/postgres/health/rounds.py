@@ -1,4 +1,6 @@
-"""When somebody last looked after an installation (vectrue.rounds): noted by who looks, read by who judges."""
+"""When somebody last looked after an installation (vectrue.rounds): noted by who looks,
+read by who judges.
+"""
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
@@ -25,7 +27,9 @@ def begin(session: Session, prefix: str, what: What) -> None:
     session.rows(queries.text("begin_round"), {"prefix": prefix, "what": what})
 
 
-def note(session: Session, prefix: str, what: What, every: float | None, doing: str | None = None) -> None:
+def note(
+    session: Session, prefix: str, what: What, every: float | None, doing: str | None = None
+) -> None:
     """Somebody has looked.
 
     Args:
@@ -50,7 +54,9 @@ def read(session: Session, settings: Settings) -> list[Round]:
     """
     if not schema.exists(session, "vectrue.rounds"):
         return []
-    lines = session.rows(queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)})
+    lines = session.rows(
+        queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)}
+    )
     return [
         _judged(settings, what, float(age), every, doing)
         for what, age, every, doing in lines
@@ -58,10 +64,13 @@ def read(session: Session, settings: Settings) -> list[Round]:
     ]
 
 
-def _judged(settings: Settings, what: What, age: float, every: float | None, doing: str | None) -> Round:
+def _judged(
+    settings: Settings, what: What, age: float, every: float | None, doing: str | None
+) -> Round:
     keeper = settings.keeper
     if what == "rows":
-        # There are two looks, and a worker that has just started waits before the first.
+        # There are two looks, and a worker that has just started waits before the
+        # first.
         return Round(what, age, keeper.reconcile_seconds + keeper.stale_seconds, 60.0)
     if what == "watch":
         return Round(what, age, every or WATCH_SECONDS, settings.watchdog.batch_seconds)

@@ -1,7 +1,9 @@
-"""What a table's rows are stored in, so that rows that came or changed without an event are noticed.
+"""What a table's rows are stored in, so that rows that came or changed without an event
+are noticed.
 
-Logical decoding sees no DDL: a partition that is attached, a table that is rewritten (ALTER COLUMN TYPE … USING),
-swapped by a rename, restored, unlogged for a while or taken out of the publication brings rows without a word.
+Logical decoding sees no DDL: a partition that is attached, a table that is rewritten
+(ALTER COLUMN TYPE … USING), swapped by a rename, restored, unlogged for a while or
+taken out of the publication brings rows without a word.
 
 Hazard: VACUUM FULL and CLUSTER write other files as well; they cost a look in vain.
 """

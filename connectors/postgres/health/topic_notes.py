@@ -1,7 +1,9 @@
-"""What is remembered of topics: their ids, and how far their events are handled (vectrue.topics).
+"""What is remembered of topics: their ids, and how far their events are handled
+(vectrue.topics).
 
-Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event that was handled once stays so.
-Where it does go back, the database lost what it had confirmed.
+Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event
+that was handled once stays so. Where it does go back, the database lost what it had
+confirmed.
 """
 
 import functools
@@ -27,7 +29,9 @@ class TopicNotes:
             TransientError: Postgres does not answer.
             ConfigurationError: the schema is older than this program.
         """
-        lines = self._session.rows(queries.text("noted_topics"), {"prefix": self._prefix, "topics": list(topics)})
+        lines = self._session.rows(
+            queries.text("noted_topics"), {"prefix": self._prefix, "topics": list(topics)}
+        )
         ids: dict[str, str] = {}
         handled: dict[str, dict[int, int]] = {}
         for topic, partition, topic_id, offset in lines:
@@ -38,7 +42,9 @@ class TopicNotes:
         return {topic: Noted(topic_id, handled[topic]) for topic, topic_id in ids.items()}
 
     def remember(self, topic: str, topic_id: str, handled: Mapping[int, int | None]) -> None:
-        """Enter what a topic is now, and how far each partition is handled. Raises as `noted`."""
+        """Enter what a topic is now, and how far each partition is handled. Raises as
+        `noted`.
+        """
         asked = {"prefix": self._prefix, "topic": topic, "topic_id": topic_id}
         values = {"partitions": list(handled), "handled": list(handled.values())}
         self._session.rows(queries.text("remember_topic"), asked | values)
@@ -60,7 +66,8 @@ class TopicNotes:
         self._session.rows(queries.text("note_handled"), values)
 
     def lock(self, role: str) -> Callable[[], None] | None:
-        """Take the lock that lets one worker of a role begin at a time; it ends with the session at the latest.
+        """Take the lock that lets one worker of a role begin at a time; it ends with
+        the session at the latest.
 
         Returns:
             what gives it back; None while another worker holds it.
@@ -69,4 +76,8 @@ class TopicNotes:
             TransientError: Postgres does not answer.
         """
         name = f"topics {self._prefix} {role}"
-        return functools.partial(locks.give_back, self._session, name) if locks.take(self._session, name) else None
+        return (
+            functools.partial(locks.give_back, self._session, name)
+            if locks.take(self._session, name)
+            else None
+        )

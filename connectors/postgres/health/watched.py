@@ -1,9 +1,11 @@
-"""What is configured, compared with what is there, all the time and not at `init` alone.
+"""What is configured, compared with what is there, all the time and not at `init`
+alone.
 
 Hazards:
-- Workers ask every few seconds, in the thread that works: the catalogue only, and a table that somebody locks is left
-  for the next look (`impatient`).
-- Rows are read by the table's name and published by its oid: a table that was swapped by renames is another one.
+- Workers ask every few seconds, in the thread that works: the catalogue only, and a
+  table that somebody locks is left for the next look (`impatient`).
+- Rows are read by the table's name and published by its oid: a table that was swapped
+  by renames is another one.
 """
 
 import dataclasses
@@ -15,7 +17,16 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, HiddenRows, TableLocked
-from schemas.health.shape import INIT, PublicationShape, Shape, ShapeDifference, SlotShape, TableShape, Trouble, compare
+from schemas.health.shape import (
+    INIT,
+    PublicationShape,
+    Shape,
+    ShapeDifference,
+    SlotShape,
+    TableShape,
+    Trouble,
+    compare,
+)
 from schemas.health.witness import Difference
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
@@ -48,41 +59,56 @@ def read(session: Session, settings: Settings) -> Shape:
     parameters = {
         "schemas": [table.schema for table in tables],
         "names": [table.name for table in tables],
-        "columns": sorted({name for columns in wanted.values() for names in columns for name in names}),
+        "columns": sorted(
+            {name for columns in wanted.values() for names in columns for name in names}
+        ),
         "publication": settings.postgres.publication,
         "slot": settings.slot,
     }
     role, database, lines, publication, slot = session.rows(queries.text("watched"), parameters)[0]
     shapes = [_table(line, wanted[TableName(line["schema"], line["name"])]) for line in lines or []]
     shapes = [_with_trouble(session, settings.tables, shape) for shape in shapes]
-    members = () if publication is None else tuple(TableName(*name) for name in publication["members"])
+    members = (
+        () if publication is None else tuple(TableName(*name) for name in publication["members"])
+    )
     return Shape(
         role,
         database,
         tuple(shapes),
-        publication and PublicationShape(bool(publication["changes"]), bool(publication["through_root"]), members),
+        publication
+        and PublicationShape(
+            bool(publication["changes"]), bool(publication["through_root"]), members
+        ),
         slot and SlotShape(*slot),
     )
 
 
 def impatient(connection: Connection) -> None:
-    """Setup of a session that looks while a lane waits: a table that somebody locks is left for the next look."""
+    """Setup of a session that looks while a lane waits: a table that somebody locks is
+    left for the next look.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'; SET statement_timeout = '20s'")
 
 
 def _wanted(session: Session, settings: Settings, table: TableName) -> tuple[tuple[str, ...], ...]:
-    """The vector columns of a table that are kept true, each with its provenance; in a migration there are two."""
+    """The vector columns of a table that are kept true, each with its provenance; in a
+    migration there are two.
+    """
     columns = [configured.column for configured in settings.tables if configured.table == table]
     if session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
         lines = session.rows(
-            "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target WHERE table_name = %s",
+            (
+                "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target "
+                "WHERE table_name = %s"
+            ),
             (str(table),),
         )
         frozen = {column for column, is_frozen in lines if is_frozen == "true"}
         columns = [column for column in columns if column not in frozen]
     return tuple(
-        (target.column, *target.provenance) for target in (Target(table, column, "", (), "", 0) for column in columns)
+        (target.column, *target.provenance)
+        for target in (Target(table, column, "", (), "", 0) for column in columns)
     )
 
 
@@ -96,7 +122,9 @@ def _table(line: dict[str, Any], wanted: tuple[tuple[str, ...], ...]) -> TableSh
         kind=line["kind"],
         persistence=line["persistence"],
         hides_rows=bool(line["hides_rows"]),
-        key=tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in line["key"]),
+        key=tuple(
+            KeyColumn(column["name"], column["type"], column["category"]) for column in line["key"]
+        ),
         key_types=tuple(column["base"] for column in line["key"]),
         key_usable=bool(line["key_usable"]),
         identity=line["identity"],
@@ -109,16 +137,24 @@ def _table(line: dict[str, Any], wanted: tuple[tuple[str, ...], ...]) -> TableSh
     )
 
 
-def _with_trouble(session: Session, tables: Sequence[TableSettings], shape: TableShape) -> TableShape:
-    """The same, with the reason why a text of it cannot be evaluated; a locked table is left for the next look."""
+def _with_trouble(
+    session: Session, tables: Sequence[TableSettings], shape: TableShape
+) -> TableShape:
+    """The same, with the reason why a text of it cannot be evaluated; a locked table is
+    left for the next look.
+    """
     if shape.kind not in ("r", "p"):
         return shape
     for configured in (table for table in tables if table.table == shape.table):
         try:
-            catalog.check_text(session, Target(shape.table, configured.column, configured.text, shape.key, "", 0))
+            catalog.check_text(
+                session, Target(shape.table, configured.column, configured.text, shape.key, "", 0)
+            )
         except TableLocked:
             continue
         except ConfigurationError as error:
             hides = isinstance(error, HiddenRows)
-            return dataclasses.replace(shape, trouble=Trouble(error.message, error.fix or INIT, hides))
+            return dataclasses.replace(
+                shape, trouble=Trouble(error.message, error.fix or INIT, hides)
+            )
     return shape

@@ -1,6 +1,8 @@
-"""The database's side of what green is judged by: the canary, the slot's movement, looks, differences, who looks.
+"""The database's side of what green is judged by: the canary, the slot's movement,
+looks, differences, who looks.
 
-Hazard: a part that cannot be read is unknown and says why; it never looks like one in which all is well.
+Hazard: a part that cannot be read is unknown and says why; it never looks like one in
+which all is well.
 """
 
 from collections.abc import Callable
@@ -20,7 +22,10 @@ from schemas.settings.reading import Settings
 
 T = TypeVar("T")
 
-_FOUNDED = "SELECT to_regclass('vectrue.targets') IS NOT NULL, to_regclass('vectrue.slot_moves') IS NOT NULL"
+_FOUNDED = (
+    "SELECT to_regclass('vectrue.targets') IS NOT NULL, to_regclass('vectrue.slot_moves') IS "
+    "NOT NULL"
+)
 
 _NONE = "this database does not know vectrue yet: vectrue init"
 _OLDER = "this database was set up by an older version: vectrue init"
@@ -32,7 +37,8 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     Args:
         session: connection of any role that may read the schema vectrue.
         settings: names, prefix, intervals.
-        compare: whether what is configured is compared with what is there, which reads the catalogue.
+        compare: whether what is configured is compared with what is there, which reads
+            the catalogue.
     """
     seen, silent = _asked(lambda: slot.read(session, settings.slot))
     if seen is None:
@@ -47,7 +53,9 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
     looked, rounds_error = _asked(lambda: rounds.read(session, settings))
     edited, edits_error = _asked(lambda: edits.read(session, settings.kafka.topic_prefix))
-    different, compare_error = _asked(lambda: _differences(session, settings)) if compare else ([], None)
+    different, compare_error = (
+        _asked(lambda: _differences(session, settings)) if compare else ([], None)
+    )
     return Witness(
         canary or _of(settings, error=error),
         replace(seen, standstill_seconds=still[0] if still else None),
@@ -71,7 +79,12 @@ def _differences(session: Session, settings: Settings) -> list[Difference]:
 
 def unknown(settings: Settings, why: str) -> Witness:
     """What is known when Postgres was not asked, or did not answer."""
-    return Witness(_of(settings, error=why), SlotLag(settings.slot, error=why), settings.canary.slot_seconds, error=why)
+    return Witness(
+        _of(settings, error=why),
+        SlotLag(settings.slot, error=why),
+        settings.canary.slot_seconds,
+        error=why,
+    )
 
 
 def _canary(session: Session, settings: Settings) -> Canary:

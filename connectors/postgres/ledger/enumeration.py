@@ -1,10 +1,12 @@
-"""Which rows a run is about: the keys of its rows, page by page, a survey of them, and keys that were written down.
+"""Which rows a run is about: the keys of its rows, page by page, a survey of them, and
+keys that were written down.
 
-Everything here reads in a read-only transaction, since a part of the query may be the operator's (`--where`): it can
-write nothing, whatever functions it calls.
+Everything here reads in a read-only transaction, since a part of the query may be the
+operator's (`--where`): it can write nothing, whatever functions it calls.
 
-Hazard: `--where` goes into a query as it stands, in brackets of its own. `check_where` keeps it from becoming more than
-one condition (expressions.py); it must have passed before any other function here sees the request.
+Hazard: `--where` goes into a query as it stands, in brackets of its own. `check_where`
+keeps it from becoming more than one condition (expressions.py); it must have passed
+before any other function here sees the request.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +30,9 @@ _STATES: dict[Only, tuple[str, ...]] = {
     "stale": ("missing", "stale_text", "stale_model"),
 }
 _SAMPLE_BYTES = 32 * 2**20
-"""A table with more than this is sampled for an estimate: about a second, even from a cold disk."""
+"""A table with more than this is sampled for an estimate: about a second, even from a
+cold disk.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,45 @@ class RelationFacts:
     vector_index: bool
 
 
-def next_keys(session: Session, target: Target, request: Request, after: Key | None, limit: int) -> list[Key]:
+def next_keys(
+    session: Session, target: Target, request: Request, after: Key | None, limit: int
+) -> list[Key]:
     """The next keys in the order of the primary key; fewer than `limit` are the last."""
     bounds = sql.SQL(", ").join(
-        sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type)) for i, column in enumerate(target.key)
+        sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type))
+        for i, column in enumerate(target.key)
     )
     cursor = queries.for_target("after_cursor", target, bounds=bounds) if after else sql.SQL("true")
     wanted: sql.Composable = sql.SQL("true")
     if request.only != "all":
         states = sql.SQL(", ").join(map(sql.Literal, _STATES[request.only]))
         wanted = sql.SQL("{} IN ({})").format(queries.for_target("row_state", target), states)
-    more: dict[str, Any] = {"after_cursor": cursor, "wanted_states": wanted, "filters": _filters(target, request)}
+    more: dict[str, Any] = {
+        "after_cursor": cursor,
+        "wanted_states": wanted,
+        "filters": _filters(target, request),
+    }
     parameters: dict[str, object] = {"model": target.model, "limit": limit, "since": request.since}
     parameters |= {f"c{i}": value for i, value in enumerate(after or ())}
     lines = _around(
-        target, request, lambda t: _read(session, queries.for_target("enumerate_keys", t, **more), parameters)
+        target,
+        request,
+        lambda t: _read(session, queries.for_target("enumerate_keys", t, **more), parameters),
     )
     return [tuple(key) for (key,) in lines]
 
 
 def survey(
-    session: Session, target: Target, request: Request, *, exact: bool, sample_bytes: int = _SAMPLE_BYTES
+    session: Session,
+    target: Target,
+    request: Request,
+    *,
+    exact: bool,
+    sample_bytes: int = _SAMPLE_BYTES,
 ) -> Survey:
-    """Count a column's rows by state, in one pass; a table of more than `sample_bytes` is sampled unless `exact`."""
+    """Count a column's rows by state, in one pass; a table of more than `sample_bytes`
+    is sampled unless `exact`.
+    """
     facts = relation_facts(session, target)
     share = 1.0 if exact else min(1.0, sample_bytes / max(1, facts.heap_bytes))
     sample: sql.Composable = sql.SQL("")
@@ -71,11 +91,16 @@ def survey(
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
     more: dict[str, Any] = {"sample": sample, "filters": _filters(target, request)}
     parameters: dict[str, object] = {"model": target.model, "since": request.since}
-    lines = _around(target, request, lambda t: _read(session, queries.for_target("survey", t, **more), parameters))
+    lines = _around(
+        target,
+        request,
+        lambda t: _read(session, queries.for_target("survey", t, **more), parameters),
+    )
     ((*counts, mean, largest),) = lines
     scale = 1 / share
     if share < 1.0 and facts.rows and request.is_whole and counts[0]:
-        scale = facts.rows / counts[0]  # the whole is known better than the share that a sample really took
+        # the whole is known better than the share that a sample really took
+        scale = facts.rows / counts[0]
     scaled = dict(zip(SURVEY_COUNTS, (round(count * scale) for count in counts), strict=True))
     return Survey(**scaled, mean_bytes=mean, largest_bytes=largest, exact=share == 1.0)
 
@@ -84,11 +109,14 @@ def relation_facts(session: Session, target: Target) -> RelationFacts:
     """Size of the table, its partitions included."""
     parameters = {"table": queries.table(target.table).as_string(session.connection())}
     heap, rows, indexes, vectors = session.rows(queries.text("relation_facts"), parameters)[0]
-    return RelationFacts(int(heap), rows if rows is not None and rows >= 0 else None, int(indexes), bool(vectors))
+    return RelationFacts(
+        int(heap), rows if rows is not None and rows >= 0 else None, int(indexes), bool(vectors)
+    )
 
 
 def check_where(session: Session, target: Target, request: Request, named: str = "--where") -> None:
-    """Have Postgres parse and plan the whole enumeration with the operator's condition, in a read-only transaction.
+    """Have Postgres parse and plan the whole enumeration with the operator's condition,
+    in a read-only transaction.
 
     Args:
         session: of the role that will evaluate it.
@@ -98,7 +126,8 @@ def check_where(session: Session, target: Target, request: Request, named: str =
 
     Raises:
         VectrueError: it is no condition on this table, or more than one.
-        ConfigurationError: the role may not read what it names; with the grant that is missing.
+        ConfigurationError: the role may not read what it names; with the grant that is
+            missing.
     """
     if request.where is None:
         return
@@ -107,7 +136,9 @@ def check_where(session: Session, target: Target, request: Request, named: str =
     parameters = {"model": target.model, "limit": 1, "since": request.since}
     true = sql.SQL("true")
     filters = _filters(target, request)
-    query = queries.for_target("enumerate_keys", target, after_cursor=true, wanted_states=true, filters=filters)
+    query = queries.for_target(
+        "enumerate_keys", target, after_cursor=true, wanted_states=true, filters=filters
+    )
     try:
         expressions.explain(session, query, parameters)
     except psycopg2.Error as error:
@@ -121,7 +152,8 @@ def check_where(session: Session, target: Target, request: Request, named: str =
 
 def _no_condition(target: Target, named: str, why: str) -> VectrueError:
     return VectrueError(
-        f"{named} is no condition on {target.table} ({why})", fix="write what would follow WHERE in a SELECT"
+        f"{named} is no condition on {target.table} ({why})",
+        fix="write what would follow WHERE in a SELECT",
     )
 
 
@@ -135,10 +167,14 @@ def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Ke
     return [tuple(key) for (key,) in session.rows(query, _arrays(target, keys))]
 
 
-def named_rows(session: Session, target: Target, keys: Sequence[Key]) -> list[tuple[Key, Key | None]]:
-    """Keys as the database writes them, each with that of the row it names; None for no row.
+def named_rows(
+    session: Session, target: Target, keys: Sequence[Key]
+) -> list[tuple[Key, Key | None]]:
+    """Keys as the database writes them, each with that of the row it names; None for no
+    row.
 
-    Two spellings of one row (`007` and `7`, a time in two zones) come to the same row's key.
+    Two spellings of one row (`007` and `7`, a time in two zones) come to the same row's
+    key.
 
     Raises:
         PoisonEvent: as `plain_keys`.
@@ -150,12 +186,17 @@ def named_rows(session: Session, target: Target, keys: Sequence[Key]) -> list[tu
 
 def survey_keys(session: Session, target: Target, keys: Sequence[Key]) -> Survey:
     """Count the rows with these keys by state."""
-    more: dict[str, Any] = {"sample": sql.SQL(""), "filters": queries.for_target("asked_keys", target)}
+    more: dict[str, Any] = {
+        "sample": sql.SQL(""),
+        "filters": queries.for_target("asked_keys", target),
+    }
     parameters = {"model": target.model, **_arrays(target, keys)}
     ((*counts, mean, largest),) = guard.around(
         target, lambda t: _read(session, queries.for_target("survey", t, **more), parameters)
     )
-    return Survey(**dict(zip(SURVEY_COUNTS, counts, strict=True)), mean_bytes=mean, largest_bytes=largest)
+    return Survey(
+        **dict(zip(SURVEY_COUNTS, counts, strict=True)), mean_bytes=mean, largest_bytes=largest
+    )
 
 
 def _texts(target: Target) -> sql.Composable:
@@ -170,7 +211,9 @@ def _arrays(target: Target, keys: Sequence[Key]) -> dict[str, object]:
 
 
 def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tuple[int, str]:
-    """Position of the first key that `plain_keys` refuses, and why; halves are tried until it stands alone."""
+    """Position of the first key that `plain_keys` refuses, and why; halves are tried
+    until it stands alone.
+    """
     start = 0
     while len(keys) > 1:
         middle = len(keys) // 2
@@ -188,7 +231,9 @@ def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tupl
 
 
 def condition(where: str) -> sql.Composable:
-    """The operator's condition as part of a query that is run with parameters; `check_where` comes first."""
+    """The operator's condition as part of a query that is run with parameters;
+    `check_where` comes first.
+    """
     return sql.SQL("(\n" + where.replace("%", "%%") + "\n)")
 
 
@@ -201,18 +246,23 @@ def _filters(target: Target, request: Request) -> sql.Composable:
     return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
 
 
-def _around(target: Target, request: Request, read: Callable[[Target], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+def _around(
+    target: Target, request: Request, read: Callable[[Target], list[tuple[Any, ...]]]
+) -> list[tuple[Any, ...]]:
     try:
         return guard.around(target, read)
     except RowRefused as error:
         if request.where is None:
             raise
         raise VectrueError(
-            f"--where cannot be evaluated for a row of {target.table} ({error.message})", fix="correct the condition"
+            f"--where cannot be evaluated for a row of {target.table} ({error.message})",
+            fix="correct the condition",
         ) from None
 
 
-def _read(session: Session, query: sql.Composable, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
+def _read(
+    session: Session, query: sql.Composable, parameters: dict[str, object]
+) -> list[tuple[Any, ...]]:
     with session.transaction() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(query, parameters)

@@ -1,6 +1,8 @@
-"""Tables of which changes may have been missed: asked here, looked at by the keeper, said by every command until then.
+"""Tables of which changes may have been missed: asked here, looked at by the keeper,
+said by every command until then.
 
-Hazard: a look that was asked for again while the keeper was looking stays, so that what came in between is seen too.
+Hazard: a look that was asked for again while the keeper was looking stays, so that what
+came in between is seen too.
 """
 
 from collections.abc import Iterable
@@ -36,13 +38,16 @@ def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: s
     """What `ask` does, as a statement of `init`. Arguments as there."""
     names = sorted({str(table) for table in tables})
     with session.cursor() as cursor:
-        asked = cursor.mogrify(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
+        asked = cursor.mogrify(
+            queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason}
+        )
     body = asked.decode(encodings[session.connection().encoding]).strip()
     return Statement(f"have the keeper look at all rows of {', '.join(names)}: {reason}", body)
 
 
 def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> list[Statement]:
-    """Statements of `init` that take away the looks at tables that leave the installation: no keeper would end them.
+    """Statements of `init` that take away the looks at tables that leave the
+    installation: no keeper would end them.
 
     Args:
         session: connection of the role that runs `init`.
@@ -62,7 +67,8 @@ def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> li
 
 
 def pending(session: Session, prefix: str) -> list[Look]:
-    """What is still to be looked at, the longest wait first; nothing where `init` was not run since this exists.
+    """What is still to be looked at, the longest wait first; nothing where `init` was
+    not run since this exists.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -70,20 +76,28 @@ def pending(session: Session, prefix: str) -> list[Look]:
     if not session.rows("SELECT to_regclass('vectrue.looks') IS NOT NULL")[0][0]:
         return []
     lines = session.rows(queries.text("pending_looks"), {"prefix": prefix})
-    return [Look(TableName.parse(table), reason, asked, float(age)) for table, reason, asked, age in lines]
+    return [
+        Look(TableName.parse(table), reason, asked, float(age))
+        for table, reason, asked, age in lines
+    ]
 
 
 def done(session: Session, prefix: str, table: TableName, asked_at: datetime) -> None:
-    """All rows of a table were looked at, and what was stale is on its way; `asked_at` is that of the look taken up.
+    """All rows of a table were looked at, and what was stale is on its way; `asked_at`
+    is that of the look taken up.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    session.rows(queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at})
+    session.rows(
+        queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at}
+    )
 
 
 class LookStore:
-    """What the keeper asks and notes about looks of one installation, over its own connection."""
+    """What the keeper asks and notes about looks of one installation, over its own
+    connection.
+    """
 
     def __init__(self, session: Session, prefix: str) -> None:
         """Use this connection; `prefix` is kafka.topic_prefix."""
@@ -100,4 +114,6 @@ class LookStore:
 
     def is_there(self, table: TableName) -> bool:
         """Whether the database has a table of that name. Raises TransientError."""
-        return bool(self._session.rows(queries.text("is_relation"), (table.schema, table.name))[0][0])
+        return bool(
+            self._session.rows(queries.text("is_relation"), (table.schema, table.name))[0][0]
+        )

@@ -1,10 +1,12 @@
-"""The command's side of the ledger: creating runs, entering keys as chunks, steering, and reading how far they are.
+"""The command's side of the ledger: creating runs, entering keys as chunks, steering,
+and reading how far they are.
 
 The worker's side, advancing a chunk with its vectors, is in `store`.
 
-Hazard: a chunk enters the ledger with its keys and in the transaction that moves the cursor, and is sent afterwards.
-So a command killed anywhere leaves chunks that were never sent (sent again by the next run of the command), never a
-gap. Two commands on one run cannot both enter a page: the cursor is compared when it moves.
+Hazard: a chunk enters the ledger with its keys and in the transaction that moves the
+cursor, and is sent afterwards. So a command killed anywhere leaves chunks that were
+never sent (sent again by the next run of the command), never a gap. Two commands on one
+run cannot both enter a page: the cursor is compared when it moves.
 """
 
 import json
@@ -27,14 +29,20 @@ from schemas.rows.target import Target
 __all__ = ["Only", "RunLedger", "Scope", "ScopeProgress", "Taken"]
 
 MOST_RUNS = 1_000
-"""Runs under way at a time: each holds a column, so there are as many as columns at most."""
+"""Runs under way at a time: each holds a column, so there are as many as columns at
+most.
+"""
 PAGE_CHUNKS = 20
-"""Chunks added to the ledger and sent together: at 500 keys each, 10,000 keys in memory."""
+"""Chunks added to the ledger and sent together: at 500 keys each, 10,000 keys in
+memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One column of a run: how many rows it set out to send, and how far its keys are enumerated."""
+    """One column of a run: how many rows it set out to send, and how far its keys are
+    enumerated.
+    """
 
     target: Target
     expected: int
@@ -54,13 +62,19 @@ class RunLedger:
         self._session = session
 
     def find(
-        self, prefix: str = "", columns: Sequence[str] | None = None, *, unfinished: bool = False, limit: int = 50
+        self,
+        prefix: str = "",
+        columns: Sequence[str] | None = None,
+        *,
+        unfinished: bool = False,
+        limit: int = 50,
     ) -> list[Run]:
         """Runs, newest first.
 
         Args:
             prefix: how their id begins.
-            columns: `schema.table.column` names, of which a run has at least one; any when None.
+            columns: `schema.table.column` names, of which a run has at least one; any
+                when None.
             unfinished: only those that are planned, running or paused.
             limit: at most so many.
         """
@@ -68,11 +82,14 @@ class RunLedger:
         return [_run(line) for line in self._session.rows(queries.text("replays"), asked)]
 
     def in_the_way(self, columns: Sequence[str], request: Request) -> Run | None:
-        """An unfinished run that holds one of these columns and does not give way to this request."""
+        """An unfinished run that holds one of these columns and does not give way to
+        this request.
+        """
         return _in_the_way(self.find(columns=columns, unfinished=True, limit=MOST_RUNS), request)
 
     def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
-        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one of the columns.
+        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one
+        of the columns.
 
         One of the keeper's is no such run: it ends, and a person's takes its place.
         """
@@ -80,13 +97,17 @@ class RunLedger:
             return _create(cursor, scopes, request)
 
     def give_way(self, columns: Sequence[str], request: Request) -> None:
-        """End the keeper's runs over these columns, since a person asks for what they do."""
+        """End the keeper's runs over these columns, since a person asks for what they
+        do.
+        """
         with self._session.transaction() as cursor:
             cursor.execute(queries.text("enter_replay"))
             _give_way(cursor, columns, request)
 
     def scopes(self, run: UUID, targets: Sequence[Target]) -> list[Scope]:
-        """The columns of a run, with the targets they belong to; a column that is no longer configured is left out."""
+        """The columns of a run, with the targets they belong to; a column that is no
+        longer configured is left out.
+        """
         known = {(str(target.table), target.column): target for target in targets}
         found = []
         for table, column, model, expected, cursor, enumerated in self._session.rows(
@@ -95,14 +116,20 @@ class RunLedger:
             target = known.get((table, column))
             if target is not None:
                 scope_target = replace(target, model=model)
-                found.append(Scope(scope_target, expected, tuple(cursor) if cursor else None, enumerated))
+                found.append(
+                    Scope(scope_target, expected, tuple(cursor) if cursor else None, enumerated)
+                )
         return found
 
-    def enumerate(self, run: UUID, scope: Scope, request: Request, chunk_size: int) -> Iterator[list[Chunk]]:
-        """Go through a column's keys in the order of the primary key and enter them as chunks.
+    def enumerate(
+        self, run: UUID, scope: Scope, request: Request, chunk_size: int
+    ) -> Iterator[list[Chunk]]:
+        """Go through a column's keys in the order of the primary key and enter them as
+        chunks.
 
         Yields:
-            the chunks just entered, to be sent; a page is at most PAGE_CHUNKS chunks, of about the same size.
+            the chunks just entered, to be sent; a page is at most PAGE_CHUNKS chunks,
+            of about the same size.
 
         Raises:
             Taken: another command does it.
@@ -130,13 +157,17 @@ class RunLedger:
             _enter(cursor, run, target, keys, chunk_size)
 
     def end_keys(self, run: UUID) -> bool:
-        """All keys of a planned run are entered: it runs from now on. False if it was cancelled meanwhile."""
+        """All keys of a planned run are entered: it runs from now on. False if it was
+        cancelled meanwhile.
+        """
         return bool(self._session.rows(queries.text("end_of_keys"), {"run": str(run)}))
 
     def unsent(self, run: UUID, *, everything: bool) -> Iterator[list[Chunk]]:
-        """Chunks of a run to send (again): those never sent or returned, or with `everything` all that are not handled.
+        """Chunks of a run to send (again): those never sent or returned, or with
+        `everything` all that are not handled.
 
-        Their marks are taken away before they are yielded, so that they are still found if the caller dies.
+        Their marks are taken away before they are yielded, so that they are still found
+        if the caller dies.
         """
         after = 0
         while True:
@@ -145,7 +176,14 @@ class RunLedger:
             if not lines:
                 return
             chunks = [
-                Chunk(TableName.parse(table), column, model, tuple(tuple(key) for key in keys), run, number)
+                Chunk(
+                    TableName.parse(table),
+                    column,
+                    model,
+                    tuple(tuple(key) for key in keys),
+                    run,
+                    number,
+                )
                 for number, table, column, model, keys in lines
             ]
             after = chunks[-1].number
@@ -161,12 +199,16 @@ class RunLedger:
         self._session.rows(queries.text("finish_replay"), {"run": str(run)})
 
     def set_state(self, run: UUID, state: str, *, after: Sequence[str]) -> bool:
-        """Change a run's state if it is in one of those in `after`; says whether it was."""
+        """Change a run's state if it is in one of those in `after`; says whether it
+        was.
+        """
         parameters = {"run": str(run), "state": state, "from": list(after)}
         return bool(self._session.rows(queries.text("set_replay_state"), parameters))
 
     def set_limits(self, run: UUID, limits: dict[str, float | None]) -> bool:
-        """Change `rate` and `max_live_lag`, those that are given; says whether the run is unfinished."""
+        """Change `rate` and `max_live_lag`, those that are given; says whether the run
+        is unfinished.
+        """
         parameters = {
             "run": str(run),
             "set_rate": "rate" in limits,
@@ -182,7 +224,8 @@ class RunLedger:
         return [ScopeProgress(*line) for line in lines]
 
     def speeds(self, run: UUID) -> dict[str | None, float]:
-        """Rows per second over the last two minutes by `schema.table.column`, and under None of all columns together.
+        """Rows per second over the last two minutes by `schema.table.column`, and under
+        None of all columns together.
 
         What finished no chunk in them is left out.
         """
@@ -190,7 +233,8 @@ class RunLedger:
         return {column: float(speed) for column, speed in lines if speed is not None}
 
     def measured_rate(self, target: Target) -> tuple[str, float] | None:
-        """The last run that embedded rows of this column with this model, and rows per second of one worker in it.
+        """The last run that embedded rows of this column with this model, and rows per
+        second of one worker in it.
 
         Of runs that never had a limit, and of the time in which chunks were handled.
         """
@@ -199,14 +243,19 @@ class RunLedger:
         return (str(lines[0][0]), float(lines[0][1])) if lines else None
 
     def dead_rows(self, target: Target) -> tuple[int, int, int, bool]:
-        """Live and dead row versions, bytes of the table with indexes and TOAST, and whether it was just vacuumed."""
+        """Live and dead row versions, bytes of the table with indexes and TOAST, and
+        whether it was just vacuumed.
+        """
         parameters = {"table": queries.table(target.table).as_string(self._session.connection())}
         live, dead, size, vacuumed = self._session.rows(queries.text("dead_rows"), parameters)[0]
         return int(live), int(dead), int(size), bool(vacuumed)
 
 
-def create_keys(cursor: Cursor, target: Target, keys: Sequence[Key], chunk_size: int) -> UUID | None:
-    """Enter a whole run over these rows, chunks and all, in a transaction of the caller's; to be sent once it commits.
+def create_keys(
+    cursor: Cursor, target: Target, keys: Sequence[Key], chunk_size: int
+) -> UUID | None:
+    """Enter a whole run over these rows, chunks and all, in a transaction of the
+    caller's; to be sent once it commits.
 
     Returns:
         the run; None if an unfinished one has the column: nothing was entered.
@@ -222,13 +271,19 @@ def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID |
     run = uuid4()
     columns = [scope.target.name for scope in scopes]
     cursor.execute(queries.text("enter_replay"))
-    cursor.execute(queries.text("replays"), {"prefix": "", "columns": columns, "unfinished": True, "limit": MOST_RUNS})
+    cursor.execute(
+        queries.text("replays"),
+        {"prefix": "", "columns": columns, "unfinished": True, "limit": MOST_RUNS},
+    )
     if _in_the_way(map(_run, cursor.fetchall()), request) is not None:
         return None
     _give_way(cursor, columns, request)
     cursor.execute(queries.text("create_replay"), _request(run, request))
     for scope in scopes:
-        parameters = _scope(run, scope.target) | {"model": scope.target.model, "expected": scope.expected}
+        parameters = _scope(run, scope.target) | {
+            "model": scope.target.model,
+            "expected": scope.expected,
+        }
         cursor.execute(queries.text("create_scope"), parameters)
     return run
 
@@ -239,24 +294,37 @@ def _in_the_way(found: Iterable[Run], request: Request) -> Run | None:
 
 def _run(line: tuple[Any, ...]) -> Run:
     run, state, created, finished, waiting, seconds, names, *request = line
-    return Run(UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request))
+    return Run(
+        UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request)
+    )
 
 
 def _give_way(cursor: Cursor, columns: Sequence[str], request: Request) -> None:
     if request.requested_by == "operator":
-        cursor.execute(queries.text("give_way"), {"columns": list(columns), "covers": request.covers_stale})
+        cursor.execute(
+            queries.text("give_way"), {"columns": list(columns), "covers": request.covers_stale}
+        )
 
 
-def _enter(cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int) -> list[Chunk]:
+def _enter(
+    cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int
+) -> list[Chunk]:
     if not keys:
         return []
-    # Other columns of the run may be entered by another command: they take turns from here to the commit.
+    # Other columns of the run may be entered by another command: they take turns from
+    # here to the commit.
     cursor.execute(queries.text("enter_replay"))
     cursor.execute(queries.text("last_chunk"), {"run": str(run)})
     (last,) = cursor.fetchone() or (0,)
     parts = deal(keys, size)
-    chunks = [Chunk(target.table, target.column, target.model, part, run, last + 1 + i) for i, part in enumerate(parts)]
-    lines = [(str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys)) for c in chunks]
+    chunks = [
+        Chunk(target.table, target.column, target.model, part, run, last + 1 + i)
+        for i, part in enumerate(parts)
+    ]
+    lines = [
+        (str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys))
+        for c in chunks
+    ]
     execute_values(cursor, queries.text("add_chunk"), lines)
     return chunks
 
@@ -270,7 +338,17 @@ def _numbers(run: UUID, chunks: Sequence[Chunk]) -> dict[str, object]:
 
 
 def _request(run: UUID, request: Request) -> dict[str, Any]:
-    names = ("only", "where", "since", "force", "keys", "requested_by", "chunk_size", "rate", "max_live_lag")
+    names = (
+        "only",
+        "where",
+        "since",
+        "force",
+        "keys",
+        "requested_by",
+        "chunk_size",
+        "rate",
+        "max_live_lag",
+    )
     return {name: getattr(request, name) for name in names} | {"run": str(run)}
 
 

@@ -1,12 +1,15 @@
-"""What depends on a vector column: Postgres refuses to drop it or change its type meanwhile, or drops both.
+"""What depends on a vector column: Postgres refuses to drop it or change its type
+meanwhile, or drops both.
 
-Views, functions with a parsed body, triggers and the like know a column by number: after a swap they go on with the old
-vectors. What depends on a view in turn stands before it, so that the statements can be typed in the order given.
+Views, functions with a parsed body, triggers and the like know a column by number:
+after a swap they go on with the old vectors. What depends on a view in turn stands
+before it, so that the statements can be typed in the order given.
 
 Hazards:
-- Indexes are left out (`twins`), and so is what is not written down in the catalogue: a function whose body
-  is text, a foreign table of another database.
-- Names are as the session would write them: asked with an empty search path, so that each has its schema.
+- Indexes are left out (`twins`), and so is what is not written down in the catalogue: a
+  function whose body is text, a foreign table of another database.
+- Names are as the session would write them: asked with an empty search path, so that
+  each has its schema.
 """
 
 from collections.abc import Sequence
@@ -16,7 +19,12 @@ from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import trial
 
-_WITH = {"view": "GRANTs", "materialized view": "indexes and GRANTs", "function": "GRANTs", "procedure": "GRANTs"}
+_WITH = {
+    "view": "GRANTs",
+    "materialized view": "indexes and GRANTs",
+    "function": "GRANTs",
+    "procedure": "GRANTs",
+}
 """What goes with a DROP besides the definition."""
 
 
@@ -25,13 +33,16 @@ class Dependent:
     """One thing that depends on a column, itself or through another.
 
     Attributes:
-        kind: `view`, `materialized view`, `function`, `trigger`, `policy`, `rule`, `generated column`, `publication`,
-            `check constraint`, `foreign key`, `constraint`, `statistics`, or as Postgres calls it.
+        kind: `view`, `materialized view`, `function`, `trigger`, `policy`, `rule`,
+            `generated column`, `publication`, `check constraint`, `foreign key`,
+            `constraint`, `statistics`, or as Postgres calls it.
         name: qualified, as SQL writes it; of what belongs to a table, `name of table`.
-        drops: the statement that takes it out of the way, without a semicolon; empty where none is known.
-        shows: a query that prints its definition and all else that a DROP takes along; empty where there is none.
-        blocks: true: DROP COLUMN and ALTER COLUMN TYPE are refused while it is there; false: DROP COLUMN takes it along
-            without a word.
+        drops: the statement that takes it out of the way, without a semicolon; empty
+            where none is known.
+        shows: a query that prints its definition and all else that a DROP takes along;
+            empty where there is none.
+        blocks: true: DROP COLUMN and ALTER COLUMN TYPE are refused while it is there;
+            false: DROP COLUMN takes it along without a word.
     """
 
     kind: str
@@ -75,7 +86,8 @@ def of_columns(session: Session, oid: int, columns: Sequence[str]) -> list[Depen
 
 
 def of_row_type(session: Session, oid: int) -> list[Dependent]:
-    """Columns elsewhere that hold whole rows of the table: no column's type can be changed, all can be dropped.
+    """Columns elsewhere that hold whole rows of the table: no column's type can be
+    changed, all can be dropped.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -83,4 +95,7 @@ def of_row_type(session: Session, oid: int) -> list[Dependent]:
     with trial(session) as cursor:
         cursor.execute("SET LOCAL search_path = ''")
         cursor.execute(queries.text("row_type_users"), {"oid": oid})
-        return [Dependent("column of its row type", name, drops, "", True) for name, drops in cursor.fetchall()]
+        return [
+            Dependent("column of its row type", name, drops, "", True)
+            for name, drops in cursor.fetchall()
+        ]

@@ -1,9 +1,13 @@
-"""What `migrate plan` asks Postgres: sizes, owners, functions that mention a column, and room on the disk.
+"""What `migrate plan` asks Postgres: sizes, owners, functions that mention a column,
+and room on the disk.
 
 Hazards:
-- Nothing here writes, and all of it may be asked by the workers' role; what that role is not told is None.
-- A table with partitions holds nothing itself: its size and rows are those of its partitions.
-- SQL knows no free space. It is told only where the server's directory is seen from here, and is that server's.
+- Nothing here writes, and all of it may be asked by the workers' role; what that role
+  is not told is None.
+- A table with partitions holds nothing itself: its size and rows are those of its
+  partitions.
+- SQL knows no free space. It is told only where the server's directory is seen from
+  here, and is that server's.
 """
 
 import re
@@ -20,7 +24,9 @@ from schemas.errors import VectrueError
 
 _CONTROL = Path("global/pg_control")
 _IDENTIFIER_BYTES = 8
-"""pg_control begins with the system identifier, in the machine's byte order (PostgreSQL, pg_control.h)."""
+"""pg_control begins with the system identifier, in the machine's byte order
+(PostgreSQL, pg_control.h).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +59,20 @@ def owner(session: Session, oid: int, of: Dependent) -> str:
 
 
 def mentioning(session: Session, word: str) -> list[tuple[str, str]]:
-    """Functions whose source mentions a word, with their owners; they may mean another table's column."""
+    """Functions whose source mentions a word, with their owners; they may mean another
+    table's column.
+    """
     pattern = rf"(^|[^[:alnum:]_$]){re.escape(word)}($|[^[:alnum:]_$])"
-    return [(name, whose) for name, whose in session.rows(queries.text("naming_functions"), {"word": pattern})]
+    return [
+        (name, whose)
+        for name, whose in session.rows(queries.text("naming_functions"), {"word": pattern})
+    ]
 
 
 def may_change(session: Session, oid: int, dsn: str) -> tuple[str, str | None, bool | None]:
-    """The owner of a table, the role that changes it, and whether that role may; None where it is not known."""
+    """The owner of a table, the role that changes it, and whether that role may; None
+    where it is not known.
+    """
     role = parse_dsn(dsn).get("user")
     whose, may = session.rows(queries.text("owns_table"), {"oid": oid, "role": role})[0]
     return str(whose), role, may

@@ -1,10 +1,14 @@
-"""What is left to do until every index of a column under way has its twin: statements, in an order that Postgres takes.
+"""What is left to do until every index of a column under way has its twin: statements,
+in an order that Postgres takes.
 
-A table without partitions takes `CREATE INDEX CONCURRENTLY`. One with partitions does not: there it is a frame (`CREATE
-INDEX ... ON ONLY`, of no rows, at once), then each partition's index, concurrently, then `ALTER INDEX ... ATTACH
-PARTITION`; a partition with partitions is the same again, from the deepest. With its last part a frame becomes valid.
+A table without partitions takes `CREATE INDEX CONCURRENTLY`. One with partitions does
+not: there it is a frame (`CREATE INDEX ... ON ONLY`, of no rows, at once), then each
+partition's index, concurrently, then `ALTER INDEX ... ATTACH PARTITION`; a partition
+with partitions is the same again, from the deepest. With its last part a frame becomes
+valid.
 
-Planned from the catalogue, so what was killed goes on where it was, and a partition that came meanwhile is found.
+Planned from the catalogue, so what was killed goes on where it was, and a partition
+that came meanwhile is found.
 """
 
 from collections.abc import Collection
@@ -35,7 +39,8 @@ class TwinStep:
     """One statement, outside of a transaction.
 
     Attributes:
-        kind: what it does; DROP and BUILD are concurrent, the others are over in moments.
+        kind: what it does; DROP and BUILD are concurrent, the others are over in
+            moments.
         index: the name of the index, for messages.
         table: the table that it is on.
         sql: the statement.
@@ -69,10 +74,14 @@ def plan_for(session: Session, made: ColumnMigration, found: IndexTwins) -> list
     oid = catalog.inspect(session, made.table).oid
     tables = [
         _Table(own, parent, TableName(schema, name), kind)
-        for own, parent, schema, name, kind in session.rows(queries.text("table_tree"), {"oid": oid})
+        for own, parent, schema, name, kind in session.rows(
+            queries.text("table_tree"), {"oid": oid}
+        )
     ]
     planner = _Planner(session, found, tables)
-    return [step for index in found.lacking if index.constraint is None for step in planner.steps(index)]
+    return [
+        step for index in found.lacking if index.constraint is None for step in planner.steps(index)
+    ]
 
 
 class _Planner:
@@ -82,7 +91,10 @@ class _Planner:
         self._tables = tables
         self._taken: set[tuple[str, str]] = set()
         self._used = {
-            part.oid for twin in found.twins if twin is not None for part in twins.parts_of(twin, found.of_new)
+            part.oid
+            for twin in found.twins
+            if twin is not None
+            for part in twins.parts_of(twin, found.of_new)
         }
 
     def steps(self, index: Index) -> list[TwinStep]:
@@ -101,7 +113,9 @@ class _Planner:
     def _on(
         self, table: _Table, index: Index | None, carried: Definition, frame: Index | None = None
     ) -> tuple[str, list[TwinStep]]:
-        """The name of the index on one table, there or to be, and the statements for it."""
+        """The name of the index on one table, there or to be, and the statements for
+        it.
+        """
         there = self._there(table, carried)
         if table.kind == "p":
             return self._framed(table, index, carried, frame or next(iter(there), None))
@@ -116,7 +130,9 @@ class _Planner:
             self._used.add(ready.oid)
             return ready.name, drops
         name = self._name(table, index, {other.name for other in leftovers})
-        sql = carried.create(name, table.name, concurrently=True, tablespace=index.tablespace if index else None)
+        sql = carried.create(
+            name, table.name, concurrently=True, tablespace=index.tablespace if index else None
+        )
         return name, [*drops, TwinStep(Kind.BUILD, name, table.name, sql)]
 
     def _framed(
@@ -142,11 +158,17 @@ class _Planner:
             if inside is None:
                 on = f"{quoted(table.name.schema)}.{quoted(name)}"
                 to = f"{quoted(part.name.schema)}.{quoted(child)}"
-                steps.append(TwinStep(Kind.ATTACH, name, part.name, f"ALTER INDEX {on} ATTACH PARTITION {to}"))
+                steps.append(
+                    TwinStep(
+                        Kind.ATTACH, name, part.name, f"ALTER INDEX {on} ATTACH PARTITION {to}"
+                    )
+                )
         return name, steps
 
     def _there(self, table: _Table, carried: Definition) -> list[Index]:
-        """What is on this table already and has the right definition, the valid ones first."""
+        """What is on this table already and has the right definition, the valid ones
+        first.
+        """
         wanted = carried.identity(self._found.new)
         found = [
             other
@@ -154,36 +176,46 @@ class _Planner:
             if (other.table_oid, other.parent, other.constraint) == (table.oid, None, None)
             and other.oid not in self._used
             and other.definition.identity(self._found.new) == wanted
-        ]  # fmt: skip
+        ]
         for other in found:
             if other.building:
                 raise VectrueError(
                     f"index {other.label} is being built at this moment, by somebody else",
-                    fix="wait until that ends (pg_stat_progress_create_index shows it), then `vectrue migrate index`",
+                    fix=(
+                        "wait until that ends (pg_stat_progress_create_index shows it), then "
+                        "`vectrue migrate index`"
+                    ),
                 )
         return sorted(found, key=lambda other: (not other.valid, other.name))
 
     def _attached(self, frame: Index | None, part: _Table) -> Index | None:
         if frame is None:
             return None
-        return next((o for o in self._found.of_new if o.parent == frame.oid and o.table_oid == part.oid), None)
+        return next(
+            (o for o in self._found.of_new if o.parent == frame.oid and o.table_oid == part.oid),
+            None,
+        )
 
     def _part_of(self, index: Index | None, part: _Table) -> Index | None:
         if index is None:
             return None
         return next(
-            (o for o in self._found.of_old if o.parent == index.oid and o.table_oid == part.oid), None
-        )  # fmt: skip
+            (o for o in self._found.of_old if o.parent == index.oid and o.table_oid == part.oid),
+            None,
+        )
 
     def _leftovers(self, table: _Table, index: Index | None) -> list[Index]:
-        """What a killed build left under the name that the new index is to have, with other options perhaps."""
+        """What a killed build left under the name that the new index is to have, with
+        other options perhaps.
+        """
         wished = self._wished(table, index)
         return [
             other
             for other in self._found.of_new
             if (other.table_oid, other.name, other.parent) == (table.oid, wished, None)
-            and not (other.valid or other.building or other.framed) and other.oid not in self._used
-        ]  # fmt: skip
+            and not (other.valid or other.building or other.framed)
+            and other.oid not in self._used
+        ]
 
     def _wished(self, table: _Table, index: Index | None) -> str:
         if index is None:
@@ -202,12 +234,17 @@ class _Planner:
 
 
 def _drop(index: Index) -> TwinStep:
-    return TwinStep(Kind.DROP, index.name, index.table, f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql_name}")
+    return TwinStep(
+        Kind.DROP, index.name, index.table, f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql_name}"
+    )
 
 
 def _stuck(name: str, table: _Table) -> VectrueError:
     index = f"{quoted(table.name.schema)}.{quoted(name)}"
     return VectrueError(
-        f"index {name} of {table.name} is INVALID, and building does not mend it: one of its parts is",
+        (
+            f"index {name} of {table.name} is INVALID, and building does not mend it: one of its "
+            "parts is"
+        ),
         fix=f"DROP INDEX {index} (or the one that it is part of), then `vectrue migrate index`",
     )

@@ -1,10 +1,13 @@
-"""The indexes of a column under way, and which of them has a twin on the other column, as the catalogue has it now.
+"""The indexes of a column under way, and which of them has a twin on the other column,
+as the catalogue has it now.
 
 Hazards:
-- Nothing is remembered between two steps: indexes are made, dropped and renamed by others at any time. Only offline,
-  where the served column's own indexes are dropped at the start, they are those that the migration recorded.
-- A table's partitions have indexes of their own. One that is part of the index above is covered by that one; one whose
-  index above is INVALID stands for itself, since queries use it.
+- Nothing is remembered between two steps: indexes are made, dropped and renamed by
+  others at any time. Only offline, where the served column's own indexes are dropped at
+  the start, they are those that the migration recorded.
+- A table's partitions have indexes of their own. One that is part of the index above is
+  covered by that one; one whose index above is INVALID stands for itself, since queries
+  use it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +18,13 @@ from psycopg2 import sql
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import render, trial
-from schemas.reports.migration import ColumnMigration, IndexNames, MigrationState, index_names, suffixed
+from schemas.reports.migration import (
+    ColumnMigration,
+    IndexNames,
+    MigrationState,
+    index_names,
+    suffixed,
+)
 from schemas.rows.index_definition import Definition, Vectors, quoted
 from schemas.rows.table import TableName
 
@@ -33,11 +42,13 @@ class Index:
         framed: whether it is a table's with partitions, and holds nothing itself.
         parent: the index above that it is part of.
         definition: what it is.
-        valid: false for what a failed CREATE INDEX CONCURRENTLY leaves, and for a frame whose parts are not complete.
+        valid: false for what a failed CREATE INDEX CONCURRENTLY leaves, and for a frame
+            whose parts are not complete.
         bytes: its size; 0 of a frame.
         tablespace: where it is kept, if not where the database is.
         constraint: the constraint that it serves.
-        building: whether somebody is building it at this moment, as far as this role sees.
+        building: whether somebody is building it at this moment, as far as this role
+            sees.
     """
 
     oid: int
@@ -56,7 +67,9 @@ class Index:
 
     @property
     def is_invalid(self) -> bool:
-        """Whether a build was cut off; a frame holds nothing itself, and is not valid before its last part is there."""
+        """Whether a build was cut off; a frame holds nothing itself, and is not valid
+        before its last part is there.
+        """
         return not self.valid and not self.framed
 
     @property
@@ -83,8 +96,10 @@ class IndexTwins:
         old: the vectors that are left.
         new: those that come.
         wanted: the indexes of the old that the new need as well.
-        twins: the twin of a wanted one, by its oid; recorded ones are known by their place among the wanted.
-        invalid: indexes of either that nothing uses, and that count neither as wanted nor as built; frames left out.
+        twins: the twin of a wanted one, by its oid; recorded ones are known by their
+            place among the wanted.
+        invalid: indexes of either that nothing uses, and that count neither as wanted
+            nor as built; frames left out.
         of_old: all indexes of the old column.
         of_new: all indexes of the new column.
     """
@@ -100,7 +115,9 @@ class IndexTwins:
     @property
     def lacking(self) -> tuple[Index, ...]:
         """The wanted ones without a twin."""
-        return tuple(index for index, twin in zip(self.wanted, self.twins, strict=True) if twin is None)
+        return tuple(
+            index for index, twin in zip(self.wanted, self.twins, strict=True) if twin is None
+        )
 
     @property
     def built(self) -> int:
@@ -109,18 +126,31 @@ class IndexTwins:
 
 
 def read(session: Session, oid: int, columns: Sequence[str]) -> list[Index]:
-    """The indexes that read one of these columns of the table with this oid, or of its partitions."""
+    """The indexes that read one of these columns of the table with this oid, or of its
+    partitions.
+    """
     with trial(session) as cursor:
-        cursor.execute("SET LOCAL search_path = ''")  # so that a definition means the same in every session
+        # so that a definition means the same in every session
+        cursor.execute("SET LOCAL search_path = ''")
         cursor.execute(queries.text("vector_indexes"), {"oid": oid, "columns": list(columns)})
         return [
             Index(
-                own, name, TableName(schema, table), table_oid, level, framed, parent, Definition(text), valid,
-                int(size), space, constraint, building,
+                own,
+                name,
+                TableName(schema, table),
+                table_oid,
+                level,
+                framed,
+                parent,
+                Definition(text),
+                valid,
+                int(size),
+                space,
+                constraint,
+                building,
             )
-            for own, name, schema, table, table_oid, level, framed, parent, text, valid, size, space, constraint,
-            building in cursor.fetchall()
-        ]  # fmt: skip
+            for own, name, schema, table, table_oid, level, framed, parent, text, valid, size, space, constraint, building in cursor.fetchall()
+        ]
 
 
 def wanted(indexes: Sequence[Index]) -> tuple[Index, ...]:
@@ -141,7 +171,8 @@ def standing(session: Session, made: ColumnMigration) -> IndexTwins:
     of_old = [] if made.offline else read(session, oid, old.columns)
     needed = _recorded(session, oid, made) if made.offline else wanted(of_old)
     mine = {index.oid for index in of_old}
-    theirs = [index for index in of_new if index.oid not in mine]  # one that reads both columns is no twin of itself
+    # one that reads both columns is no twin of itself
+    theirs = [index for index in of_new if index.oid not in mine]
     invalid = tuple(index for index in (*of_old, *theirs) if index.is_invalid)
     twins = _matched(needed, theirs, old, new)
     return IndexTwins(old, new, needed, twins, invalid, tuple(of_old), tuple(theirs))
@@ -197,7 +228,8 @@ def free_name(session: Session, schema: str, name: str, taken: set[tuple[str, st
         taken: names that are given away already.
     """
     asked = (
-        "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(%s)) AND relname = %s)"
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = "
+        "to_regnamespace(quote_ident(%s)) AND relname = %s)"
     )
     choice, number = name, 1
     while (schema, choice) in taken or session.rows(asked, (schema, choice))[0][0]:
@@ -213,7 +245,9 @@ def records(session: Session, oid: int, column: str) -> tuple[IndexNames, ...]:
 
 
 def drops(session: Session, oid: int, column: str) -> list[str]:
-    """Statements that drop every index that reads a column; those that are part of one go with it."""
+    """Statements that drop every index that reads a column; those that are part of one
+    go with it.
+    """
     found = read(session, oid, [column])
     known = {index.oid for index in found}
     names = [sql.Identifier(i.table.schema, i.name) for i in found if i.parent not in known]
@@ -225,7 +259,9 @@ def _rename(session: Session, schema: str, name: str, to: str) -> str:
     return render(session, query.format(sql.Identifier(schema, name), sql.Identifier(to)))
 
 
-def _matched(needed: Sequence[Index], others: Sequence[Index], old: Vectors, new: Vectors) -> tuple[Index | None, ...]:
+def _matched(
+    needed: Sequence[Index], others: Sequence[Index], old: Vectors, new: Vectors
+) -> tuple[Index | None, ...]:
     claimed = set[int]()
     found: list[Index | None] = []
     for index in needed:
@@ -233,10 +269,19 @@ def _matched(needed: Sequence[Index], others: Sequence[Index], old: Vectors, new
         likely = [
             other
             for other in others
-            if other.valid and other.oid not in claimed and other.framed == index.framed
-            and other.table == index.table and other.definition.identity(new) == expected
-        ]  # fmt: skip
-        likely.sort(key=lambda other: (other.parent is not None, other.name != suffixed(index.name, "_v2"), other.name))
+            if other.valid
+            and other.oid not in claimed
+            and other.framed == index.framed
+            and other.table == index.table
+            and other.definition.identity(new) == expected
+        ]
+        likely.sort(
+            key=lambda other: (
+                other.parent is not None,
+                other.name != suffixed(index.name, "_v2"),
+                other.name,
+            )
+        )
         twin = likely[0] if likely else None
         found.append(twin)
         if twin is not None:
@@ -256,20 +301,37 @@ def _family(index: Index, twin: Index, found: IndexTwins) -> Iterator[tuple[Inde
     yield index, twin
     for part in found.of_old:
         for other in found.of_new:
-            if (part.parent, other.parent) == (index.oid, twin.oid) and part.table_oid == other.table_oid:
+            if (part.parent, other.parent) == (
+                index.oid,
+                twin.oid,
+            ) and part.table_oid == other.table_oid:
                 yield from _family(part, other, found)
 
 
 def _recorded(session: Session, oid: int, made: ColumnMigration) -> tuple[Index, ...]:
     """Those that an offline start dropped, on the tables that are there."""
     tables: dict[TableName, tuple[int, int, bool]] = {}
-    for place, (own, _, schema, name, kind) in enumerate(session.rows(queries.text("table_tree"), {"oid": oid})):
+    for place, (own, _, schema, name, kind) in enumerate(
+        session.rows(queries.text("table_tree"), {"oid": oid})
+    ):
         tables.setdefault(TableName(schema, name), (own, min(place, 1), kind == "p"))
     found = []
     for names in made.indexes:
         definition = Definition(names.definition)
         own, level, framed = tables.get(definition.table, (0, 1, False))
         found.append(
-            Index(0, names.served, definition.table, own, level, framed, None, definition, True, 0, names.tablespace)
+            Index(
+                0,
+                names.served,
+                definition.table,
+                own,
+                level,
+                framed,
+                None,
+                definition,
+                True,
+                0,
+                names.tablespace,
+            )
         )
     return tuple(found)

@@ -1,7 +1,8 @@
-"""The binary image of COPY for (ordinal integer, vector): one numpy structured array, no number is ever printed.
+"""The binary image of COPY for (ordinal integer, vector): one numpy structured array,
+no number is ever printed.
 
-Format: PostgreSQL documentation, "COPY", section "Binary Format"; the image of `vector` is pgvector's vector_send:
-int16 length, int16 unused, then big-endian float4.
+Format: PostgreSQL documentation, "COPY", section "Binary Format"; the image of `vector`
+is pgvector's vector_send: int16 length, int16 unused, then big-endian float4.
 """
 
 import hashlib
@@ -47,6 +48,10 @@ def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
 
 
 def digests(vectors: Vector) -> list[bytes]:
-    """What vectrue.vector_digest makes of float32[n, dimensions]: eight bytes of each vector's sha256."""
+    """What vectrue.vector_digest makes of float32[n, dimensions]: eight bytes of each
+    vector's sha256.
+    """
     length = struct.pack(">hh", vectors.shape[1], 0)
-    return [hashlib.sha256(length + vector.tobytes()).digest()[:8] for vector in vectors.astype(">f4")]
+    return [
+        hashlib.sha256(length + vector.tobytes()).digest()[:8] for vector in vectors.astype(">f4")
+    ]

@@ -1,6 +1,8 @@
-"""How long the vectors of a column are, its indexes, and every error about that in the same sentence.
+"""How long the vectors of a column are, its indexes, and every error about that in the
+same sentence.
 
-Hazard: an explanation asks the database once more, after the transaction that failed has ended.
+Hazard: an explanation asks the database once more, after the transaction that failed
+has ended.
 """
 
 from collections.abc import Iterator
@@ -23,7 +25,8 @@ from schemas.rows.target import Target
 class Column:
     """A vector column: the lengths that meet in it, and its indexes.
 
-    An index is `{"name": ..., "valid": ..., "framed": ..., "building": ..., "partial": ..., "cosine": ...}`.
+    An index is `{"name": ..., "valid": ..., "framed": ..., "building": ..., "partial":
+    ..., "cosine": ...}`.
     """
 
     lengths: Lengths
@@ -36,7 +39,8 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     Args:
         session: any connection that may read the table.
         target: table, column and key.
-        made: name of the settings' model and what it makes; None where that does not matter.
+        made: name of the settings' model and what it makes; None where that does not
+            matter.
 
     Raises:
         ConfigurationError: there is no such table.
@@ -50,16 +54,26 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     founded = schema.exists(session, "vectrue.targets")
     wanted = session.rows(queries.text("wanted_target"), asked) if founded else []
     model, dimensions, *_ = wanted[0] if wanted else (None, None)
-    open_here = any((m.table, m.column) == (target.table, target.column) for m in migration.read(session))
+    open_here = any(
+        (m.table, m.column) == (target.table, target.column) for m in migration.read(session)
+    )
     name, makes = made or (None, None)
     ways = migration.read(session, finished=True)
     onward = {(m.from_model, m.to_settings.get("name"), m.to_dimensions) for m in ways}
     back = {(m.to_model, m.from_settings.get("name"), m.from_dimensions) for m in ways}
     lengths = Lengths(
-        str(target.table), target.column, None if declared < 0 else int(declared), tuple(sorted(held)),
-        dimensions, str(model).split("@", 1)[0] if model else None, makes, name, open_here,
-        behind=not open_here and (model, name, makes) in onward, ahead=not open_here and (model, name, makes) in back,
-    )  # fmt: skip
+        str(target.table),
+        target.column,
+        None if declared < 0 else int(declared),
+        tuple(sorted(held)),
+        dimensions,
+        str(model).split("@", 1)[0] if model else None,
+        makes,
+        name,
+        open_here,
+        behind=not open_here and (model, name, makes) in onward,
+        ahead=not open_here and (model, name, makes) in back,
+    )
     return Column(lengths, tuple(indexes))
 
 
@@ -76,5 +90,8 @@ def explained(session: Session, target: Target) -> Iterator[None]:
         try:
             lengths = read(session, target, None).lengths
         except VectrueError:
-            raise error from None  # less is known, but nothing is hidden by the failure to learn more
-        raise WrongLength(f"{target.name} is {lengths.sentence}", fix=lengths.fix or error.fix) from error
+            # less is known, but nothing is hidden by the failure to learn more
+            raise error from None
+        raise WrongLength(
+            f"{target.name} is {lengths.sentence}", fix=lengths.fix or error.fix
+        ) from error

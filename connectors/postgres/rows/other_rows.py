@@ -1,7 +1,9 @@
-"""Whether a table takes a vector at all, tried on other rows than those it refused, and taken back.
+"""Whether a table takes a vector at all, tried on other rows than those it refused, and
+taken back.
 
-Many rows that are refused at once are guilty, each by itself, as an archive's are whose trigger lets nobody write; or a
-trigger or constraint is broken, and refuses everything. Only another row tells which.
+Many rows that are refused at once are guilty, each by itself, as an archive's are whose
+trigger lets nobody write; or a trigger or constraint is broken, and refuses everything.
+Only another row tells which.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +20,15 @@ Arrays = Callable[[Sequence[Key]], dict[str, object]]
 
 
 def take(
-    cursor: Cursor, target: Target, refused: Sequence[Key], vector: sql.Composable, relation: str, arrays: Arrays
+    cursor: Cursor,
+    target: Target,
+    refused: Sequence[Key],
+    vector: sql.Composable,
+    relation: str,
+    arrays: Arrays,
 ) -> bool:
-    """Write a vector over up to 64 other rows, one by one until one is taken; nothing of that stays.
+    """Write a vector over up to 64 other rows, one by one until one is taken; nothing
+    of that stays.
 
     Args:
         cursor: within a transaction.
@@ -30,7 +38,9 @@ def take(
         relation: the table's name, quoted.
         arrays: makes the parameters of keys.
     """
-    cursor.execute(queries.for_target("other_rows", target), {**arrays(refused), "relation": relation})
+    cursor.execute(
+        queries.for_target("other_rows", target), {**arrays(refused), "relation": relation}
+    )
     others = [tuple(key) for (key,) in cursor.fetchall()]
     query = queries.for_target("try_row", target, vector=vector)
     return any(_is_taken(cursor, query, {**arrays([key]), "model": target.model}) for key in others)

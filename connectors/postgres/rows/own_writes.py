@@ -1,12 +1,16 @@
-"""Transactions that write vectors or their provenance: labelled as ours, so that capture can leave them out.
+"""Transactions that write vectors or their provenance: labelled as ours, so that
+capture can leave them out.
 
-The label is a replication origin, and it stands in the session for the length of the transaction only, as the switch
-of triggers does (`SET LOCAL`). A worker that is killed leaves neither to whoever gets the server's connection next:
-DISCARD ALL, which a pooler in session mode runs between clients, resets everything but an origin.
+The label is a replication origin, and it stands in the session for the length of the
+transaction only, as the switch of triggers does (`SET LOCAL`). A worker that is killed
+leaves neither to whoever gets the server's connection next: DISCARD ALL, which a pooler
+in session mode runs between clients, resets everything but an origin.
 
 Hazards:
-- An origin is not undone by ROLLBACK, so each end of the transaction resets it, in the message that ends it.
-- An origin belongs to one transaction at a time; where all are taken, capture sees the write, which costs one look-up.
+- An origin is not undone by ROLLBACK, so each end of the transaction resets it, in the
+  message that ends it.
+- An origin belongs to one transaction at a time; where all are taken, capture sees the
+  write, which costs one look-up.
 """
 
 from collections.abc import Iterator
@@ -29,8 +33,14 @@ log = structlog.get_logger()
 STATEMENT_TIMEOUT = "60s"
 _UNTRIGGERED = "SET LOCAL session_replication_role = replica"
 _RESET = "SELECT pg_replication_origin_session_reset()"
-_NONE_TO_HAVE = (errors.UndefinedObject, errors.InsufficientPrivilege, errors.ConfigurationLimitExceeded)
-"""`init` made none, or did not let this role use them, or the server has no room for one more."""
+_NONE_TO_HAVE = (
+    errors.UndefinedObject,
+    errors.InsufficientPrivilege,
+    errors.ConfigurationLimitExceeded,
+)
+"""`init` made none, or did not let this role use them, or the server has no room for
+one more.
+"""
 
 
 class OwnWrites:
@@ -42,7 +52,9 @@ class OwnWrites:
         self._settings = settings
         self._number = 0
         self._unlabelled_in = -1
-        """The connection in which no origin can be used, by its generation; in the next one it is tried again."""
+        """The connection in which no origin can be used, by its generation; in the next
+        one it is tried again.
+        """
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
@@ -66,7 +78,10 @@ class OwnWrites:
                     break
                 self._number = number
                 return cursor
-            log.warning("no replication origin: own writes come back as events", origins=self._settings.origin)
+            log.warning(
+                "no replication origin: own writes come back as events",
+                origins=self._settings.origin,
+            )
         return stack.enter_context(self._session.transaction(self._frame(None)))
 
     def _frame(self, number: int | None) -> Frame:
@@ -75,11 +90,18 @@ class OwnWrites:
             return Frame(begin="; ".join(["BEGIN", *triggers]))
         name = origins.labels(self._settings.origin)[number].replace("'", "''")
         label = f"SELECT pg_replication_origin_session_setup('{name}')"
-        return Frame("; ".join(["BEGIN", *triggers, label]), f"COMMIT; {_RESET}", f"ROLLBACK; {_RESET}")
+        return Frame(
+            "; ".join(["BEGIN", *triggers, label]), f"COMMIT; {_RESET}", f"ROLLBACK; {_RESET}"
+        )
 
 
 def limit_waits(connection: Connection, settings: PostgresSettings) -> None:
-    """Setup of a session that writes: it waits neither long for a lock nor for a statement that does not end."""
+    """Setup of a session that writes: it waits neither long for a lock nor for a
+    statement that does not end.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(queries.text("limit_lock_waits"), {"wanted": round(settings.lock_timeout_seconds * 1000)})
+        cursor.execute(
+            queries.text("limit_lock_waits"),
+            {"wanted": round(settings.lock_timeout_seconds * 1000)},
+        )
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))

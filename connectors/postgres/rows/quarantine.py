@@ -1,10 +1,13 @@
 """Rows in quarantine and what was done about dead letters, from the operator's side.
 
-The worker's side, putting rows in and taking them out with their vectors, is in `store`.
+The worker's side, putting rows in and taking them out with their vectors, is in
+`store`.
 
-Hazard: a row leaves quarantine in the transaction that enters it into the replay ledger. So a command killed
-afterwards leaves a run that `vectrue replay resume` finishes, and a row that counts as missing or stale: never one
-that nobody looks at. Until then the run holds the column, and `vectrue replay run` and the keeper leave it alone.
+Hazard: a row leaves quarantine in the transaction that enters it into the replay
+ledger. So a command killed afterwards leaves a run that `vectrue replay resume`
+finishes, and a row that counts as missing or stale: never one that nobody looks at.
+Until then the run holds the column, and `vectrue replay run` and the keeper leave it
+alone.
 """
 
 import json
@@ -34,11 +37,22 @@ def read(session: Session) -> list[Entry]:
     """The rows in quarantine, oldest first."""
     return [
         Entry(
-            row_id(table, column, tuple(key)), "row", table, column, tuple(key), reason, "PoisonText", "embed",
-            attempts, first_at, last_at,
+            row_id(table, column, tuple(key)),
+            "row",
+            table,
+            column,
+            tuple(key),
+            reason,
+            "PoisonText",
+            "embed",
+            attempts,
+            first_at,
+            last_at,
         )
-        for table, column, key, reason, attempts, first_at, last_at in session.rows(queries.text("quarantined"))
-    ]  # fmt: skip
+        for table, column, key, reason, attempts, first_at, last_at in session.rows(
+            queries.text("quarantined")
+        )
+    ]
 
 
 def leave(session: Session, table: str, column: str, keys: Sequence[Key]) -> None:
@@ -46,22 +60,31 @@ def leave(session: Session, table: str, column: str, keys: Sequence[Key]) -> Non
     session.rows(queries.text("leave_quarantine"), _rows(table, column, keys))
 
 
-def enter_replay(session: Session, target: Target, keys: Sequence[Key], chunk_size: int) -> UUID | None:
+def enter_replay(
+    session: Session, target: Target, keys: Sequence[Key], chunk_size: int
+) -> UUID | None:
     """Take rows out of quarantine and enter them as a run, in one transaction.
 
     Returns:
-        the run, to be sent; None if an unfinished one has the column: the rows are in quarantine still.
+        the run, to be sent; None if an unfinished one has the column: the rows are in
+        quarantine still.
     """
     with session.transaction() as cursor:
         run = ledger.create_keys(cursor, target, keys, chunk_size)
         if run is not None:
-            cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+            cursor.execute(
+                queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys)
+            )
     return run
 
 
 def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, str]:
-    """State of rows, by the names of `vectrue status`; `gone` for a key without a row, or one no row can have."""
-    parameters: dict[str, Any] = {f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))}
+    """State of rows, by the names of `vectrue status`; `gone` for a key without a row,
+    or one no row can have.
+    """
+    parameters: dict[str, Any] = {
+        f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))
+    }
     query = queries.for_target("row_states", target.guard())
     try:
         lines = session.rows(query, parameters | {"model": target.model})
@@ -80,7 +103,11 @@ def marks(session: Session) -> dict[str, Mark]:
 
 
 def mark(
-    session: Session, prefix: str, entries: Iterable[Entry], state: EntryState, outcomes: Mapping[str, str | None]
+    session: Session,
+    prefix: str,
+    entries: Iterable[Entry],
+    state: EntryState,
+    outcomes: Mapping[str, str | None],
 ) -> None:
     """Remember what was done about an installation's dead letters; `outcomes` by id."""
     lines = [(e.id, state.value, e.last_at or NO_TIME, outcomes.get(e.id), prefix) for e in entries]

@@ -1,10 +1,12 @@
-"""The store: rows out, vectors in, with the compare-and-set that makes a stale write impossible.
+"""The store: rows out, vectors in, with the compare-and-set that makes a stale write
+impossible.
 
-One write is one transaction: lock what is free (never waiting), stage the vectors by binary COPY, one UPDATE whose
-WHERE holds the hash of the text that was embedded and the model that is wanted now, and for a replay chunk the
-ledger's advance.
+One write is one transaction: lock what is free (never waiting), stage the vectors by
+binary COPY, one UPDATE whose WHERE holds the hash of the text that was embedded and the
+model that is wanted now, and for a replay chunk the ledger's advance.
 
-The transaction carries a replication origin, so that capture leaves these writes out (own_writes.py).
+The transaction carries a replication origin, so that capture leaves these writes out
+(own_writes.py).
 """
 
 import functools
@@ -53,26 +55,35 @@ _OTHER_VECTOR = "a trigger of the table puts another vector in the place of the 
 
 
 class _RowsLocked(Exception):
-    """Rows of a chunk are held by others, or get another text as they are written: they have to be deferred first."""
+    """Rows of a chunk are held by others, or get another text as they are written: they
+    have to be deferred first.
+    """
 
 
 class PostgresStore:
     """`Store` and `Ledger` of connectors.ports over one connection of the worker."""
 
     def __init__(self, settings: PostgresSettings, *, role: str, prefix: str | None = None) -> None:
-        """Remember how to connect. `role` is shown in pg_stat_activity; `prefix` as for `Session`."""
+        """Remember how to connect. `role` is shown in pg_stat_activity; `prefix` as for
+        `Session`.
+        """
         self._settings = settings
         self._session = Session(settings.dsn, role=role, prefix=prefix, setup=self._prepare)
         self._own = OwnWrites(self._session, settings)
         self._stages: dict[tuple[int, str], str] = {}
         self._is_in_doubt = False
-        """Whether the last write of a lane without a ledger had no answer: it may have been committed."""
+        """Whether the last write of a lane without a ledger had no answer: it may have
+        been committed.
+        """
 
     def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
         """As the port says."""
         for key in keys:
             if len(key) != len(target.key):
-                raise PoisonEvent(f"a key of {target.table} has {len(target.key)} columns, not {len(key)}: {key!r}")
+                raise PoisonEvent(
+                    f"a key of {target.table} has {len(target.key)} columns, not {len(key)}: "
+                    f"{key!r}"
+                )
         parameters = {**key_arrays(keys), "model": target.model, "characters": characters}
         try:
             with over_rows():
@@ -93,7 +104,8 @@ class PostgresStore:
         if len(key) != len(target.key):
             return False
         try:
-            with over_rows():  # a name may stand for nothing, where a key's type is regclass
+            # a name may stand for nothing, where a key's type is regclass
+            with over_rows():
                 self._session.rows(queries.for_target("cast_keys", target), key_arrays([key]))
         except PoisonEvent:
             return False
@@ -102,7 +114,10 @@ class PostgresStore:
     def running(self, txids: Collection[int]) -> set[int]:
         """As the port says."""
         return {
-            int(xid) for (xid,) in self._session.rows(queries.text("running"), {"xids": [x % 2**32 for x in txids]})
+            int(xid)
+            for (xid,) in self._session.rows(
+                queries.text("running"), {"xids": [x % 2**32 for x in txids]}
+            )
         }
 
     def write(
@@ -122,8 +137,15 @@ class PostgresStore:
             self._is_in_doubt = progress is None
             raise
         if self._is_in_doubt:
-            # What looks changed may be what a trigger made of it in the write before, of which no event will tell.
-            outcome.update({key: Written.LOCKED for key, written in outcome.items() if written is Written.CHANGED})
+            # What looks changed may be what a trigger made of it in the write before,
+            # of which no event will tell.
+            outcome.update(
+                {
+                    key: Written.LOCKED
+                    for key, written in outcome.items()
+                    if written is Written.CHANGED
+                }
+            )
         self._is_in_doubt = False
         return outcome
 
@@ -140,7 +162,9 @@ class PostgresStore:
             left = [update for update in updates if update.key not in deferred]
             try:
                 with lengths.explained(self._session, target), self._own.transaction() as cursor:
-                    outcome, also_refused = self._write(cursor, target, left) if left else (WriteOutcome(), [])
+                    outcome, also_refused = (
+                        self._write(cursor, target, left) if left else (WriteOutcome(), [])
+                    )
                     locked = {key for key, written in outcome.items() if written in _LATER}
                     if locked and defer is not None:
                         raise _RowsLocked
@@ -150,7 +174,8 @@ class PostgresStore:
                         self._advance(cursor, progress, updates, outcome)
                 return outcome
             except _RowsLocked:
-                # Kafka may take long to answer: not while this transaction holds the neighbours' row locks.
+                # Kafka may take long to answer: not while this transaction holds the
+                # neighbours' row locks.
                 if defer is not None:
                     defer(sorted(locked))
                 deferred |= locked
@@ -161,7 +186,9 @@ class PostgresStore:
         if not lines:
             return None
         table, column, model, keys = lines[0]
-        return Chunk(TableName.parse(table), column, model, tuple(map(tuple, keys)), named.run, named.number)
+        return Chunk(
+            TableName.parse(table), column, model, tuple(map(tuple, keys)), named.run, named.number
+        )
 
     def position(self, chunk: Chunk) -> ChunkState | None:
         """As the port says."""
@@ -189,10 +216,15 @@ class PostgresStore:
         """As the port says."""
         self._session.close()
 
-    def _write(self, cursor: Cursor, target: Target, updates: Sequence[Update]) -> tuple[WriteOutcome, list[Refusal]]:
-        # A deferred constraint or trigger would refuse at COMMIT, where no row can be told from its neighbours.
+    def _write(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update]
+    ) -> tuple[WriteOutcome, list[Refusal]]:
+        # A deferred constraint or trigger would refuse at COMMIT, where no row can be
+        # told from its neighbours.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(queries.for_target("lock_rows", target), key_arrays([u.key for u in updates]))
+        cursor.execute(
+            queries.for_target("lock_rows", target), key_arrays([u.key for u in updates])
+        )
         mine = {int(ord_) - 1 for (ord_,) in cursor.fetchall()}
         outcome = WriteOutcome({update.key: Written.LOCKED for update in updates})
         vectors = [i for i in sorted(mine) if updates[i].vector is not None]
@@ -220,10 +252,14 @@ class PostgresStore:
             outcome[updates[i].key] = Written.AGAIN
             outcome.given[updates[i].key] = hash_
         reasons = {
-            i: table_refusals.reason(error) for i, error in troubled.items() if not table_refusals.may_pass(error)
+            i: table_refusals.reason(error)
+            for i, error in troubled.items()
+            if not table_refusals.may_pass(error)
         }
         if meddled.vectors:
-            halves(lambda part: self._disown(cursor, target, updates, part), sorted(meddled.vectors))
+            halves(
+                lambda part: self._disown(cursor, target, updates, part), sorted(meddled.vectors)
+            )
             reasons |= dict.fromkeys(meddled.vectors, _OTHER_VECTOR)
         found = self._refused(target, updates, reasons, outcome)
         if written:
@@ -234,19 +270,30 @@ class PostgresStore:
         return outcome, found
 
     def _refused(
-        self, target: Target, updates: Sequence[Update], reasons: Mapping[int, str], outcome: dict[Key, Written]
+        self,
+        target: Target,
+        updates: Sequence[Update],
+        reasons: Mapping[int, str],
+        outcome: dict[Key, Written],
     ) -> list[Refusal]:
         """Rows for quarantine; those that may be taken later stay LOCKED in `outcome`."""
         found = []
         for i, reason in reasons.items():
             update = updates[i]
-            log.warning("row goes to quarantine", table=str(target.table), key=update.key, reason=reason)
+            log.warning(
+                "row goes to quarantine", table=str(target.table), key=update.key, reason=reason
+            )
             outcome[update.key] = Written.QUARANTINED
             found.append(Refusal(update.key, update.hash or b"", reason, 1))
         return found
 
     def _set(
-        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: Meddled
+        self,
+        cursor: Cursor,
+        target: Target,
+        updates: Sequence[Update],
+        chosen: Sequence[int],
+        meddled: Meddled,
     ) -> list[int]:
         if not chosen:
             return []
@@ -268,44 +315,68 @@ class PostgresStore:
         stage = sql.Identifier("pg_temp", name)
         image = copy.image(chosen, _vectors(updates, chosen))
         with cursor.connection.cursor() as copying:
-            copying.copy_expert(queries.for_target("copy_stage", target, bound=False, stage=stage), image)
+            copying.copy_expert(
+                queries.for_target("copy_stage", target, bound=False, stage=stage), image
+            )
         return stage
 
-    def _takes_others(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> bool:
-        """Whether the table takes the first of these vectors for a row beside these; nothing of the trial stays."""
+    def _takes_others(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]
+    ) -> bool:
+        """Whether the table takes the first of these vectors for a row beside these;
+        nothing of the trial stays.
+        """
         parameters = self._parameters(target, updates, chosen)
         vector: sql.Composable = sql.SQL("NULL")
         cursor.execute("SAVEPOINT vectrue_vector")
         if updates[chosen[0]].vector is not None:
             stage = self._fill_stage(cursor, target, updates, chosen[:1])
-            vector = sql.SQL("(SELECT our_stage.our_vector FROM {} AS our_stage WHERE our_stage.our_ord = {})").format(
-                stage, sql.Literal(chosen[0])
-            )
+            vector = sql.SQL(
+                "(SELECT our_stage.our_vector FROM {} AS our_stage WHERE our_stage.our_ord = {})"
+            ).format(stage, sql.Literal(chosen[0]))
         keys = [updates[i].key for i in chosen]
-        taken = other_rows.take(cursor, target, keys, vector, str(parameters["relation"]), key_arrays)
+        taken = other_rows.take(
+            cursor, target, keys, vector, str(parameters["relation"]), key_arrays
+        )
         cursor.execute("ROLLBACK TO SAVEPOINT vectrue_vector; RELEASE SAVEPOINT vectrue_vector")
         return taken
 
     def _clear(
-        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int], meddled: Meddled
+        self,
+        cursor: Cursor,
+        target: Target,
+        updates: Sequence[Update],
+        chosen: Sequence[int],
+        meddled: Meddled,
     ) -> list[int]:
         if not chosen:
             return []
         nothing = [None] * len(chosen)
-        parameters = self._parameters(target, updates, chosen) | {"hashes": nothing, "digests": nothing}
+        parameters = self._parameters(target, updates, chosen) | {
+            "hashes": nothing,
+            "digests": nothing,
+        }
         cursor.execute(queries.for_target("clear_vectors", target), parameters)
         return self._compared(cursor, target, parameters, meddled)
 
-    def _compared(self, cursor: Cursor, target: Target, parameters: dict[str, object], meddled: Meddled) -> list[int]:
-        """The positions that the UPDATE just made has written; what triggers made of these rows is noted."""
+    def _compared(
+        self, cursor: Cursor, target: Target, parameters: dict[str, object], meddled: Meddled
+    ) -> list[int]:
+        """The positions that the UPDATE just made has written; what triggers made of
+        these rows is noted.
+        """
         written = [int(ord_) for (ord_,) in cursor.fetchall()]
         cursor.execute(queries.for_target("meddled", target), parameters)
         own = set(written)
         meddled.note([line for line in cursor.fetchall() if line[0] in own])
         return written
 
-    def _disown(self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> list[int]:
-        cursor.execute(queries.for_target("disown_rows", target), self._parameters(target, updates, chosen))
+    def _disown(
+        self, cursor: Cursor, target: Target, updates: Sequence[Update], chosen: Sequence[int]
+    ) -> list[int]:
+        cursor.execute(
+            queries.for_target("disown_rows", target), self._parameters(target, updates, chosen)
+        )
         return [int(ord_) for (ord_,) in cursor.fetchall()]
 
     def _quarantine(self, cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
@@ -315,7 +386,9 @@ class PostgresStore:
         others = [refusal for refusal in refused if refusal.hash != TOO_SLOW]
         self._put_down(cursor, target.guard(), others)
 
-    def _put_down(self, cursor: Cursor, target: Target, refused: Sequence[Refusal], **parts: Any) -> None:
+    def _put_down(
+        self, cursor: Cursor, target: Target, refused: Sequence[Refusal], **parts: Any
+    ) -> None:
         if not refused:
             return
         parameters = {
@@ -327,7 +400,9 @@ class PostgresStore:
         }
         cursor.execute(queries.for_target("quarantine_rows", target, **parts), parameters)
 
-    def _parameters(self, target: Target, updates: Sequence[Update], chosen: Sequence[int]) -> dict[str, object]:
+    def _parameters(
+        self, target: Target, updates: Sequence[Update], chosen: Sequence[int]
+    ) -> dict[str, object]:
         return {
             **key_arrays([updates[i].key for i in chosen]),
             "ords": list(chosen),
@@ -339,32 +414,48 @@ class PostgresStore:
         }
 
     def _ensure_stage(self, target: Target) -> None:
-        """Make the staging table of this session, before the transaction: a rollback would take it away again."""
+        """Make the staging table of this session, before the transaction: a rollback
+        would take it away again.
+        """
         self._session.connection()
         key = (self._session.generation, target.name)
         if key not in self._stages:
             # Number, not name: a table's name may use up the 63 bytes of an identifier.
             name = f"{queries.ours(target)}vectrue_{len(self._stages)}"
-            self._session.rows(queries.for_target("stage", target, bound=False, stage=sql.Identifier(name)))
+            self._session.rows(
+                queries.for_target("stage", target, bound=False, stage=sql.Identifier(name))
+            )
             self._stages[key] = name
 
     def _check_target(self, cursor: Cursor, target: Target) -> None:
-        cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+        cursor.execute(
+            queries.text("wanted_target"), {"table": str(target.table), "column": target.column}
+        )
         wanted = cursor.fetchone()
         if wanted is None or wanted[:2] != (target.model, target.dimensions):
             shown = f"{wanted[0]} ({wanted[1]} dimensions)" if wanted else "nothing"
             raise TargetMismatch(
-                f"{target.name} wants vectors of {shown}, this worker makes {target.model} ({target.dimensions})",
+                (
+                    f"{target.name} wants vectors of {shown}, this worker makes {target.model} "
+                    f"({target.dimensions})"
+                ),
                 fix="run `vectrue init` with the model you want, then restart the workers",
             )
         if wanted[3] != target.text_digest.hex():
             raise TargetMismatch(
                 f"{target.name} wants vectors of another text than this worker's settings say",
-                fix="run `vectrue init` with the text you want, then restart the workers with these settings",
+                fix=(
+                    "run `vectrue init` with the text you want, then restart the workers with "
+                    "these settings"
+                ),
             )
 
     def _advance(
-        self, cursor: Cursor, progress: ChunkAdvance, updates: Sequence[Update], outcome: Mapping[Key, Written]
+        self,
+        cursor: Cursor,
+        progress: ChunkAdvance,
+        updates: Sequence[Update],
+        outcome: Mapping[Key, Written],
     ) -> None:
         results = [(update.vector is not None, outcome[update.key]) for update in updates]
         counts = {
@@ -372,12 +463,15 @@ class PostgresStore:
             "cleared": results.count((False, Written.WRITTEN)),
             "changed": sum(written is Written.CHANGED for _, written in results),
             "deferred": sum(written is Written.LOCKED for _, written in results),
-            "quarantined": progress.quarantined + sum(written is Written.QUARANTINED for _, written in results),
+            "quarantined": progress.quarantined
+            + sum(written is Written.QUARANTINED for _, written in results),
         }
         fixed = asdict(progress) | {"run": str(progress.run)}
         cursor.execute(queries.text("advance_chunk"), {**fixed, **counts})
         if cursor.rowcount != 1:
-            raise LedgerConflict(f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys")
+            raise LedgerConflict(
+                f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys"
+            )
 
     def _prepare(self, connection: Connection) -> None:
         self._stages.clear()

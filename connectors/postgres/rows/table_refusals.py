@@ -1,10 +1,13 @@
-"""Rows whose write the table itself refuses: told apart within the transaction, so that their neighbours are written.
+"""Rows whose write the table itself refuses: told apart within the transaction, so that
+their neighbours are written.
 
-A constraint, a trigger or a policy of the application may refuse one row of an UPDATE; a trigger may also want a lock
-that somebody holds. Halves are tried, each under a savepoint, until the guilty rows stand alone.
+A constraint, a trigger or a policy of the application may refuse one row of an UPDATE;
+a trigger may also want a lock that somebody holds. Halves are tried, each under a
+savepoint, until the guilty rows stand alone.
 
-Hazard: a trigger that is broken refuses everything, and must not fill the quarantine with a whole table. So eight or
-more rows of which none is taken are an error of the table, unless it takes other rows (other_rows.py).
+Hazard: a trigger that is broken refuses everything, and must not fill the quarantine
+with a whole table. So eight or more rows of which none is taken are an error of the
+table, unless it takes other rows (other_rows.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +21,9 @@ from connectors.postgres.errors import is_wrong_length
 from schemas.errors import VectrueError
 
 _BROKEN_TABLE_ROWS = 8
-"""From this many rows on, a write of which none is taken says that the table's triggers or constraints are broken."""
+"""From this many rows on, a write of which none is taken says that the table's triggers
+or constraints are broken.
+"""
 
 _HALF_LOCK_TIMEOUT = "10ms"
 """Rows of one batch often want the same lock; the first wait was the long one."""
@@ -64,21 +69,31 @@ def in_halves(
 
 
 def may_pass(error: psycopg2.Error) -> bool:
-    """Whether the row may be taken later: a lock was not free, or a trigger wants the transaction tried again."""
+    """Whether the row may be taken later: a lock was not free, or a trigger wants the
+    transaction tried again.
+    """
     is_rollback = conditions.is_raised(error) and (error.pgcode or "").startswith("40")
-    return is_rollback or (error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context))
+    return is_rollback or (
+        error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)
+    )
 
 
 def reason(error: psycopg2.Error) -> str:
-    """Why, without the row's text: the kind of error and the constraint, never the message."""
-    # What a function raises may call itself whatever it likes, by the row's text as well.
+    """Why, without the row's text: the kind of error and the constraint, never the
+    message.
+    """
+    # What a function raises may call itself whatever it likes, by the row's text as
+    # well.
     constraint = None if error.diag.context else error.diag.constraint_name
     by = f" by {constraint}" if constraint else ""
     return f"the table refuses the write ({conditions.name(error.pgcode)}{by})"
 
 
 def _halve(
-    cursor: Cursor, work: Callable[[Sequence[int]], list[int]], chosen: Sequence[int], refused: Refused
+    cursor: Cursor,
+    work: Callable[[Sequence[int]], list[int]],
+    chosen: Sequence[int],
+    refused: Refused,
 ) -> list[int]:
     if not chosen:
         return []

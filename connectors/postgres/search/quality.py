@@ -1,6 +1,7 @@
 """Figures of judged queries, kept and read; and feedback, read.
 
-Hazard: a database that `vectrue init` has not brought up to date has no such tables: nothing is known then.
+Hazard: a database that `vectrue init` has not brought up to date has no such tables:
+nothing is known then.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ KEPT = 1_000
 
 
 def require(session: Session, table: str) -> None:
-    """Refuse to begin what is to be kept in a table of the schema vectrue that is not there, or not ours to write.
+    """Refuse to begin what is to be kept in a table of the schema vectrue that is not
+    there, or not ours to write.
 
     Args:
         session: of the role that will write.
@@ -43,15 +45,19 @@ def keep(session: Session, run: QualityRun) -> None:
 
 
 def last(session: Session) -> dict[str, Quality]:
-    """The last figures by table; nothing of a table whose judged queries were never asked."""
+    """The last figures by table; nothing of a table whose judged queries were never
+    asked.
+    """
     if not schema.exists(session, "vectrue.quality_runs"):
         return {}
     found: dict[str, Quality] = {}
     for is_before, age, *line in session.rows(queries.text("last_quality_runs")):
         run = QualityRun(*line)
-        found[run.table] = Quality(found[run.table].last if is_before else run,
-                                   found[run.table].age_seconds if is_before else float(age),
-                                   run if is_before else None)  # fmt: skip
+        found[run.table] = Quality(
+            found[run.table].last if is_before else run,
+            found[run.table].age_seconds if is_before else float(age),
+            run if is_before else None,
+        )
     return found
 
 
@@ -66,7 +72,8 @@ def useful_rows(session: Session, table: str) -> tuple[list[tuple[str, Sequence[
     """Texts that were searched for with the rows of a table that people found useful.
 
     Returns:
-        those, and how many searches with a useful row are left out, since only an HMAC of their text is kept.
+        those, and how many searches with a useful row are left out, since only an HMAC
+        of their text is kept.
     """
     if not schema.exists(session, "vectrue.feedback"):
         return [], 0

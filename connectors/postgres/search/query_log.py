@@ -27,17 +27,23 @@ def give(session: Session, feedback: Feedback) -> tuple[bool, bool] | None:
     """Keep an opinion; the last word on a row of a search counts.
 
     Returns:
-        whether the search found that row, and whether the opinion is new; None when there is no such search.
+        whether the search found that row, and whether the opinion is new; None when
+        there is no such search.
     """
     parameters = {
-        "query": str(feedback.query), "table": feedback.table, "key": list(feedback.key), "useful": feedback.useful,
-    }  # fmt: skip
+        "query": str(feedback.query),
+        "table": feedback.table,
+        "key": list(feedback.key),
+        "useful": feedback.useful,
+    }
     lines = session.rows(queries.text("give_feedback"), parameters)
     return (bool(lines[0][0]), bool(lines[0][1])) if lines else None
 
 
 def sweep(session: Session, seconds: float) -> bool:
-    """Delete some of the searches that are older than so many seconds; whether there may be more of them."""
+    """Delete some of the searches that are older than so many seconds; whether there
+    may be more of them.
+    """
     with session.cursor() as cursor:
         cursor.execute(queries.text("forget_queries"), {"seconds": seconds, "limit": _SWEPT})
         return bool(cursor.rowcount >= _SWEPT)
@@ -49,5 +55,13 @@ def _line(one: LoggedSearch) -> tuple[Any, ...]:
     kept = json.dumps(hits, ensure_ascii=False)
     times = one.timings
     return (
-        str(one.id), text, one.hmac, list(one.models), list(one.tables), kept, times.embed, times.database, times.total,
-    )  # fmt: skip
+        str(one.id),
+        text,
+        one.hmac,
+        list(one.models),
+        list(one.tables),
+        kept,
+        times.embed,
+        times.database,
+        times.total,
+    )

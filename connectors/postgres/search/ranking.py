@@ -1,9 +1,12 @@
-"""Reading for a comparison: texts, and the nearest rows of one column, exactly or by its vector index. Changes nothing.
+"""Reading for a comparison: texts, and the nearest rows of one column, exactly or by
+its vector index. Changes nothing.
 
 Hazards:
-- On a small table the planner reads every row although there is an index, so each way has a connection of its own, on
-  which the planner is told which way to take; `uses` says whether it did.
-- pgvector returns no more rows from an HNSW index than hnsw.ef_search, which stays as the server has it.
+- On a small table the planner reads every row although there is an index, so each way
+  has a connection of its own, on which the planner is told which way to take; `uses`
+  says whether it did.
+- pgvector returns no more rows from an HNSW index than hnsw.ef_search, which stays as
+  the server has it.
 """
 
 import json
@@ -25,14 +28,17 @@ from schemas.rows.target import Target
 EXACT, INDEX = "exact", "index"
 _PLANS = {
     EXACT: "SET enable_indexscan = off; SET enable_bitmapscan = off",
-    # Without sorting, a vector index is the only way to rows in the order of their distance.
+    # Without sorting, a vector index is the only way to rows in the order of their
+    # distance.
     INDEX: "SET enable_seqscan = off; SET enable_sort = off",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Searchable:
-    """What a column offers: rows that have a text, vectors of its model, and their bytes."""
+    """What a column offers: rows that have a text, vectors of its model, and their
+    bytes.
+    """
 
     texts: int
     vectors: int
@@ -57,8 +63,12 @@ def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session
 
 
 def texts(reading: Session, target: Target, limit: int | None = None) -> dict[Key, str]:
-    """Texts by key, in the order of the keys, without blank ones; the first `limit` of them."""
-    lines = guard.around(target, lambda t: reading.rows(queries.for_target("texts", t), {"limit": limit}))
+    """Texts by key, in the order of the keys, without blank ones; the first `limit` of
+    them.
+    """
+    lines = guard.around(
+        target, lambda t: reading.rows(queries.for_target("texts", t), {"limit": limit})
+    )
     return {tuple(key): text for key, text in lines}
 
 
@@ -68,7 +78,12 @@ def missing(reading: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
     Raises:
         PoisonEvent: one is not a value of the key columns' types.
     """
-    found = {place for (place,) in reading.rows(queries.for_target("with_text", target.guard()), key_arrays(keys))}
+    found = {
+        place
+        for (place,) in reading.rows(
+            queries.for_target("with_text", target.guard()), key_arrays(keys)
+        )
+    }
     return [key for place, key in enumerate(keys, 1) if place not in found]
 
 
@@ -89,11 +104,15 @@ def nearest(reading: Session, target: Target, query: Vector, limit: int) -> list
         limit: most rows returned.
     """
     parameters = _parameters(target, query, limit)
-    lines = guard.around(target, lambda t: reading.rows(queries.for_target("rank_rows", t), parameters))
+    lines = guard.around(
+        target, lambda t: reading.rows(queries.for_target("rank_rows", t), parameters)
+    )
     return [(tuple(key), text or "") for key, text in lines]
 
 
-def uses(reading: Session, target: Target, query: Vector, limit: int, names: Collection[str]) -> bool:
+def uses(
+    reading: Session, target: Target, query: Vector, limit: int, names: Collection[str]
+) -> bool:
     """Whether `nearest` on this connection goes through an index of one of these names."""
     explain = sql.SQL("EXPLAIN (FORMAT JSON) {}").format(queries.for_target("rank_rows", target))
     plan = reading.rows(explain, _parameters(target, query, limit))[0][0]
@@ -101,7 +120,9 @@ def uses(reading: Session, target: Target, query: Vector, limit: int, names: Col
 
 
 def ef_search(reading: Session) -> int | None:
-    """`hnsw.ef_search` of the server; None where pgvector is not loaded yet, or too old to have it."""
+    """`hnsw.ef_search` of the server; None where pgvector is not loaded yet, or too old
+    to have it.
+    """
     value = reading.rows("SELECT current_setting('hnsw.ef_search', true)")[0][0]
     return int(value) if value else None
 

@@ -1,7 +1,8 @@
 """Nearest rows by cosine distance, among those that the wanted model embedded.
 
-Hazard: an approximate index looks at a bounded number of rows, so with a condition, or with many vectors of another
-model beside, it may end before it has found enough. Then every row is looked at, in the same transaction.
+Hazard: an approximate index looks at a bounded number of rows, so with a condition, or
+with many vectors of another model beside, it may end before it has found enough. Then
+every row is looked at, in the same transaction.
 """
 
 import json
@@ -30,8 +31,11 @@ class ModelMoved(TransientError):
     """The column has changed its model since the query was embedded: embed it again."""
 
 
-def check_where(session: Session, target: Target, request: SearchRequest, named: str = "--where") -> None:
-    """Have Postgres parse the request's condition, as that of a replay is; `named` is what it is called.
+def check_where(
+    session: Session, target: Target, request: SearchRequest, named: str = "--where"
+) -> None:
+    """Have Postgres parse the request's condition, as that of a replay is; `named` is
+    what it is called.
 
     Raises:
         VectrueError: it is no condition on this table, or more than one.
@@ -43,7 +47,8 @@ def check_where(session: Session, target: Target, request: SearchRequest, named:
 def equals(column: str, value: str) -> Condition:
     """Whether a column has a value.
 
-    The value goes in as a literal without a type, so that Postgres reads it as the column's.
+    The value goes in as a literal without a type, so that Postgres reads it as the
+    column's.
     """
     name = sql.Identifier(column.replace("%", "%%"))
     return sql.SQL("{} = {}").format(name, sql.Literal(value.replace("%", "%%")))
@@ -57,7 +62,8 @@ def nearest(
     *,
     only: Condition | None = None,
 ) -> list[Hit]:
-    """The rows nearest to a query vector, in one read-only transaction with a look at what the column holds.
+    """The rows nearest to a query vector, in one read-only transaction with a look at
+    what the column holds.
 
     Args:
         session: any connection that may read the table.
@@ -79,11 +85,13 @@ def nearest(
     lines = guard.around(target, lambda t: _nearest(session, t, query, request, condition))
     hits = [_hit(target, line) for line in lines]
     least = -math.inf if request.min_similarity is None else request.min_similarity
-    return [hit for hit in hits if hit.similarity >= least]  # which NaN, the similarity to a zero vector, is not
+    # which NaN, the similarity to a zero vector, is not
+    return [hit for hit in hits if hit.similarity >= least]
 
 
 def uses_index(session: Session, target: Target, limit: int) -> bool:
-    """Whether the planner now finds the nearest rows of a column through a vector index.
+    """Whether the planner now finds the nearest rows of a column through a vector
+    index.
 
     Args:
         session: any connection that may read the table.
@@ -108,20 +116,30 @@ def hold(cursor: Cursor, target: Target) -> None:
         ModelMoved: they are another model's already.
     """
     cursor.execute(queries.for_target("hold_table", target, bound=False))
-    cursor.execute(queries.text("wanted_target"), {"table": str(target.table), "column": target.column})
+    cursor.execute(
+        queries.text("wanted_target"), {"table": str(target.table), "column": target.column}
+    )
     found = cursor.fetchone()
     if found is None or found[:2] != (target.model, target.dimensions):
-        raise ModelMoved(f"{target.name} no longer holds vectors of {target.model}", fix="try again")
+        raise ModelMoved(
+            f"{target.name} no longer holds vectors of {target.model}", fix="try again"
+        )
 
 
 def _nearest(
-    session: Session, target: Target, query: Vector, request: SearchRequest, condition: sql.Composable
+    session: Session,
+    target: Target,
+    query: Vector,
+    request: SearchRequest,
+    condition: sql.Composable,
 ) -> list[tuple[Any, ...]]:
     parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
     with lengths.explained(session, target), session.transaction() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         hold(cursor, target)
-        cursor.execute(queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit})
+        cursor.execute(
+            queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit}
+        )
         ((schema, *_),) = cursor.fetchall()
         distance = _distance(target, schema)
         lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
@@ -134,7 +152,9 @@ def _distance(target: Target, schema: str) -> sql.Composed:
     """Cosine distance to the query, wherever pgvector is installed."""
     names = {"column": target.column, "schema": schema}
     identifiers = {name: sql.Identifier(value.replace("%", "%%")) for name, value in names.items()}
-    return sql.SQL("{column} OPERATOR({schema}.<=>) %(query)s::{schema}.vector").format(**identifiers)
+    return sql.SQL("{column} OPERATOR({schema}.<=>) %(query)s::{schema}.vector").format(
+        **identifiers
+    )
 
 
 def _search(
@@ -150,10 +170,14 @@ def _search(
     return cursor.fetchall()
 
 
-def _query(target: Target, condition: sql.Composable, distance: sql.Composable, *, exact: bool) -> sql.Composed:
+def _query(
+    target: Target, condition: sql.Composable, distance: sql.Composable, *, exact: bool
+) -> sql.Composed:
     # An index serves the bare distance only; the sum is computed for every row.
     order = sql.SQL("({}) + 0").format(distance) if exact else distance
-    return queries.for_target("search_rows", target, condition=condition, distance=distance, order=order)
+    return queries.for_target(
+        "search_rows", target, condition=condition, distance=distance, order=order
+    )
 
 
 def _has_index(session: Session, target: Target) -> bool:
@@ -163,4 +187,12 @@ def _has_index(session: Session, target: Target) -> bool:
 def _hit(target: Target, line: tuple[Any, ...]) -> Hit:
     key, text, similarity, embedded_at, age, is_current = line
     age_seconds = None if age is None else float(age)
-    return Hit(str(target.table), tuple(key), text or "", float(similarity), embedded_at, age_seconds, bool(is_current))
+    return Hit(
+        str(target.table),
+        tuple(key),
+        text or "",
+        float(similarity),
+        embedded_at,
+        age_seconds,
+        bool(is_current),
+    )

@@ -1,10 +1,12 @@
-"""What `init` sets up for capture inside Postgres: replication origins, the publication, the heartbeat row, the slot.
+"""What `init` sets up for capture inside Postgres: replication origins, the
+publication, the heartbeat row, the slot.
 
 Hazards:
-- The slot comes last and before the connector: everything written after it is captured, and everything before it is
-  counted in the report.
-- A slot that is older than its publication cannot be read (the publication is looked up as of each change), so a slot
-  is made anew together with a publication that was missing.
+- The slot comes last and before the connector: everything written after it is captured,
+  and everything before it is counted in the report.
+- A slot that is older than its publication cannot be read (the publication is looked up
+  as of each change), so a slot is made anew together with a publication that was
+  missing.
 """
 
 from collections.abc import Sequence
@@ -28,16 +30,22 @@ HEARTBEAT = TableName("vectrue", "heartbeat")
 OURS: dict[TableName, frozenset[str] | None] = {HEARTBEAT: None, canary.TABLE: None}
 """Published beside the configured tables, whole."""
 HEARTBEAT_QUERY = (
-    "INSERT INTO vectrue.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+    "INSERT INTO vectrue.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at "
+    "= excluded.at"
 )
 _OPTIONS = "publish = 'insert, update', publish_via_partition_root = true"
-"""A deleted row takes its vector with it, and a truncated table has none, so neither is published."""
+"""A deleted row takes its vector with it, and a truncated table has none, so neither is
+published.
+"""
 
 _SLOT_SECONDS = 60.0
-"""A new slot waits for every transaction that writes at that moment; nobody waits behind it."""
+"""A new slot waits for every transaction that writes at that moment; nobody waits
+behind it.
+"""
 
 GAP = (
-    "changes made while there was no slot were not captured; the keeper of the replay workers finds them within "
+    "changes made while there was no slot were not captured; the keeper of the replay workers "
+    "finds them within "
     "minutes, or run `vectrue replay run --only stale` now"
 )
 """What `init` says whenever a slot was lost."""
@@ -47,7 +55,9 @@ _Listed = dict[TableName, frozenset[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class SlotPlan:
-    """What happens to the slot: `made` when it is created, `replaced` when an unusable one goes first."""
+    """What happens to the slot: `made` when it is created, `replaced` when an unusable
+    one goes first.
+    """
 
     statements: tuple[Statement, ...]
     notices: tuple[str, ...]
@@ -56,20 +66,26 @@ class SlotPlan:
 
 
 def origins(session: Session, prefix: str, server: Server) -> tuple[list[Statement], list[str]]:
-    """The replication origins that label the workers' writes, or a notice where the role may not create them."""
+    """The replication origins that label the workers' writes, or a notice where the
+    role may not create them.
+    """
     names, may_create = session.rows(queries.text("origins"))[0]
     missing = [name for name in origin_rules.made(prefix) if name not in names]
     if not missing or (not may_create and missing == [f"{prefix}_{origin_rules.MARK}"]):
         return [], []
     if not may_create:
         notice = (
-            f"role {server.role} may not create replication origins: the worker's own writes come back as events, "
-            "which costs one key look-up each; a superuser can run `vectrue init --print-sql`'s output"
+            f"role {server.role} may not create replication origins: the worker's own writes "
+            "come back as events, "
+            "which costs one key look-up each; a superuser can run `vectrue init --print-sql`'s "
+            "output"
         )
         return [], [notice]
     one = sql.SQL("SELECT pg_replication_origin_create({})")
     create = sql.SQL(";\n").join(one.format(sql.Literal(name)) for name in missing)
-    return [Statement(f"create the replication origins {', '.join(missing)}", render(session, create))], []
+    return [
+        Statement(f"create the replication origins {', '.join(missing)}", render(session, create))
+    ], []
 
 
 def publication(
@@ -92,11 +108,15 @@ def publication(
     shown = f"publication {name} for {', '.join(str(table) for table in wanted)}"
     lines = session.rows(queries.text("publication_facts"), {"publication": name})
     if not lines:
-        create = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH ({})").format(identifier, listed, options)
+        create = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH ({})").format(
+            identifier, listed, options
+        )
         return [Statement(f"create the {shown}", render(session, create))], True
     all_tables, options_right, found = lines[0]
     actual: _Listed = {
-        TableName(table["schema"], table["name"]): None if table["columns"] is None else frozenset(table["columns"])
+        TableName(table["schema"], table["name"]): None
+        if table["columns"] is None
+        else frozenset(table["columns"])
         for table in found
     }
     if all_tables or HEARTBEAT not in actual:
@@ -137,11 +157,14 @@ def slot(
         settings: its name.
         server: what `server.check` returned.
         new_publication: whether the publication is made by the same plan.
-        founded: whether the installation was set up before, so that a slot that is not there was there once.
-        too_large: whether the connector failed at an event that is too large, and has to pass over it.
+        founded: whether the installation was set up before, so that a slot that is not
+            there was there once.
+        too_large: whether the connector failed at an event that is too large, and has
+            to pass over it.
 
     Raises:
-        ConfigurationError: its name is taken by a slot that cannot be used, or no slot is free.
+        ConfigurationError: its name is taken by a slot that cannot be used, or no slot
+            is free.
     """
     name = settings.slot
     literal = sql.Literal(name)
@@ -150,12 +173,16 @@ def slot(
         if not server.slot_free:
             raise ConfigurationError(
                 "all replication slots of the server are in use",
-                fix="ALTER SYSTEM SET max_replication_slots to a larger number and restart, or drop an unused slot",
+                fix=(
+                    "ALTER SYSTEM SET max_replication_slots to a larger number and restart, or "
+                    "drop an unused slot"
+                ),
             )
         create = Statement(
-            f"create the replication slot {name}", render(session, queries.compose("create_slot", slot=literal)),
+            f"create the replication slot {name}",
+            render(session, queries.compose("create_slot", slot=literal)),
             _SLOT_SECONDS,
-        )  # fmt: skip
+        )
         if not founded:
             return SlotPlan((create,), (), True, False)
         gone = f"replication slot {name} was gone"
@@ -163,10 +190,12 @@ def slot(
         return SlotPlan((create, asked), (f"{gone} and is made anew: {GAP}",), True, False)
     plugin, database, wal_status, _ = lines[0]
     if database is not None and database != server.database:
-        # Another name for the slot alone would lead to the other database's connector and topics.
+        # Another name for the slot alone would lead to the other database's connector
+        # and topics.
         raise ConfigurationError(
             f"replication slot {name} belongs to database {database} of this server",
-            fix="give this database a kafka.topic_prefix of its own, from which slot, connector, topics and groups "
+            fix="give this database a kafka.topic_prefix of its own, from which slot, "
+            "connector, topics and groups "
             f"follow; if {database} is no longer kept by vectrue, drop the slot there first: "
             f"SELECT pg_drop_replication_slot('{name}')",
         )
@@ -190,15 +219,21 @@ def slot(
 def ask_all(session: Session, settings: Settings, reason: str) -> Statement:
     """Have the keeper look at all rows of all tables.
 
-    After the slot: a transaction that has written cannot create one, and what comes later is captured.
+    After the slot: a transaction that has written cannot create one, and what comes
+    later is captured.
     """
-    return looks.asking(session, settings.kafka.topic_prefix, [table.table for table in settings.tables], reason)
+    return looks.asking(
+        session, settings.kafka.topic_prefix, [table.table for table in settings.tables], reason
+    )
 
 
 def unlisted(tables: Sequence[Examined]) -> list[str]:
-    """What to say of tables that cannot be published by their keys alone, where `publication_columns` is "keys"."""
+    """What to say of tables that cannot be published by their keys alone, where
+    `publication_columns` is "keys".
+    """
     return [
-        f"table {examined.target.table} is published with all its columns, because its replica identity is not its "
+        f"table {examined.target.table} is published with all its columns, because its replica "
+        "identity is not its "
         "primary key or PostgreSQL is older than 15; the connector still passes on the key alone"
         for examined in tables
         if not examined.keys_only
@@ -213,7 +248,9 @@ def _wanted(tables: Sequence[Examined], *, keys: bool) -> _Listed:
     return {**wanted, **OURS}
 
 
-def _entry(table: TableName, columns: frozenset[str] | None, tables: Sequence[Examined]) -> sql.Composable:
+def _entry(
+    table: TableName, columns: frozenset[str] | None, tables: Sequence[Examined]
+) -> sql.Composable:
     name = queries.table(table)
     if columns is None:
         return name

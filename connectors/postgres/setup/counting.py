@@ -1,11 +1,12 @@
-"""What counts rows in the database: a function for each installation, made of the queries in vectrue.counted, and the
-view vectrue.coverage over all of them, for people.
+"""What counts rows in the database: a function for each installation, made of the
+queries in vectrue.counted, and the view vectrue.coverage over all of them, for people.
 
 Hazards:
-- No command reads function or view, but counts the tables of its own settings by the same rule (coverage.py): a table
-  that an application dropped makes the function of its installation fail, and the view with it.
-- A settings file may list some of the tables of its installation (a migration of one table): lines of the tables that
-  it does not list stay, unless they are told to leave.
+- No command reads function or view, but counts the tables of its own settings by the
+  same rule (coverage.py): a table that an application dropped makes the function of its
+  installation fail, and the view with it.
+- A settings file may list some of the tables of its installation (a migration of one
+  table): lines of the tables that it does not list stay, unless they are told to leave.
 """
 
 import re
@@ -30,10 +31,14 @@ Place = tuple[str, str]
 """A vector column: its table, and its name."""
 
 _OLDEST = "count_rows"
-"""Of the default prefix, and of an installation of any prefix before there was a function for each."""
+"""Of the default prefix, and of an installation of any prefix before there was a
+function for each.
+"""
 _BODY = "\n#variable_conflict use_column\nBEGIN\n{blocks}\nEND\n"
 _BLOCK = re.compile(r"(--.*\n)*DECLARE \w+ text;\n")
-"""Of a vectrue that could not count around a row; a column is counted again once `init` is run with its table."""
+"""Of a vectrue that could not count around a row; a column is counted again once `init`
+is run with its table.
+"""
 _LONGEST = 63  # bytes of a name in Postgres
 _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")
 
@@ -54,11 +59,16 @@ def function_of(prefix: str) -> str:
     if made == "vectrue":
         return _OLDEST
     name = f"{_OLDEST}_{made}"
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
+    return (
+        name
+        if len(name) <= _LONGEST
+        else f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
+    )
 
 
 def read(session: Session) -> list[Counted]:
-    """What every installation of the database keeps; none where `init` was not run since this is written down.
+    """What every installation of the database keeps; none where `init` was not run
+    since this is written down.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -71,17 +81,24 @@ def read(session: Session) -> list[Counted]:
 def akin(one: Place, other: Place) -> bool:
     """Whether both are one column, or one stands beside the other in a migration."""
     (table, a), (other_table, b) = one, other
-    return table == other_table and (a == b or a in {growing(b), retired(b)} or b in {growing(a), retired(a)})
+    return table == other_table and (
+        a == b or a in {growing(b), retired(b)} or b in {growing(a), retired(a)}
+    )
 
 
 def stands(session: Session, table: TableName) -> bool:
     """Whether there is a relation of that name. Raises as `read`."""
-    query = "SELECT 1 FROM pg_class WHERE relname = %s AND relnamespace = to_regnamespace(quote_ident(%s))"
+    query = (
+        "SELECT 1 FROM pg_class WHERE relname = %s AND relnamespace = "
+        "to_regnamespace(quote_ident(%s))"
+    )
     return bool(session.rows(query, (table.name, table.schema)))
 
 
 def kept(session: Session, prefix: str) -> set[Place]:
-    """The columns that an installation keeps; none where `init` was not run with that prefix. Raises as `read`."""
+    """The columns that an installation keeps; none where `init` was not run with that
+    prefix. Raises as `read`.
+    """
     return {(line.table, line.column) for line in read(session) if line.prefix == prefix}
 
 
@@ -98,12 +115,19 @@ def require(session: Session, settings: Settings, tables: Sequence[TableSettings
     require_kept(settings, there, tables)
 
 
-def require_kept(settings: Settings, there: Collection[Place], tables: Sequence[TableSettings]) -> None:
+def require_kept(
+    settings: Settings, there: Collection[Place], tables: Sequence[TableSettings]
+) -> None:
     """As `require`, of columns that were read."""
-    lacking = [f"{table.name}.{table.column}" for table in tables if (table.name, table.column) not in there]
+    lacking = [
+        f"{table.name}.{table.column}"
+        for table in tables
+        if (table.name, table.column) not in there
+    ]
     if lacking:
         raise ConfigurationError(
-            f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not kept by the installation "
+            f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not kept by the "
+            "installation "
             f"{settings.kafka.topic_prefix} of this database, so nothing can be said of all tables",
             fix="run `vectrue init` with this file, or correct [[tables]]",
         )
@@ -117,12 +141,14 @@ def plan(
     leaving: Iterable[Place] = (),
     dead: Sequence[str] = (),
 ) -> list[Statement]:
-    """The installation's function and the view, where they are missing or count something else.
+    """The installation's function and the view, where they are missing or count
+    something else.
 
     Args:
         session: connection of the role that makes the changes.
         prefix: kafka.topic_prefix of the installation.
-        targets: its columns; those of other tables that it keeps and that are still there stay.
+        targets: its columns; those of other tables that it keeps and that are still
+            there stay.
         leaving: its columns that shall not be kept any more.
         dead: prefixes of installations that are no longer at work here, whose lines go.
     """
@@ -147,20 +173,34 @@ def plan(
     dropped = _dropped(name, targets, found, known, dead)
     counting = sorted((found.keys() | {name}) - set(dropped))
     there = _called(session)
-    if before == wanted and found.get(name) == (body, frozenset(shown)) and there == set(counting) and not dead:
+    if (
+        before == wanted
+        and found.get(name) == (body, frozenset(shown))
+        and there == set(counting)
+        and not dead
+    ):
         return []
     parts = [_noted(session, prefix, before, wanted), *_forgotten(session, dead)]
     function = sql.Identifier("vectrue", name)
-    made = queries.compose("create_coverage", function=function, body=sql.Literal(body), settings=clauses)
+    made = queries.compose(
+        "create_coverage", function=function, body=sql.Literal(body), settings=clauses
+    )
     parts.append(render(session, made))
     parts.append(_view(session, counting))
-    parts += [render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one))) for one in dropped]
+    parts += [
+        render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one)))
+        for one in dropped
+    ]
     what = "renew" if there else "create"
-    return [Statement(f"{what} the view vectrue.coverage", ";\n".join(part for part in parts if part))]
+    return [
+        Statement(f"{what} the view vectrue.coverage", ";\n".join(part for part in parts if part))
+    ]
 
 
 def _block(target: Target) -> sql.Composed:
-    plain, guarded = (queries.for_target("coverage_of", t, bound=False) for t in (target, target.guard()))
+    plain, guarded = (
+        queries.for_target("coverage_of", t, bound=False) for t in (target, target.guard())
+    )
     return queries.for_target("count_block", target, bound=False, plain=plain, guarded=guarded)
 
 
@@ -171,10 +211,16 @@ def _dropped(
     known: Sequence[Counted],
     dead: Sequence[str],
 ) -> list[str]:
-    """Functions of dead installations, and the one for all of an older vectrue, where it counts these tables."""
+    """Functions of dead installations, and the one for all of an older vectrue, where
+    it counts these tables.
+    """
     gone = {function_of(prefix) for prefix in dead}
     noted = {function_of(line.prefix) for line in known}
-    if _OLDEST in found and _OLDEST not in noted and any(f"'{t.table}'" in found[_OLDEST][0] for t in targets):
+    if (
+        _OLDEST in found
+        and _OLDEST not in noted
+        and any(f"'{t.table}'" in found[_OLDEST][0] for t in targets)
+    ):
         gone.add(_OLDEST)
     return sorted((gone & found.keys()) - {name})
 
@@ -186,11 +232,19 @@ def _called(session: Session) -> set[str]:
 
 
 def _noted(
-    session: Session, prefix: str, before: Mapping[tuple[str, str], str], wanted: Mapping[tuple[str, str], str]
+    session: Session,
+    prefix: str,
+    before: Mapping[tuple[str, str], str],
+    wanted: Mapping[tuple[str, str], str],
 ) -> str:
     if before == wanted:
         return ""
-    lines = [render(session, sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}").format(sql.Literal(prefix)))]
+    lines = [
+        render(
+            session,
+            sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}").format(sql.Literal(prefix)),
+        )
+    ]
     for table, column in sorted(wanted):
         fields = (prefix, table, column, wanted[table, column])
         values = sql.SQL(", ").join(map(sql.Literal, fields))
@@ -202,7 +256,9 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
     return [
         render(
             session,
-            sql.SQL("DELETE FROM {} WHERE prefix = {}").format(sql.Identifier("vectrue", table), sql.Literal(one)),
+            sql.SQL("DELETE FROM {} WHERE prefix = {}").format(
+                sql.Identifier("vectrue", table), sql.Literal(one)
+            ),
         )
         for one in dead
         for table in ("counted", "installations")
@@ -210,6 +266,10 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
 
 
 def _view(session: Session, functions: Sequence[str]) -> str:
-    calls = [sql.SQL("SELECT * FROM {}()").format(sql.Identifier("vectrue", name)) for name in functions]
-    view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}").format(sql.SQL(" UNION ALL ").join(calls))
+    calls = [
+        sql.SQL("SELECT * FROM {}()").format(sql.Identifier("vectrue", name)) for name in functions
+    ]
+    view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}").format(
+        sql.SQL(" UNION ALL ").join(calls)
+    )
     return render(session, view)

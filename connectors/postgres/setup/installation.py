@@ -1,7 +1,8 @@
-"""What `init` set up, and on which log: the row of vectrue.installations, written by `init`, compared by all others.
+"""What `init` set up, and on which log: the row of vectrue.installations, written by
+`init`, compared by all others.
 
-Hazard: a dump, a copy of a database and a restore bring this row along. It then names another log than the one it
-stands in, which is how such a move is noticed.
+Hazard: a dump, a copy of a database and a restore bring this row along. It then names
+another log than the one it stands in, which is how such a move is noticed.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ class Installation:
     """One line of vectrue.installations.
 
     Attributes:
-        host, port: the server as the connector reaches it; None before `init` recorded them.
+        host, port: the server as the connector reaches it; None before `init` recorded
+            them.
         owner: role that owns the publication; None before `init` recorded it.
     """
 
@@ -48,7 +50,8 @@ def log_identity(session: Session) -> LogIdentity:
 
 
 def read(session: Session) -> list[Installation]:
-    """All installations of the database, in the order of their prefixes; none where `init` was not run.
+    """All installations of the database, in the order of their prefixes; none where
+    `init` was not run.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -60,18 +63,23 @@ def read(session: Session) -> list[Installation]:
 
 
 def mine(session: Session, settings: Settings) -> Installation | None:
-    """The installation of these settings; None before its first `init`. Raises as `read`."""
+    """The installation of these settings; None before its first `init`. Raises as
+    `read`.
+    """
     return _mine(read(session), settings)
 
 
 def publication_owner(session: Session, publication: str) -> str | None:
-    """The role that owns a publication; None where there is none of that name. Raises as `read`."""
+    """The role that owns a publication; None where there is none of that name. Raises
+    as `read`.
+    """
     lines = session.rows(queries.text("publication_owner"), {"publication": publication})
     return str(lines[0][0]) if lines else None
 
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
-    """Whose the publication is, where it is another role's than `init` recorded, or another installation's as well.
+    """Whose the publication is, where it is another role's than `init` recorded, or
+    another installation's as well.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -83,27 +91,52 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     name, found = recorded.publication, []
     owner = publication_owner(session, name)
     if owner is not None and recorded.owner is not None and owner != recorded.owner:
-        said = f"publication {name} belongs to role {owner}, and belonged to {recorded.owner} when `init` ran"
+        said = (
+            f"publication {name} belongs to role {owner}, and belonged to {recorded.owner} when "
+            "`init` ran"
+        )
         found.append(Difference(f"{said}: somebody made it again or gave it away", "vectrue init"))
     others = [one for one in known if one.prefix != recorded.prefix and one.publication == name]
     if others:
-        said = f"publication {name} is also that of the installation with the prefix {others[0].prefix}"
-        found.append(Difference(said, "give one of them another postgres.publication, and run vectrue init with it"))
+        said = (
+            f"publication {name} is also that of the installation with the prefix "
+            f"{others[0].prefix}"
+        )
+        found.append(
+            Difference(
+                said, "give one of them another postgres.publication, and run vectrue init with it"
+            )
+        )
     return found
 
 
 def wanted(session: Session, settings: Settings, database: CapturedDatabase) -> Installation:
-    """What `init` records: the settings' names, log and search path of its own session, the connector's database."""
+    """What `init` records: the settings' names, log and search path of its own session,
+    the connector's database.
+    """
     publication = settings.postgres.publication
-    owner = publication_owner(session, publication) or str(session.rows("SELECT current_user")[0][0])
+    owner = publication_owner(session, publication) or str(
+        session.rows("SELECT current_user")[0][0]
+    )
     return Installation(
-        settings.kafka.topic_prefix, log_identity(session), settings.slot, publication,
-        settings.connector, session.path, database.host, database.port, owner,
-    )  # fmt: skip
+        settings.kafka.topic_prefix,
+        log_identity(session),
+        settings.slot,
+        publication,
+        settings.connector,
+        session.path,
+        database.host,
+        database.port,
+        owner,
+    )
 
 
-def registration(session: Session, settings: Settings, database: CapturedDatabase) -> list[Statement]:
-    """The statement that records the installation, where something else is recorded or nothing."""
+def registration(
+    session: Session, settings: Settings, database: CapturedDatabase
+) -> list[Statement]:
+    """The statement that records the installation, where something else is recorded or
+    nothing.
+    """
     there, now = mine(session, settings), wanted(session, settings, database)
     if there == now:
         return []

@@ -1,14 +1,17 @@
 """Replication origins: which are ours, and which others may write to the tables.
 
-Postgres can leave writes with any origin out of a stream (`origin=none`), but not those of one origin. So it is asked
-to only while no one else uses one; otherwise the live lane leaves out what carries a label of ours.
+Postgres can leave writes with any origin out of a stream (`origin=none`), but not those
+of one origin. So it is asked to only while no one else uses one; otherwise the live
+lane leaves out what carries a label of ours.
 
 Hazards:
-- An origin belongs to the whole server, and does not say in which database it is used. One that is not known counts as
-  foreign, which costs a replay's echo and no change.
-- Another installation's origins are known by the one that `init` makes beside them (`MARK`), not by numbers at the end
-  of their names, which the nodes of a replication tool may have too.
-- A session that uses a label of ours is taken for ours: the names are exact, `vectrue_0` to `vectrue_7`.
+- An origin belongs to the whole server, and does not say in which database it is used.
+  One that is not known counts as foreign, which costs a replay's echo and no change.
+- Another installation's origins are known by the one that `init` makes beside them
+  (`MARK`), not by numbers at the end of their names, which the nodes of a replication
+  tool may have too.
+- A session that uses a label of ours is taken for ours: the names are exact,
+  `vectrue_0` to `vectrue_7`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +23,18 @@ from schemas.health.witness import Difference
 from schemas.settings.reading import Settings
 
 COUNT: Final = 8
-"""Replication origins that `init` creates, one for each worker that writes at the same time (an origin belongs to one
-session; max_active_replication_origins is 10 by default)."""
+"""Replication origins that `init` creates, one for each worker that writes at the same
+time (an origin belongs to one session; max_active_replication_origins is 10 by
+default).
+"""
 
 FILTER: Final = ("slot.stream.params", "origin=none")
 """What the connector's configuration says where all labelled writes are left out."""
 
 MARK: Final = "vectrue"
-"""End of the name of an origin that is never used, and says that those beside it are an installation's."""
+"""End of the name of an origin that is never used, and says that those beside it are an
+installation's.
+"""
 
 
 def labels(origin: str) -> list[str]:
@@ -36,18 +43,23 @@ def labels(origin: str) -> list[str]:
 
 
 def made(origin: str) -> list[str]:
-    """All that `init` makes: the labels, and the mark by which other installations know them."""
+    """All that `init` makes: the labels, and the mark by which other installations know
+    them.
+    """
     return [*labels(origin), f"{origin}_{MARK}"]
 
 
 def foreign(session: Session, settings: Settings) -> list[str]:
-    """Who else may write to the tables under an origin, each as "subscription x" or "replication origin y".
+    """Who else may write to the tables under an origin, each as "subscription x" or
+    "replication origin y".
 
     Raises:
         TransientError: Postgres does not answer.
     """
     found = [(str(kind), str(name)) for kind, name in session.rows(queries.text("foreign_origins"))]
-    strange = set(not_ours((name for kind, name in found if kind != "subscription"), settings.postgres.origin))
+    strange = set(
+        not_ours((name for kind, name in found if kind != "subscription"), settings.postgres.origin)
+    )
     return [f"{kind} {name}" for kind, name in found if kind == "subscription" or name in strange]
 
 
@@ -60,8 +72,9 @@ def census(session: Session) -> tuple[frozenset[str], int]:
 class OriginCensus:
     """Tells from one census to the next whether an origin came and went in between.
 
-    Hazard: the count lags behind the names by up to ten seconds (PGSTAT_IDLE_INTERVAL of pgstat.c). So what is counted
-    in the first `SETTLING` censuses and was not seen to come may have been there at the first one, and says nothing.
+    Hazard: the count lags behind the names by up to ten seconds (PGSTAT_IDLE_INTERVAL
+    of pgstat.c). So what is counted in the first `SETTLING` censuses and was not seen
+    to come may have been there at the first one, and says nothing.
     """
 
     SETTLING: Final = 6
@@ -76,7 +89,9 @@ class OriginCensus:
         self._settling = 0
 
     def missed(self, names: frozenset[str], made_ever: int) -> bool:
-        """Whether more were made than were seen to come. A count that went back, after a crash, says nothing."""
+        """Whether more were made than were seen to come. A count that went back, after
+        a crash, says nothing.
+        """
         if self._names is None or made_ever < self._made:
             self._names, self._made, self._seen, self._settling = names, made_ever, 0, self.SETTLING
         self._seen += len(names - self._names)
@@ -90,7 +105,9 @@ class OriginCensus:
 
 
 def not_ours(names: Iterable[str], origin: str) -> list[str]:
-    """Those of a server's origins that belong neither to this installation nor to another one of vectrue."""
+    """Those of a server's origins that belong neither to this installation nor to
+    another one of vectrue.
+    """
     there = set(names)
     known = set(labels(origin))
     for name in there:
@@ -101,7 +118,9 @@ def not_ours(names: Iterable[str], origin: str) -> list[str]:
 
 
 def leaves_out(config: Mapping[str, str] | None) -> bool:
-    """Whether a connector of this configuration leaves out everything that has an origin."""
+    """Whether a connector of this configuration leaves out everything that has an
+    origin.
+    """
     name, value = FILTER
     return config is not None and value in config.get(name, "").split(";")
 
@@ -115,12 +134,15 @@ def without_filter(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def left_out(others: Iterable[str], config: Mapping[str, str] | None) -> Difference | None:
-    """What to say where a connector leaves out writes that are not ours; None where it leaves out none of them."""
+    """What to say where a connector leaves out writes that are not ours; None where it
+    leaves out none of them.
+    """
     named = list(others)
     if not named or not leaves_out(config):
         return None
     return Difference(
-        f"the connector leaves out everything that has a replication origin, and {', '.join(named)} may write to the "
+        "the connector leaves out everything that has a replication origin, and "
+        f"{', '.join(named)} may write to the "
         "tables",
         "run a worker, which changes that within seconds, or vectrue init",
     )

@@ -1,8 +1,9 @@
-"""Other installations in the same database, and what `init` must not take from them, or from its own by a file that
-lists less.
+"""Other installations in the same database, and what `init` must not take from them, or
+from its own by a file that lists less.
 
-Hazard: a copy of a database brings the lines of its installations along. An installation is at work here while its
-replication slot belongs to this very database; one that is not may be replaced.
+Hazard: a copy of a database brings the lines of its installations along. An
+installation is at work here while its replication slot belongs to this very database;
+one that is not may be replaced.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,11 @@ def read(session: Session, settings: Settings) -> list[Other]:
     for prefix in sorted(kept.keys() - {mine}):
         one = recorded.get(prefix)
         made = slug(prefix)  # set up by the printed script alone, so far
-        names = (one.slot, one.publication, one.connector) if one else (made, made, f"{prefix}-postgres")
+        names = (
+            (one.slot, one.publication, one.connector)
+            if one
+            else (made, made, f"{prefix}-postgres")
+        )
         found.append(Other(prefix, *names, frozenset(kept[prefix]), names[0] in slots))
     return found
 
@@ -69,7 +74,8 @@ def check(others: Sequence[Other], settings: Settings) -> list[str]:
             continue
         if slug(prefix) == slug(other.prefix):
             raise ConfigurationError(
-                f"the prefixes {prefix} and {other.prefix} make the same names in Postgres ({slug(prefix)}), and "
+                f"the prefixes {prefix} and {other.prefix} make the same names in Postgres "
+                f"({slug(prefix)}), and "
                 f"{other.prefix} is set up in this database",
                 fix="choose another kafka.topic_prefix",
             )
@@ -80,9 +86,11 @@ def check(others: Sequence[Other], settings: Settings) -> list[str]:
             )
         if both:
             raise ConfigurationError(
-                f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the installation {other.prefix} of "
+                f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the "
+                f"installation {other.prefix} of "
                 "this database already",
-                fix=f"leave it out of [[tables]]; or, to move it here, take it out of the file of {other.prefix} and "
+                fix="leave it out of [[tables]]; or, to move it here, take it out of the file "
+                f"of {other.prefix} and "
                 "run `vectrue init --yes` with that file first",
             )
     return dead
@@ -103,7 +111,8 @@ def is_founded(session: Session, settings: Settings) -> bool:
     Raises:
         TransientError: Postgres does not answer.
     """
-    if session.rows("SELECT to_regclass('vectrue.counted') IS NULL")[0][0]:  # an older vectrue, or none
+    # an older vectrue, or none
+    if session.rows("SELECT to_regclass('vectrue.counted') IS NULL")[0][0]:
         return bool(session.rows("SELECT to_regclass('vectrue.heartbeat') IS NOT NULL")[0][0])
     prefix = settings.kafka.topic_prefix
     return any(line.prefix == prefix for line in counting.read(session)) or (
@@ -112,7 +121,8 @@ def is_founded(session: Session, settings: Settings) -> bool:
 
 
 def leaving(session: Session, settings: Settings) -> list[Place]:
-    """Columns that this installation keeps and the settings do not list; only those of tables that exist.
+    """Columns that this installation keeps and the settings do not list; only those of
+    tables that exist.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -120,9 +130,11 @@ def leaving(session: Session, settings: Settings) -> list[Place]:
     listed = {(table.name, table.column) for table in settings.tables}
     prefix, publication = settings.kafka.topic_prefix, settings.postgres.publication
     kept = {(line.table, line.column) for line in counting.read(session) if line.prefix == prefix}
-    if not kept and session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:  # of an older vectrue
+    # of an older vectrue
+    if not kept and session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
         published = {
-            str(TableName(*line)) for line in session.rows(queries.text("published"), {"publication": publication})
+            str(TableName(*line))
+            for line in session.rows(queries.text("published"), {"publication": publication})
         }
         known = session.rows("SELECT table_name, column_name FROM vectrue.targets")
         kept = {(table, column) for table, column in known if table in published}

@@ -1,8 +1,10 @@
-"""What `init` puts into the database: the schema vectrue by numbered migrations, provenance columns beside each
-vector and the wanted models; what counts rows: `counting`.
+"""What `init` puts into the database: the schema vectrue by numbered migrations,
+provenance columns beside each vector and the wanted models; what counts rows:
+`counting`.
 
-Hazard: a migration that was released is never edited; a change of the schema is a new file
-`sql/migrations/NNN_<name>.sql`, applied in a transaction together with its entry in vectrue.migrations.
+Hazard: a migration that was released is never edited; a change of the schema is a new
+file `sql/migrations/NNN_<name>.sql`, applied in a transaction together with its entry
+in vectrue.migrations.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +43,11 @@ def migrations(session: Session) -> list[Statement]:
     files = sorted(MIGRATIONS.glob("*.sql"))
     known = {int(file.name.split("_", 1)[0]): file for file in files}
     founded = exists(session, "vectrue.migrations")
-    applied = {int(v) for (v,) in session.rows("SELECT version FROM vectrue.migrations")} if founded else set()
+    applied = (
+        {int(v) for (v,) in session.rows("SELECT version FROM vectrue.migrations")}
+        if founded
+        else set()
+    )
     if newer := applied - known.keys():
         raise ConfigurationError(
             f"the schema vectrue is at version {max(newer)}, this program knows {max(known)}",
@@ -55,7 +61,9 @@ def migrations(session: Session) -> list[Statement]:
             entry = sql.SQL("INSERT INTO vectrue.migrations (version, name) VALUES ({}, {})")
             entered = render(session, entry.format(sql.Literal(version), sql.Literal(name)))
             body = f"{file.read_text(encoding='utf-8').strip()}\n{entered}"
-            statements.append(Statement(f"apply migration {version:03} ({name}) to the schema vectrue", body))
+            statements.append(
+                Statement(f"apply migration {version:03} ({name}) to the schema vectrue", body)
+            )
     return statements
 
 
@@ -70,15 +78,20 @@ def provenance(session: Session, examined: Examined) -> list[Statement]:
 
 
 def functions(session: Session, targets: Sequence[Target], vector_schema: str) -> list[Statement]:
-    """What queries call: the digest of a vector, and for each text a function that tells what a row raises.
+    """What queries call: the digest of a vector, and for each text a function that
+    tells what a row raises.
 
     Those of texts that nobody wants any more go.
     """
     made = []
     if not session.rows("SELECT to_regproc('vectrue.vector_digest') IS NOT NULL")[0][0]:
         vectors = sql.Identifier(vector_schema)
-        taken = sql.SQL("SELECT substring(pg_catalog.sha256({}.vector_send($1)) FROM 1 FOR 8)").format(vectors)
-        body = queries.compose("vector_digest", vectors=vectors, body=sql.Literal(render(session, taken)))
+        taken = sql.SQL(
+            "SELECT substring(pg_catalog.sha256({}.vector_send($1)) FROM 1 FOR 8)"
+        ).format(vectors)
+        body = queries.compose(
+            "vector_digest", vectors=vectors, body=sql.Literal(render(session, taken))
+        )
         made.append(Statement("create the digest of vectors", render(session, body)))
     there = {str(name): str(body) for name, body in session.rows(queries.text("text_functions"))}
     wanted = {target.text_function: target for target in targets}
@@ -86,21 +99,37 @@ def functions(session: Session, targets: Sequence[Target], vector_schema: str) -
         text = render(session, queries.for_target("text_body", target, bound=False))
         if there.get(name) != text:
             function = sql.Identifier("vectrue", name)
-            body = queries.for_target("text_function", target, bound=False, function=function, body=sql.Literal(text))
-            made.append(Statement(f"create the function that tries the text of {target.table}", render(session, body)))
+            body = queries.for_target(
+                "text_function", target, bound=False, function=function, body=sql.Literal(text)
+            )
+            made.append(
+                Statement(
+                    f"create the function that tries the text of {target.table}",
+                    render(session, body),
+                )
+            )
     kept = {(str(target.table), target.column) for target in targets}
     others = session.rows(queries.text("all_targets")) if exists(session, "vectrue.targets") else []
-    in_use = {f"text_{digest}" for table, column, *_, digest in others if digest and (table, column) not in kept}
+    in_use = {
+        f"text_{digest}"
+        for table, column, *_, digest in others
+        if digest and (table, column) not in kept
+    }
     for name in sorted(there.keys() - wanted.keys() - in_use):
         dropped = sql.SQL("DROP FUNCTION {}(oid, tid)").format(sql.Identifier("vectrue", name))
-        made.append(Statement("drop the function of a text that is wanted no more", render(session, dropped)))
+        made.append(
+            Statement(
+                "drop the function of a text that is wanted no more", render(session, dropped)
+            )
+        )
     return made
 
 
 def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
     """The models that were ever wanted, each with the vector columns that want it now.
 
-    A field that an older vectrue did not keep is None, whatever its type says, until `vectrue init` fills it.
+    A field that an older vectrue did not keep is None, whatever its type says, until
+    `vectrue init` fills it.
 
     Raises:
         ConfigurationError: `vectrue init` was not run in this database.
@@ -109,7 +138,9 @@ def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
         raise unknown()
     names = [field.name for field in fields(ModelRecord)]
     lines = session.rows(queries.text("known_models"))
-    return [(ModelRecord(*(known.get(name) for name in names)), wanted_in) for known, wanted_in in lines]
+    return [
+        (ModelRecord(*(known.get(name) for name in names)), wanted_in) for known, wanted_in in lines
+    ]
 
 
 def model_record(session: Session, record: ModelRecord) -> list[Statement]:
@@ -119,9 +150,13 @@ def model_record(session: Session, record: ModelRecord) -> list[Statement]:
 
 
 def registrations(
-    session: Session, targets: Sequence[Target], record: ModelRecord, count: Callable[[sql.Composable], int]
+    session: Session,
+    targets: Sequence[Target],
+    record: ModelRecord,
+    count: Callable[[sql.Composable], int],
 ) -> tuple[list[Statement], list[str]]:
-    """The wanted model of each vector column, and a notice for each column whose model changes.
+    """The wanted model of each vector column, and a notice for each column whose model
+    changes.
 
     Args:
         session: connection of the role that makes the changes.
@@ -133,7 +168,10 @@ def registrations(
     statements, notices = [], []
     if exists(session, "vectrue.targets"):
         lines = session.rows(queries.text("all_targets"))
-        wanted = {(table, column): (model, int(size), text) for table, column, model, size, _, text in lines}
+        wanted = {
+            (table, column): (model, int(size), text)
+            for table, column, model, size, _, text in lines
+        }
     statements += model_record(session, record)
     for target in targets:
         before = wanted.get((str(target.table), target.column))
@@ -141,21 +179,38 @@ def registrations(
             continue
         model, dimensions = sql.Literal(target.model), sql.Literal(target.dimensions)
         body = render(
-            session, queries.for_target("register_target", target, bound=False, model=model, dimensions=dimensions)
+            session,
+            queries.for_target(
+                "register_target", target, bound=False, model=model, dimensions=dimensions
+            ),
         )
         statements.append(Statement(f"want vectors of {target.model} in {target.name}", body))
         if before is not None and before[0] != target.model:
             notices.append(_model_change(target, before[0], count))
-        elif before is not None and before[2] is not None and before[:2] == (target.model, target.dimensions):
-            notices.append(f"the text of {target.name} is another expression: workers with the old one stop")
+        elif (
+            before is not None
+            and before[2] is not None
+            and before[:2] == (target.model, target.dimensions)
+        ):
+            notices.append(
+                f"the text of {target.name} is another expression: workers with the old one stop"
+            )
     return statements, notices
 
 
 def _model(session: Session, record: ModelRecord) -> Statement:
-    described = (record.model, record.name, record.revision, record.dimensions, record.pooling, record.max_tokens)
+    described = (
+        record.model,
+        record.name,
+        record.revision,
+        record.dimensions,
+        record.pooling,
+        record.max_tokens,
+    )
     values = sql.SQL(", ").join(map(sql.Literal, (*described, record.fingerprint)))
     return Statement(
-        f"record the model {record.model}", render(session, queries.compose("register_model", values=values))
+        f"record the model {record.model}",
+        render(session, queries.compose("register_model", values=values)),
     )
 
 
@@ -168,6 +223,7 @@ def _model_change(target: Target, before: str, count: Callable[[sql.Composable],
     except VectrueError as error:
         current = f"its vectors (not counted: {error.message})"
     return (
-        f"the model of {target.name} changes from {before} to {target.model}: {current} become stale, "
+        f"the model of {target.name} changes from {before} to {target.model}: {current} become "
+        "stale, "
         "stay readable, and are renewed by `vectrue replay run`"
     )

@@ -1,5 +1,5 @@
-"""What `[score]` reads beside texts, so that the workers' role can be let read it: the column of the question, and what
-its condition names.
+"""What `[score]` reads beside texts, so that the workers' role can be let read it: the
+column of the question, and what its condition names.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,9 @@ class WorkerExpression:
     columns: dict[int, tuple[str, ...]]
 
 
-def asked(session: Session, settings: Settings, tables: Sequence[Examined]) -> list[WorkerExpression]:
+def asked(
+    session: Session, settings: Settings, tables: Sequence[Examined]
+) -> list[WorkerExpression]:
     """The expressions of `[score]`, where its table is among the examined ones.
 
     Args:

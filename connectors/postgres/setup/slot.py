@@ -1,7 +1,8 @@
-"""The replication slot's figures: what the connector has not confirmed, and the disk that this costs.
+"""The replication slot's figures: what the connector has not confirmed, and the disk
+that this costs.
 
-Hazard: a slot that nobody reads keeps WAL until the disk is full, and the connector itself cannot tell, because it
-is not there. So the figures come from the server.
+Hazard: a slot that nobody reads keeps WAL until the disk is full, and the connector
+itself cannot tell, because it is not there. So the figures come from the server.
 """
 
 from connectors.postgres import queries
@@ -31,16 +32,21 @@ def read(session: Session, slot: str) -> SlotLag:
 
 
 def position(session: Session, slot: str) -> int | None:
-    """Where a slot stands in the log, as a number; None when there is none of that name. Raises as `read`."""
+    """Where a slot stands in the log, as a number; None when there is none of that
+    name. Raises as `read`.
+    """
     lines = session.rows(queries.text("slot_position"), {"slot": slot})
     return None if not lines or lines[0][0] is None else int(lines[0][0])
 
 
 def reader(session: Session, slot: str) -> int | None:
-    """The server's process that a slot is read through, which is another one after each start of the reader; None when
-    nobody reads it, or there is none of that name. Raises as `read`.
+    """The server's process that a slot is read through, which is another one after each
+    start of the reader; None when nobody reads it, or there is none of that name.
+    Raises as `read`.
     """
-    lines = session.rows("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (slot,))
+    lines = session.rows(
+        "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (slot,)
+    )
     return None if not lines or lines[0][0] is None else int(lines[0][0])
 
 

@@ -33,40 +33,57 @@ from streams.replay import vacuum as replay_advice
 
 def adopt(
     ctx: typer.Context,
-    table: Annotated[list[str], typer.Option("--table", "-t", help="a configured table; may be repeated")],
-    model: Annotated[str, typer.Option("--model", help="id or name of the model that you say made the vectors")],
+    table: Annotated[
+        list[str], typer.Option("--table", "-t", help="a configured table; may be repeated")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", help="id or name of the model that you say made the vectors")
+    ],
     sample: Annotated[
         str, typer.Option(metavar="N|all", help="embed N random rows per table again, and compare")
     ] = "100",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="count and compare, change nothing")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="count and compare, change nothing")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Believe vectors that your application made with the wanted model, instead of making them again.
+    """Believe vectors that your application made with the wanted model, instead of
+    making them again.
 
-    For rows that had vectors before `vectrue init`: a vector, a text, and nothing that says what the vector was made
-    from. A random sample is embedded again; if one cosine is under 0.999, nothing is changed and the exit code is 1.
-    Else hash, model and time are written beside every such vector, in short transactions; vectors are not touched.
-    What the model cannot have made (another length, not of unit length, not finite) is left to `vectrue replay run`.
+    For rows that had vectors before `vectrue init`: a vector, a text, and nothing that
+    says what the vector was made from. A random sample is embedded again; if one cosine
+    is under 0.999, nothing is changed and the exit code is 1. Else hash, model and time
+    are written beside every such vector, in short transactions; vectors are not
+    touched. What the model cannot have made (another length, not of unit length, not
+    finite) is left to `vectrue replay run`.
 
-    **You** say which model it was, and that each vector was made from the text that stands beside it. A text that was
-    edited without a new vector before `vectrue init` looks like any other row, and only a sample that happens to hold
-    it finds it; --sample all compares every row. Edits since `vectrue init` are no danger: the command waits until
-    the live worker has handled them, and leaves alone what is written while it runs.
+    **You** say which model it was, and that each vector was made from the text that
+    stands beside it. A text that was edited without a new vector before `vectrue init`
+    looks like any other row, and only a sample that happens to hold it finds it;
+    --sample all compares every row. Edits since `vectrue init` are no danger: the
+    command waits until the live worker has handled them, and leaves alone what is
+    written while it runs.
 
-    Run it after `vectrue init` and before a replay worker, whose keeper would embed these rows: until then
-    `vectrue worker --role live` is enough. Interrupted or killed, call it again: it goes on with the rest.
+    Run it after `vectrue init` and before a replay worker, whose keeper would embed
+    these rows: until then `vectrue worker --role live` is enough. Interrupted or
+    killed, call it again: it goes on with the rest.
 
     For example:
 
-        vectrue adopt -t public.questions --model BAAI/bge-m3 --dry-run
-        vectrue adopt -t public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000
-        vectrue adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
+        vectrue adopt -t public.questions --model BAAI/bge-m3 --dry-run vectrue adopt -t
+        public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000 vectrue
+        adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
     """
     count = count_or_all(sample, "--sample")
     settings: Settings = ctx.obj()
-    session, clock = Session(settings.postgres.dsn, role="adopt", prefix=settings.kafka.topic_prefix), SystemClock()
+    session, clock = (
+        Session(settings.postgres.dsn, role="adopt", prefix=settings.kafka.topic_prefix),
+        SystemClock(),
+    )
     work = Adopt(
         settings,
         Adoption(settings.postgres, prefix=settings.kafka.topic_prefix),
@@ -87,9 +104,19 @@ def adopt(
             _tell(advice)
     ok = proven and all(candidates.is_done for candidates in found)
     if output is Format.JSON:
-        adopted = None if any(c.adopted is None for c in found) else sum(c.adopted or 0 for c in found)
+        adopted = (
+            None if any(c.adopted is None for c in found) else sum(c.adopted or 0 for c in found)
+        )
         tables = [candidates.to_json() for candidates in found]
-        print_json({"tables": tables, "seed": draw, "adopted": adopted, "ok": ok, "verdict": verdict(found)})
+        print_json(
+            {
+                "tables": tables,
+                "seed": draw,
+                "adopted": adopted,
+                "ok": ok,
+                "verdict": verdict(found),
+            }
+        )
     else:
         _print(found)
     require_proof(found)
@@ -124,8 +151,10 @@ def _describe(found: Candidates) -> None:
         meant = "every row was compared"
     else:
         meant = f"with 95 % certainty at most {100 * found.may_differ:.2g} % of the vectors differ"
-    _tell(f"{found.name}: {found.sample.checked:,} vectors made again, lowest cosine "
-          f"{_cosine(found.sample.lowest_cosine)}: {meant}")  # fmt: skip
+    _tell(
+        f"{found.name}: {found.sample.checked:,} vectors made again, lowest cosine "
+        f"{_cosine(found.sample.lowest_cosine)}: {meant}"
+    )
 
 
 def _print(found: Sequence[Candidates]) -> None:
@@ -134,15 +163,21 @@ def _print(found: Sequence[Candidates]) -> None:
     table = Grid(*heads, *(name.upper().replace("_", "-") for name in names))
     for c in found:
         table.add_row(
-            c.table, c.column, number(c.adoptable), number(c.sample.checked if c.sample else None),
-            _cosine(c.sample.lowest_cosine if c.sample else None), number(c.adopted),
+            c.table,
+            c.column,
+            number(c.adoptable),
+            number(c.sample.checked if c.sample else None),
+            _cosine(c.sample.lowest_cosine if c.sample else None),
+            number(c.adopted),
             *(number(c.counts.get(name, 0)) for name in names),
-        )  # fmt: skip
+        )
     out.print(table)
     for c in found:
         for row in c.sample.worst(SAMPLES) if c.sample else ():
             shown = f"cosine {_cosine(row.cosine)}"
-            _line(f"{c.name}: row {','.join(row.key)} has another vector than its text makes: {shown}")
+            _line(
+                f"{c.name}: row {','.join(row.key)} has another vector than its text makes: {shown}"
+            )
         for key, reason in sorted(c.refused.items()):
             _line(f"{c.name}: row {','.join(key)} was not adopted: {reason}")
     style = "green" if all(c.is_proven and c.is_done for c in found) else "red"

@@ -1,4 +1,6 @@
-"""`vectrue migrate`: arguments and printing only; the work is in streams/migration/steps.py and its neighbours."""
+"""`vectrue migrate`: arguments and printing only; the work is in
+streams/migration/steps.py and its neighbours.
+"""
 
 import sys
 from collections.abc import Callable
@@ -17,7 +19,15 @@ from schemas.reports.migration import MigrationStep, require
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.screen import migrate_page
-from streams.cli.screen.output import Format, OutputOption, confirm, err, label, print_exactly, print_json
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    confirm,
+    err,
+    label,
+    print_exactly,
+    print_json,
+)
 from streams.migration import check as migrate_check
 from streams.migration import plan as migrate_plan
 from streams.migration import status as migrate_status
@@ -37,14 +47,27 @@ app = typer.Typer(
 )
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="the model to move to: a name as in model.name, or a folder")
+    str,
+    typer.Option(
+        "--model", "-m", help="the model to move to: a name as in model.name, or a folder"
+    ),
 ]
-DimensionsOption = Annotated[int, typer.Option("--dimensions", "-d", min=1, max=16_000, help="length of its vectors")]
-RevisionOption = Annotated[str | None, typer.Option("--revision", help="commit of the model's repository")]
+DimensionsOption = Annotated[
+    int, typer.Option("--dimensions", "-d", min=1, max=16_000, help="length of its vectors")
+]
+RevisionOption = Annotated[
+    str | None, typer.Option("--revision", help="commit of the model's repository")
+]
 OfflineOption = Annotated[
-    bool, typer.Option("--offline", help="empty the column itself and fill it again: search finds nothing meanwhile")
+    bool,
+    typer.Option(
+        "--offline",
+        help="empty the column itself and fill it again: search finds nothing meanwhile",
+    ),
 ]
-TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
+TablesOption = Annotated[
+    list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 
 
@@ -58,7 +81,8 @@ def plan(
     table: TablesOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Say all that a migration takes: what stands in its way, what to do by hand, locks, time, disk. Changes nothing.
+    """Say all that a migration takes: what stands in its way, what to do by hand,
+    locks, time, disk. Changes nothing.
 
     Exit code: 1 where `start` would be refused now.
 
@@ -69,7 +93,9 @@ def plan(
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     chosen = _model(settings, model, dimensions, revision)
-    made = migrate_plan.make(settings, session, chosen, SystemClock(), offline=offline, tables=table)
+    made = migrate_plan.make(
+        settings, session, chosen, SystemClock(), offline=offline, tables=table
+    )
     locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
     if output is Format.JSON:
         steps = [dict(zip(("step", "lock", "held"), lock, strict=True)) for lock in locks]
@@ -89,17 +115,24 @@ def start(
     revision: RevisionOption = None,
     offline: OfflineOption = False,
     freeze_old: Annotated[
-        bool, typer.Option("--freeze-old", help="leave the old vectors as they are: one model in memory instead of two")
+        bool,
+        typer.Option(
+            "--freeze-old",
+            help="leave the old vectors as they are: one model in memory instead of two",
+        ),
     ] = False,
     table: TablesOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Want another model: its vectors grow in a second column, and workers fill both from now on.
+    """Want another model: its vectors grow in a second column, and workers fill both
+    from now on.
 
-    Running workers notice within seconds and start anew with both models. No table is rewritten.
+    Running workers notice within seconds and start anew with both models. No table is
+    rewritten.
 
-    With --offline the column itself is emptied and changed: one rewrite of the table under a lock that nothing passes,
-    and search finds nothing until the replay is done. Tables that are under way already are left as they are.
+    With --offline the column itself is emptied and changed: one rewrite of the table
+    under a lock that nothing passes, and search finds nothing until the replay is done.
+    Tables that are under way already are left as they are.
     """
     settings: Settings = ctx.obj()
     chosen = _model(settings, model, dimensions, revision)
@@ -107,20 +140,29 @@ def start(
     if offline:
         names = ", ".join(one.name for one in settings.only(table).tables)
         _ask(
-            f"this empties all vectors of {names} now, and search finds nothing until a replay has filled them again",
+            (
+                f"this empties all vectors of {names} now, and search finds nothing until a replay "
+                "has filled them again"
+            ),
             yes=yes,
         )
     steps.start(chosen, offline=offline, freeze_old=freeze_old)
     if left := steps.to_follow():
         err.print(f"{left}", soft_wrap=True)
-    err.print(f"next: vectrue replay run{steps.flags}, which fills the rows that were there before", soft_wrap=True)
+    err.print(
+        f"next: vectrue replay run{steps.flags}, which fills the rows that were there before",
+        soft_wrap=True,
+    )
 
 
 @app.command()
-def status(ctx: typer.Context, table: TablesOption = None, output: OutputOption = Format.TABLE) -> None:
+def status(
+    ctx: typer.Context, table: TablesOption = None, output: OutputOption = Format.TABLE
+) -> None:
     """Say how far the migration of each column is, and what comes next.
 
-    Rows that are on their way to a vector are waited for, for some seconds, as `swap` does.
+    Rows that are on their way to a vector are waited for, for some seconds, as `swap`
+    does.
     """
     settings: Settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
@@ -135,18 +177,22 @@ def status(ctx: typer.Context, table: TablesOption = None, output: OutputOption 
 def index(
     ctx: typer.Context,
     memory: Annotated[
-        str | None, typer.Option("--memory", help="maintenance_work_mem of the build, for example 2GB")
+        str | None,
+        typer.Option("--memory", help="maintenance_work_mem of the build, for example 2GB"),
     ] = None,
     print_sql: Annotated[
-        bool, typer.Option("--print-sql", help="print what is left to run, for psql, and change nothing")
+        bool,
+        typer.Option("--print-sql", help="print what is left to run, for psql, and change nothing"),
     ] = False,
     table: TablesOption = None,
 ) -> None:
-    """Build the old column's indexes on the new one, concurrently: reads and writes go on.
+    """Build the old column's indexes on the new one, concurrently: reads and writes go
+    on.
 
-    An index of the old column that has no twin on the new one is built, whatever it is called and whenever it was made;
-    on a table with partitions one partition after the other. An INVALID index that a killed build left is dropped and
-    built again. Ctrl-C cancels the build; called again, it goes on where it was.
+    An index of the old column that has no twin on the new one is built, whatever it is
+    called and whenever it was made; on a table with partitions one partition after the
+    other. An INVALID index that a killed build left is dropped and built again. Ctrl-C
+    cancels the build; called again, it goes on where it was.
     """
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
@@ -167,10 +213,12 @@ def index(
 
 @app.command()
 def swap(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
-    """Have the new vectors served: one transaction of milliseconds over all tables that are ready for it.
+    """Have the new vectors served: one transaction of milliseconds over all tables that
+    are ready for it.
 
-    Refused while a row lacks its new vector. Asks where an index of the old column has no twin on the new one.
-    `vectrue search` changes over with it; programs that query the column themselves: see docs/migration.md.
+    Refused while a row lacks its new vector. Asks where an index of the old column has
+    no twin on the new one. `vectrue search` changes over with it; programs that query
+    the column themselves: see docs/migration.md.
     """
     settings: Settings = ctx.obj()
     _without_twins(_steps(settings, table).swap, yes=yes)
@@ -179,7 +227,9 @@ def swap(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False)
 
 @app.command()
 def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
-    """Go one step back, each column from where it is: the old vectors are served again, or the new ones are dropped."""
+    """Go one step back, each column from where it is: the old vectors are served again,
+    or the new ones are dropped.
+    """
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
     intent = steps.intent(MigrationStep.ROLLBACK)
@@ -190,7 +240,9 @@ def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fa
 
 @app.command()
 def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = False) -> None:
-    """Drop the old column and its indexes; after this there is no way back but another migration."""
+    """Drop the old column and its indexes; after this there is no way back but another
+    migration.
+    """
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
     wanted = open_model(settings.model).model_id
@@ -198,7 +250,10 @@ def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fals
     _agree(intent, yes=yes)
     _without_twins(partial(steps.finish, wanted, intent.found), yes=yes)
     if intent.drops:
-        err.print("the space of the old vectors is free for new rows; only VACUUM FULL would give it back to the disk")
+        err.print(
+            "the space of the old vectors is free for new rows; only VACUUM FULL would give it "
+            "back to the disk"
+        )
     _next(settings, None)
 
 
@@ -223,8 +278,14 @@ class IndexBar:
     def show(self, built: Built) -> None:
         """Draw one look."""
         phase = f"{built.index}: {built.phase}"
-        held = f" (pid {built.waits_for[0].pid})" if built.waits_for else ""  # who that is, is told once, on a line
-        self._progress.update(self._task, description=f"{phase}{held}", completed=built.done, total=built.total or None)
+        # who that is, is told once, on a line
+        held = f" (pid {built.waits_for[0].pid})" if built.waits_for else ""
+        self._progress.update(
+            self._task,
+            description=f"{phase}{held}",
+            completed=built.done,
+            total=built.total or None,
+        )
         if phase != self._phase and not err.is_terminal:
             err.print(phase, soft_wrap=True)
         self._phase = phase
@@ -241,7 +302,9 @@ def _steps(settings: Settings, tables: list[str] | None) -> migration.Migrate:
 
 def admin(settings: Settings, role: str = "migrate") -> Session:
     """A session that makes changes; guarded, since it may be a superuser's."""
-    return Session(settings.postgres.admin, role=role, prefix=settings.kafka.topic_prefix, guard=trust.guard)
+    return Session(
+        settings.postgres.admin, role=role, prefix=settings.kafka.topic_prefix, guard=trust.guard
+    )
 
 
 def _done(line: str) -> None:
@@ -249,7 +312,9 @@ def _done(line: str) -> None:
 
 
 def _next(settings: Settings, tables: list[str] | None) -> None:
-    """What comes next for the columns that are still under way, as `status` would say it."""
+    """What comes next for the columns that are still under way, as `status` would say
+    it.
+    """
     session = Session(settings.postgres.dsn, role="migrate", prefix=settings.kafka.topic_prefix)
     report = migrate_status.read(settings, session, SystemClock(), tables)
     for line in report.notices:

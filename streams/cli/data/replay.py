@@ -1,4 +1,6 @@
-"""`vectrue replay`: arguments and printing only; the work is in streams/replay/run.py, its control and its plan."""
+"""`vectrue replay`: arguments and printing only; the work is in streams/replay/run.py,
+its control and its plan.
+"""
 
 import sys
 from dataclasses import replace
@@ -37,7 +39,9 @@ from streams.replay.control import Control
 from streams.replay.keys import Named
 from streams.replay.run import Prepared, Replay
 
-app = typer.Typer(no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it.")
+app = typer.Typer(
+    no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it."
+)
 
 _CONFIRM_ROWS = 100_000
 """More rows than this are asked about on a terminal."""
@@ -55,20 +59,22 @@ def plan(
     rate: RateOption = None,
     max_live_lag: LagOption = None,
     chunk: ChunkOption = None,
-    exact: Annotated[bool, typer.Option("--exact", help="count large tables instead of sampling them")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="count large tables instead of sampling them")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Say what a run would do and cost, and do nothing.
 
-    Rows, those that are current already, those to embed, their texts, messages, time by the rate last measured, WAL and
-    disk, and the effect on live changes. What is not known is `-`.
+    Rows, those that are current already, those to embed, their texts, messages, time by
+    the rate last measured, WAL and disk, and the effect on live changes. What is not
+    known is `-`.
 
     For example:
 
-        vectrue replay plan
-        vectrue replay plan --only all --force -t public.questions --exact
-        vectrue replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
-        vectrue replay plan -t questions --keys ids.txt
+        vectrue replay plan vectrue replay plan --only all --force -t public.questions
+        --exact vectrue replay plan --where "lang = 'ko'" -o json | jq
+        .columns[0].to_embed vectrue replay plan -t questions --keys ids.txt
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
@@ -98,19 +104,23 @@ def run(
     follow: Annotated[
         bool, typer.Option("--follow/--detach", help="watch to the end, or leave once all is sent")
     ] = True,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask, however many rows it is")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="do not ask, however many rows it is")
+    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Send rows through the replay lane and follow until all are handled.
 
-    Prints its plan first. Rows whose vector is already right cost no model time (unless --force), so a replay may be
-    repeated at will. A replay that was interrupted (this command, a worker, a machine) is finished by calling the
-    command again; one over --keys, once they are read, by `vectrue replay resume`. At least one replay worker must
-    run: `vectrue worker`, or `vectrue worker --role replay`.
+    Prints its plan first. Rows whose vector is already right cost no model time (unless
+    --force), so a replay may be repeated at will. A replay that was interrupted (this
+    command, a worker, a machine) is finished by calling the command again; one over
+    --keys, once they are read, by `vectrue replay resume`. At least one replay worker
+    must run: `vectrue worker`, or `vectrue worker --role replay`.
 
-    Ctrl-C ends only the watching. A second run over a table is refused while one is unfinished, unless it is about
-    another vector column; one that the keeper began ends where yours begins. A line of --keys is a key, or a JSON array
-    for a key of several columns; keys that match no row are counted and listed, repeats are left out.
+    Ctrl-C ends only the watching. A second run over a table is refused while one is
+    unfinished, unless it is about another vector column; one that the keeper began ends
+    where yours begins. A line of --keys is a key, or a JSON array for a key of several
+    columns; keys that match no row are counted and listed, repeats are left out.
 
     Exit code 0 only if afterwards every row of the run is current or blank.
 
@@ -162,17 +172,20 @@ def run(
 @app.command()
 def status(
     ctx: typer.Context,
-    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="its id or the beginning of it")] = None,
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="its id or the beginning of it")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show how runs are, from any shell on any host: the unfinished ones and the last few others, or one.
+    """Show how runs are, from any shell on any host: the unfinished ones and the last
+    few others, or one.
 
     A run that stands still says why: `waiting: live lag 41s > 30s`.
 
     For example:
 
-        vectrue replay status
-        vectrue replay status 3f2a -o json | jq '.[0].columns[0].done'
+        vectrue replay status vectrue replay status 3f2a -o json | jq
+        '.[0].columns[0].done'
     """
     statuses = _control(ctx).statuses(run_id)
     if output is Format.JSON:
@@ -185,12 +198,12 @@ def status(
 
 @app.command()
 def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
-    """Stop work on a run after the micro-batches in hand. Other runs go on; rows done stay done.
+    """Stop work on a run after the micro-batches in hand. Other runs go on; rows done
+    stay done.
 
     For example:
 
-        vectrue replay pause
-        vectrue replay pause 3f2a
+        vectrue replay pause vectrue replay pause 3f2a
     """
     found = _control(ctx).pause(run_id)
     err.print(f"run {found.run} is paused: vectrue replay resume {found.run}", soft_wrap=True)
@@ -198,14 +211,15 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
 @app.command()
 def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
-    """Go on with a paused run, or with one whose command is gone: enumerate and send its rest. Does not follow it.
+    """Go on with a paused run, or with one whose command is gone: enumerate and send
+    its rest. Does not follow it.
 
-    The only way to go on with a run over --keys, or over rows that `vectrue dlq redrive` took out of quarantine.
+    The only way to go on with a run over --keys, or over rows that `vectrue dlq
+    redrive` took out of quarantine.
 
     For example:
 
-        vectrue replay resume
-        vectrue replay resume 3f2a && vectrue replay status 3f2a
+        vectrue replay resume vectrue replay resume 3f2a && vectrue replay status 3f2a
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
@@ -228,24 +242,28 @@ def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
 def set_(
     ctx: typer.Context,
     values: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN] [rate=200/s] [max-live-lag=30s]", help="as the options")
+        list[str] | None,
+        typer.Argument(metavar="[RUN] [rate=200/s] [max-live-lag=30s]", help="as the options"),
     ] = None,
     rate: RateOption = None,
     max_live_lag: LagOption = None,
 ) -> None:
-    """Change the limits of a run while it runs, written as `run` takes them; `none` lifts one.
+    """Change the limits of a run while it runs, written as `run` takes them; `none`
+    lifts one.
 
     For example:
 
-        vectrue replay set rate=200/s
-        vectrue replay set --rate 200/s
-        vectrue replay set 3f2a rate=none max-live-lag=30s
+        vectrue replay set rate=200/s vectrue replay set --rate 200/s vectrue replay set
+        3f2a rate=none max-live-lag=30s
     """
     run_id, *items = values if values and "=" not in values[0] else [None, *(values or ())]
     limits = options.limits([item for item in items if item is not None], rate, max_live_lag)
     found = _control(ctx).limit(run_id, limits)
     shown = {"rate": page.rate_limit, "max_live_lag": page.lag_limit}
-    err.print(f"run {found.run}: {', '.join(shown[name](value) for name, value in limits.items())}", soft_wrap=True)
+    err.print(
+        f"run {found.run}: {', '.join(shown[name](value) for name, value in limits.items())}",
+        soft_wrap=True,
+    )
 
 
 def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool) -> bool:
@@ -256,14 +274,25 @@ def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool)
 
 
 def _named(prepared: Prepared, keys: str | None) -> Named | None:
-    return Named(STDIN if keys == "-" else keys, str(prepared.targets[0].table)) if keys is not None else None
+    return (
+        Named(STDIN if keys == "-" else keys, str(prepared.targets[0].table))
+        if keys is not None
+        else None
+    )
 
 
 def _plan(
-    settings: Settings, session: Session, prepared: Prepared, output: Format, named: Named | None = None
+    settings: Settings,
+    session: Session,
+    prepared: Prepared,
+    output: Format,
+    named: Named | None = None,
 ) -> replay_plan.ReplayPlan:
     if prepared.unfinished is not None:
-        err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it", soft_wrap=True)
+        err.print(
+            f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it",
+            soft_wrap=True,
+        )
     made = replay_plan.plan(settings, session, prepared, named)
     page.show_since(prepared.request.since, SystemClock().now())
     page.show_named(named)
@@ -275,25 +304,43 @@ def _plan(
 
 
 def _detached(run_id: UUID, output: Format, named: Named | None) -> None:
-    err.print(f"all is sent; the workers do the rest: vectrue replay status {run_id}", soft_wrap=True)
+    err.print(
+        f"all is sent; the workers do the rest: vectrue replay status {run_id}", soft_wrap=True
+    )
     if output is Format.JSON:
-        print_json({"run": str(run_id), "state": "running", "keys": named.to_json() if named else None})
+        print_json(
+            {"run": str(run_id), "state": "running", "keys": named.to_json() if named else None}
+        )
 
 
 def _leave(run_id: UUID | None, keys: str | None) -> None:
     if run_id is None:
         err.print("stopped before anything was sent")
         return
-    told = f"no longer watched: the workers go on with what was sent; stop them: vectrue replay pause {run_id}"
+    told = (
+        "no longer watched: the workers go on with what was sent; stop them: vectrue replay "
+        f"pause {run_id}"
+    )
     err.print(told, soft_wrap=True)
-    again = f"`vectrue replay resume {run_id}`" if keys else "`vectrue replay run` with the same options"
+    again = (
+        f"`vectrue replay resume {run_id}`"
+        if keys
+        else "`vectrue replay run` with the same options"
+    )
     err.print(f"{again} takes it up again", soft_wrap=True)
 
 
 def _control(ctx: typer.Context) -> Control:
     settings = ctx.obj()
-    return Control(Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix), settings)
+    return Control(
+        Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix), settings
+    )
 
 
 def _replay(settings: Settings, session: Session) -> Replay:
-    return Replay(settings, session, KafkaOutbox(settings, target_rules.standing(settings, session)), SystemClock())
+    return Replay(
+        settings,
+        session,
+        KafkaOutbox(settings, target_rules.standing(settings, session)),
+        SystemClock(),
+    )

@@ -1,6 +1,8 @@
-"""The options of `vectrue replay` that several of its commands have, and how what is typed there is read.
+"""The options of `vectrue replay` that several of its commands have, and how what is
+typed there is read.
 
-One notation for all: what `run` takes as `--rate` and `--max-live-lag`, `set` takes too, there and as `rate=...`.
+One notation for all: what `run` takes as `--rate` and `--max-live-lag`, `set` takes
+too, there and as `rate=...`.
 """
 
 import sys
@@ -19,41 +21,64 @@ from schemas.text_lines import decoded
 
 STDIN = "standard input"
 
-TablesOption = Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")]
+TablesOption = Annotated[
+    list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
+]
 OnlyOption = Annotated[
     str | None,
     typer.Option(
-        "--only", help="missing: no vector; stale (the default): missing, or text or model differs; all: every row"
+        "--only",
+        help=(
+            "missing: no vector; stale (the default): missing, or text or model differs; all: "
+            "every row"
+        ),
     ),
 ]
-WhereOption = Annotated[str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")]
+WhereOption = Annotated[
+    str | None, typer.Option("--where", help="SQL condition on the table's columns; may only read")
+]
 SinceOption = Annotated[
     str | None,
     typer.Option(
         "--since",
         metavar="TIME",
-        help="only rows whose vector was last written before: 1h (more than 1 h ago), 2026-01-31T12:00 (UTC)",
+        help=(
+            "only rows whose vector was last written before: 1h (more than 1 h ago), "
+            "2026-01-31T12:00 (UTC)"
+        ),
     ),
 ]
 KeysOption = Annotated[
-    str | None, typer.Option("--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input")
+    str | None,
+    typer.Option(
+        "--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input"
+    ),
 ]
 RateOption = Annotated[
-    str | None, typer.Option("--rate", help="most rows over all workers: 200/s, 200, 30/m; none: no limit")
+    str | None,
+    typer.Option("--rate", help="most rows over all workers: 200/s, 200, 30/m; none: no limit"),
 ]
 LagOption = Annotated[
     str | None,
-    typer.Option("--max-live-lag", help="wait while a live change is older: 30s, 5m; none: the setting's"),
+    typer.Option(
+        "--max-live-lag", help="wait while a live change is older: 30s, 5m; none: the setting's"
+    ),
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="embed rows that are current too, and try quarantined ones again")
+    bool,
+    typer.Option("--force", help="embed rows that are current too, and try quarantined ones again"),
 ]
 ChunkOption = Annotated[
-    int | None, typer.Option("--chunk", min=1, max=10_000, help="keys in a message; replay.chunk_size when left out")
+    int | None,
+    typer.Option(
+        "--chunk", min=1, max=10_000, help="keys in a message; replay.chunk_size when left out"
+    ),
 ]
 RunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="its id or the beginning of it; the only unfinished run if left out"),
+    typer.Argument(
+        metavar="[RUN]", help="its id or the beginning of it; the only unfinished run if left out"
+    ),
 ]
 
 _LIMITS = ("rate", "max-live-lag")
@@ -72,25 +97,43 @@ def request(
     """What is asked for; keys name the rows, so nothing else may.
 
     Raises:
-        BadParameter: an option is not understood, or one beside --keys names rows as well.
+        BadParameter: an option is not understood, or one beside --keys names rows as
+            well.
     """
-    beside = [name for name, value in (("--only", only), ("--where", where), ("--since", since)) if value is not None]
+    beside = [
+        name
+        for name, value in (("--only", only), ("--where", where), ("--since", since))
+        if value is not None
+    ]
     if keys is not None and beside:
-        raise typer.BadParameter(f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys")
+        raise typer.BadParameter(
+            f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys"
+        )
     return Request(
-        "all" if keys is not None else _only(only or "stale"), where, _time(since), force, keys is not None,
-        _rate(rate, "--rate"), _lag(max_live_lag, "--max-live-lag"), chunk,
-    )  # fmt: skip
+        "all" if keys is not None else _only(only or "stale"),
+        where,
+        _time(since),
+        force,
+        keys is not None,
+        _rate(rate, "--rate"),
+        _lag(max_live_lag, "--max-live-lag"),
+        chunk,
+    )
 
 
-def limits(values: list[str], rate: str | None, max_live_lag: str | None) -> dict[str, float | None]:
-    """The limits that `set` is given, as options or as `rate=... max-live-lag=...`, by the name in the ledger.
+def limits(
+    values: list[str], rate: str | None, max_live_lag: str | None
+) -> dict[str, float | None]:
+    """The limits that `set` is given, as options or as `rate=... max-live-lag=...`, by
+    the name in the ledger.
 
     Raises:
         BadParameter: one is not understood, is given twice, or there is none.
     """
     given = [
-        (f"--{name}", value) for name, value in zip(_LIMITS, (rate, max_live_lag), strict=True) if value is not None
+        (f"--{name}", value)
+        for name, value in zip(_LIMITS, (rate, max_live_lag), strict=True)
+        if value is not None
     ]
     given += [(name, value) for name, _, value in (item.partition("=") for item in values)]
     found: dict[str, float | None] = {}
@@ -121,7 +164,9 @@ def lines(keys: str | None) -> Iterator[Iterable[str]]:
         try:
             file = Path(keys).open("rb")  # noqa: SIM115 - closed below
         except OSError as error:
-            raise typer.BadParameter(f"{keys} cannot be read ({error.strerror})", param_hint="--keys") from error
+            raise typer.BadParameter(
+                f"{keys} cannot be read ({error.strerror})", param_hint="--keys"
+            ) from error
         with file:
             yield decoded(file, keys)
 
@@ -131,7 +176,9 @@ def _only(value: str) -> Only:
         case "missing" | "stale" | "all":
             return value
         case _:
-            raise typer.BadParameter(f"{value!r} is not one of missing, stale, all", param_hint="--only")
+            raise typer.BadParameter(
+                f"{value!r} is not one of missing, stale, all", param_hint="--only"
+            )
 
 
 def _rate(text: str | None, name: str) -> float | None:

@@ -1,4 +1,6 @@
-"""`vectrue verify`: arguments and printing only; the work is in streams/audit/verify.py."""
+"""`vectrue verify`: arguments and printing only; the work is in
+streams/audit/verify.py.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -13,7 +15,16 @@ from connectors.postgres.session import Session
 from schemas.reports.audit_report import FINDINGS, STATES, Truth, verdict
 from schemas.settings.reading import Settings
 from streams.audit.verify import Verify
-from streams.cli.screen.output import Format, OutputOption, count_or_all, counting_bars, err, number, out, print_json
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    count_or_all,
+    counting_bars,
+    err,
+    number,
+    out,
+    print_json,
+)
 from streams.cli.screen.replay_page import Bars, announce
 from streams.cli.screen.tables import Grid
 from streams.common import embedders
@@ -25,38 +36,47 @@ from streams.replay.run import Replay
 def verify(
     ctx: typer.Context,
     deep: Annotated[
-        str | None, typer.Option(metavar="N|all", help="embed N random current rows per table again, and compare")
+        str | None,
+        typer.Option(
+            metavar="N|all", help="embed N random current rows per table again, and compare"
+        ),
     ] = None,
-    table: Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="send what is untrue to replay, and check again")] = False,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="send what is untrue to replay, and check again")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="with --repair: say what would be done, do nothing")
     ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Check that every vector is true, and exit 1 while one is not.
 
-    True is a row that is current, blank, unreadable, or in quarantine with its reason. Beside the states of `vectrue
-    status`, vectors are counted that have the wrong dimension, are not finite or not of unit length, are not the ones
-    that were written with their provenance, say no provenance, or name a model that this database never wanted. Reads
-    every vector once.
+    True is a row that is current, blank, unreadable, or in quarantine with its reason.
+    Beside the states of `vectrue status`, vectors are counted that have the wrong
+    dimension, are not finite or not of unit length, are not the ones that were written
+    with their provenance, say no provenance, or name a model that this database never
+    wanted. Reads every vector once.
 
-    A vector of before digests were kept that was overwritten by another one of unit length looks right. Only --deep
-    finds it: it embeds texts again and reports every cosine under 0.999. A sample finds such a vector with
-    luck only; --deep all checks every row, which takes as long as embedding the table. The configured model must be
-    the one that the tables want. Nothing is known about changes on their way: rows that wait for the worker count as
-    stale.
+    A vector of before digests were kept that was overwritten by another one of unit
+    length looks right. Only --deep finds it: it embeds texts again and reports every
+    cosine under 0.999. A sample finds such a vector with luck only; --deep all checks
+    every row, which takes as long as embedding the table. The configured model must be
+    the one that the tables want. Nothing is known about changes on their way: rows that
+    wait for the worker count as stale.
 
-    --repair takes the hash from untrue vectors, which stay readable, replays all that is stale, and checks again. At
-    least one replay worker must run: `vectrue worker`.
+    --repair takes the hash from untrue vectors, which stay readable, replays all that
+    is stale, and checks again. At least one replay worker must run: `vectrue worker`.
 
     For example:
 
-        vectrue verify
-        vectrue verify --deep 1000 -t public.questions
-        vectrue verify --deep all --repair
-        vectrue verify -o json | jq .true
+        vectrue verify vectrue verify --deep 1000 -t public.questions vectrue verify
+        --deep all --repair vectrue verify -o json | jq .true
     """
     if dry_run and not repair:
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
@@ -90,7 +110,11 @@ def verify(
 
 
 def _repair(
-    settings: Settings, session: Session, checks: Verify, found: Sequence[Truth], models: Embedders | None
+    settings: Settings,
+    session: Session,
+    checks: Verify,
+    found: Sequence[Truth],
+    models: Embedders | None,
 ) -> tuple[list[Truth], dict[str, Any]]:
     replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
     try:
@@ -100,7 +124,11 @@ def _repair(
         err.print("no longer watched: the workers go on; `vectrue replay run` takes it up again")
         raise typer.Exit(130) from None
     err.print(f"{disowned:,} vectors lost their hash; checking again", soft_wrap=True)
-    done = {**_plan(found), "hashes_removed": disowned, "run": str(outcome.run) if outcome.run else None}
+    done = {
+        **_plan(found),
+        "hashes_removed": disowned,
+        "run": str(outcome.run) if outcome.run else None,
+    }
     return checks.again(found, models), done
 
 
@@ -117,7 +145,8 @@ def _tell_plan(found: Sequence[Truth]) -> None:
             name = f"{truth.table}.{truth.column}"
             stale = truth.untrue - truth.disowned
             err.print(
-                f"would take the hash from {truth.disowned:,} vectors of {name}, which stay readable, and replay them "
+                f"would take the hash from {truth.disowned:,} vectors of {name}, which stay "
+                "readable, and replay them "
                 f"with {stale:,} rows that are missing or stale",
                 soft_wrap=True,
             )
@@ -136,7 +165,9 @@ def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
             shown = " ".join(",".join(key) for key in keys)
             _line(f"{truth.table}.{truth.column}: {_title(name).lower()}: {shown}")
         _print_deep(truth)
-    sentences = [truth.textless.sentence for truth in found if truth.textless and truth.textless.sentence]
+    sentences = [
+        truth.textless.sentence for truth in found if truth.textless and truth.textless.sentence
+    ]
     for sentence in dict.fromkeys(sentences):
         out.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
     style = "green" if all(truth.is_true for truth in found) else "red"
@@ -150,8 +181,14 @@ def _print_deep(truth: Truth) -> None:
     lowest, mean = (_cosine(value) for value in (truth.deep.lowest_cosine, truth.deep.mean_cosine))
     _line(f"{name}: {truth.deep.checked:,} compared, lowest cosine {lowest}, mean {mean}")
     for row in truth.deep.untrue:
-        _line(f"{name}: row {','.join(row.key)} has another vector than its text makes: cosine {_cosine(row.cosine)}")
-    for count, what in ((truth.deep.skipped, "changed meanwhile"), (truth.deep.refused, "not taken by the model now")):
+        _line(
+            f"{name}: row {','.join(row.key)} has another vector than its text makes: cosine "
+            f"{_cosine(row.cosine)}"
+        )
+    for count, what in (
+        (truth.deep.skipped, "changed meanwhile"),
+        (truth.deep.refused, "not taken by the model now"),
+    ):
         if count:
             _line(f"{name}: {count:,} not compared: {what}")
 

@@ -1,4 +1,6 @@
-"""`vectrue compare`: arguments and printing only; the work is in streams/evaluation/compare/compare.py."""
+"""`vectrue compare`: arguments and printing only; the work is in
+streams/evaluation/compare/compare.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,41 +28,60 @@ from streams.evaluation.compare.compare import Options, Progress
 
 def compare(
     ctx: typer.Context,
-    queries: Annotated[Path, typer.Option("--queries", "-q", metavar="FILE", help="judged queries, JSON Lines")],
+    queries: Annotated[
+        Path, typer.Option("--queries", "-q", metavar="FILE", help="judged queries, JSON Lines")
+    ],
     a: Annotated[str | None, typer.Argument(metavar="A", help="a model: the old one")] = None,
     b: Annotated[str | None, typer.Argument(metavar="B", help="a model: the new one")] = None,
     columns: Annotated[
-        bool, typer.Option("--columns", help="instead of two models: the two columns of a running migration")
+        bool,
+        typer.Option(
+            "--columns", help="instead of two models: the two columns of a running migration"
+        ),
     ] = False,
-    table: Annotated[str | None, typer.Option("--table", "-t", help="the table that the queries are judged on")] = None,
-    corpus: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="texts from a file instead of a table, JSON Lines")
+    table: Annotated[
+        str | None, typer.Option("--table", "-t", help="the table that the queries are judged on")
     ] = None,
-    text_field: Annotated[str, typer.Option(help="with --corpus: the field that holds the text")] = "text",
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="texts from a file instead of a table, JSON Lines"),
+    ] = None,
+    text_field: Annotated[
+        str, typer.Option(help="with --corpus: the field that holds the text")
+    ] = "text",
     k: Annotated[int, typer.Option("-k", min=1, max=measures.DEPTH, help="of recall@k")] = 10,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the resampling behind the intervals")] = 0,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="also write one self-contained page")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="of the resampling behind the intervals")
+    ] = 0,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="also write one self-contained page")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Compare two models on judged queries: does B find more than A, and what does it cost?
+    """Compare two models on judged queries: does B find more than A, and what does it
+    cost?
 
-    A and B are names as in model.name: lexical, multilingual-e5-small, BAAI/bge-m3, a folder; NAME:N says the number of
-    dimensions where the model leaves it open (lexical:256). Device, threads and batch size are those of [model].
-    --columns compares the old and the new column of a migration instead, as they are in the database. Nothing is
-    written to it.
+    A and B are names as in model.name: lexical, multilingual-e5-small, BAAI/bge-m3, a
+    folder; NAME:N says the number of dimensions where the model leaves it open
+    (lexical:256). Device, threads and batch size are those of [model]. --columns
+    compares the old and the new column of a migration instead, as they are in the
+    database. Nothing is written to it.
 
-    FILE has a line for each query: {"query": "...", "relevant": [17, 42], "kind": "typo"}. The ids are keys of the
-    table, or of --corpus ({"id": 17, "text": "..."}); figures are also split by kind, which may be left out. A query
-    with "selected": true was kept because a model finds it, so it is not asked.
+    FILE has a line for each query: {"query": "...", "relevant": [17, 42], "kind":
+    "typo"}. The ids are keys of the table, or of --corpus ({"id": 17, "text": "..."});
+    figures are also split by kind, which may be left out. A query with "selected": true
+    was kept because a model finds it, so it is not asked.
 
-    Quality is that of exact search: recall@k, MRR and nDCG@10 with 95 % bootstrap intervals, and B - A paired by query.
-    Cost is measured with each model in a process of its own, in turns: latency, texts per second, memory, bytes.
+    Quality is that of exact search: recall@k, MRR and nDCG@10 with 95 % bootstrap
+    intervals, and B - A paired by query. Cost is measured with each model in a process
+    of its own, in turns: latency, texts per second, memory, bytes.
 
     For example:
 
-        vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
-        vectrue compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
-        vectrue compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
+        vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t
+        public.questions vectrue compare lexical multilingual-e5-small -q queries.jsonl
+        --corpus questions.jsonl --html report.html vectrue compare --columns -q
+        queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
     measures.require("ir_measures")
@@ -73,7 +94,10 @@ def compare(
         if columns:
             found = compare_columns.run(settings, table, asked, clock, options, tell)
         else:
-            models = (by_name.named(a or "", settings.model), by_name.named(b or "", settings.model))
+            models = (
+                by_name.named(a or "", settings.model),
+                by_name.named(b or "", settings.model),
+            )
             read = (
                 compare_models.Corpus(judged.read_corpus(corpus, text_field), str(corpus))
                 if corpus
@@ -89,13 +113,19 @@ def compare(
         _print(found)
 
 
-def _check(a: str | None, b: str | None, *, columns: bool, corpus: Path | None, table: str | None) -> None:
+def _check(
+    a: str | None, b: str | None, *, columns: bool, corpus: Path | None, table: str | None
+) -> None:
     if columns and (a or corpus):
-        raise typer.BadParameter("the columns are those of the migration: leave A, B and --corpus out", param_hint="A")
+        raise typer.BadParameter(
+            "the columns are those of the migration: leave A, B and --corpus out", param_hint="A"
+        )
     if not columns and not b:
         raise typer.BadParameter("name two models, or give --columns", param_hint="A B")
     if corpus and table:
-        raise typer.BadParameter("the texts come from a file or from a table", param_hint="--corpus")
+        raise typer.BadParameter(
+            "the texts come from a file or from a table", param_hint="--corpus"
+        )
 
 
 @contextmanager
@@ -145,7 +175,9 @@ def _print_quality(found: Comparison, way: str) -> None:
 def _print_differing(found: Comparison) -> None:
     if not found.differing:
         return
-    most = Grid("THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B")
+    most = Grid(
+        "THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B"
+    )
     for one in found.differing:
         firsts = (beginning(text or "-") for text in (one.a_first, one.b_first))
         ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))

@@ -1,6 +1,7 @@
 """`vectrue model pull`, `info` and `check`: the weights that make the vectors.
 
-Hazard: `pull` is the only command that downloads weights (2.3 GB for bge-m3); a worker never does.
+Hazard: `pull` is the only command that downloads weights (2.3 GB for bge-m3); a worker
+never does.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from connectors.clock import SystemClock
-from connectors.models import describe_model, fetch_model, named, open_model, place_model, store_half_copy
+from connectors.models import (
+    describe_model,
+    fetch_model,
+    named,
+    open_model,
+    place_model,
+    store_half_copy,
+)
 from connectors.models.placement import Placement
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
@@ -27,9 +35,14 @@ app = typer.Typer(help="The model that makes the vectors.", no_args_is_help=True
 
 _WIDTH = 14
 _LABELS = {"load_peak": "while loading", "batch": "largest batch"}
-NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help="another model than model.name")]
+NameArgument = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="another model than model.name")
+]
 RevisionOption = Annotated[
-    str | None, typer.Option("--revision", help="commit, tag or branch of its repository; model.revision when left out")
+    str | None,
+    typer.Option(
+        "--revision", help="commit, tag or branch of its repository; model.revision when left out"
+    ),
 ]
 
 
@@ -39,21 +52,26 @@ def pull(
     name: NameArgument = None,
     revision: RevisionOption = None,
     bf16: Annotated[
-        bool, typer.Option("--bf16", help="store the weights in bfloat16 as well: half the memory to load them")
+        bool,
+        typer.Option(
+            "--bf16", help="store the weights in bfloat16 as well: half the memory to load them"
+        ),
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Fetch the model into the local cache, if it is not there; prints its folder.
 
-    The disk is asked first, an interrupted download goes on where it stopped, and only what loading needs is fetched.
-    HF_HOME (where to), HF_ENDPOINT (from where), HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
+    The disk is asked first, an interrupted download goes on where it stopped, and only
+    what loading needs is fetched. HF_HOME (where to), HF_ENDPOINT (from where),
+    HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
 
-    --bf16 helps where model.dtype is bfloat16 (on a GPU that is the default) or model.low_memory is set.
+    --bf16 helps where model.dtype is bfloat16 (on a GPU that is the default) or
+    model.low_memory is set.
 
     For example:
 
-        vectrue model pull
-        vectrue model pull intfloat/multilingual-e5-large --revision main
+        vectrue model pull vectrue model pull intfloat/multilingual-e5-large --revision
+        main
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
@@ -77,19 +95,20 @@ def info(
     name: NameArgument = None,
     revision: RevisionOption = None,
     known: Annotated[
-        bool, typer.Option("--known", help="also list the models that the database knows; asks Postgres")
+        bool,
+        typer.Option("--known", help="also list the models that the database knows; asks Postgres"),
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show the model: its id, dimensions, token limit, sizes, where its weights are, and how it would run here.
+    """Show the model: its id, dimensions, token limit, sizes, where its weights are,
+    and how it would run here.
 
-    With --known also every model that was ever wanted in this database, by the id that stands beside each vector, and
-    the vector columns that want it now.
+    With --known also every model that was ever wanted in this database, by the id that
+    stands beside each vector, and the vector columns that want it now.
 
     For example:
 
-        vectrue model info
-        vectrue model info multilingual-e5-small -o json
+        vectrue model info vectrue model info multilingual-e5-small -o json
     """
     settings = _settings(ctx)
     wanted = named(settings.model, name or settings.model.name, revision)
@@ -100,7 +119,9 @@ def info(
     del described["fix"]  # stands in `problem`
     described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
     models = (
-        schema.known_models(Session(settings.postgres.dsn, role="model", prefix=settings.kafka.topic_prefix))
+        schema.known_models(
+            Session(settings.postgres.dsn, role="model", prefix=settings.kafka.topic_prefix)
+        )
         if known
         else []
     )
@@ -115,17 +136,21 @@ def info(
 
 @app.command()
 def check(
-    ctx: typer.Context, name: NameArgument = None, revision: RevisionOption = None, output: OutputOption = Format.TABLE
+    ctx: typer.Context,
+    name: NameArgument = None,
+    revision: RevisionOption = None,
+    output: OutputOption = Format.TABLE,
 ) -> None:
-    """Load the model, embed three texts, search them, and judge the vectors. Exit 1 when they cannot be trusted.
+    """Load the model, embed three texts, search them, and judge the vectors. Exit 1
+    when they cannot be trusted.
 
-    Wrong are: another number of dimensions, a length that is not 1, numbers that are not finite, one vector for
-    different texts, another vector for a text alone than among others. Peak memory is measured, libraries included.
+    Wrong are: another number of dimensions, a length that is not 1, numbers that are
+    not finite, one vector for different texts, another vector for a text alone than
+    among others. Peak memory is measured, libraries included.
 
     For example:
 
-        vectrue model check
-        VECTRUE_MODEL__LOW_MEMORY=true vectrue model check
+        vectrue model check VECTRUE_MODEL__LOW_MEMORY=true vectrue model check
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
@@ -140,14 +165,20 @@ def check(
         raise typer.Exit(1)
 
 
-def _tell_pulled(wanted: ModelSettings, fetched: bool, present: bool, *, bf16: bool, made: bool) -> None:
+def _tell_pulled(
+    wanted: ModelSettings, fetched: bool, present: bool, *, bf16: bool, made: bool
+) -> None:
     if fetched:
         told = f"{wanted.name} was fetched"
     else:
         told = f"nothing to fetch: {wanted.name} {'is here' if present else 'has no weights'}"
     err.print(told, soft_wrap=True)
     if bf16:
-        err.print("its weights were stored in bfloat16" if made else "its weights are stored in bfloat16 already")
+        err.print(
+            "its weights were stored in bfloat16"
+            if made
+            else "its weights are stored in bfloat16 already"
+        )
 
 
 def _print_info(described: dict[str, Any]) -> None:
@@ -156,7 +187,9 @@ def _print_info(described: dict[str, Any]) -> None:
         shown[key] = f"{shown[key]} ({shown.pop(f'{key}_why')})"
     for name, value in shown.items():
         key = name.removesuffix("_bytes")
-        _line(_LABELS.get(key, key.replace("_", " ")), size(value) if key != name else _shown(value))
+        _line(
+            _LABELS.get(key, key.replace("_", " ")), size(value) if key != name else _shown(value)
+        )
 
 
 def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement) -> None:
@@ -169,10 +202,16 @@ def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement
         "shape": _shown(checked.shape),
     }
     if checked.encode_seconds is not None:
-        lines["embedded"] = f"{len(model_check.TEXTS)} texts and a query in {checked.encode_seconds:.2f} s"
+        lines["embedded"] = (
+            f"{len(model_check.TEXTS)} texts and a query in {checked.encode_seconds:.2f} s"
+        )
     if checked.shortest is not None:
         lines["length"] = f"{checked.shortest:.6f} to {checked.longest:.6f}"
-    device = "" if checked.device_peak_bytes is None else f", and {size(checked.device_peak_bytes)} on the device"
+    device = (
+        ""
+        if checked.device_peak_bytes is None
+        else f", and {size(checked.device_peak_bytes)} on the device"
+    )
     lines["peak memory"] = f"{size(checked.peak_bytes)}{device}"
     for key, value in lines.items():
         _line(key, value)

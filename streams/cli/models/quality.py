@@ -1,4 +1,6 @@
-"""`vectrue quality`: arguments and printing only; the work is in streams/evaluation/quality.py."""
+"""`vectrue quality`: arguments and printing only; the work is in
+streams/evaluation/quality.py.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,15 @@ from schemas.errors import VectrueError
 from schemas.reports.quality import K, Opinions, QualityRun
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from streams.cli.screen.output import Format, OutputOption, counting_bars, err, out, print_exactly, print_json
+from streams.cli.screen.output import (
+    Format,
+    OutputOption,
+    counting_bars,
+    err,
+    out,
+    print_exactly,
+    print_json,
+)
 from streams.cli.screen.tables import Grid
 from streams.evaluation import measures
 from streams.evaluation import quality as judging
@@ -27,19 +37,23 @@ def quality(
     ctx: typer.Context,
     table: Annotated[str | None, _TABLE] = None,
     queries: Annotated[
-        Path | None, typer.Option("--queries", "-q", help="judged queries instead of those of the settings")
+        Path | None,
+        typer.Option("--queries", "-q", help="judged queries instead of those of the settings"),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="compare every row; use no index")] = False,
     min_ndcg: Annotated[
-        float | None, typer.Option("--min-ndcg", min=0, max=1, help="exit 1 where nDCG@10 is below this")
+        float | None,
+        typer.Option("--min-ndcg", min=0, max=1, help="exit 1 where nDCG@10 is below this"),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Ask judged queries now, as a user would, and say how good the answers are.
 
-    The settings name a file by table: `[quality.queries]`, `"public.questions" = "queries.jsonl"`. A line of it is
-    `{"query": "...", "relevant": [17, 42]}`. `vectrue serve` asks them every `quality.every_seconds`; the figures go
-    to its metrics and to `vectrue status`, as do those of this command, but not with `--queries` or `--exact`.
+    The settings name a file by table: `[quality.queries]`, `"public.questions" =
+    "queries.jsonl"`. A line of it is `{"query": "...", "relevant": [17, 42]}`. `vectrue
+    serve` asks them every `quality.every_seconds`; the figures go to its metrics and to
+    `vectrue status`, as do those of this command, but not with `--queries` or
+    `--exact`.
 
     WAY is how the rows were found: through an index, or by comparing every row.
 
@@ -79,16 +93,20 @@ def quality(
 @app.command()
 def export(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="where they are written; `-` is stdout")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="where they are written; `-` is stdout")
+    ],
     table: Annotated[str | None, _TABLE] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file")] = False,
 ) -> None:
-    """Write judged queries made of feedback: searches whose texts were logged, and the rows that people found useful.
+    """Write judged queries made of feedback: searches whose texts were logged, and the
+    rows that people found useful.
 
-    They know only rows that a search found: good for watching one model, unfair to another one in `vectrue compare`.
+    They know only rows that a search found: good for watching one model, unfair to
+    another one in `vectrue compare`.
 
-    Example: `vectrue quality export judged.jsonl`, with `serve.query_log = "text"` and clients that send
-    `POST /feedback`.
+    Example: `vectrue quality export judged.jsonl`, with `serve.query_log = "text"` and
+    clients that send `POST /feedback`.
     """
     settings = ctx.obj()
     if str(file) != "-" and file.exists() and not force:
@@ -106,7 +124,9 @@ def export(
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise VectrueError(f"{file} cannot be written ({error.strerror})", fix="choose another path") from error
+        raise VectrueError(
+            f"{file} cannot be written ({error.strerror})", fix="choose another path"
+        ) from error
     err.print(f"{len(lines):,} judged queries of {name} are in {file}")
 
 
@@ -137,7 +157,12 @@ def _one_table(settings: Settings, table: str | None) -> str:
 
 def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> None:
     if output is Format.JSON:
-        print_json({"tables": [run.to_json() for run in runs], "feedback": [one.to_json() for one in opinions]})
+        print_json(
+            {
+                "tables": [run.to_json() for run in runs],
+                "feedback": [one.to_json() for one in opinions],
+            }
+        )
         return
     heads = ("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY")
     shown = Grid(*heads, last=("MODEL",), wide=output is Format.WIDE)
@@ -147,5 +172,7 @@ def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> 
         shown.add_row(run.table, run.model, f"{run.queries:,}", *figures, *times, run.way)
     out.print(shown)
     for one in opinions:
-        words = f"feedback on {one.table}: {100 * one.share:.0f} % of {one.given:,} rows were useful"
+        words = (
+            f"feedback on {one.table}: {100 * one.share:.0f} % of {one.given:,} rows were useful"
+        )
         out.print(words)

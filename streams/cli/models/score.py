@@ -1,4 +1,6 @@
-"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py and streams/evaluation/calibrate.py."""
+"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py
+and streams/evaluation/calibrate.py.
+"""
 
 import sys
 from pathlib import Path
@@ -50,24 +52,33 @@ app = typer.Typer(
 @app.command()
 def answer(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(metavar="ANSWER", help="the answer; `-` reads it from stdin")],
-    reference: Annotated[str | None, typer.Option("--reference", "-r", help="a reference answer")] = None,
+    text: Annotated[
+        str, typer.Argument(metavar="ANSWER", help="the answer; `-` reads it from stdin")
+    ],
+    reference: Annotated[
+        str | None, typer.Option("--reference", "-r", help="a reference answer")
+    ] = None,
     question: Annotated[
-        str | None, typer.Option("--question", "-q", help="compare with the nearest stored answer of this question")
+        str | None,
+        typer.Option(
+            "--question", "-q", help="compare with the nearest stored answer of this question"
+        ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", help="SQL condition on stored answers; score.where when left out")
+        str | None,
+        typer.Option("--where", help="SQL condition on stored answers; score.where when left out"),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Score ANSWER: similarity to the reference, score (similarity × 100), grade.
 
-    Where the stored answers are, and which of them are good enough to be references, is in the section [score].
+    Where the stored answers are, and which of them are good enough to be references, is
+    in the section [score].
 
     For example:
 
-        vectrue score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."
-        vectrue score "GIL은 락입니다." --question 1 --where "score >= 85" -o json
+        vectrue score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..." vectrue score
+        "GIL은 락입니다." --question 1 --where "score >= 85" -o json
     """
     if (reference is None) == (question is None):
         raise typer.BadParameter("give either --reference or --question")
@@ -77,8 +88,13 @@ def answer(
         score = scoring.against_text(settings, given, reference)
     else:
         if where is not None:
-            settings = settings.model_copy(update={"score": settings.score.model_copy(update={"where": where})})
-        searching = Search(settings, Session(settings.postgres.dsn, role="score", prefix=settings.kafka.topic_prefix))
+            settings = settings.model_copy(
+                update={"score": settings.score.model_copy(update={"where": where})}
+            )
+        searching = Search(
+            settings,
+            Session(settings.postgres.dsn, role="score", prefix=settings.kafka.topic_prefix),
+        )
         score = scoring.against_stored(settings, searching, given, str(question))
     if output is Format.JSON:
         print_json({"question": question, **score.to_json()})
@@ -90,14 +106,17 @@ def answer(
 def calibrate(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="graded pairs, JSON Lines", exists=False)],
-    plot: Annotated[Path | None, typer.Option("--plot", help="draw it into this file: .png, .svg, .pdf")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="draw it into this file: .png, .svg, .pdf")
+    ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Propose thresholds for the settings' model, from pairs that a person has graded.
 
-    A line of FILE is `{"answer": "...", "reference": "...", "grade": "excellent"}`, or "good", or "to be improved";
-    other fields are ignored. At least 10 pairs of each grade and 10 different references; 100 are better.
-    Changes nothing: it prints the block for vectrue.toml, and how sure it is. No database is asked.
+    A line of FILE is `{"answer": "...", "reference": "...", "grade": "excellent"}`, or
+    "good", or "to be improved"; other fields are ignored. At least 10 pairs of each
+    grade and 10 different references; 100 are better. Changes nothing: it prints the
+    block for vectrue.toml, and how sure it is. No database is asked.
 
     For example:
 
@@ -123,7 +142,9 @@ def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
-        raise VectrueError(f"{file} cannot be read ({error.strerror})", fix="correct FILE") from error
+        raise VectrueError(
+            f"{file} cannot be read ({error.strerror})", fix="correct FILE"
+        ) from error
     return list(decoded(lines, str(file)))
 
 
@@ -134,10 +155,14 @@ def _print(score: Score) -> None:
     out.print(f"grade       {score.grade} ({score.grade.message})")
     if score.reference is not None:
         hit = score.reference
-        out.print(f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}")
+        out.print(
+            f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}"
+        )
     err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}")
     if not score.calibrated:
-        err.print("these thresholds are bge-m3's: vectrue score calibrate FILE proposes this model's")
+        err.print(
+            "these thresholds are bge-m3's: vectrue score calibrate FILE proposes this model's"
+        )
 
 
 def _print_calibration(found: Calibration) -> None:
@@ -155,7 +180,10 @@ def _print_calibration(found: Calibration) -> None:
     out.print(confusion)
     out.print("(columns: by thresholds that were set without the pair's reference)")
     out.print()
-    out.print(f"{len(found.labels)} pairs; the thresholds in force grade {found.current:.0%} of them as the person did")
+    out.print(
+        f"{len(found.labels)} pairs; the thresholds in force grade {found.current:.0%} of them "
+        "as the person did"
+    )
     out.print(found.verdict)
     out.print()
     print_lines(found.settings)

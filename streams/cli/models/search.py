@@ -1,4 +1,6 @@
-"""`vectrue search`: arguments and printing only; the work is in streams/search/search.py."""
+"""`vectrue search`: arguments and printing only; the work is in
+streams/search/search.py.
+"""
 
 from typing import Annotated
 
@@ -15,39 +17,56 @@ from streams.search.search import Search
 def search(
     ctx: typer.Context,
     text: Annotated[str, typer.Argument(help="what to look for")],
-    table: Annotated[list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=MOST_HITS, help="most rows shown")] = 5,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=MOST_HITS, help="most rows shown")
+    ] = 5,
     min_similarity: Annotated[
-        float | None, typer.Option("--min-similarity", min=-1, max=1, help="leave out rows less similar than this")
+        float | None,
+        typer.Option(
+            "--min-similarity", min=-1, max=1, help="leave out rows less similar than this"
+        ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", help="only rows that meet this SQL condition; cannot write")
+        str | None,
+        typer.Option("--where", help="only rows that meet this SQL condition; cannot write"),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="compare every row; use no index")] = False,
     ef_search: Annotated[
         int | None,
-        typer.Option("--ef-search", min=1, max=MOST_HITS, help="candidates HNSW keeps: more finds more, slower"),
+        typer.Option(
+            "--ef-search",
+            min=1,
+            max=MOST_HITS,
+            help="candidates HNSW keeps: more finds more, slower",
+        ),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Find the rows whose text is nearest to TEXT, by cosine similarity of their vectors.
+    """Find the rows whose text is nearest to TEXT, by cosine similarity of their
+    vectors.
 
-    The query is embedded by the model that made the vectors; rows without a vector of that model are not searched, and
-    stderr says so. AGE is that of the vector; `*` marks one made from an older text, to be replaced.
+    The query is embedded by the model that made the vectors; rows without a vector of
+    that model are not searched, and stderr says so. AGE is that of the vector; `*`
+    marks one made from an older text, to be replaced.
 
-    Where a condition leaves an index too little, the scan goes on, and in the end every row is compared.
+    Where a condition leaves an index too little, the scan goes on, and in the end every
+    row is compared.
 
     For example:
 
-        vectrue search "파이썬 멀티스레딩"
-        vectrue search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
-        vectrue search "GIL" --min-similarity 0.8 -o json
+        vectrue search "파이썬 멀티스레딩" vectrue search "트랜잭션 격리" -t public.questions -n 10
+        --where "category = '데이터베이스'" vectrue search "GIL" --min-similarity 0.8 -o json
     """
-    request = SearchRequest(text, tuple(table or ()), limit, min_similarity, where, exact, ef_search)
-    settings = ctx.obj()
-    found = Search(settings, Session(settings.postgres.dsn, role="search", prefix=settings.kafka.topic_prefix)).find(
-        request
+    request = SearchRequest(
+        text, tuple(table or ()), limit, min_similarity, where, exact, ef_search
     )
+    settings = ctx.obj()
+    found = Search(
+        settings, Session(settings.postgres.dsn, role="search", prefix=settings.kafka.topic_prefix)
+    ).find(request)
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:

@@ -12,20 +12,24 @@ from schemas.settings.sections import ServeSettings
 
 def serve(
     ctx: typer.Context,
-    host: Annotated[str | None, typer.Option(help="address; beyond loopback serve.token must be set")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="address; beyond loopback serve.token must be set")
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="port")] = None,
 ) -> None:
     """Answer search, scores and embeddings over HTTP, until SIGTERM or Ctrl-C.
 
-    POST /v1/search, /v1/score, /v1/embeddings, GET /v1/models (in OpenAI's form), /livez, /readyz,
-    /metrics; /docs describes them. Requests that arrive together share a pass through the model.
+    POST /v1/search, /v1/score, /v1/embeddings, GET /v1/models (in OpenAI's form),
+    /livez, /readyz, /metrics; /docs describes them. Requests that arrive together share
+    a pass through the model.
 
     For example:
 
-        vectrue serve
-        VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
+        vectrue serve VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host
+        0.0.0.0
     """
-    from streams.api import serve as server  # FastAPI takes half a second, which no other command needs
+    # FastAPI takes half a second, which no other command needs
+    from streams.api import serve as server
 
     settings = ctx.obj()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}

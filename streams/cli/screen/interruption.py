@@ -1,15 +1,19 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed: the command ends, and with it what it runs on the server.
+"""Ctrl-C, SIGTERM and a terminal that is closed: the command ends, and with it what it
+runs on the server.
 
-While a statement runs, Python cannot call a signal's handler. So a thread hears of the signal by the wakeup descriptor
-and has every statement of this process cancelled, again and again until the handler has run, which raises
-KeyboardInterrupt in the main thread. What a command does then to leave in good order runs undisturbed. A second signal,
-or a command that does not listen within `_PATIENCE_SECONDS`, ends the process at once.
+While a statement runs, Python cannot call a signal's handler. So a thread hears of the
+signal by the wakeup descriptor and has every statement of this process cancelled, again
+and again until the handler has run, which raises KeyboardInterrupt in the main thread.
+What a command does then to leave in good order runs undisturbed. A second signal, or a
+command that does not listen within `_PATIENCE_SECONDS`, ends the process at once.
 
 Hazards:
-- A signal that was ignored when the process started stays ignored (nohup, background jobs of a shell).
-- `timeout` and other wrappers send a signal twice, to the process and to its group: what comes within
-  `_ONE_SECONDS` of the first is the same wish.
-- Workers and `serve` have an end of their own (what is in hand is finished), and do not listen here.
+- A signal that was ignored when the process started stays ignored (nohup, background
+  jobs of a shell).
+- `timeout` and other wrappers send a signal twice, to the process and to its group:
+  what comes within `_ONE_SECONDS` of the first is the same wish.
+- Workers and `serve` have an end of their own (what is in hand is finished), and do not
+  listen here.
 """
 
 import os
@@ -21,12 +25,17 @@ from types import FrameType
 from connectors.clock import SystemClock
 from connectors.postgres import open_connections
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 _FIRST_SECONDS = 0.02
-"""A main thread that runs Python has heard by then, and nothing needs to be cancelled."""
+"""A main thread that runs Python has heard by then, and nothing needs to be cancelled.
+"""
 _AGAIN_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
-"""Longest that the main thread may stay in C after the signal: a connection attempt takes 5 s."""
+"""Longest that the main thread may stay in C after the signal: a connection attempt
+takes 5 s.
+"""
 _ONE_SECONDS = 0.5
 _SHOW_CURSOR = b"\x1b[?25h"
 _WORD = b"interrupted\n"
@@ -56,7 +65,9 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as a shell says it: 130 for Ctrl-C, 143 for SIGTERM."""
+        """128 and the signal's number, as a shell says it: 130 for Ctrl-C, 143 for
+        SIGTERM.
+        """
         return 128 + (self.signal or signal.SIGINT)
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
@@ -72,7 +83,9 @@ class Interruption:
                 now = self._clock.monotonic()
                 if first is None:
                     first = now
-                    threading.Thread(target=self._end_statements, args=(number,), name="cancel", daemon=True).start()
+                    threading.Thread(
+                        target=self._end_statements, args=(number,), name="cancel", daemon=True
+                    ).start()
                 elif now - first > _ONE_SECONDS:
                     _leave(number)
 
@@ -87,6 +100,8 @@ class Interruption:
 
 
 def _leave(number: int) -> None:
-    """End the process now, from a thread: the connections close, and the server ends what it still runs for us."""
+    """End the process now, from a thread: the connections close, and the server ends
+    what it still runs for us.
+    """
     os.write(2, (_SHOW_CURSOR if sys.stderr.isatty() else b"") + _WORD)
     os._exit(128 + number)

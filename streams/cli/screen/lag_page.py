@@ -1,4 +1,6 @@
-"""What `vectrue lag` shows to people: the verdict, the hops before Kafka, the groups, every partition."""
+"""What `vectrue lag` shows to people: the verdict, the hops before Kafka, the groups,
+every partition.
+"""
 
 from collections.abc import Sequence
 
@@ -14,12 +16,20 @@ from schemas.health.witness import Canary
 from streams.cli.screen.output import number, seconds, styled
 from streams.cli.screen.tables import Grid
 
-_COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red", Severity.UNKNOWN: "magenta"}
+_COLOURS = {
+    Severity.OK: "green",
+    Severity.WARNING: "yellow",
+    Severity.CRITICAL: "red",
+    Severity.UNKNOWN: "magenta",
+}
 _OFFSETS = ("CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET")
-_TABLE = ("GROUP", "TOPIC", "PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "STATUS")  # the order of Kafka's own tools
+# the order of Kafka's own tools
+_TABLE = ("GROUP", "TOPIC", "PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "STATUS")
 _READERS = ("CONSUMER-ID", "HOST", "CLIENT-ID")
-_LAST = ("LOG-START-OFFSET", "LOG-END-OFFSET", "CURRENT-OFFSET", "GROUP")  # what a narrow screen shows last
-_LAGS = ("LAG", "TIME-LAG", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")  # a lag that is unknown is said to be
+# what a narrow screen shows last
+_LAST = ("LOG-START-OFFSET", "LOG-END-OFFSET", "CURRENT-OFFSET", "GROUP")
+# a lag that is unknown is said to be
+_LAGS = ("LAG", "TIME-LAG", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")
 
 
 def page(report: LagReport, *, wide: bool) -> Sequence[RenderableType]:
@@ -37,9 +47,17 @@ def _hops(report: LagReport) -> Grid:
     """Slot, connector and canary, a line each."""
     slot, connector = report.slot, report.connector
     table = Grid("HOP", "NAME", "STATE", "DETAIL")
-    sizes = (("unconfirmed", slot.unconfirmed_bytes), ("retained", slot.retained_bytes), ("safe", slot.safe_wal_bytes))
-    figures = [f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"]
-    table.add_row("slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}")
+    sizes = (
+        ("unconfirmed", slot.unconfirmed_bytes),
+        ("retained", slot.retained_bytes),
+        ("safe", slot.safe_wal_bytes),
+    )
+    figures = [
+        f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"
+    ]
+    table.add_row(
+        "slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}"
+    )
     tasks = ", ".join(f"task {i} {state.lower()}" for i, state in enumerate(connector.tasks or ()))
     table.add_row("connector", connector.name, (connector.state or "-").lower(), tasks or "-")
     canary = report.witness.canary
@@ -49,12 +67,18 @@ def _hops(report: LagReport) -> Grid:
 
 
 def _way(canary: Canary) -> str:
-    """Where the canary is, and how long each hop of the last one took, each by its own clock."""
+    """Where the canary is, and how long each hop of the last one took, each by its own
+    clock.
+    """
     seen, last = stage(canary), canary.arrived
     words = [f"last seen {seen}"] if seen else []
     if last is not None:
         words.append(f"written {seconds(canary.age_seconds)} ago")
-        hops = (("captured", last.captured_at), ("in Kafka", last.queued_at), ("worker", last.worker_at))
+        hops = (
+            ("captured", last.captured_at),
+            ("in Kafka", last.queued_at),
+            ("worker", last.worker_at),
+        )
         for name, moment in (*hops, ("back", last.arrived_at)):
             if moment is not None:
                 words.append(f"{name} +{(moment - last.beat.sent_at).total_seconds():.2f} s")
@@ -64,7 +88,11 @@ def _way(canary: Canary) -> str:
 def _groups(groups: Sequence[GroupLag]) -> Grid:
     table = Grid("GROUP", "STATE", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS", keep=_LAGS)
     for group in groups:
-        figures = number(group.members), number(group.total_lag), seconds(group.max_time_lag_seconds)
+        figures = (
+            number(group.members),
+            number(group.total_lag),
+            seconds(group.max_time_lag_seconds),
+        )
         table.add_row(group.group_name, group.state or "-", *figures, str(group.status or "-"))
     return table
 

@@ -1,7 +1,9 @@
-r"""What the commands share: two screens, JSON, bars, questions, the `-o` option. stdout is data, stderr is the rest.
+r"""What the commands share: two screens, JSON, bars, questions, the `-o` option. stdout
+is data, stderr is the rest.
 
-Everything that is printed passes through here, and no text can command the terminal: an escape is shown as `\x1b`
-(schemas/printable.py), and `[...]` is text, never a style. What has a style says so with `style` or `styled`.
+Everything that is printed passes through here, and no text can command the terminal: an
+escape is shown as `\x1b` (schemas/printable.py), and `[...]` is text, never a style.
+What has a style says so with `style` or `styled`.
 """
 
 import codecs
@@ -23,14 +25,19 @@ from schemas import command
 from schemas.printable import json_text, one_line, visible
 
 _NO_WIDTH = 1_000_000
-"""Columns of a file or a pipe: nothing is folded there, each row of a table is a line."""
+"""Columns of a file or a pipe: nothing is folded there, each row of a table is a line.
+"""
 
 
 class Screen(Console):
-    """A console that shows text from outside as it is, obeys none of it, and cuts nothing."""
+    """A console that shows text from outside as it is, obeys none of it, and cuts
+    nothing.
+    """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        """Take stdout or stderr, whatever they are when something is printed; `width` in columns, else theirs."""
+        """Take stdout or stderr, whatever they are when something is printed; `width`
+        in columns, else theirs.
+        """
         super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
         self._width = width  # rich takes COLUMNS here, and keeps it for a pipe too
 
@@ -43,7 +50,9 @@ class Screen(Console):
         return options
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does, but what is copied from a sentence works: the terminal alone folds it, commands are whole."""
+        """As rich does, but what is copied from a sentence works: the terminal alone
+        folds it, commands are whole.
+        """
         if all(isinstance(one, str | Text) for one in objects):
             options.setdefault("soft_wrap", True)
         said = (command.completed(one) if isinstance(one, str) else one for one in objects)
@@ -53,9 +62,15 @@ class Screen(Console):
         """As rich does: what becomes of a string, also of one in a table or a bar."""
         return super().render_str(one_line(text), **options)
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich does: everything that is printed, also what was made a Text elsewhere."""
-        return super().render(_written_out(renderable) if isinstance(renderable, Text) else renderable, options)
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """As rich does: everything that is printed, also what was made a Text
+        elsewhere.
+        """
+        return super().render(
+            _written_out(renderable) if isinstance(renderable, Text) else renderable, options
+        )
 
 
 def _written_out(text: Text) -> Text:
@@ -63,7 +78,8 @@ def _written_out(text: Text) -> Text:
     if shown == text.plain:
         return text
     return text.blank_copy("").join(
-        Text(visible(part.plain), part.style, spans=part.spans) for part in text.divide(range(1, len(text)))
+        Text(visible(part.plain), part.style, spans=part.spans)
+        for part in text.divide(range(1, len(text)))
     )
 
 
@@ -91,12 +107,16 @@ class Format(StrEnum):
 
 OutputOption = Annotated[
     Format,
-    typer.Option("--output", "-o", help="table for people; wide: all of its columns; json for scripts"),
+    typer.Option(
+        "--output", "-o", help="table for people; wide: all of its columns; json for scripts"
+    ),
 ]
 
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
-    """One JSON document on stdout, Korean text readable where stdout can; on one line where there is no indent."""
+    """One JSON document on stdout, Korean text readable where stdout can; on one line
+    where there is no indent.
+    """
     is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf-")
     typer.echo(json_text(data, indent=indent, default=str, ensure_ascii=not is_unicode))
 
@@ -108,13 +128,17 @@ def print_lines(text: str, screen: Screen = out) -> None:
 
 
 def print_exactly(text: str) -> None:
-    """What another program reads, a script or a path: on stdout as it is, but for a terminal."""
+    """What another program reads, a script or a path: on stdout as it is, but for a
+    terminal.
+    """
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def print_error(message: str, detail: str = "") -> None:
-    """`error:` and one sentence on stderr, what stands on further lines of it moved in; before it, a traceback."""
+    """`error:` and one sentence on stderr, what stands on further lines of it moved in;
+    before it, a traceback.
+    """
     if detail:
         print_lines(detail, err)
     first, *more = message.split("\n")
@@ -153,13 +177,17 @@ def count_or_all(text: str, option: str) -> int | None:
     if text == "all":
         return None
     if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
-        raise typer.BadParameter(f"{text[:40]!r} is neither a number of rows nor all", param_hint=option)
+        raise typer.BadParameter(
+            f"{text[:40]!r} is neither a number of rows nor all", param_hint=option
+        )
     return int(text)
 
 
 @contextmanager
 def counting_bars(verb: str = "") -> Iterator[Callable[[str, int, int], None]]:
-    """One bar per name on stderr, on a terminal only; yields what is told of name, rows done and rows to do."""
+    """One bar per name on stderr, on a terminal only; yields what is told of name, rows
+    done and rows to do.
+    """
     columns = (label(), BarColumn(bar_width=24), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}

@@ -4,7 +4,8 @@ What does not fit is folded, by cells (a Korean character has two) and never ins
 columns without a value always, then counts that are 0 in every row, then those that the table says `-o wide` shows.
 Where that is not enough each row becomes a block of `HEADING  value` lines. A pipe has no width: a line for each row.
 
-Hazard: how many cells a character takes is rich's opinion (rich.cells); a terminal may think otherwise of an emoji.
+Hazard: how many cells a character takes is rich's opinion (rich.cells); a terminal may
+think otherwise of an emoji.
 """
 
 import re
@@ -21,19 +22,24 @@ from schemas.printable import one_line
 
 _GAP = 2
 _COMFORTABLE, _NARROWEST = 32, 16
-"""Cells that a folded column of words has at least: while columns can be left out, and when none is left to."""
+"""Cells that a folded column of words has at least: while columns can be left out, and
+when none is left to.
+"""
 
 _WORDS = re.compile(r"\[[^\[\]]{1,24}\]\s*|[+-]?\d[\d,.]*\s(?:m?s|[kMGT]?B)\b\S*\s*|\S+\s*|\s+")
 """Neither `[0.441 0.580]` nor `1.2 s` is folded at its space."""
 _PARTS = re.compile(r"[^-./_,:@=+]*[-./_,:@=+]+\s*|[^-./_,:@=+]+")
-_FIGURE = re.compile(r"[~<>+-]?\s?[\d,.]+(/[\d,.]+)?(\s?(s|ms|B|kB|MB|GB|TB|%|rows/s))?|\d+[hm]\d\d[ms]|-?")
+_FIGURE = re.compile(
+    r"[~<>+-]?\s?[\d,.]+(/[\d,.]+)?(\s?(s|ms|B|kB|MB|GB|TB|%|rows/s))?|\d+[hm]\d\d[ms]|-?"
+)
 
 
 def fold(text: str, width: int) -> list[str]:
     """Pieces of at most `width` cells, which make the text again when they are joined.
 
-    Folds after a space where it can, then after a sign that parts a name, then between two characters. A space at the
-    end of a piece may stand beyond the width; a character wider than that has a piece to itself.
+    Folds after a space where it can, then after a sign that parts a name, then between
+    two characters. A space at the end of a piece may stand beyond the width; a
+    character wider than that has a piece to itself.
     """
     if cell_len(text) <= width:
         return [text]
@@ -47,14 +53,18 @@ def fold(text: str, width: int) -> list[str]:
 
 
 def _parts(characters: Sequence[str], width: int) -> Iterator[str]:
-    """Words, else parts of words, else characters (each with its marks) that fit into the width."""
+    """Words, else parts of words, else characters (each with its marks) that fit into
+    the width.
+    """
     for word in _grouped(_WORDS, characters):
         for part in [word] if _fits(word, width) else _grouped(_PARTS, word):
             yield from ["".join(part)] if _fits(part, width) else part
 
 
 def _grouped(pattern: re.Pattern[str], characters: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Groups of characters as a pattern finds them; what begins a character stands for it."""
+    """Groups of characters as a pattern finds them; what begins a character stands for
+    it.
+    """
     for found in pattern.finditer("".join(character[0] for character in characters)):
         yield characters[found.start() : found.end()]
 
@@ -123,16 +133,26 @@ class Grid:
         Args:
             headings: of the columns, all different.
             keep: of columns that stay where none has a value.
-            zeros: of counts that are left out where all are 0 and the width is scarce; a line below names them.
-            last: of columns that only `-o wide` shows where the width is scarce, the first to go first.
+            zeros: of counts that are left out where all are 0 and the width is scarce;
+                a line below names them.
+            last: of columns that only `-o wide` shows where the width is scarce, the
+                first to go first.
             whole: of columns that are never folded, since their values are typed again.
             wide: whether everything was asked for.
         """
         self._columns = [_GridColumn(one_line(heading)) for heading in headings]
-        self._keep, self._zeros, self._last, self._whole, self._wide = keep, zeros, last, whole, wide
+        self._keep, self._zeros, self._last, self._whole, self._wide = (
+            keep,
+            zeros,
+            last,
+            whole,
+            wide,
+        )
 
     def add_row(self, *cells: str | Text) -> None:
-        """Add a row, with a cell for each heading; a string is text, whatever stands in it."""
+        """Add a row, with a cell for each heading; a string is text, whatever stands in
+        it.
+        """
         for column, cell in zip(self._columns, cells, strict=True):
             column.cells.append(_cell(cell))
 
@@ -167,13 +187,21 @@ class Grid:
                 return _Layout(columns, _shared(least, most, spare), zeros, hidden)
         return None
 
-    def _attempts(self, shown: Sequence[_GridColumn]) -> Iterator[tuple[Sequence[_GridColumn], int | None, bool]]:
-        """Columns, the cells that words have at least (None: all they need), whether headings fold: best first."""
+    def _attempts(
+        self, shown: Sequence[_GridColumn]
+    ) -> Iterator[tuple[Sequence[_GridColumn], int | None, bool]]:
+        """Columns, the cells that words have at least (None: all they need), whether
+        headings fold: best first.
+        """
         yield shown, None, False
         yield shown, None, True
         some = shown
         if not self._wide:
-            some = [column for column in shown if column.heading not in self._zeros or not column.is_only("0")]
+            some = [
+                column
+                for column in shown
+                if column.heading not in self._zeros or not column.is_only("0")
+            ]
             yield some, None, True
         yield some, _COMFORTABLE, True
         for heading in () if self._wide else self._last:
@@ -193,7 +221,9 @@ class Grid:
 def _cell(value: str | Text) -> Text:
     if isinstance(value, str):
         return Text(_flat(value))
-    return Text.assemble(*((_flat(part.plain), part.style) for part in value.divide(range(1, len(value)))))
+    return Text.assemble(
+        *((_flat(part.plain), part.style) for part in value.divide(range(1, len(value))))
+    )
 
 
 def _flat(text: str) -> str:
@@ -201,7 +231,9 @@ def _flat(text: str) -> str:
 
 
 def _shared(least: Sequence[int], most: Sequence[int], spare: int) -> list[int]:
-    """The cells of each column: `spare` given to those that want more, the same to each as far as it wants it."""
+    """The cells of each column: `spare` given to those that want more, the same to each
+    as far as it wants it.
+    """
     widths = list(least)
     while spare > 0 and (wanting := [i for i, width in enumerate(widths) if width < most[i]]):
         for i in sorted(wanting, key=lambda i: most[i] - widths[i])[:spare]:
@@ -212,28 +244,39 @@ def _shared(least: Sequence[int], most: Sequence[int], spare: int) -> list[int]:
 
 
 def _lines(layout: _Layout) -> Iterator[Text]:
-    heads = [_folded(Text(c.heading, "bold"), width) for c, width in zip(layout.columns, layout.widths, strict=True)]
+    heads = [
+        _folded(Text(c.heading, "bold"), width)
+        for c, width in zip(layout.columns, layout.widths, strict=True)
+    ]
     tallest = max(map(len, heads), default=0)
     yield from _rows(layout, [[Text()] * (tallest - len(head)) + head for head in heads])
     for cells in zip(*(column.cells for column in layout.columns), strict=True):
-        yield from _rows(layout, [_folded(cell, width) for cell, width in zip(cells, layout.widths, strict=True)])
+        yield from _rows(
+            layout, [_folded(cell, width) for cell, width in zip(cells, layout.widths, strict=True)]
+        )
 
 
 def _rows(layout: _Layout, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
     """The lines of one row, from the pieces of each of its cells."""
     for number in range(max(map(len, cells), default=0)):
         line = _line("")
-        for i, (column, width, pieces) in enumerate(zip(layout.columns, layout.widths, cells, strict=True)):
+        for i, (column, width, pieces) in enumerate(
+            zip(layout.columns, layout.widths, cells, strict=True)
+        ):
             piece = pieces[number] if number < len(pieces) else Text()
             room = " " * (width - cell_len(piece.plain))
             line.append(" " * _GAP if i else "")
-            line.append_text(Text.assemble(room, piece) if column.is_figures else Text.assemble(piece, room))
+            line.append_text(
+                Text.assemble(room, piece) if column.is_figures else Text.assemble(piece, room)
+            )
         line.rstrip()
         yield line
 
 
 def _blocks(columns: Sequence[_GridColumn], whole: Collection[str], width: int) -> Iterator[Text]:
-    """A line for each value of a row; a row that does not say its first value goes on with the row before."""
+    """A line for each value of a row; a row that does not say its first value goes on
+    with the row before.
+    """
     label = max(cell_len(column.heading) for column in columns) + _GAP
     for number in range(len(columns[0].cells)):
         if number and columns[0].cells[number].plain:
@@ -244,7 +287,11 @@ def _blocks(columns: Sequence[_GridColumn], whole: Collection[str], width: int) 
             for i, piece in enumerate(_folded(value, room) if value.plain else ()):
                 head = heading if i == 0 else ""
                 yield Text.assemble(
-                    (head, "bold"), " " * (label - cell_len(head)), piece, no_wrap=True, overflow="ignore"
+                    (head, "bold"),
+                    " " * (label - cell_len(head)),
+                    piece,
+                    no_wrap=True,
+                    overflow="ignore",
                 )
 
 

@@ -3,11 +3,12 @@
     two models    the texts are embedded in one process per model, and searched exactly (compare_models.py)
     two columns   of a running migration, searched where they are, exactly and by their indexes (compare_columns.py)
 
-Quality is of exact search: an index is another matter, and shown beside it where there is one. The two sides take
-turns, query by query and batch by batch, and the one that begins changes, so that a busy machine harms both alike.
+Quality is of exact search: an index is another matter, and shown beside it where there
+is one. The two sides take turns, query by query and batch by batch, and the one that
+begins changes, so that a busy machine harms both alike.
 
-Hazard: the first answers fill caches; each query is asked several times, and the ranks of the first time are the ones
-that count.
+Hazard: the first answers fill caches; each query is asked several times, and the ranks
+of the first time are the ones that count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,9 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is, and how much there is."""
 
 ROUNDS = 3
-"""Times that each query is asked, for the latency; but for the first, only within `_PATIENCE_SECONDS`."""
+"""Times that each query is asked, for the latency; but for the first, only within
+`_PATIENCE_SECONDS`.
+"""
 
 _PATIENCE_SECONDS = 30.0
 
@@ -48,7 +51,9 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """One answer: seconds to embed, and by the way of searching seconds and rows with their texts, best first."""
+    """One answer: seconds to embed, and by the way of searching seconds and rows with
+    their texts, best first.
+    """
 
     embed_seconds: float
     search_seconds: Mapping[str, float]
@@ -65,7 +70,9 @@ class Answering(Protocol):
 
 @dataclass(slots=True)
 class Answers:
-    """What one side answered: the first round's rows by way and query, and every measurement in seconds."""
+    """What one side answered: the first round's rows by way and query, and every
+    measurement in seconds.
+    """
 
     found: dict[str, list[Sequence[tuple[Key, str]]]] = field(default_factory=dict)
     embed: list[float] = field(default_factory=list)
@@ -84,7 +91,9 @@ class Answers:
         made = {}
         for way, search in self.search.items():
             totals = [a + b for a, b in zip(self.embed, search, strict=True)]
-            made[way] = Latency(_percentiles(self.embed), _percentiles(search), _percentiles(totals), totals)
+            made[way] = Latency(
+                _percentiles(self.embed), _percentiles(search), _percentiles(totals), totals
+            )
         return made
 
 
@@ -106,7 +115,8 @@ def ask_both(
 
 
 def require_rows(judged: Judged, missing: Sequence[Key], where: str) -> None:
-    """Refuse judgements about rows that are not there: they would count against both sides.
+    """Refuse judgements about rows that are not there: they would count against both
+    sides.
 
     Raises:
         VectrueError: naming the first such id, its line and how many there are.
@@ -118,7 +128,10 @@ def require_rows(judged: Judged, missing: Sequence[Key], where: str) -> None:
     key = next(key for key in query.relevant if key in absent)
     more = f", nor have {len(absent) - 1} more" if len(absent) > 1 else ""
     raise VectrueError(
-        f"line {query.line} of {judged.file} judges id {','.join(key)} as relevant, which has no text in {where}{more}",
+        (
+            f"line {query.line} of {judged.file} judges id {','.join(key)} as relevant, which has "
+            f"no text in {where}{more}"
+        ),
         fix="correct the file, or choose the corpus that it was judged on",
     )
 
@@ -130,7 +143,9 @@ def judged_keys(judged: Judged) -> list[Key]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked for: k of recall@k, at most `measures.DEPTH`, and the seed of the resampling."""
+    """What is asked for: k of recall@k, at most `measures.DEPTH`, and the seed of the
+    resampling.
+    """
 
     k: int
     seed: int
@@ -155,14 +170,27 @@ def conclude(
         notes: what has to be known about it.
     """
     ways = [way for way in answers[0].found if way in answers[1].found]
-    measured = {way: (_measure(judged, answers[0], way, options.k), _measure(judged, answers[1], way, options.k))
-                for way in ways}  # fmt: skip
+    measured = {
+        way: (
+            _measure(judged, answers[0], way, options.k),
+            _measure(judged, answers[1], way, options.k),
+        )
+        for way in ways
+    }
     quality = {way: _lines(judged.queries, *pair, options.seed) for way, pair in measured.items()}
     a, b = (side[DECIDES] for side in measured[ways[0]])
     return Comparison(
-        *sides, len(judged.queries), judged.left_out, corpus, measures.DEPTH, options.seed, quality,
-        (a.tolist(), b.tolist()), _differing(judged.queries, answers, ways[0], a, b), notes,
-    )  # fmt: skip
+        *sides,
+        len(judged.queries),
+        judged.left_out,
+        corpus,
+        measures.DEPTH,
+        options.seed,
+        quality,
+        (a.tolist(), b.tolist()),
+        _differing(judged.queries, answers, ways[0], a, b),
+        notes,
+    )
 
 
 def _measure(judged: Judged, answers: Answers, way: str, k: int) -> dict[str, Values]:
@@ -174,7 +202,9 @@ def _measure(judged: Judged, answers: Answers, way: str, k: int) -> dict[str, Va
 def _lines(
     queries: Sequence[JudgedQuery], a: Mapping[str, Values], b: Mapping[str, Values], seed: int
 ) -> list[MeasureLine]:
-    """All queries first, then each kind that has a name, in the order in which the file has them."""
+    """All queries first, then each kind that has a name, in the order in which the file
+    has them.
+    """
     groups = {ALL: np.ones(len(queries), bool)}
     kinds = dict.fromkeys(query.kind for query in queries if query.kind)
     if len(kinds) > 1:
@@ -182,7 +212,10 @@ def _lines(
     paired = measures.differences(a, b)
     return [
         MeasureLine(
-            group, int(of.sum()), name, *(measures.estimate(values[name][of], seed) for values in (a, b, paired))
+            group,
+            int(of.sum()),
+            name,
+            *(measures.estimate(values[name][of], seed) for values in (a, b, paired)),
         )
         for group, of in groups.items()
         for name in a
@@ -192,7 +225,9 @@ def _lines(
 def _differing(
     queries: Sequence[JudgedQuery], answers: tuple[Answers, Answers], way: str, a: Values, b: Values
 ) -> list[Differing]:
-    """The queries with the largest difference of nDCG@10, then of the first relevant row's reciprocal rank."""
+    """The queries with the largest difference of nDCG@10, then of the first relevant
+    row's reciprocal rank.
+    """
     made = []
     for at, query in enumerate(queries):
         found = [answers[one].found[way][at] for one in (0, 1)]

@@ -1,9 +1,11 @@
-"""Two models on one corpus: each embeds the texts in a process of its own, and searches them exactly.
+"""Two models on one corpus: each embeds the texts in a process of its own, and searches
+them exactly.
 
-The corpus is a configured table, read once and changed in nothing, or a file; Postgres' part of a search is not in
-these latencies.
+The corpus is a configured table, read once and changed in nothing, or a file; Postgres'
+part of a search is not in these latencies.
 
-Hazard: all vectors are in memory, 4 bytes a dimension: a million texts of 1024 dimensions are 4.1 GB for one side.
+Hazard: all vectors are in memory, 4 bytes a dimension: a million texts of 1024
+dimensions are 4.1 GB for one side.
 """
 
 from collections.abc import Sequence
@@ -41,21 +43,25 @@ def from_table(settings: Settings, table: str | None) -> Corpus:
     """The texts of a configured table as they are now.
 
     Raises:
-        ConfigurationError: the table is not configured, does not exist, or it is not said which one.
+        ConfigurationError: the table is not configured, does not exist, or it is not
+            said which one.
         VectrueError: no row of it has a text.
     """
     chosen = choose_table(settings, table)
     reading = ranking.session(settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
     try:
         info = catalog.inspect(reading, chosen.table)
-        # Only what is read counts: the vector column may have any length, or none of our bookkeeping yet.
+        # Only what is read counts: the vector column may have any length, or none of
+        # our bookkeeping yet.
         target = Target(chosen.table, chosen.column, chosen.text, info.primary_key, "", 0)
         catalog.check_text(reading, target)
         texts = ranking.texts(reading, target)
     finally:
         reading.close()
     if not texts:
-        raise VectrueError(f"no row of {chosen.name} has a text", fix="name another table, or --corpus FILE")
+        raise VectrueError(
+            f"no row of {chosen.name} has a text", fix="name another table, or --corpus FILE"
+        )
     return Corpus(texts, chosen.name)
 
 
@@ -67,17 +73,26 @@ def choose_table(settings: Settings, table: str | None) -> TableSettings:
     """
     found = settings.only([table] if table else None).tables
     if not found:
-        raise ConfigurationError("no table is configured", fix="add [[tables]] with name and text to vectrue.toml")
+        raise ConfigurationError(
+            "no table is configured", fix="add [[tables]] with name and text to vectrue.toml"
+        )
     if len({one.table for one in found}) > 1:
         names = ", ".join(one.name for one in found)
-        raise ConfigurationError(f"the queries are judged on one table, and {names} are configured", fix="name --table")
+        raise ConfigurationError(
+            f"the queries are judged on one table, and {names} are configured", fix="name --table"
+        )
     return found[0]
 
 
 def run(
-    settings: Settings, models: tuple[ModelSettings, ModelSettings], judged: Judged, corpus: Corpus, clock: Clock,
-    options: Options, tell: Progress,
-) -> Comparison:  # fmt: skip
+    settings: Settings,
+    models: tuple[ModelSettings, ModelSettings],
+    judged: Judged,
+    corpus: Corpus,
+    clock: Clock,
+    options: Options,
+    tell: Progress,
+) -> Comparison:
     """Compare two models.
 
     Args:
@@ -90,9 +105,14 @@ def run(
         tell: is told how far it is.
 
     Raises:
-        VectrueError: a judged id has no text in the corpus, or A and B are the same model.
+        VectrueError: a judged id has no text in the corpus, or A and B are the same
+            model.
     """
-    compare.require_rows(judged, [key for key in compare.judged_keys(judged) if key not in corpus.texts], corpus.where)
+    compare.require_rows(
+        judged,
+        [key for key in compare.judged_keys(judged) if key not in corpus.texts],
+        corpus.where,
+    )
     for model in models:
         by_name.require(model)
     with ExitStack() as running:
@@ -109,12 +129,18 @@ def run(
         answers = compare.ask_both((answering[0], answering[1]), judged.queries, clock, tell)
         sides = [
             _side(model, *measured, len(texts))
-            for model, measured in zip(models, zip(opened, pair, seconds, answers, strict=True), strict=True)
+            for model, measured in zip(
+                models, zip(opened, pair, seconds, answers, strict=True), strict=True
+            )
         ]
-    return compare.conclude(judged, (sides[0], sides[1]), answers, options, f"{len(texts):,} texts of {corpus.where}")
+    return compare.conclude(
+        judged, (sides[0], sides[1]), answers, options, f"{len(texts):,} texts of {corpus.where}"
+    )
 
 
-def encode(pair: Sequence[ModelProcess], texts: Sequence[str], batch: int, tell: Progress) -> list[float]:
+def encode(
+    pair: Sequence[ModelProcess], texts: Sequence[str], batch: int, tell: Progress
+) -> list[float]:
     """Have both embed the texts, batch by batch in turns; returns the seconds of each."""
     seconds = [0.0, 0.0]
     for process in pair:
@@ -140,10 +166,24 @@ class _Model:
 
 
 def _side(
-    model: ModelSettings, opened: LoadedModel, process: ModelProcess, seconds: float, answers: Answers, texts: int
+    model: ModelSettings,
+    opened: LoadedModel,
+    process: ModelProcess,
+    seconds: float,
+    answers: Answers,
+    texts: int,
 ) -> Side:
     return Side(
-        model.name if model.name != "lexical" else f"lexical:{model.dimensions}", opened.model_id, opened.dimensions,
-        opened.load_seconds, opened.memory_start, process.memory_peak(), texts, texts / seconds, texts,
-        texts * opened.dimensions * _FLOAT_BYTES, None, answers.latency(),
-    )  # fmt: skip
+        model.name if model.name != "lexical" else f"lexical:{model.dimensions}",
+        opened.model_id,
+        opened.dimensions,
+        opened.load_seconds,
+        opened.memory_start,
+        process.memory_peak(),
+        texts,
+        texts / seconds,
+        texts,
+        texts * opened.dimensions * _FLOAT_BYTES,
+        None,
+        answers.latency(),
+    )

@@ -1,10 +1,12 @@
-"""One model in a process of its own, measured there: memory is its alone, and the two sides of a comparison take turns.
+"""One model in a process of its own, measured there: memory is its alone, and the two
+sides of a comparison take turns.
 
-The parent asks over a pipe, one question at a time; the child answers with what it measured, so the pipe's own time is
-in no figure.
+The parent asks over a pipe, one question at a time; the child answers with what it
+measured, so the pipe's own time is in no figure.
 
-Hazards: the child has a session of its own, so that Ctrl-C reaches the parent only, which ends it; when the parent is
-killed, the pipe's end tells the child. Libraries print to stdout, which is the report's: the child's is stderr.
+Hazards: the child has a session of its own, so that Ctrl-C reaches the parent only,
+which ends it; when the parent is killed, the pipe's end tells the child. Libraries
+print to stdout, which is the report's: the child's is stderr.
 """
 
 import os
@@ -30,12 +32,15 @@ from streams.common import logs
 
 _END_SECONDS = 5.0
 _CHILD = "from streams.evaluation.compare.process import main; main()"
-"""Not `-m`: what it answers must be of this module's classes, and not of `__main__`'s."""
+"""Not `-m`: what it answers must be of this module's classes, and not of `__main__`'s.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What a model says of itself once it is loaded; `memory_start` is its process's before that, in bytes."""
+    """What a model says of itself once it is loaded; `memory_start` is its process's
+    before that, in bytes.
+    """
 
     model_id: str
     dimensions: int
@@ -53,7 +58,9 @@ class EmbeddedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query embedded and searched for: seconds of both parts, and the nearest texts by index, best first."""
+    """A query embedded and searched for: seconds of both parts, and the nearest texts
+    by index, best first.
+    """
 
     embed_seconds: float
     search_seconds: float
@@ -69,14 +76,20 @@ class ModelProcess:
         self._pipe, theirs = Pipe()
         line = [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())]
         self._process = subprocess.Popen(
-            line, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            start_new_session=True, env=child_environment(),
-        )  # fmt: skip
+            line,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            env=child_environment(),
+        )
         theirs.close()
         self._pipe.send((model, log))
 
     def open(self) -> LoadedModel:
-        """Load the model and embed one text, so that nothing is done for the first time later."""
+        """Load the model and embed one text, so that nothing is done for the first time
+        later.
+        """
         opened: LoadedModel = self._ask("open")
         return opened
 
@@ -95,19 +108,28 @@ class ModelProcess:
         return answer
 
     def rank(self, text: str, most: int) -> Ranked:
-        """Embed a query and search all vectors that are held, exactly; ties in the order of the corpus."""
+        """Embed a query and search all vectors that are held, exactly; ties in the
+        order of the corpus.
+        """
         ranked: Ranked = self._ask("rank", text, most)
         return ranked
 
     def memory_peak(self) -> int | None:
-        """Most bytes that the process was ever resident; None where the system does not tell."""
+        """Most bytes that the process was ever resident; None where the system does not
+        tell.
+        """
         peak: int | None = self._ask("memory_peak")
         return peak
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         """End the process, whatever it is doing."""
         self._pipe.close()
         if kind is not None:
@@ -126,7 +148,9 @@ class ModelProcess:
             code = self._process.wait()
             raise VectrueError(
                 f"the process that measures {self.name} ended with exit code {code}",
-                fix="read what it printed above; -9 means that the system had no memory left for it",
+                fix=(
+                    "read what it printed above; -9 means that the system had no memory left for it"
+                ),
             ) from error
         if isinstance(answer, VectrueError):
             raise answer
@@ -179,7 +203,8 @@ def _nearest(similarity: Vector, most: int) -> list[int]:
     """Indexes of the largest values, best first, the first of equals first."""
     rows = np.arange(len(similarity))
     if len(rows) > most:
-        # All rows as good as the last one that counts, since a partition keeps any of the equal ones.
+        # All rows as good as the last one that counts, since a partition keeps any of
+        # the equal ones.
         rows = np.flatnonzero(similarity >= np.partition(similarity, -most)[-most])
     order: list[int] = rows[np.argsort(-similarity[rows], kind="stable")][:most].tolist()
     return order

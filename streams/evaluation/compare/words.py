@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from schemas.reports.comparison import CONFIDENCE, Comparison, Estimate, Percentiles, Side
 
 METHOD = (
-    f"Figures are means over queries with {CONFIDENCE:.0%} bootstrap intervals; B - A is paired by query. An interval "
-    "that leaves out 0 shows a difference; of twenty lines one does so by chance, so the line of all queries decides."
+    f"Figures are means over queries with {CONFIDENCE:.0%} bootstrap intervals; B - A is paired "
+    "by query. An interval "
+    "that leaves out 0 shows a difference; of twenty lines one does so by chance, so the line "
+    "of all queries decides."
 )
 
 
@@ -26,7 +28,9 @@ def system_rows(found: Comparison) -> Iterator[tuple[str, str, str]]:
     if found.a.index_bytes is not None or found.b.index_bytes is not None:
         yield row("vector index", lambda side: size(side.index_bytes))
     yield row("queries timed", lambda side: f"{len(side.latency[found.ways[0]].totals):,}")
-    yield row("query: embed, p50 / p95", lambda side: _milliseconds(side.latency[found.ways[0]].embed))
+    yield row(
+        "query: embed, p50 / p95", lambda side: _milliseconds(side.latency[found.ways[0]].embed)
+    )
     for way in found.ways:
         a, b = (side.latency[way] for side in (found.a, found.b))
         yield f"query: search, {way}, p50 / p95", _milliseconds(a.search), _milliseconds(b.search)
@@ -57,7 +61,11 @@ def size(value: int | None) -> str:
 
 
 def _rate(side: Side) -> str:
-    return "-" if side.texts_per_second is None else f"{side.texts_per_second:,.1f} (of {side.texts:,})"
+    return (
+        "-"
+        if side.texts_per_second is None
+        else f"{side.texts_per_second:,.1f} (of {side.texts:,})"
+    )
 
 
 def _milliseconds(found: Percentiles) -> str:

@@ -1,9 +1,11 @@
-"""How far this worker is in its partitions: noted in Postgres before each commit, and where it was not given an event.
+"""How far this worker is in its partitions: noted in Postgres before each commit, and
+where it was not given an event.
 
 Written by the event loop, read by the thread that watches the topics.
 
-Hazard: a commit is never held back by a note that fails, since an event that is handled has to be committed. The
-next look at the topics then takes the commit for somebody else's, and has the rows looked at: in vain, but safe.
+Hazard: a commit is never held back by a note that fails, since an event that is handled
+has to be committed. The next look at the topics then takes the commit for somebody
+else's, and has the rows looked at: in vain, but safe.
 """
 
 import threading
@@ -39,7 +41,9 @@ class HandledPositions:
         self._lock = threading.Lock()
 
     def begin(self, ids: Mapping[str, str], handled: Mapping[Place, int]) -> None:
-        """Remember the topics that are consumed, and up to where they were handled by whomever."""
+        """Remember the topics that are consumed, and up to where they were handled by
+        whomever.
+        """
         with self._lock:
             self._ids.update(ids)
             self._handled = dict(handled)
@@ -60,12 +64,19 @@ class HandledPositions:
                 del self._next[place]
 
     def note(self, offsets: Mapping[Place, int]) -> None:
-        """Note what is about to be committed. A failure is logged, and the commit goes on."""
+        """Note what is about to be committed. A failure is logged, and the commit goes
+        on.
+        """
         try:
             self._notes.handled(offsets, self._ids)
         except VectrueError as error:
-            log.warning("offsets are committed that could not be noted; rows are looked at once more for it",
-                        reason=str(error))  # fmt: skip
+            log.warning(
+                (
+                    "offsets are committed that could not be noted; rows are looked at once more "
+                    "for it"
+                ),
+                reason=str(error),
+            )
 
     def gaps(self) -> list[Gap]:
         """The gaps since the last call."""

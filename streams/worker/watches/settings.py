@@ -1,9 +1,12 @@
-"""Whether the settings file still says what this worker runs with: looked at every few seconds.
+"""Whether the settings file still says what this worker runs with: looked at every few
+seconds.
 
-What counts is what the settings come to, with the environment's variables on top; another comment is no change.
+What counts is what the settings come to, with the environment's variables on top;
+another comment is no change.
 
 Hazards:
-- An editor writes a file in steps, and Kubernetes swaps a link: what differs is said once two looks have seen it.
+- An editor writes a file in steps, and Kubernetes swaps a link: what differs is said
+  once two looks have seen it.
 - No value is told, since it may be a secret: only the names of settings.
 """
 
@@ -42,12 +45,15 @@ class SettingsWatch:
         """Process of the connection that wrote it down, with which the line ends."""
 
     def is_edited(self) -> bool:
-        """Whether a process that starts again would run with other settings, which it can read."""
+        """Whether a process that starts again would run with other settings, which it
+        can read.
+        """
         self._look()
         return bool(self._changed)
 
     def tell(self, session: Session) -> None:
-        """Look; log what has differed at two looks in a row, and write it down for `status`.
+        """Look; log what has differed at two looks in a row, and write it down for
+        `status`.
 
         Args:
             session: of the worker, which keeps it open.
@@ -56,9 +62,15 @@ class SettingsWatch:
             TransientError: Postgres does not answer.
         """
         before, now = self._last, self._look()
-        if now != before or (now == self._said and (now is None or _process(session) == self._noted_by)):
+        if now != before or (
+            now == self._said and (now is None or _process(session) == self._noted_by)
+        ):
             return
-        if now is not None and settings_change.is_model_alone(self._changed) and migration.read(session):
+        if (
+            now is not None
+            and settings_change.is_model_alone(self._changed)
+            and migration.read(session)
+        ):
             return  # `migrate finish` asks for it, and has the workers start anew
         edits.note(session, self._settings.kafka.topic_prefix, self._worker, now)
         self._noted_by, again = _process(session), now == self._said
@@ -68,7 +80,10 @@ class SettingsWatch:
         if now is None:
             log.info("the settings file says again what this worker runs with")
         else:
-            log.warning("the settings file was edited under this worker", reason=f"{now.sentence}: {now.fix}")
+            log.warning(
+                "the settings file was edited under this worker",
+                reason=f"{now.sentence}: {now.fix}",
+            )
 
     def _look(self) -> Difference | None:
         file = self._settings.file
@@ -81,16 +96,24 @@ class SettingsWatch:
 
     def _compare(self, file: Path) -> tuple[list[str], Difference | None]:
         if self._signature is None and self._settings.was_read:
-            return [], Difference(f"{file} is gone; this worker goes on with what it said", "put it back")
+            return [], Difference(
+                f"{file} is gone; this worker goes on with what it said", "put it back"
+            )
         try:
             now = load_settings(file if self._signature is not None else None)
         except (ConfigurationError, TransientError) as error:
-            said = f"{file} cannot be used any more, and this worker goes on with what it said: {error.message}"
+            said = (
+                f"{file} cannot be used any more, and this worker goes on with what it said: "
+                f"{error.message}"
+            )
             return [], Difference(said, error.fix or "correct it")
         changed = settings_change.changes(self._settings, now)
         if not changed:
             return [], None
-        said = f"{file} was edited, and this worker runs with what it said before: {', '.join(changed)}"
+        said = (
+            f"{file} was edited, and this worker runs with what it said before: "
+            f"{', '.join(changed)}"
+        )
         return changed, Difference(said, settings_change.advice(changed))
 
 

@@ -1,10 +1,12 @@
-"""Whether what is there is still what this worker works for: looked at every few seconds, and whenever a lane stumbles.
+"""Whether what is there is still what this worker works for: looked at every few
+seconds, and whenever a lane stumbles.
 
-Other models or columns: the process starts again. Another key: the lane takes it where it is. Something that hides rows
-or takes our columns away: the process ends and says so. Changes that are not captured: said, and the rows looked at.
+Other models or columns: the process starts again. Another key: the lane takes it where
+it is. Something that hides rows or takes our columns away: the process ends and says
+so. Changes that are not captured: said, and the rows looked at.
 
-Hazard: a migration or an `init` passes through states that look broken. So a difference counts once two looks in a row
-have seen it.
+Hazard: a migration or an `init` passes through states that look broken. So a difference
+counts once two looks in a row have seen it.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,7 +37,9 @@ from streams.worker.watches.settings import SettingsWatch
 log = structlog.get_logger()
 
 _SAY_AGAIN_SECONDS = 60.0
-"""A difference that stays is a log line a minute: rare enough to read, often enough to be found."""
+"""A difference that stays is a log line a minute: rare enough to read, often enough to
+be found.
+"""
 
 
 class TargetWatcher:
@@ -47,9 +51,14 @@ class TargetWatcher:
         self._role = role
         self._clock = clock or SystemClock()
         self._patient = True
-        """Until the start is over: then a lane would wait for a table that somebody locks."""
+        """Until the start is over: then a lane would wait for a table that somebody
+        locks.
+        """
         self._session = Session(
-            settings.postgres.dsn, role=f"{role} targets", prefix=settings.kafka.topic_prefix, setup=self._limit
+            settings.postgres.dsn,
+            role=f"{role} targets",
+            prefix=settings.kafka.topic_prefix,
+            setup=self._limit,
         )
         self._seen: list[tuple[Any, ...]] = []
         self._targets: list[Target] = []
@@ -62,24 +71,30 @@ class TargetWatcher:
         """When it was last noted that somebody looks."""
         self._file = SettingsWatch(settings, role)
         self._asked: dict[ShapeDifference, float] = {}
-        """When the rows that it keeps from being captured were last asked to be looked at."""
+        """When the rows that it keeps from being captured were last asked to be looked
+        at.
+        """
 
     def start(self) -> tuple[list[Target], Embedders]:
         """The targets and their models, opened but not loaded.
 
         Raises:
-            ConfigurationError: it will not work like this (tables, columns, model, dimensions, `init` not run).
+            ConfigurationError: it will not work like this (tables, columns, model,
+                dimensions, `init` not run).
             TransientError: Postgres does not answer.
         """
         try:
             while True:
-                # First: a step that is taken during the start must be noticed afterwards.
+                # First: a step that is taken during the start must be noticed
+                # afterwards.
                 self._seen = self._now()
                 try:
                     self._targets = target_rules.resolve(self._settings, self._session)
                     if schema.exists(self._session, "vectrue.rounds"):
                         rounds.begin(self._session, self._settings.kafka.topic_prefix, "watch")
-                    return self._targets, embedders.for_targets(self._settings, self._session, self._targets)
+                    return self._targets, embedders.for_targets(
+                        self._settings, self._session, self._targets
+                    )
                 except ConfigurationError:
                     if self._now() == self._seen:
                         raise
@@ -96,20 +111,24 @@ class TargetWatcher:
         try:
             if self._now() == self._seen:
                 return False
-            embedders.for_targets(self._settings, self._session, target_rules.resolve(self._settings, self._session))
+            embedders.for_targets(
+                self._settings, self._session, target_rules.resolve(self._settings, self._session)
+            )
         except TransientError:
             self._session.close()
             return False  # a later look, or the lane itself, tells
         return True
 
     def look(self) -> Sequence[Target] | None:
-        """Compare everything with what is there, say what differs, and ask for looks where changes are missed.
+        """Compare everything with what is there, say what differs, and ask for looks
+        where changes are missed.
 
         Returns:
             all targets, when a table's key has changed; None when none has.
 
         Raises:
-            ConfigurationError: rows are hidden, or columns of ours are gone, and have been at two looks in a row.
+            ConfigurationError: rows are hidden, or columns of ours are gone, and have
+                been at two looks in a row.
         """
         try:
             shape = watched.read(self._session, self._settings)
@@ -132,13 +151,17 @@ class TargetWatcher:
         return self._file.is_edited()
 
     def is_set_up_now(self) -> bool:
-        """Whether a `vectrue init` is at work in the database: what is missing may be about to come."""
+        """Whether a `vectrue init` is at work in the database: what is missing may be
+        about to come.
+        """
         return is_set_up_now(self._session)
 
     def renewed(self) -> Sequence[Target] | None:
         """As `streams.worker.watches.shapes.Shapes` says."""
         if self.has_moved():
-            raise TargetMismatch("vectrue.targets has changed", fix="the worker starts again with what it wants now")
+            raise TargetMismatch(
+                "vectrue.targets has changed", fix="the worker starts again with what it wants now"
+            )
         try:
             self._shape = watched.read(self._session, self._settings)
         except TransientError:
@@ -149,7 +172,11 @@ class TargetWatcher:
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
         """As `streams.worker.watches.shapes.Shapes` says."""
         shape = self._shape.of(target.table) if self._shape else None
-        return shape is not None and bool(txids) and all(is_before(xid, shape.changed_by) for xid in txids)
+        return (
+            shape is not None
+            and bool(txids)
+            and all(is_before(xid, shape.changed_by) for xid in txids)
+        )
 
     def ask(self, table: TableName, reason: str) -> None:
         """As `streams.worker.watches.shapes.Shapes` says."""
@@ -159,13 +186,23 @@ class TargetWatcher:
         (limit_waits if self._patient else watched.impatient)(connection)
 
     def _changed(self, shape: Shape) -> Sequence[Target] | None:
-        """The targets with their keys as they are now, if any is another; columns and models are `has_moved`'s."""
+        """The targets with their keys as they are now, if any is another; columns and
+        models are `has_moved`'s.
+        """
         targets = [_with_key(target, shape) for target in self._targets]
         if targets == self._targets:
             return None
-        for target in sorted({t.table for t in targets} - {t.table for t in targets if t in self._targets}):
-            key = next(", ".join(f"{c.name} {c.type}" for c in t.key) for t in targets if t.table == target)
-            log.warning("the table's key has changed: the worker takes it as it is now", table=str(target), key=key)
+        for target in sorted(
+            {t.table for t in targets} - {t.table for t in targets if t in self._targets}
+        ):
+            key = next(
+                ", ".join(f"{c.name} {c.type}" for c in t.key) for t in targets if t.table == target
+            )
+            log.warning(
+                "the table's key has changed: the worker takes it as it is now",
+                table=str(target),
+                key=key,
+            )
         self._targets = targets
         return targets
 
@@ -175,8 +212,10 @@ class TargetWatcher:
         for one in stayed:
             if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
                 self._said[one] = now
-                log.warning("what is configured is not what is there",
-                            reason=f"{one.difference.sentence}: {one.difference.fix}")  # fmt: skip
+                log.warning(
+                    "what is configured is not what is there",
+                    reason=f"{one.difference.sentence}: {one.difference.fix}",
+                )
             if one.effect is Effect.MISSED and now - self._asked.get(one, float("-inf")) >= again:
                 self._ask_about(one, one.difference.sentence)
                 self._asked[one] = now
@@ -193,32 +232,48 @@ class TargetWatcher:
             return
         try:
             if schema.exists(self._session, "vectrue.rounds"):
-                rounds.note(self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS)
+                rounds.note(
+                    self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS
+                )
             self._noted = now
         except TransientError as error:
             log.debug("the look could not be noted", reason=str(error))
             self._session.close()
 
     def _ask_about(self, one: ShapeDifference, reason: str) -> None:
-        self._ask([table.table for table in self._settings.tables] if one.table is None else [one.table], reason)
+        self._ask(
+            [table.table for table in self._settings.tables] if one.table is None else [one.table],
+            reason,
+        )
 
     def _ask(self, tables: Sequence[TableName], reason: str) -> None:
         if schema.exists(self._session, "vectrue.looks"):
             looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
         else:
-            log.warning("rows are to be looked at, and `vectrue init` was not run since this is written down",
-                        tables=[str(table) for table in tables], reason=reason)  # fmt: skip
+            log.warning(
+                (
+                    "rows are to be looked at, and `vectrue init` was not run since this is written "
+                    "down"
+                ),
+                tables=[str(table) for table in tables],
+                reason=reason,
+            )
 
     def _now(self) -> list[tuple[Any, ...]]:
         if not schema.exists(self._session, "vectrue.targets"):
             return []
-        # Another search path may give a text another meaning, and a session takes it when it is opened.
-        sessions = self._session.rows(queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix})
+        # Another search path may give a text another meaning, and a session takes it
+        # when it is opened.
+        sessions = self._session.rows(
+            queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix}
+        )
         return [*self._session.rows(queries.text("all_targets")), *sessions]
 
 
 def is_set_up_now(session: Session) -> bool:
-    """Whether a `vectrue init` is at work in the database; False where that cannot be asked."""
+    """Whether a `vectrue init` is at work in the database; False where that cannot be
+    asked.
+    """
     try:
         return locks.is_held(session, "init")
     except VectrueError as error:
@@ -228,5 +283,6 @@ def is_set_up_now(session: Session) -> bool:
 
 def _with_key(target: Target, shape: Shape) -> Target:
     there = shape.of(target.table)
-    # Between two steps of a migration a table has no key; the old one goes on until there is another.
+    # Between two steps of a migration a table has no key; the old one goes on until
+    # there is another.
     return target if there is None or not there.key else replace(target, key=there.key)

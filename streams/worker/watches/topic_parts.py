@@ -24,7 +24,8 @@ def open_watch(
     targets: Sequence[Target],
     clock: Clock,
 ) -> tuple[TopicWatch, HandledPositions]:
-    """The watch of these topics, and what tells it how far the worker is; nothing is opened yet.
+    """The watch of these topics, and what tells it how far the worker is; nothing is
+    opened yet.
 
     Args:
         settings: everything.
@@ -37,7 +38,8 @@ def open_watch(
     dsn = settings.postgres.dsn
     session = Session(dsn, role=f"{role} topics", prefix=prefix, setup=limit_waits)
     notes = TopicNotes(session, prefix)
-    # Noted by the event loop's helper, while the watch waits for the broker: a connection of its own.
+    # Noted by the event loop's helper, while the watch waits for the broker: a
+    # connection of its own.
     positions = HandledPositions(
         TopicNotes(Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits), prefix)
     )
@@ -45,9 +47,15 @@ def open_watch(
     def lock() -> Callable[[], None] | None:
         return notes.lock(role)
 
-    respond = _look(settings, session) if role == "live" else _send_again(settings, session, targets, clock)
+    respond = (
+        _look(settings, session)
+        if role == "live"
+        else _send_again(settings, session, targets, clock)
+    )
     broker = KafkaOffsets(settings, clock)
-    return TopicWatch(settings, role, topics, broker, notes, positions, respond, lock, clock), positions
+    return TopicWatch(
+        settings, role, topics, broker, notes, positions, respond, lock, clock
+    ), positions
 
 
 def _look(settings: Settings, session: Session) -> Respond:
@@ -61,7 +69,9 @@ def _look(settings: Settings, session: Session) -> Respond:
     return respond
 
 
-def _send_again(settings: Settings, session: Session, targets: Sequence[Target], clock: Clock) -> Respond:
+def _send_again(
+    settings: Settings, session: Session, targets: Sequence[Target], clock: Clock
+) -> Respond:
     def respond(_: Surprise) -> str:
         runs = Replay(settings, session, KafkaOutbox(settings, targets), clock).send_again()
         return f"the chunks of {len(runs)} replay runs are sent again"

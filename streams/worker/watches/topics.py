@@ -1,14 +1,18 @@
-"""Watches the topics and the group of a worker: before it consumes, and then every few seconds in a thread.
+"""Watches the topics and the group of a worker: before it consumes, and then every few
+seconds in a thread.
 
-What it finds (`schemas.health.surprises`) it logs, and has the tables looked at whose events may have been missed; of the
-replay topic, the chunks are sent again. Offsets that mean nothing are set to the start of the log, which Kafka allows
-only while no member consumes it: so a worker that finds its topic made again leaves, and does that at its next start.
+What it finds (`schemas.health.surprises`) it logs, and has the tables looked at whose
+events may have been missed; of the replay topic, the chunks are sent again. Offsets
+that mean nothing are set to the start of the log, which Kafka allows only while no
+member consumes it: so a worker that finds its topic made again leaves, and does that at
+its next start.
 
 Hazards:
-- The order is a rule: figures, then notes; ask for the looks, then set the offsets, then note. Whatever is cut short is
-  found again.
-- No topic is made here: it would be one with the broker's defaults, made by a role that need not have that right. A
-  missing one is named until `vectrue init` has made it; Connect keeps its events meanwhile.
+- The order is a rule: figures, then notes; ask for the looks, then set the offsets,
+  then note. Whatever is cut short is found again.
+- No topic is made here: it would be one with the broker's defaults, made by a role that
+  need not have that right. A missing one is named until `vectrue init` has made it;
+  Connect keeps its events meanwhile.
 - Kafka or Postgres away is no surprise.
 """
 
@@ -31,12 +35,16 @@ from streams.worker.watches.positions import HandledPositions
 log = structlog.get_logger()
 
 CHECK_SECONDS = 5.0
-"""Between two looks: five requests and a query, and a topic made again is noticed well within a minute."""
+"""Between two looks: five requests and a query, and a topic made again is noticed well
+within a minute.
+"""
 _QUIET_SECONDS = 30.0
 """Between two lines about a service that is away."""
 _PAUSE_SECONDS = 0.5
 _START_SECONDS = 60.0
-"""Beyond the session time-out: how long a start waits for the members of before to leave the group."""
+"""Beyond the session time-out: how long a start waits for the members of before to
+leave the group.
+"""
 
 Leave = Callable[[int, str], None]
 
@@ -58,7 +66,9 @@ class GroupOffsets(Protocol):
 
 
 class TopicNoteStore(Protocol):
-    """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed here."""
+    """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed
+    here.
+    """
 
     def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
         """What is remembered."""
@@ -70,7 +80,9 @@ class TopicNoteStore(Protocol):
 
 
 Respond = Callable[[Surprise], str]
-"""Sees to it that what may have been missed is made good; returns what it did, in words. May raise VectrueError."""
+"""Sees to it that what may have been missed is made good; returns what it did, in
+words. May raise VectrueError.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,9 @@ class _Seen:
     noted: Mapping[str, Noted]
 
     def rows(self, topic: str) -> list[PartitionLag]:
-        return [row for row in self.group.partitions if row.topic == topic and row.partition is not None]
+        return [
+            row for row in self.group.partitions if row.topic == topic and row.partition is not None
+        ]
 
     @property
     def there(self) -> list[str]:
@@ -91,7 +105,9 @@ class _Seen:
     def surprises(self) -> list[Surprise]:
         found: list[Surprise] = []
         for topic in self.there:
-            found += surprises.of_topic(topic, self.ids[topic] or "", self.rows(topic), self.noted.get(topic))
+            found += surprises.of_topic(
+                topic, self.ids[topic] or "", self.rows(topic), self.noted.get(topic)
+            )
         return found
 
 
@@ -120,8 +136,8 @@ class TopicWatch:
             notes: what is remembered of them.
             positions: how far this worker is.
             respond: makes good what may have been missed.
-            lock: takes the lock that lets one worker of the group begin at a time, and returns what gives it back; None
-                while another one holds it.
+            lock: takes the lock that lets one worker of the group begin at a time, and
+                returns what gives it back; None while another one holds it.
             clock: tells the time.
         """
         self._settings = settings
@@ -139,10 +155,12 @@ class TopicWatch:
         self._complained = float("-inf")
 
     def begin(self) -> None:
-        """See what happened while this worker was not there. Nothing may be consumed before.
+        """See what happened while this worker was not there. Nothing may be consumed
+        before.
 
         Raises:
-            TransientError: Kafka or Postgres does not answer, or members of the group do not leave a topic of before.
+            TransientError: Kafka or Postgres does not answer, or members of the group
+                do not leave a topic of before.
             ConfigurationError: a right is missing, or `vectrue init` was not run.
         """
         limit = self._settings.kafka.session_timeout_seconds + _START_SECONDS
@@ -150,15 +168,21 @@ class TopicWatch:
         told = ""
         while (waits_for := self._begin()) is not None:
             if self._clock.monotonic() > deadline:
-                raise TransientError(f"{waits_for}, for {limit:g} s", fix="stop the other workers, then start them")
+                raise TransientError(
+                    f"{waits_for}, for {limit:g} s", fix="stop the other workers, then start them"
+                )
             if waits_for != told:
                 told = waits_for
                 log.info("the worker waits before it consumes", reason=waits_for)
             self._clock.wait(_PAUSE_SECONDS)
 
     def start(self, leave: Leave, client_id: str) -> None:
-        """Watch from now on, in a thread that ends with the process or when the clock is stopped."""
-        threading.Thread(target=self._watch, args=(leave, client_id), name="topics", daemon=True).start()
+        """Watch from now on, in a thread that ends with the process or when the clock
+        is stopped.
+        """
+        threading.Thread(
+            target=self._watch, args=(leave, client_id), name="topics", daemon=True
+        ).start()
 
     def tick(self, client_id: str) -> str | None:
         """Look once.
@@ -174,7 +198,11 @@ class TopicWatch:
         """
         seen = self._look()
         self._tell_missing(seen)
-        other = [topic for topic in seen.there if surprises.is_another(seen.ids[topic] or "", self._ids.get(topic, ""))]
+        other = [
+            topic
+            for topic in seen.there
+            if surprises.is_another(seen.ids[topic] or "", self._ids.get(topic, ""))
+        ]
         found = seen.surprises()
         for surprise in found:
             self._make_good(surprise)
@@ -199,11 +227,21 @@ class TopicWatch:
             for surprise in found:
                 self._make_good(surprise)
             forgotten = {surprise.topic for surprise in found if surprise.forget}
-            held = [row for topic in forgotten for row in seen.rows(topic) if row.current_offset is not None]
+            held = [
+                row
+                for topic in forgotten
+                for row in seen.rows(topic)
+                if row.current_offset is not None
+            ]
             if held:
                 if seen.group.members or seen.group.error:
-                    return f"group {self._group} still has members that read {held[0].topic} as it was before"
-                starts = {(row.topic, row.partition or 0): row.log_start_offset or 0 for row in held}
+                    return (
+                        f"group {self._group} still has members that read {held[0].topic} as it "
+                        "was before"
+                    )
+                starts = {
+                    (row.topic, row.partition or 0): row.log_start_offset or 0 for row in held
+                }
                 self._broker.set_offsets(self._group, starts)
             for topic in seen.there:
                 self._remember(seen, topic, forgotten=topic in forgotten)
@@ -222,7 +260,9 @@ class TopicWatch:
 
     def _make_good(self, surprise: Surprise) -> None:
         done = self._respond(surprise)
-        log.warning("events may have been missed", topic=surprise.topic, reason=surprise.what, done=done)
+        log.warning(
+            "events may have been missed", topic=surprise.topic, reason=surprise.what, done=done
+        )
 
     def _remember(self, seen: _Seen, topic: str, *, forgotten: bool = False) -> None:
         rows = [row for row in seen.rows(topic) if row.error is None and row.partition is not None]
@@ -242,12 +282,18 @@ class TopicWatch:
         for row in seen.group.partitions:
             if row.partition is not None and (offset := surprises.handled(row)) is not None:
                 noted = seen.noted.get(row.topic)
-                found[row.topic, row.partition] = max(offset, noted.handled.get(row.partition, 0) if noted else 0)
+                found[row.topic, row.partition] = max(
+                    offset, noted.handled.get(row.partition, 0) if noted else 0
+                )
         return found
 
     def _judge_gaps(self, seen: _Seen, told: Collection[str]) -> None:
-        """Events that expired and were passed since the last look; of the topics in `told` it is known by now."""
-        starts = {(row.topic, row.partition or 0): row.log_start_offset for row in seen.group.partitions}
+        """Events that expired and were passed since the last look; of the topics in
+        `told` it is known by now.
+        """
+        starts = {
+            (row.topic, row.partition or 0): row.log_start_offset for row in seen.group.partitions
+        }
         for gap in self._positions.gaps():
             surprise = surprises.of_gap(gap, starts.get(gap.place))
             if surprise is not None and surprise.topic not in told:
@@ -256,15 +302,19 @@ class TopicWatch:
     def _tell_missing(self, seen: _Seen) -> None:
         missing = {topic for topic, topic_id in seen.ids.items() if topic_id is None}
         for topic in sorted(missing - self._missing):
-            log.critical("a topic does not exist any more: vectrue init makes it again", topic=topic)
+            log.critical(
+                "a topic does not exist any more: vectrue init makes it again", topic=topic
+            )
         for topic in sorted(self._missing - missing):
             log.info("the topic exists again", topic=topic)
         self._missing = missing
 
     def _unheld_for_long(self, seen: _Seen, client_id: str) -> str | None:
-        """Partitions with events that no member of a settled group holds, although this worker could.
+        """Partitions with events that no member of a settled group holds, although this
+        worker could.
 
-        A spare worker, which holds none by right, is not to blame while another one holds some.
+        A spare worker, which holds none by right, is not to blame while another one
+        holds some.
         """
         now, group = self._clock.monotonic(), seen.group
         readers = {row.member.client_id for row in group.partitions if row.member is not None}
@@ -275,7 +325,10 @@ class TopicWatch:
         self._unheld = {place: self._unheld.get(place, now) for place in places}
         for place, since in self._unheld.items():
             if now - since > self._settings.watchdog.idle_seconds:
-                return f"no worker of the group has held {places[place].name} for {now - since:.0f} s, and events wait"
+                return (
+                    f"no worker of the group has held {places[place].name} for "
+                    f"{now - since:.0f} s, and events wait"
+                )
         return None
 
     def _watch(self, leave: Leave, client_id: str) -> None:
@@ -308,7 +361,9 @@ class TopicWatch:
 
 
 def tables_of(settings: Settings, topic: str) -> Collection[TableName]:
-    """The tables whose changes, or deferred rows, travel through a topic; none for a topic without rows."""
+    """The tables whose changes, or deferred rows, travel through a topic; none for a
+    topic without rows.
+    """
     tables = [table.table for table in settings.tables]
     if topic == settings.deferred_topic:
         return tables
@@ -317,4 +372,6 @@ def tables_of(settings: Settings, topic: str) -> Collection[TableName]:
 
 def _is_new(before: Mapping[int, int], reached: Mapping[int, int | None]) -> bool:
     known = {partition: offset for partition, offset in reached.items() if offset is not None}
-    return any(partition not in before or offset > before[partition] for partition, offset in known.items())
+    return any(
+        partition not in before or offset > before[partition] for partition, offset in known.items()
+    )

@@ -1,16 +1,20 @@
-"""The watchdog: a thread that ends the process when it is alive but dead, so that a supervisor starts a new one (I9).
+"""The watchdog: a thread that ends the process when it is alive but dead, so that a
+supervisor starts a new one (I9).
 
-Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a part of a batch is over its
-budget (a long batch has as many parts as it needs, each written before the next); no assignment although this worker is
-no spare; nothing is handled although its partitions hold events, for each stream by itself, since a busy one must not
-speak for a dead one. The last two are asked of the broker, from outside. And a fifth, on the way out: asked to stop,
-and still there (`ShutdownDeadline`). Partitions that nobody holds, and topics that changed, are `topic_watch`'s.
+Four ways of being dead, each seen in Faust or aiokafka: the event loop does not move; a
+part of a batch is over its budget (a long batch has as many parts as it needs, each
+written before the next); no assignment although this worker is no spare; nothing is
+handled although its partitions hold events, for each stream by itself, since a busy one
+must not speak for a dead one. The last two are asked of the broker, from outside. And a
+fifth, on the way out: asked to stop, and still there (`ShutdownDeadline`). Partitions
+that nobody holds, and topics that changed, are `topic_watch`'s.
 
 Hazards:
-- It runs in a thread of its own, never from a timer of Faust, which stands still together with the loop. It ends the
-  process with os._exit: no offset is committed on the way out.
-- Code that never gives the interpreter back stops this thread too; then the C thread of faulthandler ends the process,
-  with 1, after twice `watchdog.loop_seconds`.
+- It runs in a thread of its own, never from a timer of Faust, which stands still
+  together with the loop. It ends the process with os._exit: no offset is committed on
+  the way out.
+- Code that never gives the interpreter back stops this thread too; then the C thread of
+  faulthandler ends the process, with 1, after twice `watchdog.loop_seconds`.
 - Nobody may read what it writes to stderr; it leaves all the same.
 """
 
@@ -32,10 +36,14 @@ log = structlog.get_logger()
 
 _CHECK_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 10.0
-"""How long the stacks and the reason may take to be written before the process ends without them."""
+"""How long the stacks and the reason may take to be written before the process ends
+without them.
+"""
 
 STOP_SECONDS = 20.0
-"""From the wish to stop to the end of the process, whatever Faust still waits for. A supervisor kills after 30 s."""
+"""From the wish to stop to the end of the process, whatever Faust still waits for. A
+supervisor kills after 30 s.
+"""
 
 
 SHARED = {"sync": ("canary",)}
@@ -43,7 +51,9 @@ SHARED = {"sync": ("canary",)}
 
 
 class Heartbeat:
-    """Signs of life, written by the event loop and the lane, read by the watchdog. Times are of a monotonic clock."""
+    """Signs of life, written by the event loop and the lane, read by the watchdog.
+    Times are of a monotonic clock.
+    """
 
     def __init__(self, now: float, streams: Sequence[str]) -> None:
         """Everything counts from the start. `streams` names what is consumed."""
@@ -53,7 +63,9 @@ class Heartbeat:
         self.progressed = dict.fromkeys(streams, now)
         self.part_started: float | None = None
         self.long_batches: set[str] = set()
-        """Streams that are between two parts of a batch: the others wait for these parts, since one thread does all."""
+        """Streams that are between two parts of a batch: the others wait for these
+        parts, since one thread does all.
+        """
 
     def tick(self, now: float, assigned: int) -> None:
         """The event loop moves; this many partitions are assigned."""
@@ -67,14 +79,18 @@ class Heartbeat:
         self.part_started = now
 
     def finish(self, now: float, stream: str | None) -> None:
-        """The part of a batch of this stream is handled; None for work that came from none."""
+        """The part of a batch of this stream is handled; None for work that came from
+        none.
+        """
         self.part_started = None
         if stream is not None:
             self.progressed[stream] = now
 
     @contextmanager
     def batch(self, stream: str) -> Iterator[Callable[[float], None]]:
-        """Within, a batch of this stream is in hand; call what is given after each part that is not the last."""
+        """Within, a batch of this stream is in hand; call what is given after each part
+        that is not the last.
+        """
 
         def between(now: float) -> None:
             self.long_batches.add(stream)
@@ -88,18 +104,26 @@ class Heartbeat:
 
 
 class Outside(Protocol):
-    """What the broker says about this worker. Blocks for seconds; may raise VectrueError when it does not answer."""
+    """What the broker says about this worker. Blocks for seconds; may raise
+    VectrueError when it does not answer.
+    """
 
     def is_member(self) -> bool:
-        """Whether the group knows this worker: then it waits for partitions by right (a spare, a rebalance)."""
+        """Whether the group knows this worker: then it waits for partitions by right (a
+        spare, a rebalance).
+        """
         ...
 
     def lag(self, stream: str) -> int:
-        """Events in the partitions of this worker that it has not handled, of one of its streams."""
+        """Events in the partitions of this worker that it has not handled, of one of
+        its streams.
+        """
         ...
 
 
-def judge(heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: Outside) -> str | None:
+def judge(
+    heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: Outside
+) -> str | None:
     """Say why the process should end; None while it is well.
 
     Args:
@@ -112,17 +136,27 @@ def judge(heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: O
         return f"the event loop has not moved for {now - heartbeat.loop_moved:.0f} s"
     if heartbeat.part_started is not None:
         age = now - heartbeat.part_started
-        return f"a part of a batch has taken {age:.0f} s, over its budget" if age > limits.batch_seconds else None
+        return (
+            f"a part of a batch has taken {age:.0f} s, over its budget"
+            if age > limits.batch_seconds
+            else None
+        )
     if heartbeat.assigned == 0:
         missing = now - heartbeat.assignment_changed
         if missing > limits.idle_seconds and not outside.is_member():
-            return f"no partition has been assigned for {missing:.0f} s, and the group does not know this worker"
+            return (
+                f"no partition has been assigned for {missing:.0f} s, and the group does not "
+                "know this worker"
+            )
         return None
     retry = limits.idle_seconds + (limits.batch_seconds if heartbeat.long_batches else 0.0)
     for stream, progressed in heartbeat.progressed.items():
         idle = now - max(progressed, heartbeat.assignment_changed)
         if idle > retry and (waiting := outside.lag(stream)):
-            return f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} events wait"
+            return (
+                f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} "
+                "events wait"
+            )
     return None
 
 
@@ -147,7 +181,9 @@ class Watchdog:
         self._started = clock.monotonic()
 
     def start(self) -> None:
-        """Begin to watch. The thread ends with the process, or when the clock is stopped."""
+        """Begin to watch. The thread ends with the process, or when the clock is
+        stopped.
+        """
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def _watch(self) -> None:
@@ -159,7 +195,8 @@ class Watchdog:
             except Stopping:
                 faulthandler.cancel_dump_traceback_later()
                 return
-            except ConfigurationError as error:  # a right was taken away: asking again would not bring it back
+            # a right was taken away: asking again would not bring it back
+            except ConfigurationError as error:
                 self._leave(error.exit_code, str(error))
                 return
             except VectrueError as error:
@@ -179,7 +216,9 @@ class Watchdog:
         self._leave(EXIT_RESTART, reason)
 
     def is_member(self) -> bool:
-        """Ask the broker, but not every second: in between, nothing is held against the worker."""
+        """Ask the broker, but not every second: in between, nothing is held against the
+        worker.
+        """
         return self._outside.is_member() if self._may_ask("members") else True
 
     def lag(self, stream: str) -> int:
@@ -197,13 +236,17 @@ class Watchdog:
 class ShutdownDeadline:
     """Ends a process that was asked to stop and does not.
 
-    Faust stops without a bound: it waits for a commit, for its consumer's thread and for the group's coordinator, and
-    with a broker that is away each of them may wait for ever (seen: SIGTERM half a second after the broker was
-    killed; the worker's thread had ended with an error, and the worker waited for it until it was killed itself).
-    By then the batch in hand is done or was cut short, and what is not committed is handled again.
+    Faust stops without a bound: it waits for a commit, for its consumer's thread and
+    for the group's coordinator, and with a broker that is away each of them may wait
+    for ever (seen: SIGTERM half a second after the broker was killed; the worker's
+    thread had ended with an error, and the worker waited for it until it was killed
+    itself). By then the batch in hand is done or was cut short, and what is not
+    committed is handled again.
     """
 
-    def __init__(self, is_stopping: Callable[[], bool], clock: Clock, leave: Callable[[str], None]) -> None:
+    def __init__(
+        self, is_stopping: Callable[[], bool], clock: Clock, leave: Callable[[str], None]
+    ) -> None:
         """Join the parts.
 
         Args:

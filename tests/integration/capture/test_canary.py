@@ -1,4 +1,6 @@
-"""The canary on real parts: it comes back, everything is judged by it, and the hop where it stays is named."""
+"""The canary on real parts: it comes back, everything is judged by it, and the hop
+where it stays is named.
+"""
 
 import os
 import signal
@@ -40,9 +42,11 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace) -> None:
-    """Before a live worker ran nothing is well; with one all is, also while nothing changes for longer than any bound.
+    """Before a live worker ran nothing is well; with one all is, also while nothing
+    changes for longer than any bound.
 
-    The trail holds the times of the hops in their order, and one of two workers writes in a period.
+    The trail holds the times of the hops in their order, and one of two workers writes
+    in a period.
     """
     seen = report(place)
     assert (seen.severity, seen.verdict) == (
@@ -51,7 +55,10 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     )
     code, shown = status(place)
     assert code == 0
-    assert shown["verdict"] == "0 rows are current or blank, but no live worker has run yet: vectrue worker --role live"
+    assert (
+        shown["verdict"]
+        == "0 rows are current or blank, but no live worker has run yet: vectrue worker --role live"
+    )
     assert diagnosis(place, "canary").level is Level.WARNING
     place.start_worker("live", log="first")
     place.start_worker("live", log="second")
@@ -59,10 +66,14 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     began = report(place).witness.canary.written
     watched = datetime.now().astimezone()
     until(
-        lambda: report(place).verdict == "all caught up"
-        and (datetime.now().astimezone() - watched).total_seconds() > QUICK["late_seconds"] + QUICK["slot_seconds"],
-        what="a quiet time in which all was green", pause=0.5,
-    )  # fmt: skip
+        lambda: (
+            report(place).verdict == "all caught up"
+            and (datetime.now().astimezone() - watched).total_seconds()
+            > QUICK["late_seconds"] + QUICK["slot_seconds"]
+        ),
+        what="a quiet time in which all was green",
+        pause=0.5,
+    )
     ended = report(place).witness.canary
     assert began is not None
     assert ended.written is not None
@@ -70,7 +81,8 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
     seconds = (ended.written.sent_at - began.sent_at).total_seconds()
     assert ended.written.number - began.number <= seconds / QUICK["seconds"] + 1
     hops = place.execute(
-        "SELECT captured_at >= date_trunc('milliseconds', sent_at), queued_at >= captured_at, worker_at >= queued_at,"
+        "SELECT captured_at >= date_trunc('milliseconds', sent_at), queued_at >= captured_at, "
+        "worker_at >= queued_at,"
         " arrived_at >= worker_at FROM vectrue.canary_trail"
     )
     assert set(hops) == {(True, True, True, True)}
@@ -85,9 +97,11 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
 
 
 def test_a_capture_that_waits_for_a_topic_is_named_and_heals(place: Workplace) -> None:
-    """A table's topic is gone, two of its rows change: Connect waits for it for ever, RUNNING, and all tables stand.
+    """A table's topic is gone, two of its rows change: Connect waits for it for ever,
+    RUNNING, and all tables stand.
 
-    `lag`, its check, `status`, `doctor` say so, and where the canary was last seen; `init` makes the topic again.
+    `lag`, its check, `status`, `doctor` say so, and where the canary was last seen;
+    `init` makes the topic again.
     """
     worker = place.start_worker("live")
     until_green(place)
@@ -106,7 +120,10 @@ def test_a_capture_that_waits_for_a_topic_is_named_and_heals(place: Workplace) -
     assert "last seen written in Postgres" in said
     code, shown = status(place)
     assert (code, shown["witness"]["canary"]["last_seen"]) == (1, "written")
-    assert "are current or blank, but" in shown["verdict"] or "lack a current vector" in shown["verdict"]
+    assert (
+        "are current or blank, but" in shown["verdict"]
+        or "lack a current vector" in shown["verdict"]
+    )
     found = diagnosis(place, "canary")
     assert (found.level, "last seen written in Postgres" in found.sentence) == (Level.PROBLEM, True)
     setup(place.settings)
@@ -123,7 +140,9 @@ def _writes(place: Workplace) -> bool:
 
 
 def test_who_does_not_work_is_named(place: Workplace) -> None:
-    """A paused connector, a canary that cannot be read, a live worker that stands: each by its hop, and green again."""
+    """A paused connector, a canary that cannot be read, a live worker that stands: each
+    by its hop, and green again.
+    """
     connect = KafkaConnect(place.settings.connect.url, SystemClock())
     worker = place.start_worker("live")
     until_green(place)
@@ -143,18 +162,23 @@ def test_who_does_not_work_is_named(place: Workplace) -> None:
     os.killpg(worker.pid, signal.SIGSTOP)
     seen = until_red(place, "no live worker runs, and the canary has not come back for")
     assert check(place)[0] == 1
-    assert status(place)[1]["verdict"].startswith("0 rows are current or blank, but no live worker runs")
+    assert status(place)[1]["verdict"].startswith(
+        "0 rows are current or blank, but no live worker runs"
+    )
     os.killpg(worker.pid, signal.SIGCONT)
     until_green(place)
     connect.close()
 
 
 def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -> None:
-    """A table that is yet to be looked at is a warning everywhere, with its reason, until it is done.
+    """A table that is yet to be looked at is a warning everywhere, with its reason,
+    until it is done.
 
-    In the canary's topic, what cannot be read is a dead letter, and another installation's beat is left alone.
+    In the canary's topic, what cannot be read is a dead letter, and another
+    installation's beat is left alone.
     """
-    # The live worker's keeper looks around once, at the start: what is asked for later stays.
+    # The live worker's keeper looks around once, at the start: what is asked for later
+    # stays.
     settings = place.with_settings(keeper={"poll_seconds": 3600})
     prefix, table = settings.kafka.topic_prefix, TableName("public", "answers")
     stranger = CanaryStore(Session(settings.postgres.dsn, role="test"), "stranger", "none")
@@ -174,7 +198,10 @@ def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -
     looks.done(place.session, prefix, table, look.asked_at)
 
     producer = Producer(client_config(settings))
-    for value in (b"{broken", b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"beat":"x"}}'):
+    for value in (
+        b"{broken",
+        b'{"op":"u","source":{"schema":"vectrue","table":"canary"},"after":{"beat":"x"}}',
+    ):
         producer.produce(settings.canary_topic, value)
     assert producer.flush(30) == 0
 

@@ -22,21 +22,32 @@ PREFIXES = ("cdc heartbeat", "", "two\nlines")
 
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
-    """A table, and two that somebody published by hand, one of which differs by case alone; `init` was run."""
-    made = make_workplace(tables=[{"name": "public.posts", "text": "title"}], kafka={"partitions": 1})
+    """A table, and two that somebody published by hand, one of which differs by case
+    alone; `init` was run.
+    """
+    made = make_workplace(
+        tables=[{"name": "public.posts", "text": "title"}], kafka={"partitions": 1}
+    )
     made.execute("CREATE TABLE posts (id bigint PRIMARY KEY, title text, embedding vector(64))")
-    made.execute('CREATE TABLE "Posts" (id bigint PRIMARY KEY, title text); CREATE TABLE other (id text PRIMARY KEY)')
+    made.execute(
+        'CREATE TABLE "Posts" (id bigint PRIMARY KEY, title text); CREATE TABLE other (id text PRIMARY KEY)'
+    )
     setup(made.settings)
     made.execute('ALTER PUBLICATION vectrue ADD TABLE "Posts", other')
     return made
 
 
 def test_nothing_else_stops_capture_or_reaches_kafka(place: Workplace) -> None:
-    """Logical messages of a role that may only connect, and tables that somebody published by hand: left out.
+    """Logical messages of a role that may only connect, and tables that somebody
+    published by hand: left out.
 
-    First where their topics do not exist, which Connect would wait for; then where they do, as brokers may make them.
+    First where their topics do not exist, which Connect would wait for; then where they
+    do, as brokers may make them.
     """
-    topics = [f"{place.settings.kafka.topic_prefix}.{name}" for name in ("message", "public.Posts", "public.other")]
+    topics = [
+        f"{place.settings.kafka.topic_prefix}.{name}"
+        for name in ("message", "public.Posts", "public.other")
+    ]
     with worker_role(place.endpoints.postgres_dsn) as role:
         speak(place, role)
         write(place, 1)
@@ -46,7 +57,10 @@ def test_nothing_else_stops_capture_or_reaches_kafka(place: Workplace) -> None:
             made.result()
         speak(place, role)
         write(place, 2)
-        assert {event.key(["id"]) for event in events(place.settings, "public.posts", 2)} == {("1",), ("2",)}
+        assert {event.key(["id"]) for event in events(place.settings, "public.posts", 2)} == {
+            ("1",),
+            ("2",),
+        }
     assert [count(place.settings, topic) for topic in topics] == [0, 0, 0]
     changes = TableName.parse("public.posts").topic(place.settings.kafka.topic_prefix)
     assert not any(SECRET in part for part in content(place.settings, changes))
@@ -59,7 +73,9 @@ def speak(place: Workplace, role: str) -> None:
     with connection, connection.cursor() as cursor:
         for prefix in PREFIXES:
             for transactional in (True, False):
-                cursor.execute("SELECT pg_logical_emit_message(%s, %s, %s)", (transactional, prefix, SECRET))
+                cursor.execute(
+                    "SELECT pg_logical_emit_message(%s, %s, %s)", (transactional, prefix, SECRET)
+                )
     connection.close()
 
 

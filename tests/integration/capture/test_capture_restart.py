@@ -19,21 +19,29 @@ INSERT = "INSERT INTO questions (id, question) VALUES (%s, 'a question')"
 
 @pytest.fixture
 def connect(ready: Workplace) -> Iterator[KafkaConnect]:
-    """Kafka Connect, whose connector writes nothing to the log itself: its last stop stays where a test wants it."""
+    """Kafka Connect, whose connector writes nothing to the log itself: its last stop
+    stays where a test wants it.
+    """
     client, name = KafkaConnect(ready.settings.connect.url, SystemClock()), ready.settings.connector
     config = client.config(name)
     assert config is not None
-    client.register(name, {key: value for key, value in config.items() if key != "heartbeat.action.query"})
+    client.register(
+        name, {key: value for key, value in config.items() if key != "heartbeat.action.query"}
+    )
     client.wait_running(name)
     yield client
     client.close()
 
 
 def has_stopped_after(place: Workplace, position: int) -> bool:
-    """Whether the offset that a restart begins with is the end of a transaction behind this position."""
+    """Whether the offset that a restart begins with is the end of a transaction behind
+    this position.
+    """
     url = f"{place.settings.connect.url}/connectors/{place.settings.connector}/offsets"
     stored = [part["offset"] for part in httpx.get(url).json()["offsets"]]
-    return any(offset.get("messageType") == "COMMIT" and offset["lsn"] > position for offset in stored)
+    return any(
+        offset.get("messageType") == "COMMIT" and offset["lsn"] > position for offset in stored
+    )
 
 
 def start_again(place: Workplace, connect: KafkaConnect) -> None:
@@ -49,10 +57,12 @@ def start_again(place: Workplace, connect: KafkaConnect) -> None:
 
 
 def test_a_transaction_that_is_open_at_a_restart(ready: Workplace, connect: KafkaConnect) -> None:
-    """One transaction writes on, right behind the end of another, and capture is started again in between.
+    """One transaction writes on, right behind the end of another, and capture is
+    started again in between.
 
-    Debezium before 3.7 takes the first one's next change for the place where it stopped, as both are at the same
-    position of the log, and leaves out everything that this transaction did before.
+    Debezium before 3.7 takes the first one's next change for the place where it
+    stopped, as both are at the same position of the log, and leaves out everything that
+    this transaction did before.
     """
     ready.start_worker("live")
     for first in (10, 20, 30):

@@ -1,4 +1,6 @@
-"""The application gives a table another key while workers run, or between two starts of theirs."""
+"""The application gives a table another key while workers run, or between two starts of
+theirs.
+"""
 
 import pytest
 
@@ -15,17 +17,26 @@ TABLE = "public.posts"
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """A table with an integer key, and one row."""
-    made = make_workplace(tables=[{"name": TABLE, "text": "title"}], kafka={"partitions": 1}, replay={"nice": 0})
-    made.execute("CREATE TABLE posts (id int PRIMARY KEY, region text NOT NULL DEFAULT 'kr', title text,"
-                 " embedding vector(64))")  # fmt: skip
+    made = make_workplace(
+        tables=[{"name": TABLE, "text": "title"}], kafka={"partitions": 1}, replay={"nice": 0}
+    )
+    made.execute(
+        "CREATE TABLE posts (id int PRIMARY KEY, region text NOT NULL DEFAULT 'kr', title text,"
+        " embedding vector(64))"
+    )
     made.vectrue("init")
     return made
 
 
 def alter(place: Workplace, ddl: str) -> None:
-    """Do it while the table is out of the publication, which may forbid it with a column list."""
+    """Do it while the table is out of the publication, which may forbid it with a
+    column list.
+    """
     name = place.settings.postgres.publication
-    place.execute(f"ALTER PUBLICATION {name} DROP TABLE posts; {ddl}; ALTER PUBLICATION {name} ADD TABLE posts")
+    place.execute(
+        f"ALTER PUBLICATION {name} DROP TABLE posts; {ddl}; ALTER PUBLICATION {name} ADD TABLE "
+        "posts"
+    )
 
 
 def dead_letters(place: Workplace) -> int:
@@ -38,12 +49,17 @@ def asked(place: Workplace) -> bool:
 
 def wait_current(place: Workplace) -> None:
     """Not by the view, which `init` renews after a key column got another name."""
-    stale = "SELECT count(*) FROM posts WHERE embedding_hash IS DISTINCT FROM sha256(convert_to(title, 'UTF8'))"
+    stale = (
+        "SELECT count(*) FROM posts WHERE embedding_hash IS DISTINCT FROM "
+        "sha256(convert_to(title, 'UTF8'))"
+    )
     until(lambda: place.value(stale) == 0, what="all rows to be current")
 
 
 def test_a_running_worker_takes_another_key(place: Workplace) -> None:
-    """A wider type with an event of it at once, a new name, one more column, another type: no restart (C1)."""
+    """A wider type with an event of it at once, a new name, one more column, another
+    type: no restart (C1).
+    """
     worker = place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'x')")
     wait_current(place)
@@ -55,11 +71,15 @@ def test_a_running_worker_takes_another_key(place: Workplace) -> None:
     wait_current(place)
     alter(place, "ALTER TABLE posts DROP CONSTRAINT posts_pkey, ADD PRIMARY KEY (region, number)")
     place.execute(
-        "INSERT INTO posts (number, region, title) VALUES (1, 'us', 'y'); UPDATE posts SET title = title || '.'"
+        "INSERT INTO posts (number, region, title) VALUES (1, 'us', 'y'); UPDATE posts SET "
+        "title = title || '.'"
     )
     wait_current(place)
     alter(place, "ALTER TABLE posts ALTER COLUMN number TYPE text")
-    place.execute("INSERT INTO posts (number, title) VALUES ('no number', 'z'); UPDATE posts SET title = title || '.'")
+    place.execute(
+        "INSERT INTO posts (number, title) VALUES ('no number', 'z'); UPDATE posts SET title = "
+        "title || '.'"
+    )
     wait_current(place)
     assert worker.poll() is None
     assert dead_letters(place) == 0
@@ -74,7 +94,8 @@ def test_a_running_worker_takes_another_key(place: Workplace) -> None:
     ],
 )
 def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) -> None:
-    """An event, a deferred row and a replay's chunk of before the key was changed: the table is looked at as a whole.
+    """An event, a deferred row and a replay's chunk of before the key was changed: the
+    table is looked at as a whole.
 
     No dead letter, and no worker that leaves (C2, F2).
     """
@@ -84,23 +105,38 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
     with transaction(place, "UPDATE posts SET title = 'deferred' WHERE id = 1") as application:
         application.connection.commit()
         application.execute("SELECT FROM posts WHERE id = 1 FOR UPDATE")
-        until(lambda: end_offsets(place, place.settings.deferred_topic) > 0, what="the row to be deferred")
+        until(
+            lambda: end_offsets(place, place.settings.deferred_topic) > 0,
+            what="the row to be deferred",
+        )
         worker.terminate()
         assert worker.wait(120) == 0
     events = end_offsets(place, f"{place.settings.kafka.topic_prefix}.{TABLE}")
     place.execute("UPDATE posts SET title = 'not read yet' WHERE id = 2")
-    until(lambda: end_offsets(place, f"{place.settings.kafka.topic_prefix}.{TABLE}") > events, what="the event")
+    until(
+        lambda: end_offsets(place, f"{place.settings.kafka.topic_prefix}.{TABLE}") > events,
+        what="the event",
+    )
     place.start("replay", "run", "--only", "all", log="run")
     until(lambda: end_offsets(place, place.settings.replay_topic) > 0, what="the chunk to be sent")
     alter(place, ddl)
     workers = [place.start_worker("live"), place.start_worker("replay")]
     until(lambda: place.value("SELECT state FROM vectrue.replays") == "done", what="the run to end")
-    until(lambda: place.log("live").count("is of before the table's was changed") >= 2, what="both rows to be met")
+    until(
+        lambda: place.log("live").count("is of before the table's was changed") >= 2,
+        what="both rows to be met",
+    )
     # The keeper may have looked at the rows already.
-    until(lambda: asked(place) or place.coverage(TABLE)["stale_text"] == 0, what="the rows to be looked for")
+    until(
+        lambda: asked(place) or place.coverage(TABLE)["stale_text"] == 0,
+        what="the rows to be looked for",
+    )
     place.execute("UPDATE posts SET title = 'after' WHERE title = 'x'")
     until(
-        lambda: place.value("SELECT embedding_hash = sha256('after') FROM posts WHERE title = 'after'"), what="the rest"
+        lambda: place.value(
+            "SELECT embedding_hash = sha256('after') FROM posts WHERE title = 'after'"
+        ),
+        what="the rest",
     )
     assert [one.poll() for one in workers] == [None, None]
     assert dead_letters(place) == 0

@@ -1,4 +1,6 @@
-"""What a running worker does about each kind of failure: a sentence and 78, a retry in place, 70 and a traceback."""
+"""What a running worker does about each kind of failure: a sentence and 78, a retry in
+place, 70 and a traceback.
+"""
 
 from pathlib import Path
 
@@ -40,7 +42,10 @@ def leaves(place: Workplace, worker: Process, code: int, *words: str) -> None:
 # What breaks, what the sentence says, what mends it.
 WRONG: list[tuple[str, tuple[str, ...], str]] = [
     (
-        "ALTER TABLE questions RENAME question TO asked; UPDATE questions SET asked = asked || '.' WHERE id = 1",
+        (
+            "ALTER TABLE questions RENAME question TO asked; UPDATE questions SET asked = asked || "
+            "'.' WHERE id = 1"
+        ),
         ("column", "question", "does not exist", "vectrue init"),
         "ALTER TABLE questions RENAME asked TO question",
     ),
@@ -51,7 +56,11 @@ WRONG: list[tuple[str, tuple[str, ...], str]] = [
     ),
     (
         f"ALTER TABLE questions ALTER embedding TYPE vector(32) USING NULL; {EDIT}",
-        ("public.questions.embedding is declared vector(32)", "wants 64 (lexical)", "TYPE vector(64)"),
+        (
+            "public.questions.embedding is declared vector(32)",
+            "wants 64 (lexical)",
+            "TYPE vector(64)",
+        ),
         "ALTER TABLE questions ALTER embedding TYPE vector(64) USING NULL",
     ),
     (
@@ -60,7 +69,10 @@ WRONG: list[tuple[str, tuple[str, ...], str]] = [
         "ALTER TABLE questions ADD embedding vector(64)",
     ),
     (
-        "ALTER TABLE questions REPLICA IDENTITY NOTHING; INSERT INTO questions (id, question) VALUES (3, 'x')",
+        (
+            "ALTER TABLE questions REPLICA IDENTITY NOTHING; INSERT INTO questions (id, question) "
+            "VALUES (3, 'x')"
+        ),
         ("replica identity",),
         "ALTER TABLE questions REPLICA IDENTITY DEFAULT",
     ),
@@ -81,7 +93,9 @@ def test_what_the_application_changes_under_a_running_worker(place: Workplace) -
 
 
 def test_a_right_that_is_taken_away(place: Workplace) -> None:
-    """REVOKE under a running worker: 78, the table is named; GRANT brings back what was not handled."""
+    """REVOKE under a running worker: 78, the table is named; GRANT brings back what was
+    not handled.
+    """
     role = f"worker_{place.value('SELECT current_database()')}"
     place.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pw'")
     try:
@@ -112,9 +126,11 @@ streams.worker.live.Sync.steps = steps
 def test_a_bug_ends_it_with_70_and_postgres_away_is_retried_in_place(
     place: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A traceback, nothing acknowledged; but sessions that end with a batch in hand cost the process nothing.
+    """A traceback, nothing acknowledged; but sessions that end with a batch in hand
+    cost the process nothing.
 
-    The first end is made up for in the session itself; one that meets the second try has the batch tried again.
+    The first end is made up for in the session itself; one that meets the second try
+    has the batch tried again.
     """
     (tmp_path / "sitecustomize.py").write_text(BUG, encoding="utf-8")
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")
@@ -126,10 +142,14 @@ def test_a_bug_ends_it_with_70_and_postgres_away_is_retried_in_place(
     place.wait_current()
     place.execute("INSERT INTO questions (id, question) VALUES (2, 'slow'), (3, 'y')")
     reading = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = "
+        "current_database()"
         " AND application_name = 'vectrue live' AND wait_event = 'PgSleep'"
     )
     until(lambda: place.value(reading) > 0, what="a batch in hand")
-    until(lambda: "trying again" in place.log("live") or place.value(reading) < 0, what="a second try that ends too")
+    until(
+        lambda: "trying again" in place.log("live") or place.value(reading) < 0,
+        what="a second try that ends too",
+    )
     place.wait_current()
     assert worker.poll() is None

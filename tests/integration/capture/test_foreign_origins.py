@@ -1,4 +1,6 @@
-"""What others write under a replication origin is captured, and what was left out before is looked at."""
+"""What others write under a replication origin is captured, and what was left out
+before is looked at.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,17 +27,22 @@ pytestmark = pytest.mark.stack
 
 POSTS = {"name": "public.posts", "text": "title"}
 CREATE = "CREATE TABLE posts (id bigint PRIMARY KEY, title text)"
-COUNT_CURRENT = "SELECT count(*) FROM posts WHERE embedding_hash = sha256(convert_to(title, 'UTF8'))"
+COUNT_CURRENT = (
+    "SELECT count(*) FROM posts WHERE embedding_hash = sha256(convert_to(title, 'UTF8'))"
+)
 
 
 @contextmanager
 def subscription(place: Workplace, source: Workplace) -> Iterator[None]:
-    """A subscription in one database to all tables of another one of the same server, and its end."""
+    """A subscription in one database to all tables of another one of the same server,
+    and its end.
+    """
     name = place.settings.kafka.topic_prefix
     source.execute("CREATE PUBLICATION everything FOR TABLE posts")
     source.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (f"{name}_sub",))
     place.execute(
-        f"CREATE SUBSCRIPTION {name} CONNECTION '{source.settings.postgres.dsn}' PUBLICATION everything "
+        f"CREATE SUBSCRIPTION {name} CONNECTION '{source.settings.postgres.dsn}' PUBLICATION "
+        "everything "
         f"WITH (create_slot = false, slot_name = '{name}_sub')"
     )
     try:
@@ -57,7 +64,9 @@ def server(stack: Endpoints, tmp_path: Path) -> Iterator[Beside]:
 
 @pytest.fixture
 def role(server: Beside) -> Iterator[str]:
-    """A role that owns nothing, for the worker; it outlives the databases that grant it rights."""
+    """A role that owns nothing, for the worker; it outlives the databases that grant it
+    rights.
+    """
     with worker_role(server.postgres_dsn) as name:
         yield name
 
@@ -69,19 +78,29 @@ def source(server: Beside, tmp_path: Path) -> Iterator[Workplace]:
         yield place
 
 
-def test_rows_of_a_subscription_are_captured(role: str, alone: Workplace, source: Workplace) -> None:
-    """One that is made while a live worker runs: the connector is changed, and what it left out is to be looked at."""
+def test_rows_of_a_subscription_are_captured(
+    role: str, alone: Workplace, source: Workplace
+) -> None:
+    """One that is made while a live worker runs: the connector is changed, and what it
+    left out is to be looked at.
+    """
     place = alone
     source.execute(f"{CREATE}; INSERT INTO posts VALUES (1, 'copied')")
     setup(as_role(place, role))
     place.start_worker("live")
     with subscription(place, source):
-        until(lambda: place.value("SELECT count(*) FROM posts") == 1, what="the subscription's copy")
+        until(
+            lambda: place.value("SELECT count(*) FROM posts") == 1, what="the subscription's copy"
+        )
         place.execute("INSERT INTO posts VALUES (3, 'local')")
-        until(lambda: not leaves_out(place), what="the connector to pass on the subscription's rows")
+        until(
+            lambda: not leaves_out(place), what="the connector to pass on the subscription's rows"
+        )
         assert [look.table for look in pending(place)] == [TableName("public", "posts")]
         source.execute("INSERT INTO posts VALUES (2, 'replicated')")
-        until(lambda: place.value(COUNT_CURRENT + " AND id IN (2, 3)") == 2, what="rows of both sides")
+        until(
+            lambda: place.value(COUNT_CURRENT + " AND id IN (2, 3)") == 2, what="rows of both sides"
+        )
         assert "subscription t" in place.log("live")
         assert "is what the settings ask for" in place.vectrue("doctor", check=False).stdout
 
@@ -96,7 +115,9 @@ def alone(server: Beside, tmp_path: Path) -> Iterator[Workplace]:
 
 
 def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
-    """Labels of this and of another installation are ours; a name that only looks like one is foreign, and captured."""
+    """Labels of this and of another installation are ours; a name that only looks like
+    one is foreign, and captured.
+    """
     place, ours = alone, alone.settings.postgres.origin
     for name in origins.made("oth"):
         place.execute("SELECT pg_replication_origin_create(%s)", (name,))
@@ -113,17 +134,28 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
         write(place, 1, f"{ours}_7")
         place.execute("SELECT pg_replication_origin_create(%s)", (f"{ours}_8",))
         write(place, 2, f"{ours}_8")
-        assert f"replication origin {ours}_8 may write" in place.vectrue("doctor", check=False).stdout
+        assert (
+            f"replication origin {ours}_8 may write" in place.vectrue("doctor", check=False).stdout
+        )
         assert watch.look()
         assert not watch.look()
         assert [look.table for look in pending(place)] == [TableName("public", "posts")]
-        # The label tells them apart now: the live lane leaves out the first, and no event carries another one's.
+        # The label tells them apart now: the live lane leaves out the first, and no
+        # event carries another one's.
         write(place, 3, f"{ours}_7")
         write(place, 4, f"{ours}_8")
         place.execute("INSERT INTO posts VALUES (5, 'plain')")
-        labels = {event.key(["id"])[0]: event.origin for event in events(place.settings, "public.posts", 3)}
-        assert {number: labels[number] for number in "345"} == {"3": f"{ours}_7", "4": f"{ours}_8", "5": None}
-        # Where no one else is left, `init` leaves all labels out again, and has looked at what may not have been read.
+        labels = {
+            event.key(["id"])[0]: event.origin
+            for event in events(place.settings, "public.posts", 3)
+        }
+        assert {number: labels[number] for number in "345"} == {
+            "3": f"{ours}_7",
+            "4": f"{ours}_8",
+            "5": None,
+        }
+        # Where no one else is left, `init` leaves all labels out again, and has looked
+        # at what may not have been read.
         place.execute("SELECT pg_replication_origin_drop(%s)", (f"{ours}_8",))
         place.execute("DELETE FROM vectrue.looks")
         setup(place.settings)
@@ -140,7 +172,10 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
 
 def write(place: Workplace, number: int, origin: str) -> None:
     """Insert a row under an origin, and give the origin back."""
-    with closing(psycopg2.connect(place.settings.postgres.dsn)) as connection, connection.cursor() as cursor:
+    with (
+        closing(psycopg2.connect(place.settings.postgres.dsn)) as connection,
+        connection.cursor() as cursor,
+    ):
         connection.autocommit = True
         cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
         cursor.execute("INSERT INTO posts VALUES (%s, 'labelled')", (number,))

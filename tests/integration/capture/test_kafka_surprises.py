@@ -1,6 +1,8 @@
-"""What Kafka, or who works on it, may do behind the workers' backs: nothing is lost, and what was is named and healed.
+"""What Kafka, or who works on it, may do behind the workers' backs: nothing is lost,
+and what was is named and healed.
 
-The keeper looks only at what it is asked for here, and no replay worker runs: what heals, heals by a look or an event.
+The keeper looks only at what it is asked for here, and no replay worker runs: what
+heals, heals by a look or an event.
 """
 
 import signal
@@ -27,7 +29,9 @@ MISSED = "events may have been missed"
 
 
 class Broker:
-    """What somebody does to the topic of the questions and the live group, with Kafka's own tools."""
+    """What somebody does to the topic of the questions and the live group, with Kafka's
+    own tools.
+    """
 
     def __init__(self, place: Workplace) -> None:
         self.topic = f"{place.settings.kafka.topic_prefix}.public.questions"
@@ -40,12 +44,18 @@ class Broker:
         return self.offsets.read({self.group: [self.topic]})[self.group]
 
     def ends(self) -> dict[tuple[str, int], int]:
-        return {(self.topic, row.partition or 0): row.log_end_offset or 0 for row in self.read().partitions}
+        return {
+            (self.topic, row.partition or 0): row.log_end_offset or 0
+            for row in self.read().partitions
+        }
 
     def insert(self, count: int) -> None:
         """New rows, whose events are in the topic when this returns."""
         before = sum(self.ends().values())
-        query = "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, %s) AS i"
+        query = (
+            "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, "
+            "%s) AS i"
+        )
         self._place.execute(query, (count,))
         until(lambda: sum(self.ends().values()) >= before + count, what="the events to be in Kafka")
 
@@ -56,9 +66,14 @@ class Broker:
             done.result()
 
     def settle(self) -> None:
-        """Wait until the worker has handled whatever there is, rows that a look has sent to it as well."""
+        """Wait until the worker has handled whatever there is, rows that a look has
+        sent to it as well.
+        """
         topics = [self.topic, self._place.settings.deferred_topic]
-        until(lambda: self.offsets.read({self.group: topics})[self.group].total_lag == 0, what="no event to wait")
+        until(
+            lambda: self.offsets.read({self.group: topics})[self.group].total_lag == 0,
+            what="no event to wait",
+        )
 
     def delete(self) -> None:
         self.admin.delete_topics([self.topic])[self.topic].result()
@@ -93,8 +108,9 @@ def looked_at(place: Workplace, reason: str, *, log: str = "live") -> None:
 
 
 def test_what_happened_while_no_worker_ran(place: Workplace, broker: Broker) -> None:
-    """Events that expired unread, offsets moved forward, a topic made again under offsets that mean nothing in it: each
-    is named by the worker that starts, and the rows are looked at. A group that was deleted costs a redelivery alone.
+    """Events that expired unread, offsets moved forward, a topic made again under
+    offsets that mean nothing in it: each is named by the worker that starts, and the
+    rows are looked at. A group that was deleted costs a redelivery alone.
     """
     broker.insert(10)
     broker.expire()
@@ -127,17 +143,22 @@ def test_what_happened_while_no_worker_ran(place: Workplace, broker: Broker) -> 
 
 
 def test_a_topic_made_again_under_a_live_worker(place: Workplace, broker: Broker) -> None:
-    """The worker names a topic that is gone and lives on; when it is made again, it leaves within a minute, to be
-    started again; what was lost with the topic heals.
+    """The worker names a topic that is gone and lives on; when it is made again, it
+    leaves within a minute, to be started again; what was lost with the topic heals.
     """
     worker = place.start_worker()
     broker.insert(20)
     place.wait_current()
     in_secret(place, "UPDATE questions SET question = 'its event went with the topic' WHERE id = 7")
     broker.delete()
-    until(lambda: "a topic does not exist any more" in place.log("live"), what="the topic to be missed")
+    until(
+        lambda: "a topic does not exist any more" in place.log("live"),
+        what="the topic to be missed",
+    )
     assert worker.poll() is None
-    place.execute("INSERT INTO questions (question) SELECT 'meanwhile ' || i FROM generate_series(1, 5) AS i")
+    place.execute(
+        "INSERT INTO questions (question) SELECT 'meanwhile ' || i FROM generate_series(1, 5) AS i"
+    )
     said = place.vectrue("init").stderr
     assert f"topic {broker.topic} was gone and is made again" in said
     assert until(worker.poll, what="the worker to leave") == EXIT_RESTART
@@ -147,13 +168,19 @@ def test_a_topic_made_again_under_a_live_worker(place: Workplace, broker: Broker
     place.wait_current()
 
 
-def test_events_that_expire_under_a_live_worker_and_partitions_that_are_added(place: Workplace, broker: Broker) -> None:
-    """Retention that outruns a worker is noticed between two looks, too. A new partition is read within a minute."""
+def test_events_that_expire_under_a_live_worker_and_partitions_that_are_added(
+    place: Workplace, broker: Broker
+) -> None:
+    """Retention that outruns a worker is noticed between two looks, too. A new
+    partition is read within a minute.
+    """
     worker = place.start_worker()
     broker.insert(6)
     place.wait_current()
     worker.send_signal(signal.SIGSTOP)
-    for _ in range(3):  # the first is on its way to the worker, in answer to the request that it left behind
+    # the first is on its way to the worker, in answer to the request that it left
+    # behind
+    for _ in range(3):
         broker.insert(6)
     broker.expire()
     broker.insert(6)
@@ -169,7 +196,10 @@ def test_events_that_expire_under_a_live_worker_and_partitions_that_are_added(pl
     until(lambda: len(broker.ends()) == count + 2, what="the partitions to be there")
     producer.produce(broker.topic, value, key, partition=count + 1)
     assert producer.flush(20) == 0
-    until(lambda: place.coverage()["current"] == 1, what="the event in the new partition to be handled")
+    until(
+        lambda: place.coverage()["current"] == 1,
+        what="the event in the new partition to be handled",
+    )
     assert worker.poll() is None
 
 

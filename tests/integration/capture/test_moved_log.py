@@ -1,4 +1,6 @@
-"""An offset belongs to one log: a database that moved, a copy, a connector that read elsewhere: none skips changes."""
+"""An offset belongs to one log: a database that moved, a copy, a connector that read
+elsewhere: none skips changes.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,9 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     place.vectrue("init")
     worker = place.start_worker()
-    place.execute("INSERT INTO questions (question) SELECT 'row ' || i FROM generate_series(1, 3) i")
+    place.execute(
+        "INSERT INTO questions (question) SELECT 'row ' || i FROM generate_series(1, 3) i"
+    )
     place.wait_current()
     worker.terminate()
     worker.wait(120)
@@ -60,7 +64,9 @@ def _create(dsn: str, name: str) -> str:
 
 
 def _patch(place: Workplace, connect: KafkaConnect, lsn: int) -> None:
-    """Alter the connector's offset through Connect's REST, as an operator does who wants to skip something."""
+    """Alter the connector's offset through Connect's REST, as an operator does who
+    wants to skip something.
+    """
     name = place.settings.connector
     connect.stop(name)
     url = f"{place.settings.connect.url}/connectors/{name}/offsets"
@@ -83,9 +89,12 @@ def _looked_at(session: Session) -> str:
     return str(lines[0][0]) if lines else ""
 
 
-def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: KafkaConnect, elsewhere: str) -> None:
-    """After a dump and restore elsewhere, changes are captured at once, `init` says what it reset and why, and all rows
-    are looked at; the same when the connector read another server for a while.
+def test_a_move_to_a_server_with_a_shorter_log(
+    place: Workplace, connect: KafkaConnect, elsewhere: str
+) -> None:
+    """After a dump and restore elsewhere, changes are captured at once, `init` says
+    what it reset and why, and all rows are looked at; the same when the connector read
+    another server for a while.
     """
     name, old = place.settings.connector, place.settings
     new_dsn = _create(elsewhere, "moved")
@@ -113,12 +122,20 @@ def test_a_move_to_a_server_with_a_shorter_log(place: Workplace, connect: KafkaC
     place.start_worker()
     moved.rows("INSERT INTO questions (question) VALUES ('on the new server')")
     moved.rows("UPDATE questions SET question = 'edited there' WHERE id = 1")
-    query = "SELECT count(*) FROM questions WHERE embedding_hash = sha256(convert_to(question, 'UTF8'))"
+    query = (
+        "SELECT count(*) FROM questions WHERE embedding_hash = sha256(convert_to(question, 'UTF8'))"
+    )
     until(lambda: moved.rows(query)[0][0] == 4, what="what changed on the new server")
 
     config = connect.config(name) or {}
-    back = {"database.port": str(old.connect.database_port or psycopg2.extensions.parse_dsn(old.postgres.dsn)["port"])}
-    connect.register(name, {**config, **back, "database.dbname": old.slot, "database.password": _password(old)})
+    back = {
+        "database.port": str(
+            old.connect.database_port or psycopg2.extensions.parse_dsn(old.postgres.dsn)["port"]
+        )
+    }
+    connect.register(
+        name, {**config, **back, "database.dbname": old.slot, "database.password": _password(old)}
+    )
     assert any(f"reads database {old.slot}" in one for one in _wrong(settings, connect))
     moved.rows("DELETE FROM vectrue.looks")
     report = setup(settings)
@@ -135,8 +152,8 @@ def _password(settings: Settings) -> str:
 
 
 def test_an_offset_ahead_of_the_log(place: Workplace, connect: KafkaConnect) -> None:
-    """Offsets that were altered skip nothing for long: doctor and the keeper name them, the keeper asks for a look, and
-    `init` resets them; a promotion is noticed likewise.
+    """Offsets that were altered skip nothing for long: doctor and the keeper name them,
+    the keeper asks for a look, and `init` resets them; a promotion is noticed likewise.
     """
     end = place.value("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
     place.start_worker("replay")
@@ -158,8 +175,8 @@ def test_an_offset_ahead_of_the_log(place: Workplace, connect: KafkaConnect) -> 
 
 
 def test_a_copy_takes_no_connector(place: Workplace, connect: KafkaConnect) -> None:
-    """A copy of the database whose settings still name production's connector is refused, whatever name its slot has,
-    and the advice leads to a set-up of its own.
+    """A copy of the database whose settings still name production's connector is
+    refused, whatever name its slot has, and the advice leads to a set-up of its own.
     """
     production = place.settings
     copy = f"{production.slot}_copy"
@@ -170,7 +187,9 @@ def test_a_copy_takes_no_connector(place: Workplace, connect: KafkaConnect) -> N
         assert (connect.config(production.connector) or {})["database.dbname"] == production.slot
         prefix = f"{production.slot}.copy"
         own = place.with_settings(
-            postgres={"slot": None, "publication": copy}, kafka={"topic_prefix": prefix}, connect={"connector": None}
+            postgres={"slot": None, "publication": copy},
+            kafka={"topic_prefix": prefix},
+            connect={"connector": None},
         )
         report = setup(own)
         assert not any("was gone" in notice for notice in report.notices)
@@ -183,19 +202,29 @@ def test_a_copy_takes_no_connector(place: Workplace, connect: KafkaConnect) -> N
 def _refused_copy(place: Workplace, connect: KafkaConnect, dsn: str, copy: str) -> None:
     production = place.settings
     settings = place.with_settings(postgres={"dsn": dsn})
-    with pytest.raises(ConfigurationError, match=r"belongs to database .* a kafka\.topic_prefix of its own"):
+    with pytest.raises(
+        ConfigurationError, match=r"belongs to database .* a kafka\.topic_prefix of its own"
+    ):
         setup(settings)
     settings = place.with_settings(postgres={"slot": copy})
     refused = place.vectrue("init", check=False)
     assert refused.returncode == 78
-    for word in ("reads database", "is active on this server", "kafka.topic_prefix of its own", "--yes"):
+    for word in (
+        "reads database",
+        "is active on this server",
+        "kafka.topic_prefix of its own",
+        "--yes",
+    ):
         assert word in refused.stderr.replace("\n", " ")
     assert connect.config(production.connector) is not None
     # Another server would have no slot to show; live workers of the group tell then.
     place.with_settings(postgres={"dsn": production.postgres.dsn, "slot": None})
     place.start_worker()
     offsets, group = KafkaOffsets(production, SystemClock()), production.live_group
-    until(lambda: offsets.read({group: [production.deferred_topic]})[group].members, what="the worker in its group")
+    until(
+        lambda: offsets.read({group: [production.deferred_topic]})[group].members,
+        what="the worker in its group",
+    )
     offsets.close()
     connect.stop(production.connector)
     settings = place.with_settings(postgres={"dsn": dsn, "slot": copy})
@@ -210,11 +239,15 @@ def _drop(dsn: str, name: str) -> None:
     cursor = connection.cursor()
 
     def let_go() -> bool:
-        cursor.execute("SELECT count(*) FROM pg_replication_slots WHERE database = %s AND active", (name,))
+        cursor.execute(
+            "SELECT count(*) FROM pg_replication_slots WHERE database = %s AND active", (name,)
+        )
         return cursor.fetchone() == (0,)
 
     until(let_go, what="the connector to let go of the copy's slot")
-    query = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s"
+    query = (
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s"
+    )
     cursor.execute(query, (name,))
     cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     connection.close()

@@ -1,4 +1,6 @@
-"""Dead letters end to end: the flood guard, a dead-letter topic that is broken, and `vectrue dlq`."""
+"""Dead letters end to end: the flood guard, a dead-letter topic that is broken, and
+`vectrue dlq`.
+"""
 
 import json
 import re
@@ -41,7 +43,9 @@ BAD = Event("bad", b"k", b"\x00 not an event", [("a", b"1"), ("a", b"2")])
 
 
 def committed(place: Workplace) -> dict[int | None, int]:
-    """The live group's committed offset by partition of the change topic; 0 without a commit."""
+    """The live group's committed offset by partition of the change topic; 0 without a
+    commit.
+    """
     topic = f"{place.settings.kafka.topic_prefix}.public.questions"
     group = KafkaOffsets(place.settings, SystemClock()).read({place.settings.live_group: [topic]})
     return {p.partition: p.current_offset or 0 for p in group[place.settings.live_group].partitions}
@@ -62,7 +66,9 @@ def limit_records(place: Workplace, topic: str, size: int) -> None:
 
 
 def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
-    """A wrong topic: exit 70 and one sentence; no offset passes an event that is not handled; mended, it goes on."""
+    """A wrong topic: exit 70 and one sentence; no offset passes an event that is not
+    handled; mended, it goes on.
+    """
     ready.with_settings(dead_letters={"most_in_a_row": 20}, live={"batch_size": 10})
     ready.execute("INSERT INTO questions (question) VALUES ('x')")
     placed = produce(ready, [BAD] * 90)
@@ -82,7 +88,9 @@ def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
 
 
 def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> None:
-    """While the broker refuses dead letters the worker tries again, leaves with 70, and the offset stays."""
+    """While the broker refuses dead letters the worker tries again, leaves with 70, and
+    the offset stays.
+    """
     limit_records(ready, ready.settings.dead_letter_topic, 100)
     ready.with_settings(live={"retry_seconds": 1})
     ((_, partition, offset),) = produce(ready, [BAD])
@@ -95,14 +103,20 @@ def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> No
 
 
 def dlq(place: Workplace, *arguments: str, code: int = 0) -> Any:
-    """Run `vectrue dlq ... -o json`, in this process: a new one would spend seconds on its imports."""
-    done = CliRunner().invoke(app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"])
+    """Run `vectrue dlq ... -o json`, in this process: a new one would spend seconds on
+    its imports.
+    """
+    done = CliRunner().invoke(
+        app, ["--config", str(place.write_config()), "dlq", *arguments, "-o", "json"]
+    )
     assert done.exit_code == code, f"{done.output}{done.exception!r}"
     return json.loads(done.stdout)
 
 
 def test_a_database_without_init_is_told_what_is_missing(make_workplace: MakeWorkplace) -> None:
-    """Every command names `vectrue init`, before it asks anything else of Postgres or Kafka."""
+    """Every command names `vectrue init`, before it asks anything else of Postgres or
+    Kafka.
+    """
     config = str(make_workplace().write_config())
     for arguments in (["list"], ["show", "x"], ["redrive", "--all"], ["purge", "--all", "--yes"]):
         done = CliRunner().invoke(app, ["--config", config, "dlq", *arguments])
@@ -112,7 +126,9 @@ def test_a_database_without_init_is_told_what_is_missing(make_workplace: MakeWor
 
 @pytest.fixture
 def troubled(ready: Workplace) -> Workplace:
-    """One event that stays bad, one that is fine by now, one row in quarantine; both workers run."""
+    """One event that stays bad, one that is fine by now, one row in quarantine; both
+    workers run.
+    """
     ready.start_worker("live")
     ready.start_worker("replay")
     ready.execute("INSERT INTO questions (question) VALUES ('one'), ('two')")
@@ -122,7 +138,9 @@ def troubled(ready: Workplace) -> Workplace:
     event = good(1)
     topic = f"{ready.settings.kafka.topic_prefix}.public.questions"
     record = Record(topic, 1, 77, event.key, event.value, (("trace", b"7"),))
-    KafkaOutbox(ready.settings).send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
+    KafkaOutbox(ready.settings).send_dead_letters(
+        [Failure(record, PoisonEvent("was not understood then"), "decode")]
+    )
     hide_in_quarantine(ready, "questions", "embedding", "id = 2")
     assert ready.coverage()["quarantined"] == 1
     return ready
@@ -136,18 +154,28 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     listed = dlq(troubled, "list")
     bad = listed[0]["id"]
     assert [(e["id"], e["kind"], e["table"]) for e in listed] == [
-        (bad, "event", "public.questions"), (fine, "event", "public.questions"), (row, "row", "public.questions"),
-    ]  # fmt: skip
+        (bad, "event", "public.questions"),
+        (fine, "event", "public.questions"),
+        (row, "row", "public.questions"),
+    ]
     assert [e["id"] for e in dlq(troubled, "list", "--reason", "TOO ODD")] == [row]
-    assert dlq(troubled, "list", "--older-than", "1h") == dlq(troubled, "list", "-t", "public.other") == []
+    assert (
+        dlq(troubled, "list", "--older-than", "1h")
+        == dlq(troubled, "list", "-t", "public.other")
+        == []
+    )
     shown = dlq(troubled, "show", bad)
     assert shown["event_value"] == "hex:" + BAD.value.hex() if BAD.value else None
     assert shown["headers"][:2] == [["a", "1"], ["a", "2"]]
-    assert {r["outcome"] for r in dlq(troubled, "redrive", "--all", "--dry-run")} == {"would be sent"}
+    assert {r["outcome"] for r in dlq(troubled, "redrive", "--all", "--dry-run")} == {
+        "would be sent"
+    }
     results = {r["id"]: r for r in dlq(troubled, "redrive", "--all", code=1)}
     assert {i: r["outcome"] for i, r in results.items()} == {
-        bad: "dead-lettered again", fine: "current", row: "current",
-    }  # fmt: skip
+        bad: "dead-lettered again",
+        fine: "current",
+        row: "current",
+    }
     assert troubled.coverage()["current"] == 2
     (again,) = dlq(troubled, "list")
     assert results[bad]["detail"].startswith(again["id"] + ": ")
@@ -163,10 +191,14 @@ def test_list_show_redrive_and_purge(troubled: Workplace) -> None:
     assert "no dead letters" in troubled.vectrue("dlq", "list").stderr
 
 
-def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_workplace: MakeWorkplace) -> None:
-    """Keys that Java writes in other words are found, and during a migration both columns of a row have to be settled.
+def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(
+    make_workplace: MakeWorkplace,
+) -> None:
+    """Keys that Java writes in other words are found, and during a migration both
+    columns of a row have to be settled.
 
-    What no worker has handled is `waiting`, which a script tells by the outcome: the exit code is 0.
+    What no worker has handled is `waiting`, which a script tells by the outcome: the
+    exit code is 0.
     """
     place = make_workplace(tables=[{"name": "public.days", "text": "body"}])
     place.execute("CREATE TABLE days (id date PRIMARY KEY, body text, embedding vector(64))")
@@ -177,35 +209,53 @@ def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(make_wo
     for offset, day in enumerate(("-5877611-06-21Z", "-0043-03-15Z")):
         value = {"op": "u", "source": {"schema": "public", "table": "days"}, "after": {"id": day}}
         topic = f"{place.settings.kafka.topic_prefix}.public.days"
-        record = Record(topic, 0, 1000 + offset, json.dumps({"id": day}).encode(), json.dumps(value).encode())
-        outbox.send_dead_letters([Failure(record, PoisonEvent("was not understood then"), "decode")])
-    assert [r["outcome"] for r in dlq(place, "redrive", "--all", "--no-wait")] == ["waiting", "waiting"]
+        record = Record(
+            topic, 0, 1000 + offset, json.dumps({"id": day}).encode(), json.dumps(value).encode()
+        )
+        outbox.send_dead_letters(
+            [Failure(record, PoisonEvent("was not understood then"), "decode")]
+        )
+    assert [r["outcome"] for r in dlq(place, "redrive", "--all", "--no-wait")] == [
+        "waiting",
+        "waiting",
+    ]
     place.start_worker("live")
     results = dlq(place, "redrive", "--all", "--again")
     assert [(r["outcome"], r["detail"]) for r in results] == [("current", None)] * 2
     hide_in_quarantine(place, "days", "embedding_v2", "id = '0044-03-15 BC'")
     results = dlq(place, "redrive", "--kind", "event", "--again", code=1)
     assert [(r["outcome"], r["detail"]) for r in results] == [
-        ("current", None), ("quarantined", "embedding: current, embedding_v2: quarantined; too odd"),
-    ]  # fmt: skip
+        ("current", None),
+        ("quarantined", "embedding: current, embedding_v2: quarantined; too odd"),
+    ]
 
 
 def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) -> None:
     """Put rows with a vector into quarantine instead; no event tells of it."""
-    place.execute("SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",))
+    place.execute(
+        "SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",)
+    )
     place.execute(
         "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
-        f" SELECT 'public.{table}', '{column}', ARRAY[id::text], {column}_hash, {column}_model, 'too odd'"
+        f" SELECT 'public.{table}', '{column}', ARRAY[id::text], {column}_hash, {column}_model, "
+        "'too odd'"
         f" FROM {table} WHERE {where}"
     )
-    place.execute(f"UPDATE {table} SET {column} = NULL, {column}_hash = NULL, {column}_model = NULL WHERE {where}")
+    place.execute(
+        f"UPDATE {table} SET {column} = NULL, {column}_hash = NULL, {column}_model = NULL WHERE "
+        f"{where}"
+    )
     place.execute("SELECT pg_replication_origin_session_reset()")
 
 
 def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: MakeWorkplace) -> None:
-    """A redrive that fails half-way leaves the row in quarantine and no run: never a row that nobody looks at."""
+    """A redrive that fails half-way leaves the row in quarantine and no run: never a
+    row that nobody looks at.
+    """
     place = make_workplace()
-    place.execute("CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
+    place.execute(
+        "CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))"
+    )
     PostgresWorld(place)
     place.execute(
         "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
@@ -220,28 +270,35 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
     place.execute("ALTER TABLE vectrue.replay_chunks DROP CONSTRAINT no_chunk")
     run = quarantine.enter_replay(session, TARGET, [("2",)], 100)
     assert run is not None
-    assert [(c.run, c.keys) for page in RunLedger(session).unsent(run, everything=False) for c in page] == [
-        (run, (("2",),))
-    ]
+    assert [
+        (c.run, c.keys) for page in RunLedger(session).unsent(run, everything=False) for c in page
+    ] == [(run, (("2",),))]
     assert quarantine.read(session) == []
     session.close()
 
 
 def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -> None:
-    """A run that is being entered is waited for, and then in the way: the rows stay in quarantine, the run is named."""
+    """A run that is being entered is waited for, and then in the way: the rows stay in
+    quarantine, the run is named.
+    """
     place = ready
     place.execute(
         "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
         " VALUES ('public.questions', 'embedding', '{2}', sha256('two'), 'model-a', 'too odd')"
     )
     first, second = (Session(place.settings.postgres.dsn, role="test") for _ in range(2))
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype IN ('tuple', 'transactionid') AND NOT granted AND pid = %s"
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype IN ('tuple', 'transactionid') AND NOT "
+        "granted AND pid = %s"
+    )
     with ThreadPoolExecutor() as pool:
         pid = second.connection().info.backend_pid
         with first.transaction() as cursor:
             run = create_keys(cursor, TARGET, [("1",)], 100)
             asked = pool.submit(quarantine.enter_replay, second, TARGET, [("2",)], 100)
-            until(lambda: asked.done() or place.value(waiting, (pid,)), what="the other one to wait")
+            until(
+                lambda: asked.done() or place.value(waiting, (pid,)), what="the other one to wait"
+            )
         assert asked.result() is None
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     (result,) = dlq(place, "redrive", "--kind", "row", code=1)
@@ -253,7 +310,9 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
 
 
 def test_a_letter_is_sent_nowhere_that_is_not_read(ready: Workplace) -> None:
-    """Whatever its header says: the topic is named, stays empty, and the letter stays open (F3)."""
+    """Whatever its header says: the topic is named, stays empty, and the letter stays
+    open (F3).
+    """
     foreign = f"payments.{ready.settings.kafka.topic_prefix}"
     admin = AdminClient(client_config(ready.settings))
     for created in admin.create_topics([NewTopic(foreign, 1, 1)]).values():
@@ -286,15 +345,20 @@ def finish(place: Workplace, run: str, said: str) -> None:
 
 
 def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workplace) -> None:
-    """Kafka away, then SIGKILL, between the run and its sending: every row is handled, once, by `replay resume`.
+    """Kafka away, then SIGKILL, between the run and its sending: every row is handled,
+    once, by `replay resume`.
 
-    Until then the run is in nobody's way without saying so: `replay run` and `verify --repair` name that command too.
+    Until then the run is in nobody's way without saying so: `replay run` and `verify
+    --repair` name that command too.
     """
     ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})
-    ready.execute("INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 8) AS i")
+    ready.execute(
+        "INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 8) AS i"
+    )
     ready.execute(
         "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT table_name, column_name, ARRAY[id::text], sha256(convert_to(question, 'UTF8')), model, 'too odd'"
+        " SELECT table_name, column_name, ARRAY[id::text], sha256(convert_to(question, "
+        "'UTF8')), model, 'too odd'"
         " FROM questions, vectrue.targets"
     )
     ids = [row_id("public.questions", "embedding", (str(i),)) for i in range(1, 9)]
@@ -313,15 +377,21 @@ def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workp
     until(lambda: ready.value("SELECT count(*) FROM vectrue.replays") == 2, what="the run")
     killed.kill()
     killed.wait()
-    # The broker that lost what it had acknowledged: no chunk counts as unsent, and none will come.
+    # The broker that lost what it had acknowledged: no chunk counts as unsent, and none
+    # will come.
     ready.execute("UPDATE vectrue.replay_chunks SET sent_at = now() WHERE sent_at IS NULL")
     run = ready.value(newest)
-    for refused in (("replay", "run"), ("replay", "run", "--keys", "/dev/null"), ("verify", "--repair")):
+    for refused in (
+        ("replay", "run"),
+        ("replay", "run", "--keys", "/dev/null"),
+        ("verify", "--repair"),
+    ):
         said = ready.vectrue(*refused, check=False)
         assert said.returncode == 1
         named_command(said.stderr, run)
     finish(ready, run, said.stderr)
     assert ready.execute(
-        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM vectrue.replay_chunks GROUP BY run ORDER BY 1"
+        "SELECT sum(total_keys), sum(done_keys), sum(embedded) FROM vectrue.replay_chunks GROUP "
+        "BY run ORDER BY 1"
     ) == [(3, 3, 3), (5, 5, 5)]
     assert ready.coverage()["current"] == 8

@@ -1,4 +1,6 @@
-"""Looks that are asked for are done at once, whoever is there to do them; the hourly look is switched off here."""
+"""Looks that are asked for are done at once, whoever is there to do them; the hourly
+look is switched off here.
+"""
 
 import pytest
 
@@ -21,8 +23,9 @@ def no_looks(place: Workplace) -> None:
 
 
 def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
-    """A table of a wider settings file, one that was rewritten, and all tables when a slot is made again: by a live
-    worker alone, which sends the rows to itself; by the keeper of a replay worker, once there is one, as a run.
+    """A table of a wider settings file, one that was rewritten, and all tables when a
+    slot is made again: by a live worker alone, which sends the rows to itself; by the
+    keeper of a replay worker, once there is one, as a run.
     """
     place = ready
     place.with_settings(keeper={"reconcile_seconds": 0, "poll_seconds": 0.5})
@@ -31,7 +34,9 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     place.execute("INSERT INTO answers SELECT i, 'answer ' || i FROM generate_series(1, 12) AS i")
     place.with_settings(tables=[QUESTIONS, ANSWERS])
     said = place.vectrue("init").stderr
-    assert "have the keeper look at all rows of public.answers: it came into the publication" in said
+    assert (
+        "have the keeper look at all rows of public.answers: it came into the publication" in said
+    )
     assert place.execute("SELECT table_name FROM vectrue.looks") == [("public.answers",)]
     live = place.start_worker("live")
     place.wait_current("public.answers")
@@ -40,15 +45,25 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     assert not place.execute("SELECT 1 FROM vectrue.replays")
 
     place.execute("ALTER TABLE answers ALTER COLUMN answer TYPE text USING 'rewritten ' || answer")
-    until(lambda: "bring rows without events" in place.log("live"), what="the rewrite to be noticed")
+    until(
+        lambda: "bring rows without events" in place.log("live"), what="the rewrite to be noticed"
+    )
     place.wait_current("public.answers")
     no_looks(place)
 
     place.start_worker("replay")
-    until(lambda: "this worker is the keeper" in place.log("replay"), what="the replay worker's keeper")
+    until(
+        lambda: "this worker is the keeper" in place.log("replay"),
+        what="the replay worker's keeper",
+    )
     assert "another worker is the keeper" in place.log("live")
     in_secret(place, "UPDATE answers SET answer = 'edited in secret' WHERE id = 5")
-    looks.ask(place.session, place.settings.kafka.topic_prefix, [TableName("public", "answers")], "a test asks")
+    looks.ask(
+        place.session,
+        place.settings.kafka.topic_prefix,
+        [TableName("public", "answers")],
+        "a test asks",
+    )
     place.wait_current("public.answers")
     no_looks(place)
     assert place.value("SELECT requested_by FROM vectrue.replays") == "keeper"
@@ -57,7 +72,9 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     drop_slot(place)
     in_secret(place, "UPDATE answers SET answer = 'edited while there was no slot' WHERE id = 6")
     said = place.vectrue("init").stderr
-    assert f"public.answers, public.questions: replication slot {place.settings.slot} was gone" in said
+    assert (
+        f"public.answers, public.questions: replication slot {place.settings.slot} was gone" in said
+    )
     place.wait_current("public.answers")
     no_looks(place)
 
@@ -66,11 +83,18 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     names = [TableName("public", name) for name in ("answers", "questions")]
     looks.ask(place.session, place.settings.kafka.topic_prefix, names, "a test asks")
     left = "SELECT 1 FROM vectrue.looks WHERE table_name = 'public.questions'"
-    until(lambda: not place.execute(left), what="the table beside the one that is gone to be looked at")
-    written = "SELECT bool_and(embedding IS NOT NULL) FROM questions"  # the view counts nothing now
+    until(
+        lambda: not place.execute(left),
+        what="the table beside the one that is gone to be looked at",
+    )
+    # the view counts nothing now
+    written = "SELECT bool_and(embedding IS NOT NULL) FROM questions"
     until(lambda: place.value(written), what="its row to have a vector")
     assert "a table that was to be looked at is gone" in place.log("replay")
-    assert "nothing to do" in place.vectrue("replay", "run", "--only", "missing", "-t", "questions").stdout
+    assert (
+        "nothing to do"
+        in place.vectrue("replay", "run", "--only", "missing", "-t", "questions").stdout
+    )
 
 
 def drop_slot(place: Workplace) -> None:
@@ -79,7 +103,9 @@ def drop_slot(place: Workplace) -> None:
     connect.stop(place.settings.connector)
     slot = place.settings.slot
     until(
-        lambda: not place.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (slot,)),
+        lambda: (
+            not place.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (slot,))
+        ),
         what="the connector to let go of its slot",
     )
     place.execute("SELECT pg_drop_replication_slot(%s)", (slot,))

@@ -1,4 +1,6 @@
-"""Programs that query a vector column in the words of docs/migration.md, while it moves to another model."""
+"""Programs that query a vector column in the words of docs/migration.md, while it moves
+to another model.
+"""
 
 import re
 import threading
@@ -21,7 +23,8 @@ pytestmark = pytest.mark.stack
 PAGE = ROOT / "docs" / "migration.md"
 TEXT = "question 7 of 8f14e45fceea167a5a36dedd4bea2543"
 FILL = (
-    "INSERT INTO questions (question) SELECT 'question ' || i || ' of ' || md5(i::text) FROM generate_series(1,100) i"
+    "INSERT INTO questions (question) SELECT 'question ' || i || ' of ' || md5(i::text) FROM "
+    "generate_series(1,100) i"
 )
 TO = ("--model", "lexical", "--dimensions", "96")
 
@@ -29,14 +32,22 @@ TO = ("--model", "lexical", "--dimensions", "96")
 def blocks() -> tuple[list[str], list[str]]:
     """The statements of the recipe's two blocks: the grants, and one search."""
     page = PAGE.read_text(encoding="utf-8")
-    section = page.split("## For programs that query the column themselves", 1)[1].split("\n## ", 1)[0]
-    found = [re.sub(r"--.*", "", block) for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL)]
-    grants, recipe = ([part.strip() for part in block.split(";") if part.strip()] for block in found)
+    section = page.split("## For programs that query the column themselves", 1)[1].split(
+        "\n## ", 1
+    )[0]
+    found = [
+        re.sub(r"--.*", "", block) for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    ]
+    grants, recipe = (
+        [part.strip() for part in block.split(";") if part.strip()] for block in found
+    )
     return grants, [re.sub(r":(model|query)\b", r"%(\1)s", statement) for statement in recipe]
 
 
 class Program:
-    """An application with rights of its own that follows the recipe; it opens the model that the recipe tells it."""
+    """An application with rights of its own that follows the recipe; it opens the model
+    that the recipe tells it.
+    """
 
     def __init__(self, place: Workplace, role: str) -> None:
         self._connection = psycopg2.connect(place.settings.postgres.dsn)
@@ -53,7 +64,9 @@ class Program:
         return self._cursor.fetchall() if self._cursor.description else []
 
     def find(self) -> list[tuple[Any, ...]]:
-        """One search; begun again when the column has come to hold vectors of another model."""
+        """One search; begun again when the column has come to hold vectors of another
+        model.
+        """
         for _ in range(5):
             self.run(self.begin)
             self.run(self.hold)
@@ -96,7 +109,9 @@ def role(workplace: Workplace) -> Iterator[str]:
 
 @contextmanager
 def searching(place: Workplace, role: str) -> Iterator[tuple[list[str], list[str]]]:
-    """A program that searches without a pause; yields what went wrong, and the model of each search."""
+    """A program that searches without a pause; yields what went wrong, and the model of
+    each search.
+    """
     wrong: list[str] = []
     models: list[str] = []
     over = threading.Event()
@@ -130,7 +145,9 @@ def again(models: list[str]) -> None:
 
 
 def test_a_program_that_follows_the_recipe_is_never_broken(workplace: Workplace, role: str) -> None:
-    """From start to finish, with a way back: it finds the right row each time, by the model of the column."""
+    """From start to finish, with a way back: it finds the right row each time, by the
+    model of the column.
+    """
     old = workplace.value("SELECT model FROM vectrue.targets")
     with searching(workplace, role) as (wrong, models):
         until(lambda: models, what="the first search")
@@ -149,7 +166,9 @@ def test_a_program_that_follows_the_recipe_is_never_broken(workplace: Workplace,
 
 
 def test_a_swap_waits_for_a_search_that_has_begun(workplace: Workplace, role: str) -> None:
-    """Once a program has been told its model, the column holds that model's vectors until the program commits."""
+    """Once a program has been told its model, the column holds that model's vectors
+    until the program commits.
+    """
     program = Program(workplace, role)
     program.find()
     workplace.vectrue("migrate", "start", *TO)
@@ -164,7 +183,9 @@ def test_a_swap_waits_for_a_search_that_has_begun(workplace: Workplace, role: st
         "SELECT count(*) FROM pg_locks JOIN pg_database AS here ON here.oid = database"
         " WHERE datname = current_database() AND NOT granted AND mode = 'AccessExclusiveLock'"
     )
-    until(lambda: workplace.value(waits) or swap.poll() is not None, what="the swap to want its lock")
+    until(
+        lambda: workplace.value(waits) or swap.poll() is not None, what="the swap to want its lock"
+    )
     assert program.run(program.search, model=told, query=program.query(told))[0] == (7, TEXT)
     program.run(program.commit)
     assert swap.wait(120) == 0, workplace.log("swap")

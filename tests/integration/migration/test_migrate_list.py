@@ -1,4 +1,6 @@
-"""What `migrate plan` says to type is typed as printed, and takes every table to the end, with all that reads it."""
+"""What `migrate plan` says to type is typed as printed, and takes every table to the
+end, with all that reads it.
+"""
 
 import json
 import re
@@ -31,9 +33,13 @@ def planned(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
 
 
 def type_in(place: Workplace, lines: list[str], remade: dict[str, str]) -> None:
-    """Type a list as it is printed; `remade` has what a person makes of the definitions that were kept."""
+    """Type a list as it is printed; `remade` has what a person makes of the definitions
+    that were kept.
+    """
     for line in lines:
-        said = re.sub(r"^# \S+: (keep what this prints, which the DROP below takes along: )?", "", line)
+        said = re.sub(
+            r"^# \S+: (keep what this prints, which the DROP below takes along: )?", "", line
+        )
         if said.startswith("set model.name"):
             place.with_settings(model={"dimensions": 96})
         elif said.startswith("CREATE anew"):
@@ -48,24 +54,35 @@ def type_in(place: Workplace, lines: list[str], remade: dict[str, str]) -> None:
 
 
 def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
-    """One table is under way and one is not: nobody is left behind, and what reads the column is made anew."""
+    """One table is under way and one is not: nobody is left behind, and what reads the
+    column is made anew.
+    """
     migrate(place, "start", *TO, "-t", A)
     place.execute("CREATE ROLE reads_it")
     try:
         place.execute("CREATE VIEW v AS SELECT id, embedding FROM b; GRANT SELECT ON v TO reads_it")
-        place.execute("CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a; CREATE INDEX of_m ON m (id)")
+        place.execute(
+            "CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a; CREATE INDEX of_m ON m (id)"
+        )
         commands = planned(place, *TO)["commands"]
         assert [one for one in commands if not one.startswith("#")] == [
-            f"{START} -t {B}", "vectrue replay run", f"vectrue migrate index -t {B}", "vectrue migrate swap",
+            f"{START} -t {B}",
+            "vectrue replay run",
+            f"vectrue migrate index -t {B}",
+            "vectrue migrate swap",
             "vectrue migrate finish",
-        ]  # fmt: skip
+        ]
         keeps = [place.execute(one.split(": ", 2)[2]) for one in commands if ": keep " in one]
         assert "reads_it=r" in str(keeps)
         assert "CREATE INDEX of_m" in str(keeps)
-        type_in(place, commands, {
-            "view public.v": "CREATE VIEW v AS SELECT id, embedding FROM b; GRANT SELECT ON v TO reads_it",
-            "materialized view public.m": "CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a",
-        })  # fmt: skip
+        type_in(
+            place,
+            commands,
+            {
+                "view public.v": "CREATE VIEW v AS SELECT id, embedding FROM b; GRANT SELECT ON v TO reads_it",
+                "materialized view public.m": "CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a",
+            },
+        )
         assert states(place) == {A: "finished", B: "finished"}
         assert place.value("SELECT vector_dims(embedding) FROM v LIMIT 1") == 96
         assert place.value("SELECT vector_dims(embedding) FROM m LIMIT 1") == 96
@@ -74,24 +91,35 @@ def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
 
 
 def test_from_the_swap_on_the_old_name_is_told(place: Workplace) -> None:
-    """A definition that is printed after it says embedding_old: `plan` and `finish` say what to write instead."""
+    """A definition that is printed after it says embedding_old: `plan` and `finish` say
+    what to write instead.
+    """
     place.execute("CREATE VIEW v AS SELECT id, embedding FROM b")
-    (before,) = (one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"])
+    (before,) = (
+        one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"]
+    )
     assert "from the swap on it reads the old vectors" in before["what"]
     assert "before the swap" in before["what"]
     migrate(place, "start", *TO)
     fill(place)
     migrate(place, "swap")
     place.with_settings(model={"dimensions": 96})
-    (after,) = (one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"])
+    (after,) = (
+        one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"]
+    )
     assert "create it anew, on embedding where it says embedding_old" in after["what"]
     refused = " ".join(place.vectrue("migrate", "finish", "--yes", check=False).stderr.split())
     assert "keep what these print, with the GRANTs and indexes: SELECT pg_get_viewdef" in refused
-    assert "create anew what is wanted, on the served column (embedding where it says embedding_old)" in refused
+    assert (
+        "create anew what is wanted, on the served column (embedding where it says embedding_old)"
+        in refused
+    )
 
 
 def test_a_refusal_is_said_once_and_what_unblocks_it_stands_first(place: Workplace) -> None:
-    """An index that cannot hold the new vectors is dropped before the start, in the list too."""
+    """An index that cannot hold the new vectors is dropped before the start, in the
+    list too.
+    """
     place.execute("CREATE INDEX near ON a USING hnsw (embedding vector_cosine_ops)")
     long = ("--model", "lexical", "--dimensions", "3000")
     commands = planned(place, *long, code=1)["commands"]
@@ -102,14 +130,18 @@ def test_a_refusal_is_said_once_and_what_unblocks_it_stands_first(place: Workpla
     assert "refused" in done.stderr
     done = place.vectrue("migrate", "plan", "-m", "lexcal", "-d", "96", check=False)
     assert (done.stdout + done.stderr).count("not in the local model cache") == 1
-    assert "correct --model, if lexical was meant; else run `vectrue model pull lexcal`" in done.stdout
+    assert (
+        "correct --model, if lexical was meant; else run `vectrue model pull lexcal`" in done.stdout
+    )
     assert "type, in this order" not in done.stdout
     done = place.vectrue("migrate", "start", "-m", "BAAI/bge-m3", "-d", "96", check=False)
     assert "give --dimensions 1024" in done.stderr
 
 
 def test_a_table_by_itself_is_told_of_the_others(place: Workplace) -> None:
-    """Settings name one model: nothing is finished before they have followed, and that is said at the start."""
+    """Settings name one model: nothing is finished before they have followed, and that
+    is said at the start.
+    """
     plan = planned(place, *TO, "-t", A)
     (behind,) = (one for one in plan["todo"] if one["step"] == "finish")
     assert (behind["blocks"], f"{B} is still to follow" in behind["what"]) == (True, True)

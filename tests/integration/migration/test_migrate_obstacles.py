@@ -1,11 +1,24 @@
-"""Nothing irreversible begins before all of it is known to succeed; what stands in the way is named."""
+"""Nothing irreversible begins before all of it is known to succeed; what stands in the
+way is named.
+"""
 
 import re
 
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, length, migrate, refused, set_up, states, status, table
+from tests.support.moving import (
+    TO,
+    columns,
+    fill,
+    length,
+    migrate,
+    refused,
+    set_up,
+    states,
+    status,
+    table,
+)
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -52,7 +65,9 @@ def obey(place: Workplace, sentence: str) -> None:
 
 
 def test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors(place: Workplace) -> None:
-    """A view on the second table: the first keeps its old column, the view is named, and a step back is still there."""
+    """A view on the second table: the first keeps its old column, the view is named,
+    and a step back is still there.
+    """
     place.execute(STANDING["view app.v"])
     place.execute(STANDING["view app.w"])
     migrate(place, "start", *TO)
@@ -75,7 +90,9 @@ def test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors(place:
 
 
 def test_everything_that_postgres_would_refuse_is_named_at_once(place: Workplace) -> None:
-    """One refusal lists all that stands on a column; its statements, typed in their order, clear the way."""
+    """One refusal lists all that stands on a column; its statements, typed in their
+    order, clear the way.
+    """
     place.execute(KEPT)
     migrate(place, "start", *TO)
     fill(place)
@@ -92,8 +109,12 @@ def test_everything_that_postgres_would_refuse_is_named_at_once(place: Workplace
     assert columns(place, "a") == columns(place, "app.b") == {"embedding"}
 
 
-def test_an_offline_start_empties_nothing_while_a_column_cannot_be_changed(place: Workplace) -> None:
-    """What stands on the second table keeps the vectors of the first; afterwards the start is as ever."""
+def test_an_offline_start_empties_nothing_while_a_column_cannot_be_changed(
+    place: Workplace,
+) -> None:
+    """What stands on the second table keeps the vectors of the first; afterwards the
+    start is as ever.
+    """
     for statement in STANDING.values():
         place.execute(statement)
     place.execute("CREATE TABLE app.held (whole app.b)")
@@ -109,7 +130,9 @@ def test_an_offline_start_empties_nothing_while_a_column_cannot_be_changed(place
 
 
 def test_what_goes_along_with_a_column_is_said_before(place: Workplace) -> None:
-    """A CHECK constraint over the vector goes with its column without a word of Postgres: so it is said."""
+    """A CHECK constraint over the vector goes with its column without a word of
+    Postgres: so it is said.
+    """
     place.execute(KEPT)
     migrate(place, "start", *TO, "-t", B)
     fill(place)
@@ -121,11 +144,15 @@ def test_what_goes_along_with_a_column_is_said_before(place: Workplace) -> None:
 
 
 def test_a_surprise_takes_all_of_it_back(place: Workplace) -> None:
-    """What no look can foresee, here an event trigger: Postgres refuses, nothing is changed, the message says which."""
+    """What no look can foresee, here an event trigger: Postgres refuses, nothing is
+    changed, the message says which.
+    """
     migrate(place, "start", *TO)
     place.execute(
-        "CREATE FUNCTION app.never() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN IF EXISTS (SELECT FROM "
-        "pg_event_trigger_dropped_objects() WHERE object_identity LIKE 'app.b.%') THEN RAISE 'not in this house'; "
+        "CREATE FUNCTION app.never() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN IF "
+        "EXISTS (SELECT FROM "
+        "pg_event_trigger_dropped_objects() WHERE object_identity LIKE 'app.b.%') THEN RAISE "
+        "'not in this house'; "
         "END IF; END$$"
     )
     place.execute("CREATE EVENT TRIGGER never ON sql_drop EXECUTE FUNCTION app.never()")
@@ -139,7 +166,9 @@ def test_a_surprise_takes_all_of_it_back(place: Workplace) -> None:
 
 
 def test_columns_that_somebody_else_made_are_never_taken_for_ours(place: Workplace) -> None:
-    """A column by the name that the migration needs is refused at the start, and not dropped by a rollback."""
+    """A column by the name that the migration needs is refused at the start, and not
+    dropped by a rollback.
+    """
     place.execute("ALTER TABLE app.b ADD COLUMN embedding_v2 vector(96)")
     said = refused(place, "start", *TO)
     assert "app.b has a column embedding_v2" in said
@@ -154,11 +183,15 @@ def test_columns_that_somebody_else_made_are_never_taken_for_ours(place: Workpla
 
 
 def test_what_somebody_does_to_a_table_under_way_is_a_named_state(place: Workplace) -> None:
-    """A column or a table that is gone, or renamed: `status` says so, with a command that makes progress."""
+    """A column or a table that is gone, or renamed: `status` says so, with a command
+    that makes progress.
+    """
     migrate(place, "start", *TO)
     place.execute("ALTER TABLE app.b DROP COLUMN embedding_v2")
     found = status(place)
-    assert "embedding_v2 is missing" in next(line["problem"] for line in found["columns"] if line["table"] == B)
+    assert "embedding_v2 is missing" in next(
+        line["problem"] for line in found["columns"] if line["table"] == B
+    )
     assert "embedding_v2 is missing" in refused(place, "swap")
     assert found["next"].startswith(f"vectrue migrate start --model lexical --dimensions 96 -t {B}")
     migrate(place, "start", *TO, "-t", B)

@@ -1,4 +1,6 @@
-"""`migrate plan` is the whole to-do, on tables unlike the example's; and indexes through the command line."""
+"""`migrate plan` is the whole to-do, on tables unlike the example's; and indexes
+through the command line.
+"""
 
 import json
 from collections.abc import Mapping
@@ -29,13 +31,24 @@ def todo(plan: Mapping[str, Any], words: str) -> dict[str, Any]:
 
 
 def test_everything_that_reads_the_column_is_named_with_its_statement(ready: Workplace) -> None:
-    """Views, functions by number and by text, each with its owner and the step that it blocks."""
+    """Views, functions by number and by text, each with its owner and the step that it
+    blocks.
+    """
     ready.execute("CREATE VIEW near AS SELECT id, embedding FROM questions")
-    ready.execute("CREATE FUNCTION by_text() RETURNS bigint LANGUAGE sql AS 'SELECT count(embedding) FROM questions'")
-    ready.execute("CREATE FUNCTION others() RETURNS text LANGUAGE sql AS 'SELECT ''embedding_model''::text'")
+    ready.execute(
+        "CREATE FUNCTION by_text() RETURNS bigint LANGUAGE sql AS 'SELECT count(embedding) FROM "
+        "questions'"
+    )
+    ready.execute(
+        "CREATE FUNCTION others() RETURNS text LANGUAGE sql AS 'SELECT ''embedding_model''::text'"
+    )
     plan = planned(ready)
     view = todo(plan, "public.near")
-    assert (view["step"], view["blocks"], view["statement"]) == ("finish", True, "DROP VIEW public.near")
+    assert (view["step"], view["blocks"], view["statement"]) == (
+        "finish",
+        True,
+        "DROP VIEW public.near",
+    )
     assert view["who"] == ready.value("SELECT current_user")
     look = todo(plan, "by_text()")
     assert (look["step"], look["blocks"]) == ("swap", False)
@@ -43,9 +56,12 @@ def test_everything_that_reads_the_column_is_named_with_its_statement(ready: Wor
     assert "view public.near" in plan["tables"][0]["readers"]
     typed = [line for line in plan["commands"] if not line.startswith("#")]
     assert typed == [
-        "vectrue migrate start --model lexical --dimensions 96", "vectrue replay run", "vectrue migrate index",
-        "vectrue migrate swap", "vectrue migrate finish",
-    ]  # fmt: skip
+        "vectrue migrate start --model lexical --dimensions 96",
+        "vectrue replay run",
+        "vectrue migrate index",
+        "vectrue migrate swap",
+        "vectrue migrate finish",
+    ]
     drop = next(line for line in plan["commands"] if "DROP VIEW" in line)
     assert plan["commands"].index("vectrue migrate swap") < plan["commands"].index(drop)
     shown = ready.vectrue("migrate", "plan", *TO).stdout
@@ -54,7 +70,9 @@ def test_everything_that_reads_the_column_is_named_with_its_statement(ready: Wor
 
 
 def test_what_start_would_refuse_is_refused_before_it(ready: Workplace) -> None:
-    """Indexes that cannot hold the new length, constraints, a taken name: with what to do, and nothing is begun."""
+    """Indexes that cannot hold the new length, constraints, a taken name: with what to
+    do, and nothing is begun.
+    """
     ready.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
     long = ("--model", "lexical", "--dimensions", "2001")
     plan = planned(ready, *long, code=1)
@@ -66,17 +84,24 @@ def test_what_start_would_refuse_is_refused_before_it(ready: Workplace) -> None:
     assert "index nearest" in failed.stderr
     assert ready.value("SELECT count(*) FROM vectrue.column_migrations") == 0
     ready.execute("DROP INDEX nearest")
-    ready.execute("CREATE INDEX nearest ON questions USING hnsw ((embedding::halfvec(64)) halfvec_cosine_ops)")
+    ready.execute(
+        "CREATE INDEX nearest ON questions USING hnsw ((embedding::halfvec(64)) halfvec_cosine_ops)"
+    )
     assert planned(ready, *long)["refused"] == []
     ready.execute("ALTER TABLE questions ADD CONSTRAINT no_twice UNIQUE (id, embedding)")
     assert "DROP CONSTRAINT no_twice" in todo(planned(ready, code=1), "no_twice")["statement"]
-    ready.execute("ALTER TABLE questions DROP CONSTRAINT no_twice, ADD embedding_v2 int, ADD embedding_old int")
+    ready.execute(
+        "ALTER TABLE questions DROP CONSTRAINT no_twice, ADD embedding_v2 int, ADD "
+        "embedding_old int"
+    )
     assert todo(planned(ready, code=1), "column embedding_v2")["blocks"]
     assert todo(planned(ready, code=1), "column embedding_old")["step"] == "swap"
 
 
 def test_a_model_that_is_here_already_or_not_at_all(ready: Workplace) -> None:
-    """The model that is wanted already is refused by name; one whose files are not here is planned all the same."""
+    """The model that is wanted already is refused by name; one whose files are not here
+    is planned all the same.
+    """
     same = planned(ready, "--model", "lexical", "--dimensions", "64", code=1)
     assert "there is nothing to migrate" in same["refused"][0]
     away = planned(ready, "--model", "BAAI/bge-m3", "--dimensions", "1024")
@@ -88,7 +113,9 @@ def test_a_model_that_is_here_already_or_not_at_all(ready: Workplace) -> None:
 
 
 def test_the_workers_role_may_plan(ready: Workplace) -> None:
-    """A role that owns nothing gets the same plan, told what it cannot see and who may start."""
+    """A role that owns nothing gets the same plan, told what it cannot see and who may
+    start.
+    """
     ready.execute(f"CREATE ROLE planner_{ready.own.kafka.topic_prefix} LOGIN PASSWORD 'p'")
     role = f"planner_{ready.own.kafka.topic_prefix}"
     try:
@@ -107,7 +134,9 @@ def test_the_workers_role_may_plan(ready: Workplace) -> None:
 
 
 def test_partitions_are_added_up_and_what_is_unknown_is_a_dash(workplace: Workplace) -> None:
-    """Sizes and rows of a table with partitions are its partitions'; never 0.0 MB for what is there."""
+    """Sizes and rows of a table with partitions are its partitions'; never 0.0 MB for
+    what is there.
+    """
     workplace.execute("""
         DROP TABLE questions;
         CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64)) PARTITION BY HASH (id);
@@ -116,7 +145,10 @@ def test_partitions_are_added_up_and_what_is_unknown_is_a_dash(workplace: Workpl
     workplace.execute("ALTER TABLE questions_0 SET (autovacuum_enabled = off)")
     workplace.execute("ALTER TABLE questions_1 SET (autovacuum_enabled = off)")
     workplace.vectrue("init")
-    workplace.execute("INSERT INTO questions (id, question) SELECT i, 'question ' || i FROM generate_series(1, 500) i")
+    workplace.execute(
+        "INSERT INTO questions (id, question) SELECT i, 'question ' || i FROM "
+        "generate_series(1, 500) i"
+    )
     workplace.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
     table = planned(workplace)["tables"][0]
     assert table["rows"] is None
@@ -132,15 +164,23 @@ def test_partitions_are_added_up_and_what_is_unknown_is_a_dash(workplace: Workpl
 
 
 def test_an_index_made_after_the_start_is_asked_about(ready: Workplace) -> None:
-    """It is counted by status and by plan, named by swap before anything changes, built by index, named by finish."""
-    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) i")
+    """It is counted by status and by plan, named by swap before anything changes, built
+    by index, named by finish.
+    """
+    ready.execute(
+        "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) i"
+    )
     ready.start("worker")
     ready.vectrue("replay", "run")
     ready.vectrue("migrate", "start", *TO)
     ready.vectrue("replay", "run")
     ready.execute("CREATE INDEX late ON questions USING hnsw (embedding vector_cosine_ops)")
     status = json.loads(ready.vectrue("migrate", "status", "-o", "json").stdout)["columns"][0]
-    assert (status["indexes"], status["indexes_built"], status["indexes_lacking"]) == (1, 0, ["late"])
+    assert (status["indexes"], status["indexes_built"], status["indexes_lacking"]) == (
+        1,
+        0,
+        ["late"],
+    )
     assert "vectrue migrate index" in planned(ready)["under_way"]
     refused = ready.vectrue("migrate", "swap", check=False)
     assert refused.returncode == 1

@@ -1,4 +1,6 @@
-"""A migration table by table: each column is decided by its own state, and no command does more than it was asked."""
+"""A migration table by table: each column is decided by its own state, and no command
+does more than it was asked.
+"""
 
 import json
 from collections import Counter
@@ -12,7 +14,18 @@ from schemas.reports.search import SearchRequest
 from streams.common import embedders, targets
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, length, migrate, refused, set_up, states, status, true_tables
+from tests.support.moving import (
+    TO,
+    columns,
+    fill,
+    length,
+    migrate,
+    refused,
+    set_up,
+    states,
+    status,
+    true_tables,
+)
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
@@ -28,7 +41,9 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 def doctors(place: Workplace) -> list[dict[str, Any]]:
     """The lines of `doctor`."""
-    found: list[dict[str, Any]] = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)["findings"]
+    found: list[dict[str, Any]] = json.loads(
+        place.vectrue("doctor", "-o", "json", check=False).stdout
+    )["findings"]
     return found
 
 
@@ -38,7 +53,9 @@ def only(place: Workplace, *names: str) -> None:
 
 
 def test_mixed_states_are_gone_back_from_one_by_one(place: Workplace) -> None:
-    """One table started and one swapped: a rollback drops the new vectors of one, and serves the old of the other."""
+    """One table started and one swapped: a rollback drops the new vectors of one, and
+    serves the old of the other.
+    """
     migrate(place, "start", *TO, "-t", A)
     assert states(place) == {A: "started"}
     migrate(place, "start", *TO)  # takes the other
@@ -62,7 +79,10 @@ def test_mixed_states_are_gone_back_from_one_by_one(place: Workplace) -> None:
     place.with_settings(model={"dimensions": 64})
     assert migrate(place, "rollback", "--yes").count("next:") == 1
     assert states(place) == {A: "rolled_back", B: "started"}
-    assert (columns(place, "a"), columns(place, "b")) == ({"embedding"}, {"embedding", "embedding_v2"})
+    assert (columns(place, "a"), columns(place, "b")) == (
+        {"embedding"},
+        {"embedding", "embedding_v2"},
+    )
     assert (length(place, "b"), length(place, "b", "embedding_v2")) == (64, 96)
     assert place.coverage(A)["current"] == place.coverage(B)["current"] == 20
     migrate(place, "rollback", "--yes", "-t", B)
@@ -70,7 +90,9 @@ def test_mixed_states_are_gone_back_from_one_by_one(place: Workplace) -> None:
 
 
 def test_settings_of_a_part_and_of_all_mean_the_same(place: Workplace) -> None:
-    """Started and swapped with files of one table each: the file of both takes back each by its own state."""
+    """Started and swapped with files of one table each: the file of both takes back
+    each by its own state.
+    """
     only(place, A)
     migrate(place, "start", *TO)
     only(place, B)
@@ -87,8 +109,17 @@ def test_settings_of_a_part_and_of_all_mean_the_same(place: Workplace) -> None:
 
 
 def test_a_typing_error_never_widens_the_scope(place: Workplace) -> None:
-    """A table that is not configured is refused by name, by every verb, and nothing is done."""
-    for verb in (["start", *TO], ["status"], ["index"], ["swap"], ["rollback", "--yes"], ["finish", "--yes"]):
+    """A table that is not configured is refused by name, by every verb, and nothing is
+    done.
+    """
+    for verb in (
+        ["start", *TO],
+        ["status"],
+        ["index"],
+        ["swap"],
+        ["rollback", "--yes"],
+        ["finish", "--yes"],
+    ):
         assert "table public.c is not among [[tables]]" in refused(place, *verb, "-t", "c")
     assert states(place) == {}
     for command in ("adopt --model lexical", "verify", "replay run", "search x"):
@@ -98,17 +129,23 @@ def test_a_typing_error_never_widens_the_scope(place: Workplace) -> None:
 
 def finds(place: Workplace) -> dict[str, int]:
     """What a search of each table finds, by the vectors' length."""
-    session = Session(place.settings.postgres.dsn, role="test", prefix=place.settings.kafka.topic_prefix)
+    session = Session(
+        place.settings.postgres.dsn, role="test", prefix=place.settings.kafka.topic_prefix
+    )
     with closing(session):
         found = targets.resolve(place.settings, session)
-        models = embedders.for_targets(place.settings, session, targets.served(place.settings, session))
+        models = embedders.for_targets(
+            place.settings, session, targets.served(place.settings, session)
+        )
         assert {target.model for target in found} >= set(models.ids)
         hits = Search(place.settings, session).find(SearchRequest("question 7", limit=40)).hits
     return dict(Counter(str(hit.table) for hit in hits))
 
 
 def test_tables_that_go_one_by_one_are_finished_together(place: Workplace) -> None:
-    """Settings name one model; whichever of the two they name, search goes on and every next step works."""
+    """Settings name one model; whichever of the two they name, search goes on and every
+    next step works.
+    """
     migrate(place, "start", *TO, "-t", A)
     fill(place)
     migrate(place, "swap")
@@ -120,7 +157,9 @@ def test_tables_that_go_one_by_one_are_finished_together(place: Workplace) -> No
         assert f"{B} is still to follow" in said
         assert start in said
         assert finds(place) == {A: 20, B: 20}
-        assert [f for f in doctors(place) if f["status"] == "problem" and "dimensions" in f["check"]] == []
+        assert [
+            f for f in doctors(place) if f["status"] == "problem" and "dimensions" in f["check"]
+        ] == []
     assert any(start in f"{f['fix']}" for f in doctors(place) if f["status"] == "warning")
     set_up(place)  # wants nothing else of the table that is yet to follow
     assert (length(place, B), place.coverage(B)["current"]) == (64, 20)
@@ -133,8 +172,12 @@ def test_tables_that_go_one_by_one_are_finished_together(place: Workplace) -> No
     assert place.coverage(A)["current"] == place.coverage(B)["current"] == 20
 
 
-def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place: Workplace) -> None:
-    """Settings and database name two models for it, and how its own is opened is known from those that went."""
+def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(
+    place: Workplace,
+) -> None:
+    """Settings and database name two models for it, and how its own is opened is known
+    from those that went.
+    """
     migrate(place, "start", *TO)
     fill(place)
     migrate(place, "swap", "-t", B)
@@ -145,7 +188,10 @@ def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place
     assert status(place)["next"] == f"vectrue migrate start --model lexical --dimensions 96 -t {A}"
     place.with_settings(model={"dimensions": 64})  # as who follows an older advice
     (line,) = (f for f in doctors(place) if f["check"] == f"dimensions of {B}.embedding")
-    assert (line["status"], line["fix"]) == ("warning", "set [model] to lexical with 96 dimensions in vectrue.toml")
+    assert (line["status"], line["fix"]) == (
+        "warning",
+        "set [model] to lexical with 96 dimensions in vectrue.toml",
+    )
     place.with_settings(model={"dimensions": 96})
     migrate(place, "start", *TO, "-t", A)
     fill(place)
@@ -155,7 +201,9 @@ def test_a_table_that_goes_back_after_the_others_have_arrived_is_served_on(place
 
 
 def test_offline_goes_back_as_well(place: Workplace) -> None:
-    """A column emptied for a model that cannot be had any more is emptied once more, and has its index again."""
+    """A column emptied for a model that cannot be had any more is emptied once more,
+    and has its index again.
+    """
     place.execute("CREATE INDEX near ON a USING hnsw (embedding vector_cosine_ops)")
     migrate(place, "start", *TO, "--offline", "--yes", "-t", A)
     assert length(place, "a") == 96

@@ -1,4 +1,6 @@
-"""Steps of a migration over several tables are whole, and `status` judges by the rule of the gate."""
+"""Steps of a migration over several tables are whole, and `status` judges by the rule
+of the gate.
+"""
 
 import json
 from typing import Any
@@ -29,7 +31,9 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_a_start_that_fails_at_the_second_table_has_not_begun(place: Workplace) -> None:
-    """No column, no record and no wanted model of the first table either; afterwards it starts as ever."""
+    """No column, no record and no wanted model of the first table either; afterwards it
+    starts as ever.
+    """
     place.execute(GUARD.format("pg_event_trigger_ddl_commands()", "ddl_command_end"))
     assert "nothing was changed" in refused(place, "start", *TO)
     assert states(place) == {}
@@ -54,14 +58,18 @@ def test_a_finish_that_fails_at_the_second_table_has_dropped_nothing(place: Work
 
 
 def test_rows_on_their_way_ask_for_no_replay(place: Workplace) -> None:
-    """A row that lacks its vector when it is counted, and has it a moment later, is none that `status` sends away."""
+    """A row that lacks its vector when it is counted, and has it a moment later, is
+    none that `status` sends away.
+    """
     migrate(place, "start", *TO)
     fill(place)
     text = place.value("SELECT question FROM a WHERE id = 1")
     patience = iter(range(1, 100))
 
     def looked() -> dict[str, Any]:
-        """One look, in which the row lacks its vector at first; nothing where the look began too late."""
+        """One look, in which the row lacks its vector at first; nothing where the look
+        began too late.
+        """
         place.execute("UPDATE a SET question = 'on its way' WHERE id = 1")
         log = f"look{next(patience)}"
         process = place.start("migrate", "status", "-o", "json", log=log)

@@ -1,4 +1,6 @@
-"""`vectrue doctor` says one cause once: what follows from it is shown, and neither counted nor hidden as well."""
+"""`vectrue doctor` says one cause once: what follows from it is shown, and neither
+counted nor hidden as well.
+"""
 
 import json
 from typing import Any
@@ -31,13 +33,17 @@ def report(place: Workplace) -> dict[str, Any]:
 def problems(place: Workplace) -> list[dict[str, Any]]:
     """The lines that are problems."""
     found = report(place)
-    lines: list[dict[str, Any]] = [line for line in found["findings"] if line["status"] == "problem"]
+    lines: list[dict[str, Any]] = [
+        line for line in found["findings"] if line["status"] == "problem"
+    ]
     assert found["problems"] == len(lines)
     return lines
 
 
 def only(place: Workplace, check: str, words: str, fix: str) -> dict[str, Any]:
-    """Wait until all that follows has shown itself; then one line is a problem, this one with this command."""
+    """Wait until all that follows has shown itself; then one line is a problem, this
+    one with this command.
+    """
     found = problems(place)
     assert [line["check"] for line in found] == [check], "\n".join(str(line) for line in found)
     assert words in found[0]["sentence"], found[0]
@@ -72,7 +78,9 @@ def end_workers(place: Workplace) -> None:
 
     def gone() -> bool:
         lines = {line["check"]: line["sentence"] for line in report(place)["findings"]}
-        return "none runs" in lines["live workers"] and "canary has not come back" in lines["canary"]
+        return (
+            "none runs" in lines["live workers"] and "canary has not come back" in lines["canary"]
+        )
 
     until(gone, what="the groups to forget the workers, and the canary to be late")
 
@@ -84,19 +92,25 @@ def late(place: Workplace) -> bool:
 
 
 def test_a_database_without_init_is_one_problem(place: Workplace) -> None:
-    """Not 17: tables, rights, publication, slot, heartbeat, topics, connector and workers all follow."""
+    """Not 17: tables, rights, publication, slot, heartbeat, topics, connector and
+    workers all follow.
+    """
     only(place, "schema vectrue", "`vectrue init` was not run in database", "vectrue init")
 
 
 def test_trouble_that_init_would_refuse_is_counted_beside_it(place: Workplace) -> None:
-    """What `init` does not mend is a cause of its own, whatever state the database is in."""
+    """What `init` does not mend is a cause of its own, whatever state the database is
+    in.
+    """
     place.execute("ALTER TABLE posts REPLICA IDENTITY NOTHING")
     assert [line["check"] for line in problems(place)] == ["table public.posts", "schema vectrue"]
 
 
 def test_a_database_that_does_not_exist(place: Workplace) -> None:
     """The server answers, and names it."""
-    place.with_settings(postgres={"dsn": place.settings.postgres.dsn.rsplit("/", 1)[0] + "/nowhere"})
+    place.with_settings(
+        postgres={"dsn": place.settings.postgres.dsn.rsplit("/", 1)[0] + "/nowhere"}
+    )
     only(place, "Postgres", 'database "nowhere" does not exist', "postgres.dsn")
 
 
@@ -123,7 +137,9 @@ def test_a_kafka_that_is_away(working: Workplace) -> None:
 
 
 def test_a_kafka_connect_that_is_away(working: Workplace) -> None:
-    """The connector follows, and a slot that nobody reads, and a canary that does not come back."""
+    """The connector follows, and a slot that nobody reads, and a canary that does not
+    come back.
+    """
     connect = KafkaConnect(working.settings.connect.url, SystemClock())
     connect.stop(working.settings.connector)
     connect.close()
@@ -148,8 +164,14 @@ def test_a_connector_that_does_not_run(working: Workplace, how: str) -> None:
 def test_a_slot_that_was_dropped(working: Workplace) -> None:
     """The task that fails without it, and the canary, follow."""
     name = working.settings.slot
-    end = "SELECT pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = %s AND active"
-    dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+    end = (
+        "SELECT pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE "
+        "slot_name = %s AND active"
+    )
+    dropped = (
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = "
+        "%s AND NOT active"
+    )
 
     def taken() -> bool:
         working.execute(end, (name,))
@@ -161,7 +183,9 @@ def test_a_slot_that_was_dropped(working: Workplace) -> None:
 
 
 def test_a_publication_that_was_dropped(working: Workplace) -> None:
-    """The connector that fails over it follows, and so do the canary and what the workers see."""
+    """The connector that fails over it follows, and so do the canary and what the
+    workers see.
+    """
     working.execute("DROP PUBLICATION vectrue")
     working.execute("INSERT INTO questions (question) VALUES ('a')")
     until(lambda: late(working), what="the canary to be late")
@@ -172,7 +196,11 @@ def test_a_publication_that_was_dropped(working: Workplace) -> None:
     ("statement", "words", "fix"),
     [
         ("DROP TABLE posts", "no table public.posts", "correct [[tables]] name"),
-        ("ALTER TABLE posts RENAME TO articles", "no table public.posts", "correct [[tables]] name"),
+        (
+            "ALTER TABLE posts RENAME TO articles",
+            "no table public.posts",
+            "correct [[tables]] name",
+        ),
         ("ALTER TABLE posts DROP COLUMN body", "body", "correct [[tables]] text"),
         ("ALTER TABLE posts DROP COLUMN embedding", "no column", "ADD COLUMN"),
         ("ALTER TABLE posts DROP COLUMN embedding_hash", "lacks columns", "vectrue init"),
@@ -181,26 +209,36 @@ def test_a_publication_that_was_dropped(working: Workplace) -> None:
     ids=["dropped", "renamed", "text", "vector", "provenance", "key"],
 )
 def test_a_table_that_changed(working: Workplace, statement: str, words: str, fix: str) -> None:
-    """One line, about this table; the workers that leave over it, and the canary, follow."""
+    """One line, about this table; the workers that leave over it, and the canary,
+    follow.
+    """
     working.execute(statement)
     end_workers(working)
     only(working, "table public.posts", words, fix)
 
 
 def test_trouble_with_one_table_hides_no_other_cause(working: Workplace) -> None:
-    """The publication that leaves out the other table, and a publication in other hands, are causes of their own."""
+    """The publication that leaves out the other table, and a publication in other
+    hands, are causes of their own.
+    """
     working.execute("DROP TABLE posts")
     working.execute("ALTER PUBLICATION vectrue DROP TABLE questions")
     with server_owner(working.endpoints.postgres_dsn) as cursor:
         cursor.execute("CREATE ROLE publication_thief")
     try:
         working.execute(
-            "GRANT CREATE ON DATABASE {} TO publication_thief".format(working.value("SELECT current_database()"))
+            "GRANT CREATE ON DATABASE {} TO publication_thief".format(
+                working.value("SELECT current_database()")
+            )
         )
         working.execute("ALTER PUBLICATION vectrue OWNER TO publication_thief")
         found = problems(working)
         said = " / ".join(line["sentence"] for line in found)
-        assert [line["check"] for line in found] == ["table public.posts", "publication vectrue", "configured"], said
+        assert [line["check"] for line in found] == [
+            "table public.posts",
+            "publication vectrue",
+            "configured",
+        ], said
         assert "public.questions is not published" in said
         assert "belongs to role publication_thief" in said
     finally:
@@ -229,7 +267,9 @@ def test_topics_that_were_deleted(working: Workplace) -> None:
     connect = KafkaConnect(working.settings.connect.url, SystemClock())
     connect.stop(working.settings.connector)
     prefix = working.settings.kafka.topic_prefix
-    client = AdminClient(client_config(working.own, **getattr(working.endpoints, "kafka_admin", {})))
+    client = AdminClient(
+        client_config(working.own, **getattr(working.endpoints, "kafka_admin", {}))
+    )
     for gone in client.delete_topics([f"{prefix}.public.posts", f"{prefix}.replay"]).values():
         gone.result()
     connect.resume(working.settings.connector)
@@ -242,14 +282,22 @@ def test_topics_that_were_deleted(working: Workplace) -> None:
 @pytest.mark.parametrize(
     ("revoked", "check", "words"),
     [
-        ("SELECT (question), UPDATE (embedding) ON questions", "table public.questions", "permission denied for table"),
+        (
+            "SELECT (question), UPDATE (embedding) ON questions",
+            "table public.questions",
+            "permission denied for table",
+        ),
         ("ALL ON ALL TABLES IN SCHEMA vectrue", "rights", "missing: let role"),
         ("USAGE ON SCHEMA vectrue", "rights", "missing: let role"),
     ],
     ids=["table", "tables of vectrue", "schema"],
 )
-def test_rights_that_were_revoked(role: str, place: Workplace, revoked: str, check: str, words: str) -> None:
-    """One line, whatever cannot be read without them; the workers that leave over it follow."""
+def test_rights_that_were_revoked(
+    role: str, place: Workplace, revoked: str, check: str, words: str
+) -> None:
+    """One line, whatever cannot be read without them; the workers that leave over it
+    follow.
+    """
     setup(as_role(place, role))
     place.execute(f'REVOKE {revoked} FROM "{role}"')
     only(place, check, words, "vectrue init, as an owner of the tables")
@@ -278,10 +326,14 @@ def test_a_schema_of_an_older_version(place: Workplace) -> None:
 
 @pytest.mark.parametrize("verbs", [("start",), ("start", "swap")], ids=["started", "swapped"])
 def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]) -> None:
-    """Is no trouble: two models are wanted, and served by the workers, that start anew by themselves."""
+    """Is no trouble: two models are wanted, and served by the workers, that start anew
+    by themselves.
+    """
     for verb in verbs:
         if verb == "swap":
-            until(lambda: not problems(working), what="the workers to have started with both models")
+            until(
+                lambda: not problems(working), what="the workers to have started with both models"
+            )
             working.vectrue("replay", "run", "--only", "stale", "--follow")
         more = ["--model", "lexical", "--dimensions", "96"] if verb == "start" else ["--yes"]
         working.vectrue("migrate", verb, *more)
@@ -292,7 +344,9 @@ def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]
 
 @pytest.mark.parametrize("command", [["status"], ["verify"], ["search", "a"]])
 def test_other_commands_say_it_in_one_sentence(place: Workplace, command: list[str]) -> None:
-    """In a database where `init` was not run: what is missing, and the command that makes it."""
+    """In a database where `init` was not run: what is missing, and the command that
+    makes it.
+    """
     said = place.vectrue(*command, check=False)
     assert said.returncode != 0
     everything = said.stdout + said.stderr

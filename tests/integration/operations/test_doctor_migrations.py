@@ -1,4 +1,6 @@
-"""`vectrue doctor` names what is under way, and what somebody did to a table meanwhile, with the way on."""
+"""`vectrue doctor` names what is under way, and what somebody did to a table meanwhile,
+with the way on.
+"""
 
 import json
 from typing import Any
@@ -30,7 +32,9 @@ def said(place: Workplace) -> dict[str, dict[str, Any]]:
 
 
 def test_each_column_under_way_is_a_line(place: Workplace) -> None:
-    """As it should be: ok. A column that somebody dropped: a problem, and the command that mends it, which does."""
+    """As it should be: ok. A column that somebody dropped: a problem, and the command
+    that mends it, which does.
+    """
     assert {name: one["status"] for name, one in said(place).items()} == {A: "ok", B: "ok"}
     place.execute("ALTER TABLE b DROP COLUMN embedding_v2")
     lines = said(place)
@@ -42,7 +46,9 @@ def test_each_column_under_way_is_a_line(place: Workplace) -> None:
 
 
 def test_what_is_under_way_of_no_table_of_the_settings_is_named(place: Workplace) -> None:
-    """A settings file that no longer lists the table: a warning that says where the migration stands."""
+    """A settings file that no longer lists the table: a warning that says where the
+    migration stands.
+    """
     place.with_settings(tables=[{"name": A, "text": "question"}])
     line = said(place)[B]
     assert line["status"] == "warning"

@@ -1,4 +1,6 @@
-"""`vectrue lag` on a real broker, database and Connect: it says what is there, and unknown is never a number."""
+"""`vectrue lag` on a real broker, database and Connect: it says what is there, and
+unknown is never a number.
+"""
 
 import functools
 import json
@@ -34,7 +36,10 @@ class Lanes:
         topics = [*live_topics(place.settings), place.settings.replay_topic]
         for created in self.admin.create_topics([NewTopic(topic, 2) for topic in topics]).values():
             created.result()
-        until(lambda: all(p.error is None for p in self.report().live.partitions), what="the topics to have leaders")
+        until(
+            lambda: all(p.error is None for p in self.report().live.partitions),
+            what="the topics to have leaders",
+        )
 
     def report(self) -> Any:
         return collect(self.settings)
@@ -80,30 +85,53 @@ def member(lanes: Lanes) -> Iterator[None]:
 
 
 def test_nothing_set_up_is_unknown_and_says_what_to_do(workplace: Workplace) -> None:
-    """Before `init`: no topics, no groups, no slot, no connector; each says so, and no figure is made up."""
+    """Before `init`: no topics, no groups, no slot, no connector; each says so, and no
+    figure is made up.
+    """
     seen = collect(workplace.settings)
     assert seen.live.state is None
     assert (seen.live.total_lag, seen.live.max_time_lag_seconds) == (None, None)
-    assert all(p.error and "vectrue init" in p.error for p in (*seen.live.partitions, *seen.replay.partitions))
+    assert all(
+        p.error and "vectrue init" in p.error
+        for p in (*seen.live.partitions, *seen.replay.partitions)
+    )
     assert (seen.slot.state, seen.slot.retained_bytes) == ("missing", None)
     assert (seen.connector.state, seen.connector.tasks) == ("missing", None)
-    assert [str(one) for one in seen.findings] == ["source: this database does not know vectrue yet: vectrue init"]
+    assert [str(one) for one in seen.findings] == [
+        "source: this database does not know vectrue yet: vectrue init"
+    ]
 
 
 def test_time_lag_comes_from_the_commit_in_the_database(lanes: Lanes) -> None:
-    """The event at the committed offset was committed 300 s ago: that is the time lag, however young its record is."""
+    """The event at the committed offset was committed 300 s ago: that is the time lag,
+    however young its record is.
+    """
     lanes.send([900.0, 300.0, 60.0])
     lanes.commit(1)
     seen = lanes.report().live
     first, second = (p for p in seen.partitions if p.topic == lanes.topic)
-    assert (first.current_offset, first.log_start_offset, first.log_end_offset, first.lag) == (1, 0, 3, 2)
-    assert 300.0 <= first.time_lag_seconds < 900.0, "neither the event before it nor the one after it"
-    assert (second.current_offset, second.lag, second.pending, second.time_lag_seconds) == (None, None, 0, None)
+    assert (first.current_offset, first.log_start_offset, first.log_end_offset, first.lag) == (
+        1,
+        0,
+        3,
+        2,
+    )
+    assert 300.0 <= first.time_lag_seconds < 900.0, (
+        "neither the event before it nor the one after it"
+    )
+    assert (second.current_offset, second.lag, second.pending, second.time_lag_seconds) == (
+        None,
+        None,
+        0,
+        None,
+    )
     assert seen.total_lag == 2
 
 
 def test_caught_up_is_zero_and_only_then(lanes: Lanes) -> None:
-    """Everything committed: lag 0 and time lag 0. Not committed at all: null, with what is pending."""
+    """Everything committed: lag 0 and time lag 0. Not committed at all: null, with what
+    is pending.
+    """
     lanes.send([300.0, 200.0])
     before = lanes.report().live.partitions[0]
     assert (before.status, before.lag, before.pending) == (Status.NO_COMMIT, None, 2)
@@ -121,7 +149,9 @@ def test_expired_events_are_lost(lanes: Lanes) -> None:
         deleted.result()
     seen = lanes.report()
     assert (seen.live.partitions[0].status, seen.live.partitions[0].lag) == (Status.LOST, 3)
-    assert any(f"3 events of {lanes.topic}[0] expired unread" in str(finding) for finding in seen.findings)
+    assert any(
+        f"3 events of {lanes.topic}[0] expired unread" in str(finding) for finding in seen.findings
+    )
 
 
 def test_empty_group_with_a_backlog_has_stopped(lanes: Lanes) -> None:
@@ -134,7 +164,9 @@ def test_empty_group_with_a_backlog_has_stopped(lanes: Lanes) -> None:
 
 @pytest.mark.usefixtures("member")
 def test_readers_are_named(lanes: Lanes) -> None:
-    """A member of the group is counted and named beside its partitions, and nothing has stopped."""
+    """A member of the group is counted and named beside its partitions, and nothing has
+    stopped.
+    """
     lanes.send([1.0] * 12)
     seen = lanes.report().live
     assert (seen.state, seen.members) == ("stable", 1)
@@ -142,18 +174,24 @@ def test_readers_are_named(lanes: Lanes) -> None:
 
 
 def test_looking_does_not_disturb_the_group(lanes: Lanes, member: None) -> None:
-    """Reading lag neither joins nor moves anything: same member, same commits, no group of its own."""
+    """Reading lag neither joins nor moves anything: same member, same commits, no group
+    of its own.
+    """
     lanes.send([1.0] * 3)
     before = lanes.report().live
     after = lanes.report().live
     assert [p.member for p in before.partitions] == [p.member for p in after.partitions]
-    assert [p.current_offset for p in before.partitions] == [p.current_offset for p in after.partitions]
+    assert [p.current_offset for p in before.partitions] == [
+        p.current_offset for p in after.partitions
+    ]
     groups = {group.group_id for group in lanes.admin.list_consumer_groups().result().valid}
     assert not any("probe" in group for group in groups)
 
 
 def test_replay_chunks_are_counted_apart(lanes: Lanes) -> None:
-    """The replay topic belongs to the replay group alone; its ages count from the arrival of the chunk."""
+    """The replay topic belongs to the replay group alone; its ages count from the
+    arrival of the chunk.
+    """
     lanes.send([3000.0, 3000.0], topic=lanes.settings.replay_topic, partition=1)
     seen = lanes.report()
     chunk = seen.replay.partitions[1]
@@ -165,24 +203,37 @@ def test_replay_chunks_are_counted_apart(lanes: Lanes) -> None:
 def test_slot_is_measured(lanes: Lanes) -> None:
     """An idle slot keeps WAL: inactive, with bytes that grow as the database writes."""
     place = lanes.place
-    place.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.settings.slot,))
+    place.execute(
+        "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (place.settings.slot,)
+    )
     before = lanes.report().slot
     assert (before.state, before.wal_status, before.error) == ("inactive", "reserved", None)
-    place.execute("INSERT INTO public.questions (question) SELECT repeat('x', 1000) FROM generate_series(1, 500)")
+    place.execute(
+        "INSERT INTO public.questions (question) SELECT repeat('x', 1000) FROM "
+        "generate_series(1, 500)"
+    )
     after = lanes.report().slot
     assert after.unconfirmed_bytes > before.unconfirmed_bytes + 500_000
-    assert after.retained_bytes > after.unconfirmed_bytes  # it starts to read before what it first delivers
+    # it starts to read before what it first delivers
+    assert after.retained_bytes > after.unconfirmed_bytes
 
 
 def test_other_hops_away_are_unknown_while_kafka_is_shown(lanes: Lanes) -> None:
-    """Postgres and Connect gone: their blocks are null with a reason; the lanes are still there."""
+    """Postgres and Connect gone: their blocks are null with a reason; the lanes are
+    still there.
+    """
     base = lanes.settings.model_dump()
     away = {
         "postgres": {**base["postgres"], "dsn": "postgresql://u:hush@127.0.0.1:1/x"},
         "connect": {"url": "http://127.0.0.1:1"},
     }
     data = collect(load(**{**base, **away})).to_json()
-    assert data["slot"]["state"] is data["slot"]["retained_bytes"] is data["connector"]["state"] is None
+    assert (
+        data["slot"]["state"]
+        is data["slot"]["retained_bytes"]
+        is data["connector"]["state"]
+        is None
+    )
     assert "Postgres does not answer" in data["slot"]["error"]
     assert "hush" not in json.dumps(data)
     assert "Kafka Connect does not answer" in data["connector"]["error"]
@@ -190,7 +241,9 @@ def test_other_hops_away_are_unknown_while_kafka_is_shown(lanes: Lanes) -> None:
 
 
 def test_command_and_check(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The installed command: JSON on stdout, exit 0; --check exits 2 while the slot is missing, 2 without a broker."""
+    """The installed command: JSON on stdout, exit 0; --check exits 2 while the slot is
+    missing, 2 without a broker.
+    """
     lanes.send([300.0, 200.0])
     lanes.commit(1)
     place = lanes.place
@@ -210,9 +263,12 @@ def test_command_and_check(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_watch_prints_json_lines_and_ends_with_ctrl_c(lanes: Lanes) -> None:
-    """`-w -o json`: an object per line; SIGINT is the ordinary end: exit 0, nothing on stderr."""
+    """`-w -o json`: an object per line; SIGINT is the ordinary end: exit 0, nothing on
+    stderr.
+    """
     arguments = lanes.place.command("lag", "-w", "200ms", "-o", "json")
-    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests may run in one.
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the
+    # tests may run in one.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         arguments,

@@ -1,4 +1,6 @@
-"""`vectrue adopt` on real parts: what the application made is believed once, what it did not make never."""
+"""`vectrue adopt` on real parts: what the application made is believed once, what it
+did not make never.
+"""
 
 import json
 import socket
@@ -34,17 +36,28 @@ def make_vectors(place: Workplace, texts: Sequence[str], *, first: int = 1) -> N
     vectors = open_model(place.settings.model).encode_documents(list(texts))
     place.execute(
         "INSERT INTO questions (id, question, embedding)"
-        " SELECT id, question, embedding::vector FROM unnest(%s, %s, %s) AS made (id, question, embedding)",
-        (list(range(first, first + len(texts))), list(texts), [str(vector.tolist()) for vector in vectors]),
+        " SELECT id, question, embedding::vector FROM unnest(%s, %s, %s) AS made (id, question, "
+        "embedding)",
+        (
+            list(range(first, first + len(texts))),
+            list(texts),
+            [str(vector.tolist()) for vector in vectors],
+        ),
     )
 
 
 def settle(place: Workplace) -> None:
-    """Wait until nothing in the server is older than the rows: tests beside this one hold the horizon back."""
+    """Wait until nothing in the server is older than the rows: tests beside this one
+    hold the horizon back.
+    """
     written = place.value("SELECT pg_current_xact_id()::text::bigint")
 
     def over() -> bool:
-        return bool(place.value("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", (written,)))
+        return bool(
+            place.value(
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", (written,)
+            )
+        )
 
     until(over, what="older transactions in the server to end")
 
@@ -80,13 +93,17 @@ def legacy(workplace: Workplace) -> Workplace:
 
 
 def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace) -> None:
-    """As the worker's role: only what the model can have made is adopted, and then neither lane embeds it (I7).
+    """As the worker's role: only what the model can have made is adopted, and then
+    neither lane embeds it (I7).
 
-    The adopting session has no replication origin, so each of its writes comes back to the live worker as an event.
+    The adopting session has no replication origin, so each of its writes comes back to
+    the live worker as an event.
     """
     live, replay = port(), port()
     place = make_workplace(
-        replay={"nice": 0}, keeper={"reconcile_seconds": 0}, metrics={"live_port": live, "replay_port": replay}
+        replay={"nice": 0},
+        keeper={"reconcile_seconds": 0},
+        metrics={"live_port": live, "replay_port": replay},
     )
     place.execute("CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector)")
     make_vectors(place, [f"question {i}" for i in range(1, 61)])
@@ -94,18 +111,22 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
     nan = struct.pack("<HH64f", 64, 0, float("nan"), *[0.1] * 63).hex()
     place.execute("CREATE CAST (bytea AS vector) WITHOUT FUNCTION")
     place.execute(
-        "INSERT INTO questions VALUES (64, 'no vector', NULL), (65, ' ', '[1]'), (66, 'short', '[0.6,0.8]'),"
-        f" (67, 'not finite', decode('{nan}', 'hex')::vector), (68, 'long', array_fill(1, ARRAY[64])::vector)"
+        "INSERT INTO questions VALUES (64, 'no vector', NULL), (65, ' ', '[1]'), (66, 'short', "
+        "'[0.6,0.8]'),"
+        f" (67, 'not finite', decode('{nan}', 'hex')::vector), (68, 'long', array_fill(1, "
+        "ARRAY[64])::vector)"
     )
     place.execute("DROP CAST (bytea AS vector)")
     setup(as_role(place, role))
     place.execute(
         "INSERT INTO vectrue.quarantine (table_name, column_name, key, hash, model, reason)"
-        " SELECT table_name, column_name, '{61}', sha256('poison'), model, 'refused' FROM vectrue.targets"
+        " SELECT table_name, column_name, '{61}', sha256('poison'), model, 'refused' FROM "
+        "vectrue.targets"
     )
     unseen(
         place,
-        "UPDATE questions SET embedding_model = 'other@1+0', embedding_hash = sha256('of another model') WHERE id = 62;"
+        "UPDATE questions SET embedding_model = 'other@1+0', embedding_hash = sha256('of "
+        "another model') WHERE id = 62;"
         "UPDATE questions SET embedding_model = (SELECT model FROM vectrue.targets) WHERE id = 63",
     )
     place.start_worker("live")
@@ -123,16 +144,27 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
     assert (report["adopted"], table["adoptable"], table["sample"]["checked"]) == (60, 60, 60)
     assert table["sample"]["may_differ"] == 0
     assert table["not_adoptable"] == {
-        "blank": 1, "quarantined": 1, "wrong_dimension": 1, "not_finite": 1, "not_unit_length": 1, "recent": 0,
-    }  # fmt: skip
-    until(lambda: metric(live, "vectrue_events_total", outcome="current") >= 60, what="the events of the writes")
-    stamped = "SELECT count(*) FROM questions WHERE id <= 60 AND embedded_at > now() - interval '10 min'"
+        "blank": 1,
+        "quarantined": 1,
+        "wrong_dimension": 1,
+        "not_finite": 1,
+        "not_unit_length": 1,
+        "recent": 0,
+    }
+    until(
+        lambda: metric(live, "vectrue_events_total", outcome="current") >= 60,
+        what="the events of the writes",
+    )
+    stamped = (
+        "SELECT count(*) FROM questions WHERE id <= 60 AND embedded_at > now() - interval '10 min'"
+    )
     assert place.value(stamped) == 60
     assert adopt(place)["adopted"] == 0
 
     place.start_worker("replay")
     place.vectrue("replay", "run", "--only", "all", check=False)
-    # Which lane has the others depends on the keeper: a test beside this one may give it a reason to look at all rows.
+    # Which lane has the others depends on the keeper: a test beside this one may give
+    # it a reason to look at all rows.
     encoded = [metric(lane, "vectrue_texts_encoded_total") for lane in (live, replay)]
     assert sum(encoded) == 6, "rows 62, 63, 64, 66, 67 and 68"
     found = verify(place, "--deep", "all")
@@ -141,35 +173,57 @@ def test_adopted_rows_are_never_encoded(role: str, make_workplace: MakeWorkplace
 
 
 def test_a_sample_that_differs_refuses(legacy: Workplace) -> None:
-    """One vector of another text among them: nothing is written; the row and the way out are named.
+    """One vector of another text among them: nothing is written; the row and the way
+    out are named.
 
-    So it is with a model that the table does not want, and a table that is not configured.
+    So it is with a model that the table does not want, and a table that is not
+    configured.
     """
-    unseen(legacy, "UPDATE questions SET embedding = (SELECT embedding FROM questions WHERE id = 9) WHERE id = 8")
+    unseen(
+        legacy,
+        (
+            "UPDATE questions SET embedding = (SELECT embedding FROM questions WHERE id = 9) WHERE "
+            "id = 8"
+        ),
+    )
     (table,) = adopt(legacy, code=1)["tables"]
-    assert (table["adopted"], table["sample"]["checked"], table["sample"]["untrue"]) == (None, 40, 1)
+    assert (table["adopted"], table["sample"]["checked"], table["sample"]["untrue"]) == (
+        None,
+        40,
+        1,
+    )
     assert table["sample"]["worst"] == [{"key": ["8"], "cosine": table["sample"]["lowest_cosine"]}]
     shown = legacy.vectrue("adopt", *QUESTIONS, *MODEL, check=False)
     said = " ".join(shown.stderr.split())
     assert shown.returncode == 1
     assert "row 8 has another vector than its text makes: cosine 0." in shown.stdout
     assert "1 of 40 sampled vectors of public.questions.embedding are not what lexical@" in said
-    assert "nothing was adopted: embed them instead: `vectrue replay run --only stale -t public.questions`" in said
+    assert (
+        "nothing was adopted: embed them instead: `vectrue replay run --only stale -t "
+        "public.questions`" in said
+    )
     other = legacy.vectrue("adopt", *QUESTIONS, "--model", "BAAI/bge-m3", check=False)
     assert (other.returncode, "not of BAAI/bge-m3" in " ".join(other.stderr.split())) == (78, True)
     assert legacy.vectrue("adopt", "-t", "public.nothing", *MODEL, check=False).returncode == 78
-    assert legacy.vectrue("adopt", *QUESTIONS, *MODEL, "--sample", "some", check=False).returncode == 2
+    assert (
+        legacy.vectrue("adopt", *QUESTIONS, *MODEL, "--sample", "some", check=False).returncode == 2
+    )
     assert owned(legacy) == 0
 
 
 def test_an_edit_is_never_adopted(legacy: Workplace) -> None:
-    """An edit since `init` is embedded first; one between sample and stamp, or a row that is held, is left alone."""
+    """An edit since `init` is embedded first; one between sample and stamp, or a row
+    that is held, is left alone.
+    """
     legacy.execute("UPDATE questions SET question = 'edited before' WHERE id = 1")
     settle(legacy)
     refused = legacy.vectrue("adopt", *QUESTIONS, *MODEL, check=False)
     said = " ".join(refused.stderr.split())
     assert (refused.returncode, owned(legacy)) == (1, 0)
-    assert "1 changes wait for a live worker, and none runs, for 15 s: start `vectrue worker --role live`" in said
+    assert (
+        "1 changes wait for a live worker, and none runs, for 15 s: start `vectrue worker "
+        "--role live`" in said
+    )
 
     legacy.start_worker("live")
     clock, session = SystemClock(), Session(legacy.settings.postgres.dsn, role="test")
@@ -196,18 +250,23 @@ def test_an_edit_is_never_adopted(legacy: Workplace) -> None:
 
 
 def test_a_killed_adoption_is_called_again(make_workplace: MakeWorkplace) -> None:
-    """SIGKILL between two pages: what was adopted stays so, and the same command adopts the rest, partitions too."""
+    """SIGKILL between two pages: what was adopted stays so, and the same command adopts
+    the rest, partitions too.
+    """
     place = make_workplace()
     place.execute(
-        "CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64)) PARTITION BY RANGE (id)"
+        "CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64)) "
+        "PARTITION BY RANGE (id)"
     )
     place.execute("CREATE TABLE few PARTITION OF questions FOR VALUES FROM (0) TO (100)")
     place.execute("CREATE TABLE many PARTITION OF questions FOR VALUES FROM (100) TO (10000)")
     make_vectors(place, [f"question {i}" for i in range(1, 1201)])
     setup(place.settings)
     place.execute(
-        "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';"
-        "CREATE TRIGGER slow AFTER UPDATE ON questions FOR EACH STATEMENT EXECUTE FUNCTION take_time()"
+        "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM "
+        "pg_sleep(1); RETURN NULL; END';"
+        "CREATE TRIGGER slow AFTER UPDATE ON questions FOR EACH STATEMENT EXECUTE FUNCTION "
+        "take_time()"
     )
     settle(place)
     killed = place.start("adopt", *QUESTIONS, *MODEL, "--sample", "20", log="adopt")

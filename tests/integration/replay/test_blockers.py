@@ -1,4 +1,6 @@
-"""Whoever is in the way is named, and nobody else; and the command to repeat is the one that was typed."""
+"""Whoever is in the way is named, and nobody else; and the command to repeat is the one
+that was typed.
+"""
 
 import re
 import signal
@@ -42,7 +44,9 @@ def session(place: Workplace, application: str, *statements: str) -> Iterator[Cu
 @pytest.fixture
 def started(ready: Workplace) -> Workplace:
     """A table whose migration has begun; locks are waited for briefly."""
-    ready.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
+    ready.execute(
+        "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i"
+    )
     ready.with_settings(postgres={"lock_timeout_seconds": 0.3})
     ready.vectrue("migrate", "start", *TO)
     return ready
@@ -54,7 +58,9 @@ def pid(cursor: Cursor) -> int:
 
 
 def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> None:
-    """A reader holds the table, an older transaction has written elsewhere: the reader alone is in the way."""
+    """A reader holds the table, an older transaction has written elsewhere: the reader
+    alone is in the way.
+    """
     started.execute("CREATE TABLE elsewhere (id integer)")
     with (
         session(started, "innocent", "INSERT INTO elsewhere VALUES (1)") as writer,
@@ -74,7 +80,9 @@ def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> No
 
 
 def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: Workplace) -> None:
-    """Somebody waits for a reader, and we behind both: it is the reader that is to be ended."""
+    """Somebody waits for a reader, and we behind both: it is the reader that is to be
+    ended.
+    """
     behind = "LOCK TABLE questions IN EXCLUSIVE MODE"
     with (
         ThreadPoolExecutor(1) as pool,
@@ -83,7 +91,10 @@ def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: 
     ):
         queued, reading = pid(other), pid(reader)
         waits = pool.submit(other.execute, behind)
-        until(lambda: started.value("SELECT cardinality(pg_blocking_pids(%s))", (queued,)), what="the other to wait")
+        until(
+            lambda: started.value("SELECT cardinality(pg_blocking_pids(%s))", (queued,)),
+            what="the other to wait",
+        )
         done = started.vectrue("migrate", "rollback", "--yes", check=False)
         reader.connection.rollback()
         waits.result()
@@ -94,10 +105,15 @@ def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: 
 
 
 def test_a_command_that_waits_says_for_whom(started: Workplace) -> None:
-    """No time-out ends a count: who holds the table is said while it stands still, and then it goes on."""
+    """No time-out ends a count: who holds the table is said while it stands still, and
+    then it goes on.
+    """
     with session(started, "maintenance", "LOCK TABLE questions IN ACCESS EXCLUSIVE MODE") as holder:
         process = started.start("replay", "plan", "--exact", log="plan")
-        until(lambda: "waiting for pid" in started.log("plan"), what="the command to say what it waits for")
+        until(
+            lambda: "waiting for pid" in started.log("plan"),
+            what="the command to say what it waits for",
+        )
         waited_for = pid(holder)
     assert process.wait(120) == 0, started.log("plan")
     said = " ".join(started.log("plan").split())
@@ -115,21 +131,31 @@ def unbuilt(ready: Workplace) -> Workplace:
     return ready
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_index_build_names_the_snapshot_it_waits_for(unbuilt: Workplace, number: int, code: int) -> None:
-    """A forgotten transaction that never touched the table holds a build up: it is named. The build ends with its
-    command, also a killed one's, and the next one goes on.
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_an_index_build_names_the_snapshot_it_waits_for(
+    unbuilt: Workplace, number: int, code: int
+) -> None:
+    """A forgotten transaction that never touched the table holds a build up: it is
+    named. The build ends with its command, also a killed one's, and the next one goes
+    on.
     """
     snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM elsewhere")
     with session(unbuilt, "forgotten", *snapshot) as holder:
         process = unbuilt.start("migrate", "index", log="index")
-        until(lambda: "waiting for pid" in unbuilt.log("index"), what="the build to say what it waits for")
+        until(
+            lambda: "waiting for pid" in unbuilt.log("index"),
+            what="the build to say what it waits for",
+        )
         said = " ".join(unbuilt.log("index").split())
         assert f"waiting for pid {pid(holder)}, user " in said
         assert "application forgotten, in a transaction for" in said
         process.send_signal(number)
         assert process.wait(120) == code
-        building = "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()"
+        building = (
+            "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()"
+        )
         until(lambda: not unbuilt.value(building), what="the build to end on the server")
     done = unbuilt.vectrue("migrate", "index")
     assert "done: build the index" in done.stderr
@@ -144,7 +170,9 @@ class Hasty(SystemClock):
 
 
 def test_a_prepared_transaction_is_named_by_its_gid(tmp_path: Path) -> None:
-    """It has no process that could be asked or ended, and what it read stays locked: its name is what ends it."""
+    """It has no process that could be asked or ended, and what it read stays locked:
+    its name is what ends it.
+    """
     with postgres_alone(tmp_path) as dsn:
         owner = Session(dsn, role="test")
         owner.rows("CREATE TABLE t (id integer)")
@@ -157,10 +185,23 @@ def test_a_prepared_transaction_is_named_by_its_gid(tmp_path: Path) -> None:
             cursor.execute("SELECT count(*) FROM t")
             cursor.execute("PREPARE TRANSACTION 'left behind'")
         with pytest.raises(TransientError) as refused:
-            statement.run(owner, Statement("drop the table t", "DROP TABLE t"), lock_seconds=0.5, clock=Hasty())
-        assert "in the way is the prepared transaction left behind, in a transaction for" in refused.value.message
+            statement.run(
+                owner,
+                Statement("drop the table t", "DROP TABLE t"),
+                lock_seconds=0.5,
+                clock=Hasty(),
+            )
+        assert (
+            "in the way is the prepared transaction left behind, in a transaction for"
+            in refused.value.message
+        )
         assert refused.value.fix is not None
-        assert "ROLLBACK PREPARED 'left behind' (or COMMIT PREPARED 'left behind')" in refused.value.fix
+        assert (
+            "ROLLBACK PREPARED 'left behind' (or COMMIT PREPARED 'left behind')"
+            in refused.value.fix
+        )
         owner.rows("ROLLBACK PREPARED 'left behind'")
-        statement.run(owner, Statement("drop the table t", "DROP TABLE t"), lock_seconds=0.5, clock=Hasty())
+        statement.run(
+            owner, Statement("drop the table t", "DROP TABLE t"), lock_seconds=0.5, clock=Hasty()
+        )
         owner.close()

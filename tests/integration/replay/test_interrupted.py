@@ -1,4 +1,6 @@
-"""Whoever ends a command ends what it runs on the server: nothing goes on there for nobody."""
+"""Whoever ends a command ends what it runs on the server: nothing goes on there for
+nobody.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -29,14 +31,19 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A table of a few rows, set up; no worker runs."""
     with workplace(stack, tmp_path_factory.mktemp("interrupted")) as made:
         made.execute(CREATE_QUESTIONS.format(dimensions=64))
-        made.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i")
+        made.execute(
+            "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, "
+            "20) AS i"
+        )
         made.vectrue("init")
         yield made
 
 
 @pytest.fixture
 def locked(place: Workplace) -> Iterator[Workplace]:
-    """The table is held by somebody, so that every statement about it waits until it is cancelled."""
+    """The table is held by somebody, so that every statement about it waits until it is
+    cancelled.
+    """
     with transaction(place, "LOCK TABLE questions IN ACCESS EXCLUSIVE MODE"):
         yield place
 
@@ -56,9 +63,15 @@ def idle(place: Workplace) -> None:
     until(lambda: not place.value(OURS), what="the server to be left alone")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_cancels_the_statement_on_the_server(place: Workplace, number: int, code: int) -> None:
-    """A statement that would take minutes ends with its command, which says so in one line and by its exit code."""
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_cancels_the_statement_on_the_server(
+    place: Workplace, number: int, code: int
+) -> None:
+    """A statement that would take minutes ends with its command, which says so in one
+    line and by its exit code.
+    """
     process = place.start(*ENDLESS, log=f"command{number}")
     busy(place, process, f"command{number}", ASLEEP)
     process.send_signal(number)
@@ -100,7 +113,9 @@ def test_every_command_cancels(locked: Workplace, arguments: tuple[str, ...]) ->
 
 
 def test_a_server_that_does_not_answer_keeps_no_command(place: Workplace) -> None:
-    """Neither the statement nor the request to cancel it is answered: the signal after the first ends the command."""
+    """Neither the statement nor the request to cancel it is answered: the signal after
+    the first ends the command.
+    """
     direct = place.settings.postgres.dsn
     port = int(parse_dsn(direct)["port"])
     proxy = Proxy(port)

@@ -17,8 +17,10 @@ pytestmark = pytest.mark.stack
 
 FILL = "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, {}) AS i"
 LEDGER = (
-    "SELECT count(*), sum(total_keys), sum(done_keys), sum(embedded + cleared + current + blank + gone + changed"
-    " + deferred + quarantined + failed + obsolete), sum(embedded) FROM vectrue.replay_chunks WHERE run::text = %s"
+    "SELECT count(*), sum(total_keys), sum(done_keys), sum(embedded + cleared + current + blank "
+    "+ gone + changed"
+    " + deferred + quarantined + failed + obsolete), sum(embedded) FROM vectrue.replay_chunks "
+    "WHERE run::text = %s"
 )
 
 
@@ -40,7 +42,13 @@ def refusal(place: Workplace, *arguments: str, given: str | None = None) -> str:
     """What a replay command says when it refuses."""
     command = place.command("replay", *arguments)
     done = subprocess.run(
-        command, cwd=place.directory, env=place.environment(), text=True, input=given, capture_output=True, check=False
+        command,
+        cwd=place.directory,
+        env=place.environment(),
+        text=True,
+        input=given,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode != 0, done.stdout
     return done.stderr
@@ -56,9 +64,16 @@ def _further(place: Workplace, command: Process, goal: int) -> None:
 
 
 def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace) -> None:
-    """The life of one run: each command does its part from another process, and the ledger is right in the end."""
+    """The life of one run: each command does its part from another process, and the
+    ledger is right in the end.
+    """
     (planned,) = answer(filled, "plan", "--where", "id % 2 = 0")["columns"]
-    assert (planned["rows"], planned["to_embed"], planned["chunks"], planned["rows_per_second"]) == (
+    assert (
+        planned["rows"],
+        planned["to_embed"],
+        planned["chunks"],
+        planned["rows_per_second"],
+    ) == (
         1000,
         1000,
         20,
@@ -67,7 +82,8 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     assert not filled.value("SELECT count(*) FROM vectrue.replays")
     started = answer(filled, "run", "--where", "id % 2 = 0", "--rate", "20/s", "--detach")
     run = started["run"]
-    assert run in refusal(filled, "run", "--only", "all")  # the one that holds the table is named
+    # the one that holds the table is named
+    assert run in refusal(filled, "run", "--only", "all")
     filled.start_worker("replay")
     until(lambda: done_keys(filled) > 0, what="the first rows")
     filled.vectrue("replay", "pause")
@@ -76,7 +92,11 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     stood = done_keys(filled)
     assert 0 < stood < 1000
     (status,) = answer(filled, "status", run[:8])
-    assert (status["state"], status["rate"], status["columns"][0]["done"]) == ("paused", 20.0, stood)
+    assert (status["state"], status["rate"], status["columns"][0]["done"]) == (
+        "paused",
+        20.0,
+        stood,
+    )
     for options in (("--where", "id % 2 = 0"), ("--only", "all")):
         said = refusal(filled, "run", *options)
         assert "is paused" in said
@@ -90,35 +110,47 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
     assert outcome["ok"]
     assert filled.execute(LEDGER, (run,)) == [(20, 1000, 1000, 1000, 1000)]
     assert filled.coverage()["current"] == 1000
-    measured = [answer(filled, "plan")["columns"][0][name] for name in ("rows_per_second", "measured_in_run")]
+    measured = [
+        answer(filled, "plan")["columns"][0][name]
+        for name in ("rows_per_second", "measured_in_run")
+    ]
     assert measured == [None, None], "a run that had a limit, if only for a while, measures nothing"
     free = answer(filled, "run", "--where", "id % 4 = 1")["run"]
-    filled.execute("UPDATE vectrue.replay_chunks SET busy_seconds = 3600 WHERE run = %s AND chunk = 1", (free,))
+    filled.execute(
+        "UPDATE vectrue.replay_chunks SET busy_seconds = 3600 WHERE run = %s AND chunk = 1", (free,)
+    )
     (planned,) = answer(filled, "plan")["columns"]
     assert planned["measured_in_run"] == free
     assert planned["rows_per_second"] > 10, "what one of five chunks waited for counts"
 
 
 def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
-    """Whoever asks is served, with whatever rows; what the keeper's run leaves undone is looked at again. A paused one
-    was somebody's wish, and stays.
+    """Whoever asks is served, with whatever rows; what the keeper's run leaves undone
+    is looked at again. A paused one was somebody's wish, and stays.
     """
     place = filled
     begin = (
         "WITH run AS (INSERT INTO vectrue.replays (run, scope, state, requested_by)"
         " VALUES (gen_random_uuid(), 'stale', 'running', 'keeper') RETURNING run), scoped AS ("
         "INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)"
-        " SELECT run, 'public.questions', 'embedding', 'm', 2000 FROM run) SELECT run::text FROM run"
+        " SELECT run, 'public.questions', 'embedding', 'm', 2000 FROM run) SELECT run::text "
+        "FROM run"
     )
     state = "SELECT state FROM vectrue.replays WHERE run::text = %s"
     looks = "SELECT table_name FROM vectrue.looks"
-    for options, asked in ((("--where", "id < 9"), [("public.questions",)]), (("--only", "stale"), [])):
+    for options, asked in (
+        (("--where", "id < 9"), [("public.questions",)]),
+        (("--only", "stale"), []),
+    ):
         place.execute("DELETE FROM vectrue.looks")
         kept = str(place.value(begin))
         assert answer(place, "plan", *options)["columns"], "a plan changes nothing"
         assert place.value(state, (kept,)) == "running"
         mine = answer(place, "run", *options, "--detach")["run"]
-        assert (place.value(state, (kept,)), place.value(state, (mine,))) == ("cancelled", "running")
+        assert (place.value(state, (kept,)), place.value(state, (mine,))) == (
+            "cancelled",
+            "running",
+        )
         assert place.execute(looks) == asked
         place.vectrue("replay", "cancel", mine)
     place.execute("UPDATE questions SET question = ''")
@@ -132,7 +164,9 @@ def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
 
 
 def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -> None:
-    """`--where` can only read and is one condition; a bad key is named by its line; nothing was sent."""
+    """`--where` can only read and is one condition; a bad key is named by its line;
+    nothing was sent.
+    """
     for where in (
         "true; DELETE FROM questions",
         "true) OR (true",
@@ -143,7 +177,9 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
         assert "error" in refusal(filled, "run", "--where", where)
     assert not filled.value("SELECT count(*) FROM vectrue.replays")
     assert "line 3 of" in refusal(filled, "run", "--keys", "-", given="1\n2\nthree\n")
-    assert filled.execute("SELECT state, count(*) FROM vectrue.replays GROUP BY 1") == [("cancelled", 1)]
+    assert filled.execute("SELECT state, count(*) FROM vectrue.replays GROUP BY 1") == [
+        ("cancelled", 1)
+    ]
     assert filled.value("SELECT count(*) FROM vectrue.replay_chunks WHERE sent_at IS NOT NULL") == 0
     assert filled.value("SELECT count(*) FROM questions") == 2000
     file = filled.directory / "keys.txt"
@@ -152,19 +188,30 @@ def test_conditions_and_keys_that_could_do_harm_are_refused(filled: Workplace) -
     outcome = answer(filled, "run", "--keys", str(file))
     (column,) = outcome["columns"]
     assert outcome["keys"]["of_no_row"] == [{"line": 121, "key": ["99999"]}]
-    assert (outcome["ok"], column["sent"], column["embedded"], column["gone"]) == (True, 120, 120, 0)
+    assert (outcome["ok"], column["sent"], column["embedded"], column["gone"]) == (
+        True,
+        120,
+        120,
+        0,
+    )
     before = filled.value("SELECT max(embedded_at) FROM questions")
     outcome = answer(filled, "run", "--only", "all", "--force", "--since", before.isoformat())
     assert (outcome["columns"][0]["embedded"], outcome["columns"][0]["current"]) == (119, 0)
     assert outcome["handled"] == 119
-    written = "--where", f"embedded_at < '{filled.value('SELECT max(embedded_at) FROM questions').isoformat()}'"
+    written = (
+        "--where",
+        f"embedded_at < '{filled.value('SELECT max(embedded_at) FROM questions').isoformat()}'",
+    )
     said = filled.vectrue("replay", "run", "--only", "all", "--force", *written).stdout
     assert "119 rows handled; 120 of 2,000 rows of public.questions are current or blank" in said
 
 
 def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> None:
-    """While changes wait the run stands still and `status` has the reason; when they are handled it goes on (I6)."""
-    filled.with_settings(kafka={"session_timeout_seconds": 90})  # the stopped worker stays a member for that long
+    """While changes wait the run stands still and `status` has the reason; when they
+    are handled it goes on (I6).
+    """
+    # the stopped worker stays a member for that long
+    filled.with_settings(kafka={"session_timeout_seconds": 90})
     live = filled.start_worker("live")
     filled.start_worker("replay")
     run = answer(filled, "run", "--rate", "20/s", "--max-live-lag", "1.5s", "--detach")["run"]
@@ -185,7 +232,9 @@ def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> N
 
 
 def test_kills_at_random_points_count_every_row_once(filled: Workplace) -> None:
-    """The command and the worker are killed twenty times in all; the ledger ends exact, and so do the vectors."""
+    """The command and the worker are killed twenty times in all; the ledger ends exact,
+    and so do the vectors.
+    """
     chance = random.Random(20)
     worker = filled.start_worker("replay")
     command = filled.start("replay", "run", "--rate", "150/s", "--chunk", "10", log="run")
@@ -208,18 +257,27 @@ def test_kills_at_random_points_count_every_row_once(filled: Workplace) -> None:
 
 
 def test_enumeration_goes_on_exactly_where_it_was_killed(filled: Workplace) -> None:
-    """SIGKILL in the middle of the keys: the next command enters the rest, each key once."""
+    """SIGKILL in the middle of the keys: the next command enters the rest, each key
+    once.
+    """
     holder = psycopg2.connect(filled.settings.postgres.dsn)
     filled.with_settings(replay={"chunk_size": 5})
     command = filled.start("replay", "run", log="run")
-    until(lambda: filled.value("SELECT count(*) FROM vectrue.replay_chunks") > 0, what="the first page")
+    until(
+        lambda: filled.value("SELECT count(*) FROM vectrue.replay_chunks") > 0,
+        what="the first page",
+    )
     with holder.cursor() as cursor:
-        cursor.execute("LOCK vectrue.replay_scopes IN SHARE MODE")  # the next page cannot be entered
+        # the next page cannot be entered
+        cursor.execute("LOCK vectrue.replay_scopes IN SHARE MODE")
         command.send_signal(signal.SIGKILL)
         command.wait()
     holder.rollback()
     holder.close()
     filled.vectrue("replay", "run", "--detach")
-    keys = "SELECT count(*), count(DISTINCT k) FROM vectrue.replay_chunks, jsonb_array_elements(keys) AS k"
+    keys = (
+        "SELECT count(*), count(DISTINCT k) FROM vectrue.replay_chunks, "
+        "jsonb_array_elements(keys) AS k"
+    )
     assert filled.execute(keys) == [(2000, 2000)]
     assert filled.value("SELECT count(*) FROM vectrue.replays") == 1

@@ -1,4 +1,6 @@
-"""Judged queries on a schedule, the query log and feedback, on a real server over a real database."""
+"""Judged queries on a schedule, the query log and feedback, on a real server over a
+real database.
+"""
 
 import asyncio
 import json
@@ -29,7 +31,11 @@ from tests.support.workplace import Endpoints, Workplace
 
 pytestmark = pytest.mark.stack
 
-ROWS = ("파이썬의 GIL은 무엇인가요?", "트랜잭션 격리 수준을 설명해 주세요.", "좋은 단위 테스트의 조건은 무엇인가요?")
+ROWS = (
+    "파이썬의 GIL은 무엇인가요?",
+    "트랜잭션 격리 수준을 설명해 주세요.",
+    "좋은 단위 테스트의 조건은 무엇인가요?",
+)
 SECRET = "은밀한질문"
 TABLE = "public.questions"
 KEEP_EVERYTHING = {"query_log": "off", "query_log_days": 30.0, "request_seconds": 30.0}
@@ -37,7 +43,9 @@ KEEP_EVERYTHING = {"query_log": "off", "query_log_days": 30.0, "request_seconds"
 
 @pytest.fixture(scope="module")
 def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """Three questions with true vectors, and a file that judges four queries; one of its rows is not there."""
+    """Three questions with true vectors, and a file that judges four queries; one of
+    its rows is not there.
+    """
     with workplaces.workplace(stack, tmp_path_factory.mktemp("quality")) as made:
         made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
         made.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
@@ -48,17 +56,23 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def judge(place: Workplace) -> Path:
-    """Write the file of judged queries and name it in the settings: two are found first, one is not found first."""
+    """Write the file of judged queries and name it in the settings: two are found
+    first, one is not found first.
+    """
     file = place.directory / "judged.jsonl"
     lines = [(ROWS[0], [1]), (ROWS[1], [2, 99]), (ROWS[2], ["1"]), ("사라진 행", [98])]
-    file.write_text("".join(json.dumps({"query": text, "relevant": keys}) + "\n" for text, keys in lines))
+    file.write_text(
+        "".join(json.dumps({"query": text, "relevant": keys}) + "\n" for text, keys in lines)
+    )
     place.with_settings(quality={"queries": {TABLE: str(file)}, "every_seconds": 3600.0})
     return file
 
 
 def samples(server: Server, name: str) -> dict[str, float]:
     """A metric's samples by their labels, as text."""
-    shown = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith(name)]
+    shown = [
+        line for line in server.client.get("/metrics").text.splitlines() if line.startswith(name)
+    ]
     return {line[len(name) :].rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in shown}
 
 
@@ -67,44 +81,59 @@ def clear(place: Workplace) -> None:
 
 
 def test_a_server_asks_judged_queries_again_and_again(place: Workplace) -> None:
-    """Its figures are in metrics and status, and equal those of `vectrue quality`; never asked is no figure.
+    """Its figures are in metrics and status, and equal those of `vectrue quality`;
+    never asked is no figure.
 
-    They count as nobody's search. When the file is gone, that is counted and logged, and the server goes on; when it is
-    back, so are the figures.
+    They count as nobody's search. When the file is gone, that is counted and logged,
+    and the server goes on; when it is back, so are the figures.
     """
     clear(place)
     file = judge(place)
     assert json.loads(place.vectrue("status", "-o", "json").stdout)["quality"] is None
     assert "judged" not in place.vectrue("status").stdout
     place.with_settings(quality={"every_seconds": 0.2})
-    with running_server(place, log="judging", **{**KEEP_EVERYTHING, "query_log": "hashed"}) as server:
+    with running_server(
+        place, log="judging", **{**KEEP_EVERYTHING, "query_log": "hashed"}
+    ) as server:
         until(lambda: samples(server, "vectrue_judged_quality"), what="the first figures")
         shown = samples(server, "vectrue_judged_quality")
         assert len(shown) == 3
         assert samples(server, "vectrue_last_judged_timestamp_seconds")
         file.rename(file.with_suffix(".away"))
-        until(lambda: "judged queries could not be asked" in server.log(), what="the missing file to be said")
+        until(
+            lambda: "judged queries could not be asked" in server.log(),
+            what="the missing file to be said",
+        )
         assert samples(server, "vectrue_judged_failures_total")[f'{{table="{TABLE}"}}'] >= 1
         assert server.client.get("/readyz").status_code == 200
         runs = place.value("SELECT max(id) FROM vectrue.quality_runs")
         file.with_suffix(".away").rename(file)
-        until(lambda: place.value("SELECT max(id) FROM vectrue.quality_runs") > runs, what="figures again")
+        until(
+            lambda: place.value("SELECT max(id) FROM vectrue.quality_runs") > runs,
+            what="figures again",
+        )
         assert samples(server, "vectrue_search_duration_seconds_count") == {}
         assert samples(server, "vectrue_search_empty_total") == {"": 0.0}
     assert place.value("SELECT count(*) FROM vectrue.queries") == 0
 
     place.with_settings(quality={"every_seconds": 3600.0})
     asked = json.loads(place.vectrue("quality", "-o", "json").stdout)["tables"][0]
-    assert shown[f'{{measure="nDCG@10",model="{asked["model"]}",table="{TABLE}"}}'] == pytest.approx(asked["ndcg"])
+    assert shown[
+        f'{{measure="nDCG@10",model="{asked["model"]}",table="{TABLE}"}}'
+    ] == pytest.approx(asked["ndcg"])
     assert (asked["queries"], asked["gone"], asked["way"]) == (3, 2, "exact")
     assert asked["mrr"] > 0.5
     last = json.loads(place.vectrue("status", "-o", "json").stdout)["quality"][0]
     assert (last["ndcg"], last["model"], last["before"]) == (asked["ndcg"], asked["model"], None)
-    assert f"judged queries of {TABLE}: nDCG@10 {asked['ndcg']:.3f}" in place.vectrue("status").stdout
+    assert (
+        f"judged queries of {TABLE}: nDCG@10 {asked['ndcg']:.3f}" in place.vectrue("status").stdout
+    )
 
 
 def test_the_command_judges_now(place: Workplace) -> None:
-    """Exit 1 below --min-ndcg, with one sentence; another file, or --exact, is not kept; gone rows are counted."""
+    """Exit 1 below --min-ndcg, with one sentence; another file, or --exact, is not
+    kept; gone rows are counted.
+    """
     clear(place)
     file = judge(place)
     done = place.vectrue("quality", "--min-ndcg", "0.999", check=False)
@@ -114,7 +143,9 @@ def test_the_command_judges_now(place: Workplace) -> None:
     assert place.value("SELECT count(*) FROM vectrue.quality_runs") == 1
     other = file.with_name("other.jsonl")
     other.write_text(json.dumps({"query": ROWS[0], "relevant": [1]}) + "\n")
-    shown = json.loads(place.vectrue("quality", "-q", str(other), "--min-ndcg", "1", "-o", "json").stdout)
+    shown = json.loads(
+        place.vectrue("quality", "-q", str(other), "--min-ndcg", "1", "-o", "json").stdout
+    )
     assert (shown["tables"][0]["ndcg"], shown["feedback"]) == (1.0, [])
     place.vectrue("quality", "--exact")
     assert place.value("SELECT count(*) FROM vectrue.quality_runs") == 1
@@ -125,13 +156,19 @@ def test_the_command_judges_now(place: Workplace) -> None:
     ):
         other.write_text(json.dumps(lines) + "\n")
         refused = place.vectrue("quality", "-q", str(other), check=False)
-        assert (refused.returncode, words in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+        assert (refused.returncode, words in refused.stderr, "Traceback" in refused.stderr) == (
+            1,
+            True,
+            False,
+        )
 
 
 def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a table the newest ones stay; beside the last ones stand those of the model before, and no others."""
+    """Of a table the newest ones stay; beside the last ones stand those of the model
+    before, and no others.
+    """
     clear(place)
     monkeypatch.setattr(store, "KEPT", 3)
     now = place.value("SELECT now()")
@@ -141,13 +178,22 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
 
     with closing(Session(place.settings.postgres.dsn, role="test")) as session:
         assert store.last(session) == {}
-        for one in (run(TABLE, "old", 0.1), run(TABLE, "old", 0.2), run("t", "x", 0.3), run(TABLE, "new", 0.4)):
+        for one in (
+            run(TABLE, "old", 0.1),
+            run(TABLE, "old", 0.2),
+            run("t", "x", 0.3),
+            run(TABLE, "new", 0.4),
+        ):
             store.keep(session, one)
         store.keep(session, run(TABLE, "new", 0.5))
         found = store.last(session)
-    assert place.execute("SELECT ndcg FROM vectrue.quality_runs WHERE table_name = %s ORDER BY id", (TABLE,)) == [
-        (0.2,), (0.4,), (0.5,),
-    ]  # fmt: skip
+    assert place.execute(
+        "SELECT ndcg FROM vectrue.quality_runs WHERE table_name = %s ORDER BY id", (TABLE,)
+    ) == [
+        (0.2,),
+        (0.4,),
+        (0.5,),
+    ]
     assert set(found) == {TABLE, "t"}
     assert (found[TABLE].last.ndcg, found["t"].before) == (0.5, None)
     before = found[TABLE].before
@@ -157,7 +203,9 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
 
 
 def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: Workplace) -> None:
-    """Not while the last figures hold, whoever asked; but at once where those are of the model before a migration."""
+    """Not while the last figures hold, whoever asked; but at once where those are of
+    the model before a migration.
+    """
     clear(place)
     judge(place)
     asked: list[str] = []
@@ -184,11 +232,14 @@ def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: W
 
 
 def test_it_is_known_whether_an_index_was_used(place: Workplace) -> None:
-    """The planner's own word: an index that it takes, and none where it compares every row."""
+    """The planner's own word: an index that it takes, and none where it compares every
+    row.
+    """
     target = targets.served(place.settings, place.session)[0]
     assert not search.uses_index(place.session, target, 10)
     place.execute("CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops)")
-    place.execute("SET enable_sort = off")  # three rows are sorted sooner than an index is read
+    # three rows are sorted sooner than an index is read
+    place.execute("SET enable_sort = off")
     try:
         assert search.uses_index(place.session, target, 10)
     finally:
@@ -202,20 +253,29 @@ def ask(server: Server, text: str = ROWS[0]) -> Any:
     return answer.json()
 
 
-def opine(server: Server, found: Any, *, useful: bool, hit: int = 0, **instead: Any) -> tuple[int, str]:
+def opine(
+    server: Server, found: Any, *, useful: bool, hit: int = 0, **instead: Any
+) -> tuple[int, str]:
     """Feedback on a row of an answer; status and sentence of the reply."""
-    about = {"query_id": found["query_id"], "table": found["hits"][hit]["table"], "key": found["hits"][hit]["key"]}
+    about = {
+        "query_id": found["query_id"],
+        "table": found["hits"][hit]["table"],
+        "key": found["hits"][hit]["key"],
+    }
     answer = server.client.post("/feedback", json={**about, "useful": useful, **instead})
     return answer.status_code, answer.json()["detail"] if answer.content else ""
 
 
 def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> None:
-    """An id can be used at once; the last word counts; what is not known is 404; useful rows can be judged by."""
+    """An id can be used at once; the last word counts; what is not known is 404; useful
+    rows can be judged by.
+    """
     clear(place)
     judge(place)
     with running_server(place, log="text", **{**KEEP_EVERYTHING, "query_log": "text"}) as server:
         first, second, third = ask(server), ask(server, "NUL \x00 " + ROWS[1]), ask(server, ROWS[2])
-        assert opine(server, ask(server, ROWS[2]), useful=True)[0] == 204  # of the same text, and said again below
+        # of the same text, and said again below
+        assert opine(server, ask(server, ROWS[2]), useful=True)[0] == 204
         assert opine(server, first, useful=False) == (204, "")
         assert opine(server, first, useful=True) == opine(server, first, useful=True) == (204, "")
         assert opine(server, second, useful=True)[0] == opine(server, third, useful=False)[0] == 204
@@ -233,7 +293,9 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
             answered = opine(server, first, **{"useful": True, **instead})
             assert (answered[0], words in answered[1]) == (status, True), answered
         shown = samples(server, "vectrue_feedback_total")
-        assert shown == {'{useful="true"}': 3.0, '{useful="false"}': 3.0}, "each change, no repetition"
+        assert shown == {'{useful="true"}': 3.0, '{useful="false"}': 3.0}, (
+            "each change, no repetition"
+        )
         assert samples(server, "vectrue_query_log_total")['{outcome="written"}'] == 4
         assert ROWS[0] not in server.log()
     line = place.execute(
@@ -259,7 +321,9 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
 
 
 def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) -> None:
-    """No text in table or log; what is old goes, with its feedback; while its table is locked searches are answered."""
+    """No text in table or log; what is old goes, with its feedback; while its table is
+    locked searches are answered.
+    """
     clear(place)
     judge(place)
     place.execute(
@@ -270,13 +334,21 @@ def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) 
     place.execute("INSERT INTO vectrue.feedback SELECT id, 't', '{1}', true FROM vectrue.queries")
     log = {"query_log": "hashed", "query_log_days": 2.0, "request_seconds": 2.0}
     with running_server(place, log="hashed", **{**KEEP_EVERYTHING, **log}) as server:
-        until(lambda: place.value("SELECT count(*) FROM vectrue.queries") == 1, what="old searches to be gone")
+        until(
+            lambda: place.value("SELECT count(*) FROM vectrue.queries") == 1,
+            what="old searches to be gone",
+        )
         assert place.value("SELECT count(*) FROM vectrue.feedback") == 1
         found = ask(server, f"{ROWS[0]} {SECRET}")
         assert opine(server, found, useful=True) == (204, "")
         kept = place.execute("SELECT * FROM vectrue.queries WHERE id = %s", (found["query_id"],))
         assert SECRET not in repr(kept)
-        assert place.value("SELECT octet_length(query_hmac) FROM vectrue.queries WHERE query_hmac <> 'x'") == 32
+        assert (
+            place.value(
+                "SELECT octet_length(query_hmac) FROM vectrue.queries WHERE query_hmac <> 'x'"
+            )
+            == 32
+        )
 
         other = psycopg2.connect(place.settings.postgres.dsn)
         try:
@@ -292,11 +364,15 @@ def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) 
         assert SECRET not in server.log()
     refused = place.vectrue("quality", "export", "-", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "HMACs, from which no text can be read: serve.query_log = text" in " ".join(refused.stderr.split())
+    assert "HMACs, from which no text can be read: serve.query_log = text" in " ".join(
+        refused.stderr.split()
+    )
 
 
 def test_what_cannot_be_kept_is_said_at_the_start(place: Workplace) -> None:
-    """A bad file, and a database that `init` has to bring up to date: exit 78 and the command. Off: 409 and no id."""
+    """A bad file, and a database that `init` has to bring up to date: exit 78 and the
+    command. Off: 409 and no id.
+    """
     clear(place)
     file = judge(place)
     file.write_text("{")

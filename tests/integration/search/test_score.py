@@ -1,4 +1,6 @@
-"""`vectrue score` on a real database and as a command: references in the answer table, files of graded pairs."""
+"""`vectrue score` on a real database and as a command: references in the answer table,
+files of graded pairs.
+"""
 
 import json
 from pathlib import Path
@@ -33,7 +35,9 @@ FOUND_BY = {"table": "answers", "question": "of%", "where": "true"}
 
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
-    """Answers to three questions, whose ids are texts, in a column with a % in its name."""
+    """Answers to three questions, whose ids are texts, in a column with a % in its
+    name.
+    """
     made = make_workplace(tables=[{"name": "public.answers", "text": "body"}], score=FOUND_BY)
     made.execute(ANSWERS)
     setup(made.settings)
@@ -50,7 +54,9 @@ def scored(place: Workplace, settings: Settings, answer: str, question: str) -> 
 
 
 def test_an_answer_against_those_of_its_question(place: Workplace) -> None:
-    """The nearest stored answer of this question alone; `where` keeps bad ones from being references."""
+    """The nearest stored answer of this question alone; `where` keeps bad ones from
+    being references.
+    """
     settings = place.settings
     found = scored(place, settings, "some lock or other, I believe", "17")
     assert found.similarity == pytest.approx(1, abs=1e-4)
@@ -70,11 +76,18 @@ def test_an_answer_against_those_of_its_question(place: Workplace) -> None:
         ({"where": "1"}, r"score\.where"),
     ):
         with pytest.raises(VectrueError, match=words):
-            scored(place, place.with_settings(score={**FOUND_BY, "where": None, **wrong}), "percent", "17")
+            scored(
+                place,
+                place.with_settings(score={**FOUND_BY, "where": None, **wrong}),
+                "percent",
+                "17",
+            )
 
 
 def test_the_command(place: Workplace, tmp_path: Path) -> None:
-    """With and without its name, from stdin too; JSON; usage errors; a file of pairs that says too little."""
+    """With and without its name, from stdin too; JSON; usage errors; a file of pairs
+    that says too little.
+    """
     done = place.vectrue("score", "a mutex that lets one thread run", "--question", "17")
     assert done.stdout.startswith(
         "similarity  1.0000\nscore       100.0/100\ngrade       excellent (우수한 답변입니다)\n"
@@ -84,7 +97,9 @@ def test_the_command(place: Workplace, tmp_path: Path) -> None:
     assert (report["grade"], report["message"]) == ("to be improved", "답변을 보완해주세요")
     assert report["thresholds"] == {"good": 0.7, "excellent": 0.85}
     assert report["calibrated"] is False
-    assert "these thresholds are bge-m3's: vectrue score calibrate FILE" in said.stderr + done.stderr
+    assert (
+        "these thresholds are bge-m3's: vectrue score calibrate FILE" in said.stderr + done.stderr
+    )
     assert report["reference"] is None
     for wrong in (["percent"], ["percent", "-r", "x", "-q", "17"]):
         assert place.vectrue("score", *wrong, check=False).returncode == 2

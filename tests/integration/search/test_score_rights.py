@@ -1,4 +1,6 @@
-"""The workers' role has what commands evaluate: `[score]`, granted by `init`; a right that is missing is called one."""
+"""The workers' role has what commands evaluate: `[score]`, granted by `init`; a right
+that is missing is called one.
+"""
 
 from contextlib import closing
 from dataclasses import replace
@@ -38,7 +40,10 @@ ANSWERS = """
     INSERT INTO graded.judges VALUES (1, true, 'a');
     INSERT INTO answers VALUES (1, '17', 'a mutex for one thread', 90, 1, 'x'), (2, '17', 'a lock', 30, 1, 'x')
 """
-WHERE = "graded.is_good(marks) AND EXISTS (SELECT FROM graded.judges AS j WHERE j.id = judge AND j.trusted) -- 85 %"
+WHERE = (
+    "graded.is_good(marks) AND EXISTS (SELECT FROM graded.judges AS j WHERE j.id = judge AND "
+    "j.trusted) -- 85 %"
+)
 SCORE = {"table": "answers", "question": "of%", "where": WHERE}
 
 
@@ -53,13 +58,17 @@ def place(role: str, make_workplace: MakeWorkplace) -> Workplace:
 
 def scored(settings: Settings) -> Score:
     """The score of an answer by those of question 17, as the workers' role."""
-    with closing(Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)) as session:
+    with closing(
+        Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)
+    ) as session:
         return score.against_stored(settings, Search(settings, session), "a lock", "17")
 
 
 def scored_over_http(settings: Settings) -> list[Hit]:
     """The nearest answer as the server asks for it."""
-    with closing(Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)) as session:
+    with closing(
+        Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)
+    ) as session:
         (target,) = targets.served(settings, session)
         request, only = score.stored_request(settings, "a lock", "17")
         vector = open_model(settings.model).encode_documents(["a lock"])[0]
@@ -67,8 +76,9 @@ def scored_over_http(settings: Settings) -> list[Hit]:
 
 
 def test_init_grants_what_score_names(place: Workplace) -> None:
-    """By question and by a condition over another table and a function that not everybody may call: refused with the
-    grant before `init`, answered after it; and nothing else is granted.
+    """By question and by a condition over another table and a function that not
+    everybody may call: refused with the grant before `init`, answered after it; and
+    nothing else is granted.
     """
     set_up_database(place.settings)
     embed_all(place)
@@ -79,7 +89,9 @@ def test_init_grants_what_score_names(place: Workplace) -> None:
     with pytest.raises(ConfigurationError, match=r"which score\.where names"):
         scored_over_http(settings)
     place.execute(str(refused.value.fix).partition(": ")[2])
-    with pytest.raises(ConfigurationError, match=r"permission denied for table answers.*vectrue init"):
+    with pytest.raises(
+        ConfigurationError, match=r"permission denied for table answers.*vectrue init"
+    ):
         scored(settings)
     settings = place.with_settings(score=SCORE)
     report = set_up_database(settings)
@@ -97,13 +109,19 @@ def test_init_grants_what_score_names(place: Workplace) -> None:
 
 
 def test_a_literal_that_is_none_is_the_conditions(place: Workplace) -> None:
-    """The server's sentence names the literal, and the setting is named: no row was read that it could quote."""
-    with pytest.raises(ConfigurationError, match=r'score\.where is no condition on public\.answers \(.*"many"'):
+    """The server's sentence names the literal, and the setting is named: no row was
+    read that it could quote.
+    """
+    with pytest.raises(
+        ConfigurationError, match=r'score\.where is no condition on public\.answers \(.*"many"'
+    ):
         set_up_database(place.with_settings(score={**SCORE, "where": "marks > 'many'"}))
 
 
 def test_columns_of_an_expression(place: Workplace) -> None:
-    """Those that it names; none of the table where it names none, and all where it takes whole rows."""
+    """Those that it names; none of the table where it names none, and all where it
+    takes whole rows.
+    """
     set_up_database(place.settings)
     examined = planned(place.settings).tables[0]
     expected: tuple[tuple[str, dict[int, tuple[str, ...]]], ...] = (
@@ -113,14 +131,20 @@ def test_columns_of_an_expression(place: Workplace) -> None:
         ("(SELECT a.body FROM answers AS a LIMIT 1)", {examined.info.oid: ("body",)}),
     )
     for expression, columns in expected:
-        assert text_check.columns(place.session, replace(examined.target, text=expression)) == columns, expression
+        assert (
+            text_check.columns(place.session, replace(examined.target, text=expression)) == columns
+        ), expression
 
 
 def test_doctor_names_rights_that_score_lacks(place: Workplace) -> None:
-    """Settings that name more than `init` has granted are a problem with the command that mends it."""
+    """Settings that name more than `init` has granted are a problem with the command
+    that mends it.
+    """
     set_up_database(place.settings)
     settings = place.with_settings(score={**SCORE, "where": None})
-    with closing(Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)) as session:
+    with closing(
+        Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
+    ) as session:
         seen = checkup.run(session, settings, ExpectedModel("lexical", None, 64)).findings
         rights = [one for one in seen if one.check == "rights"]
         assert [one.level for one in rights] == [Level.PROBLEM]
@@ -131,7 +155,9 @@ def test_doctor_names_rights_that_score_lacks(place: Workplace) -> None:
 
 
 def test_a_right_that_a_condition_lacks_is_called_one(place: Workplace) -> None:
-    """`--where` over columns that the role may not read says which, with the grant; else it is what Postgres says."""
+    """`--where` over columns that the role may not read says which, with the grant;
+    else it is what Postgres says.
+    """
     set_up_database(place.settings)
     target = planned(place.settings).tables[0].target
     with closing(
@@ -145,7 +171,10 @@ def test_a_right_that_a_condition_lacks_is_called_one(place: Workplace) -> None:
             return refused.value
 
         refused = refusal("marks > 1 OR judge = 2")
-        assert refused.message == f"role {role} may not read marks, judge of public.answers, which --where names"
+        assert (
+            refused.message
+            == f"role {role} may not read marks, judge of public.answers, which --where names"
+        )
         assert (
             refused.fix
             == f'as an owner of the table: GRANT SELECT ("marks", "judge") ON "public"."answers" TO "{role}"'

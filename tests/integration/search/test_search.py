@@ -1,4 +1,6 @@
-"""`vectrue search` on a real database: what is found, by which way, and what is said about the rest."""
+"""`vectrue search` on a real database: what is found, by which way, and what is said
+about the rest.
+"""
 
 import json
 from collections.abc import Iterator
@@ -39,12 +41,17 @@ RUN = """
     SELECT run::text FROM run
 """
 HASHED = "UPDATE questions SET embedding_hash = sha256(convert_to(question, 'UTF8'))"
-INDEX = "CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops) WITH (m = 4, ef_construction = 8)"
+INDEX = (
+    "CREATE INDEX nearest ON questions USING hnsw (embedding vector_cosine_ops) WITH (m = 4, "
+    "ef_construction = 8)"
+)
 
 
 @pytest.fixture(scope="module")
 def shared(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """3,000 true rows behind a poor HNSW index; a test that changes rows puts them back."""
+    """3,000 true rows behind a poor HNSW index; a test that changes rows puts them
+    back.
+    """
     with workplaces.workplace(stack, tmp_path_factory.mktemp("search")) as place:
         place.execute(CREATE_QUESTIONS.format(dimensions=64))
         place.execute(FILL.format(ROWS))
@@ -73,7 +80,9 @@ def nearest(place: Workplace, text: str, count: int, where: str = "true") -> lis
     """What numpy finds among all stored vectors."""
     lines = place.execute(f"SELECT id, embedding::text FROM questions WHERE {where} ORDER BY id")
     vectors = np.array([json.loads(vector) for _, vector in lines], np.float32)
-    order = np.argsort(-(vectors @ open_model(place.settings.model).encode_query(text)), kind="stable")
+    order = np.argsort(
+        -(vectors @ open_model(place.settings.model).encode_query(text)), kind="stable"
+    )
     return [lines[i][0] for i in order[:count]]
 
 
@@ -90,9 +99,13 @@ def server_setting(place: Workplace, **settings: object) -> Iterator[None]:
 
 
 def test_exact_is_what_numpy_finds(shared: Workplace) -> None:
-    """--exact ranks as a full comparison does, although there is an index that finds less; without it that is used."""
+    """--exact ranks as a full comparison does, although there is an index that finds
+    less; without it that is used.
+    """
     for text in (QUERY, "of 1679091c5a880faf6fb5e6087eb1b2dc", "question"):
-        found = {int(hit.key[0]): hit.similarity for hit in find(shared, text, limit=20, exact=True).hits}
+        found = {
+            int(hit.key[0]): hit.similarity for hit in find(shared, text, limit=20, exact=True).hits
+        }
         best = nearest(shared, text, ROWS)
         # Rows as near as each other come in any order.
         first = find(shared, text, limit=ROWS // 3, exact=True).hits
@@ -104,7 +117,9 @@ def test_exact_is_what_numpy_finds(shared: Workplace) -> None:
 
 
 def test_an_index_gives_as_many_rows_as_are_asked_for(shared: Workplace) -> None:
-    """More rows than HNSW's 40 candidates, and rows that meet a rare condition, come back in full and in order."""
+    """More rows than HNSW's 40 candidates, and rows that meet a rare condition, come
+    back in full and in order.
+    """
     with server_setting(shared, enable_seqscan="off", enable_bitmapscan="off"):
         many = find(shared, limit=200)
         rare = find(shared, limit=20, where="views = 7 AND question LIKE '%f%'")
@@ -120,7 +135,9 @@ def test_an_index_gives_as_many_rows_as_are_asked_for(shared: Workplace) -> None
 def test_where_an_index_gives_up_every_row_is_compared(shared: Workplace) -> None:
     """A condition that only a far row meets, beyond what HNSW scans: it is found."""
     (farthest,) = nearest(shared, QUERY, ROWS)[-1:]
-    with server_setting(shared, enable_seqscan="off", enable_bitmapscan="off", hnsw__max_scan_tuples=1):
+    with server_setting(
+        shared, enable_seqscan="off", enable_bitmapscan="off", hnsw__max_scan_tuples=1
+    ):
         assert keys(find(shared, where=f"id + 0 = {farthest}")) == [farthest]
 
 
@@ -130,26 +147,37 @@ def test_a_condition_can_neither_write_nor_leave_its_brackets(shared: Workplace)
         "CREATE OR REPLACE FUNCTION spoil(key bigint) RETURNS boolean LANGUAGE plpgsql AS"
         " 'BEGIN UPDATE questions SET views = -1 WHERE id = key; RETURN true; END'"
     )
-    for where in ("true; DELETE FROM questions", "true) OR (true", "no_column = 1", "views", "spoil(id)"):
+    for where in (
+        "true; DELETE FROM questions",
+        "true) OR (true",
+        "no_column = 1",
+        "views",
+        "spoil(id)",
+    ):
         with pytest.raises(VectrueError, match=r"--where|read-only"):
             find(shared, where=where)
     assert shared.value("SELECT count(*) FROM questions WHERE views >= 0") == ROWS
 
 
 def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of another model are not found; an edited one is found by its old text and marked; both are counted."""
+    """Rows of another model are not found; an edited one is found by its old text and
+    marked; both are counted.
+    """
     assert find(shared).warnings == ()
     shared.execute("UPDATE questions SET embedding_model = 'other@1' WHERE id IN (7, 8)")
     shared.execute("UPDATE questions SET question = 'edited [b]' WHERE id = 9")
     try:
         assert 7 not in keys(find(shared, limit=1000, exact=True))
-        (edited,) = find(shared, "question 9 of 45c48cce2e2d7fbdea1afc51c7c6ad26", limit=1, exact=True).hits
+        (edited,) = find(
+            shared, "question 9 of 45c48cce2e2d7fbdea1afc51c7c6ad26", limit=1, exact=True
+        ).hits
         assert (edited.text, edited.is_current) == ("edited [b]", False)
         assert edited.age_seconds is not None
         assert edited.age_seconds > 0
         (warning,) = find(shared).warnings
         assert warning == (
-            "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are found by an older text; "
+            "99.9 % of 3,000 rows of public.questions are covered: 2 are not searched, 1 are "
+            "found by an older text; "
             f"{BY_COMMAND}"
         )
         paused = "{} over them is paused: vectrue replay resume {}"
@@ -169,7 +197,8 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
         monkeypatch.undo()
         shared.execute("UPDATE questions SET question = 'question 9 of ' || md5('9') WHERE id = 9")
         shared.execute("UPDATE questions SET embedding_model = (SELECT model FROM vectrue.targets)")
-        shared.execute("VACUUM FULL questions")  # what grew would be sampled in the tests that follow
+        # what grew would be sampled in the tests that follow
+        shared.execute("VACUUM FULL questions")
     assert find(shared).warnings == ()
 
 
@@ -197,7 +226,9 @@ def test_the_coverage_is_not_looked_at_for_every_query(shared: Workplace) -> Non
 
 
 def test_a_vector_that_is_none_is_left_out(shared: Workplace) -> None:
-    """A zero vector and a vector that is gone have no similarity; neither ends the search, nor is it found."""
+    """A zero vector and a vector that is gone have no similarity; neither ends the
+    search, nor is it found.
+    """
     shared.execute("CREATE TABLE kept AS SELECT id, embedding FROM questions WHERE id IN (1, 2)")
     shared.execute("UPDATE questions SET embedding = array_fill(0, ARRAY[64])::vector WHERE id = 1")
     shared.execute("UPDATE questions SET embedding = NULL WHERE id = 2")
@@ -206,12 +237,16 @@ def test_a_vector_that_is_none_is_left_out(shared: Workplace) -> None:
         assert sorted(keys(found)) == [3, 4, 5, 6, 7, 8, 9]
         assert keys(find(shared, min_similarity=0.99, exact=True)) == [7]
     finally:
-        shared.execute("UPDATE questions q SET embedding = kept.embedding FROM kept WHERE kept.id = q.id")
+        shared.execute(
+            "UPDATE questions q SET embedding = kept.embedding FROM kept WHERE kept.id = q.id"
+        )
         shared.execute("DROP TABLE kept")
 
 
 def test_odd_names_are_searched(stack: Endpoints, tmp_path: Any) -> None:
-    """The extension outside the search path, a composite key, names with %, a column called `key`: found."""
+    """The extension outside the search path, a composite key, names with %, a column
+    called `key`: found.
+    """
     table = {"name": 'public."50% of.f"', "text": '"te%xt" || chr(37)', "column": "vec%tor"}
     with workplaces.workplace(stack, tmp_path, tables=[table]) as place:
         place.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
@@ -224,7 +259,9 @@ def test_odd_names_are_searched(stack: Endpoints, tmp_path: Any) -> None:
         )
         setup(place.settings)
         embed_all(place)
-        place.execute('CREATE INDEX ON "50% of.f" USING hnsw ("vec%tor" extensions.vector_cosine_ops)')
+        place.execute(
+            'CREATE INDEX ON "50% of.f" USING hnsw ("vec%tor" extensions.vector_cosine_ops)'
+        )
         found = find(place, "text 3%", where="key % 2 = 1 AND distance IS NULL")
     assert (found.hits[0].key[0], found.hits[0].text) == ("3", "text 3%")
     assert len(found.hits) == 3
@@ -232,7 +269,9 @@ def test_odd_names_are_searched(stack: Endpoints, tmp_path: Any) -> None:
 
 
 def test_the_command(shared: Workplace) -> None:
-    """Table and JSON on stdout, notices on stderr, an impossible request is a usage error or one sentence."""
+    """Table and JSON on stdout, notices on stderr, an impossible request is a usage
+    error or one sentence.
+    """
     shown = shared.vectrue("search", QUERY, "-n", "2", "--exact")
     assert shown.stdout.split("\n")[0].split() == ["SIMILARITY", "TABLE", "KEY", "AGE", "TEXT"]
     assert shown.stdout.split("\n")[1].split()[:3] == ["1.0000", "public.questions", "7"]
@@ -240,7 +279,17 @@ def test_the_command(shared: Workplace) -> None:
     shared.execute("UPDATE questions SET embedding_hash = NULL WHERE id = 7")
     try:
         said = shared.vectrue(
-            "search", QUERY, "-n", "1", "-t", "questions", "--where", "views = 7", "--exact", "-o", "json"
+            "search",
+            QUERY,
+            "-n",
+            "1",
+            "-t",
+            "questions",
+            "--where",
+            "views = 7",
+            "--exact",
+            "-o",
+            "json",
         )
     finally:
         shared.execute(f"{HASHED} WHERE embedding_hash IS NULL")

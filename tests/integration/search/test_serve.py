@@ -32,7 +32,9 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def server(place: Workplace) -> Iterator[Server]:
-    """A server without a token, which looks at the coverage as often as it is asked, and logs hashes of its queries."""
+    """A server without a token, which looks at the coverage as often as it is asked,
+    and logs hashes of its queries.
+    """
     with running_server(place, coverage_seconds=0.001, query_log="hashed") as running:
         yield running
 
@@ -44,20 +46,32 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield made
 
 
-def stored(place: Workplace, texts: list[str]) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+def stored(
+    place: Workplace, texts: list[str]
+) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
     """What the model's `encode_documents` makes of texts."""
     return np.asarray(open_model(place.settings.model).encode_documents(texts))
 
 
 def test_openais_client_gets_the_vectors_of_encode(server: Server, client: openai.OpenAI) -> None:
-    """Base64 (its default) and floats, a text and a list, equal the model's own vectors to the last bit."""
+    """Base64 (its default) and floats, a text and a list, equal the model's own vectors
+    to the last bit.
+    """
     expected = stored(server.place, list(ROWS))
     answer = client.embeddings.create(model="lexical", input=list(ROWS))
-    np.testing.assert_array_equal(np.array([one.embedding for one in answer.data], np.float32), expected)
+    np.testing.assert_array_equal(
+        np.array([one.embedding for one in answer.data], np.float32), expected
+    )
     assert [one.index for one in answer.data] == [0, 1, 2]
     assert answer.model == open_model(server.place.settings.model).model_id
-    assert answer.usage.prompt_tokens == answer.usage.total_tokens == sum(len(text.split()) for text in ROWS)
-    floats = client.embeddings.create(model=answer.model, input=ROWS[0], encoding_format="float", dimensions=64)
+    assert (
+        answer.usage.prompt_tokens
+        == answer.usage.total_tokens
+        == sum(len(text.split()) for text in ROWS)
+    )
+    floats = client.embeddings.create(
+        model=answer.model, input=ROWS[0], encoding_format="float", dimensions=64
+    )
     np.testing.assert_array_equal(np.array(floats.data[0].embedding, np.float32), expected[0])
     raw = server.client.post(
         "/v1/embeddings", json={"model": "lexical", "input": ROWS[0], "encoding_format": "base64"}
@@ -66,10 +80,14 @@ def test_openais_client_gets_the_vectors_of_encode(server: Server, client: opena
 
 
 def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
-    """Tokens, another length, an unknown model, a blank text: OpenAI's error classes, one sentence, the parameter."""
+    """Tokens, another length, an unknown model, a blank text: OpenAI's error classes,
+    one sentence, the parameter.
+    """
     create = client.embeddings.create
     for tokens in ([1, 2, 3], [[1, 2], [3]]):
-        with pytest.raises(openai.BadRequestError, match=r"token arrays are not understood.*send texts") as refused:
+        with pytest.raises(
+            openai.BadRequestError, match=r"token arrays are not understood.*send texts"
+        ) as refused:
             create(model="lexical", input=tokens)
         assert refused.value.param == "input"
     with pytest.raises(openai.BadRequestError, match="vectors of 64 and no others"):
@@ -89,7 +107,9 @@ def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
 
 
 def test_openais_client_finds_the_models(server: Server, client: openai.OpenAI) -> None:
-    """The list, each of it by its name and by its id; what the list calls a model is what `embeddings` takes."""
+    """The list, each of it by its name and by its id; what the list calls a model is
+    what `embeddings` takes.
+    """
     (listed,) = client.models.list().data
     assert (listed.id, listed.object, listed.owned_by) == ("lexical", "model", "vectrue")
     identity = open_model(server.place.settings.model).model_id
@@ -103,8 +123,12 @@ def test_openais_client_finds_the_models(server: Server, client: openai.OpenAI) 
 
 
 def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> None:
-    """The nearest row first, with key, text and age; filters and limits hold; no text of a query is in the log."""
-    answer = server.client.post("/v1/search", json={"query": "파이썬 GIL 은밀한질문", "limit": 2}).json()
+    """The nearest row first, with key, text and age; filters and limits hold; no text
+    of a query is in the log.
+    """
+    answer = server.client.post(
+        "/v1/search", json={"query": "파이썬 GIL 은밀한질문", "limit": 2}
+    ).json()
     assert answer["hits"][0]["text"] == ROWS[0]
     assert len(answer["hits"]) == 2
     assert answer["hits"][0]["key"] == ["1"]
@@ -113,14 +137,18 @@ def test_search_finds_the_row_and_says_where_the_time_went(server: Server) -> No
     parts = times["embed_seconds"], times["database_seconds"]
     assert min(parts) > 0
     assert times["total_seconds"] >= sum(parts) - 2, "each is rounded to a microsecond by itself"
-    none = server.client.post("/v1/search", json={"query": "zzz", "tables": ["questions"], "min_similarity": 1}).json()
+    none = server.client.post(
+        "/v1/search", json={"query": "zzz", "tables": ["questions"], "min_similarity": 1}
+    ).json()
     assert none["hits"] == []
     assert "은밀한질문" not in server.log()
     assert "Uvicorn" not in server.log()
 
 
 def test_search_says_how_much_could_be_found(server: Server) -> None:
-    """The command's `coverage` and `warnings`: nothing to warn of while all rows are current, and what is missing."""
+    """The command's `coverage` and `warnings`: nothing to warn of while all rows are
+    current, and what is missing.
+    """
     place = server.place
 
     def told() -> tuple[Any, list[str]]:
@@ -128,7 +156,9 @@ def test_search_says_how_much_could_be_found(server: Server) -> None:
         return answer["coverage"], answer["warnings"]
 
     def becomes(warnings: list[str]) -> None:
-        until(lambda: told()[0] is not None and told()[1] == warnings, what=f"the warnings {warnings}")
+        until(
+            lambda: told()[0] is not None and told()[1] == warnings, what=f"the warnings {warnings}"
+        )
 
     becomes([])
     ((seen,), _) = told()
@@ -137,14 +167,18 @@ def test_search_says_how_much_could_be_found(server: Server) -> None:
     assert (seen["rows"], seen["current"], seen["coverage"]) == (3, 3, 1.0)
     place.execute("INSERT INTO questions (id, question) VALUES (99, 'not embedded')")
     try:
-        becomes([f"75.0 % of 4 rows of public.questions are covered: 1 are not searched; {BY_COMMAND}"])
+        becomes(
+            [f"75.0 % of 4 rows of public.questions are covered: 1 are not searched; {BY_COMMAND}"]
+        )
     finally:
         place.execute("DELETE FROM questions WHERE id = 99")
     becomes([])
 
 
 def test_an_answer_is_scored_by_a_reference_or_by_what_is_stored(server: Server) -> None:
-    """The similarity is that of the two texts' vectors; a question's answers are found by its key, and only they."""
+    """The similarity is that of the two texts' vectors; a question's answers are found
+    by its key, and only they.
+    """
     answer, reference = "GIL은 파이썬의 락입니다", ROWS[0]
     first, second = stored(server.place, [answer, reference])
     expected = pytest.approx(float(first @ second), abs=1e-5)
@@ -153,19 +187,34 @@ def test_an_answer_is_scored_by_a_reference_or_by_what_is_stored(server: Server)
     assert given["score"] == pytest.approx(100 * given["similarity"])
     assert given["reference"] is None
     for question in (1, "1"):
-        found = server.client.post("/v1/score", json={"answer": answer, "question": question}).json()
+        found = server.client.post(
+            "/v1/score", json={"answer": answer, "question": question}
+        ).json()
         assert found["similarity"] == expected
         assert (found["grade"], found["message"]) == (given["grade"], given["message"])
         assert found["reference"]["text"] == reference
-    assert server.client.post("/v1/score", json={"answer": ROWS[0], "question": 2}).json()["score"] < 90
-    for status, wrong in ((404, {"question": 99}), (404, {"question": "x"}), (404, {"question": 10**30}), (422, {})):
+    assert (
+        server.client.post("/v1/score", json={"answer": ROWS[0], "question": 2}).json()["score"]
+        < 90
+    )
+    for status, wrong in (
+        (404, {"question": 99}),
+        (404, {"question": "x"}),
+        (404, {"question": 10**30}),
+        (422, {}),
+    ):
         refused = server.client.post("/v1/score", json={"answer": answer, **wrong})
-        assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
+        assert (refused.status_code, refused.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        )
         assert answer not in refused.text
 
 
 def test_metrics_tell_time_by_stage_similarity_empty_and_stale(server: Server) -> None:
-    """After a search that found a stale row and one that found nothing, the figures of both are there."""
+    """After a search that found a stale row and one that found nothing, the figures of
+    both are there.
+    """
     place = server.place
     place.execute("UPDATE questions SET question = question || ' ' WHERE id = 2")
     server.client.post("/v1/search", json={"query": ROWS[1], "limit": 1})
@@ -191,7 +240,10 @@ def test_errors_are_problems_with_a_fix(server: Server) -> None:
     """RFC 9457, one sentence each, and never the text that was sent."""
     secret = "은밀한질문"
     asked: list[tuple[int, httpx.Response]] = [
-        (404, server.client.post("/v1/search", json={"query": secret, "tables": ["public.nowhere"]})),
+        (
+            404,
+            server.client.post("/v1/search", json={"query": secret, "tables": ["public.nowhere"]}),
+        ),
         (422, server.client.post("/v1/search", json={"query": secret, "limit": 0})),
         (422, server.client.post("/v1/search", json={"query": [secret]})),
         (422, server.client.post("/v1/search", json={"query": "  "})),
@@ -203,7 +255,10 @@ def test_errors_are_problems_with_a_fix(server: Server) -> None:
         (421, server.client.get("/livez", headers={"Host": "rebound.example"})),
     ]
     for status, answer in asked:
-        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        )
         body = answer.json()
         assert body["status"] == status
         assert body["detail"]
@@ -213,7 +268,9 @@ def test_errors_are_problems_with_a_fix(server: Server) -> None:
 
 
 def test_hundreds_of_thousands_of_texts_hold_up_nobody(server: Server) -> None:
-    """They are counted, not looked at one by one: the answer is 400, and probes come before and after it."""
+    """They are counted, not looked at one by one: the answer is 400, and probes come
+    before and after it.
+    """
     body = '{"model":"lexical","input":[""' + ',""' * 339_999 + "]}"
     answer = server.client.post("/v1/embeddings", content=body, headers=JSON)
     assert answer.status_code == 400
@@ -225,25 +282,38 @@ JSON = {"content-type": "application/json"}
 
 
 def test_the_openapi_page_is_there(server: Server) -> None:
-    """`/docs` and `/openapi.json` describe every path; the page may load nothing; curl lines name the server."""
+    """`/docs` and `/openapi.json` describe every path; the page may load nothing; curl
+    lines name the server.
+    """
     shown = server.client.get("/docs")
     assert shown.status_code == 200
     assert shown.headers["content-security-policy"].startswith("default-src 'none';")
     paths = server.client.get("/openapi.json").json()["paths"]
-    work = {"/v1/search", "/v1/score", "/v1/embeddings", "/v1/models", "/v1/models/{model}", "/feedback"}
+    work = {
+        "/v1/search",
+        "/v1/score",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v1/models/{model}",
+        "/feedback",
+    }
     assert work | {"/livez", "/readyz", "/metrics"} <= set(paths)
-    assert all(f"{server.url}{path.replace('{model}', 'BAAI/bge-m3')}" in shown.text for path in paths)
+    assert all(
+        f"{server.url}{path.replace('{model}', 'BAAI/bge-m3')}" in shown.text for path in paths
+    )
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMode) -> None:
-    """Requests made from its OpenAPI description: every answer is one that it describes, and none is 500.
+    """Requests made from its OpenAPI description: every answer is one that it
+    describes, and none is 500.
 
     Right ones are taken, wrong ones are refused, and errors have their form.
     """
     description = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     rejection = description.config.checks.negative_data_rejection
-    rejection.expected_statuses = [*rejection.expected_statuses, "413"]  # too large is refused unread
+    # too large is refused unread
+    rejection.expected_statuses = [*rejection.expected_statuses, "413"]
     asked = []
     for result in description.get_all_operations():
         assert isinstance(result, Ok)
@@ -255,8 +325,13 @@ def test_the_server_is_as_it_describes_itself(server: Server, mode: GenerationMo
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=strategy)
         def ask(case: Case[Any]) -> None:
-            if isinstance(case.body, dict) and case.path == "/v1/embeddings" and mode is GenerationMode.POSITIVE:
-                case.body["model"] = "lexical"  # the description cannot say which ones are served
+            if (
+                isinstance(case.body, dict)
+                and case.path == "/v1/embeddings"
+                and mode is GenerationMode.POSITIVE
+            ):
+                # the description cannot say which ones are served
+                case.body["model"] = "lexical"
                 case.body.pop("dimensions", None)
             case.call_and_validate()
 

@@ -1,4 +1,6 @@
-"""`vectrue serve` as whoever runs it meets it: a full queue, a stop, a token, a server that is away, a migration."""
+"""`vectrue serve` as whoever runs it meets it: a full queue, a stop, a token, a server
+that is away, a migration.
+"""
 
 import http.client
 import json
@@ -41,25 +43,37 @@ def half_sent(server: Server, body: bytes) -> http.client.HTTPConnection:
     connection.endheaders()
     connection.send(body[:-1])
     in_hand = "vectrue_api_requests_in_hand 1.0"
-    until(lambda: in_hand in server.client.get("/metrics").text, what="the server to have the request in hand")
+    until(
+        lambda: in_hand in server.client.get("/metrics").text,
+        what="the server to have the request in hand",
+    )
     return connection
 
 
 def test_a_full_queue_says_come_again_and_a_stop_finishes_what_is_in_hand(place: Workplace) -> None:
-    """With serve.queue of 1: the second request gets 503 with Retry-After in its endpoint's form, probes go on.
+    """With serve.queue of 1: the second request gets 503 with Retry-After in its
+    endpoint's form, probes go on.
 
-    Then SIGTERM while the first is in hand: new connections are refused, the first is answered, the exit code is 0.
+    Then SIGTERM while the first is in hand: new connections are refused, the first is
+    answered, the exit code is 0.
     """
     body = json.dumps({"model": "lexical", "input": ROWS[0]}).encode()
-    with running_server(place, log="full", queue=1) as server, closing(half_sent(server, body)) as first:
-        for path, request in (("/v1/embeddings", {"model": "lexical", "input": "b"}), ("/v1/search", {"query": "b"})):
+    with (
+        running_server(place, log="full", queue=1) as server,
+        closing(half_sent(server, body)) as first,
+    ):
+        for path, request in (
+            ("/v1/embeddings", {"model": "lexical", "input": "b"}),
+            ("/v1/search", {"query": "b"}),
+        ):
             refused = server.client.post(path, json=request)
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
             assert "serve.queue" in refused.text
             assert ("error" in refused.json()) == (path == "/v1/embeddings")
         probed = server.client.get("/readyz")
-        # No live worker has run here: what is found is true, and nothing says that changes arrive.
+        # No live worker has run here: what is found is true, and nothing says that
+        # changes arrive.
         assert (probed.status_code, probed.json()["status"]) == (200, "ready")
         assert probed.json()["changes"].startswith("no live worker has run yet")
 
@@ -84,9 +98,11 @@ def is_refused(server: Server) -> bool:
 
 
 def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a token: only probes and the description come in without it. Without Postgres: live, not ready, 503.
+    """With a token: only probes and the description come in without it. Without
+    Postgres: live, not ready, 503.
 
-    Behind a proxy that is cut while the server starts, and mended: it becomes ready by itself, and searches.
+    Behind a proxy that is cut while the server starts, and mended: it becomes ready by
+    itself, and searches.
     """
     monkeypatch.setenv("VECTRUE_SERVE__TOKEN", TOKEN)
     before = place.settings
@@ -105,10 +121,19 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
             bearer = {"Authorization": f"Bearer {TOKEN}"}
             assert server.client.post("/v1/search", json=ask, headers=bearer).status_code == 503
 
-            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+            for headers in (
+                {},
+                {"Authorization": "Bearer wrong"},
+                {"Authorization": f"Basic {TOKEN}"},
+            ):
                 for path in ("/v1/search", "/metrics"):
-                    answer = server.client.request("POST" if "v1" in path else "GET", path, headers=headers)
-                    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+                    answer = server.client.request(
+                        "POST" if "v1" in path else "GET", path, headers=headers
+                    )
+                    assert (answer.status_code, answer.headers["www-authenticate"]) == (
+                        401,
+                        "Bearer",
+                    )
             assert server.client.get("/openapi.json").status_code == 200
             assert server.client.get("/metrics", headers=bearer).status_code == 200
             with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong") as stranger:
@@ -118,7 +143,10 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
                 assert len(mine.embeddings.create(model="lexical", input="a").data) == 1
 
             proxy.mend()
-            until(lambda: server.client.get("/readyz").status_code == 200, what="the server to be ready")
+            until(
+                lambda: server.client.get("/readyz").status_code == 200,
+                what="the server to be ready",
+            )
             found = server.client.post("/v1/search", json=ask, headers=bearer).json()
             assert found["hits"][0]["text"] == ROWS[0]
             assert TOKEN not in server.log()
@@ -129,7 +157,9 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
-    """Searches go on from start to finish, and back and forth: each is answered by one model, and finds its row."""
+    """Searches go on from start to finish, and back and forth: each is answered by one
+    model, and finds its row.
+    """
     place = workplace
     place.execute("INSERT INTO questions (question) SELECT unnest(%s)", (list(ROWS),))
     place.vectrue("init")
@@ -143,11 +173,14 @@ def test_no_search_fails_while_a_migration_swaps(workplace: Workplace) -> None:
         for step, model in (("swap", new), ("rollback", old), ("swap", new)):
             place.vectrue("migrate", step)
             until(partial(answered, seen, len(seen), model), what=f"searches after the {step}")
-        place.with_settings(model={"dimensions": 96})  # which the server, that runs on, has not read
+        # which the server, that runs on, has not read
+        place.with_settings(model={"dimensions": 96})
         place.vectrue("migrate", "finish", "--yes")
         until(partial(answered, seen, len(seen), new), what="searches after the finish")
         assert server.client.get("/readyz").status_code == 200
-        ((name, length),) = {(m["id"], m["dimensions"]) for m in server.client.get("/v1/models").json()["data"][1:]}
+        ((name, length),) = {
+            (m["id"], m["dimensions"]) for m in server.client.get("/v1/models").json()["data"][1:]
+        }
         assert (name, length) == ("lexical", 96)
     assert [one for one in seen if one not in ([old], [new])] == []
 
@@ -158,7 +191,9 @@ def answered(seen: list[Any], so_far: int, model: str) -> bool:
 
 @contextmanager
 def searching(server: Server) -> Iterator[list[Any]]:
-    """Somebody who searches without a pause; yields the models of each answer, or what was wrong with it."""
+    """Somebody who searches without a pause; yields the models of each answer, or what
+    was wrong with it.
+    """
     seen: list[Any] = []
     over = threading.Event()
 

@@ -1,4 +1,6 @@
-"""The workers of docker-compose.yml: their role is enough for them, whatever the user id of their container."""
+"""The workers of docker-compose.yml: their role is enough for them, whatever the user
+id of their container.
+"""
 
 import os
 import subprocess
@@ -23,10 +25,15 @@ PASSWORD = 'w#r k=1 "@/'
 def test_workers_are_no_superusers_and_need_no_name(
     stack: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made by the script that the image reads, granted to by `init`; both lanes work, and `doctor` has no complaint."""
+    """Made by the script that the image reads, granted to by `init`; both lanes work,
+    and `doctor` has no complaint.
+    """
     nameless(monkeypatch, tmp_path / "site")
     (tmp_path / "server").mkdir()
-    with own_postgres(stack, tmp_path / "server") as server, workplaces.workplace(server, tmp_path) as place:
+    with (
+        own_postgres(stack, tmp_path / "server") as server,
+        workplaces.workplace(server, tmp_path) as place,
+    ):
         place.execute(CREATE_QUESTIONS.format(dimensions=64))
         admin = place.settings.postgres.dsn
         command, environment = psql(admin, ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(SCRIPT)])

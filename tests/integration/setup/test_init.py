@@ -29,7 +29,10 @@ def catalogue(place: Workplace) -> list[Any]:
         "SELECT schemaname, tablename, attnames::text FROM pg_publication_tables ORDER BY 1, 2",
         "SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot FROM pg_publication",
         "SELECT plugin FROM pg_replication_slots WHERE database = current_database()",
-        "SELECT pg_get_viewdef('vectrue.coverage'), prosrc FROM pg_proc WHERE proname = 'count_rows'",
+        (
+            "SELECT pg_get_viewdef('vectrue.coverage'), prosrc FROM pg_proc WHERE proname = "
+            "'count_rows'"
+        ),
         "SELECT table_name, column_name, model, dimensions FROM vectrue.targets ORDER BY 1, 2",
         "SELECT model, name, dimensions FROM vectrue.models",
         "SELECT version, name FROM vectrue.migrations",
@@ -39,9 +42,13 @@ def catalogue(place: Workplace) -> list[Any]:
 
 
 def test_a_second_run_changes_nothing(workplace: Workplace) -> None:
-    """`init` may be run at any time: what is in place is left alone, and said to be in place."""
+    """`init` may be run at any time: what is in place is left alone, and said to be in
+    place.
+    """
     first = setup(workplace.settings)
-    assert workplace.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (workplace.settings.slot,))
+    assert workplace.value(
+        "SELECT active FROM pg_replication_slots WHERE slot_name = %s", (workplace.settings.slot,)
+    )
     before = catalogue(workplace)
     assert first.changed
     second = setup(workplace.settings)
@@ -54,7 +61,9 @@ def test_a_second_run_changes_nothing(workplace: Workplace) -> None:
 
 
 def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None:
-    """A DBA who runs the script leaves the database as `init` would, and `init` then only does the rest."""
+    """A DBA who runs the script leaves the database as `init` would, and `init` then
+    only does the rest.
+    """
     by_hand, by_init = make_workplace(), make_workplace()
     for place in (by_hand, by_init):
         place.execute(CREATE_QUESTIONS.format(dimensions=64))
@@ -64,7 +73,12 @@ def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None
     with by_hand.session.cursor() as cursor:
         cursor.execute(printed)
     assert catalogue(by_hand) == catalogue(by_init)
-    left = ("create the topic", "start the connector", "record the installation", "record the locale")
+    left = (
+        "create the topic",
+        "start the connector",
+        "record the installation",
+        "record the locale",
+    )
     assert all(line.startswith(left) for line in setup(by_hand.settings).changed)
 
 
@@ -82,7 +96,9 @@ def test_drift_is_mended(workplace: Workplace) -> None:
 
 
 def test_the_application_can_change_its_tables(workplace: Workplace) -> None:
-    """Nothing that `init` makes keeps the application from changing, renaming or dropping its columns and tables."""
+    """Nothing that `init` makes keeps the application from changing, renaming or
+    dropping its columns and tables.
+    """
     setup(workplace.settings)
     workplace.execute("ALTER TABLE questions ALTER question TYPE varchar(500)")
     workplace.execute("ALTER TABLE questions ALTER embedding TYPE vector")
@@ -97,7 +113,9 @@ def test_the_view_follows_the_settings(workplace: Workplace) -> None:
     """Another text is counted from the next run on."""
     workplace.execute("INSERT INTO questions (question) VALUES (NULL)")
     assert setup(workplace.settings).tables[0].blank == 1
-    report = setup(workplace.with_settings(tables=[{"name": "public.questions", "text": "'no. ' || id"}]))
+    report = setup(
+        workplace.with_settings(tables=[{"name": "public.questions", "text": "'no. ' || id"}])
+    )
     model = open_model(workplace.settings.model).model_id
     assert report.changed == (
         "create the function that tries the text of public.questions",
@@ -109,8 +127,12 @@ def test_the_view_follows_the_settings(workplace: Workplace) -> None:
 
 
 def test_rows_that_were_there_before_are_counted(workplace: Workplace) -> None:
-    """The report says how many rows lack a vector and which command fills them; blank rows lack none."""
-    workplace.execute("INSERT INTO questions (question) SELECT 'q ' || i FROM generate_series(1, 1234) AS i")
+    """The report says how many rows lack a vector and which command fills them; blank
+    rows lack none.
+    """
+    workplace.execute(
+        "INSERT INTO questions (question) SELECT 'q ' || i FROM generate_series(1, 1234) AS i"
+    )
     workplace.execute("INSERT INTO questions (question) VALUES (''), (NULL)")
     way = "next: vectrue worker, and vectrue replay run"
     said = ["1,234 of 1,236 rows of public.questions lack a current vector", way]
@@ -118,19 +140,26 @@ def test_rows_that_were_there_before_are_counted(workplace: Workplace) -> None:
     assert workplace.vectrue("init").stdout.endswith("".join(f"{line}\n" for line in said))
     report = json.loads(workplace.vectrue("init", "-o", "json").stdout)
     assert report["changed"] == []
-    assert [(t["rows"], t["missing"], t["lacking"]) for t in report["tables"]] == [(1236, 1234, 1234)]
+    assert [(t["rows"], t["missing"], t["lacking"]) for t in report["tables"]] == [
+        (1236, 1234, 1234)
+    ]
 
 
 def test_vectors_that_were_there_before_need_not_be_made_again(workplace: Workplace) -> None:
     """Who brings them along is told of `adopt` before a replay makes them anew."""
-    workplace.execute("INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0.125, ARRAY[64])::vector)")
+    workplace.execute(
+        "INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0.125, "
+        "ARRAY[64])::vector)"
+    )
     (_, way) = setup(workplace.settings).lacking
     adopt = "vectrue adopt -t public.questions --model lexical first"
     assert way.endswith(f"if this model made the vectors that are there, {adopt}")
 
 
 def test_a_change_of_model_is_said(workplace: Workplace) -> None:
-    """Who changes the model is told from which to which, and how many vectors become stale."""
+    """Who changes the model is told from which to which, and how many vectors become
+    stale.
+    """
     workplace.execute("INSERT INTO questions (question) VALUES ('a'), ('b')")
     setup(workplace.settings)
     model = open_model(workplace.settings.model).model_id
@@ -141,7 +170,10 @@ def test_a_change_of_model_is_said(workplace: Workplace) -> None:
     )
     workplace.execute("ALTER TABLE questions ALTER embedding TYPE vector")
     report = setup(workplace.with_settings(model={"dimensions": 32}))
-    assert any(f"changes from {model} to lexical" in n and "1 vectors become stale" in n for n in report.notices)
+    assert any(
+        f"changes from {model} to lexical" in n and "1 vectors become stale" in n
+        for n in report.notices
+    )
     assert (report.tables[0].stale_model, report.tables[0].missing) == (1, 1)
 
 
@@ -152,7 +184,10 @@ def test_topics_have_the_configured_partitions(make_workplace: MakeWorkplace) ->
     setup(place.settings)
     prefix = place.settings.kafka.topic_prefix
     there = topics.existing(place.settings)
-    assert {name: there[name] for name in topics.wanted(place.settings, [TableName("public", "questions")])} == {
+    assert {
+        name: there[name]
+        for name in topics.wanted(place.settings, [TableName("public", "questions")])
+    } == {
         f"{prefix}.public.questions": 3,
         f"{prefix}.replay": 3,
         f"{prefix}.deferred": 3,
@@ -170,7 +205,9 @@ def test_topics_have_the_configured_partitions(make_workplace: MakeWorkplace) ->
 
 
 def test_a_lock_is_waited_for_and_not_held_against_others(workplace: Workplace) -> None:
-    """A table that a transaction holds costs pauses, never a queue behind the DDL, and ends with the holder named."""
+    """A table that a transaction holds costs pauses, never a queue behind the DDL, and
+    ends with the holder named.
+    """
     holder = psycopg2.connect(workplace.settings.postgres.dsn, application_name="a long report")
     holder.cursor().execute("INSERT INTO questions (question) VALUES ('open')")
     settings = workplace.with_settings(postgres={"lock_timeout_seconds": 0.05})
@@ -184,7 +221,9 @@ def test_a_lock_is_waited_for_and_not_held_against_others(workplace: Workplace) 
             clock.wait(seconds / 100)
 
     try:
-        with pytest.raises(TransientError, match=r"add the columns .* a lock was not free .*a long report"):
+        with pytest.raises(
+            TransientError, match=r"add the columns .* a lock was not free .*a long report"
+        ):
             init.run(settings, open_model(settings.model), Hurried(), lambda _: None)
     finally:
         holder.close()

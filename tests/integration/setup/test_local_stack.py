@@ -1,4 +1,6 @@
-"""The local stack, started for real. Each test has a stack of its own, so there are few."""
+"""The local stack, started for real. Each test has a stack of its own, so there are
+few.
+"""
 
 import signal
 import socket
@@ -36,7 +38,9 @@ def local(tmp_path: Path) -> Iterator[LocalStack]:
 
 
 def test_down_and_up_keep_data_and_ports(local: LocalStack) -> None:
-    """Rows, topics and addresses survive a crash, and down and up; `up` on a running stack changes nothing."""
+    """Rows, topics and addresses survive a crash, and down and up; `up` on a running
+    stack changes nothing.
+    """
     lines: list[str] = []
     first = local.up(lines.append)
     assert [line.split()[0] for line in sorted(lines)] == ["connect", "kafka", "postgres"]
@@ -66,7 +70,9 @@ def test_down_and_up_keep_data_and_ports(local: LocalStack) -> None:
 
 
 def test_down_after_a_killed_up_leaves_no_process(local: LocalStack) -> None:
-    """`up` killed with SIGKILL while its parts start leaves nothing that `down` does not end."""
+    """`up` killed with SIGKILL while its parts start leaves nothing that `down` does
+    not end.
+    """
     argv = [sys.executable, "-c", COMMAND, "up", "--dir", str(local.directory)]
     command = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
     memory = Memory(local.directory / "stack.json")
@@ -86,7 +92,9 @@ def test_down_after_a_killed_up_leaves_no_process(local: LocalStack) -> None:
 def test_trouble_at_start_is_named_and_leaves_nothing_running(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kept port that somebody took is one sentence; a part that dies shows its log, and the others are stopped."""
+    """A kept port that somebody took is one sentence; a part that dies shows its log,
+    and the others are stopped.
+    """
     local.directory.mkdir()
     (local.directory / "lock").touch()
     Memory(local.directory / "stack.json").write(StackState.new())
@@ -101,7 +109,9 @@ def test_trouble_at_start_is_named_and_leaves_nothing_running(
     assert "vectrue local reset" in (refused.value.fix or "")
     local.reset()
 
-    monkeypatch.setattr(properties, "CONNECT", {**properties.CONNECT, "key.converter": "no.such.Converter"})
+    monkeypatch.setattr(
+        properties, "CONNECT", {**properties.CONNECT, "key.converter": "no.such.Converter"}
+    )
     with pytest.raises(VectrueError, match="connect ended while starting") as died:
         local.up()
     assert "no.such.Converter" in (died.value.fix or "")
@@ -119,11 +129,15 @@ def _write(ends: Endpoints) -> None:
 
 def _check(ends: Endpoints) -> None:
     assert _query(ends, "SELECT id, v::text FROM kept") == [(1, "[1,2,3]")]
-    assert _query(ends, "SELECT extversion FROM pg_extension WHERE extname = 'vector'") == [(versions.PGVECTOR,)]
+    assert _query(ends, "SELECT extversion FROM pg_extension WHERE extname = 'vector'") == [
+        (versions.PGVECTOR,)
+    ]
     assert _query(ends, "SHOW server_version") == [(versions.POSTGRES,)]
     for name, value in properties.POSTGRES.items():
         assert _query(ends, f"SHOW {name}") == [(value,)]
-    topics = AdminClient({"bootstrap.servers": ends.bootstrap_servers}).list_topics(timeout=30).topics
+    topics = (
+        AdminClient({"bootstrap.servers": ends.bootstrap_servers}).list_topics(timeout=30).topics
+    )
     assert len(topics["kept"].partitions) == 3
 
 
@@ -143,7 +157,11 @@ def _query(ends: Endpoints, sql: str) -> list[tuple[object, ...]]:
 
 
 def _left(local: LocalStack) -> list[str]:
-    """The command lines of all processes that name the stack's folder, except the tests' own `up`."""
-    found = [process for process in psutil.process_iter(["cmdline"]) if processes.alive(process.pid)]
+    """The command lines of all processes that name the stack's folder, except the
+    tests' own `up`.
+    """
+    found = [
+        process for process in psutil.process_iter(["cmdline"]) if processes.alive(process.pid)
+    ]
     lines = [" ".join(process.info["cmdline"] or []) for process in found]
     return [line for line in lines if str(local.directory) in line and COMMAND not in line]

@@ -1,4 +1,6 @@
-"""Locks that take a right: whoever may only connect keeps nobody from work; and nobody having looked is said."""
+"""Locks that take a right: whoever may only connect keeps nobody from work; and nobody
+having looked is said.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +28,17 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%vectrue.locks%'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE "
+    "'%vectrue.locks%'"
+)
 
 
 @pytest.fixture
 def roles(stack: Any) -> Iterator[tuple[str, str]]:
-    """The workers' role, and one that may connect and nothing else; they are dropped after the test's database."""
+    """The workers' role, and one that may connect and nothing else; they are dropped
+    after the test's database.
+    """
     with worker_role(stack.postgres_dsn) as worker, worker_role(stack.postgres_dsn) as stranger:
         yield worker, stranger
 
@@ -46,16 +53,22 @@ def place(roles: tuple[str, str], make_workplace: MakeWorkplace) -> Workplace:
     return made
 
 
-def open_as(place: Workplace, stack: ExitStack, role: str | None = None, *, name: str = "keeper") -> Session:
+def open_as(
+    place: Workplace, stack: ExitStack, role: str | None = None, *, name: str = "keeper"
+) -> Session:
     """A connection of the workers' role, or of another one."""
     dsn = place.settings.postgres.dsn
     if role is not None:
         dsn = f"postgresql://{role}:pw@{dsn.split('@', 1)[1]}"
-    return stack.enter_context(closing(Session(dsn, role=name, prefix=place.settings.kafka.topic_prefix)))
+    return stack.enter_context(
+        closing(Session(dsn, role=name, prefix=place.settings.kafka.topic_prefix))
+    )
 
 
 def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, str]) -> None:
-    """Every advisory lock that there was, held by a role that may connect: keeper, workers, runs and `init` go on."""
+    """Every advisory lock that there was, held by a role that may connect: keeper,
+    workers, runs and `init` go on.
+    """
     prefix = place.settings.kafka.topic_prefix
     names = ["init", f"keeper {prefix}", f"topics {prefix} live", f"origin filter {prefix}"]
     with ExitStack() as stack:
@@ -78,12 +91,17 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
             "LOCK TABLE vectrue.locks",
             "LOCK TABLE vectrue.rounds IN ACCESS SHARE MODE",
         ):
-            with pytest.raises(ConfigurationError, match="permission denied"), stranger.transaction() as cursor:
+            with (
+                pytest.raises(ConfigurationError, match="permission denied"),
+                stranger.transaction() as cursor,
+            ):
                 cursor.execute(statement)
 
 
 def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
-    """Taken twice by its holder, by nobody else until it is given back, or the connection has ended."""
+    """Taken twice by its holder, by nobody else until it is given back, or the
+    connection has ended.
+    """
     with ExitStack() as stack:
         first, second, third = (open_as(place, stack) for _ in range(3))
         assert locks.take(first, "a")
@@ -92,7 +110,9 @@ def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
         assert locks.take(second, "b")
         before = place.execute("SELECT ctid, xmax FROM vectrue.locks WHERE name = 'a'")
         assert not locks.take(second, "a")
-        assert place.execute("SELECT ctid, xmax FROM vectrue.locks WHERE name = 'a'") == before, "nothing is written"
+        assert place.execute("SELECT ctid, xmax FROM vectrue.locks WHERE name = 'a'") == before, (
+            "nothing is written"
+        )
         locks.give_back(second, "a")
         assert not locks.take(second, "a")
         locks.give_back(first, "a")
@@ -103,13 +123,15 @@ def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
 
 
 def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> None:
-    """A line of a copied database, whose process is somebody else's by now, holds nothing; a holder of another role, of
-    whose connection no start is shown, does.
+    """A line of a copied database, whose process is somebody else's by now, holds
+    nothing; a holder of another role, of whose connection no start is shown, does.
     """
     with ExitStack() as stack:
         mine, other = open_as(place, stack), open_as(place, stack, name="live")
         pid = other.connection().info.backend_pid
-        line = "INSERT INTO vectrue.locks (name, pid, started_at, application) VALUES (%s, %s, %s, %s)"
+        line = (
+            "INSERT INTO vectrue.locks (name, pid, started_at, application) VALUES (%s, %s, %s, %s)"
+        )
         place.execute(line, ("an older start", pid, "2020-01-01", "vectrue live"))
         place.execute(line, ("another name", pid, None, "vectrue keeper"))
         place.execute(line, ("no process", 2**31 - 1, None, "vectrue keeper"))
@@ -119,7 +141,9 @@ def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> Non
         assert locks.take(owner, "the owner's")
         assert not locks.take(mine, "the owner's")
         late = open_as(place, stack, name="init")
-        refused = pytest.raises(TransientError, match=f"another command changes this database: pid {owner.pid},")
+        refused = pytest.raises(
+            TransientError, match=f"another command changes this database: pid {owner.pid},"
+        )
         with init.alone(owner), refused, init.alone(late):
             pass
 
@@ -139,8 +163,9 @@ def test_two_that_find_a_lock_free(place: Workplace) -> None:
 
 
 def test_nobody_having_looked_is_said(place: Workplace) -> None:
-    """The ages of the keeper's rounds, of the watch and of looks at all rows, from the last time, the last start of a
-    worker, or `init`; without a live worker nothing of it is said.
+    """The ages of the keeper's rounds, of the watch and of looks at all rows, from the
+    last time, the last start of a worker, or `init`; without a live worker nothing of
+    it is said.
     """
     settings, prefix = place.settings, place.settings.kafka.topic_prefix
     with ExitStack() as stack:
@@ -150,9 +175,13 @@ def test_nobody_having_looked_is_said(place: Workplace) -> None:
         assert not any(one.is_late for one in fresh)
         place.execute("UPDATE vectrue.installations SET set_up_at = now() - interval '1 day'")
         place.execute("UPDATE vectrue.migrations SET applied_at = now() - interval '1 day'")
-        assert all(one.is_late and one.age_seconds > 80_000 for one in rounds.read(session, settings))
+        assert all(
+            one.is_late and one.age_seconds > 80_000 for one in rounds.read(session, settings)
+        )
         assert witness.read(session, settings, compare=False).neglected == ()
-        place.execute("INSERT INTO vectrue.canary (prefix, beat, sent_at) VALUES (%s, 1, now())", (prefix,))
+        place.execute(
+            "INSERT INTO vectrue.canary (prefix, beat, sent_at) VALUES (%s, 1, now())", (prefix,)
+        )
         said = [one.sentence for one in witnessed(witness.read(session, settings, compare=False))]
         for words in ("the keeper's work", "compared what is configured", "looked at all rows"):
             assert sum(words in sentence for sentence in said) == 1

@@ -1,4 +1,6 @@
-"""Several settings files of one installation: every command speaks of the tables in its reader's own, all of them."""
+"""Several settings files of one installation: every command speaks of the tables in its
+reader's own, all of them.
+"""
 
 import json
 
@@ -26,7 +28,10 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     """Four tables, a row in each, all of them kept."""
     place = make_workplace(tables=listing("one", "two", "three", "four"))
     for name in NAMES:
-        place.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, body text, note text, embedding vector(64))")
+        place.execute(
+            f"CREATE TABLE {name} (id bigint PRIMARY KEY, body text, note text, embedding "
+            "vector(64))"
+        )
         place.execute(f"INSERT INTO {name} (id, body) VALUES (1, 'a text')")
     setup(place.settings)
     return place
@@ -40,7 +45,8 @@ def counted(place: Workplace, *, code: int = 0) -> dict[str, int]:
 
 
 def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> None:
-    """`init` is refused, `migrate start` renews what it must: the file with four tables counts four afterwards (H3).
+    """`init` is refused, `migrate start` renews what it must: the file with four tables
+    counts four afterwards (H3).
 
     The file with one speaks of one, and names the others that are kept here.
     """
@@ -52,8 +58,12 @@ def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> N
     assert "not in these settings: public.four, public.one, public.three" in said.stdout
     assert set(counted(place)) == {"public.two"}
     findings = json.loads(place.vectrue("doctor", "-o", "json", check=False).stdout)["findings"]
-    said_of = [one for one in findings if one["check"] == f"publication {four.postgres.publication}"]
-    assert [(one["status"], "public.four" in one["sentence"]) for one in said_of] == [("warning", True)]
+    said_of = [
+        one for one in findings if one["check"] == f"publication {four.postgres.publication}"
+    ]
+    assert [(one["status"], "public.four" in one["sentence"]) for one in said_of] == [
+        ("warning", True)
+    ]
     place.settings = four
     assert set(counted(place)) == set(NAMES)
     assert "not in these settings" not in place.vectrue("status", check=False).stdout
@@ -61,12 +71,16 @@ def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> N
     place.vectrue("migrate", "rollback", "--yes")
     place.settings = four
     assert set(counted(place)) == set(NAMES)
-    published = "SELECT count(*) FROM pg_publication_tables WHERE pubname = %s AND schemaname = 'public'"
+    published = (
+        "SELECT count(*) FROM pg_publication_tables WHERE pubname = %s AND schemaname = 'public'"
+    )
     assert place.value(published, (four.postgres.publication,)) == len(NAMES)
 
 
 def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
-    """The application drops a table: files without it work, a file with it counts the rest, names it, and exits 78."""
+    """The application drops a table: files without it work, a file with it counts the
+    rest, names it, and exits 78.
+    """
     four = place.settings
     place.execute("DROP TABLE one")
     said = place.vectrue("status", check=False)
@@ -74,7 +88,8 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
     assert "there is no table public.one" in said.stderr
     assert "but public.one could not be counted" in said.stdout
     assert set(counted(place, code=78)) == {"public.two", "public.three", "public.four"}
-    assert place.vectrue("verify", "-t", "public.two", check=False).returncode == 1  # not embedded yet
+    # not embedded yet
+    assert place.vectrue("verify", "-t", "public.two", check=False).returncode == 1
     for command in ("status", "verify"):
         place.with_settings(tables=listing("two", "three"))
         assert "no table" not in place.vectrue(command, check=False).stderr
@@ -87,11 +102,16 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
 
 
 def test_a_file_with_another_text_or_column_is_told_so(place: Workplace) -> None:
-    """What the database counts is not what these settings say: never "all rows are current" about it."""
+    """What the database counts is not what these settings say: never "all rows are
+    current" about it.
+    """
     place.with_settings(tables=[*listing("one"), *listing("two", text="note")])
     said = place.vectrue("status", check=False)
     assert said.returncode == 78
-    assert "public.two.embedding wants vectors of another text than [[tables]] text of public.two says" in said.stderr
+    assert (
+        "public.two.embedding wants vectors of another text than [[tables]] text of public.two says"
+        in said.stderr
+    )
     assert "vectrue init" in said.stderr
     assert set(counted(place, code=78)) == {"public.one"}
     lost = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)["not_counted"]

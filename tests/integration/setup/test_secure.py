@@ -1,4 +1,5 @@
-"""Everything over TLS, with passwords, with the listed rights and not one more, on a secure stack of its own.
+"""Everything over TLS, with passwords, with the listed rights and not one more, on a
+secure stack of its own.
 
 `VECTRUE_TEST_SECURE_STACK_DIR=DIR` uses, and leaves running, the secure stack in DIR.
 """
@@ -43,7 +44,9 @@ from tests.support.workplace import Workplace
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.skipif(os.environ.get("VECTRUE_TEST_STACK") == "containers", reason="needs the local stack"),
+    pytest.mark.skipif(
+        os.environ.get("VECTRUE_TEST_STACK") == "containers", reason="needs the local stack"
+    ),
 ]
 
 
@@ -65,13 +68,19 @@ def secure(local: LocalStack) -> Endpoints:
     """Its endpoints."""
     ends = local.endpoints()
     return Endpoints(
-        ends.postgres_dsn, ends.bootstrap_servers, ends.connect_url, ends.kafka_security, local.kafka_admin()
+        ends.postgres_dsn,
+        ends.bootstrap_servers,
+        ends.connect_url,
+        ends.kafka_security,
+        local.kafka_admin(),
     )
 
 
 @pytest.fixture(scope="module")
 def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A workplace after `init`: the worker is a role without rights of its own, Kafka allows the list and no more."""
+    """A workplace after `init`: the worker is a role without rights of its own, Kafka
+    allows the list and no more.
+    """
     role = f"worker_{secrets.token_hex(4)}"
     password = f"pg-{secrets.token_hex(8)}"
     with workplaces.workplace(secure, tmp_path_factory.mktemp("place")) as made:
@@ -92,13 +101,19 @@ def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: LocalStack) -> None:
-    """Insert to vector, dead letter, replay, lag and search, over TLS as SCRAM users; no log or title has a secret."""
+    """Insert to vector, dead letter, replay, lag and search, over TLS as SCRAM users;
+    no log or title has a secret.
+    """
     live, replay = place.start_worker("live"), place.start_worker("replay")
     assert isinstance(place.endpoints, Endpoints)
     send_nonsense(place, b"no event")
-    place.execute("INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 50) AS i")
+    place.execute(
+        "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 50) AS i"
+    )
     place.wait_current()
-    until(lambda: b"no event" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
+    until(
+        lambda: b"no event" in sent(place, place.settings.dead_letter_topic), what="the dead letter"
+    )
     outputs = [
         place.vectrue("replay", "run", "--only", "all"),
         place.vectrue("lag", "-o", "json"),
@@ -110,11 +125,23 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
     assert '"error": "' not in outputs[1].stdout
     assert "question 7" in outputs[2].stdout
 
-    shown = "".join(done.stdout + done.stderr for done in outputs) + place.log("live") + place.log("replay")
-    shown += "".join(log.read_text(errors="replace") for log in (local.directory / "logs").iterdir())
+    shown = (
+        "".join(done.stdout + done.stderr for done in outputs)
+        + place.log("live")
+        + place.log("replay")
+    )
+    shown += "".join(
+        log.read_text(errors="replace") for log in (local.directory / "logs").iterdir()
+    )
     titles = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
-    hidden = [place.settings.kafka.security["sasl.password"], place.endpoints.kafka_admin["sasl.password"]]
-    hidden += [dsn.split(":")[2].split("@")[0] for dsn in (place.settings.postgres.dsn, place.settings.postgres.admin)]
+    hidden = [
+        place.settings.kafka.security["sasl.password"],
+        place.endpoints.kafka_admin["sasl.password"],
+    ]
+    hidden += [
+        dsn.split(":")[2].split("@")[0]
+        for dsn in (place.settings.postgres.dsn, place.settings.postgres.admin)
+    ]
     for password in hidden:
         assert password not in shown
         assert not [title for title in titles if password in title]
@@ -123,7 +150,9 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
 
 
 def test_each_right_is_needed(place: Workplace) -> None:
-    """With one right fewer, whoever needs it is told which one, and the command that grants it; nobody stalls."""
+    """With one right fewer, whoever needs it is told which one, and the command that
+    grants it; nobody stalls.
+    """
     settings, names = place.settings, names_of(place)
     needed = rights.of_vectrue(settings.kafka.topic_prefix)
     for right in needed:
@@ -134,7 +163,9 @@ def test_each_right_is_needed(place: Workplace) -> None:
             with pytest.raises(ConfigurationError, match="does not allow user vectrue") as refused:
                 topics.require_rights(settings, needed, names)
             assert str(right) in str(refused.value)
-            assert right.command("vectrue", settings.kafka.bootstrap_servers) in (refused.value.fix or "")
+            assert right.command("vectrue", settings.kafka.bootstrap_servers) in (
+                refused.value.fix or ""
+            )
         finally:
             allow(place, {"vectrue": (right,)})
         until(lambda: granted(place, needed, names), what="the right to be back")
@@ -151,7 +182,10 @@ def test_the_live_worker_needs_its_rights_only(place: Workplace) -> None:
                 "SELECT FROM questions WHERE question = 'held' FOR NO KEY UPDATE"
             )
             send_nonsense(place, b"of the live worker")
-            until(lambda: b"of the live worker" in sent(place, place.settings.dead_letter_topic), what="the letter")
+            until(
+                lambda: b"of the live worker" in sent(place, place.settings.dead_letter_topic),
+                what="the letter",
+            )
             assert sent(place, place.settings.deferred_topic)
         place.wait_current()
         holder.close()
@@ -159,7 +193,9 @@ def test_the_live_worker_needs_its_rights_only(place: Workplace) -> None:
 
 
 def test_the_replay_worker_needs_its_rights_only(place: Workplace) -> None:
-    """The keeper starts a run for a row that nobody else embeds, and the lane sees how far live is behind."""
+    """The keeper starts a run for a row that nobody else embeds, and the lane sees how
+    far live is behind.
+    """
     before = place.settings
     place.with_settings(keeper={"reconcile_seconds": 2, "stale_seconds": 1, "poll_seconds": 0.5})
     place.execute("INSERT INTO questions (question) VALUES ('found by the keeper')")
@@ -169,7 +205,9 @@ def test_the_replay_worker_needs_its_rights_only(place: Workplace) -> None:
             place.wait_current()
             stop(worker)
             offsets = KafkaOffsets(place.settings, SystemClock())
-            live = offsets.read({place.settings.live_group: names_of(place)[:1]})[place.settings.live_group]
+            live = offsets.read({place.settings.live_group: names_of(place)[:1]})[
+                place.settings.live_group
+            ]
             offsets.close()
             assert live.error is None
     finally:
@@ -178,15 +216,22 @@ def test_the_replay_worker_needs_its_rights_only(place: Workplace) -> None:
 
 
 def test_commands_need_their_rights_only(place: Workplace) -> None:
-    """`replay run` and `lag`; `dlq` with those of its own, and told which one it lacks with the others'."""
+    """`replay run` and `lag`; `dlq` with those of its own, and told which one it lacks
+    with the others'.
+    """
     send_nonsense(place, b"of the commands")
     worker = place.start_worker("live", log="live-before-commands")
-    until(lambda: b"of the commands" in sent(place, place.settings.dead_letter_topic), what="the dead letter")
+    until(
+        lambda: b"of the commands" in sent(place, place.settings.dead_letter_topic),
+        what="the dead letter",
+    )
     stop(worker)
     with exactly(place, "commands"):
         place.vectrue("replay", "run", "--only", "all", "--detach")
         assert '"error": "' not in place.vectrue("lag", "-o", "json", check=False).stdout
-        refused = place.vectrue("dlq", "redrive", "--kind", "event", "--all", "--no-wait", "-o", "json", check=False)
+        refused = place.vectrue(
+            "dlq", "redrive", "--kind", "event", "--all", "--no-wait", "-o", "json", check=False
+        )
         assert refused.returncode == 1
         assert "does not allow user vectrue WRITE on topic" in refused.stdout
         refused = place.vectrue("dlq", "purge", "--all", "--yes", check=False)
@@ -198,7 +243,9 @@ def test_commands_need_their_rights_only(place: Workplace) -> None:
 
 
 def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
-    """The group's right above all: a consumer without it would wait in silence for ever; the worker exits 78."""
+    """The group's right above all: a consumer without it would wait in silence for
+    ever; the worker exits 78.
+    """
     group = Right("group", place.settings.live_group, "READ")
     take(place, group)
     try:
@@ -211,9 +258,15 @@ def test_a_worker_without_its_group_leaves_at_once(place: Workplace) -> None:
 
 @pytest.mark.parametrize("kind", ["group", "topic"])
 def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str) -> None:
-    """A running worker that loses a right does not stall: it ends, and the next start says what is missing."""
+    """A running worker that loses a right does not stall: it ends, and the next start
+    says what is missing.
+    """
     prefix = place.settings.kafka.topic_prefix
-    right = next(right for right in rights.of("live", prefix) if right.resource == kind and right.operation == "READ")
+    right = next(
+        right
+        for right in rights.of("live", prefix)
+        if right.resource == kind and right.operation == "READ"
+    )
     before = place.settings
     place.with_settings(watchdog={"idle_seconds": 10})
     worker = place.start_worker("live", log=f"taken-{kind}")
@@ -237,13 +290,19 @@ def test_a_right_that_is_taken_away_ends_the_worker(place: Workplace, kind: str)
 
 
 def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
-    """`replay run`, `init` and `lag`, each with a right fewer: one sentence with the command that grants it."""
+    """`replay run`, `init` and `lag`, each with a right fewer: one sentence with the
+    command that grants it.
+    """
     prefix = place.settings.kafka.topic_prefix
     send = Right("topic", place.settings.replay_topic, "WRITE")
     with exactly(place, "commands"):
         take(place, send)
         done = place.vectrue("replay", "run", "--only", "all", check=False)
-        assert (done.returncode, str(send) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
+        assert (done.returncode, str(send) in done.stderr, "kafka-acls" in done.stderr) == (
+            78,
+            True,
+            True,
+        )
         with pytest.raises(ConfigurationError, match=r"WRITE on topic .*\.replay"):
             KafkaOutbox(place.settings)._send([(place.settings.replay_topic, b"k", b"v", [])])
     create = next(right for right in rights.of("init", prefix) if right.operation == "CREATE")
@@ -253,7 +312,11 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
         place.execute("CREATE TABLE more (id int PRIMARY KEY, body text, embedding vector(64))")
         place.with_settings(tables=[workplaces.QUESTIONS, {"name": "public.more", "text": "body"}])
         done = place.vectrue("init", check=False)
-        assert (done.returncode, str(create) in done.stderr, "kafka-acls" in done.stderr) == (78, True, True)
+        assert (done.returncode, str(create) in done.stderr, "kafka-acls" in done.stderr) == (
+            78,
+            True,
+            True,
+        )
         assert "done:" not in done.stderr, "nothing is changed before the rights are checked"
     finally:
         place.settings = before
@@ -268,8 +331,11 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
         allow(place, {"vectrue": (reading,)})
 
 
-def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong password, a foreign authority and a client without TLS each get one sentence, without the password.
+def test_who_is_not_let_in_is_told_so(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password, a foreign authority and a client without TLS each get one
+    sentence, without the password.
 
     Also who sends a chunk or reads the dead letters.
     """
@@ -285,9 +351,15 @@ def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypa
     ]
     for options, kind, words in cases:
         settings = load(
-            **{**place.settings.model_dump(), "kafka": {**place.settings.kafka.model_dump(), "security": options}}
+            **{
+                **place.settings.model_dump(),
+                "kafka": {**place.settings.kafka.model_dump(), "security": options},
+            }
         )
-        letters, record = DeadLetterTopic(settings, SystemClock()), Record(settings.dead_letter_topic, 0, 0, b"", b"")
+        letters, record = (
+            DeadLetterTopic(settings, SystemClock()),
+            Record(settings.dead_letter_topic, 0, 0, b"", b""),
+        )
         for ask in (
             lambda: topics.existing(settings),  # noqa: B023 - called in this round
             letters.ends,
@@ -298,12 +370,19 @@ def test_who_is_not_let_in_is_told_so(place: Workplace, tmp_path: Path, monkeypa
             assert "wr0ng-secret" not in str(refused.value)
 
 
-def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(place: Workplace, tmp_path: Path) -> None:
-    """The server takes nobody without TLS, and we take no server that the authority does not vouch for."""
+def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(
+    place: Workplace, tmp_path: Path
+) -> None:
+    """The server takes nobody without TLS, and we take no server that the authority
+    does not vouch for.
+    """
     certificates.make(tmp_path, SystemClock())
     plain, _, _ = place.settings.postgres.dsn.partition("?")
     foreign = f"{plain}?sslmode=verify-full&sslrootcert={certificates.authority(tmp_path)}"
-    for dsn, words in ((f"{plain}?sslmode=disable", "no encryption"), (foreign, "certificate verify failed")):
+    for dsn, words in (
+        (f"{plain}?sslmode=disable", "no encryption"),
+        (foreign, "certificate verify failed"),
+    ):
         with pytest.raises(ConfigurationError, match=words):
             Session(dsn, role="test").rows("SELECT 1")
     connection = psycopg2.connect(place.settings.postgres.dsn)
@@ -312,7 +391,9 @@ def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(place: Work
 
 
 def test_a_stack_stays_what_it_is(local: LocalStack, tmp_path: Path) -> None:
-    """`up` keeps a secure stack secure; one that is not is never made secure under its data."""
+    """`up` keeps a secure stack secure; one that is not is never made secure under its
+    data.
+    """
     before = local.endpoints()
     assert local.up() == before
     assert local.is_secure

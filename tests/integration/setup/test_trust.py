@@ -1,4 +1,6 @@
-"""`vectrue init` as a superuser: nothing that a role with fewer rights has made runs with a superuser's."""
+"""`vectrue init` as a superuser: nothing that a role with fewer rights has made runs
+with a superuser's.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -63,7 +65,9 @@ BETTER = """
         RETURN QUERY SELECT pg_catalog.unnest($1);
     END $$
 """
-"""They fit better than the server's own, which take any type, wherever the search path leads to them."""
+"""They fit better than the server's own, which take any type, wherever the search path
+leads to them.
+"""
 BREAKING_OUT = (
     "body)::text FROM posts; CREATE TABLE pwned(); SELECT ('x'",
     "body)::text FROM posts; CREATE TABLE pwned(); SELECT (($q$",
@@ -77,14 +81,18 @@ BREAKING_OUT = (
 
 @dataclass
 class Trial:
-    """A database of an application's role, which owns the table, and a role for the workers."""
+    """A database of an application's role, which owns the table, and a role for the
+    workers.
+    """
 
     place: Workplace
     app: str
     worker: str
 
     def as_app(self, statement: str) -> None:
-        """Run something as the application's role, logged in: one that was only set could be reset."""
+        """Run something as the application's role, logged in: one that was only set
+        could be reset.
+        """
         dsn = f"postgresql://{self.app}:pw@{self.place.settings.postgres.admin.split('@', 1)[1]}"
         with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
@@ -97,7 +105,9 @@ class Trial:
     @property
     def is_seized(self) -> bool:
         """Whether the application's role has become a superuser."""
-        return bool(self.place.value("SELECT rolsuper FROM pg_roles WHERE rolname = %s", (self.app,)))
+        return bool(
+            self.place.value("SELECT rolsuper FROM pg_roles WHERE rolname = %s", (self.app,))
+        )
 
 
 @pytest.fixture
@@ -132,9 +142,12 @@ def trial(roles: tuple[str, str], make_workplace: MakeWorkplace) -> Trial:
         ("body", BETTER),
     ],
 )
-def test_init_runs_nothing_of_the_application_as_a_superuser(trial: Trial, text: str, before: str) -> None:
-    """Functions of the application in a text, in an index, or named as the server's own: the superuser's rights stay
-    where they are, whatever they reset, and the rows are counted all the same.
+def test_init_runs_nothing_of_the_application_as_a_superuser(
+    trial: Trial, text: str, before: str
+) -> None:
+    """Functions of the application in a text, in an index, or named as the server's
+    own: the superuser's rights stay where they are, whatever they reset, and the rows
+    are counted all the same.
     """
     settings = trial.with_text(text)
     if before:
@@ -159,55 +172,91 @@ DOMAIN = """
 
 @pytest.mark.parametrize(
     "text",
-    ["body || ('{1}'::checked[])::text", "body || ('(1)'::composed)::text", "body || (E'\\x7b1}'::checked[])::text"],
+    [
+        "body || ('{1}'::checked[])::text",
+        "body || ('(1)'::composed)::text",
+        "body || (E'\\x7b1}'::checked[])::text",
+    ],
 )
 def test_a_domain_of_the_application_is_not_checked_as_a_superuser(trial: Trial, text: str) -> None:
-    """The parser makes the value of a quoted array, and checks its domain: so such a text is refused unparsed."""
+    """The parser makes the value of a quoted array, and checks its domain: so such a
+    text is refused unparsed.
+    """
     trial.as_app(DOMAIN)
     settings = trial.with_text(text)
-    for attempt in (lambda: init.print_sql(settings, open_model(settings.model)), lambda: set_up_database(settings)):
-        with pytest.raises(ConfigurationError, match=rf"might run public\.odd\(integer\) of role {trial.app}"):
+    for attempt in (
+        lambda: init.print_sql(settings, open_model(settings.model)),
+        lambda: set_up_database(settings),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=rf"might run public\.odd\(integer\) of role {trial.app}"
+        ):
             attempt()
     assert not trial.is_seized
-    score = {"table": "public.posts", "question": "id", "where": text.replace("body || ", "body <> ")}
+    score = {
+        "table": "public.posts",
+        "question": "id",
+        "where": text.replace("body || ", "body <> "),
+    }
     with pytest.raises(ConfigurationError, match=r"public\.odd\(integer\)"):
         set_up_database(trial.with_text("body || 'and {not first}'", score=score))
-    set_up_database(trial.with_text("body || 'and {not first}'", score={"table": "public.posts", "where": None}))
+    set_up_database(
+        trial.with_text("body || 'and {not first}'", score={"table": "public.posts", "where": None})
+    )
     assert not trial.is_seized
 
 
 def test_a_change_of_the_model_is_counted_as_the_worker(trial: Trial) -> None:
-    """How many vectors become stale is read by the workers' role, which reads the application's table all day."""
+    """How many vectors become stale is read by the workers' role, which reads the
+    application's table all day.
+    """
     trial.as_app("CREATE INDEX ON posts ((norm('a constant'::text)))")
     set_up_database(trial.with_text("body"))
     trial.place.execute("UPDATE vectrue.targets SET model = 'another'")
-    trial.as_app("UPDATE posts SET embedding_model = 'another'")  # a superuser's UPDATE would run what the index calls
+    # a superuser's UPDATE would run what the index calls
+    trial.as_app("UPDATE posts SET embedding_model = 'another'")
     report = set_up_database(trial.place.settings)
     assert not trial.is_seized
-    assert any("from another to lexical" in n and "1 vectors become stale" in n for n in report.notices), report.notices
+    assert any(
+        "from another to lexical" in n and "1 vectors become stale" in n for n in report.notices
+    ), report.notices
 
 
 def test_a_superuser_alone_counts_nothing_that_others_can_reach(trial: Trial) -> None:
-    """Without a role of its own for the workers the rows are not counted where others have functions, and it is said
-    whose they are and what to do.
+    """Without a role of its own for the workers the rows are not counted where others
+    have functions, and it is said whose they are and what to do.
     """
-    settings = trial.with_text("norm(body)", postgres={"dsn": trial.place.settings.postgres.admin, "admin_dsn": None})
+    settings = trial.with_text(
+        "norm(body)", postgres={"dsn": trial.place.settings.postgres.admin, "admin_dsn": None}
+    )
     report = set_up_database(settings)
     assert not trial.is_seized
     assert report.tables == ()
     said = next(notice for notice in report.notices if "not counted" in notice)
-    assert f"belongs to role {trial.app}): name a role of its own for the workers in postgres.dsn" in said
-    with closing(Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)) as session:
+    assert (
+        f"belongs to role {trial.app}): name a role of its own for the workers in postgres.dsn"
+        in said
+    )
+    with closing(
+        Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
+    ) as session:
         findings = checkup.run(session, settings, ExpectedModel("lexical", None, 64)).findings
-    assert f"of role {trial.app}, once a text calls it" in " ".join(f.sentence for f in findings if f.check == "rights")
+    assert f"of role {trial.app}, once a text calls it" in " ".join(
+        f.sentence for f in findings if f.check == "rights"
+    )
     trial.as_app("DROP FUNCTION norm; DROP FUNCTION seize")
     report = set_up_database(trial.with_text("body"))
     assert [line.rows for line in report.tables] == [1]
 
 
 def test_a_schema_that_is_not_the_superusers_is_refused(trial: Trial) -> None:
-    """Somebody who may make schemas has made ours, with a view that runs a function: it is named, and not read."""
-    trial.as_app("CREATE SCHEMA vectrue; CREATE VIEW vectrue.migrations AS SELECT 1 AS version, norm('x') AS name")
+    """Somebody who may make schemas has made ours, with a view that runs a function: it
+    is named, and not read.
+    """
+    trial.as_app(
+        "CREATE SCHEMA vectrue; CREATE VIEW vectrue.migrations AS SELECT 1 AS version, "
+        "norm('x') AS name"
+    )
     settings = trial.with_text("body")
     attempts = (
         lambda: init.print_sql(settings, open_model(settings.model)),
@@ -215,25 +264,37 @@ def test_a_schema_that_is_not_the_superusers_is_refused(trial: Trial) -> None:
         lambda: migrate.admin(settings).rows("SELECT version FROM vectrue.migrations"),
     )
     for attempt in attempts:
-        with pytest.raises(ConfigurationError, match=rf"the schema vectrue belongs to role {trial.app}"):
+        with pytest.raises(
+            ConfigurationError, match=rf"the schema vectrue belongs to role {trial.app}"
+        ):
             attempt()
     trial.place.execute("ALTER SCHEMA vectrue OWNER TO CURRENT_USER")
-    with pytest.raises(ConfigurationError, match=rf"vectrue\.migrations belongs to role {trial.app}"):
+    with pytest.raises(
+        ConfigurationError, match=rf"vectrue\.migrations belongs to role {trial.app}"
+    ):
         set_up_database(settings)
     assert not trial.is_seized
 
 
 @pytest.mark.parametrize("text", BREAKING_OUT)
 def test_a_text_that_is_not_one_expression_is_refused(trial: Trial, text: str) -> None:
-    """A text that leaves its place is named by `init` and `init --print-sql`, and runs nowhere."""
+    """A text that leaves its place is named by `init` and `init --print-sql`, and runs
+    nowhere.
+    """
     if not text:
         trial.with_text("body")
-        trial.place.settings.tables[0].__dict__["text"] = text  # which the settings refuse themselves
+        # which the settings refuse themselves
+        trial.place.settings.tables[0].__dict__["text"] = text
         settings = trial.place.settings
     else:
         settings = trial.with_text(text)
-    for attempt in (lambda: init.print_sql(settings, open_model(settings.model)), lambda: set_up_database(settings)):
-        with pytest.raises(ConfigurationError, match=r"the text of table public\.posts is no valid expression"):
+    for attempt in (
+        lambda: init.print_sql(settings, open_model(settings.model)),
+        lambda: set_up_database(settings),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=r"the text of table public\.posts is no valid expression"
+        ):
             attempt()
     assert trial.place.value("SELECT to_regclass('pwned')") is None
     assert trial.place.value("SELECT to_regnamespace('vectrue')") is None
@@ -257,12 +318,20 @@ def test_a_condition_that_is_not_one_is_refused(trial: Trial, text: str) -> None
 
 
 def test_an_expression_may_hold_whatever_stands_in_brackets_or_quotes(trial: Trial) -> None:
-    """Semicolons in a text, comments, quotes of every kind, lists of values: what Postgres takes as one is one."""
+    """Semicolons in a text, comments, quotes of every kind, lists of values: what
+    Postgres takes as one is one.
+    """
     texts = (
-        "body || '; '", "body -- ; )", "body /* ) ; */", "body || $q$; ) '$q$", "E'\\'; )' || body", "(SELECT body)",
+        "body || '; '",
+        "body -- ; )",
+        "body /* ) ; */",
+        "body || $q$; ) '$q$",
+        "E'\\'; )' || body",
+        "(SELECT body)",
         "CASE WHEN marks > 1 THEN body END",
-        "concat_ws(E'\n', VARIADIC ARRAY[body, U&'\\003B'])", "(body, marks)::text",
-    )  # fmt: skip
+        "concat_ws(E'\n', VARIADIC ARRAY[body, U&'\\003B'])",
+        "(body, marks)::text",
+    )
     for text in texts:
         settings = trial.with_text(text)
         init.print_sql(settings, open_model(settings.model))
@@ -275,18 +344,23 @@ def test_an_expression_may_hold_whatever_stands_in_brackets_or_quotes(trial: Tri
 
 
 def test_doctor_and_workers_plan_a_text_in_a_read_only_transaction(trial: Trial) -> None:
-    """What planning runs can write nothing; where nothing of others may run at all, nothing is planned."""
+    """What planning runs can write nothing; where nothing of others may run at all,
+    nothing is planned.
+    """
     trial.place.execute("CREATE TABLE noted (id int); GRANT INSERT ON noted TO PUBLIC")
     trial.as_app(
         "CREATE FUNCTION note() RETURNS text LANGUAGE plpgsql AS "
         "$$ BEGIN INSERT INTO public.noted VALUES (1); RETURN 'x'; END $$; "
-        "CREATE FUNCTION fixed(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.note(); END $$"
+        "CREATE FUNCTION fixed(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN "
+        "public.note(); END $$"
     )
     set_up_database(trial.with_text("body"))
     target = replace(planned(trial.place.settings).tables[0].target, text="fixed('x') || body")
     postgres = trial.place.settings.postgres
     with (
-        closing(Session(postgres.dsn, role="test", prefix=trial.place.settings.kafka.topic_prefix)) as session,
+        closing(
+            Session(postgres.dsn, role="test", prefix=trial.place.settings.kafka.topic_prefix)
+        ) as session,
         pytest.raises(ConfigurationError, match="read-only transaction"),
     ):
         catalog.check_text(session, target)
@@ -296,7 +370,9 @@ def test_doctor_and_workers_plan_a_text_in_a_read_only_transaction(trial: Trial)
 
 
 def test_a_guarded_session_finds_names_of_the_server_alone(trial: Trial) -> None:
-    """From its first statement on, and again on each new connection; texts have the search path that was recorded."""
+    """From its first statement on, and again on each new connection; texts have the
+    search path that was recorded.
+    """
     set_up_database(trial.with_text("body"))
     prefix = trial.place.settings.kafka.topic_prefix
     with closing(
@@ -309,7 +385,9 @@ def test_a_guarded_session_finds_names_of_the_server_alone(trial: Trial) -> None
 
 
 def test_the_function_behind_the_view_has_a_search_path_of_its_own(trial: Trial) -> None:
-    """Whoever asks the view gets the workers' search path, and names of temporary objects count last."""
+    """Whoever asks the view gets the workers' search path, and names of temporary
+    objects count last.
+    """
     set_up_database(trial.with_text("body"))
     settings = trial.place.value(
         "SELECT array_to_string(proconfig, E'\n') FROM pg_proc WHERE proname LIKE 'count\\_rows%' "

@@ -1,4 +1,6 @@
-"""Before `vectrue init` every command says that one thing, once, with the command that mends it."""
+"""Before `vectrue init` every command says that one thing, once, with the command that
+mends it.
+"""
 
 import json
 import re
@@ -12,7 +14,9 @@ from tests.support.workplace import CREATE_QUESTIONS, Workplace
 pytestmark = pytest.mark.stack
 
 SAID = r"this database does not know vectrue yet"
-SENTENCE = rf"error: ({SAID}.*|vectrue does not know public.questions.embedding yet): run `vectrue init`\n"
+SENTENCE = (
+    rf"error: ({SAID}.*|vectrue does not know public.questions.embedding yet): run `vectrue init`\n"
+)
 COMMANDS = (
     "status",
     "verify",
@@ -40,7 +44,9 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_every_command_names_init_and_nothing_else(place: Workplace) -> None:
-    """One sentence and exit code 78; what the database says of a relation of ours is not for a reader."""
+    """One sentence and exit code 78; what the database says of a relation of ours is
+    not for a reader.
+    """
     for words in COMMANDS:
         said = place.vectrue(*words.split(), check=False)
         assert said.returncode == 78, (words, said)
@@ -48,22 +54,33 @@ def test_every_command_names_init_and_nothing_else(place: Workplace) -> None:
 
 
 def test_lag_says_it_once(place: Workplace) -> None:
-    """No slot, connector or topic is missing for another reason, so none of them is named."""
+    """No slot, connector or topic is missing for another reason, so none of them is
+    named.
+    """
     said = place.vectrue("lag", "--check", check=False)
     assert said.returncode == 2
-    assert re.fullmatch(rf"LAG CRITICAL - source: {SAID}: vectrue init \| .*\n", said.stdout), said.stdout
+    assert re.fullmatch(rf"LAG CRITICAL - source: {SAID}: vectrue init \| .*\n", said.stdout), (
+        said.stdout
+    )
     report = json.loads(place.vectrue("lag", "-o", "json").stdout)
     assert re.fullmatch(f"source: {SAID}: vectrue init", report["verdict"])
 
 
 def test_start_leaves_nothing_behind_where_it_is_refused(place: Workplace) -> None:
     """The schema is `init`'s to make."""
-    assert place.vectrue("migrate", "start", "-m", "lexical", "-d", "96", "--yes", check=False).returncode == 78
+    assert (
+        place.vectrue(
+            "migrate", "start", "-m", "lexical", "-d", "96", "--yes", check=False
+        ).returncode
+        == 78
+    )
     assert place.value("SELECT to_regnamespace('vectrue')") is None
 
 
 def test_doctor_counts_what_init_does_not_mend_beside_it_once(place: Workplace) -> None:
-    """Rights that `init` will give, as far as it can, are no warning before it; who bypasses row-level security is."""
+    """Rights that `init` will give, as far as it can, are no warning before it; who
+    bypasses row-level security is.
+    """
     place.execute("ALTER TABLE questions ENABLE ROW LEVEL SECURITY")
     with worker_role(place.settings.postgres.dsn) as role:
         as_role(place, role)

@@ -1,4 +1,6 @@
-"""Early events and locked rows on the real database: neighbours go on at once, and the row itself is never lost."""
+"""Early events and locked rows on the real database: neighbours go on at once, and the
+row itself is never lost.
+"""
 
 import threading
 import time
@@ -24,7 +26,10 @@ SIMPLE = "(id bigint PRIMARY KEY, body text, embedding vector(64))"
 
 def current(place: Workplace, *keys: int, table: str = "questions", text: str = "question") -> bool:
     """Whether these rows have the vector of their text; reads this table alone."""
-    query = f"SELECT count(*) FROM {table} WHERE id = ANY (%s) AND embedding_hash = sha256(convert_to({text}, 'UTF8'))"
+    query = (
+        f"SELECT count(*) FROM {table} WHERE id = ANY (%s) AND embedding_hash = "
+        f"sha256(convert_to({text}, 'UTF8'))"
+    )
     return bool(place.value(query, (list(keys),)) == len(keys))
 
 
@@ -38,7 +43,10 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     names = [{"name": f"public.{name}", "text": "body"} for name in ("indexed", "altered")]
     questions = {"name": "public.questions", "text": "question"}
     made = make_workplace(
-        tables=[questions, *names], live=LIVE, kafka={"partitions": 1}, postgres={"lock_timeout_seconds": 0.2}
+        tables=[questions, *names],
+        live=LIVE,
+        kafka={"partitions": 1},
+        postgres={"lock_timeout_seconds": 0.2},
     )
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
     made.execute(f"CREATE TABLE indexed {SIMPLE}; CREATE TABLE altered {SIMPLE}")
@@ -48,20 +56,31 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 @pytest.fixture
 def standby_away(place: Workplace) -> Iterator[None]:
-    """Commits with synchronous_commit = on wait for ever; everybody else's are made asynchronous first.
+    """Commits with synchronous_commit = on wait for ever; everybody else's are made
+    asynchronous first.
 
-    First means before: a commit of anybody that had begun with the old setting would wait for the standby, too, and
-    Connect or a worker would then stand still for as long as the test lasts.
+    First means before: a commit of anybody that had begun with the old setting would
+    wait for the standby, too, and Connect or a worker would then stand still for as
+    long as the test lasts.
     """
     try:
         place.execute("ALTER SYSTEM SET synchronous_commit = local")
         place.execute("SELECT pg_reload_conf()")
-        until(lambda: place.value("SHOW synchronous_commit") == "local", what="commits that wait for nobody")
+        until(
+            lambda: place.value("SHOW synchronous_commit") == "local",
+            what="commits that wait for nobody",
+        )
         now = place.value("SELECT clock_timestamp()")
-        until(lambda: not place.execute(BEGUN_BEFORE, (now,)), what="commands that began with the old setting to end")
+        until(
+            lambda: not place.execute(BEGUN_BEFORE, (now,)),
+            what="commands that began with the old setting to end",
+        )
         place.execute("ALTER SYSTEM SET synchronous_standby_names = 'nosuch'")
         place.execute("SELECT pg_reload_conf()")
-        until(lambda: place.value("SHOW synchronous_standby_names") == "nosuch", what="the setting to be in force")
+        until(
+            lambda: place.value("SHOW synchronous_standby_names") == "nosuch",
+            what="the setting to be in force",
+        )
         yield
     finally:
         standby_back(place)
@@ -88,8 +107,12 @@ def commit_in_background(place: Workplace, *statements: str) -> threading.Thread
 def test_commits_that_wait_for_a_standby_for_longer_than_every_bound(
     place: Workplace, request: pytest.FixtureRequest
 ) -> None:
-    """A row changed twice in one transaction, one that moved to another key, a second session behind: none is lost."""
-    place.execute("INSERT INTO questions (id, question) VALUES (1, 'old'), (2, 'old too'), (3, 'z')")
+    """A row changed twice in one transaction, one that moved to another key, a second
+    session behind: none is lost.
+    """
+    place.execute(
+        "INSERT INTO questions (id, question) VALUES (1, 'old'), (2, 'old too'), (3, 'z')"
+    )
     place.start_worker("live")
     place.wait_current()
     topic = f"{place.settings.kafka.topic_prefix}.public.questions"
@@ -103,15 +126,23 @@ def test_commits_that_wait_for_a_standby_for_longer_than_every_bound(
     )
     threads = [first]
     try:
-        until(lambda: end_offsets(place, topic) >= before + 3, what="events of a commit that nobody sees")
-        # The first holds its row locks while it waits, so a second change of the row cannot even be made.
-        threads.append(commit_in_background(place, "UPDATE questions SET question = 'c' WHERE id = 1"))
+        until(
+            lambda: end_offsets(place, topic) >= before + 3,
+            what="events of a commit that nobody sees",
+        )
+        # The first holds its row locks while it waits, so a second change of the row
+        # cannot even be made.
+        threads.append(
+            commit_in_background(place, "UPDATE questions SET question = 'c' WHERE id = 1")
+        )
         started = place.value("SELECT clock_timestamp()")
         place.execute("UPDATE questions SET question = 'a neighbour' WHERE id = 3")
         until(lambda: current(place, 3), what="the neighbour, while the commit is held")
         bound = place.settings.live.defer_limit_seconds + 1
         until(
-            lambda: place.value("SELECT extract(epoch FROM clock_timestamp() - %s)", (started,)) > bound,
+            lambda: (
+                place.value("SELECT extract(epoch FROM clock_timestamp() - %s)", (started,)) > bound
+            ),
             what="all bounds",
         )
         looked = deferred(place)
@@ -128,7 +159,9 @@ def test_commits_that_wait_for_a_standby_for_longer_than_every_bound(
 
 
 def test_a_transaction_that_vanished_in_a_failover(place: Workplace) -> None:
-    """An event whose transaction this server never had is deferred up to the limit; then the row is taken as it is."""
+    """An event whose transaction this server never had is deferred up to the limit;
+    then the row is taken as it is.
+    """
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'old'), (2, 'x')")
     place.start_worker("live")
     place.wait_current()
@@ -149,23 +182,37 @@ HOLDS = {
 }
 
 
-def test_locked_rows_and_tables_stop_nobody_else(place: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    """Row locks of every kind, an index build, a table taken as a whole: neighbours at once, the rest at the end."""
-    place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 6) AS i")
+def test_locked_rows_and_tables_stop_nobody_else(
+    place: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row locks of every kind, an index build, a table taken as a whole: neighbours at
+    once, the rest at the end.
+    """
+    place.execute(
+        "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 6) AS i"
+    )
     place.execute("INSERT INTO indexed (id, body) VALUES (1, 'x')")
     unseen(place, "INSERT INTO altered (id, body) VALUES (1, 'x')")
     with ExitStack() as held:
-        holders = {key: held.enter_context(transaction(place, statement)) for key, statement in HOLDS.items()}
+        holders = {
+            key: held.enter_context(transaction(place, statement))
+            for key, statement in HOLDS.items()
+        }
         # Does not conflict with a write that changes no key.
         held.enter_context(transaction(place, "SELECT FROM questions WHERE id = 5 FOR KEY SHARE"))
-        tables = [held.enter_context(transaction(place, "LOCK TABLE indexed IN SHARE MODE"))]  # as CREATE INDEX does
+        # as CREATE INDEX does
+        tables = [held.enter_context(transaction(place, "LOCK TABLE indexed IN SHARE MODE"))]
         place.start_worker("live")
-        tables.append(held.enter_context(transaction(place, "LOCK TABLE altered IN ACCESS EXCLUSIVE MODE")))
+        tables.append(
+            held.enter_context(transaction(place, "LOCK TABLE altered IN ACCESS EXCLUSIVE MODE"))
+        )
         started = time.monotonic()
         hint(place, "altered", 1)
         until(lambda: current(place, 5, 6), what="the neighbours")
         neighbours = time.monotonic() - started
-        place.execute("INSERT INTO questions (id, question) VALUES (7, 'later, in the same partition')")
+        place.execute(
+            "INSERT INTO questions (id, question) VALUES (7, 'later, in the same partition')"
+        )
         until(lambda: current(place, 7), what="a later change of the partition")
         until(lambda: deferred(place) >= 12, what="each held row to be deferred, and again")
         assert not any(current(place, key) for key in HOLDS)
@@ -177,7 +224,10 @@ def test_locked_rows_and_tables_stop_nobody_else(place: Workplace, capsys: pytes
         for table in ("questions", "indexed", "altered"):
             place.wait_current(f"public.{table}")
         ended = time.monotonic() - started
-    assert place.execute("SELECT question FROM questions WHERE id IN (3, 4) ORDER BY id") == [("committed",), ("x4",)]
+    assert place.execute("SELECT question FROM questions WHERE id IN (3, 4) ORDER BY id") == [
+        ("committed",),
+        ("x4",),
+    ]
     with capsys.disabled():
         print(f"\n  neighbours {neighbours:.2f} s, held rows {ended:.2f} s after the last lock")
 
@@ -206,14 +256,17 @@ TOUCH = """
 
 
 def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
-    """The worker gives way in a deadlock, retries a rollback, and quarantines what a trigger refuses, even late."""
+    """The worker gives way in a deadlock, retries a rollback, and quarantines what a
+    trigger refuses, even late.
+    """
     place.execute(TOUCH)
     place.execute(
         "INSERT INTO questions (id, question, views) VALUES"
         " (1, 'about 1', 1), (2, 'about 2', 2), (3, 'frozen', 2), (4, 'deadlock', 2), (5, ' ', 2),"
         " (6, 'frozen late', 2)"
     )
-    # What a role may have set for itself must not make each write fail, or give one row two texts.
+    # What a role may have set for itself must not make each write fail, or give one row
+    # two texts.
     database = place.value("SELECT current_database()")
     for setting in (
         "default_transaction_isolation = 'serializable'",
@@ -228,7 +281,10 @@ def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
         "UPDATE topics SET touched = touched WHERE id = 1",
     ) as application:
         place.start_worker("live")
-        until(lambda: current(place, 2, 4), what="the rows of the other topic, and the one that was rolled back")
+        until(
+            lambda: current(place, 2, 4),
+            what="the rows of the other topic, and the one that was rolled back",
+        )
         until(lambda: deferred(place) >= 1, what="the row whose trigger waits to be deferred")
         # The opposite order: the worker locks the question first, then the topic.
         application.execute("UPDATE questions SET question = 'edited' WHERE id = 1")
@@ -244,14 +300,25 @@ def test_triggers_that_lock_refuse_and_deadlock(place: Workplace) -> None:
     assert place.value("SELECT count(*) FROM vectrue.quarantine") == 0
 
 
-def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(place: Workplace) -> None:
-    """A constraint that only the vector write would break: one row in quarantine, the chunk done."""
-    unseen(place, "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i")
-    place.execute("ALTER TABLE questions ADD CONSTRAINT no_seven CHECK (id <> 7 OR embedding IS NULL)")
+def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(
+    place: Workplace,
+) -> None:
+    """A constraint that only the vector write would break: one row in quarantine, the
+    chunk done.
+    """
+    unseen(
+        place,
+        "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i",
+    )
+    place.execute(
+        "ALTER TABLE questions ADD CONSTRAINT no_seven CHECK (id <> 7 OR embedding IS NULL)"
+    )
     place.start_worker("replay")
     done = place.vectrue("replay", "run", check=False)
     assert done.returncode == 1
-    counts = place.execute("SELECT sum(embedded), sum(quarantined), sum(done_keys) FROM vectrue.replay_chunks")
+    counts = place.execute(
+        "SELECT sum(embedded), sum(quarantined), sum(done_keys) FROM vectrue.replay_chunks"
+    )
     assert counts == [(19, 1, 20)]
     reason = place.value("SELECT reason FROM vectrue.quarantine")
     assert reason == "the table refuses the write (CheckViolation by no_seven)"
@@ -267,27 +334,42 @@ ARCHIVE = """
 """
 
 
-def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(place: Workplace) -> None:
-    """An archive that a trigger protects, twenty rows in one transaction: quarantine, and the next row is embedded."""
+def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(
+    place: Workplace,
+) -> None:
+    """An archive that a trigger protects, twenty rows in one transaction: quarantine,
+    and the next row is embedded.
+    """
     place.execute(ARCHIVE.format("OLD.views = 9"))
     worker = place.start_worker("live")
-    place.execute("INSERT INTO questions (id, question) SELECT i, 'good ' || i FROM generate_series(1, 3) AS i")
+    place.execute(
+        "INSERT INTO questions (id, question) SELECT i, 'good ' || i FROM generate_series(1, 3) "
+        "AS i"
+    )
     place.wait_current()
-    place.execute("INSERT INTO questions (id, question, views) SELECT i, 'old', 9 FROM generate_series(11, 30) AS i")
+    place.execute(
+        "INSERT INTO questions (id, question, views) SELECT i, 'old', 9 FROM "
+        "generate_series(11, 30) AS i"
+    )
     until(lambda: place.coverage()["quarantined"] == 20, what="the archive in quarantine")
     assert place.value("SELECT DISTINCT reason FROM vectrue.quarantine") == (
         "the table refuses the write (InsufficientPrivilege)"
     )
     place.execute("INSERT INTO questions (id, question) VALUES (4, 'good 4')")
     until(lambda: place.coverage()["current"] == 4, what="the next row")
-    assert place.value("SELECT count(*) FROM questions WHERE embedding_hash = sha256('')") == 0  # the trial is over
+    # the trial is over
+    assert place.value("SELECT count(*) FROM questions WHERE embedding_hash = sha256('')") == 0
     assert worker.poll() is None
 
 
 def test_a_table_that_takes_no_row_fills_no_quarantine(place: Workplace) -> None:
-    """A trigger that is broken: the worker says so and leaves. The batch waits for all: a few may be guilty."""
+    """A trigger that is broken: the worker says so and leaves. The batch waits for all:
+    a few may be guilty.
+    """
     place.with_settings(live={"batch_size": 20, "linger_ms": 60_000.0})
-    place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i")
+    place.execute(
+        "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 20) AS i"
+    )
     place.execute(ARCHIVE.format("true"))
     worker = place.start("worker", "--role", "live", log="live")
     assert until(worker.poll, what="the worker to leave") == 70
@@ -297,9 +379,13 @@ def test_a_table_that_takes_no_row_fills_no_quarantine(place: Workplace) -> None
 
 def test_a_trigger_that_always_wants_another_try_has_its_row_deferred(place: Workplace) -> None:
     """Its neighbours are written at once, and the row itself once the trigger lets it."""
-    place.execute(ARCHIVE.replace("insufficient_privilege", "SQLSTATE '40001'").format("NEW.id = 2"))
+    place.execute(
+        ARCHIVE.replace("insufficient_privilege", "SQLSTATE '40001'").format("NEW.id = 2")
+    )
     place.start_worker("live")
-    place.execute("INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 3) AS i")
+    place.execute(
+        "INSERT INTO questions (id, question) SELECT i, 'x' || i FROM generate_series(1, 3) AS i"
+    )
     until(lambda: current(place, 1, 3), what="the neighbours")
     until(lambda: deferred(place) >= 2, what="the row to be deferred, and again")
     place.execute("DROP TRIGGER refuse ON questions")

@@ -1,4 +1,6 @@
-"""A connection that the server closed while it was idle costs its user no error, and nothing is done twice."""
+"""A connection that the server closed while it was idle costs its user no error, and
+nothing is done twice.
+"""
 
 import select
 from collections.abc import Callable, Iterator
@@ -31,10 +33,16 @@ END_ALL = """
 
 def uses(settings: Settings, stack: ExitStack) -> Iterator[tuple[str, Use]]:
     """What uses a connection again and again, each with one of its own."""
-    sessions = {name: stack.enter_context(closing(Session(settings.postgres.dsn, role=name))) for name in "abcd"}
+    sessions = {
+        name: stack.enter_context(closing(Session(settings.postgres.dsn, role=name)))
+        for name in "abcd"
+    }
     store = stack.enter_context(closing(PostgresStore(settings.postgres, role="test")))
     (target,) = targets.resolve(settings, sessions["a"])
-    watcher, desk = TargetWatcher(settings, "live"), KeeperStore(sessions["c"], settings.kafka.topic_prefix)
+    watcher, desk = (
+        TargetWatcher(settings, "live"),
+        KeeperStore(sessions["c"], settings.kafka.topic_prefix),
+    )
     watcher.start()
 
     def in_a_transaction() -> object:
@@ -61,7 +69,9 @@ def test_whoever_comes_back_to_a_closed_connection_gets_an_answer(ready: Workpla
 
 
 def test_a_search_server_answers_after_its_connections_were_closed(ready: Workplace) -> None:
-    """Requests and the readiness check, each after all connections of the server were ended."""
+    """Requests and the readiness check, each after all connections of the server were
+    ended.
+    """
     ready.execute("INSERT INTO questions (question) VALUES ('one')")
     with running_server(ready) as server:
         for _ in range(2):
@@ -71,7 +81,9 @@ def test_a_search_server_answers_after_its_connections_were_closed(ready: Workpl
 
 
 def test_a_write_is_not_done_twice(ready: Workplace) -> None:
-    """A statement that changes something, and a COMMIT, end in an error when the connection goes away with them."""
+    """A statement that changes something, and a COMMIT, end in an error when the
+    connection goes away with them.
+    """
     ready.execute("CREATE TABLE done (id int)")
     ready.execute(
         "CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS "
@@ -94,7 +106,9 @@ def test_a_write_is_not_done_twice(ready: Workplace) -> None:
 
 
 def test_a_write_to_a_closed_connection_is_done_once_and_succeeds(ready: Workplace) -> None:
-    """An end that has arrived before the statement is sent is seen first, so that nothing is in doubt."""
+    """An end that has arrived before the statement is sent is seen first, so that
+    nothing is in doubt.
+    """
     ready.execute("CREATE TABLE done (id int)")
     with closing(Session(ready.settings.postgres.dsn, role="test")) as session:
         opened = session.connection()
@@ -106,12 +120,19 @@ def test_a_write_to_a_closed_connection_is_done_once_and_succeeds(ready: Workpla
 
 
 def test_whoever_holds_a_lock_learns_that_it_is_gone(ready: Workplace) -> None:
-    """`init` fails rather than going on without its lock; a keeper that asks again holds it in its new connection."""
+    """`init` fails rather than going on without its lock; a keeper that asks again
+    holds it in its new connection.
+    """
     dsn = ready.settings.postgres.dsn
-    with closing(Session(dsn, role="init")) as session, closing(Session(dsn, role="keeper")) as other:
+    with (
+        closing(Session(dsn, role="init")) as session,
+        closing(Session(dsn, role="keeper")) as other,
+    ):
         with init.alone(session):
             ready.execute(END_ALL)
-            with pytest.raises(TransientError, match=r"and with it what it held|did not finish the statement"):
+            with pytest.raises(
+                TransientError, match=r"and with it what it held|did not finish the statement"
+            ):
                 until(lambda: not session.rows("SELECT 1"), what="the end to arrive")
         desk = KeeperStore(other, ready.settings.kafka.topic_prefix)
         assert desk.is_mine()

@@ -1,9 +1,11 @@
-"""Two workers and an application on one row of a real database, in every order of their steps (I1, I4, I5).
+"""Two workers and an application on one row of a real database, in every order of their
+steps (I1, I4, I5).
 
-A worker is stopped by advisory locks at four gates: before its read, before its write, within its UPDATE (a trigger: it
-holds the row's lock then) and after it, before its COMMIT. The application's transaction may have to wait
-for a worker's row lock; it then ends when that worker has committed. The second worker has the event of the new text,
-so it begins after the application's commit.
+A worker is stopped by advisory locks at four gates: before its read, before its write,
+within its UPDATE (a trigger: it holds the row's lock then) and after it, before its
+COMMIT. The application's transaction may have to wait for a worker's row lock; it then
+ends when that worker has committed. The second worker has the event of the new text, so
+it begins after the application's commit.
 """
 
 import threading
@@ -101,7 +103,9 @@ class Background:
 class Worker(Background):
     """Handles events of these rows in one batch, gate by gate."""
 
-    def __init__(self, stage: "Stage", number: int, keys: Sequence[int], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, stage: "Stage", number: int, keys: Sequence[int], ready: Callable[[], bool]
+    ) -> None:
         events = [Record("t", 0, key, b'{"id":%d}' % key, SOURCE) for key in keys]
         super().__init__(lambda: stage.syncs[number - 1].handle(events))
         self._stage = stage
@@ -120,12 +124,18 @@ class Worker(Background):
 
     def _arrive(self) -> None:
         """Wait until it stands at a gate, or is done."""
-        found = until(lambda: self._stage.gate_of(self._number) or self.ended, what="the next gate", pause=0.0005)
+        found = until(
+            lambda: self._stage.gate_of(self._number) or self.ended,
+            what="the next gate",
+            pause=0.0005,
+        )
         self._gate = None if found is True else int(found)
 
 
 class Application(Background):
-    """Commits its change; when a worker holds the row, the commit comes when that worker is done."""
+    """Commits its change; when a worker holds the row, the commit comes when that
+    worker is done.
+    """
 
     def __init__(self, stage: "Stage", change: str) -> None:
         super().__init__(lambda: stage.commit(change))
@@ -143,7 +153,11 @@ class Application(Background):
     def settle(self) -> None:
         """Wait until it has committed, or stands behind a worker's row lock."""
         if self._started:
-            until(lambda: self.ended or self._stage.application_waits(), what="the commit", pause=0.0005)
+            until(
+                lambda: self.ended or self._stage.application_waits(),
+                what="the commit",
+                pause=0.0005,
+            )
 
 
 class Stage:
@@ -152,7 +166,9 @@ class Stage:
     def __init__(self, place: Workplace) -> None:
         self.place = place
         self._gates = psycopg2.connect(place.settings.postgres.dsn)
-        self._application = psycopg2.connect(place.settings.postgres.dsn, application_name="application")
+        self._application = psycopg2.connect(
+            place.settings.postgres.dsn, application_name="application"
+        )
         self._gates.autocommit = self._application.autocommit = True
         self._control = self._gates.cursor()
         self.stores = [GatedStore(place, number) for number in (1, 2)]
@@ -173,16 +189,21 @@ class Stage:
     def reset(self, *, with_vector: bool) -> None:
         """Row 1 has text A again, and A's vector or none; nobody holds a gate."""
         self._control.execute("SELECT pg_advisory_unlock_all()")
-        self._control.execute("DELETE FROM questions; INSERT INTO questions (id, question) VALUES (1, 'A')")
+        self._control.execute(
+            "DELETE FROM questions; INSERT INTO questions (id, question) VALUES (1, 'A')"
+        )
         if with_vector:
             self._control.execute(
-                "UPDATE questions SET embedding = %s::vector, embedding_hash = sha256('A'), embedding_model = ("
+                "UPDATE questions SET embedding = %s::vector, embedding_hash = sha256('A'), "
+                "embedding_model = ("
                 "SELECT model FROM vectrue.targets)",
                 (SHOWN["A"],),
             )
 
     def close_gates(self, number: int) -> None:
-        self._control.execute("SELECT pg_advisory_lock(%s, gate) FROM generate_series(1, 4) AS gate", (number,))
+        self._control.execute(
+            "SELECT pg_advisory_lock(%s, gate) FROM generate_series(1, 4) AS gate", (number,)
+        )
 
     def open_gate(self, number: int, gate: int | None) -> None:
         self._control.execute("SELECT pg_advisory_unlock(%s, %s)", (number, gate))
@@ -190,7 +211,8 @@ class Stage:
     def gate_of(self, number: int) -> int:
         """Where the worker waits; 0 when it waits nowhere."""
         self._control.execute(
-            "SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = %s"
+            "SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND "
+            "classid = %s"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             (number,),
         )
@@ -202,28 +224,36 @@ class Stage:
             cursor.execute(change)
 
     def application_waits(self) -> bool:
-        self._control.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", (self._application.info.backend_pid,))
+        self._control.execute(
+            "SELECT cardinality(pg_blocking_pids(%s)) > 0", (self._application.info.backend_pid,)
+        )
         line = self._control.fetchone()
         return bool(line and line[0])
 
     def rows(self) -> list[Row]:
         """All rows; a vector always has the wanted model beside it."""
         self._control.execute(
-            "SELECT question, embedding::text, embedding_hash = sha256('A'), embedding_hash = sha256('B')"
+            "SELECT question, embedding::text, embedding_hash = sha256('A'), embedding_hash = "
+            "sha256('B')"
             " FROM questions WHERE (embedding IS NULL) = (embedding_hash IS NULL)"
             " AND embedding_model IS NOT DISTINCT FROM CASE WHEN embedding IS NOT NULL THEN"
             " (SELECT model FROM vectrue.targets) END"
         )
         found: list[Row] = self._control.fetchall()
         self._control.execute("SELECT count(*) FROM questions")
-        assert self._control.fetchone() == (len(found),), "vector, hash and model are not set together"
+        assert self._control.fetchone() == (len(found),), (
+            "vector, hash and model are not set together"
+        )
         return found
 
     def drain(self) -> None:
         """Look at deferred rows until there are none."""
         self._control.execute("SELECT pg_advisory_unlock_all()")
         for _ in range(2):
-            records = [Record("t", 0, i, None, chunk.encode()) for i, chunk in enumerate(self.outbox.chunks)]
+            records = [
+                Record("t", 0, i, None, chunk.encode())
+                for i, chunk in enumerate(self.outbox.chunks)
+            ]
             self.outbox.chunks = []
             self.clock.advance(60)
             self.syncs[0].handle_deferred(records)
@@ -238,14 +268,20 @@ class Stage:
 
 
 def check_step(before: list[Row], after: list[Row]) -> None:
-    """A vector is of the text of the hash beside it, B's never gives way to A's, none goes while there is text."""
+    """A vector is of the text of the hash beside it, B's never gives way to A's, none
+    goes while there is text.
+    """
     for text, vector, of_a, of_b in after:
         assert vector == (SHOWN["A"] if of_a else SHOWN["B"] if of_b else None), (
             "a vector of another text than its hash's"
         )
         for _, old, _, was_of_b in before:
-            assert of_b or not was_of_b or not text.strip(), "an old text's vector over a newer one's"
-            assert vector is not None or old is None or not text.strip(), "a row with text lost its vector"
+            assert of_b or not was_of_b or not text.strip(), (
+                "an old text's vector over a newer one's"
+            )
+            assert vector is not None or old is None or not text.strip(), (
+                "a row with text lost its vector"
+            )
 
 
 def check_end(rows: list[Row]) -> None:
@@ -267,8 +303,12 @@ def stage(ready: Workplace) -> Iterator[Stage]:
     made.close()
 
 
-def run(stage: Stage, change: str, vector: bool, choose: Callable[[Sequence[Actor]], Actor | None]) -> None:
-    """One order: steps are checked one by one, then deferred rows are looked at, then all must be true."""
+def run(
+    stage: Stage, change: str, vector: bool, choose: Callable[[Sequence[Actor]], Actor | None]
+) -> None:
+    """One order: steps are checked one by one, then deferred rows are looked at, then
+    all must be true.
+    """
     stage.reset(with_vector=vector)
     application = Application(stage, change)
     old = Worker(stage, 1, [1], lambda: True)
@@ -286,7 +326,9 @@ def run(stage: Stage, change: str, vector: bool, choose: Callable[[Sequence[Acto
 
 
 def test_two_workers_and_an_application_in_every_order(stage: Stage) -> None:
-    """Whatever the order: no step writes an untruth, and the final vector is that of the last committed text."""
+    """Whatever the order: no step writes an untruth, and the final vector is that of
+    the last committed text.
+    """
     for name, change in CHANGES.items():
         for vector in (False, True):
             count = sum(1 for _ in orders(partial(run, stage, change, vector)))

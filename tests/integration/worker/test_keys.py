@@ -1,4 +1,6 @@
-"""Keys whose text differs between the connector and Postgres, through the whole path: one row, never two."""
+"""Keys whose text differs between the connector and Postgres, through the whole path:
+one row, never two.
+"""
 
 from contextlib import ExitStack
 
@@ -44,7 +46,9 @@ def settled(place: Workplace, **wanted: int) -> None:
 
 
 def test_each_row_has_one_key_whoever_writes_it(make_workplace: MakeWorkplace) -> None:
-    """Insert, lock and deferral, update, quarantine, replay, delete: each row is found by every key text it has."""
+    """Insert, lock and deferral, update, quarantine, replay, delete: each row is found
+    by every key text it has.
+    """
     check = "CHECK (body <> 'poison' OR embedding IS NULL)"
     place = make_workplace(
         tables=[{"name": name, "text": "body"} for name in TABLES],
@@ -54,23 +58,33 @@ def test_each_row_has_one_key_whoever_writes_it(make_workplace: MakeWorkplace) -
     place.execute("CREATE TYPE mood AS ENUM ('ok', 'o''k')")
     place.execute("CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN amount AS numeric(9, 2)")
     for table, kind in zip(TABLES, KEYS, strict=True):
-        place.execute(f"CREATE TABLE {table} (id {kind} PRIMARY KEY, body text, embedding vector(64), {check})")
+        place.execute(
+            f"CREATE TABLE {table} (id {kind} PRIMARY KEY, body text, embedding vector(64), "
+            f"{check})"
+        )
     place.vectrue("init")
     for table, values in zip(TABLES, KEYS.values(), strict=True):
         for value in values:
             place.execute(f"INSERT INTO {table} VALUES (%s, 'x')", (value,))
     with ExitStack() as held:
-        held.enter_context(transaction(place, *(f"SELECT FROM {table} FOR UPDATE" for table in TABLES)))
+        held.enter_context(
+            transaction(place, *(f"SELECT FROM {table} FOR UPDATE" for table in TABLES))
+        )
         place.start_worker("live")
         rows = sum(map(len, KEYS.values()))
-        until(lambda: end_offsets(place, place.settings.deferred_topic) >= rows, what="each row to be deferred")
+        until(
+            lambda: end_offsets(place, place.settings.deferred_topic) >= rows,
+            what="each row to be deferred",
+        )
     settled(place, current=1)
     everywhere(place, "UPDATE {} SET body = 'poison', embedding = NULL")
     settled(place, quarantined=1)
-    # Whoever counts sees the same, whatever the time zone and date style of the session.
+    # Whoever counts sees the same, whatever the time zone and date style of the
+    # session.
     with psycopg2.connect(place.settings.postgres.dsn) as abroad, abroad.cursor() as cursor:
         cursor.execute(
-            "SET TimeZone = 'Asia/Seoul'; SET DateStyle = 'German'; SELECT sum(quarantined) FROM vectrue.coverage"
+            "SET TimeZone = 'Asia/Seoul'; SET DateStyle = 'German'; SELECT sum(quarantined) "
+            "FROM vectrue.coverage"
         )
         assert cursor.fetchall() == [(rows,)]
     abroad.close()

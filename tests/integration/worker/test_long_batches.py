@@ -1,6 +1,8 @@
-"""A batch that takes longer than the watchdog's budget, in real processes: a part at a time (D5).
+"""A batch that takes longer than the watchdog's budget, in real processes: a part at a
+time (D5).
 
-The model is the lexical one, and sleeps for each long text; so what a part takes does not depend on the machine.
+The model is the lexical one, and sleeps for each long text; so what a part takes does
+not depend on the machine.
 """
 
 from pathlib import Path
@@ -34,16 +36,25 @@ if "worker" in sys.orig_argv:
 
 
 @pytest.fixture
-def place(make_workplace: MakeWorkplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """Rows of long texts that take more than twice the budget, all in one partition; workers are slow."""
+def place(
+    make_workplace: MakeWorkplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workplace:
+    """Rows of long texts that take more than twice the budget, all in one partition;
+    workers are slow.
+    """
     assert ROWS * TEXT_SECONDS > 2 * BUDGET_SECONDS
     made = make_workplace(
-        kafka={"partitions": 1}, live={"linger_ms": 500.0}, watchdog={"batch_seconds": BUDGET_SECONDS}
+        kafka={"partitions": 1},
+        live={"linger_ms": 500.0},
+        watchdog={"batch_seconds": BUDGET_SECONDS},
     )
     made.execute(CREATE_QUESTIONS.format(dimensions=64))
     made.vectrue("init")
     made.execute(
-        "INSERT INTO questions (question) SELECT 'text ' || i || repeat(' x', %s) FROM generate_series(1, %s) AS i",
+        (
+            "INSERT INTO questions (question) SELECT 'text ' || i || repeat(' x', %s) FROM "
+            "generate_series(1, %s) AS i"
+        ),
         (parts.CHARACTERS // 2, ROWS),
     )
     (tmp_path / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
@@ -78,8 +89,12 @@ def within(place: Workplace, worker: Process, least: int) -> None:
     assert embedded(place) < ROWS
 
 
-def test_a_batch_of_twice_the_budget_is_embedded_and_acknowledged_in_parts(place: Workplace) -> None:
-    """Rows become true, and offsets move, while the batch is in hand; the watchdog has nothing to say."""
+def test_a_batch_of_twice_the_budget_is_embedded_and_acknowledged_in_parts(
+    place: Workplace,
+) -> None:
+    """Rows become true, and offsets move, while the batch is in hand; the watchdog has
+    nothing to say.
+    """
     worker = place.start_worker("live")
     within(place, worker, 1)
     until(lambda: committed(place) > 0, what="the offset of a part")
@@ -90,7 +105,9 @@ def test_a_batch_of_twice_the_budget_is_embedded_and_acknowledged_in_parts(place
 
 
 def test_a_worker_that_ends_within_a_long_batch_loses_no_part(place: Workplace) -> None:
-    """Killed, and then asked to stop, which it obeys after a part: the next one embeds the rest, and only that."""
+    """Killed, and then asked to stop, which it obeys after a part: the next one embeds
+    the rest, and only that.
+    """
     worker = place.start_worker("live")
     within(place, worker, 3)
     worker.kill()
@@ -104,7 +121,9 @@ def test_a_worker_that_ends_within_a_long_batch_loses_no_part(place: Workplace) 
     place.start_worker("live")
     place.wait_current()
     ids = [row[0] for row in written]
-    assert place.execute("SELECT id, embedded_at FROM questions WHERE id = ANY(%s)", (ids,)) == written
+    assert (
+        place.execute("SELECT id, embedded_at FROM questions WHERE id = ANY(%s)", (ids,)) == written
+    )
 
 
 def test_a_chunk_of_twice_the_budget_moves_in_parts(place: Workplace) -> None:

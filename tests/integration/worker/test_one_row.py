@@ -1,4 +1,6 @@
-"""Trouble with one row is that row's alone: texts that Postgres cannot make, in every lane and every command."""
+"""Trouble with one row is that row's alone: texts that Postgres cannot make, in every
+lane and every command.
+"""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +28,10 @@ CREATE = "CREATE TABLE bodies (id bigint PRIMARY KEY, body text, embedding vecto
 SECRET = "4111 1111 1111 1111"
 BAD = {
     "no json": ("no json", "InvalidTextRepresentation"),
-    "half an object, with a number that nobody may see": (f'{{"card": "{SECRET}", oops', "InvalidTextRepresentation"),
+    "half an object, with a number that nobody may see": (
+        f'{{"card": "{SECRET}", oops',
+        "InvalidTextRepresentation",
+    ),
     "nested too deep": ("[" * 100_000, "StatementTooComplex"),
     "an escape that is no character": ('{"x": "\\u0000"}', "UntranslatableCharacter"),
 }
@@ -37,7 +42,10 @@ BAD = {
 def place(make_workplace: MakeWorkplace) -> Workplace:
     """A table whose text may raise errors, beside an ordinary one; `init` was run."""
     made = make_workplace(tables=[BODIES, QUESTIONS])
-    made.execute(f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))")
+    made.execute(
+        f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding "
+        "vector(64))"
+    )
     made.vectrue("init")
     return made
 
@@ -46,27 +54,44 @@ def state(place: Workplace, table: str = "public.bodies") -> dict[str, int]:
     """Rows of the table by state, those without any left out."""
     report = json.loads(place.vectrue("status", "-o", "json", check=False).stdout)
     (column,) = [column for column in report["tables"] if column["table"] == table]
-    names = ("current", "missing", "stale_text", "stale_model", "blank", "quarantined", "unreadable")
+    names = (
+        "current",
+        "missing",
+        "stale_text",
+        "stale_model",
+        "blank",
+        "quarantined",
+        "unreadable",
+    )
     return {name: column[name] for name in names if column[name]}
 
 
 def quarantined(place: Workplace) -> dict[int, str]:
     """Reasons by key."""
-    return {int(key[0]): reason for key, reason in place.execute("SELECT key, reason FROM vectrue.quarantine")}
+    return {
+        int(key[0]): reason
+        for key, reason in place.execute("SELECT key, reason FROM vectrue.quarantine")
+    }
 
 
 def test_rows_whose_text_cannot_be_made_stand_alone(place: Workplace) -> None:
-    """They go to quarantine with the name of the condition; their neighbours are embedded, their text is nowhere."""
+    """They go to quarantine with the name of the condition; their neighbours are
+    embedded, their text is nowhere.
+    """
     place.start_worker("live")
     expected = {}
     for key, (what, (body, condition)) in enumerate(BAD.items(), 2):
         place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (key, body))
         place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (-key, json.dumps({"x": what})))
         expected[key] = f"its text cannot be made: Postgres raised {condition}"
-    place.execute("INSERT INTO bodies SELECT -id - 100, body, NULL FROM bodies")  # in one transaction with good ones
+    # in one transaction with good ones
+    place.execute("INSERT INTO bodies SELECT -id - 100, body, NULL FROM bodies")
     expected |= {-key - 100: reason for key, reason in expected.items()}
     good, bad = len(BAD) * 2, len(BAD) * 2
-    until(lambda: state(place) == {"current": good, "unreadable": bad}, what="the good rows to be current")
+    until(
+        lambda: state(place) == {"current": good, "unreadable": bad},
+        what="the good rows to be current",
+    )
     until(lambda: len(quarantined(place)) == bad, what="the bad rows in quarantine")
     assert quarantined(place) == expected
     listed = place.vectrue("dlq", "list", "-o", "json").stdout
@@ -89,8 +114,18 @@ EXPRESSIONS = {
         "a,b",
         "CardinalityViolation",
     ),
-    "too long for a value": ("rpad(body, 1900000000 * (length(body) - 1) + 1)", "x", "xy", "ProgramLimitExceeded"),
-    "bytes of no character": ("convert_from(decode(body, 'hex'), 'UTF8')", "61", "ff", "CharacterNotInRepertoire"),
+    "too long for a value": (
+        "rpad(body, 1900000000 * (length(body) - 1) + 1)",
+        "x",
+        "xy",
+        "ProgramLimitExceeded",
+    ),
+    "bytes of no character": (
+        "convert_from(decode(body, 'hex'), 'UTF8')",
+        "61",
+        "ff",
+        "CharacterNotInRepertoire",
+    ),
     "a function that raises": ("checked(body)", "good", SECRET, "RaiseException"),
     "a function that asserts": ("asserted(body)", "good", SECRET, "AssertFailure"),
     "a function that runs what it is given": ("run(body)", "1", f"{SECRET} +", "SyntaxError"),
@@ -109,14 +144,21 @@ EXPRESSIONS = {
     ),
     "a right that a function denies": ("coded(body)", "good", "42501", "InsufficientPrivilege"),
     "a function that says it was cancelled": ("coded(body)", "good", "57014", "QueryCanceled"),
-    "a function that wants to be tried again": ("coded(body)", "good", "40001", "SerializationFailure"),
+    "a function that wants to be tried again": (
+        "coded(body)",
+        "good",
+        "40001",
+        "SerializationFailure",
+    ),
     "a function without resources": ("coded(body)", "good", "53000", "InsufficientResources"),
     "a function without a connection": ("coded(body)", "good", "08000", "ConnectionException"),
     "a function on a standby": ("coded(body)", "good", "25006", "ReadOnlySqlTransaction"),
     "a table that a function misses": ("coded(body)", "good", "42P01", "UndefinedTable"),
     "a condition that nobody knows": ("coded(body)", "good", "Z4111", "a condition of its own"),
 }
-"""Texts; a body of which each can be made, one of which it cannot, and what Postgres calls that."""
+"""Texts; a body of which each can be made, one of which it cannot, and what Postgres
+calls that.
+"""
 FUNCTIONS = """
     CREATE FUNCTION checked(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
     $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no %%', $1 USING DETAIL = $1, HINT = $1; END IF; RETURN $1; END $$;
@@ -130,9 +172,13 @@ FUNCTIONS = """
 
 
 def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWorkplace) -> None:
-    """Whatever a value brings about: the neighbour is current, the row is named, and no text is told."""
+    """Whatever a value brings about: the neighbour is current, the row is named, and no
+    text is told.
+    """
     texts = [text for text, *_ in EXPRESSIONS.values()]
-    place = make_workplace(tables=[{"name": f"public.t{i}", "text": text} for i, text in enumerate(texts)])
+    place = make_workplace(
+        tables=[{"name": f"public.t{i}", "text": text} for i, text in enumerate(texts)]
+    )
     place.execute(FUNCTIONS, ())
     for i in range(len(texts)):
         place.execute(CREATE.replace("bodies", f"t{i}"))
@@ -149,15 +195,24 @@ def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWork
     as_told = "SELECT count(*) FROM vectrue.coverage WHERE current = 1 AND unreadable = 1"
     until(lambda: place.value(as_told) == len(texts), what="each neighbour to be current")
     verified = place.vectrue("verify")
-    assert f"nothing untrue in {2 * len(texts)} rows ({len(texts)} of them unreadable)" in verified.stdout
-    for said in (place.log("live"), place.vectrue("dlq", "list").stdout, place.vectrue("lag", check=False).stdout):
+    assert (
+        f"nothing untrue in {2 * len(texts)} rows ({len(texts)} of them unreadable)"
+        in verified.stdout
+    )
+    for said in (
+        place.log("live"),
+        place.vectrue("dlq", "list").stdout,
+        place.vectrue("lag", check=False).stdout,
+    ):
         assert SECRET not in said
 
 
 def test_a_text_that_takes_too_long_is_its_rows_alone(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A function that does not come to its end for one row: no other row waits for it, and it is put down unread."""
+    """A function that does not come to its end for one row: no other row waits for it,
+    and it is put down unread.
+    """
     monkeypatch.setattr(own_writes, "STATEMENT_TIMEOUT", "1s")
     place = make_workplace(tables=[{"name": "public.bodies", "text": "slow(body)"}])
     place.execute(
@@ -187,10 +242,13 @@ def test_a_key_that_names_what_is_not_there_is_no_key(workplace: Workplace) -> N
 
 
 def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
-    """Limits count records, and none of a chunk is bad for its rows: the run ends, and they are told of (F6)."""
+    """Limits count records, and none of a chunk is bad for its rows: the run ends, and
+    they are told of (F6).
+    """
     place.with_settings(replay={"chunk_size": 4, "nice": 0})
     place.execute(
-        "INSERT INTO bodies SELECT i, CASE WHEN i %% 4 = 0 THEN 'no json' ELSE '{\"x\": \"' || i || '\"}' END, NULL "
+        "INSERT INTO bodies SELECT i, CASE WHEN i %% 4 = 0 THEN 'no json' ELSE '{\"x\": \"' || "
+        "i || '\"}' END, NULL "
         "FROM generate_series(1, 1000) AS i",
         (),
     )
@@ -204,11 +262,15 @@ def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
 
 
 def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
-    """Rows that were there before `init`, some without a text that can be made: all commands tell of all the others."""
+    """Rows that were there before `init`, some without a text that can be made: all
+    commands tell of all the others.
+    """
     place = make_workplace(tables=[BODIES, QUESTIONS])
     place.execute(
-        f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64));"
-        "INSERT INTO bodies SELECT i, CASE WHEN i %% 40 = 0 THEN 'no json' ELSE '{\"x\": \"' || i || '\"}' END, NULL "
+        f"{CREATE}; CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding "
+        "vector(64));"
+        "INSERT INTO bodies SELECT i, CASE WHEN i %% 40 = 0 THEN 'no json' ELSE '{\"x\": \"' || "
+        "i || '\"}' END, NULL "
         "FROM generate_series(1, 200) AS i; INSERT INTO questions VALUES (1, 'missed', NULL)",
         (),
     )
@@ -233,9 +295,13 @@ def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
 
 @pytest.fixture(scope="module")
 def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A good row and one whose text cannot be made, with a number that nobody may see; bodies are answers too."""
+    """A good row and one whose text cannot be made, with a number that nobody may see;
+    bodies are answers too.
+    """
     score = {"table": "public.bodies", "question": "id", "where": "true"}
-    with workplaces.workplace(stack, tmp_path_factory.mktemp("secretive"), tables=[BODIES], score=score) as place:
+    with workplaces.workplace(
+        stack, tmp_path_factory.mktemp("secretive"), tables=[BODIES], score=score
+    ) as place:
         place.execute(CREATE)
         place.vectrue("init")
         bodies = ('{"x": "good"}', f'{{"card": "{SECRET}", oops')
@@ -260,7 +326,9 @@ def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ids=lambda command: " ".join(command[:2]),
 )
 def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...]) -> None:
-    """Whatever fails at the row, the text that Postgres quotes in its message is printed nowhere."""
+    """Whatever fails at the row, the text that Postgres quotes in its message is
+    printed nowhere.
+    """
     done = secretive.vectrue(*command, check=False)
     assert SECRET[:9] not in done.stdout + done.stderr
     assert done.returncode != 70
@@ -269,23 +337,32 @@ def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...])
 
 
 def test_neither_log_letter_nor_server_tells_a_text(secretive: Workplace) -> None:
-    """A trigger and a constraint that quote the row, and requests that fail at it: names of conditions alone."""
+    """A trigger and a constraint that quote the row, and requests that fail at it:
+    names of conditions alone.
+    """
     place = secretive
     place.execute(
-        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 3 THEN RAISE EXCEPTION"
-        " 'no %%', NEW.body USING CONSTRAINT = NEW.body, DETAIL = NEW.body; END IF; RETURN NEW; END $$;"
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 3 THEN "
+        "RAISE EXCEPTION"
+        " 'no %%', NEW.body USING CONSTRAINT = NEW.body, DETAIL = NEW.body; END IF; RETURN NEW; "
+        "END $$;"
         "CREATE TRIGGER tell BEFORE UPDATE ON bodies FOR EACH ROW EXECUTE FUNCTION tell();"
         "ALTER TABLE bodies ADD CONSTRAINT short CHECK (embedding IS NULL OR id <> 4)",
         (),
     )
     place.start_worker("live")
     for key in (3, 4):
-        place.execute("INSERT INTO bodies VALUES (%s, %s, NULL)", (key, json.dumps({"x": "told", "card": SECRET})))
+        place.execute(
+            "INSERT INTO bodies VALUES (%s, %s, NULL)",
+            (key, json.dumps({"x": "told", "card": SECRET})),
+        )
     until(lambda: set(quarantined(place)) >= {2, 3, 4}, what="the rows in quarantine")
     said = [place.log("live"), place.vectrue("dlq", "list", "-o", "json").stdout]
     with running_server(place) as server:
         bodies = ({"query": "good", "where": "body::int > 0"}, {"query": "good"})
         said += [server.client.post("/v1/search", json=body).text for body in bodies]
-        said.append(server.client.post("/v1/score", json={"answer": "an answer", "question": 2}).text)
+        said.append(
+            server.client.post("/v1/score", json={"answer": "an answer", "question": 2}).text
+        )
         said += [server.client.get("/readyz").text, server.log()]
     assert not [text for text in said if SECRET[:9] in text]

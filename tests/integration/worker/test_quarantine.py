@@ -27,7 +27,9 @@ pytestmark = pytest.mark.stack
 
 
 class Picky(TwinEmbedder):
-    """Refuses every text that says poison; runs out of memory above a batch size where one is given."""
+    """Refuses every text that says poison; runs out of memory above a batch size where
+    one is given.
+    """
 
     def __init__(self, largest: int | None = None) -> None:
         super().__init__(dimensions=64)
@@ -53,11 +55,15 @@ class Lane:
         session.close()
         models = Embedders({target.model: embedder for target in found})
         settler = RowSettler(self.store, models, clock, retry, lane="live")
-        self.sync = Sync(found, self.store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue")
+        self.sync = Sync(
+            found, self.store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue"
+        )
 
     def look_at(self, count: int) -> None:
         source = b'{"op":"u","source":{"schema":"public","table":"questions"},"after":{"id":%d}}'
-        self.sync.handle([Record("t", 0, i, b'{"id":%d}' % i, source % i) for i in range(1, count + 1)])
+        self.sync.handle(
+            [Record("t", 0, i, b'{"id":%d}' % i, source % i) for i in range(1, count + 1)]
+        )
 
 
 @pytest.fixture
@@ -79,15 +85,20 @@ def lanes() -> Iterator[list[Lane]]:
 
 
 def test_one_poison_text_among_64(filled: Workplace, lanes: list[Lane]) -> None:
-    """63 vectors written, 1 row in quarantine with hash, model, reason and attempts; nothing more is asked of it."""
+    """63 vectors written, 1 row in quarantine with hash, model, reason and attempts;
+    nothing more is asked of it.
+    """
     embedder = Picky()
     lanes.append(Lane(filled, embedder))
     lanes[0].look_at(64)
     assert (filled.coverage()["current"], filled.coverage()["quarantined"]) == (63, 1)
-    (line,) = filled.execute("SELECT key, hash = sha256('poison'), reason, attempts FROM vectrue.quarantine")
+    (line,) = filled.execute(
+        "SELECT key, hash = sha256('poison'), reason, attempts FROM vectrue.quarantine"
+    )
     assert line == (["23"], True, "the model raised MemoryError", 2)
     print(f"1 poison text among 64: {embedder.asked} model calls")
-    assert embedder.asked == 1 + 13 + 1  # the last one because memory may have been short for all
+    # the last one because memory may have been short for all
+    assert embedder.asked == 1 + 13 + 1
     lanes[0].look_at(64)
     assert embedder.asked == 1 + 13 + 1
     filled.execute("UPDATE questions SET question = 'good now' WHERE id = 23")
@@ -97,7 +108,9 @@ def test_one_poison_text_among_64(filled: Workplace, lanes: list[Lane]) -> None:
 
 
 def test_a_model_that_takes_only_small_batches(filled: Workplace, lanes: list[Lane]) -> None:
-    """Memory that is too small for a batch costs halves, not texts: 63 vectors, and only the poison in quarantine."""
+    """Memory that is too small for a batch costs halves, not texts: 63 vectors, and
+    only the poison in quarantine.
+    """
     embedder = Picky(largest=16)
     lanes.append(Lane(filled, embedder))
     lanes[0].look_at(64)
@@ -123,17 +136,24 @@ class SmallDevice:
         return self.network.encode_document(texts, batch_size=batch_size, **options)
 
 
-def test_a_text_too_large_for_the_device(ready: Workplace, lanes: list[Lane], tmp_path: Path) -> None:
-    """Out of memory halves the batch; the one text that never fits goes to quarantine, and the partition goes on (I10).
+def test_a_text_too_large_for_the_device(
+    ready: Workplace, lanes: list[Lane], tmp_path: Path
+) -> None:
+    """Out of memory halves the batch; the one text that never fits goes to quarantine,
+    and the partition goes on (I10).
 
-    Alone in its batch it is told from a full device by a short probe; the next batch is as large as before.
+    Alone in its batch it is told from a full device by a short probe; the next batch is
+    as large as before.
     """
     folder = build_xlm_roberta(tmp_path / "model", hidden=64)
-    embedder = SentenceTransformerEmbedder(ModelSettings(name=str(folder), dimensions=64), MemoryClock())
+    embedder = SentenceTransformerEmbedder(
+        ModelSettings(name=str(folder), dimensions=64), MemoryClock()
+    )
     device = SmallDevice(embedder._loaded(), room=200)
     embedder._network = device  # type: ignore[assignment]  # the same network, on a smaller device
     ready.execute(
-        "INSERT INTO questions (question) SELECT CASE i WHEN 23 THEN repeat('x', 300) ELSE 'text ' || i END"
+        "INSERT INTO questions (question) SELECT CASE i WHEN 23 THEN repeat('x', 300) ELSE "
+        "'text ' || i END"
         " FROM generate_series(1, 64) AS i"
     )
     lanes.append(Lane(ready, embedder))

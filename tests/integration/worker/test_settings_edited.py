@@ -1,4 +1,6 @@
-"""The settings file is edited under running workers: they say so, `status` does, and after `init` they take it."""
+"""The settings file is edited under running workers: they say so, `status` does, and
+after `init` they take it.
+"""
 
 import json
 from pathlib import Path
@@ -34,7 +36,9 @@ def said(place: Workplace, role: str, what: str, words: str) -> None:
 
 
 def test_a_table_that_is_added_is_named_and_taken_after_init(ready: Workplace) -> None:
-    """Named in the log and in `status` with what to do; after `init` the worker starts anew and keeps it true."""
+    """Named in the log and in `status` with what to do; after `init` the worker starts
+    anew and keeps it true.
+    """
     place = ready
     place.execute("CREATE TABLE extra (id bigint PRIMARY KEY, body text, embedding vector(64))")
     worker = place.start_worker("live")
@@ -53,7 +57,10 @@ def test_a_table_that_is_added_is_named_and_taken_after_init(ready: Workplace) -
     place.start_worker("live")
     assert seen(place) == []
     place.execute("INSERT INTO extra VALUES (1, 'new')")
-    until(lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)], what="the new table's vector")
+    until(
+        lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)],
+        what="the new table's vector",
+    )
 
 
 def test_another_text_is_named_and_the_worker_starts_anew_after_init(ready: Workplace) -> None:
@@ -90,7 +97,9 @@ def test_a_file_that_is_broken_or_gone_is_named_and_comes_back(ready: Workplace)
 
 
 def test_workers_take_a_table_by_themselves_when_init_has_set_it_up(ready: Workplace) -> None:
-    """Under the supervisor nobody starts anything by hand, and none of its workers ends for good."""
+    """Under the supervisor nobody starts anything by hand, and none of its workers ends
+    for good.
+    """
     place = ready
     place.execute("CREATE TABLE extra (id bigint PRIMARY KEY, body text, embedding vector(64))")
     supervisor = place.start("worker", log="all")
@@ -101,16 +110,25 @@ def test_workers_take_a_table_by_themselves_when_init_has_set_it_up(ready: Workp
     said(place, "all", EDITED, "table public.extra was added")
     place.vectrue("init")
     place.execute("INSERT INTO extra VALUES (1, 'new')")
-    until(lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)], what="the new table's vector")
+    until(
+        lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)],
+        what="the new table's vector",
+    )
     assert "and with the settings file as it is now" in place.log("all")
     place.with_settings(tables=before)
     place.write_config()
-    said(place, "all", EDITED, "public.extra was removed: vectrue init, then start the workers again")
+    said(
+        place, "all", EDITED, "public.extra was removed: vectrue init, then start the workers again"
+    )
     assert supervisor.poll() is None
 
 
-def test_what_the_environment_says_is_not_edited_by_the_file(ready: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable wins over the file, so another value there is no other setting; a link that is swapped is read."""
+def test_what_the_environment_says_is_not_edited_by_the_file(
+    ready: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable wins over the file, so another value there is no other setting; a link
+    that is swapped is read.
+    """
     place = ready
     monkeypatch.setenv("VECTRUE_LIVE__BATCH_SIZE", "7")
     place.with_settings(live={"batch_size": 7})
@@ -118,7 +136,11 @@ def test_what_the_environment_says_is_not_edited_by_the_file(ready: Workplace, m
     text = file.read_text()
     one, two = file.with_name("one.toml"), file.with_name("two.toml")
     one.write_text(text)
-    two.write_text(text.replace("batch_size = 7", "batch_size = 8").replace("linger_ms = 5.0", "linger_ms = 6.0"))
+    two.write_text(
+        text.replace("batch_size = 7", "batch_size = 8").replace(
+            "linger_ms = 5.0", "linger_ms = 6.0"
+        )
+    )
     file.unlink()
     file.symlink_to(one)
     with (place.directory / "live.log").open("ab") as log:
@@ -136,21 +158,28 @@ def test_what_the_environment_says_is_not_edited_by_the_file(ready: Workplace, m
 
 
 def test_what_was_noted_survives_a_lost_connection(ready: Workplace) -> None:
-    """The line ends with the connection that wrote it; the worker's next one writes it again, and logs it once."""
+    """The line ends with the connection that wrote it; the worker's next one writes it
+    again, and logs it once.
+    """
     place = ready
     place.start_worker("live")
     place.with_settings(live={"batch_size": 7})
     place.write_config()
     said(place, "live", EDITED, "live.batch_size")
     until(lambda: len(seen(place)) == 1, what="the edit to be noted")
-    place.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%live targets'"
-                  " AND datname = current_database()")  # fmt: skip
+    place.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
+        "'%live targets'"
+        " AND datname = current_database()"
+    )
     until(lambda: len(seen(place)) == 1, what="the edit to be noted again")
     assert place.log("live").count(EDITED) == 1
 
 
 def test_a_worker_that_comes_before_the_end_of_an_init_starts_again(ready: Workplace) -> None:
-    """70, and not 78: what it lacks is what `init` is about to make; without one it is 78."""
+    """70, and not 78: what it lacks is what `init` is about to make; without one it is
+    78.
+    """
     place = ready
     place.execute("DELETE FROM vectrue.targets")
     init = Session(place.settings.postgres.dsn, role="init")

@@ -1,4 +1,6 @@
-"""`vectrue worker` without a role: both lanes, restarted when they fail, none left behind."""
+"""`vectrue worker` without a role: both lanes, restarted when they fail, none left
+behind.
+"""
 
 import re
 import signal
@@ -28,7 +30,8 @@ def ready_times(place: Workplace, times: int) -> bool:
 
 
 def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace) -> None:
-    """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all, exit 0, no process left.
+    """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all,
+    exit 0, no process left.
 
     Meanwhile the replay worker stands back: its nice value is the higher one.
     """

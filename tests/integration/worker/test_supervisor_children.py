@@ -1,4 +1,6 @@
-"""The supervisor over small programs of its own making: what it does with children that misbehave."""
+"""The supervisor over small programs of its own making: what it does with children that
+misbehave.
+"""
 
 import signal
 import subprocess
@@ -30,7 +32,9 @@ def said(log: Path, words: str, times: int = 1) -> bool:
 
 
 def test_sigterm_during_back_off_ends_it_with_zero(tmp_path: Path) -> None:
-    """A child that fails again and again is waiting for its next start: nothing is started any more."""
+    """A child that fails again and again is waiting for its next start: nothing is
+    started any more.
+    """
     log = tmp_path / "log"
     supervisor = supervise(log, "raise SystemExit(70)")
     until(lambda: said(log, "starting it again", 3), what="a few restarts")
@@ -40,9 +44,14 @@ def test_sigterm_during_back_off_ends_it_with_zero(tmp_path: Path) -> None:
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    """It is told SIGTERM, also when the supervisor hears Ctrl-C twice, and then SIGKILL; nothing is left."""
+    """It is told SIGTERM, also when the supervisor hears Ctrl-C twice, and then
+    SIGKILL; nothing is left.
+    """
     log = tmp_path / "log"
-    deaf = "import os, signal, time; signal.signal(15, signal.SIG_IGN); print('pid', os.getpid(), flush=True)"
+    deaf = (
+        "import os, signal, time; signal.signal(15, signal.SIG_IGN); print('pid', os.getpid(), "
+        "flush=True)"
+    )
     supervisor = supervise(log, f"{deaf}; time.sleep(600)", grace=1)
     until(lambda: said(log, "pid "), what="the child")
     children = psutil.Process(supervisor.pid).children()
@@ -56,7 +65,9 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) 
 
 
 def test_exit_78_ends_all_and_is_passed_on(tmp_path: Path) -> None:
-    """A wrong configuration is said once; the other child is asked to stop, and finishes what it has in hand."""
+    """A wrong configuration is said once; the other child is asked to stop, and
+    finishes what it has in hand.
+    """
     log = tmp_path / "log"
     leave = "lambda *_: (time.sleep(.3), print('finished', flush=True), sys.exit(0))"
     busy = f"import signal, sys, time; signal.signal(15, {leave}); time.sleep(600)"
@@ -67,27 +78,43 @@ def test_exit_78_ends_all_and_is_passed_on(tmp_path: Path) -> None:
 
 
 def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
-    """Neither a missing program nor a lack of processes ends the supervisor with its other children."""
+    """Neither a missing program nor a lack of processes ends the supervisor with its
+    other children.
+    """
     log = tmp_path / "log"
     code = SUPERVISE.replace("[sys.executable, ", "['/nowhere/python', ")
     with log.open("ab") as output:
-        supervisor = subprocess.Popen([sys.executable, "-c", code, "1", "pass"], stdout=output, stderr=output)
+        supervisor = subprocess.Popen(
+            [sys.executable, "-c", code, "1", "pass"], stdout=output, stderr=output
+        )
     until(lambda: said(log, "could not be started", 2), what="a second try")
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(120) == 0
 
 
 def test_a_child_whose_parent_died_before_it_could_ask_ends_by_itself(tmp_path: Path) -> None:
-    """The kernel tells only of deaths after PR_SET_PDEATHSIG: a child that finds another parent leaves."""
-    code = "from streams.worker.supervisor import _die_with_parent; _die_with_parent(1 << 30); print('alive')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd())
+    """The kernel tells only of deaths after PR_SET_PDEATHSIG: a child that finds
+    another parent leaves.
+    """
+    code = (
+        "from streams.worker.supervisor import _die_with_parent; _die_with_parent(1 << 30); "
+        "print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_back_off_survives_a_night_of_failures(tmp_path: Path) -> None:
-    """The pause stays within 30 s after thousands of failures, when a doubled number is no float any more."""
+    """The pause stays within 30 s after thousands of failures, when a doubled number is
+    no float any more.
+    """
     log = tmp_path / "log"
-    made = "supervisor = Supervisor(children, SystemClock(), grace_seconds=1); supervisor._children[0].failures = 5000"
+    made = (
+        "supervisor = Supervisor(children, SystemClock(), grace_seconds=1); "
+        "supervisor._children[0].failures = 5000"
+    )
     code = [*SUPERVISE.splitlines()[:-1], made, "sys.exit(supervisor.run())"]
     with log.open("ab") as output:
         command = [sys.executable, "-c", "\n".join(code), "1", "raise SystemExit(70)"]

@@ -1,4 +1,6 @@
-"""A change of model is a command, never a silent mix (I4): on real workers and a real database."""
+"""A change of model is a command, never a silent mix (I4): on real workers and a real
+database.
+"""
 
 import json
 
@@ -21,9 +23,11 @@ def other_model(place: Workplace) -> str:
 
 
 def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
-    """Settings without `init`: 78, one sentence. `init`: explained; the old worker writes nothing and starts anew.
+    """Settings without `init`: 78, one sentence. `init`: explained; the old worker
+    writes nothing and starts anew.
 
-    The vectors of the old model stay readable and are counted as stale, and a replay renews them.
+    The vectors of the old model stay readable and are counted as stale, and a replay
+    renews them.
     """
     place = ready
     first = open_model(place.settings.model).model_id
@@ -31,7 +35,9 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
     worker = place.start_worker("live")
     place.execute("INSERT INTO questions (question) VALUES ('one'), ('two')")
     place.wait_current()
-    before = place.execute("SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id")
+    before = place.execute(
+        "SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id"
+    )
 
     second = other_model(place)
     for role in ("live", "replay"):
@@ -45,15 +51,24 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
     assert place.coverage()["current"] == 2
 
     told = place.vectrue("init").stderr
-    assert f"changes from {first} to {second}: 2 vectors become stale, stay readable" in " ".join(told.split())
+    assert f"changes from {first} to {second}: 2 vectors become stale, stay readable" in " ".join(
+        told.split()
+    )
     assert "vectrue replay run" in told
     assert place.coverage()["stale_model"] == 2
 
     place.execute("UPDATE questions SET question = 'one, edited' WHERE id = 1")
     until(lambda: worker.poll() is not None, what="the worker with the old model to leave")
-    assert worker.returncode == 70, "its settings file names the new model now, so a start anew helps"
+    assert worker.returncode == 70, (
+        "its settings file names the new model now, so a start anew helps"
+    )
     assert first in place.log("live").splitlines()[-1]
-    assert place.execute("SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id") == before
+    assert (
+        place.execute(
+            "SELECT id, embedding::text, embedding_hash, embedded_at FROM questions ORDER BY id"
+        )
+        == before
+    )
 
     place.start_worker("replay")
     outcome = json.loads(place.vectrue("replay", "run", "-o", "json").stdout)
@@ -65,11 +80,15 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
 
 
 def test_the_database_knows_every_model(workplace: Workplace) -> None:
-    """Revision, dimensions, pooling, token limit and fingerprint stand under each id, also of a model known before."""
+    """Revision, dimensions, pooling, token limit and fingerprint stand under each id,
+    also of a model known before.
+    """
     place = workplace
     setup(place.settings)
     first = open_model(place.settings.model).record
-    place.execute("UPDATE vectrue.models SET revision = NULL, fingerprint = NULL, name = 'an older name'")
+    place.execute(
+        "UPDATE vectrue.models SET revision = NULL, fingerprint = NULL, name = 'an older name'"
+    )
     assert setup(place.settings).changed == (f"record the model {first.model}",)
     other_model(place)
     setup(place.settings)

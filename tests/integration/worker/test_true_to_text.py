@@ -1,4 +1,6 @@
-"""A vector is that of its text, whatever the application, another expression or a trigger does."""
+"""A vector is that of its text, whatever the application, another expression or a
+trigger does.
+"""
 
 import json
 from hashlib import sha256
@@ -21,12 +23,17 @@ from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
-CREATE = "CREATE TABLE posts (id bigint PRIMARY KEY, title text, body text, views int DEFAULT 0, embedding vector(64))"
+CREATE = (
+    "CREATE TABLE posts (id bigint PRIMARY KEY, title text, body text, views int DEFAULT 0, "
+    "embedding vector(64))"
+)
 
 
 def posts(make_workplace: MakeWorkplace, text: str = "title") -> Workplace:
     """A table of posts whose text is this expression; `init` was not run."""
-    place = make_workplace(tables=[{"name": "public.posts", "text": text}], keeper={"stale_seconds": 3600})
+    place = make_workplace(
+        tables=[{"name": "public.posts", "text": text}], keeper={"stale_seconds": 3600}
+    )
     place.execute(CREATE)
     return place
 
@@ -39,7 +46,9 @@ def is_of(place: Workplace, key: int, text: str) -> bool:
 
 
 def is_verified(place: Workplace, *findings: str) -> bool:
-    """Whether `vectrue verify` finds nothing untrue; otherwise exactly these findings, each in one row."""
+    """Whether `vectrue verify` finds nothing untrue; otherwise exactly these findings,
+    each in one row.
+    """
     done = place.vectrue("verify", "-o", "json", check=False)
     (column,) = json.loads(done.stdout)["tables"]
     assert [name for name in FINDINGS if column[name]] == list(findings)
@@ -54,21 +63,31 @@ def is_verified(place: Workplace, *findings: str) -> bool:
     ],
     ids=["the vector", "the vector and some of its provenance"],
 )
-def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWorkplace, saved: str) -> None:
-    """As by an ORM that saves whole rows: `status` and `verify` tell, `search` says so, the live lane mends it."""
+def test_an_old_vector_written_back_is_found_and_healed(
+    make_workplace: MakeWorkplace, saved: str
+) -> None:
+    """As by an ORM that saves whole rows: `status` and `verify` tell, `search` says so,
+    the live lane mends it.
+    """
     place = posts(make_workplace)
     place.vectrue("init")
     worker = place.start_worker("live")
-    place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple orchard in autumn'), (2, 'a pear')")
+    place.execute(
+        "INSERT INTO posts (id, title) VALUES (1, 'apple orchard in autumn'), (2, 'a pear')"
+    )
     place.wait_current("public.posts")
-    place.execute("CREATE TABLE was AS SELECT * FROM posts; UPDATE posts SET title = 'submarine' WHERE id = 1")
+    place.execute(
+        "CREATE TABLE was AS SELECT * FROM posts; UPDATE posts SET title = 'submarine' WHERE id = 1"
+    )
     place.wait_current("public.posts")
     worker.terminate()
     worker.wait()
     place.execute(f"UPDATE posts SET views = 1, {saved} FROM was WHERE posts.id = 1 AND was.id = 1")
     assert place.coverage("public.posts")["stale_text"] == 1
     assert not is_verified(place, "foreign_vector")
-    hits = json.loads(place.vectrue("search", "apple orchard in autumn", "-o", "json").stdout)["hits"]
+    hits = json.loads(place.vectrue("search", "apple orchard in autumn", "-o", "json").stdout)[
+        "hits"
+    ]
     assert [hit["is_current"] for hit in hits if hit["key"] == ["1"]] == [False]
     place.start_worker("live", log="again")
     place.wait_current("public.posts")
@@ -76,8 +95,12 @@ def test_an_old_vector_written_back_is_found_and_healed(make_workplace: MakeWork
     assert is_verified(place)
 
 
-def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make_workplace: MakeWorkplace) -> None:
-    """An upgrade makes no row stale: where no digest stands, none is compared; a replay of all rows writes them."""
+def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(
+    make_workplace: MakeWorkplace,
+) -> None:
+    """An upgrade makes no row stale: where no digest stands, none is compared; a replay
+    of all rows writes them.
+    """
     place = posts(make_workplace)
     place.vectrue("init")
     place.start_worker("live")
@@ -88,8 +111,12 @@ def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(make
     assert is_verified(place)
 
 
-def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_workplace: MakeWorkplace) -> None:
-    """Behind the digest stands which transaction wrote it: `status` trusts a row of that one, `verify` none."""
+def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(
+    make_workplace: MakeWorkplace,
+) -> None:
+    """Behind the digest stands which transaction wrote it: `status` trusts a row of
+    that one, `verify` none.
+    """
     place = posts(make_workplace)
     place.vectrue("init")
     worker = place.start_worker("live")
@@ -97,23 +124,31 @@ def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(make_wor
     place.wait_current("public.posts")
     worker.terminate()
     worker.wait()
-    assert place.value("SELECT bool_and(substring(embedding_digest FROM 9) = xidsend(xmin)) FROM posts")
+    assert place.value(
+        "SELECT bool_and(substring(embedding_digest FROM 9) = xidsend(xmin)) FROM posts"
+    )
     assert is_verified(place), "the digest that the worker computes is the one of the database"
     trusted = "substring(embedding_digest FROM 1 FOR 8) || xidsend(pg_current_xact_id()::xid)"
     other = "SELECT embedding FROM posts WHERE id = 2"
-    place.execute(f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1")
+    place.execute(
+        f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1"
+    )
     assert place.coverage("public.posts")["current"] == 2
     assert not is_verified(place, "foreign_vector")
     place.start_worker("replay")
     place.vectrue("verify", "--repair")
     assert is_of(place, 1, "apple")
-    place.execute(f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1")
+    place.execute(
+        f"UPDATE posts SET embedding = ({other}), embedding_digest = {trusted} WHERE id = 1"
+    )
     place.execute("UPDATE posts SET views = views + 1")
     assert place.coverage("public.posts")["stale_text"] == 1
 
 
 def test_a_worker_with_another_expression_leaves(make_workplace: MakeWorkplace) -> None:
-    """`init` with another text and a new worker: the old one goes, and puts no vector over the new ones."""
+    """`init` with another text and a new worker: the old one goes, and puts no vector
+    over the new ones.
+    """
     place = posts(make_workplace)
     place.vectrue("init")
     old = place.start_worker("live", log="old")
@@ -121,7 +156,10 @@ def test_a_worker_with_another_expression_leaves(make_workplace: MakeWorkplace) 
     place.wait_current("public.posts")
     place.with_settings(tables=[{"name": "public.posts", "text": "title || ' ' || body"}])
     said = place.vectrue("init").stderr
-    assert "the text of public.posts.embedding is another expression: workers with the old one stop" in said
+    assert (
+        "the text of public.posts.embedding is another expression: workers with the old one stop"
+        in said
+    )
     place.start_worker("live", log="new")
     place.execute("UPDATE posts SET title = 'apples'")
     until(lambda: is_of(place, 1, "apples of the orchard"), what="the vector of the new expression")
@@ -155,15 +193,23 @@ UNSTEADY = {
 """Texts that are no function of their row, and what is named of each."""
 STEADY = (
     "title || 'now' || 'today: ' || body",
-    "(to_jsonb(posts) - '{embedding,embedding_hash,embedding_model,embedded_at,embedding_digest}'::text[])::text",
+    (
+        "(to_jsonb(posts) - "
+        "'{embedding,embedding_hash,embedding_model,embedded_at,embedding_digest}'::text[])::text"
+    ),
     "title || tableoid::regclass::text || '2026-01-01'::date",
 )
 
 
 def test_a_text_that_is_no_function_of_its_row_is_refused(make_workplace: MakeWorkplace) -> None:
-    """Time, chance, session and volatile functions: `init` refuses with the call's name, and changes nothing."""
+    """Time, chance, session and volatile functions: `init` refuses with the call's
+    name, and changes nothing.
+    """
     place = posts(make_workplace)
-    place.execute("CREATE FUNCTION drawn(bigint) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT random()::text'")
+    place.execute(
+        "CREATE FUNCTION drawn(bigint) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT "
+        "random()::text'"
+    )
     for text, named in UNSTEADY.items():
         place.with_settings(tables=[{"name": "public.posts", "text": text}])
         refused = place.vectrue("init", check=False)
@@ -176,10 +222,13 @@ def test_a_text_that_is_no_function_of_its_row_is_refused(make_workplace: MakeWo
 
 
 def test_a_stable_function_is_named(make_workplace: MakeWorkplace) -> None:
-    """One over another table may change without the row: `init` says so, and what stays stale is not called true."""
+    """One over another table may change without the row: `init` says so, and what stays
+    stale is not called true.
+    """
     place = posts(make_workplace, "title || topic(id)")
     place.execute(
-        "CREATE TABLE topics (id bigint PRIMARY KEY, name text); INSERT INTO topics VALUES (1, ' of one');"
+        "CREATE TABLE topics (id bigint PRIMARY KEY, name text); INSERT INTO topics VALUES (1, "
+        "' of one');"
         "CREATE FUNCTION topic(bigint) RETURNS text LANGUAGE sql STABLE"
         " AS 'SELECT name FROM public.topics WHERE id = $1'"
     )
@@ -198,14 +247,18 @@ AFTER = BEFORE.replace("BEFORE", "AFTER")
     "trigger",
     [
         BEFORE.format("NEW.title := btrim(NEW.title)"),
-        AFTER.format("UPDATE posts SET title = btrim(title) WHERE id = NEW.id AND title <> btrim(title)"),
+        AFTER.format(
+            "UPDATE posts SET title = btrim(title) WHERE id = NEW.id AND title <> btrim(title)"
+        ),
     ],
     ids=["before", "after"],
 )
 def test_a_trigger_that_changes_the_text_in_our_update_is_followed(
     make_workplace: MakeWorkplace, trigger: str, title: str
 ) -> None:
-    """The change is part of our own write, which capture leaves out: the row is done again at once."""
+    """The change is part of our own write, which capture leaves out: the row is done
+    again at once.
+    """
     place = posts(make_workplace)
     place.execute(trigger)
     place.vectrue("init")
@@ -220,20 +273,31 @@ VECTOR = np.eye(1, 64, dtype=np.float32)[0]
 
 
 def trimmed(make_workplace: MakeWorkplace, *titles: str) -> tuple[PostgresStore, Target]:
-    """Posts with these titles, numbered from 1, under a trigger that trims them; and a store, to be closed."""
+    """Posts with these titles, numbered from 1, under a trigger that trims them; and a
+    store, to be closed.
+    """
     place = posts(make_workplace)
     place.execute(BEFORE.format("NEW.title := NULLIF(btrim(NEW.title), '')"))
     place.vectrue("init")
     for number, title in enumerate(titles, 1):
         place.execute("INSERT INTO posts (id, title) VALUES (%s, %s)", (number, title))
-    return PostgresStore(place.settings.postgres, role="test"), planned(place.settings).tables[0].target
+    return PostgresStore(place.settings.postgres, role="test"), planned(place.settings).tables[
+        0
+    ].target
 
 
 def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) -> None:
-    """By its hash, so that it is known from one that the application gives the row afterwards."""
+    """By its hash, so that it is known from one that the application gives the row
+    afterwards.
+    """
     store, target = trimmed(make_workplace, " apple ", "pear", " ⠀ ", " ")
-    read = {document.key: document for document in store.read(target, [("1",), ("2",), ("3",), ("4",)]).documents}
-    outcome = store.write(target, [Update(key, d.hash, None if d.blank else VECTOR) for key, d in read.items()])
+    read = {
+        document.key: document
+        for document in store.read(target, [("1",), ("2",), ("3",), ("4",)]).documents
+    }
+    outcome = store.write(
+        target, [Update(key, d.hash, None if d.blank else VECTOR) for key, d in read.items()]
+    )
     store.close()
     assert outcome == {("1",): "again", ("2",): "written", ("3",): "written", ("4",): "written"}
     assert outcome.given == {("1",): sha256(b"apple").digest()}
@@ -242,7 +306,9 @@ def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) 
 def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection ends behind COMMIT: no event will tell what a trigger did, so none is waited for."""
+    """The connection ends behind COMMIT: no event will tell what a trigger did, so none
+    is waited for.
+    """
     store, target = trimmed(make_workplace, " apple ")
     commit = Session._commit
 
@@ -262,7 +328,9 @@ def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
 
 
 def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkplace) -> None:
-    """A text that every UPDATE makes another one: the row is given up after two tries, its neighbour is current."""
+    """A text that every UPDATE makes another one: the row is given up after two tries,
+    its neighbour is current.
+    """
     place = posts(make_workplace)
     place.execute(
         "CREATE FUNCTION longer() RETURNS trigger LANGUAGE plpgsql AS"
@@ -273,7 +341,10 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
     place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'apple'), (2, 'a neighbour')")
     found = "SELECT quarantined, current FROM vectrue.coverage WHERE table_name = 'public.posts'"
-    until(lambda: place.execute(found) == [(1, 1)], what="the row to be given up, and its neighbour to be current")
+    until(
+        lambda: place.execute(found) == [(1, 1)],
+        what="the row to be given up, and its neighbour to be current",
+    )
     assert "trigger" in place.value("SELECT reason FROM vectrue.quarantine")
 
 
@@ -281,7 +352,9 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
     "trigger",
     [
         BEFORE.format("IF NEW.id = 1 THEN NEW.embedding := NULL; END IF"),
-        BEFORE.format("IF NEW.id = 1 THEN NEW.embedding := (SELECT embedding FROM posts WHERE id = 2); END IF"),
+        BEFORE.format(
+            "IF NEW.id = 1 THEN NEW.embedding := (SELECT embedding FROM posts WHERE id = 2); END IF"
+        ),
         AFTER.format(
             "UPDATE posts SET embedding = (SELECT embedding FROM posts WHERE id = 2)"
             " WHERE id = 1 AND NEW.id = 1 AND pg_trigger_depth() = 1"
@@ -289,8 +362,12 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
     ],
     ids=["none", "another", "another, afterwards"],
 )
-def test_a_trigger_that_changes_the_vector_is_told(make_workplace: MakeWorkplace, trigger: str) -> None:
-    """The row goes to quarantine with a sentence about it, and never counts as current; no search takes its vector."""
+def test_a_trigger_that_changes_the_vector_is_told(
+    make_workplace: MakeWorkplace, trigger: str
+) -> None:
+    """The row goes to quarantine with a sentence about it, and never counts as current;
+    no search takes its vector.
+    """
     place = posts(make_workplace)
     place.vectrue("init")
     place.start_worker("live")

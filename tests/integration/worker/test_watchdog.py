@@ -10,7 +10,9 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWorkplace) -> None:
-    """A read that does not come back: the stack of every thread is logged, exit 70, and the event is handled later."""
+    """A read that does not come back: the stack of every thread is logged, exit 70, and
+    the event is handled later.
+    """
     place = make_workplace(
         tables=[{"name": "public.questions", "text": "slow(question)"}],
         watchdog={"batch_seconds": 2},
@@ -30,12 +32,18 @@ def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWor
     assert "most recent call first" in log
     place.execute("UPDATE questions SET question = 'fast'")
     place.start_worker("live")
-    until(lambda: place.value("SELECT embedding IS NOT NULL FROM questions"), what="the row to be current")
+    until(
+        lambda: place.value("SELECT embedding IS NOT NULL FROM questions"),
+        what="the row to be current",
+    )
 
 
 def test_a_spare_worker_is_left_alone(make_workplace: MakeWorkplace) -> None:
-    """More workers than partitions: the spare one waits longer than the limit, and takes over when it is needed."""
-    # Three topics of one partition, four workers: one has nothing to do. The limit is above the session timeout of 6 s.
+    """More workers than partitions: the spare one waits longer than the limit, and
+    takes over when it is needed.
+    """
+    # Three topics of one partition, four workers: one has nothing to do. The limit is
+    # above the session timeout of 6 s.
     place = make_workplace(kafka={"partitions": 1}, watchdog={"idle_seconds": 8})
     place.execute(CREATE_QUESTIONS.format(dimensions=64))
     place.vectrue("init")
@@ -43,7 +51,10 @@ def test_a_spare_worker_is_left_alone(make_workplace: MakeWorkplace) -> None:
     place.execute("INSERT INTO questions (question) VALUES ('x')")
     place.wait_current()
     started = place.value("SELECT clock_timestamp()")
-    until(lambda: place.value("SELECT clock_timestamp() - %s > interval '17 s'", (started,)), what="twice the limit")
+    until(
+        lambda: place.value("SELECT clock_timestamp() - %s > interval '17 s'", (started,)),
+        what="twice the limit",
+    )
     assert [worker.poll() for worker in workers] == [None] * 4
     for worker in workers[:3]:
         worker.kill()

@@ -1,4 +1,5 @@
-"""Random walks through `vectrue migrate`: verbs, SIGKILLs, edits of rows and settings, obstacles; then the way out.
+"""Random walks through `vectrue migrate`: verbs, SIGKILLs, edits of rows and settings,
+obstacles; then the way out.
 
     tables.py   three tables of different shapes, and the truth about their vectors, made without the pipeline's SQL
     actions.py  what may happen, drawn from a seed without a look at the state
@@ -8,6 +9,7 @@
     walk.py     one walk: each action is judged, then only what the commands say is followed to the end
     report.py   what was tried and reached
 
-`python -m tests.support.migrate_walk --sequences 200 --seed 1` walks; `tests/integration/migration/test_migrate_walks.py` walks a
-little. A walk that fails prints its actions, and `--only NUMBER` with the same seed takes it again.
+`python -m tests.support.migrate_walk --sequences 200 --seed 1` walks;
+`tests/integration/migration/test_migrate_walks.py` walks a little. A walk that fails
+prints its actions, and `--only NUMBER` with the same seed takes it again.
 """

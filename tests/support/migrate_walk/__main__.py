@@ -17,13 +17,16 @@ from tests.support.workplace import Endpoints, workplace
 _PER_DATABASE = 10
 
 
-def walks(endpoints: Endpoints, seed: int, numbers: range, *, longest: int = 12, stop: bool = False) -> Report:
+def walks(
+    endpoints: Endpoints, seed: int, numbers: range, *, longest: int = 12, stop: bool = False
+) -> Report:
     """Walk.
 
     Args:
         endpoints: of the stack.
         seed: of all.
-        numbers: of the walks; each begins where the one before it in its database ended.
+        numbers: of the walks; each begins where the one before it in its database
+            ended.
         longest: most actions of one, before the way out.
         stop: at the first that is lost.
     """
@@ -32,7 +35,9 @@ def walks(endpoints: Endpoints, seed: int, numbers: range, *, longest: int = 12,
     while left:
         with (
             tempfile.TemporaryDirectory() as folder,
-            workplace(endpoints, Path(folder), tables=[table.settings for table in TABLES]) as place,
+            workplace(
+                endpoints, Path(folder), tables=[table.settings for table in TABLES]
+            ) as place,
         ):
             walk = Walk(place, report, Random(f"{seed} rows"))
             for _ in range(_PER_DATABASE):
@@ -52,11 +57,15 @@ def walks(endpoints: Endpoints, seed: int, numbers: range, *, longest: int = 12,
 
 def main() -> None:
     """Read the arguments, walk, report."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.migrate_walk", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.migrate_walk", description=__doc__
+    )
     parser.add_argument("--sequences", type=int, default=200, help="how many walks")
     parser.add_argument("--seed", type=int, default=1, help="of all of them")
     parser.add_argument("--longest", type=int, default=12, help="most actions of one")
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="this walk alone, in a database of its own")
+    parser.add_argument(
+        "--only", type=int, metavar="NUMBER", help="this walk alone, in a database of its own"
+    )
     arguments = parser.parse_args()
     only = arguments.only
     numbers = range(arguments.sequences) if only is None else range(only, only + 1)

@@ -1,4 +1,6 @@
-"""What may happen in a walk, drawn without a look at the state, so that a walk is the same each time."""
+"""What may happen in a walk, drawn without a look at the state, so that a walk is the
+same each time.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +11,14 @@ from tests.support.migrate_walk.tables import LENGTHS, TABLES
 
 VERBS: Final = ("start", "index", "swap", "rollback", "finish")
 OBSTACLES: Final = (
-    "view", "view of the new column", "function", "index by hand", "index on the new column", "no column beside",
+    "view",
+    "view of the new column",
+    "function",
+    "index by hand",
+    "index on the new column",
+    "no column beside",
     "constraint",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -19,8 +26,10 @@ class Action:
     """One thing that happens.
 
     Attributes:
-        kind: a verb of `vectrue migrate`; `replay`, `init`; `write`; `settings`; `obstacle`, `no obstacle`.
-        tables: names of the tables it is about; of a verb without any, all of the settings.
+        kind: a verb of `vectrue migrate`; `replay`, `init`; `write`; `settings`;
+            `obstacle`, `no obstacle`.
+        tables: names of the tables it is about; of a verb without any, all of the
+            settings.
         length: of the model: of `start`, and of `settings`.
         options: of the verb.
         kill: SIGKILL before this change of the database; None: not.
@@ -38,12 +47,22 @@ class Action:
 
     def __str__(self) -> str:
         """As a line of a transcript."""
-        parts = [self.kind, self.what, str(self.length or ""), *self.options, *(f"-t {name!r}" for name in self.tables)]
-        return " ".join([part for part in parts if part] + ([f"KILL {self.kill}"] if self.kill else []))
+        parts = [
+            self.kind,
+            self.what,
+            str(self.length or ""),
+            *self.options,
+            *(f"-t {name!r}" for name in self.tables),
+        ]
+        return " ".join(
+            [part for part in parts if part] + ([f"KILL {self.kill}"] if self.kill else [])
+        )
 
 
 def draw(random: Random, longest: int) -> list[Action]:
-    """A walk of at most so many actions: half of them lead somewhere, with something in between."""
+    """A walk of at most so many actions: half of them lead somewhere, with something in
+    between.
+    """
     if random.random() < 0.4:
         return [_any(random) for _ in range(random.randint(3, longest))]
     straight = list(_straight(random))
@@ -75,8 +94,15 @@ def _steps(random: Random) -> Sequence[Action]:
 
 def _any(random: Random) -> Action:
     kinds: dict[Callable[[Random], Action], float] = {
-        _start: 3, _verb: 6, _replay: 1.5, _write: 2, _settings: 2, _obstacle: 2, _freed: 0.7, _init: 0.6,
-    }  # fmt: skip
+        _start: 3,
+        _verb: 6,
+        _replay: 1.5,
+        _write: 2,
+        _settings: 2,
+        _obstacle: 2,
+        _freed: 0.7,
+        _init: 0.6,
+    }
     return random.choices(list(kinds), list(kinds.values()))[0](random)
 
 
@@ -87,7 +113,11 @@ def _start(random: Random) -> Action:
 
 def _verb(random: Random) -> Action:
     verb = random.choice(VERBS[1:])
-    options = ("--yes",) if verb in ("rollback", "finish") or (verb == "swap" and random.random() < 0.3) else ()
+    options = (
+        ("--yes",)
+        if verb in ("rollback", "finish") or (verb == "swap" and random.random() < 0.3)
+        else ()
+    )
     return Action(verb, _some(random), options=options, kill=_kill(random))
 
 
@@ -101,7 +131,10 @@ def _init(random: Random) -> Action:
 
 def _write(random: Random) -> Action:
     return Action(
-        "write", _some(random), what=random.choice(("insert", "update", "delete")), seed=random.getrandbits(32)
+        "write",
+        _some(random),
+        what=random.choice(("insert", "update", "delete")),
+        seed=random.getrandbits(32),
     )
 
 
@@ -109,7 +142,10 @@ def _settings(random: Random) -> Action:
     if random.random() < 0.5:
         return Action("settings", length=random.choice(LENGTHS))
     names = [table.name for table in TABLES]
-    return Action("settings", tuple(names if random.random() < 0.5 else random.sample(names, random.randint(1, 2))))
+    return Action(
+        "settings",
+        tuple(names if random.random() < 0.5 else random.sample(names, random.randint(1, 2))),
+    )
 
 
 def _obstacle(random: Random) -> Action:
@@ -135,4 +171,5 @@ def _kill(random: Random) -> int | None:
 
 
 def _fatal(random: Random) -> int:
-    return random.choice((1, 2, 2, 3, 3, 4, 5, 8))  # a step is few statements, most of them in one message
+    # a step is few statements, most of them in one message
+    return random.choice((1, 2, 2, 3, 3, 4, 5, 8))

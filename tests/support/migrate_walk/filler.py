@@ -1,4 +1,6 @@
-"""The replay lane's own code in this process, so that a replay needs no worker and no group of Kafka."""
+"""The replay lane's own code in this process, so that a replay needs no worker and no
+group of Kafka.
+"""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -26,17 +28,29 @@ class Filler:
     def work_until(self, place: Workplace, ended: Process) -> None:
         """Work until a command has ended."""
         lane = open_lane(place.settings, "replay")
-        consumer = Consumer(client_config(place.settings, **{"group.id": "walk", "enable.auto.commit": False}))
+        consumer = Consumer(
+            client_config(place.settings, **{"group.id": "walk", "enable.auto.commit": False})
+        )
         with closing(lane.store):
             try:
-                partitions = consumer.list_topics(self._topic, timeout=10).topics[self._topic].partitions
-                consumer.assign([TopicPartition(self._topic, p, self._next.get(p, 0)) for p in partitions])
+                partitions = (
+                    consumer.list_topics(self._topic, timeout=10).topics[self._topic].partitions
+                )
+                consumer.assign(
+                    [TopicPartition(self._topic, p, self._next.get(p, 0)) for p in partitions]
+                )
                 while ended.poll() is None:
                     message = consumer.poll(0.1)
                     if message is None or message.error():
                         continue
                     partition, offset = message.partition() or 0, message.offset() or 0
-                    record = Record(self._topic, partition, offset, _bytes(message.key()), _bytes(message.value()))
+                    record = Record(
+                        self._topic,
+                        partition,
+                        offset,
+                        _bytes(message.key()),
+                        _bytes(message.value()),
+                    )
                     for step in lane.chunks.steps(record) if lane.chunks else ():
                         if isinstance(step, Pause):
                             let_pass(step.seconds)

@@ -44,5 +44,7 @@ def _drops(place: Workplace) -> Iterator[str]:
     query = "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relname LIKE 'walk%'"
     for (name,) in place.execute(query):
         yield f"DROP VIEW {name}"
-    for (name,) in place.execute("SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'walk%'"):
+    for (name,) in place.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'walk%'"
+    ):
         yield f"DROP FUNCTION {name}"

@@ -1,7 +1,9 @@
-"""What a sentence of ours tells its reader to do: commands to type, statements to run, settings to write.
+"""What a sentence of ours tells its reader to do: commands to type, statements to run,
+settings to write.
 
-It reads as a person does: what stands in backticks or begins with `vectrue` is typed, what ends in a semicolon and
-begins like DDL is run, and a sentence that speaks of [model] or of the settings' tables has them edited.
+It reads as a person does: what stands in backticks or begins with `vectrue` is typed,
+what ends in a semicolon and begins like DDL is run, and a sentence that speaks of
+[model] or of the settings' tables has them edited.
 """
 
 import re
@@ -22,7 +24,9 @@ _LOOKS_ONLY: Final = (("migrate", "status"), ("migrate", "plan"), ("replay", "st
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: a command, a statement, a length for the settings' model, or tables to add to the settings."""
+    """One thing to do: a command, a statement, a length for the settings' model, or
+    tables to add to the settings.
+    """
 
     command: tuple[str, ...] = ()
     statement: str = ""
@@ -31,12 +35,19 @@ class Step:
 
     def __str__(self) -> str:
         """As a line of a transcript."""
-        told = self.statement or (f"settings: {self.length or self.tables}" if not self.command else "")
+        told = self.statement or (
+            f"settings: {self.length or self.tables}" if not self.command else ""
+        )
         return told or f"vectrue {shlex.join(self.command)}"
 
 
 def told(
-    said: str, *, lengths: Mapping[str, int], now: int, unlisted: Collection[str], typed: tuple[str, ...] = ()
+    said: str,
+    *,
+    lengths: Mapping[str, int],
+    now: int,
+    unlisted: Collection[str],
+    typed: tuple[str, ...] = (),
 ) -> Iterator[Step]:
     """The steps in a sentence, in the order in which a reader tries them.
 
@@ -77,5 +88,9 @@ def _whole(words: tuple[str, ...], named: list[int], now: int) -> tuple[str, ...
     if words[:2] != ("migrate", "start"):
         return words
     length = str(named[-1] if named else now)
-    bare = tuple(word for word in words if word not in ("--model", "-m", "NAME", "--dimensions", "-d", "N"))
-    return words if any(word.isdigit() for word in words) else (*bare, "-m", "lexical", "-d", length)
+    bare = tuple(
+        word for word in words if word not in ("--model", "-m", "NAME", "--dimensions", "-d", "N")
+    )
+    return (
+        words if any(word.isdigit() for word in words) else (*bare, "-m", "lexical", "-d", length)
+    )

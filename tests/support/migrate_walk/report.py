@@ -25,8 +25,15 @@ class Report:
         kinds = Counter(end.rsplit(" ", 1)[1] for end in self.ended.elements())
         together = ", ".join("/".join(state) for state, _ in self.states.most_common())
         lines = [
-            f"{self.walks} walks, the longest of {self.longest} steps; ways out of at most {max(self.ways, default=0)}",
-            f"{sum(self.ended.values())} commands, {kinds['killed']} killed, {kinds['refused']} refused: {ends}",
+            (
+                f"{self.walks} walks, the longest of {self.longest} steps; ways out of at most "
+                f"{max(self.ways, default=0)}"
+            ),
+            (
+                f"{sum(self.ended.values())} commands, {kinds['killed']} killed, "
+                f"{kinds['refused']} "
+                f"refused: {ends}"
+            ),
             f"{len(self.states)} states of the three columns together: {together}",
         ]
         return "\n".join(lines)

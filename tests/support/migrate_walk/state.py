@@ -60,22 +60,37 @@ def read(place: Workplace) -> dict[str, Column]:
 def content(place: Workplace) -> tuple[Any, ...]:
     """Everything that a command could have changed for somebody who reads it."""
     rows = [
-        place.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table.quoted} AS t")
+        place.execute(
+            "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM "
+            f"{table.quoted} AS t"
+        )
         for table in TABLES
     ]
-    made = "SELECT oid::regclass::text FROM pg_class WHERE relname LIKE 'walk%' UNION ALL SELECT proname FROM pg_proc "
+    made = (
+        "SELECT oid::regclass::text FROM pg_class WHERE relname LIKE 'walk%' UNION ALL SELECT "
+        "proname FROM pg_proc "
+    )
     others = place.execute(made + "WHERE proname LIKE 'walk%' ORDER BY 1")
     indexed = [tuple(column.indexes.items()) for column in read(place).values()]
     states = [(column.state, tuple(column.vectors.items())) for column in read(place).values()]
     names = tuple(table.name for table in place.settings.tables)
-    return (str(rows), str(others), str(indexed), str(states), names, place.settings.model.dimensions)
+    return (
+        str(rows),
+        str(others),
+        str(indexed),
+        str(states),
+        names,
+        place.settings.model.dimensions,
+    )
 
 
 def _read(place: Workplace, table: Table) -> Column:
     known = place.value("SELECT to_regclass('vectrue.column_migrations') IS NOT NULL")
     found = place.execute(_OPEN, (table.name,)) if known else []
     state, *lengths = found[0] if found else ("none",)
-    vectors, indexes = (dict(place.execute(query, (table.quoted,))) for query in (_VECTORS, _INDEXES))
+    vectors, indexes = (
+        dict(place.execute(query, (table.quoted,))) for query in (_VECTORS, _INDEXES)
+    )
     return Column(state, (lengths[0], lengths[1]) if lengths else None, vectors, indexes)
 
 
@@ -109,7 +124,11 @@ def judge(
         elif refused:
             found.append(f"although it was refused: {step}")
     could = {name for name in scope if before[name].state in _STEPS.get(verb, {})}
-    if verb in _WHOLE and moved and not moved >= {name for name in could if before[name].state != "offline"}:
+    if (
+        verb in _WHOLE
+        and moved
+        and not moved >= {name for name in could if before[name].state != "offline"}
+    ):
         found.append(f"{verb} in {sorted(moved)} and not in {sorted(could - moved)}")
     for name in before:
         found += _torn(name, verb, before[name], after[name], killed=killed)
@@ -126,6 +145,13 @@ def _torn(name: str, verb: str, before: Column, after: Column, *, killed: bool) 
             found.append(f"{name}: {after.served} numbers are served after {verb}, not {wanted}")
     elif after.served != before.served and "offline" not in (before.state, after.state):
         found.append(f"{name}: {before.served} numbers became {after.served} by {verb}")
-    if after.state == "none" and set(after.vectors) != {"embedding"} and not killed and verb != "obstacle":
-        found.append(f"{name}: {sorted(after.vectors)} stand after {verb}, and no migration is under way")
+    if (
+        after.state == "none"
+        and set(after.vectors) != {"embedding"}
+        and not killed
+        and verb != "obstacle"
+    ):
+        found.append(
+            f"{name}: {sorted(after.vectors)} stand after {verb}, and no migration is under way"
+        )
     return found

@@ -1,4 +1,6 @@
-"""Three tables of different shapes, and the truth about their vectors, made without the pipeline's SQL."""
+"""Three tables of different shapes, and the truth about their vectors, made without the
+pipeline's SQL.
+"""
 
 import hashlib
 import json
@@ -33,7 +35,8 @@ class Table:
         text: the SQL expression of the settings.
         texts: the columns that it reads.
         compose: the same in Python.
-        insert: adds one row whose key is made from a number: values are that number and the texts.
+        insert: adds one row whose key is made from a number: values are that number and
+            the texts.
         key: the key columns, as SQL.
     """
 
@@ -61,32 +64,61 @@ class Table:
 
 TABLES: Final = (
     Table(
-        "public.notes", "public", "notes",
+        "public.notes",
+        "public",
+        "notes",
         "CREATE TABLE public.notes (id bigint PRIMARY KEY, body text, embedding vector({}))",
-        "CREATE INDEX nearest ON public.notes USING hnsw (embedding vector_cosine_ops) WITH (m = 8)",
-        "body", ("body",), lambda texts: texts[0] or "",
-        "INSERT INTO public.notes (id, body) VALUES (%s, %s)", "id",
+        (
+            "CREATE INDEX nearest ON public.notes USING hnsw (embedding vector_cosine_ops) WITH (m "
+            "= 8)"
+        ),
+        "body",
+        ("body",),
+        lambda texts: texts[0] or "",
+        "INSERT INTO public.notes (id, body) VALUES (%s, %s)",
+        "id",
     ),
     Table(
-        "Other Place.Häuser", "Other Place", "Häuser",
+        "Other Place.Häuser",
+        "Other Place",
+        "Häuser",
         'CREATE SCHEMA "Other Place"; CREATE TABLE "Other Place"."Häuser" '
         '(id uuid PRIMARY KEY, "The Text" text, embedding vector({}))',
         "",
-        '"The Text"', ('"The Text"',), lambda texts: texts[0] or "",
-        "INSERT INTO \"Other Place\".\"Häuser\" VALUES (md5('%s')::uuid, %s)", "id",
+        '"The Text"',
+        ('"The Text"',),
+        lambda texts: texts[0] or "",
+        'INSERT INTO "Other Place"."Häuser" VALUES (md5(\'%s\')::uuid, %s)',
+        "id",
     ),
     Table(
-        "public.parts", "public", "parts",
-        "CREATE TABLE public.parts (a integer, b text, title text, body text, embedding vector({}), "
+        "public.parts",
+        "public",
+        "parts",
+        "CREATE TABLE public.parts (a integer, b text, title text, body text, embedding "
+        "vector({}), "
         "PRIMARY KEY (a, b))",
         "CREATE INDEX some_parts ON public.parts USING hnsw (embedding vector_l2_ops) WHERE a > 2",
-        "coalesce(title, '') || ' ' || coalesce(body, '')", ("title", "body"),
+        "coalesce(title, '') || ' ' || coalesce(body, '')",
+        ("title", "body"),
         lambda texts: f"{texts[0] or ''} {texts[1] or ''}",
-        "INSERT INTO public.parts (a, b, title, body) VALUES (%s, 'é', %s, %s)", "a, b",
+        "INSERT INTO public.parts (a, b, title, body) VALUES (%s, 'é', %s, %s)",
+        "a, b",
     ),
-)  # fmt: skip
+)
 BY_NAME: Final = {table.name: table for table in TABLES}
-_WORDS: Final = ("서울", "harbour", "rain", "Fenster", "데이터베이스", "orange", "quiet", "night train", "42", "ключ")
+_WORDS: Final = (
+    "서울",
+    "harbour",
+    "rain",
+    "Fenster",
+    "데이터베이스",
+    "orange",
+    "quiet",
+    "night train",
+    "42",
+    "ключ",
+)
 
 
 def words(random: Random) -> str | None:
@@ -129,15 +161,20 @@ def untrue(place: Workplace, table: Table, column: str, *, wanted: str | None = 
         place: where.
         table: which.
         column: the served one, or one beside it.
-        wanted: model id that every row must have; None: rows that do not claim to be current may be anything.
+        wanted: model id that every row must have; None: rows that do not claim to be
+            current may be anything.
     """
     names = [column, *_provenance(column)]
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in names[1:])
-    query = sql.SQL("SELECT ARRAY[{key}]::text, ARRAY[{texts}], {vector}::text, {columns} FROM {table}").format(
+    query = sql.SQL(
+        "SELECT ARRAY[{key}]::text, ARRAY[{texts}], {vector}::text, {columns} FROM {table}"
+    ).format(
         key=sql.SQL(f"({table.key})::text" if "," in table.key else table.key),
         texts=sql.SQL(", ".join(table.texts)),
-        vector=sql.Identifier(column), columns=columns, table=sql.Identifier(table.schema, table.bare),
-    )  # fmt: skip
+        vector=sql.Identifier(column),
+        columns=columns,
+        table=sql.Identifier(table.schema, table.bare),
+    )
     found = []
     for key, texts, vector, digest, name in place.session.rows(query):
         text = table.compose(texts)
@@ -148,17 +185,28 @@ def untrue(place: Workplace, table: Table, column: str, *, wanted: str | None = 
 
 
 def _provenance(column: str) -> tuple[str, str]:
-    return ("embedding_hash", "embedding_model") if column == "embedding" else (f"{column}_hash", f"{column}_model")
+    return (
+        ("embedding_hash", "embedding_model")
+        if column == "embedding"
+        else (f"{column}_hash", f"{column}_model")
+    )
 
 
-def _judged(text: str, vector: str | None, digest: Any, name: str | None, wanted: str | None) -> str:
+def _judged(
+    text: str, vector: str | None, digest: Any, name: str | None, wanted: str | None
+) -> str:
     """What is wrong with one row; empty when nothing is."""
     claims = digest is not None and bytes(digest) == hashlib.sha256(text.encode()).digest()
     if not text.strip():
         return "a vector without a text" if vector is not None and wanted else ""
     if wanted is None and not (claims and vector):
         return ""
-    if not claims or vector is None or name not in lengths() or (wanted is not None and name != wanted):
+    if (
+        not claims
+        or vector is None
+        or name not in lengths()
+        or (wanted is not None and name != wanted)
+    ):
         return f"no vector of its text by the model that is wanted (of {name})"
     made = model(lengths()[name]).encode_documents([text])[0]
     stored = np.array(json.loads(vector), np.float32)

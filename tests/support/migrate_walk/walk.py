@@ -1,4 +1,6 @@
-"""One walk: each action is judged, then only what the commands say is followed to the end."""
+"""One walk: each action is judged, then only what the commands say is followed to the
+end.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,9 @@ from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
 _MOST_STEPS: Final = 40
-"""Of a way out: three columns, each some steps from the end, and each step asked for its settings."""
+"""Of a way out: three columns, each some steps from the end, and each step asked for
+its settings.
+"""
 _SESSIONS: Final = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'vectrue %' AND pid <> pg_backend_pid()
@@ -75,7 +79,9 @@ class Walk:
             case "settings" if action.length:
                 place.with_settings(model={"dimensions": action.length})
             case "settings":
-                place.with_settings(tables=[tables.BY_NAME[name].settings for name in action.tables])
+                place.with_settings(
+                    tables=[tables.BY_NAME[name].settings for name in action.tables]
+                )
             case "write":
                 self._write(action)
             case "obstacle":
@@ -91,9 +97,13 @@ class Walk:
                 named = action.tables if self.scoped else ()
                 chosen = tuple(part for name in named for part in ("-t", name))
                 scope = named or listed
-                self._command(("migrate", verb, *model, *action.options, *chosen), scope, action.kill)
+                self._command(
+                    ("migrate", verb, *model, *action.options, *chosen), scope, action.kill
+                )
 
-    def _command(self, words: tuple[str, ...], scope: Sequence[str], kill: int | None = None) -> str:
+    def _command(
+        self, words: tuple[str, ...], scope: Sequence[str], kill: int | None = None
+    ) -> str:
         """Type a command; returns what it says against it, empty when it is done."""
         before = state.read(self._place)
         if words[:2] == ("replay", "run"):
@@ -105,13 +115,18 @@ class Walk:
         self._lines.append(f"    {code} {' '.join(said.split())[-400:]}")
         killed = code == -9
         if killed:
-            until(lambda: not self._place.value(_SESSIONS), what="the server to notice that a command was killed")
+            until(
+                lambda: not self._place.value(_SESSIONS),
+                what="the server to notice that a command was killed",
+            )
         verb = words[1] if words[0] == "migrate" else words[0]
         self._report.ended[f"{verb} {'killed' if killed else 'refused' if code else 'done'}"] += 1
         self._check(verb, before, scope, code, said)
         return said if code else ""
 
-    def _check(self, verb: str, before: dict[str, state.Column], scope: Sequence[str], code: int, said: str) -> None:
+    def _check(
+        self, verb: str, before: dict[str, state.Column], scope: Sequence[str], code: int, said: str
+    ) -> None:
         after = state.read(self._place)
         self._lines.append(f"    {self._states(after)}")
         self._report.states[tuple(column.state for column in after.values())] += 1
@@ -140,7 +155,9 @@ class Walk:
         return tables.model(lengths[1]).model_id if lengths else None
 
     def _replay(self, *more: str) -> tuple[int, str]:
-        """`replay run` to its end, and somebody who works it off; exit code and words, or those of a worker."""
+        """`replay run` to its end, and somebody who works it off; exit code and words,
+        or those of a worker.
+        """
         began = self._place.log("replay") if (self._place.directory / "replay.log").exists() else ""
         process = self._place.start("replay", "run", *more, log="replay")
         try:
@@ -155,7 +172,10 @@ class Walk:
         random = Random(action.seed)
         for name in action.tables or tuple(tables.BY_NAME):
             table = tables.BY_NAME[name]
-            one = f"(SELECT ctid FROM {table.quoted} ORDER BY {table.key} OFFSET {random.randint(0, 5)} LIMIT 1)"
+            one = (
+                f"(SELECT ctid FROM {table.quoted} ORDER BY {table.key} OFFSET "
+                f"{random.randint(0, 5)} LIMIT 1)"
+            )
             if action.what == "insert":
                 tables.insert(self._place, table, random.getrandbits(30), random)
             elif action.what == "update":
@@ -166,7 +186,9 @@ class Walk:
                 self._place.execute(f"DELETE FROM {table.quoted} WHERE ctid = {one}")
 
     def _way_out(self) -> None:
-        """Follow what is said until no migration is under way, `init` has nothing against it, and all is true."""
+        """Follow what is said until no migration is under way, `init` has nothing
+        against it, and all is true.
+        """
         tried: set[Any] = set()
         refusal: tuple[str, tuple[str, ...]] = ("", ())
         again: list[reading.Step] = []
@@ -180,7 +202,10 @@ class Walk:
             steps = [*again, *self._told(*refusal), *self._told(wanted)]
             step = next((step for step in steps if (at, step, refusal) not in tried), None)
             if step is None:
-                raise self._lost(f"no way out; told: {wanted}; refused: {refusal[0]}; tried: {[str(s) for s in steps]}")
+                raise self._lost(
+                    f"no way out; told: {wanted}; refused: {refusal[0]}; tried: "
+                    f"{[str(s) for s in steps]}"
+                )
             tried.add((at, step, refusal))
             self._lines.append(f"-> {step}")
             # What a command was refused for is mended: it is typed again.
@@ -209,23 +234,39 @@ class Walk:
             return ""
         if step.tables:
             listed = [table.name for table in place.settings.tables]
-            place.with_settings(tables=[tables.BY_NAME[name].settings for name in (*listed, *step.tables)])
+            place.with_settings(
+                tables=[tables.BY_NAME[name].settings for name in (*listed, *step.tables)]
+            )
             return ""
-        chosen = [word for before, word in zip(step.command, step.command[1:], strict=False) if before == "-t"]
-        return self._command(step.command, chosen or [table.name for table in place.settings.tables])
+        chosen = [
+            word
+            for before, word in zip(step.command, step.command[1:], strict=False)
+            if before == "-t"
+        ]
+        return self._command(
+            step.command, chosen or [table.name for table in place.settings.tables]
+        )
 
     def _require_workers(self, step: reading.Step) -> None:
-        """Settings that a sentence asked for are such as a worker starts with, and a search finds by."""
+        """Settings that a sentence asked for are such as a worker starts with, and a
+        search finds by.
+        """
         settings = self._place.settings
-        with closing(Session(settings.postgres.dsn, role="walk", prefix=settings.kafka.topic_prefix)) as session:
+        with closing(
+            Session(settings.postgres.dsn, role="walk", prefix=settings.kafka.topic_prefix)
+        ) as session:
             try:
                 embedders.for_targets(settings, session, targets.resolve(settings, session))
                 embedders.for_targets(settings, session, targets.served(settings, session))
             except ConfigurationError as error:
-                raise self._lost(f"no worker starts with what was told ({step}): {error}") from error
+                raise self._lost(
+                    f"no worker starts with what was told ({step}): {error}"
+                ) from error
 
     def _wanted(self) -> str:
-        """The first thing that speaks against the end, in the command's own words; empty at the end."""
+        """The first thing that speaks against the end, in the command's own words;
+        empty at the end.
+        """
         place = self._place
         done = place.vectrue("migrate", "status", "-o", "json", check=False)
         if done.returncode:
@@ -237,14 +278,17 @@ class Walk:
             return place.vectrue("migrate", "status").stdout
         if left := [name for name, column in state.read(place).items() if column.state != "none"]:
             raise self._lost(f"`migrate status` says that nothing is under way, and {left} are")
-        if len(place.settings.tables) < len(tables.TABLES):  # nobody says so: they were taken out on purpose
+        # nobody says so: they were taken out on purpose
+        if len(place.settings.tables) < len(tables.TABLES):
             place.with_settings(tables=[table.settings for table in tables.TABLES])
         done = place.vectrue("init", check=False)
         if done.returncode:
             return done.stderr
         done = place.vectrue("status", "-o", "json", check=False)
         seen = json.loads(done.stdout)
-        if done.returncode or any(line["rows"] != line["current"] + line["blank"] for line in seen["tables"]):
+        if done.returncode or any(
+            line["rows"] != line["current"] + line["blank"] for line in seen["tables"]
+        ):
             return str(seen["verdict"])
         self._check_end()
         return ""
@@ -255,7 +299,9 @@ class Walk:
             query = "SELECT model, dimensions FROM vectrue.targets WHERE table_name = %s"
             targets = self._place.execute(query, (name,))
             if len(targets) != 1 or dict(column.vectors) != {"embedding": targets[0][1]}:
-                wrong.append(f"{name}: {targets} are wanted, and {dict(column.vectors)} stand there")
+                wrong.append(
+                    f"{name}: {targets} are wanted, and {dict(column.vectors)} stand there"
+                )
             else:
                 wrong += self._untrue(tables.BY_NAME[name], "embedding", targets[0][0])
         if wrong:
@@ -263,7 +309,9 @@ class Walk:
 
     def _states(self, columns: dict[str, state.Column] | None = None) -> str:
         found = columns or state.read(self._place)
-        return " ".join(f"{column.state}{sorted(column.vectors.values())}" for column in found.values())
+        return " ".join(
+            f"{column.state}{sorted(column.vectors.values())}" for column in found.values()
+        )
 
     def _lost(self, why: str) -> Lost:
         return Lost("\n".join([*self._lines, "", why]))

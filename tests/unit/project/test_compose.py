@@ -1,7 +1,8 @@
 """docker-compose.yml: read, because there is not always a Docker to start it.
 
-compose-spec.json is the published schema of the Compose Specification (github.com/compose-spec/compose-spec,
-Apache-2.0), as the package check-jsonschema 0.39.0 carries it.
+compose-spec.json is the published schema of the Compose Specification
+(github.com/compose-spec/compose-spec, Apache-2.0), as the package check-jsonschema
+0.39.0 carries it.
 """
 
 import json
@@ -26,7 +27,8 @@ from tests.support.root import ROOT
 
 ONE_SHOT = {"model", "init"}
 WORKERS = {"worker-live": "live_port", "worker-replay": "replay_port"}
-# What scripts inside the images make of these variables: debezium's docker-entrypoint.sh, with its defaults.
+# What scripts inside the images make of these variables: debezium's
+# docker-entrypoint.sh, with its defaults.
 CONNECT_NAMED = {
     "BOOTSTRAP_SERVERS": "0.0.0.0:9092",
     "GROUP_ID": "1",
@@ -59,7 +61,9 @@ def test_it_follows_the_compose_schema(compose: dict[str, Any]) -> None:
 
 
 def test_the_images_are_the_local_versions(services: dict[str, Any]) -> None:
-    """Containers run the versions of the local stack (the pgvector image names the major version of Postgres only)."""
+    """Containers run the versions of the local stack (the pgvector image names the
+    major version of Postgres only).
+    """
     major = versions.POSTGRES.split(".", maxsplit=1)[0]
     assert services["postgres"]["image"] == f"pgvector/pgvector:{versions.PGVECTOR}-pg{major}"
     assert services["kafka"]["image"] == f"apache/kafka:{versions.KAFKA}"
@@ -67,15 +71,21 @@ def test_the_images_are_the_local_versions(services: dict[str, Any]) -> None:
 
 
 def test_the_image_of_vectrue_is_its_version_and_built_once(services: dict[str, Any]) -> None:
-    """One service builds the image, the others wait for that build and never pull the name from a registry."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    """One service builds the image, the others wait for that build and never pull the
+    name from a registry.
+    """
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
     assert {name for name, service in services.items() if "build" in service} == {"model"}
     for name in ONE_SHOT | WORKERS.keys():
         assert services[name]["image"] == f"vectrue:{version}"
         assert name == "model" or services[name]["pull_policy"] == "never"
 
 
-def test_postgres_has_the_local_settings(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgres_has_the_local_settings(
+    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Same settings, same database, same encoding and collation."""
     program, *arguments = services["postgres"]["command"]
     assert program == "postgres"
@@ -84,32 +94,49 @@ def test_postgres_has_the_local_settings(services: dict[str, Any], monkeypatch: 
     environment = services["postgres"]["environment"]
     assert environment["POSTGRES_DB"] == properties.DATABASE
     monkeypatch.setattr(Postgres, "_programs", lambda _self: Path("bin"))
-    local = Postgres._initdb(Postgres.__new__(Postgres), Path("data"), Path("secret"), Path("log"), None).argv
+    local = Postgres._initdb(
+        Postgres.__new__(Postgres), Path("data"), Path("secret"), Path("log"), None
+    ).argv
     wanted = [argument for argument in local if re.match("--(encoding|locale|builtin)", argument)]
     assert environment["POSTGRES_INITDB_ARGS"].split() == wanted
     assert len(wanted) == 4
 
 
 def test_kafka_has_the_local_settings(services: dict[str, Any]) -> None:
-    """All broker properties of the local stack, and beside them only listeners, quorum and the folder of the data."""
+    """All broker properties of the local stack, and beside them only listeners, quorum
+    and the folder of the data.
+    """
     environment = dict(services["kafka"]["environment"])
     heap = [flag for flag in properties.BROKER_JVM if flag.startswith("-Xm")]
     assert environment.pop("KAFKA_HEAP_OPTS").split() == heap
     # apache/kafka's rule for names without `-` and `_`.
-    made = {name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in environment.items()}
-    assert {name: value for name, value in made.items() if name in properties.BROKER} == properties.BROKER
+    made = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in environment.items()
+    }
+    assert {
+        name: value for name, value in made.items() if name in properties.BROKER
+    } == properties.BROKER
     assert made.keys() - properties.BROKER.keys() == {
-        "listeners", "advertised.listeners", "listener.security.protocol.map", "controller.quorum.voters", "log.dirs",
-    }  # fmt: skip
+        "listeners",
+        "advertised.listeners",
+        "listener.security.protocol.map",
+        "controller.quorum.voters",
+        "log.dirs",
+    }
 
 
 def test_kafka_is_reached_from_containers_and_from_this_machine() -> None:
-    """Each kind of client is sent back to an address it can reach, also when the published port is another one."""
+    """Each kind of client is sent back to an address it can reach, also when the
+    published port is another one.
+    """
     services = containers.compose({"KAFKA_PORT": "19999"})["services"]
     environment = services["kafka"]["environment"]
     listens = _listeners(environment["KAFKA_LISTENERS"])
     advertised = _listeners(environment["KAFKA_ADVERTISED_LISTENERS"])
-    protocols = dict(entry.split(":") for entry in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    protocols = dict(
+        entry.split(":") for entry in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    )
     assert protocols.keys() == listens.keys()
     assert advertised.keys() == listens.keys() - {environment["KAFKA_CONTROLLER_LISTENER_NAMES"]}
     inside = advertised[environment["KAFKA_INTER_BROKER_LISTENER_NAME"]]
@@ -124,10 +151,14 @@ def test_kafka_is_reached_from_containers_and_from_this_machine() -> None:
 
 
 def test_connect_has_the_local_settings(services: dict[str, Any]) -> None:
-    """Connect's properties, as the image makes them of its variables, are those of the local stack."""
+    """Connect's properties, as the image makes them of its variables, are those of the
+    local stack.
+    """
     environment = dict(services["connect"]["environment"])
     environment.pop("HEAP_OPTS")
-    made = {_dotted(name): environment.pop(name, default) for name, default in CONNECT_NAMED.items()}
+    made = {
+        _dotted(name): environment.pop(name, default) for name, default in CONNECT_NAMED.items()
+    }
     assert [name for name in environment if not name.startswith("CONNECT_")] == []
     for name, value in environment.items():
         # The entrypoint overwrites these with its named variables.
@@ -138,7 +169,9 @@ def test_connect_has_the_local_settings(services: dict[str, Any]) -> None:
 
 
 def test_services_wait_for_what_they_need(services: dict[str, Any]) -> None:
-    """Nothing starts before what it depends on is healthy or done, and each condition can come true."""
+    """Nothing starts before what it depends on is healthy or done, and each condition
+    can come true.
+    """
     waits = {
         name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
         for name, service in services.items()
@@ -175,18 +208,28 @@ def test_health_checks_ask_the_right_port(services: dict[str, Any]) -> None:
 
 
 def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
-    """No port is open to the network, and the three services are where their clients expect them."""
+    """No port is open to the network, and the three services are where their clients
+    expect them.
+    """
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert published == [f"127.0.0.1:{port}:{port}" for port in containers.PORTS.values()]
 
 
-def test_the_workers_find_everything(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables and the mounted vectrue.toml are valid settings that name the other services."""
+def test_the_workers_find_everything(
+    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables and the mounted vectrue.toml are valid settings that name the other
+    services.
+    """
     live = _settings("worker-live", services, monkeypatch)
     assert live.model.name == "BAAI/bge-m3"
     assert live.model.dimensions == 1024
     place = {"host": "postgres", "port": "5432", "dbname": properties.DATABASE}
-    assert parse_dsn(live.postgres.dsn) == {**place, "user": "vectrue", "password": "vectrue-worker"}
+    assert parse_dsn(live.postgres.dsn) == {
+        **place,
+        "user": "vectrue",
+        "password": "vectrue-worker",
+    }
     assert live.kafka.bootstrap_servers == services["connect"]["environment"]["BOOTSTRAP_SERVERS"]
     assert live.connect.url == "http://connect:8083"
     assert (live.connect.database_host, live.connect.database_port) == ("postgres", 5432)
@@ -197,9 +240,13 @@ def test_the_workers_find_everything(services: dict[str, Any], monkeypatch: pyte
 
 
 def test_only_init_connects_as_a_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers know one login, that of a role which is made without any rights, and `init` grants to it."""
+    """Workers know one login, that of a role which is made without any rights, and
+    `init` grants to it.
+    """
     script = (ROOT / "ops/docker/worker.sql").read_text(encoding="utf-8")
-    made = re.search(r"^CREATE ROLE (\w+) LOGIN NOSUPERUSER PASSWORD :'password';$", script, re.MULTILINE)
+    made = re.search(
+        r"^CREATE ROLE (\w+) LOGIN NOSUPERUSER PASSWORD :'password';$", script, re.MULTILINE
+    )
     assert made
     secret = "what-only-init-may-know"
     services = containers.compose({"POSTGRES_PASSWORD": secret})["services"]
@@ -208,8 +255,10 @@ def test_only_init_connects_as_a_superuser(monkeypatch: pytest.MonkeyPatch) -> N
         assert parse_dsn(postgres.dsn)["user"] == made[1]
         if name == "init":
             assert parse_dsn(postgres.admin_dsn or "") == {
-                **parse_dsn(postgres.dsn), "user": "postgres", "password": secret
-            }  # fmt: skip
+                **parse_dsn(postgres.dsn),
+                "user": "postgres",
+                "password": secret,
+            }
         else:
             assert postgres.admin_dsn is None
             assert secret not in json.dumps(services[name])
@@ -228,23 +277,36 @@ def test_every_variable_of_vectrue_is_a_setting(services: dict[str, Any]) -> Non
 
 
 def test_what_the_user_sets_arrives() -> None:
-    """Password, ports, model and torch build come from the environment, everywhere they are used."""
+    """Password, ports, model and torch build come from the environment, everywhere they
+    are used.
+    """
     chosen = {
-        "POSTGRES_PASSWORD": "p@ss/:?", "WORKER_PASSWORD": "w#r k=1",
-        "POSTGRES_PORT": "1", "KAFKA_PORT": "2", "CONNECT_PORT": "3",
-        "VECTRUE_MODEL__NAME": "lexical", "VECTRUE_MODEL__DIMENSIONS": "64", "TORCH": "default",
-    }  # fmt: skip
+        "POSTGRES_PASSWORD": "p@ss/:?",
+        "WORKER_PASSWORD": "w#r k=1",
+        "POSTGRES_PORT": "1",
+        "KAFKA_PORT": "2",
+        "CONNECT_PORT": "3",
+        "VECTRUE_MODEL__NAME": "lexical",
+        "VECTRUE_MODEL__DIMENSIONS": "64",
+        "TORCH": "default",
+    }
     services = containers.compose(chosen)["services"]
     ports = [services[name]["ports"] for name in containers.PORTS]
     assert ports == [["127.0.0.1:1:5432"], ["127.0.0.1:2:9092"], ["127.0.0.1:3:8083"]]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "p@ss/:?"
     assert services["postgres"]["environment"]["WORKER_PASSWORD"] == "w#r k=1"
-    assert parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__ADMIN_DSN"])["password"] == "p@ss/:?"
+    assert (
+        parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__ADMIN_DSN"])["password"]
+        == "p@ss/:?"
+    )
     assert services["model"]["build"]["args"] == {"TORCH": "default"}
     for name in ONE_SHOT | WORKERS.keys():
         environment = services[name]["environment"]
         assert parse_dsn(environment["VECTRUE_POSTGRES__DSN"])["password"] == "w#r k=1"
-        assert (environment["VECTRUE_MODEL__NAME"], environment["VECTRUE_MODEL__DIMENSIONS"]) == ("lexical", "64")
+        assert (environment["VECTRUE_MODEL__NAME"], environment["VECTRUE_MODEL__DIMENSIONS"]) == (
+            "lexical",
+            "64",
+        )
 
 
 def test_the_commands_exist(services: dict[str, Any]) -> None:
@@ -266,16 +328,25 @@ def test_the_commands_exist(services: dict[str, Any]) -> None:
 
 
 def test_volumes_and_mounts_fit_the_images(compose: dict[str, Any]) -> None:
-    """Data lies in named volumes where the images keep it; mounted files exist; weights and settings meet the image."""
-    mounts = {name: [_mount(m) for m in s.get("volumes", [])] for name, s in compose["services"].items()}
-    named = {source for mounted in mounts.values() for source, _ in mounted if not source.startswith(".")}
+    """Data lies in named volumes where the images keep it; mounted files exist; weights
+    and settings meet the image.
+    """
+    mounts = {
+        name: [_mount(m) for m in s.get("volumes", [])] for name, s in compose["services"].items()
+    }
+    named = {
+        source for mounted in mounts.values() for source, _ in mounted if not source.startswith(".")
+    }
     assert named == compose["volumes"].keys()
     for source, _ in (m for mounted in mounts.values() for m in mounted if m[0].startswith(".")):
         assert (ROOT / source).is_file(), source
-    assert mounts["postgres"][0] == ("postgres", "/var/lib/postgresql")  # PostgreSQL 18's images; `data` is lost
+    # PostgreSQL 18's images; `data` is lost
+    assert mounts["postgres"][0] == ("postgres", "/var/lib/postgresql")
     assert mounts["postgres"][1][0] == "./examples/interview/schema.sql"
     assert mounts["postgres"][2][0] == "./ops/docker/worker.sql"
-    assert all(target.startswith("/docker-entrypoint-initdb.d/") for _, target in mounts["postgres"][1:])
+    assert all(
+        target.startswith("/docker-entrypoint-initdb.d/") for _, target in mounts["postgres"][1:]
+    )
     log_dirs = compose["services"]["kafka"]["environment"]["KAFKA_LOG_DIRS"]
     assert mounts["kafka"] == [("kafka", log_dirs)] == [("kafka", "/var/lib/kafka/data")]
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -286,8 +357,12 @@ def test_volumes_and_mounts_fit_the_images(compose: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("nowhere", ["tcp://127.0.0.1:1", "unix:///nowhere/docker.sock"])
-def test_containers_without_docker_skip_with_the_reason(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> None:
-    """VECTRUE_TEST_STACK=containers never passes silently: without Docker every test says why it did not run."""
+def test_containers_without_docker_skip_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str
+) -> None:
+    """VECTRUE_TEST_STACK=containers never passes silently: without Docker every test
+    says why it did not run.
+    """
     monkeypatch.setenv("DOCKER_HOST", nowhere)
     reason = "VECTRUE_TEST_STACK=containers but Docker does not answer: .+"
     with pytest.raises(pytest.skip.Exception, match=reason), containers.containers():
@@ -295,22 +370,32 @@ def test_containers_without_docker_skip_with_the_reason(monkeypatch: pytest.Monk
 
 
 def test_containers_are_those_of_the_compose_file(services: dict[str, Any]) -> None:
-    """The tests' containers can be made of the compose file: all that testcontainers needs of it is there."""
+    """The tests' containers can be made of the compose file: all that testcontainers
+    needs of it is there.
+    """
     assert list(services)[: len(containers.PORTS)] == list(containers.PORTS)
     for name in containers.PORTS:
         assert services[name]["healthcheck"]["test"][0] == "CMD"
         assert all(isinstance(value, str) for value in services[name]["environment"].values())
 
 
-def test_a_variable_without_a_default_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_variable_without_a_default_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """`docker compose up` works with nothing set."""
     file = tmp_path / "docker-compose.yml"
-    file.write_text("services: {a: {image: '${IMAGE}', command: ['$$HOME', '${B:-b}']}}", encoding="utf-8")
+    file.write_text(
+        "services: {a: {image: '${IMAGE}', command: ['$$HOME', '${B:-b}']}}", encoding="utf-8"
+    )
     monkeypatch.setattr(containers, "COMPOSE", file)
     with pytest.raises(ValueError, match="without a default"):
         containers.compose({"IMAGE": "x"})
     file.write_text("services: {a: {command: ['$$HOME', '${B:-b}', '${C:-}']}}", encoding="utf-8")
-    assert containers.compose({"C": "c", "B": ""})["services"]["a"]["command"] == ["$HOME", "b", "c"]
+    assert containers.compose({"C": "c", "B": ""})["services"]["a"]["command"] == [
+        "$HOME",
+        "b",
+        "c",
+    ]
 
 
 def _listeners(text: str) -> dict[str, tuple[str, str]]:

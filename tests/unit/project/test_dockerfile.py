@@ -25,9 +25,13 @@ import streams.cli.main, streams.worker.supervisor, streams.worker.process
 
 
 def test_the_dockerfile_copies_what_the_context_has() -> None:
-    """Every copied path exists and passes .dockerignore; secrets, data and environments do not."""
+    """Every copied path exists and passes .dockerignore; secrets, data and environments
+    do not.
+    """
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    copied = {path for line in lines if re.match(r"COPY (?!--from)", line) for path in line.split()[1:-1]}
+    copied = {
+        path for line in lines if re.match(r"COPY (?!--from)", line) for path in line.split()[1:-1]
+    }
     ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in ignore if not line.startswith("#")]
     assert rules[0] == "*"
@@ -38,7 +42,9 @@ def test_the_dockerfile_copies_what_the_context_has() -> None:
 
 
 def test_the_image_runs_as_nobody_special() -> None:
-    """Both stages have one pinned Python that the project supports; the last user is not root."""
+    """Both stages have one pinned Python that the project supports; the last user is
+    not root.
+    """
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     bases = {line.split()[1] for line in lines if line.startswith("FROM ")}
     assert len(bases) == 1
@@ -53,12 +59,17 @@ def test_the_image_runs_as_nobody_special() -> None:
 
 @pytest.mark.parametrize("torch", ["cpu", "default"])
 def test_the_image_installs_its_part_of_the_lock(tmp_path: Path, torch: str) -> None:
-    """By hash, what is needed and nothing else; PyTorch's CPU build is left out of the lock and taken by version."""
+    """By hash, what is needed and nothing else; PyTorch's CPU build is left out of the
+    lock and taken by version.
+    """
     _stub_uv(tmp_path)
     subprocess.run(
         ["sh", ROOT / "ops/docker/install.sh", tmp_path / "venv", torch],
-        cwd=ROOT, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=True,
+        timeout=60,
+    )
     lock = (tmp_path / "installed").read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", lock.strip())
     names = [re.split("==", block, maxsplit=1)[0] for block in blocks]
@@ -66,7 +77,9 @@ def test_the_image_installs_its_part_of_the_lock(tmp_path: Path, torch: str) -> 
     assert all("--hash=sha256:" in block for block in blocks)
     calls = (tmp_path / "calls").read_text(encoding="utf-8")
     assert "--no-deps --require-hashes" in calls
-    version = re.findall(r"^torch==([\d.]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    version = re.findall(
+        r"^torch==([\d.]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert (f"--torch-backend cpu torch=={version[0]}" in calls) == (torch == "cpu")
 
 
@@ -78,15 +91,24 @@ def test_cuda_is_left_out_as_on_a_fresh_machine() -> None:
 
 
 def test_the_command_line_starts_without_the_extras() -> None:
-    """The image has no package of the extras `local` and `demo`, and its commands start all the same."""
+    """The image has no package of the extras `local` and `demo`, and its commands start
+    all the same.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", START_WITHOUT_EXTRAS], cwd=ROOT, text=True, capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", START_WITHOUT_EXTRAS],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 
 
 def _stub_uv(folder: Path) -> None:
-    """A `uv` that writes down its calls, finds three packages needed, and keeps the lock it was told to install."""
+    """A `uv` that writes down its calls, finds three packages needed, and keeps the
+    lock it was told to install.
+    """
     stub = folder / "uv"
     stub.write_text(
         f"""#!/bin/sh

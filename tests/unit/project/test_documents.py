@@ -1,6 +1,8 @@
-"""The documents are true, and the house is as they say: cheap checks over files, nothing is started.
+"""The documents are true, and the house is as they say: cheap checks over files,
+nothing is started.
 
-Hazard: a heuristic may be wrong about a line that is right. Then make the check finer; do not make the line odd.
+Hazard: a heuristic may be wrong about a line that is right. Then make the check finer;
+do not make the line odd.
 """
 
 import ast
@@ -33,11 +35,21 @@ START = r"(?m)(?:^|\$ |\$\(|&& |bin/)"
 HOSTS = tuple(
     f"{name}.{end}"
     for name, end in (
-        ("pypi", "org"), ("pythonhosted", "org"), ("maven", "org"), ("maven.apache", "org"), ("sonatype", "org"),
-        ("npmjs", "org"), ("npmjs", "com"), ("yarnpkg", "com"), ("crates", "io"), ("conda", "io"), ("anaconda", "org"),
-        ("anaconda", "com"), ("download.pytorch", "org"),
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("maven", "org"),
+        ("maven.apache", "org"),
+        ("sonatype", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("crates", "io"),
+        ("conda", "io"),
+        ("anaconda", "org"),
+        ("anaconda", "com"),
+        ("download.pytorch", "org"),
     )
-)  # fmt: skip
+)
 
 
 def read(path: str | Path) -> str:
@@ -55,7 +67,12 @@ def code(document: str) -> list[str]:
     """What stands in backticks or in a fenced block."""
     text = read(document)
     fenced = re.findall(r"^```.*?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return [*fenced, *re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))]
+    return [
+        *fenced,
+        *re.findall(
+            r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+        ),
+    ]
 
 
 def modules(*folders: str) -> Iterator[Path]:
@@ -101,16 +118,27 @@ def strings(path: Path) -> Iterator[tuple[ast.expr, str]]:
     """Every string of a module but docstrings; of an f-string its fixed parts."""
     owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     statements = [s for node in ast.walk(tree(path)) if isinstance(node, owners) for s in node.body]
-    documentation = {id(statement.value) for statement in statements if isinstance(statement, ast.Expr)}
+    documentation = {
+        id(statement.value) for statement in statements if isinstance(statement, ast.Expr)
+    }
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.JoinedStr):
-            yield node, "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield (
+                node,
+                "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant)),
+            )
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documentation
+        ):
             yield node, node.value
 
 
 def test_every_error_is_in_the_table() -> None:
-    """Each class of schemas/errors.py, and LedgerConflict, has its line in "Errors by kind", and no other has."""
+    """Each class of schemas/errors.py, and LedgerConflict, has its line in "Errors by
+    kind", and no other has.
+    """
     known = {
         value.__name__
         for module in (errors, chunk)
@@ -125,15 +153,21 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
     """The drawing at the top of schemas/errors.py names every class of the module."""
     drawing = errors.__doc__ or ""
     classes = [
-        n.name for n in tree(Path("schemas/errors.py")).body if isinstance(n, ast.ClassDef) and n.name != "Action"
+        n.name
+        for n in tree(Path("schemas/errors.py")).body
+        if isinstance(n, ast.ClassDef) and n.name != "Action"
     ]
     assert [name for name in classes if not re.search(rf"\b{name}\b", drawing)] == []
 
 
 def test_the_faust_table_has_the_options_that_are_set() -> None:
-    """The table of "Faust" and `_options` of streams/worker/app.py name the same settings."""
+    """The table of "Faust" and `_options` of streams/worker/app.py name the same
+    settings.
+    """
     options = next(
-        n for n in tree(Path("streams/worker/app.py")).body if isinstance(n, ast.FunctionDef) and n.name == "_options"
+        n
+        for n in tree(Path("streams/worker/app.py")).body
+        if isinstance(n, ast.FunctionDef) and n.name == "_options"
     )
     returned = next(n.value for n in options.body if isinstance(n, ast.Return))
     assert isinstance(returned, ast.Dict)
@@ -151,7 +185,9 @@ def test_the_readme_is_short() -> None:
 def test_the_make_targets_exist(document: str) -> None:
     """Every `make <target>` in a document is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    named = {target for text in code(document) for target in re.findall(rf"{START}make ([a-z]+)", text)}
+    named = {
+        target for text in code(document) for target in re.findall(rf"{START}make ([a-z]+)", text)
+    }
     assert named <= targets, f"{document} names make {', '.join(sorted(named - targets))}"
 
 
@@ -159,7 +195,9 @@ def test_the_make_targets_exist(document: str) -> None:
 def test_the_commands_exist(document: str) -> None:
     """Every `vectrue <command>` in a document is one that the program has."""
     commands: set[str] = set(getattr(typer.main.get_command(app), "commands", {}))
-    named = {word for text in code(document) for word in re.findall(rf"{START}vectrue ([a-z]+)", text)}
+    named = {
+        word for text in code(document) for word in re.findall(rf"{START}vectrue ([a-z]+)", text)
+    }
     assert named <= commands, f"{document} names vectrue {', '.join(sorted(named - commands))}"
 
 
@@ -172,7 +210,11 @@ def test_the_settings_exist(document: str) -> None:
             known[name] = set(field.annotation.model_fields)
     spans = [span for span in code(document) if re.fullmatch(r"[a-z]+\.[a-z_]+( = .*)?", span)]
     named = [span.split(" ")[0].split(".") for span in spans]
-    wrong = [".".join(n) for n in named if n[0] in known and n[1] not in known[n[0]] and n[1] not in ("py", "sql")]
+    wrong = [
+        ".".join(n)
+        for n in named
+        if n[0] in known and n[1] not in known[n[0]] and n[1] not in ("py", "sql")
+    ]
     assert not wrong, f"{document} names the settings {', '.join(wrong)}"
 
 
@@ -180,9 +222,17 @@ def test_the_settings_exist(document: str) -> None:
 def test_the_paths_in_documents_exist(document: str) -> None:
     """A file that a document names with its folder, or links to, is there."""
     folders = {folder.name for folder in ROOT.iterdir() if folder.is_dir()}
-    spans = [s for s in code(document) if re.fullmatch(r"([\w-]+)/[\w.*/-]*", s) and s.split("/")[0] in folders]
+    spans = [
+        s
+        for s in code(document)
+        if re.fullmatch(r"([\w-]+)/[\w.*/-]*", s) and s.split("/")[0] in folders
+    ]
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", read(document))
-    missing = [path for path in (*spans, *links) if not any(ROOT.glob(path.rstrip("/"))) and not path.startswith(".")]
+    missing = [
+        path
+        for path in (*spans, *links)
+        if not any(ROOT.glob(path.rstrip("/"))) and not path.startswith(".")
+    ]
     assert not missing, f"{document} names {', '.join(missing)}"
 
 
@@ -193,7 +243,11 @@ def test_references_between_files_lead_somewhere() -> None:
     places += [file.relative_to(ROOT) for file in SQL.rglob("*.sql")]
     references = [reference for path in places for reference in pattern.findall(read(path))]
     assert references
-    lost = [f'{name}, "{heading}"' for name, heading in references if f"\n## {heading}\n" not in read(name)]
+    lost = [
+        f'{name}, "{heading}"'
+        for name, heading in references
+        if f"\n## {heading}\n" not in read(name)
+    ]
     assert not lost, f"there is no {'; '.join(lost)}"
 
 
@@ -204,7 +258,9 @@ def test_every_folder_of_tests_is_explained() -> None:
 
 
 def test_no_file_is_long() -> None:
-    """No module or query has more than 400 lines, and half of the modules have at most 150."""
+    """No module or query has more than 400 lines, and half of the modules have at most
+    150.
+    """
     python = {path: len(read(path).splitlines()) for path in modules(*PRODUCT, "examples", "tests")}
     queries = {file.relative_to(ROOT): len(read(file).splitlines()) for file in SQL.rglob("*.sql")}
     long = [f"{path} ({count} lines)" for path, count in (python | queries).items() if count > 400]
@@ -237,7 +293,9 @@ def test_a_package_lists_its_modules(package: str) -> None:
 
 
 def test_one_module_reads_the_environment() -> None:
-    """`os.environ` is read in schemas/settings/reading.py and nowhere else in what is shipped."""
+    """`os.environ` is read in schemas/settings/reading.py and nowhere else in what is
+    shipped.
+    """
     assert set(users(r"os\.(environ|environb|getenv|putenv)(\..*)?", *PRODUCT, "examples")) == {
         "schemas/settings/reading.py"
     }
@@ -255,20 +313,26 @@ def test_faust_is_imported_where_the_documents_say() -> None:
         str(path)
         for path in modules(*PRODUCT)
         for node in ast.walk(tree(path))
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "faust" for alias in node.names))
+        if (
+            isinstance(node, ast.Import)
+            and any(alias.name.split(".")[0] == "faust" for alias in node.names)
+        )
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "faust")
     }
     assert importers == {"streams/worker/app.py", "streams/worker/process.py"}
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    """No query is left over, and no name given to `connectors.postgres.queries` is without its query."""
+    """No query is left over, and no name given to `connectors.postgres.queries` is
+    without its query.
+    """
     present = set(queries.named())
     asked = {
         str(call.args[0].value)
         for path in modules(*PRODUCT)
         for call in ast.walk(tree(path))
-        if isinstance(call, ast.Call) and re.fullmatch(r"queries\.(text|compose|for_target)", dotted(call.func))
+        if isinstance(call, ast.Call)
+        and re.fullmatch(r"queries\.(text|compose|for_target)", dotted(call.func))
         if call.args and isinstance(call.args[0], ast.Constant)
     } | set(queries.FRAGMENTS)
     assert not present - asked, f"no module uses {', '.join(sorted(present - asked))}"
@@ -277,7 +341,10 @@ def test_every_query_is_used_and_every_used_query_exists() -> None:
 
 def test_python_holds_no_sql_of_several_lines() -> None:
     """SQL longer than a line stands in a .sql file, where it has a name and a comment."""
-    verb = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|GRANT|COPY)\s", re.MULTILINE)
+    verb = re.compile(
+        r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|GRANT|COPY)\s",
+        re.MULTILINE,
+    )
     found = [
         f"{path}:{n.lineno}"
         for path in modules(*PRODUCT)
@@ -288,7 +355,9 @@ def test_python_holds_no_sql_of_several_lines() -> None:
 
 
 def test_no_file_names_a_registry() -> None:
-    """The host of a package registry is whoever installs's own choice: no file of the repository names one."""
+    """The host of a package registry is whoever installs's own choice: no file of the
+    repository names one.
+    """
     pattern = re.compile("|".join(rf"\b{re.escape(host)}\b" for host in HOSTS), re.IGNORECASE)
     found = []
     for file in repository():
@@ -298,20 +367,28 @@ def test_no_file_names_a_registry() -> None:
 
 
 def repository() -> Iterator[Path]:
-    """Files of the checkout but those that git ignores, environments and other tools' folders."""
-    ignored = {line.rstrip("/") for line in read(".gitignore").splitlines() if line.endswith("/")} | {".git"}
+    """Files of the checkout but those that git ignores, environments and other tools'
+    folders.
+    """
+    ignored = {
+        line.rstrip("/") for line in read(".gitignore").splitlines() if line.endswith("/")
+    } | {".git"}
     for folder, folders, files in os.walk(ROOT):
         here = Path(folder)
         folders[:] = [
             name
             for name in folders
-            if name not in ignored and not name.endswith(".egg-info") and not (here / name / "pyvenv.cfg").exists()
+            if name not in ignored
+            and not name.endswith(".egg-info")
+            and not (here / name / "pyvenv.cfg").exists()
         ]
         yield from (here / name for name in files if (here / name).is_file())
 
 
 def test_the_contracts_are_the_ones_described() -> None:
-    """ARCHITECTURE.md says how many contracts import-linter holds, and pyproject.toml has the layers in that order."""
+    """ARCHITECTURE.md says how many contracts import-linter holds, and pyproject.toml
+    has the layers in that order.
+    """
     contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     house = section("ARCHITECTURE.md", "The house")

@@ -1,4 +1,6 @@
-"""The lowest versions that pyproject.toml allows. That they pass the tests is tried by `make floors`."""
+"""The lowest versions that pyproject.toml allows. That they pass the tests is tried by
+`make floors`.
+"""
 
 import tomllib
 
@@ -9,7 +11,8 @@ from packaging.version import Version
 from tests.support.root import ROOT
 
 PROMISED = {
-    "sentence-transformers": "6",  # below it, classes that a local folder's modules.json names are imported and run
+    # below it, classes that a local folder's modules.json names are imported and run
+    "sentence-transformers": "6",
     "torch": "2.6",  # below it, torch.load(weights_only=True) may run what is pickled
     "fastapi": "0.132",  # below it, a body without a Content-Type is read as JSON
     "rich": "14.3",  # below it, a bar that is switched off writes an empty line
@@ -32,6 +35,8 @@ def test_everything_that_is_installed_has_a_lowest_version() -> None:
 
 @pytest.mark.parametrize(("name", "version"), PROMISED.items())
 def test_versions_below_which_a_promise_does_not_hold_are_refused(name: str, version: str) -> None:
-    """The bound of pyproject.toml is not under the version that brought what vectrue relies on."""
+    """The bound of pyproject.toml is not under the version that brought what vectrue
+    relies on.
+    """
     (lowest,) = [one.version for one in _declared()[name].specifier if one.operator == ">="]
     assert Version(lowest) >= Version(version)

@@ -10,22 +10,54 @@ from tests.support.root import ROOT
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 _TABLE = [line.split("|")[1] for line in GUIDE.splitlines() if line.startswith("|")]
 _HEADINGS = re.findall(
-    r"^#{2,3} (.+)$", re.sub(r"^```.*?^```", "", GUIDE, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    r"^#{2,3} (.+)$",
+    re.sub(r"^```.*?^```", "", GUIDE, flags=re.DOTALL | re.MULTILINE),
+    re.MULTILINE,
 )
 
 SECTIONS = (
-    "BGE-M3란?", "주요 특징", "설치 방법", "모델 다운로드", "자동 다운로드", "수동 다운로드", "다운로드 위치",
-    "기본 사용법", "간단한 임베딩 생성", "유사도 검색", "배치 처리", "기존 프로젝트에 적용하기", "vector_utils.py 수정",
-    "데이터베이스 스키마 변경 필요", "마이그레이션 스크립트", "성능 비교", "벤치마크 결과 (MTEB)", "실전 예시",
-    "면접 질문 검색 시스템", "답변 평가 시스템", "실행 방법", "테스트 스크립트 실행", "예상 출력", "주의사항",
-    "메모리 사용량", "데이터베이스 마이그레이션", "처리 속도", "문제 해결", "다운로드 실패", "메모리 부족",
-    "차원 불일치 오류", "추가 자료", "체크리스트", "다음 단계",
-)  # fmt: skip
+    "BGE-M3란?",
+    "주요 특징",
+    "설치 방법",
+    "모델 다운로드",
+    "자동 다운로드",
+    "수동 다운로드",
+    "다운로드 위치",
+    "기본 사용법",
+    "간단한 임베딩 생성",
+    "유사도 검색",
+    "배치 처리",
+    "기존 프로젝트에 적용하기",
+    "vector_utils.py 수정",
+    "데이터베이스 스키마 변경 필요",
+    "마이그레이션 스크립트",
+    "성능 비교",
+    "벤치마크 결과 (MTEB)",
+    "실전 예시",
+    "면접 질문 검색 시스템",
+    "답변 평가 시스템",
+    "실행 방법",
+    "테스트 스크립트 실행",
+    "예상 출력",
+    "주의사항",
+    "메모리 사용량",
+    "데이터베이스 마이그레이션",
+    "처리 속도",
+    "문제 해결",
+    "다운로드 실패",
+    "메모리 부족",
+    "차원 불일치 오류",
+    "추가 자료",
+    "체크리스트",
+    "다음 단계",
+)
 """The headings of the Korean guide, in its order, without its pictures and numbers."""
 
 
 def slug(heading: str) -> str:
-    """The anchor of a heading, as GitHub makes it: letters, digits, `-` and `_` stay, a space becomes `-`."""
+    """The anchor of a heading, as GitHub makes it: letters, digits, `-` and `_` stay, a
+    space becomes `-`.
+    """
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -43,12 +75,20 @@ def test_the_sections_stand_in_the_order_of_the_guide() -> None:
 
 
 def test_links_within_the_guide_lead_to_its_headings() -> None:
-    """Each link of the table is the anchor of a heading, and each heading with a Korean name is linked."""
+    """Each link of the table is the anchor of a heading, and each heading with a Korean
+    name is linked.
+    """
     links = set(re.findall(r"\]\(#([^)]+)\)", GUIDE))
     assert links == {slug(heading) for heading in _HEADINGS if re.search("[가-힣]", heading)}
 
 
 def test_programs_that_are_run_are_shown() -> None:
-    """Every `python NAME.py` of the session is a block of the document, and no block is left unrun."""
-    run = [match[1] for command, _ in session(GUIDE) if (match := re.fullmatch(r"python (\w+\.py)", command))]
+    """Every `python NAME.py` of the session is a block of the document, and no block is
+    left unrun.
+    """
+    run = [
+        match[1]
+        for command, _ in session(GUIDE)
+        if (match := re.fullmatch(r"python (\w+\.py)", command))
+    ]
     assert sorted(run) == sorted(programs(GUIDE))

@@ -1,4 +1,6 @@
-"""The judged queries of the interview example: what `vectrue compare` measures with is itself in order."""
+"""The judged queries of the interview example: what `vectrue compare` measures with is
+itself in order.
+"""
 
 from collections import Counter
 from typing import Any
@@ -21,7 +23,9 @@ def test_every_judgement_names_a_question() -> None:
 
 
 def test_a_paraphrase_shares_no_content_word() -> None:
-    """A query of kind paraphrase has no content word of any question that it looks for; at least 40 are unselected."""
+    """A query of kind paraphrase has no content word of any question that it looks for;
+    at least 40 are unselected.
+    """
     paraphrases = [line for line in QUERIES if line["kind"] == "paraphrase"]
     assert sum(not line.get("selected") for line in paraphrases) >= 40
     for line in paraphrases:
@@ -30,5 +34,9 @@ def test_a_paraphrase_shares_no_content_word() -> None:
 
 
 def test_the_selected_ones_are_marked() -> None:
-    """The 27 that were kept because a model finds them stand first, are marked, and no other is."""
-    assert [bool(line.get("selected")) for line in QUERIES] == [True] * 27 + [False] * (len(QUERIES) - 27)
+    """The 27 that were kept because a model finds them stand first, are marked, and no
+    other is.
+    """
+    assert [bool(line.get("selected")) for line in QUERIES] == [True] * 27 + [False] * (
+        len(QUERIES) - 27
+    )

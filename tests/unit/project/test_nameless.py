@@ -38,14 +38,20 @@ assert open_model(ModelSettings(name="lexical", dimensions=8)).encode_documents(
 
 
 def test_a_worker_needs_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`docker run --user 12345`: everything is imported, Faust's folder has the id in its name, a model is opened."""
+    """`docker run --user 12345`: everything is imported, Faust's folder has the id in
+    its name, a model is opened.
+    """
     nameless(monkeypatch, tmp_path / "site")
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=os.environ, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_who_has_no_home_has_the_root_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Docker has it; nothing is looked for in a folder that depends on where the process was started."""
+    """As Docker has it; nothing is looked for in a folder that depends on where the
+    process was started.
+    """
 
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -58,10 +64,12 @@ def test_who_has_no_home_has_the_root_folder(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_home_of_nobody_is_one_sentence() -> None:
     """`~` of a user that does not exist, in a setting or an option."""
     with pytest.raises(
-        ModelUnavailable, match=r"model\.name is ~nobody-here/m, and there is no such home: write the whole"
+        ModelUnavailable,
+        match=r"model\.name is ~nobody-here/m, and there is no such home: write the whole",
     ):
         hub.locate(ModelSettings(name="~nobody-here/m"))
     with pytest.raises(
-        ConfigurationError, match=r"--dir is ~nobody-here/d, and there is no such home: write the whole"
+        ConfigurationError,
+        match=r"--dir is ~nobody-here/d, and there is no such home: write the whole",
     ):
         LocalStack(Path("~nobody-here/d"))

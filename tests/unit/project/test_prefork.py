@@ -1,4 +1,6 @@
-"""Commands that are forked instead of started: processes of their own, with the exit codes and output of any other."""
+"""Commands that are forked instead of started: processes of their own, with the exit
+codes and output of any other.
+"""
 
 import os
 import signal
@@ -36,9 +38,14 @@ def test_output_exit_code_and_name(tmp_path: Path) -> None:
 
 def test_folder_and_environment_are_its_own(tmp_path: Path) -> None:
     """Settings of the folder, and of its own environment alone."""
-    (tmp_path / "vectrue.toml").write_text("[kafka]\ntopic_prefix = 'of_the_file'\n", encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text(
+        "[kafka]\ntopic_prefix = 'of_the_file'\n", encoding="utf-8"
+    )
     assert "of_the_file" in run("config", "show", folder=tmp_path)[1]
-    assert "of_a_variable" in run("config", "show", folder=tmp_path, VECTRUE_KAFKA__TOPIC_PREFIX="of_a_variable")[1]
+    assert (
+        "of_a_variable"
+        in run("config", "show", folder=tmp_path, VECTRUE_KAFKA__TOPIC_PREFIX="of_a_variable")[1]
+    )
     assert "of_the_file" in run("config", "show", folder=tmp_path)[1]
 
 
@@ -46,7 +53,9 @@ def test_folder_and_environment_are_its_own(tmp_path: Path) -> None:
 def test_a_process_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     """Its code is minus the signal, as subprocess has it, and it leaves no zombie."""
     with tempfile.TemporaryFile() as out:
-        process = prefork.start(["--version"], folder=tmp_path, environment=dict(os.environ), out=out, err=out)
+        process = prefork.start(
+            ["--version"], folder=tmp_path, environment=dict(os.environ), out=out, err=out
+        )
         os.kill(process.pid, signal.SIGSTOP)
         if process.poll() is None:  # it may have been faster
             with pytest.raises(subprocess.TimeoutExpired):

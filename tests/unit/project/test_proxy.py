@@ -65,7 +65,9 @@ def test_it_passes_on_and_tells_the_end(proxy: Proxy) -> None:
 
 
 def test_cut_resets_and_refuses_until_it_is_mended(proxy: Proxy) -> None:
-    """Connections are reset, new ones refused; afterwards both work again on the same port."""
+    """Connections are reset, new ones refused; afterwards both work again on the same
+    port.
+    """
     with client(proxy) as end:
         proxy.cut()
         with pytest.raises(ConnectionError):
@@ -77,7 +79,9 @@ def test_cut_resets_and_refuses_until_it_is_mended(proxy: Proxy) -> None:
 
 
 def test_stall_holds_back_and_loses_nothing(proxy: Proxy) -> None:
-    """Nothing comes while it stalls, new connections are accepted, and everything comes afterwards."""
+    """Nothing comes while it stalls, new connections are accepted, and everything comes
+    afterwards.
+    """
     with client(proxy) as end:
         proxy.stall()
         assert not echoed(end, 0.2)

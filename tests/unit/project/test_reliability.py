@@ -11,7 +11,11 @@ def test_every_test_that_is_named_exists() -> None:
     """`file::test` on the page is a test in that file."""
     named = re.findall(r"`(tests/[a-z_/]+\.py)::(test_\w+)`", PAGE)
     assert len(named) > 10
-    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text("utf-8")]
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if f"def {name}(" not in (ROOT / file).read_text("utf-8")
+    ]
     assert missing == []
 
 
@@ -23,4 +27,6 @@ def test_every_file_that_is_named_exists() -> None:
 
 def test_every_promise_is_there() -> None:
     """I1 to I13, once each."""
-    assert re.findall(r"^\| (I\d+) \|", PAGE, re.MULTILINE) == [f"I{number}" for number in range(1, 14)]
+    assert re.findall(r"^\| (I\d+) \|", PAGE, re.MULTILINE) == [
+        f"I{number}" for number in range(1, 14)
+    ]

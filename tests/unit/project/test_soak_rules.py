@@ -1,4 +1,6 @@
-"""The checker of the soak has rules of its own: where they and the product's differ, one of the two is wrong."""
+"""The checker of the soak has rules of its own: where they and the product's differ,
+one of the two is wrong.
+"""
 
 import re
 import sys
@@ -16,7 +18,9 @@ def characters() -> list[str]:
 
 
 def test_two_rules_of_what_shows_nothing_agree() -> None:
-    """Unicode's categories and a list of exceptions say of every character what the product's list of ranges says."""
+    """Unicode's categories and a list of exceptions say of every character what the
+    product's list of ranges says.
+    """
     ours, theirs = re.compile(NOT_BLANK), re.compile(shown())
     differ = [c for c in characters() if (ours.search(c) is None) != (theirs.search(c) is None)]
     assert not differ

@@ -1,7 +1,8 @@
-r"""Text from outside on a terminal: in whatever way it is printed or logged, it commands nothing.
+r"""Text from outside on a terminal: in whatever way it is printed or logged, it
+commands nothing.
 
-`HOSTILE` renames the window, fills the clipboard, moves the cursor, styles, turns the direction, and begins a line and
-a link of its own.
+`HOSTILE` renames the window, fills the clipboard, moves the cursor, styles, turns the
+direction, and begins a line and a link of its own.
 """
 
 import json
@@ -55,7 +56,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def commands(character: str) -> bool:
     """Whether a terminal, or what splits lines, takes it for more than a character."""
-    turns = unicodedata.bidirectional(character) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    turns = unicodedata.bidirectional(character) in {
+        "LRE",
+        "RLE",
+        "LRO",
+        "RLO",
+        "PDF",
+        "LRI",
+        "RLI",
+        "FSI",
+        "PDI",
+    }
     breaks = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
     return (breaks and character not in "\t\n") or turns or character in "\u061c\u200e\u200f"
 
@@ -65,8 +76,8 @@ def harmless(text: str) -> bool:
 
 
 def test_every_character_that_commands_is_written_out_and_no_other() -> None:
-    """All of Unicode: C0, C1, half characters, separators of lines, whatever turns the direction; Korean, emoji and
-    their joiners stay.
+    """All of Unicode: C0, C1, half characters, separators of lines, whatever turns the
+    direction; Korean, emoji and their joiners stay.
     """
     everything = [chr(code) for code in range(0x110000)]
     deprecated = set("\u206a\u206b\u206c\u206d\u206e\u206f")  # and of that block
@@ -78,7 +89,11 @@ def test_every_character_that_commands_is_written_out_and_no_other() -> None:
 
 
 @settings(max_examples=50)
-@given(st.recursive(st.text(st.characters()), lambda inner: st.dictionaries(st.text(st.characters()), inner)))
+@given(
+    st.recursive(
+        st.text(st.characters()), lambda inner: st.dictionaries(st.text(st.characters()), inner)
+    )
+)
 def test_json_has_the_same_value_without_these_characters(value: object) -> None:
     """Half characters as well; what is left is JSON for any reader."""
     written = json_text(value, indent=2)
@@ -98,8 +113,9 @@ def printed(terminal: bool, *things: object) -> str:
 
 
 def test_whatever_is_printed_is_written_out() -> None:
-    """A sentence, a cell, a head, a styled part, a text made elsewhere with a style of its own, a group, a bar; on a
-    terminal nothing but rich's own colours is left, and the text has neither style nor link nor a line of its own.
+    """A sentence, a cell, a head, a styled part, a text made elsewhere with a style of
+    its own, a group, a bar; on a terminal nothing but rich's own colours is left, and
+    the text has neither style nor link nor a line of its own.
     """
     table = Table(HOSTILE, box=None)
     table.add_row(HOSTILE)
@@ -108,7 +124,9 @@ def test_whatever_is_printed_is_written_out() -> None:
     bars = Progress(output.label(), console=Screen(width=1000))
     bars.add_task(HOSTILE)
     for terminal in (False, True):
-        written = printed(terminal, HOSTILE, table, output.styled(HOSTILE, "red"), text, Group(HOSTILE), bars)
+        written = printed(
+            terminal, HOSTILE, table, output.styled(HOSTILE, "red"), text, Group(HOSTILE), bars
+        )
         assert harmless(written), written
         assert written.count(LINE) == 6
         assert [line.strip() for line in written.splitlines()].count(LINE) == 6
@@ -132,14 +150,34 @@ def _search() -> None:
 
 def _dlq() -> None:
     state = EntryState(next(iter(EntryState)))
-    entry = Entry(HOSTILE, "row", HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE, 1, NOW, NOW, 3, state)
+    entry = Entry(
+        HOSTILE,
+        "row",
+        HOSTILE,
+        HOSTILE,
+        (HOSTILE,),
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        1,
+        NOW,
+        NOW,
+        3,
+        state,
+    )
     dlq._print([entry])
     dlq._print_results([Result(HOSTILE, HOSTILE, HOSTILE)], output.Format.TABLE)
 
 
 def _verify() -> None:
     deep = Deep(1, untrue=[Untrue((HOSTILE,), 0.5, b"")])
-    verify._print([Truth(HOSTILE, HOSTILE, HOSTILE, (Rows("current", ("not_unit",), 1, ((HOSTILE,),)),), deep)])
+    verify._print(
+        [
+            Truth(
+                HOSTILE, HOSTILE, HOSTILE, (Rows("current", ("not_unit",), 1, ((HOSTILE,),)),), deep
+            )
+        ]
+    )
     adopt._print([Candidates(HOSTILE, HOSTILE, HOSTILE, {}, deep, refused={(HOSTILE,): HOSTILE})])
 
 
@@ -161,18 +199,26 @@ def _others() -> None:
 
 
 @pytest.mark.parametrize("show", [_search, _dlq, _verify, _lag, _others])
-def test_the_commands_write_it_out(capsys: pytest.CaptureFixture[str], show: Callable[[], None]) -> None:
-    """`search`, `score`, `dlq`, `verify`, `adopt`, `lag`, `doctor`, `replay`, JSON and errors."""
+def test_the_commands_write_it_out(
+    capsys: pytest.CaptureFixture[str], show: Callable[[], None]
+) -> None:
+    """`search`, `score`, `dlq`, `verify`, `adopt`, `lag`, `doctor`, `replay`, JSON and
+    errors.
+    """
     show()
     written = capsys.readouterr()
     assert harmless(written.out), written.out
     assert harmless(written.err), written.err
     assert "\\x1b]0;OWNED" in written.out + written.err or "\\u001b]0;OWNED" in written.out
     for line in (written.out + written.err).splitlines():
-        assert not line.startswith("error: c"), "a text that begins a line of its own looks like a message"
+        assert not line.startswith("error: c"), (
+            "a text that begins a line of its own looks like a message"
+        )
 
 
-def test_a_question_is_written_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_question_is_written_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is asked names tables and connectors."""
     monkeypatch.setattr(sys, "stdin", StringIO("y\n"))
     assert output.confirm(HOSTILE)
@@ -193,9 +239,13 @@ def test_a_script_is_exact_for_a_program_and_written_out_for_a_person(
 
 
 def test_on_a_real_terminal(tmp_path: Path) -> None:
-    """`config show`, with the words in a setting: nothing but colours leaves the program."""
+    """`config show`, with the words in a setting: nothing but colours leaves the
+    program.
+    """
     where = HOSTILE.removesuffix("\ud83d")
-    (tmp_path / "vectrue.toml").write_text(f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8")
+    (tmp_path / "vectrue.toml").write_text(
+        f"[score]\nwhere = {json.dumps(where)}\n", encoding="utf-8"
+    )
     code, written = shown(["config", "show"], columns=300, folder=tmp_path)
     assert code == 0, written
     assert harmless(written), written
@@ -222,7 +272,9 @@ for one in (log, logging.getLogger("other")):
 
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_logs_are_written_out(form: str) -> None:
-    """Events, values, library lines, tracebacks; an event is one line, whatever it holds, but for its traceback."""
+    """Events, values, library lines, tracebacks; an event is one line, whatever it
+    holds, but for its traceback.
+    """
     done = python(LOGGING, form, repr(HOSTILE))
     assert done.returncode == 0, done.stderr
     assert harmless(done.stderr), done.stderr

@@ -1,4 +1,5 @@
-r"""Bytes that are no UTF-8, and half characters: one sentence with the place, wherever they come from.
+r"""Bytes that are no UTF-8, and half characters: one sentence with the place, wherever
+they come from.
 
 `\xff` stands in no UTF-8; `"\ud83d"` in JSON is one half of an emoji.
 """
@@ -47,7 +48,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_arguments(vectrue: Vectrue, arguments: list[str], place: int, shown: str) -> None:
-    """Named by its number and shown, before any service is asked; exit 2, as for every wrong argument."""
+    """Named by its number and shown, before any service is asked; exit 2, as for every
+    wrong argument.
+    """
     done = vectrue(*arguments)
     assert done.code == 2
     assert done.err.endswith(f"argument {place} is not UTF-8: {shown}\n")
@@ -69,7 +72,9 @@ def _judged(wrong: bytes) -> bytes:
 
 @pytest.mark.parametrize(("wrong", "words"), WRONG)
 def test_files_of_json(vectrue: Vectrue, wrong: bytes, words: str) -> None:
-    """`compare` (queries and corpus), `score calibrate`: the file, the line's number and what is wrong; exit 1."""
+    """`compare` (queries and corpus), `score calibrate`: the file, the line's number
+    and what is wrong; exit 1.
+    """
     Path("q.jsonl").write_bytes(_judged(wrong))
     Path("c.jsonl").write_bytes(b'{"id": 1, "text": "a"}\n\n{"id": 2, "text": ' + wrong + b"}\n")
     Path("good.jsonl").write_bytes(_judged(b'"b"'))
@@ -92,13 +97,16 @@ def test_files_of_json(vectrue: Vectrue, wrong: bytes, words: str) -> None:
 def test_standard_input(vectrue: Vectrue) -> None:
     """`score -`: the line's number."""
     done = vectrue("score", "-", "--reference", "b", stdin=b"a\n\xff\n")
-    assert (done.code, done.err) == (1, "error: line 2 of standard input is not UTF-8: write it in UTF-8\n")
+    assert (done.code, done.err) == (
+        1,
+        "error: line 2 of standard input is not UTF-8: write it in UTF-8\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["keys.txt", "-"])
 def test_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """`replay run --keys`: from a file and from standard input, the line's number; what stands before it is read, but
-    for a byte order mark.
+    """`replay run --keys`: from a file and from standard input, the line's number; what
+    stands before it is read, but for a byte order mark.
     """
     content = b"\xef\xbb\xbf17\n18\n\xff\n19\n"
     Path("keys.txt").write_bytes(content)
@@ -112,7 +120,9 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 @pytest.mark.parametrize("line", [HALF, f'["a", {HALF}]', "[" * 100_000])
 def test_keys_that_no_row_can_have(line: str) -> None:
-    """JSON in a line of --keys: one sentence with the line, in which the line is cut short."""
+    """JSON in a line of --keys: one sentence with the line, in which the line is cut
+    short.
+    """
     words = r"^line 2 of keys\.txt is not JSON \((it holds half a character|too deep)\): "
     with pytest.raises(VectrueError, match=words) as caught:
         list(key_lines.read(["", line], 1, "keys.txt"))
@@ -123,7 +133,10 @@ def test_settings_file(vectrue: Vectrue) -> None:
     """The file and the line; exit 78, as for every wrong setting."""
     Path("vectrue.toml").write_bytes(MODEL + b'\n[score]\nwhere = "\xff"\n')
     done = vectrue("status")
-    assert (done.code, done.err) == (78, "error: line 6 of vectrue.toml is not UTF-8: write it in UTF-8\n")
+    assert (done.code, done.err) == (
+        78,
+        "error: line 6 of vectrue.toml is not UTF-8: write it in UTF-8\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,8 +152,12 @@ def test_settings_file(vectrue: Vectrue) -> None:
         ("QUALITY__QUERIES", f'{{"a": {HALF}}}', "quality.queries"),
     ],
 )
-def test_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, setting: str) -> None:
-    """A variable with such bytes, or with such JSON: the setting; exit 78. The value is not shown."""
+def test_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, setting: str
+) -> None:
+    """A variable with such bytes, or with such JSON: the setting; exit 78. The value is
+    not shown.
+    """
     monkeypatch.setenv(f"VECTRUE_{variable}", value)
     with pytest.raises(ConfigurationError) as caught:
         load()
@@ -150,7 +167,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str,
 
 @pytest.mark.parametrize("value", [{"a": ["😀", 1, None]}, "\ud7ff\ue000", 5, [[[[]]]], "a\\ud83d"])
 def test_json_that_is_text_is_read(value: object) -> None:
-    """An emoji written as two escapes is whole, and so is what only looks like half of one."""
+    """An emoji written as two escapes is whole, and so is what only looks like half of
+    one.
+    """
     assert read_json(json.dumps(value)) == value
     assert read_json("9" * 5000, numbers=str) == "9" * 5000
 

@@ -1,4 +1,6 @@
-"""What may be wrong with Kafka has a sentence for each thing, wherever it is met: sending, reading, asking."""
+"""What may be wrong with Kafka has a sentence for each thing, wherever it is met:
+sending, reading, asking.
+"""
 
 import re
 from collections.abc import Callable
@@ -21,7 +23,8 @@ from schemas.messages.record import Record
 from schemas.settings.reading import load
 
 SETTINGS = load(
-    kafka={"topic_prefix": "t", "bootstrap_servers": "127.0.0.1:1"}, tables=[{"name": "public.posts", "text": "title"}]
+    kafka={"topic_prefix": "t", "bootstrap_servers": "127.0.0.1:1"},
+    tables=[{"name": "public.posts", "text": "title"}],
 )
 BROKEN = load(kafka={"security": {"sasl.nonsense": "1", "sasl.password": "hush"}})
 TOPIC = "t.dlq"
@@ -32,29 +35,36 @@ REFUSED = KafkaError(KafkaError._TRANSPORT, "Connect to 127.0.0.1:1 failed: Conn
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
 
 Case = tuple[KafkaError | None, list[KafkaError], bool]
-"""What the request is answered with (None: it is answered), what is said on the side, whether a leader is missing."""
+"""What the request is answered with (None: it is answered), what is said on the side,
+whether a leader is missing.
+"""
 CASES: dict[str, tuple[Case, type[VectrueError], str]] = {
     "not allowed": (
         (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), [], False),
-        ConfigurationError, rf"Kafka does not allow this client \w+ on topic {TOPIC}: kafka-acls .*--topic '{TOPIC}'",
+        ConfigurationError,
+        rf"Kafka does not allow this client \w+ on topic {TOPIC}: kafka-acls .*--topic '{TOPIC}'",
     ),
     "not let in": (
         (TIMED_OUT, [LOGIN, DOWN], False),
-        ConfigurationError, r"refuses the connection to 127\.0\.0\.1:1 \(SASL authentication error.*correct kafka\.sec",
+        ConfigurationError,
+        r"refuses the connection to 127\.0\.0\.1:1 \(SASL authentication error.*correct kafka\.sec",
     ),
     "not there": (
         (KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), [], False),
-        VectrueError, rf"^topic {TOPIC} does not exist: run `vectrue init`$",
+        VectrueError,
+        rf"^topic {TOPIC} does not exist: run `vectrue init`$",
     ),
     "no leader": (
         (None, [], True),
-        TransientError, rf"^topic {TOPIC} has no leader for partition 0: start .*kafka-topics .* --topic {TOPIC}",
+        TransientError,
+        rf"^topic {TOPIC} has no leader for partition 0: start .*kafka-topics .* --topic {TOPIC}",
     ),
     "no answer": (
         (TIMED_OUT, [REFUSED, DOWN], False),
-        TransientError, r"127\.0\.0\.1:1 .*Connection refused\): check kafka\.bootstrap_servers",
+        TransientError,
+        r"127\.0\.0\.1:1 .*Connection refused\): check kafka\.bootstrap_servers",
     ),
-}  # fmt: skip
+}
 
 
 class Broker:
@@ -73,7 +83,11 @@ class Broker:
             self._options["error_cb"](problem)
 
     def describe_topics(self, _: Any, **__: Any) -> dict[str, "Future[Any]"]:
-        return {TOPIC: self._future(SimpleNamespace(partitions=[SimpleNamespace(id=0, leader=self._leader())]))}
+        return {
+            TOPIC: self._future(
+                SimpleNamespace(partitions=[SimpleNamespace(id=0, leader=self._leader())])
+            )
+        }
 
     def delete_records(self, places: Any, **_: Any) -> dict[Any, "Future[Any]"]:
         return {places[0]: self._future(None)}
@@ -82,7 +96,9 @@ class Broker:
         if self._problem is not None and self._problem.code() == KafkaError._TIMED_OUT:
             raise KafkaException(self._problem)
         partitions = {0: SimpleNamespace(leader=-1 if self._leaderless else 1)}
-        return SimpleNamespace(topics={TOPIC: SimpleNamespace(error=self._problem, partitions=partitions)})
+        return SimpleNamespace(
+            topics={TOPIC: SimpleNamespace(error=self._problem, partitions=partitions)}
+        )
 
     def get_watermark_offsets(self, *_: Any, **__: Any) -> tuple[int, int]:
         return 0, 1
@@ -114,7 +130,9 @@ def _sent_again() -> None:
 
 
 WAYS: dict[str, Callable[[], Any]] = {
-    "send": lambda: KafkaOutbox(SETTINGS).send_dead_letters([Failure(RECORD, PoisonEvent("no"), "decode")]),
+    "send": lambda: KafkaOutbox(SETTINGS).send_dead_letters(
+        [Failure(RECORD, PoisonEvent("no"), "decode")]
+    ),
     "send again": _sent_again,
     "ends": lambda: DeadLetterTopic(SETTINGS, SystemClock()).ends(),
     "read": lambda: list(DeadLetterTopic(SETTINGS, SystemClock()).read()),
@@ -129,10 +147,14 @@ def _raise(error: VectrueError | None) -> None:
 
 @pytest.mark.parametrize("what", CASES)
 @pytest.mark.parametrize("way", WAYS)
-def test_each_thing_that_is_wrong_has_its_sentence(monkeypatch: pytest.MonkeyPatch, way: str, what: str) -> None:
-    """Replays and dead letters, sent or read: who may not is told the right, and a topic that is there is not missing.
+def test_each_thing_that_is_wrong_has_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, way: str, what: str
+) -> None:
+    """Replays and dead letters, sent or read: who may not is told the right, and a
+    topic that is there is not missing.
 
-    A missing topic is waited for where something is sent, and a matter of the configuration elsewhere.
+    A missing topic is waited for where something is sent, and a matter of the
+    configuration elsewhere.
     """
     case, kind, words = CASES[what]
     broker = Broker(case)
@@ -145,17 +167,24 @@ def test_each_thing_that_is_wrong_has_its_sentence(monkeypatch: pytest.MonkeyPat
         assert isinstance(raised.value, kind)
         if what == "not there":
             assert isinstance(raised.value, TransientError if way == "send" else ConfigurationError)
-    assert [name for name, (_, _, other) in CASES.items() if re.search(other, str(raised.value))] == [what]
+    assert [
+        name for name, (_, _, other) in CASES.items() if re.search(other, str(raised.value))
+    ] == [what]
 
 
 @pytest.mark.parametrize("what", ["not let in", "no answer"])
-def test_who_asks_about_topics_and_groups_is_told_the_same(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_who_asks_about_topics_and_groups_is_told_the_same(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     """`init`, `doctor`, `lag` and the workers at their start."""
     case, kind, words = CASES[what]
     monkeypatch.setattr(client, "client_config", lambda _, **options: options)
     for module in ("topics", "offsets"):
         monkeypatch.setattr(f"connectors.kafka.{module}.AdminClient", Broker(case))
-    for ask in (lambda: topics.existing(SETTINGS), lambda: KafkaOffsets(SETTINGS, SystemClock()).topic_ids([TOPIC])):
+    for ask in (
+        lambda: topics.existing(SETTINGS),
+        lambda: KafkaOffsets(SETTINGS, SystemClock()).topic_ids([TOPIC]),
+    ):
         with pytest.raises(kind, match=words):
             ask()
 
@@ -172,7 +201,9 @@ def test_a_topic_that_cannot_be_shortened(monkeypatch: pytest.MonkeyPatch, what:
 
 
 def test_a_topic_that_we_may_not_see_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list of all topics leaves it out: so it is asked for by its name before `init` is advised."""
+    """The list of all topics leaves it out: so it is asked for by its name before
+    `init` is advised.
+    """
 
     class Hidden(Broker):
         def list_topics(self, *_: Any, **__: Any) -> Any:
@@ -203,8 +234,12 @@ def test_a_topic_that_we_may_not_see_is_not_missing(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_an_option_that_no_client_takes(opens: Callable[[], object]) -> None:
-    """Whichever client meets it first: it is the setting that is wrong, not the broker that is away."""
-    with pytest.raises(ConfigurationError, match=r"sasl\.nonsense.*: correct kafka\.security") as refused:
+    """Whichever client meets it first: it is the setting that is wrong, not the broker
+    that is away.
+    """
+    with pytest.raises(
+        ConfigurationError, match=r"sasl\.nonsense.*: correct kafka\.security"
+    ) as refused:
         opens()
     assert "hush" not in str(refused.value)
 
@@ -212,7 +247,11 @@ def test_an_option_that_no_client_takes(opens: Callable[[], object]) -> None:
 def test_a_group_is_not_called_a_topic() -> None:
     """An error about a topic, met while a group is asked for."""
     problem = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-    said = client.error_of(SETTINGS, problem, Right("group", "t-live", "READ"), "the offsets could not be set")
+    said = client.error_of(
+        SETTINGS, problem, Right("group", "t-live", "READ"), "the offsets could not be set"
+    )
     assert "the offsets could not be set" in str(said)
-    denied = client.error_of(SETTINGS, KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), Right("group", "g", "READ"))
+    denied = client.error_of(
+        SETTINGS, KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), Right("group", "g", "READ")
+    )
     assert "READ on group g" in str(denied)

@@ -1,4 +1,6 @@
-"""The certificates that a secure local stack makes for itself, judged by Python's own TLS."""
+"""The certificates that a secure local stack makes for itself, judged by Python's own
+TLS.
+"""
 
 import socket
 import ssl
@@ -14,7 +16,8 @@ CLOCK = SystemClock()
 
 
 def shake_hands(trusted: Path, served: Path, name: str) -> None:
-    """Let a client that trusts one authority meet the server of one stack; no port is opened.
+    """Let a client that trusts one authority meet the server of one stack; no port is
+    opened.
 
     Raises:
         ssl.SSLError: the client refuses the server.
@@ -60,7 +63,9 @@ def test_nobody_else_is_trusted(tmp_path: Path) -> None:
 
 
 def test_keys_are_for_the_owner_and_the_authoritys_is_nowhere(tmp_path: Path) -> None:
-    """Two files, one private key, nothing readable by others; a second call changes nothing."""
+    """Two files, one private key, nothing readable by others; a second call changes
+    nothing.
+    """
     certificates.make(tmp_path, CLOCK)
     folder = tmp_path / certificates.FOLDER
     before = {file.name: file.read_text(encoding="ascii") for file in folder.iterdir()}

@@ -19,9 +19,13 @@ from tests.support.waiting import until
 
 # Ends only when killed: SIGTERM is ignored.
 STUBBORN = (
-    "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
+    "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', "
+    "flush=True); signal.pause()"
 )
-WILLING = "import signal, sys; signal.signal(15, lambda *_: sys.exit()); print('ready', flush=True); signal.pause()"
+WILLING = (
+    "import signal, sys; signal.signal(15, lambda *_: sys.exit()); print('ready', flush=True); "
+    "signal.pause()"
+)
 
 
 class _Started:
@@ -33,7 +37,8 @@ class _Started:
         mark = f"vectrue.stack={self.folder}/{len(self.recorded)}"
         log = self.folder / "part.log"
         process = processes.spawn(
-            Command((sys.executable, "-c", program, mark), mark, log, self.folder), self.recorded.append
+            Command((sys.executable, "-c", program, mark), mark, log, self.folder),
+            self.recorded.append,
         )
         until(lambda: "ready" in processes.tail(log), timeout=10, what="the process to be ready")
         return process
@@ -50,7 +55,9 @@ def started(tmp_path: Path) -> Iterator[_Started]:
 
 
 def test_our_process_is_recognised(started: _Started) -> None:
-    """A process is known again by its record, and by its mark alone when the record is missing."""
+    """A process is known again by its record, and by its mark alone when the record is
+    missing.
+    """
     process = started(WILLING)
     recorded = started.recorded[0]
     assert processes.recognise(recorded) == process
@@ -59,7 +66,9 @@ def test_our_process_is_recognised(started: _Started) -> None:
 
 
 def test_another_process_with_the_same_id_is_not_ours(started: _Started) -> None:
-    """A recorded id that now belongs to a process with another start, or without the mark, is nobody of ours."""
+    """A recorded id that now belongs to a process with another start, or without the
+    mark, is nobody of ours.
+    """
     started(WILLING)
     recorded = started.recorded[0]
     assert processes.recognise(replace(recorded, created=recorded.created - 60)) is None
@@ -76,7 +85,9 @@ def test_a_process_that_ended_is_gone(started: _Started) -> None:
 
 
 def test_a_willing_process_ends_in_order(started: _Started) -> None:
-    """A process that ends on the signal it is sent is not killed; neither is one that was stopped."""
+    """A process that ends on the signal it is sent is not killed; neither is one that
+    was stopped.
+    """
     process = started(WILLING)
     process.suspend()
     assert processes.end(process, signal.SIGTERM, 10.0, SystemClock())
@@ -91,9 +102,12 @@ def test_a_stubborn_process_is_killed(started: _Started) -> None:
 
 
 def test_a_killed_process_takes_its_children_along(started: _Started) -> None:
-    """SIGKILL reaches what the process started, which could not notice its parent's end otherwise."""
+    """SIGKILL reaches what the process started, which could not notice its parent's end
+    otherwise.
+    """
     child = (
-        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); import signal; signal.pause()"
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); "
+        "import signal; signal.pause()"
     )
     process = started(child)
     members = processes.family(process)
@@ -103,9 +117,13 @@ def test_a_killed_process_takes_its_children_along(started: _Started) -> None:
 
 
 def test_the_terminal_does_not_reach_a_part(started: _Started) -> None:
-    """A part has a session of its own, so Ctrl-C in the terminal of `up` does not end it."""
+    """A part has a session of its own, so Ctrl-C in the terminal of `up` does not end
+    it.
+    """
     process = started(WILLING)
-    shown = subprocess.run(["ps", "-o", "sid=", "-p", str(process.pid)], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ps", "-o", "sid=", "-p", str(process.pid)], capture_output=True, text=True, check=True
+    )
     assert int(shown.stdout) == process.pid
 
 

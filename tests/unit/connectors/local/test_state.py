@@ -1,4 +1,6 @@
-"""What a stack remembers: ports, stack.json, the lock; and how its parts are configured."""
+"""What a stack remembers: ports, stack.json, the lock; and how its parts are
+configured.
+"""
 
 import random
 import socket
@@ -19,7 +21,9 @@ from schemas.errors import ConfigurationError, VectrueError
 def test_ports_are_free_different_and_below_the_ephemeral_range(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Chosen ports cannot be handed to somebody's outgoing connection while the stack is down."""
+    """Chosen ports cannot be handed to somebody's outgoing connection while the stack
+    is down.
+    """
     limits = tmp_path / "range"
     limits.write_text("20000\t60999\n", encoding="ascii")
     monkeypatch.setattr(free_ports, "_RANGE_FILE", limits)
@@ -45,7 +49,9 @@ def test_a_kept_port_in_use_names_port_part_and_fix(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"port {port} of kafka .* in use by") as caught:
+        with pytest.raises(
+            ConfigurationError, match=f"port {port} of kafka .* in use by"
+        ) as caught:
             free_ports.require_free("kafka", [port], tmp_path)
     assert "vectrue local reset" in (caught.value.fix or "")
     free_ports.require_free("kafka", [port], tmp_path)
@@ -55,7 +61,9 @@ def test_the_state_survives_and_is_private(tmp_path: Path) -> None:
     """What was written is read back whole, and nobody else may read the password."""
     memory = Memory(tmp_path / "stack.json")
     assert memory.read() is None
-    state = replace(StackState.new(), postgres_home="/elsewhere", processes={"kafka": Recorded(7, 1.5, "mark")})
+    state = replace(
+        StackState.new(), postgres_home="/elsewhere", processes={"kafka": Recorded(7, 1.5, "mark")}
+    )
     memory.write(state)
     assert memory.read() == state
     assert (tmp_path / "stack.json").stat().st_mode & 0o777 == 0o600
@@ -65,7 +73,10 @@ def test_parallel_records_do_not_lose_each_other(tmp_path: Path) -> None:
     """Parts that start at the same moment are all written down."""
     memory = Memory(tmp_path / "stack.json")
     memory.write(StackState.new())
-    threads = [threading.Thread(target=memory.record, args=(f"p{i}", Recorded(i, 0.0, "m"))) for i in range(20)]
+    threads = [
+        threading.Thread(target=memory.record, args=(f"p{i}", Recorded(i, 0.0, "m")))
+        for i in range(20)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -80,14 +91,18 @@ def test_parallel_records_do_not_lose_each_other(tmp_path: Path) -> None:
     "content", ["", "[]", "{}", '{"format": 2, "processes": {}}', '{"format": 1, "processes": {}}']
 )
 def test_a_damaged_state_names_the_way_out(tmp_path: Path, content: str) -> None:
-    """A stack.json that cannot be understood is one sentence with the command that makes a new one."""
+    """A stack.json that cannot be understood is one sentence with the command that
+    makes a new one.
+    """
     (tmp_path / "stack.json").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="vectrue local reset --dir"):
         Memory(tmp_path / "stack.json").read()
 
 
 def test_no_stack_names_the_command_that_makes_one(tmp_path: Path) -> None:
-    """Asking for the endpoints of a folder without a stack says how to start one; status says `absent`."""
+    """Asking for the endpoints of a folder without a stack says how to start one;
+    status says `absent`.
+    """
     stack = LocalStack(tmp_path / "none")
     with pytest.raises(ConfigurationError, match=r"no stack here .*vectrue local up --dir"):
         stack.endpoints()

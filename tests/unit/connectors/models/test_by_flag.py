@@ -1,4 +1,6 @@
-"""What is wrong with a model that flags name is said of the flags; a misspelt built-in name is suspected."""
+"""What is wrong with a model that flags name is said of the flags; a misspelt built-in
+name is suspected.
+"""
 
 from pathlib import Path
 
@@ -21,9 +23,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "dimensions", "said", "fix"),
     [
-        ("multilingual-e5-small", 96, "--dimensions is 96", "give --dimensions 384, or choose another --model"),
-        ("BAAI/bge-m3", 96, "--dimensions is 96", "give --dimensions 1024, or choose another --model"),
-        ("lexical@1", 96, "--model is lexical@1, which is neither", "correct --model, to lexical perhaps"),
+        (
+            "multilingual-e5-small",
+            96,
+            "--dimensions is 96",
+            "give --dimensions 384, or choose another --model",
+        ),
+        (
+            "BAAI/bge-m3",
+            96,
+            "--dimensions is 96",
+            "give --dimensions 1024, or choose another --model",
+        ),
+        (
+            "lexical@1",
+            96,
+            "--model is lexical@1, which is neither",
+            "correct --model, to lexical perhaps",
+        ),
         ("a b/c", 96, "--model is a b/c, which is neither", "correct --model"),
         ("/nowhere/model", 96, "there is no folder /nowhere/model (--model)", "correct --model"),
     ],
@@ -47,7 +64,10 @@ def test_a_model_that_is_not_here_is_pulled_by_its_name() -> None:
     assert missing.value.fix == "run `vectrue model pull acme/embedder --revision 'v 1'`"
     with pytest.raises(ModelUnavailable) as missing:
         by_flag.opened(ModelSettings(name="lexcal", dimensions=96))
-    assert missing.value.fix == "correct --model, if lexical was meant; else run `vectrue model pull lexcal`"
+    assert (
+        missing.value.fix
+        == "correct --model, if lexical was meant; else run `vectrue model pull lexcal`"
+    )
     with pytest.raises(ModelUnavailable, match="model pull BAAI/bge-m3"):
         by_flag.require(ModelSettings())
     assert describe_model(ModelSettings(name="lexcal")).fix == (
@@ -57,7 +77,9 @@ def test_a_model_that_is_not_here_is_pulled_by_its_name() -> None:
 
 def test_what_is_right_is_opened() -> None:
     """With its id, though the weights of a known model are not here."""
-    assert by_flag.opened(ModelSettings(name="lexical", dimensions=96)).model_id.startswith("lexical@1+")
+    assert by_flag.opened(ModelSettings(name="lexical", dimensions=96)).model_id.startswith(
+        "lexical@1+"
+    )
     assert by_flag.opened(ModelSettings()).dimensions == 1024
     with pytest.raises(TargetMismatch):
         by_flag.opened(ModelSettings(dimensions=2))

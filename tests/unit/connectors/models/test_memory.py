@@ -1,4 +1,6 @@
-"""`model.low_memory` and `model.dtype`: what they set, what they leave alone, which device gets which precision."""
+"""`model.low_memory` and `model.dtype`: what they set, what they leave alone, which
+device gets which precision.
+"""
 
 from pathlib import Path
 
@@ -12,20 +14,26 @@ from schemas.settings.sections import ModelSettings
 
 
 def test_low_memory_sets_three_things_together() -> None:
-    """Batches of 8, bfloat16 and 512 tokens; without it 32, automatic and the model's own limit."""
+    """Batches of 8, bfloat16 and 512 tokens; without it 32, automatic and the model's
+    own limit.
+    """
     little, plain = ModelSettings(low_memory=True), ModelSettings()
     assert (little.batch_size, little.dtype, little.max_tokens) == (8, "bfloat16", 512)
     assert (plain.batch_size, plain.dtype, plain.max_tokens) == (32, "auto", None)
 
 
 def test_what_is_set_by_hand_wins() -> None:
-    """Precision and limit that somebody chose stay; so do smaller batches, never larger ones."""
+    """Precision and limit that somebody chose stay; so do smaller batches, never larger
+    ones.
+    """
     chosen = ModelSettings(low_memory=True, batch_size=4, dtype="float32", max_tokens=2048)
     assert (chosen.batch_size, chosen.dtype, chosen.max_tokens) == (4, "float32", 2048)
     assert ModelSettings(low_memory=True, batch_size=64).batch_size == 8
 
 
-def test_it_works_from_a_file_and_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_works_from_a_file_and_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wherever the settings come from, in whichever order they stand there."""
     file = tmp_path / "vectrue.toml"
     file.write_text("[model]\nbatch_size = 16\nlow_memory = true\n")
@@ -36,34 +44,57 @@ def test_it_works_from_a_file_and_from_the_environment(tmp_path: Path, monkeypat
 
 
 def test_another_limit_is_another_id_and_precision_is_not() -> None:
-    """bge-m3 cut at 512 tokens makes other vectors of long texts; the bits of bfloat16 and the batch do not count."""
+    """bge-m3 cut at 512 tokens makes other vectors of long texts; the bits of bfloat16
+    and the batch do not count.
+    """
     plain = open_model(ModelSettings()).model_id
     assert open_model(ModelSettings(low_memory=True)).model_id != plain
-    assert open_model(ModelSettings(low_memory=True)).model_id == open_model(ModelSettings(max_tokens=512)).model_id
-    for same in (ModelSettings(low_memory=True, max_tokens=8192), ModelSettings(dtype="bfloat16", batch_size=8)):
+    assert (
+        open_model(ModelSettings(low_memory=True)).model_id
+        == open_model(ModelSettings(max_tokens=512)).model_id
+    )
+    for same in (
+        ModelSettings(low_memory=True, max_tokens=8192),
+        ModelSettings(dtype="bfloat16", batch_size=8),
+    ):
         assert open_model(same).model_id == plain
 
 
 def test_a_model_that_takes_less_keeps_its_own_limit() -> None:
-    """512 is no demand when nobody made it; an explicit limit beyond the model is refused as ever."""
+    """512 is no demand when nobody made it; an explicit limit beyond the model is
+    refused as ever.
+    """
     assert check_max_tokens(ModelSettings(low_memory=True), 256) == 256
     assert check_max_tokens(ModelSettings(low_memory=True), None) == 512
     with pytest.raises(ConfigurationError, match=r"model\.max_tokens is 512.*at most 256"):
         check_max_tokens(ModelSettings(max_tokens=512), 256)
-    little = describe_model(ModelSettings(name="multilingual-e5-small", dimensions=384, low_memory=True))
+    little = describe_model(
+        ModelSettings(name="multilingual-e5-small", dimensions=384, low_memory=True)
+    )
     plain = describe_model(ModelSettings(name="multilingual-e5-small", dimensions=384))
     assert little.model_id == plain.model_id
 
 
 def test_each_choice_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU `auto` is float32; what was set is taken; bfloat16 where the CPU lacks it comes with a warning."""
+    """On a CPU `auto` is float32; what was set is taken; bfloat16 where the CPU lacks
+    it comes with a warning.
+    """
     monkeypatch.setattr(placement, "cpu_has_bfloat16", lambda: True)
     chosen, why = placement.choose_dtype(ModelSettings(), "cpu")
     assert (chosen, "model.dtype is auto" in why) == ("float32", True)
-    assert placement.choose_dtype(ModelSettings(dtype="bfloat16"), "cpu") == ("bfloat16", "model.dtype is bfloat16")
-    assert placement.choose_dtype(ModelSettings(low_memory=True), "cpu") == ("bfloat16", "model.low_memory is true")
+    assert placement.choose_dtype(ModelSettings(dtype="bfloat16"), "cpu") == (
+        "bfloat16",
+        "model.dtype is bfloat16",
+    )
+    assert placement.choose_dtype(ModelSettings(low_memory=True), "cpu") == (
+        "bfloat16",
+        "model.low_memory is true",
+    )
     monkeypatch.setattr(placement, "cpu_has_bfloat16", lambda: False)
-    assert "model.dtype = float32 is the cure" in placement.choose_dtype(ModelSettings(low_memory=True), "cpu")[1]
+    assert (
+        "model.dtype = float32 is the cure"
+        in placement.choose_dtype(ModelSettings(low_memory=True), "cpu")[1]
+    )
     chosen, why = placement.choose_dtype(ModelSettings(low_memory=True, dtype="float32"), "cpu")
     assert (chosen, why) == ("float32", "model.dtype is float32")
 
@@ -77,7 +108,9 @@ def test_each_choice_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
         ("processor\t: 0\n", None),
     ],
 )
-def test_instructions_of_the_cpu(text: str, has: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instructions_of_the_cpu(
+    text: str, has: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As Linux lists them; None where it does not."""
     file = tmp_path / "cpuinfo"
     file.write_text(text)

@@ -1,4 +1,6 @@
-"""Settings, arguments and files that no ordinary use brings: one sentence with the place, never a traceback."""
+"""Settings, arguments and files that no ordinary use brings: one sentence with the
+place, never a traceback.
+"""
 
 import json
 from pathlib import Path
@@ -30,18 +32,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("arguments", "code", "words"),
     [
         (["verify", "--deep", MANY], 2, "neither a number of rows nor all"),
-        (["adopt", "-t", "public.t", "--model", "lexical", "--sample", MANY], 2, "neither a number of rows nor all"),
+        (
+            ["adopt", "-t", "public.t", "--model", "lexical", "--sample", MANY],
+            2,
+            "neither a number of rows nor all",
+        ),
         (["--config", LONG, "status"], 78, "there is no configuration file"),
         (["serve", "--host", ""], 78, "setting host: "),
-        (["compare", "lexical", "lexical:99999999999999999999999", "-q", "q.jsonl", "--corpus", "c.jsonl"], 78, "9999"),
+        (
+            [
+                "compare",
+                "lexical",
+                "lexical:99999999999999999999999",
+                "-q",
+                "q.jsonl",
+                "--corpus",
+                "c.jsonl",
+            ],
+            78,
+            "9999",
+        ),
         (["compare", "lexical", LONG, "-q", "q.jsonl", "--corpus", "c.jsonl"], 78, "aaaa"),
         ([*LEXICAL, "-q", "q\0.jsonl", "--corpus", "c.jsonl"], 2, "null byte"),
         ([*LEXICAL, "-q", "q.jsonl", "--corpus", "c.jsonl", "--html", f"{LONG}/x"], 1, "--html"),
         (["model", "info", LONG], 78, "aaaa"),
     ],
-)  # fmt: skip
+)
 def test_arguments(vectrue: Vectrue, arguments: list[str], code: int, words: str) -> None:
-    """Numbers and names of thousands of characters, and what no file or machine can be called."""
+    """Numbers and names of thousands of characters, and what no file or machine can be
+    called.
+    """
     done = vectrue(*arguments)
     assert "Traceback" not in done.err
     assert done.code == code, done.err
@@ -59,7 +79,9 @@ def test_arguments(vectrue: Vectrue, arguments: list[str], code: int, words: str
         ("VECTRUE_SERVE__REQUEST_SECONDS", "nan", "setting serve.request_seconds: "),
     ],
 )
-def test_variables(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
+def test_variables(
+    vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
     """Settings by variable, as `doctor` meets them: it asks every service."""
     monkeypatch.setenv(variable, value)
     done = vectrue("doctor")
@@ -77,7 +99,9 @@ def test_a_host_that_is_none(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch, 
     assert "Traceback" not in done.err
 
 
-def test_a_variable_of_libpq_that_is_no_text(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_libpq_that_is_no_text(
+    vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What libpq quotes in its refusal."""
     monkeypatch.setenv("PGSSLMODE", "\udcff")
     monkeypatch.setenv("VECTRUE_POSTGRES__DSN", "postgresql://a:b@127.0.0.1:1/c")
@@ -86,7 +110,9 @@ def test_a_variable_of_libpq_that_is_no_text(vectrue: Vectrue, monkeypatch: pyte
     assert "the connection to Postgres is not UTF-8" in done.err
 
 
-def test_a_connection_string_that_is_none(vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_string_that_is_none(
+    vectrue: Vectrue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The workers' is looked at although another role sets the database up."""
     monkeypatch.setenv("VECTRUE_POSTGRES__DSN", "foo bar")
     monkeypatch.setenv("VECTRUE_POSTGRES__ADMIN_DSN", "postgresql://a:b@127.0.0.1:1/c")
@@ -116,7 +142,9 @@ def test_a_settings_file(vectrue: Vectrue, content: str) -> None:
 )
 def test_files_of_a_model(tmp_path: Path, file: str, content: str) -> None:
     """JSON of another shape than a model's: the file is named."""
-    good = json.dumps([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}])
+    good = json.dumps(
+        [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    )
     (tmp_path / "modules.json").write_text(good, encoding="utf-8")
     (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(ModelUnavailable, match=file):

@@ -19,13 +19,17 @@ def test_composed_and_decomposed_are_one_text(form: str) -> None:
 
 
 def test_compatibility_characters_stay() -> None:
-    """Only what is canonically the same is made the same: a ligature or a full-width letter may mean something."""
+    """Only what is canonically the same is made the same: a ligature or a full-width
+    letter may mean something.
+    """
     assert prepare(["ﬁ Ａ ①"], None) == ["ﬁ Ａ ①"]
 
 
 @pytest.mark.parametrize("max_tokens", [1, 512, None])
 def test_no_tokenizer_is_given_more_than_it_may_use(max_tokens: int | None) -> None:
-    """A text of 8 million characters is cut to what the token limit can stand for, and without one to what is read."""
+    """A text of 8 million characters is cut to what the token limit can stand for, and
+    without one to what is read.
+    """
     longest = BLANK_WITHIN if max_tokens is None else max_tokens * LONGEST_TOKEN
     text = "가나다라 " * 1_600_000
     assert prepare([text, "short"], max_tokens) == [text[:longest], "short"]

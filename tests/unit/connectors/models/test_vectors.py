@@ -11,16 +11,22 @@ from schemas.settings.sections import ModelSettings
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-6, 1.0, 1e6, 1e30])
 def test_any_finite_row_gets_unit_length(scale: float) -> None:
-    """Rows of any finite size, whose squares would not fit float32, come out with length 1 and their direction."""
+    """Rows of any finite size, whose squares would not fit float32, come out with
+    length 1 and their direction.
+    """
     raw = (np.array([[3.0, 4.0], [0.0, -2.0]]) * scale).astype(np.float32)
     unit = unit_rows(raw, ["a", "b"], 2)
     assert unit.dtype == np.float32
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0.0, -1.0]], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "not finite"), (-np.inf, "not finite"), (0.0, "no direction")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(np.nan, "not finite"), (-np.inf, "not finite"), (0.0, "no direction")]
+)
 def test_a_row_without_direction_is_refused(value: float, words: str) -> None:
-    """One bad number condemns its row only by name: index and length of the text, never the text."""
+    """One bad number condemns its row only by name: index and length of the text, never
+    the text.
+    """
     raw = np.ones((3, 4), np.float32)
     raw[2] = value
     with pytest.raises(PoisonText, match=rf"text 2 \(6 characters\).*{words}") as caught:
@@ -42,7 +48,9 @@ def test_rows_of_another_length_are_refused() -> None:
 
 
 def test_a_row_for_each_text_or_some_texts_are_to_blame() -> None:
-    """A network that returns too few rows is bisected like one that raises; it is not the configuration's fault."""
+    """A network that returns too few rows is bisected like one that raises; it is not
+    the configuration's fault.
+    """
     with pytest.raises(PoisonText, match=r"shape \(1, 2\) instead of \(2, 2\)"):
         unit_rows(np.ones((1, 2), np.float32), ["a", "b"], 2)
 
@@ -59,7 +67,9 @@ def test_dimensions_message() -> None:
 
 
 def test_twin_counts_and_fails_on_request() -> None:
-    """The twin tells how much it was used, and fails a whole call for one bad text, as a model does."""
+    """The twin tells how much it was used, and fails a whole call for one bad text, as
+    a model does.
+    """
     twin = TwinEmbedder(4, fails=lambda text: "bad" in text)
     twin.encode_documents(["a", "b"])
     twin.encode_query("a")

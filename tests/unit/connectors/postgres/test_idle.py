@@ -1,4 +1,6 @@
-"""Which statements may be tried again on a new connection, and search paths as the server writes them."""
+"""Which statements may be tried again on a new connection, and search paths as the
+server writes them.
+"""
 
 import pytest
 from psycopg2 import sql

@@ -7,7 +7,9 @@ import pytest
 from connectors.postgres.checks import server
 from connectors.postgres.checks.server import Server
 
-GOOD = Server(180004, "interview", "owner", False, "logical", True, True, "4GB", True, "public", True, True)
+GOOD = Server(
+    180004, "interview", "owner", False, "logical", True, True, "4GB", True, "public", True, True
+)
 
 
 def test_a_good_server_is_accepted_in_silence() -> None:
@@ -21,16 +23,34 @@ def test_a_good_server_is_accepted_in_silence() -> None:
     [
         ({"version": 130011}, "PostgreSQL 13 is too old", "14 or newer"),
         ({"standby": True}, "standby", "primary"),
-        ({"wal_level": "replica"}, "wal_level is replica", "ALTER SYSTEM SET wal_level = 'logical', then restart"),
-        ({"may_replicate": False}, "role owner may not read the replication stream", 'ALTER ROLE "owner" REPLICATION'),
-        ({"may_create": False}, "may not create a schema and a publication", 'GRANT CREATE ON DATABASE "interview"'),
+        (
+            {"wal_level": "replica"},
+            "wal_level is replica",
+            "ALTER SYSTEM SET wal_level = 'logical', then restart",
+        ),
+        (
+            {"may_replicate": False},
+            "role owner may not read the replication stream",
+            'ALTER ROLE "owner" REPLICATION',
+        ),
+        (
+            {"may_create": False},
+            "may not create a schema and a publication",
+            'GRANT CREATE ON DATABASE "interview"',
+        ),
         ({"vector_schema": None}, "no extension vector", "CREATE EXTENSION vector"),
-        ({"vector_schema": None, "vector_available": False}, "no extension vector", "install pgvector"),
+        (
+            {"vector_schema": None, "vector_available": False},
+            "no extension vector",
+            "install pgvector",
+        ),
         ({"worker_exists": False}, "there is no role worker", 'CREATE ROLE "worker"'),
     ],
 )
 def test_refusals_name_the_fix(change: dict[str, object], sentence: str, fix: str) -> None:
-    """Each server that cannot work is refused in one sentence with the statement that mends it."""
+    """Each server that cannot work is refused in one sentence with the statement that
+    mends it.
+    """
     error = server.refusal(replace(GOOD, **change), "worker")  # type: ignore[arg-type]  # the values fit the fields
     assert error is not None
     assert sentence in error.message

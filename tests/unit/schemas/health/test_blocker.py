@@ -31,7 +31,10 @@ def typed() -> Iterator[None]:
     [
         (READER, "pid 17, user app, application reporting, in a transaction for 1h05m"),
         (IDLE, "pid 18, user app, application -, in a transaction for 5.0 s, which does nothing"),
-        (QUEUED, "pid 19, user dba, application psql, in a transaction for 2.0 s, which waits itself"),
+        (
+            QUEUED,
+            "pid 19, user dba, application psql, in a transaction for 2.0 s, which waits itself",
+        ),
         (STRANGER, "pid 20, user other, application job"),
         (CLEANER, "pid 21, autovacuum of the server, in a transaction for 1m00s"),
         (PREPARED, "the prepared transaction two phase, in a transaction for 2h00m"),
@@ -49,7 +52,9 @@ def test_a_crowd_is_counted() -> None:
 
 @pytest.mark.usefixtures("typed")
 def test_the_way_on_ends_who_does_not_wait_and_repeats_what_was_typed() -> None:
-    """Ending somebody who only waits would help nobody; the command is this one, as a shell takes it."""
+    """Ending somebody who only waits would help nobody; the command is this one, as a
+    shell takes it.
+    """
     again = "repeat `vectrue --config 'my file.toml' migrate rollback --yes`"
     assert blocker.way_on([QUEUED, READER]) == f"{blocker.ending(READER)}, then {again}"
     assert blocker.way_on([]) == f"{again} at a quieter time"
@@ -59,17 +64,27 @@ def test_the_way_on_ends_who_does_not_wait_and_repeats_what_was_typed() -> None:
 
 
 def test_where_no_command_was_typed_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A helper that is called by a test or a program of somebody else names no command at all."""
+    """A helper that is called by a test or a program of somebody else names no command
+    at all.
+    """
     monkeypatch.setattr(command, "_typed", [])
     assert blocker.way_on([]) == "repeat the command at a quieter time"
 
 
 @pytest.mark.usefixtures("typed")
 def test_what_is_to_be_typed_next_reads_the_same_file() -> None:
-    """Without it the settings file of the folder would be used, which may be another installation's."""
+    """Without it the settings file of the folder would be used, which may be another
+    installation's.
+    """
     option = "vectrue --config 'my file.toml'"
-    said = "vectrue init, then `vectrue migrate swap`; correct vectrue.toml, vectrue 1.2, my_vectrue.toml"
-    wanted = f"{option} init, then `{option} migrate swap`; correct my file.toml, vectrue 1.2, my_vectrue.toml"
+    said = (
+        "vectrue init, then `vectrue migrate swap`; correct vectrue.toml, vectrue 1.2, "
+        "my_vectrue.toml"
+    )
+    wanted = (
+        f"{option} init, then `{option} migrate swap`; correct my file.toml, vectrue 1.2, "
+        "my_vectrue.toml"
+    )
     assert command.completed(said) == wanted
     assert command.completed(command.again()) == command.again()
     command.begin(["status", "--config", "x.toml"])

@@ -44,17 +44,23 @@ def partitions(draw: st.DrawFn) -> PartitionLag:
 
 @given(partitions())
 def test_lag_is_never_negative_and_unknown_never_a_number(partition: PartitionLag) -> None:
-    """Without a commit, a log end or a readable answer the lag is None; otherwise it is at least 0."""
+    """Without a commit, a log end or a readable answer the lag is None; otherwise it is
+    at least 0.
+    """
     if partition.current_offset is None or partition.log_end_offset is None or partition.error:
         assert partition.lag is None
     else:
         assert partition.lag is None or partition.lag >= 0
-    assert partition.pending is None or (partition.current_offset is None and partition.pending >= 0)
+    assert partition.pending is None or (
+        partition.current_offset is None and partition.pending >= 0
+    )
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
 def test_lag_counts_what_is_left_to_read(start: int, commit: int, more: int) -> None:
-    """Within the log the lag is end - commit; a commit outside the log goes on at its start, and is lost."""
+    """Within the log the lag is end - commit; a commit outside the log goes on at its
+    start, and is lost.
+    """
     end = start + more
     seen = row(commit, end, start=start)
     inside = start <= commit <= end
@@ -70,7 +76,9 @@ def test_total_with_an_unknown_part_is_unknown(rows: list[PartitionLag]) -> None
     counted = [p for p in rows if p.pending != 0]
     unknown = not counted or any(p.lag is None for p in counted)
     assert (seen.total_lag is None) == unknown
-    assert (seen.max_time_lag_seconds is None) == (not counted or any(p.time_lag_seconds is None for p in counted))
+    assert (seen.max_time_lag_seconds is None) == (
+        not counted or any(p.time_lag_seconds is None for p in counted)
+    )
 
 
 def test_empty_partition_without_commit_does_not_hide_the_others() -> None:
@@ -96,27 +104,59 @@ def test_json_keys_of_the_report() -> None:
     assert data["time"] == "2026-01-01T00:00:00.000Z"
     first, second = data["groups"][0]["partitions"]
     assert first == {
-        "topic": TOPIC, "partition": 0, "current_offset": 3, "log_start_offset": 0, "log_end_offset": 7, "lag": 4,
-        "pending": None, "time_lag_seconds": 1.235, "status": "OK", "consumer_id": "c-1", "host": "10.0.0.1",
-        "client_id": "faust", "error": None,
-    }  # fmt: skip
+        "topic": TOPIC,
+        "partition": 0,
+        "current_offset": 3,
+        "log_start_offset": 0,
+        "log_end_offset": 7,
+        "lag": 4,
+        "pending": None,
+        "time_lag_seconds": 1.235,
+        "status": "OK",
+        "consumer_id": "c-1",
+        "host": "10.0.0.1",
+        "client_id": "faust",
+        "error": None,
+    }
     assert (second["lag"], second["pending"], second["time_lag_seconds"]) == (None, 2, None)
     assert [set(g) for g in data["groups"]] == [
-        {"lane", "group_name", "state", "members", "total_lag", "pending", "max_time_lag_seconds", "status", "error",
-         "partitions"}
-    ] * 2  # fmt: skip
+        {
+            "lane",
+            "group_name",
+            "state",
+            "members",
+            "total_lag",
+            "pending",
+            "max_time_lag_seconds",
+            "status",
+            "error",
+            "partitions",
+        }
+    ] * 2
     assert data["slot"] == {
-        "name": "vectrue", "state": "missing", "active": None, "wal_status": None, "unconfirmed_bytes": None,
-        "retained_bytes": None, "safe_wal_bytes": None, "standstill_seconds": None, "error": None,
-    }  # fmt: skip
-    assert data["connector"] == {
-        "name": "vectrue-postgres", "state": "RUNNING", "tasks": [{"id": 0, "state": "FAILED"}], "failure": "boom",
+        "name": "vectrue",
+        "state": "missing",
+        "active": None,
+        "wal_status": None,
+        "unconfirmed_bytes": None,
+        "retained_bytes": None,
+        "safe_wal_bytes": None,
+        "standstill_seconds": None,
         "error": None,
-    }  # fmt: skip
+    }
+    assert data["connector"] == {
+        "name": "vectrue-postgres",
+        "state": "RUNNING",
+        "tasks": [{"id": 0, "state": "FAILED"}],
+        "failure": "boom",
+        "error": None,
+    }
     assert (data["status"], data["hop"]) == ("CRITICAL", "source")
 
 
-def judge(*samples: tuple[float, PartitionLag], members: int | None = 1, floor: int = LIVE_FLOOR) -> Status:
+def judge(
+    *samples: tuple[float, PartitionLag], members: int | None = 1, floor: int = LIVE_FLOOR
+) -> Status:
     """Status at the last of the samples."""
     ring = Ring()
     for at, partition in samples:
@@ -151,7 +191,9 @@ def every_interval(rows: list[PartitionLag]) -> list[tuple[float, PartitionLag]]
 
 
 def test_stall_needs_a_whole_window() -> None:
-    """Commits stand still while more than noise waits: STALL after the window, OK before, STOP after two."""
+    """Commits stand still while more than noise waits: STALL after the window, OK
+    before, STOP after two.
+    """
     stuck = every_interval([row(5, 100)] * (2 * WINDOW + 1))
     assert judge(*stuck[: WINDOW - 1]) is Status.OK
     assert judge(*stuck[:WINDOW]) is Status.STALL
@@ -160,7 +202,9 @@ def test_stall_needs_a_whole_window() -> None:
 
 
 def test_idle_partition_that_wakes_up_is_not_stopped() -> None:
-    """A lane that had nothing to do for an hour is not judged by the age of its last commit."""
+    """A lane that had nothing to do for an hour is not judged by the age of its last
+    commit.
+    """
     idle = every_interval([row(5, 5)] * 240)
     assert judge(*idle, (240 * INTERVAL_SECONDS, row(5, 100))) is Status.OK
 
@@ -172,7 +216,9 @@ def test_rewind_until_the_old_place_is_reached_again() -> None:
 
 
 def test_warn_when_the_lag_only_grows_and_is_old() -> None:
-    """Growing over a whole window and older than --warn: WARN; once it fell, or younger: OK."""
+    """Growing over a whole window and older than --warn: WARN; once it fell, or
+    younger: OK.
+    """
     growing = [row(i, 50 + 2 * i, age=31.0) for i in range(WINDOW)]
     assert judge(*every_interval(growing)) is Status.WARN
     assert judge(*every_interval([replace(r, time_lag_seconds=30.0) for r in growing])) is Status.OK
@@ -183,7 +229,9 @@ def test_warn_when_the_lag_only_grows_and_is_old() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 60), partitions()), max_size=60))
 def test_ring_stays_small_ordered_and_recent(steps: list[tuple[float, PartitionLag]]) -> None:
-    """However often it is fed, the ring holds one window, in order, spaced but for its newest, which it never drops."""
+    """However often it is fed, the ring holds one window, in order, spaced but for its
+    newest, which it never drops.
+    """
     ring, at = Ring(), 0.0
     for step, partition in steps:
         at += step
@@ -194,14 +242,20 @@ def test_ring_stays_small_ordered_and_recent(steps: list[tuple[float, PartitionL
     assert times == sorted(times)
     assert len(times) <= WINDOW + 2
     assert not times or times[-1] - times[0] <= WINDOW_SECONDS
-    assert all(later - earlier >= INTERVAL_SECONDS for earlier, later in itertools.pairwise(times[:-1]))
+    assert all(
+        later - earlier >= INTERVAL_SECONDS for earlier, later in itertools.pairwise(times[:-1])
+    )
 
 
-@given(st.lists(st.tuples(st.floats(0, 60), partitions()), min_size=1, max_size=40), st.integers(0, 2))
+@given(
+    st.lists(st.tuples(st.floats(0, 60), partitions()), min_size=1, max_size=40), st.integers(0, 2)
+)
 def test_single_looks_agree_with_watched_ones_on_what_is_certain(
     steps: list[tuple[float, PartitionLag]], members: int
 ) -> None:
-    """History never turns an error, a missing commit or a loss into anything else, nor invents one."""
+    """History never turns an error, a missing commit or a loss into anything else, nor
+    invents one.
+    """
     ring, at = Ring(), 0.0
     certain = {Status.ERROR, Status.NO_COMMIT, Status.LOST}
     for step, partition in steps:

@@ -21,7 +21,9 @@ def test_verdict_and_exit_code(parts: Mapping[str, Any], code: int, words: str) 
 
 def test_a_stopped_connector_explains_its_idle_slot() -> None:
     """Both are warnings; the cause is named, not its consequence."""
-    seen = report(slot=SlotLag("s", "inactive", "reserved", 1, 2), connector=ConnectorState("c", "PAUSED", ()))
+    seen = report(
+        slot=SlotLag("s", "inactive", "reserved", 1, 2), connector=ConnectorState("c", "PAUSED", ())
+    )
     assert [finding.hop for finding in seen.findings] == ["capture"]
 
 
@@ -41,9 +43,13 @@ def test_worst_hop_comes_first_then_the_flow() -> None:
 
 
 def test_performance_data_says_u_for_unknown() -> None:
-    """The first line ends in figures with thresholds; unknown is U, and a message cannot break the format."""
+    """The first line ends in figures with thresholds; unknown is U, and a message
+    cannot break the format.
+    """
     known = report(live=group(row(5, 8128, age=412.0))).plugin_lines()[0]
-    assert known.endswith("| time_lag=412s;30;300 lag=8123 replay_lag=0 slot_retained=20B canary_age=2s")
+    assert known.endswith(
+        "| time_lag=412s;30;300 lag=8123 replay_lag=0 slot_retained=20B canary_age=2s"
+    )
     odd = report(live=group(PartitionLag(TOPIC, 0, error="a | b\nc")), slot=SlotLag("s", error="x"))
     first, *rest = odd.plugin_lines()
     assert first.endswith("| time_lag=U;30;300 lag=U replay_lag=0 slot_retained=U canary_age=2s")
@@ -52,4 +58,9 @@ def test_performance_data_says_u_for_unknown() -> None:
 
 def test_sizes_are_shown() -> None:
     """Units of 1024."""
-    assert [show_bytes(n) for n in (0, 1023, 1024, 5 * 1024**3)] == ["0 B", "1023 B", "1.0 KiB", "5.0 GiB"]
+    assert [show_bytes(n) for n in (0, 1023, 1024, 5 * 1024**3)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "5.0 GiB",
+    ]

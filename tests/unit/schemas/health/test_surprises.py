@@ -33,21 +33,37 @@ def told(*rows: PartitionLag, noted: Noted | None = None, topic_id: str = "a") -
         ([PartitionLag(TOPIC, 0, None, 50, 90, error="unknown")], None),
     ],
     ids=[
-        "empty", "before the first start", "an older version committed", "all noted", "not committed yet",
-        "expired when handled", "group deleted", "set back to events that were handled and have expired since",
-        "a new partition", "id not known before", "figures that cannot be read",
+        "empty",
+        "before the first start",
+        "an older version committed",
+        "all noted",
+        "not committed yet",
+        "expired when handled",
+        "group deleted",
+        "set back to events that were handled and have expired since",
+        "a new partition",
+        "id not known before",
+        "figures that cannot be read",
     ],
-)  # fmt: skip
+)
 def test_the_everyday_is_no_surprise(rows: list[PartitionLag], noted: Noted | None) -> None:
-    """Redelivery is harmless, and what was handled may expire, whatever the group's offsets say."""
+    """Redelivery is harmless, and what was handled may expire, whatever the group's
+    offsets say.
+    """
     assert told(*rows, noted=noted) == []
 
 
 def test_events_that_expired_unread_are_counted() -> None:
-    """From where the group had come, or from the beginning; over all partitions of the topic."""
-    assert told(row(10, 30), row(5, 9, partition=1)) == [f"24 events of topic {TOPIC} expired unread"]
+    """From where the group had come, or from the beginning; over all partitions of the
+    topic.
+    """
+    assert told(row(10, 30), row(5, 9, partition=1)) == [
+        f"24 events of topic {TOPIC} expired unread"
+    ]
     assert told(row(None, 30)) == [f"30 events of topic {TOPIC} expired unread"]
-    assert told(row(None, 30), noted=Noted("a", {0: 29})) == [f"1 events of topic {TOPIC} expired unread"]
+    assert told(row(None, 30), noted=Noted("a", {0: 29})) == [
+        f"1 events of topic {TOPIC} expired unread"
+    ]
 
 
 def test_a_topic_made_again_makes_its_offsets_mean_nothing() -> None:
@@ -61,7 +77,9 @@ def test_a_topic_made_again_makes_its_offsets_mean_nothing() -> None:
 
 
 def test_a_commit_beyond_its_note_is_somebody_elses() -> None:
-    """Offsets moved forward by hand, and commits whose rows the database lost, look alike: events are skipped."""
+    """Offsets moved forward by hand, and commits whose rows the database lost, look
+    alike: events are skipped.
+    """
     for noted in (Noted("a", {0: 40}), Noted("a")):
         (what,) = told(row(60), noted=noted)
         assert f"{TOPIC}[0] stands at 60" in what
@@ -71,4 +89,6 @@ def test_a_commit_beyond_its_note_is_somebody_elses() -> None:
 def test_a_gap_is_a_loss_only_where_the_log_begins_after_it(start: int | None, lost: int) -> None:
     """Markers of transactions make gaps as well."""
     found = surprises.of_gap(Gap((TOPIC, 0), 10, 20), start)
-    assert (found.what if found else None) == (f"{lost} events of {TOPIC}[0] expired unread" if lost else None)
+    assert (found.what if found else None) == (
+        f"{lost} events of {TOPIC}[0] expired unread" if lost else None
+    )

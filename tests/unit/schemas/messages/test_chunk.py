@@ -18,19 +18,28 @@ NAME = TableName("public", "questions")
 
 
 def test_a_message_has_the_documented_form() -> None:
-    """The contract with other producers: these names, integer keys as numbers, nothing else."""
+    """The contract with other producers: these names, integer keys as numbers, nothing
+    else.
+    """
     target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), "m", 8)
     message = json.loads(Chunk(NAME, "embedding", "m", (("1",), ("2",)), RUN, 17).encode(target))
     assert message == {
-        "run": str(RUN), "chunk": 17, "table": "public.questions", "column": "embedding", "model": "m",
+        "run": str(RUN),
+        "chunk": 17,
+        "table": "public.questions",
+        "column": "embedding",
+        "model": "m",
         "keys": [[1], [2]],
-    }  # fmt: skip
+    }
 
 
 KEY_PARTS = st.text().filter(lambda text: "\x00" not in text)
 
 
-@given(st.lists(st.tuples(KEY_PARTS, KEY_PARTS), min_size=1), st.integers(min_value=0, max_value=(1 << 31) - 1))
+@given(
+    st.lists(st.tuples(KEY_PARTS, KEY_PARTS), min_size=1),
+    st.integers(min_value=0, max_value=(1 << 31) - 1),
+)
 def test_a_chunk_is_read_back_as_it_was_written(keys: list[tuple[str, str]], number: int) -> None:
     """Keys of any text survive the message."""
     chunk = Chunk(NAME, "embedding", "m", tuple(keys), RUN, number)
@@ -46,12 +55,25 @@ def test_a_deferred_row_is_read_back_as_it_was_written() -> None:
 
 def test_number_keys_and_text_keys_name_the_same_row() -> None:
     """A key is text inside, whether the message has 1 or "1"."""
-    message = {"chunk": 1, "table": "questions", "column": "embedding", "model": "m", "keys": [[1], ["1"]]}
+    message = {
+        "chunk": 1,
+        "table": "questions",
+        "column": "embedding",
+        "model": "m",
+        "keys": [[1], ["1"]],
+    }
     assert Chunk.parse(json.dumps(message).encode()).keys == (("1",), ("1",))
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"{}", b"[]", b'{"chunk": 1, "table": "a.b.c", "column": "e", "model": "m", "keys": [[1]]}']
+    "value",
+    [
+        None,
+        b"",
+        b"{}",
+        b"[]",
+        b'{"chunk": 1, "table": "a.b.c", "column": "e", "model": "m", "keys": [[1]]}',
+    ],
 )
 def test_anything_else_is_poison(value: bytes | None) -> None:
     """What is no replay message raises PoisonEvent with a reason."""

@@ -9,8 +9,12 @@ from schemas.messages.chunk import deal
 
 
 @given(st.integers(0, 300), st.integers(1, 40))
-def test_every_key_is_in_one_chunk_and_neighbours_are_in_different_ones(count: int, size: int) -> None:
-    """No chunk is too large, none is nearly empty, and rows of one page of the table are written at different times."""
+def test_every_key_is_in_one_chunk_and_neighbours_are_in_different_ones(
+    count: int, size: int
+) -> None:
+    """No chunk is too large, none is nearly empty, and rows of one page of the table
+    are written at different times.
+    """
     keys = [(str(number),) for number in range(count)]
     chunks = deal(keys, size)
     assert sorted((key for chunk in chunks for key in chunk), key=lambda key: int(key[0])) == keys

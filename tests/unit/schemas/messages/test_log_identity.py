@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.messages.log_identity import ConnectorSource, LogIdentity, LogPositions, Neighbours, reasons, shown
+from schemas.messages.log_identity import (
+    ConnectorSource,
+    LogIdentity,
+    LogPositions,
+    Neighbours,
+    reasons,
+    shown,
+)
 
 HERE = LogIdentity("7000", 1, 16384, "shop")
 OURS = ConnectorSource("db1", 5432, "shop", "vectrue")
@@ -16,14 +23,22 @@ FINE = LogPositions(offset=150, slot=100, end=200)
     [
         (HERE, None),
         (replace(HERE, database_name="renamed"), None),
-        (replace(HERE, system_identifier="8000"), "is on another server than the one that capture was set up on"),
-        (replace(HERE, system_identifier="8000", database_oid=5, timeline=3), "is on another server"),
+        (
+            replace(HERE, system_identifier="8000"),
+            "is on another server than the one that capture was set up on",
+        ),
+        (
+            replace(HERE, system_identifier="8000", database_oid=5, timeline=3),
+            "is on another server",
+        ),
         (replace(HERE, database_oid=5), "is another one than capture was set up in"),
         (replace(HERE, timeline=2), "timeline 1, and capture was set up on timeline 2"),
     ],
 )
 def test_a_log_that_is_not_the_recorded_one(recorded: LogIdentity, said: str | None) -> None:
-    """Another server, another database and another timeline are other logs; another name is not."""
+    """Another server, another database and another timeline are other logs; another
+    name is not.
+    """
     moved = HERE.moved_from(recorded)
     assert moved is None if said is None else said in (moved or "")
     assert HERE.is_log_of(recorded) == (said is None)
@@ -44,8 +59,12 @@ def test_a_log_that_is_not_the_recorded_one(recorded: LogIdentity, said: str | N
         (201, 300, 200, "lies ahead of the log"),
     ],
 )
-def test_an_offset_outside_of_the_log(offset: int | None, slot: int | None, end: int, said: str | None) -> None:
-    """An offset lies between the slot's position and the end of the log, or is none of them."""
+def test_an_offset_outside_of_the_log(
+    offset: int | None, slot: int | None, end: int, said: str | None
+) -> None:
+    """An offset lies between the slot's position and the end of the log, or is none of
+    them.
+    """
     wrong = LogPositions(offset, slot, end).wrong("shop", "s")
     assert wrong is None if said is None else said in (wrong or "")
 
@@ -59,7 +78,12 @@ def test_an_offset_outside_of_the_log(offset: int | None, slot: int | None, end:
         (None, replace(FINE, offset=None), None, []),
         (None, FINE, OURS, ["not recorded which log"]),
         (replace(HERE, system_identifier="8"), FINE, OURS, ["is on another server"]),
-        (replace(HERE, system_identifier="8"), replace(FINE, offset=None), None, ["is on another server"]),
+        (
+            replace(HERE, system_identifier="8"),
+            replace(FINE, offset=None),
+            None,
+            ["is on another server"],
+        ),
         (HERE, FINE, replace(OURS, host="db2"), ["the connector read database shop at db2:5432"]),
         (HERE, FINE, replace(OURS, slot="other"), ["the connector read replication slot other"]),
         (HERE, replace(FINE, offset=999), OURS, ["it lies ahead of the log"]),
@@ -73,7 +97,10 @@ def test_an_offset_outside_of_the_log(offset: int | None, slot: int | None, end:
     ],
 )
 def test_why_an_offset_is_reset(
-    recorded: LogIdentity | None, positions: LogPositions, read: ConnectorSource | None, said: list[str]
+    recorded: LogIdentity | None,
+    positions: LogPositions,
+    read: ConnectorSource | None,
+    said: list[str],
 ) -> None:
     """Every reason is named; an offset of this log, read from this database, stays."""
     found = reasons(recorded, HERE, positions, read, OURS)
@@ -102,16 +129,27 @@ THEIRS = replace(OURS, host="db2")
     ],
 )
 def test_whose_connector_it_is(
-    read: ConnectorSource | None, is_recorded: bool, active: str | None, members: int | None, lost: str | None
+    read: ConnectorSource | None,
+    is_recorded: bool,
+    active: str | None,
+    members: int | None,
+    lost: str | None,
 ) -> None:
-    """Nobody loses a connector whose database or workers are at work; a move, where nobody works, goes on."""
+    """Nobody loses a connector whose database or workers are at work; a move, where
+    nobody works, goes on.
+    """
     said = Neighbours(read, OURS, is_recorded, active, members).lost()
     assert said is None if lost is None else lost in (said or "")
 
 
 def test_what_a_connector_reads() -> None:
     """It stands in its configuration; names of the own machine are one name."""
-    config = {"database.hostname": "localhost", "database.port": "5432", "database.dbname": "shop", "slot.name": "s"}
+    config = {
+        "database.hostname": "localhost",
+        "database.port": "5432",
+        "database.dbname": "shop",
+        "slot.name": "s",
+    }
     read = ConnectorSource.of(config)
     assert read == ConnectorSource("localhost", 5432, "shop", "s")
     assert read.is_database_of(replace(read, host="127.0.0.1"))

@@ -1,4 +1,6 @@
-"""What an index is, whatever it is called, and how it is carried over to another column."""
+"""What an index is, whatever it is called, and how it is carried over to another
+column.
+"""
 
 import pytest
 
@@ -27,7 +29,10 @@ def carried(tail: str, old: Vectors = OLD, new: Vectors = NEW) -> str:
             "hnsw (\"embedding_v2\" public.vector_cosine_ops) WITH (m='16', ef_construction='64')",
         ),
         (
-            "hnsw (((embedding)::public.halfvec(768)) public.halfvec_cosine_ops) WHERE (embedding IS NOT NULL)",
+            (
+                "hnsw (((embedding)::public.halfvec(768)) public.halfvec_cosine_ops) WHERE "
+                "(embedding IS NOT NULL)"
+            ),
             (
                 'hnsw ((("embedding_v2")::public.halfvec(1024)) public.halfvec_cosine_ops) '
                 'WHERE ("embedding_v2" IS NOT NULL)'
@@ -38,28 +43,48 @@ def carried(tail: str, old: Vectors = OLD, new: Vectors = NEW) -> str:
             'hnsw (((public.binary_quantize("embedding_v2"))::bit(1024)) public.bit_hamming_ops)',
         ),
         (
-            "hnsw (((public.subvector(embedding, 1, 256))::public.vector(256)) public.vector_l2_ops)",
+            (
+                "hnsw (((public.subvector(embedding, 1, 256))::public.vector(256)) "
+                "public.vector_l2_ops)"
+            ),
             'hnsw (((public.subvector("embedding_v2", 1, 256))::public.vector(256)) public.vector_l2_ops)',
         ),
         (
-            "btree (tenant, embedded_at) INCLUDE (embedding_hash) WHERE (embedding_model = 'a@1'::text)",
+            (
+                "btree (tenant, embedded_at) INCLUDE (embedding_hash) WHERE (embedding_model = "
+                "'a@1'::text)"
+            ),
             (
                 'btree (tenant, "embedding_v2_at") INCLUDE ("embedding_v2_hash") '
                 "WHERE (\"embedding_v2_model\" = 'b@2'::text)"
             ),
         ),
         (
-            "btree (((embedding OPERATOR(public.<->) '[1]'::public.vector) >= (0)::double precision))",
-            "btree (((\"embedding_v2\" OPERATOR(public.<->) '[1]'::public.vector) >= (0)::double precision))",
+            (
+                "btree (((embedding OPERATOR(public.<->) '[1]'::public.vector) >= (0)::double "
+                "precision))"
+            ),
+            (
+                "btree (((\"embedding_v2\" OPERATOR(public.<->) '[1]'::public.vector) >= "
+                "(0)::double precision))"
+            ),
         ),
         (
-            "btree (app.embedding(embedding), ((note = 'embedding (768) a@1'::text)), (note)::app.embedding)",
-            "btree (app.embedding(\"embedding_v2\"), ((note = 'embedding (768) a@1'::text)), (note)::app.embedding)",
+            (
+                "btree (app.embedding(embedding), ((note = 'embedding (768) a@1'::text)), "
+                "(note)::app.embedding)"
+            ),
+            (
+                "btree (app.embedding(\"embedding_v2\"), ((note = 'embedding (768) a@1'::text)), "
+                "(note)::app.embedding)"
+            ),
         ),
     ],
 )
 def test_only_what_belongs_to_the_column_is_replaced(served: str, grown: str) -> None:
-    """Name, provenance, length and model change; method, classes, options, functions and texts stay."""
+    """Name, provenance, length and model change; method, classes, options, functions
+    and texts stay.
+    """
     assert carried(served) == grown
 
 
@@ -70,9 +95,9 @@ def test_odd_names_are_found_and_quoted(name: str) -> None:
     spelt = name if name == "m" else '"' + name.replace('"', '""') + '"'
     expected = '"' + name.replace('"', '""') + '_v2"'
     options = "WITH (m='16')"
-    assert carried(f"hnsw ({spelt} v.vector_l2_ops) {options} WHERE ({spelt} IS NOT NULL)", old, new) == (
-        f"hnsw ({expected} v.vector_l2_ops) {options} WHERE ({expected} IS NOT NULL)"
-    )
+    assert carried(
+        f"hnsw ({spelt} v.vector_l2_ops) {options} WHERE ({spelt} IS NOT NULL)", old, new
+    ) == (f"hnsw ({expected} v.vector_l2_ops) {options} WHERE ({expected} IS NOT NULL)")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +120,9 @@ def test_odd_names_are_found_and_quoted(name: str) -> None:
     ],
 )
 def test_twins_are_known_by_what_they_do(one: str, other: str, same: bool) -> None:
-    """Method, keys, classes, options in any order, condition and INCLUDE make an index; spelling does not."""
+    """Method, keys, classes, options in any order, condition and INCLUDE make an index;
+    spelling does not.
+    """
     of = Vectors("e", 1024, "b@2")
     assert (index(one).identity(of) == index(other).identity(of)) is same
 
@@ -103,13 +130,21 @@ def test_twins_are_known_by_what_they_do(one: str, other: str, same: bool) -> No
 def test_unique_is_part_of_it_and_the_name_is_not() -> None:
     """A UNIQUE index is no twin of a plain one; names, ONLY and tables do not matter."""
     plain = index("btree (embedding)")
-    assert plain.identity(OLD) == index("btree (embedding)", head="CREATE INDEX x ON ONLY a.b").identity(OLD)
-    assert plain.identity(OLD) != index("btree (embedding)", head="CREATE UNIQUE INDEX x ON a.b").identity(OLD)
+    assert plain.identity(OLD) == index(
+        "btree (embedding)", head="CREATE INDEX x ON ONLY a.b"
+    ).identity(OLD)
+    assert plain.identity(OLD) != index(
+        "btree (embedding)", head="CREATE UNIQUE INDEX x ON a.b"
+    ).identity(OLD)
 
 
 def test_the_statement_quotes_what_it_names() -> None:
-    """Names of any kind, a tablespace before the condition, ONLY on a table with partitions."""
-    served = index("btree (e) WHERE (e IS NOT NULL)", head='CREATE UNIQUE INDEX i ON ONLY "Q a"."t.t"')
+    """Names of any kind, a tablespace before the condition, ONLY on a table with
+    partitions.
+    """
+    served = index(
+        "btree (e) WHERE (e IS NOT NULL)", head='CREATE UNIQUE INDEX i ON ONLY "Q a"."t.t"'
+    )
     assert served.table == TableName("Q a", "t.t")
     assert served.create('x"y', served.table, concurrently=False, tablespace="fast") == (
         'CREATE UNIQUE INDEX "x""y" ON ONLY "Q a"."t.t" USING btree (e) TABLESPACE "fast" WHERE (e IS NOT NULL)'

@@ -27,6 +27,10 @@ from schemas.rows.target import KeyColumn
         ("", "+12026-01-31Z", "+12026-01-31Z"),
     ],
 )
-def test_only_what_postgres_would_not_read_is_written_anew(category: str, written: str, read: str) -> None:
-    """Outermost dates and numbers become Postgres's words; ordinary values and texts stay as they are."""
+def test_only_what_postgres_would_not_read_is_written_anew(
+    category: str, written: str, read: str
+) -> None:
+    """Outermost dates and numbers become Postgres's words; ordinary values and texts
+    stay as they are.
+    """
     assert for_postgres((written,), (KeyColumn("id", "x", category),)) == (read,)

@@ -26,22 +26,30 @@ def test_a_bare_name_is_in_public() -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a.b.c", '"a"b', '"a', 'a"b'])
 def test_what_is_no_name_is_refused(text: str) -> None:
-    """Anything but one or two names joined by a dot is an error that shows what was written."""
+    """Anything but one or two names joined by a dot is an error that shows what was
+    written.
+    """
     with pytest.raises(ConfigurationError, match="is not a table name"):
         TableName.parse(text)
 
 
 def test_topic_names_hold_only_what_kafka_allows() -> None:
-    """Other characters become underscores, one per UTF-16 unit, as Debezium's topic naming does it."""
+    """Other characters become underscores, one per UTF-16 unit, as Debezium's topic
+    naming does it.
+    """
     assert TableName("public", "questions").topic("app") == "app.public.questions"
     assert TableName("public", "질문 표").topic("app") == "app.public.____"
     assert TableName("public", "a😀b").topic("app") == "app.public.a__b"
 
 
 @pytest.mark.parametrize(
-    "value", ["\x00", "a\x00b", "\ud800", 10**4300, -(10**5000)], ids=["NUL", "inside", "half", "long", "lower"]
+    "value",
+    ["\x00", "a\x00b", "\ud800", 10**4300, -(10**5000)],
+    ids=["NUL", "inside", "half", "long", "lower"],
 )
 def test_a_key_that_no_column_can_hold_is_a_bad_event(value: int | str) -> None:
-    """Postgres' driver raises on them as if the program were wrong, which would stop the worker for ever."""
+    """Postgres' driver raises on them as if the program were wrong, which would stop
+    the worker for ever.
+    """
     with pytest.raises(PoisonEvent):
         key_part(value)

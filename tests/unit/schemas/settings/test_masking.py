@@ -27,7 +27,9 @@ def _quoted(password: str) -> str:
 
 @given(password=PASSWORDS)
 def test_no_part_of_a_password_is_shown(password: str) -> None:
-    """URL (encoded, or wrongly not), key=value, and a query parameter: its beginning and its end are hidden."""
+    """URL (encoded, or wrongly not), key=value, and a query parameter: its beginning
+    and its end are hidden.
+    """
     for dsn in (
         f"postgresql://u:{quote(password, safe='')}@h/d",
         f"postgresql://u:{password}@h/d",
@@ -42,9 +44,13 @@ def test_no_part_of_a_password_is_shown(password: str) -> None:
         assert "r3t" not in shown
 
 
-@pytest.mark.parametrize("password", ["s3c@r3t", "s3c/r3t", "s3c:r3t@x/y", "s3c?r3t", "s3c r3t", "s3c%r3t", "s3c#r3t"])
+@pytest.mark.parametrize(
+    "password", ["s3c@r3t", "s3c/r3t", "s3c:r3t@x/y", "s3c?r3t", "s3c r3t", "s3c%r3t", "s3c#r3t"]
+)
 def test_an_error_of_libpq_holds_no_part_of_a_password(password: str) -> None:
-    """A password that was not percent-encoded is misread by libpq, which quotes the pieces."""
+    """A password that was not percent-encoded is misread by libpq, which quotes the
+    pieces.
+    """
     with pytest.raises(VectrueError) as refused:
         connect(f"postgresql://u:{password}@127.0.0.1:1/d", role="test")
     assert "s3c" not in str(refused.value)
@@ -54,15 +60,26 @@ def test_an_error_of_libpq_holds_no_part_of_a_password(password: str) -> None:
 
 def test_the_rest_of_a_connection_string_is_shown() -> None:
     """Who, where and how stay readable."""
-    assert mask_dsn("postgresql://u:p@h:5/d?sslmode=require") == "postgresql://u:***@h:5/d?sslmode=require"
+    assert (
+        mask_dsn("postgresql://u:p@h:5/d?sslmode=require")
+        == "postgresql://u:***@h:5/d?sslmode=require"
+    )
     assert mask_dsn("host=h password=p\\ q user=u") == "host=h password=*** user=u"
     assert mask_dsn("postgresql://u@h/d") == "postgresql://u@h/d"
 
 
 def test_options_of_kafka_are_masked() -> None:
     """Every secret option of librdkafka, by what its name holds."""
-    names = ("sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret", "ssl.key.pem", "SASL.PASSWORD")
-    shown = Settings(kafka={"security": {**dict.fromkeys(names, "s3cr3t"), "sasl.username": "u"}}).masked()
+    names = (
+        "sasl.password",
+        "ssl.key.password",
+        "sasl.oauthbearer.client.secret",
+        "ssl.key.pem",
+        "SASL.PASSWORD",
+    )
+    shown = Settings(
+        kafka={"security": {**dict.fromkeys(names, "s3cr3t"), "sasl.username": "u"}}
+    ).masked()
     assert "s3cr3t" not in str(shown)
     assert shown["kafka"]["security"]["sasl.username"] == "u"
 
@@ -77,7 +94,9 @@ def test_the_token_of_the_server_is_masked() -> None:
 
 @pytest.mark.parametrize("token", ["s3cr3t", "s3cr3t 0123456789", "s3cr3t-0123456789-비밀", ""])
 def test_a_weak_token_is_refused_and_not_quoted(token: str) -> None:
-    """A token that is short, or no header could carry, is refused by the setting's name."""
+    """A token that is short, or no header could carry, is refused by the setting's
+    name.
+    """
     with pytest.raises(VectrueError, match=r"serve\.token") as refused:
         load(serve={"token": token})
     assert "s3cr3t" not in str(refused.value)
@@ -91,8 +110,12 @@ def test_a_weak_token_is_refused_and_not_quoted(token: str) -> None:
         ("VECTRUE_KAFKA__SECURITY", '"s3cr3t"'),
     ],
 )
-def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the sentence nor the error below it, which --debug shows, holds the value."""
+def test_a_wrong_value_is_not_quoted(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither the sentence nor the error below it, which --debug shows, holds the
+    value.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(name, value)
     with pytest.raises(VectrueError) as refused:
@@ -101,12 +124,16 @@ def test_a_wrong_value_is_not_quoted(name: str, value: str, monkeypatch: pytest.
 
 
 def test_a_traceback_shows_no_local_variables() -> None:
-    """Where a bug ends a worker, its log has the stack but not the values in it, for people and as JSON."""
+    """Where a bug ends a worker, its log has the stack but not the values in it, for
+    people and as JSON.
+    """
     program = (
-        "import structlog; from schemas.settings.reading import LogSettings; from streams.common import logs\n"
+        "import structlog; from schemas.settings.reading import LogSettings; from "
+        "streams.common import logs\n"
         "def broken():\n    dsn = 's3c' + 'r3t'\n    raise RuntimeError('a bug')\n"
         "logs.configure(LogSettings(format={form!r}))\n"
-        "try:\n    broken()\nexcept RuntimeError as error:\n    structlog.get_logger().critical('x', exc_info=error)\n"
+        "try:\n    broken()\nexcept RuntimeError as error:\n    "
+        "structlog.get_logger().critical('x', exc_info=error)\n"
     )
     for form in ("console", "json"):
         command = [sys.executable, "-c", program.replace("{form!r}", repr(form))]

@@ -28,7 +28,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_flags_win_over_environment_over_file_over_defaults(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_win_over_environment_over_file_over_defaults(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each source overrides the ones below it, value by value."""
     assert load(file).model.dimensions == 768
     monkeypatch.setenv("VECTRUE_MODEL__DIMENSIONS", "512")
@@ -38,8 +40,12 @@ def test_flags_win_over_environment_over_file_over_defaults(file: Path, monkeypa
     assert load(file).kafka.topic_prefix == "vectrue"
 
 
-def test_the_file_of_the_working_directory_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --config, vectrue.toml of the working directory is read, and its absence is no error."""
+def test_the_file_of_the_working_directory_is_found(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --config, vectrue.toml of the working directory is read, and its absence
+    is no error.
+    """
     monkeypatch.chdir(file.parent)
     assert load().model.name == "lexical"
     file.unlink()
@@ -61,7 +67,10 @@ def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
         ("[kafka]\npartitions = 'six'\n", "kafka.partitions"),
         ("[postgres]\nslot = 'Upper'\n", "postgres.slot"),
         ("[[tables]]\nname = 'a.b.c'\ntext = 'x'\n", "tables.0.name"),
-        ("[[tables]]\nname = 'a'\ntext = 'x'\n[[tables]]\nname = 'public.a'\ntext = 'y'\n", "listed twice"),
+        (
+            "[[tables]]\nname = 'a'\ntext = 'x'\n[[tables]]\nname = 'public.a'\ntext = 'y'\n",
+            "listed twice",
+        ),
         ("[[tables]]\nname = 'a'\n", "tables.0.text"),
     ],
 )
@@ -96,21 +105,33 @@ def test_masked_settings_hold_no_secret(file: Path) -> None:
     settings = load(
         file,
         postgres={"dsn": "postgresql://u:s3cret@h/d", "admin_dsn": "password=s3cret"},
-        kafka={"security": {"sasl.password": "s3cret", "sasl.username": "app", "ssl.key.password": "s3cret"}},
+        kafka={
+            "security": {
+                "sasl.password": "s3cret",
+                "sasl.username": "app",
+                "ssl.key.password": "s3cret",
+            }
+        },
     )
     assert "s3cret" not in str(settings.masked())
     assert settings.masked()["kafka"]["security"]["sasl.username"] == "app"
 
 
 def test_the_slot_is_made_from_the_topic_prefix(file: Path) -> None:
-    """A slot's name may hold only lower-case letters, digits and underscores; a prefix may hold more."""
+    """A slot's name may hold only lower-case letters, digits and underscores; a prefix
+    may hold more.
+    """
     assert load(file, kafka={"topic_prefix": "Shop.eu-1"}).slot == "shop_eu_1"
     assert load(file, postgres={"slot": "mine"}).slot == "mine"
 
 
 def test_a_table_that_is_not_configured_is_refused_with_those_that_are() -> None:
-    """By one sentence, whichever command has the option; a typing error never widens the scope."""
-    settings = load(tables=[{"name": "app.notes", "text": "x"}, {"name": "public.words", "text": "x"}])
+    """By one sentence, whichever command has the option; a typing error never widens
+    the scope.
+    """
+    settings = load(
+        tables=[{"name": "app.notes", "text": "x"}, {"name": "public.words", "text": "x"}]
+    )
     said = r"table public\.notes is not among \[\[tables\]\]: correct --table: app\.notes, public\.words"
     for ask in (
         settings.only,

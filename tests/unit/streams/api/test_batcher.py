@@ -1,4 +1,6 @@
-"""Texts share passes through the model: who rides with whom, in what order, and what harms whom. No time passes."""
+"""Texts share passes through the model: who rides with whom, in what order, and what
+harms whom. No time passes.
+"""
 
 import asyncio
 import threading
@@ -17,7 +19,9 @@ LINGER = 0.005
 
 
 class Model(TwinEmbedder):
-    """A twin that waits at the gate in each pass, and remembers what it was given and by which thread."""
+    """A twin that waits at the gate in each pass, and remembers what it was given and
+    by which thread.
+    """
 
     def __init__(self, *, is_open: bool = True) -> None:
         super().__init__(8)
@@ -57,7 +61,9 @@ class World:
 
     def ask(self, *texts: str, query: bool = True) -> "asyncio.Task[Vector]":
         """Somebody who waits for the vectors of these texts."""
-        return asyncio.get_running_loop().create_task(self.batcher.encode(self.model, texts, query=query))
+        return asyncio.get_running_loop().create_task(
+            self.batcher.encode(self.model, texts, query=query)
+        )
 
     async def model_is_busy(self) -> None:
         """Returns once a pass has begun."""
@@ -71,7 +77,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def play(story: Callable[[World], Awaitable[None]], model: Model | None = None, most: int = 4) -> World:
+def play(
+    story: Callable[[World], Awaitable[None]], model: Model | None = None, most: int = 4
+) -> World:
     """Run a story in an event loop of its own."""
 
     async def run() -> World:
@@ -88,7 +96,9 @@ def vector(text: str) -> Vector:
 
 
 def test_queries_that_arrive_together_share_a_pass() -> None:
-    """Three callers within the linger: one pass, and each gets the vectors of its own texts in its own order."""
+    """Three callers within the linger: one pass, and each gets the vectors of its own
+    texts in its own order.
+    """
 
     async def story(world: World) -> None:
         asked = [world.ask("a"), world.ask("b", "c"), world.ask("d")]
@@ -106,7 +116,9 @@ def test_queries_that_arrive_together_share_a_pass() -> None:
 
 
 def test_what_arrives_while_the_model_is_busy_shares_the_next_pass_without_lingering() -> None:
-    """A text that has waited its linger already goes with all the others as soon as the model is free."""
+    """A text that has waited its linger already goes with all the others as soon as the
+    model is free.
+    """
 
     async def story(world: World) -> None:
         first = world.ask("first")
@@ -123,7 +135,9 @@ def test_what_arrives_while_the_model_is_busy_shares_the_next_pass_without_linge
 
 
 def test_a_pass_has_its_most() -> None:
-    """More texts than a pass may have go in the next ones, in order; `most` of 1 lets nobody share, and nobody wait."""
+    """More texts than a pass may have go in the next ones, in order; `most` of 1 lets
+    nobody share, and nobody wait.
+    """
 
     async def story(world: World) -> None:
         world.lingered.set()
@@ -152,7 +166,9 @@ def test_a_query_waits_for_one_pass_of_documents_at_most() -> None:
 
 
 def test_a_refused_text_fails_alone() -> None:
-    """Neighbours in the pass get their vectors; whoever sent the text gets the reason, without the text."""
+    """Neighbours in the pass get their vectors; whoever sent the text gets the reason,
+    without the text.
+    """
 
     async def story(world: World) -> None:
         world.model.fails = lambda text: text == "poison"
@@ -208,7 +224,9 @@ def test_texts_that_nobody_waits_for_are_not_encoded() -> None:
 
 
 def test_the_model_meets_one_thread_and_the_event_loop_goes_on() -> None:
-    """All passes and calls are in one thread, which is not the event loop's; the loop moves while the model works."""
+    """All passes and calls are in one thread, which is not the event loop's; the loop
+    moves while the model works.
+    """
 
     async def story(world: World) -> None:
         asked = world.ask("a")

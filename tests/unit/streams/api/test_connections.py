@@ -1,4 +1,6 @@
-"""Connections of the HTTP server end in time and are never too many; on uvicorn itself, over loopback."""
+"""Connections of the HTTP server end in time and are never too many; on uvicorn itself,
+over loopback.
+"""
 
 import asyncio
 import socket
@@ -36,7 +38,9 @@ class Place:
         self.asked += 1
         await self.gate.wait()
         length = str(len(self.answer)).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}
+        )
         await send({"type": "http.response.body", "body": self.answer})
 
     async def connect(self, *sent: bytes) -> "Client":
@@ -82,7 +86,9 @@ def listening() -> Iterator[socket.socket]:
         yield bound
 
 
-def serve(body: Body, *, answer: bytes = b"ok", request_seconds: float = LONG, **bounds: Any) -> None:
+def serve(
+    body: Body, *, answer: bytes = b"ok", request_seconds: float = LONG, **bounds: Any
+) -> None:
     """Run `body` against a server with these bounds."""
 
     async def run(bound: socket.socket) -> None:
@@ -113,7 +119,9 @@ def serve(body: Body, *, answer: bytes = b"ok", request_seconds: float = LONG, *
         asyncio.run(run(stack.enter_context(listening())))
 
 
-@pytest.mark.parametrize("half", [b"", b"G", HALF], ids=["nothing", "a byte", "all but the last line"])
+@pytest.mark.parametrize(
+    "half", [b"", b"G", HALF], ids=["nothing", "a byte", "all but the last line"]
+)
 def test_who_never_finishes_the_headers_is_cut(half: bytes) -> None:
     """Also where they go on dripping in, and after a request that was answered."""
 
@@ -146,7 +154,9 @@ def test_headers_that_drip_in_gain_no_time() -> None:
 
 
 def test_who_never_reads_the_answer_is_cut() -> None:
-    """The answer waits in the server's memory, and the connection with it, until its time is over."""
+    """The answer waits in the server's memory, and the connection with it, until its
+    time is over.
+    """
 
     async def body(place: Place) -> None:
         place.gate.set()
@@ -161,7 +171,9 @@ def test_who_never_reads_the_answer_is_cut() -> None:
 
 
 def test_who_waits_for_an_answer_is_not_cut() -> None:
-    """The headers' bound does not count the time of the work: a neighbour without a request goes, this one stays."""
+    """The headers' bound does not count the time of the work: a neighbour without a
+    request goes, this one stays.
+    """
 
     async def body(place: Place) -> None:
         client = await place.connect(REQUEST)
@@ -174,7 +186,9 @@ def test_who_waits_for_an_answer_is_not_cut() -> None:
 
 
 def test_a_request_that_outlasts_its_time_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard answers long before; this is for an answer of which the end cannot be written."""
+    """The guard answers long before; this is for an answer of which the end cannot be
+    written.
+    """
     monkeypatch.setattr(connections, "LEAVE_SECONDS", 0.1)
 
     async def body(place: Place) -> None:
@@ -184,7 +198,9 @@ def test_a_request_that_outlasts_its_time_is_cut(monkeypatch: pytest.MonkeyPatch
 
 
 def test_newcomers_take_the_place_of_those_who_wait_longest() -> None:
-    """Half-open connections never fill the server: the oldest of them goes, and a request in hand stays."""
+    """Half-open connections never fill the server: the oldest of them goes, and a
+    request in hand stays.
+    """
 
     async def body(place: Place) -> None:
         client = await place.connect(REQUEST)
@@ -219,7 +235,9 @@ def test_where_all_have_a_request_in_hand_the_newcomer_is_closed() -> None:
 
 
 def test_a_line_or_headers_that_never_end_are_refused() -> None:
-    """16 KiB of an address, or of headers, are too many: 400, and the connection is closed."""
+    """16 KiB of an address, or of headers, are too many: 400, and the connection is
+    closed.
+    """
 
     async def body(place: Place) -> None:
         for much in (b"GET /?q=" + b"a" * 20_000 + b" HTTP/1.1\r\n", HALF + b"A: " + b"a" * 20_000):

@@ -1,4 +1,6 @@
-"""The coverage in answers over HTTP: looked at beside the requests, seldom, and never guessed. No time passes."""
+"""The coverage in answers over HTTP: looked at beside the requests, seldom, and never
+guessed. No time passes.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +14,14 @@ from schemas.rows.target import KeyColumn, Target
 from streams.api.bodies import CoverageBody
 from streams.api.coverage import CoverageCache
 
-ONE = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "m@1", 4)
+ONE = Target(
+    TableName("public", "questions"),
+    "embedding",
+    "question",
+    (KeyColumn("id", "bigint"),),
+    "m@1",
+    4,
+)
 OTHER = replace(ONE, table=TableName("public", "answer_bank"))
 SECONDS = 60.0
 
@@ -57,7 +66,9 @@ def play(story: Callable[[Room], Awaitable[None]]) -> None:
 
 
 def test_nothing_is_said_before_the_first_look_is_over() -> None:
-    """Null and no warning while it is unknown, however often one asks; then the figures, with their age."""
+    """Null and no warning while it is unknown, however often one asks; then the
+    figures, with their age.
+    """
 
     async def story(room: Room) -> None:
         for _ in range(5):
@@ -77,7 +88,8 @@ def test_nothing_is_said_before_the_first_look_is_over() -> None:
 
 
 def test_a_look_holds_for_its_time_and_is_answered_with_until_the_next_is_over() -> None:
-    """A hundred searches within a minute look once; the one after it starts a look, and waits for none.
+    """A hundred searches within a minute look once; the one after it starts a look, and
+    waits for none.
 
     A look that takes for minutes is not joined by others.
     """
@@ -108,13 +120,17 @@ def test_a_look_holds_for_its_time_and_is_answered_with_until_the_next_is_over()
 
 
 def test_columns_are_known_apart() -> None:
-    """The answer holds the tables that were searched, and no others; one that is not known yet is left out."""
+    """The answer holds the tables that were searched, and no others; one that is not
+    known yet is left out.
+    """
 
     async def story(room: Room) -> None:
         room.gate.set()
         await room.ask(ONE)
         room.gate.clear()
-        assert [seen.table for seen in (await room.ask(ONE, OTHER))[0] or []] == ["public.questions"]
+        assert [seen.table for seen in (await room.ask(ONE, OTHER))[0] or []] == [
+            "public.questions"
+        ]
         room.gate.set()
         await room.settle()
         both, _ = await room.ask(ONE, OTHER)
@@ -125,7 +141,9 @@ def test_columns_are_known_apart() -> None:
 
 
 def test_a_look_that_fails_is_a_warning_and_not_repeated_at_once() -> None:
-    """Old figures are not kept for true when the table cannot be read; a minute later it is tried again."""
+    """Old figures are not kept for true when the table cannot be read; a minute later
+    it is tried again.
+    """
 
     async def story(room: Room) -> None:
         room.gate.set()
@@ -148,12 +166,20 @@ def test_a_look_that_fails_is_a_warning_and_not_repeated_at_once() -> None:
 
 
 def test_a_warning_says_what_to_do() -> None:
-    """Its age once that is more than seconds; which run fills the rows; for those in quarantine another command."""
+    """Its age once that is more than seconds; which run fills the rows; for those in
+    quarantine another command.
+    """
     seen = Searched("public.questions", 10, 4, 3, 2, True)
     start = "40.0 % of 10 rows of public.questions"
     counts = "3 are not searched, 1 are found by an older text, 2 are in quarantine"
     assert seen.warning(4.0) == f"{start} are covered: {counts}; {BY_COMMAND}"
     filling = replace(seen, way="replay run 7 is filling them")
-    assert filling.warning(45.0) == f"{start} were covered 45.0 s ago: {counts}; replay run 7 is filling them"
+    assert (
+        filling.warning(45.0)
+        == f"{start} were covered 45.0 s ago: {counts}; replay run 7 is filling them"
+    )
     aside = Searched("public.questions", 10, 8, 0, 2, True).warning()
-    assert aside == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; vectrue dlq list"
+    assert (
+        aside
+        == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; vectrue dlq list"
+    )

@@ -1,4 +1,6 @@
-"""Bodies of requests that are no text: an answer that says so, and never a failure of the server."""
+"""Bodies of requests that are no text: an answer that says so, and never a failure of
+the server.
+"""
 
 from typing import Any
 
@@ -13,13 +15,24 @@ from streams.api.routes import build
 
 UUID = '"7b0c4d0e-6d0f-4b55-9a53-0d0f2f1c8a11"'
 BODIES = {
-    "/v1/search": ['{"query": %s}', '{"query": "a", "tables": [%s]}', '{"query": "a", %s: 1}', "%s", '{"query": [%s]}'],
+    "/v1/search": [
+        '{"query": %s}',
+        '{"query": "a", "tables": [%s]}',
+        '{"query": "a", %s: 1}',
+        "%s",
+        '{"query": [%s]}',
+    ],
     "/v1/score": [
-        '{"answer": %s, "reference": "b"}', '{"answer": "a", "reference": %s}', '{"answer": "a", "question": %s}',
+        '{"answer": %s, "reference": "b"}',
+        '{"answer": "a", "reference": %s}',
+        '{"answer": "a", "question": %s}',
     ],
     "/v1/embeddings": [
-        '{"input": %s, "model": "m"}', '{"input": ["a", %s], "model": "m"}', '{"input": "a", "model": %s}',
-        '{"input": "a", "model": "m", "user": %s}', '{"input": "a", "model": "m", "encoding_format": %s}',
+        '{"input": %s, "model": "m"}',
+        '{"input": ["a", %s], "model": "m"}',
+        '{"input": "a", "model": %s}',
+        '{"input": "a", "model": "m", "user": %s}',
+        '{"input": "a", "model": "m", "encoding_format": %s}',
         '{"input": [[%s]], "model": "m"}',
     ],
     "/feedback": [
@@ -27,7 +40,7 @@ BODIES = {
         f'{{"query_id": {UUID}, "table": %s, "key": ["1"], "useful": true}}',
         f'{{"query_id": {UUID}, "table": "t", "key": [%s], "useful": true}}',
     ],
-}  # fmt: skip
+}
 
 
 HOSTILE = "\x9b31m \u202e 한글"
@@ -59,9 +72,15 @@ def client() -> TestClient:
     return TestClient(application, raise_server_exceptions=False, base_url="http://127.0.0.1")
 
 
-@pytest.mark.parametrize(("path", "body"), [(path, body) for path, bodies in BODIES.items() for body in bodies])
-@pytest.mark.parametrize("wrong", [rb'"\ud83d"', b'"\xff"', b'"\xed\xa0\xbd"', b'"\xef\xbb\xbf\\udc00"'])
-def test_a_body_that_is_no_text_is_refused(client: TestClient, path: str, body: str, wrong: bytes) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"), [(path, body) for path, bodies in BODIES.items() for body in bodies]
+)
+@pytest.mark.parametrize(
+    "wrong", [rb'"\ud83d"', b'"\xff"', b'"\xed\xa0\xbd"', b'"\xef\xbb\xbf\\udc00"']
+)
+def test_a_body_that_is_no_text_is_refused(
+    client: TestClient, path: str, body: str, wrong: bytes
+) -> None:
     """In every place of every body: 4xx with a sentence, in the form of the path."""
     content = body.replace("%s", "\0").encode().replace(b"\0", wrong)
     answer = client.post(path, content=content, headers={"content-type": "application/json"})
@@ -72,14 +91,19 @@ def test_a_body_that_is_no_text_is_refused(client: TestClient, path: str, body: 
 
 def test_the_sentence_says_what_is_wrong(client: TestClient) -> None:
     """Not in the words of a parser."""
-    answer = client.post("/v1/search", content=rb'{"query": "\ud83d"}', headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["detail"]) == (422, "query: it holds half a character")
+    answer = client.post(
+        "/v1/search", content=rb'{"query": "\ud83d"}', headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "query: it holds half a character",
+    )
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/v1/search", "/v1/embeddings"])
 def test_an_answer_is_harmless_on_a_terminal(client: TestClient, path: str) -> None:
-    """Also an error, in either form: C1 and the marks that turn the direction are escaped; the value is the same, and
-    Korean is readable.
+    """Also an error, in either form: C1 and the marks that turn the direction are
+    escaped; the value is the same, and Korean is readable.
     """
     body = {"query": "a"} if path == "/v1/search" else {"input": "a", "model": "m"}
     answer = client.get(path) if path == "/readyz" else client.post(path, json=body)

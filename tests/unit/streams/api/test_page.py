@@ -29,7 +29,9 @@ BASE = "http://127.0.0.1:8000"
 
 
 class Reader(HTMLParser):
-    """Text blocks, ids and every attribute of a page; an unclosed or misplaced tag is an error."""
+    """Text blocks, ids and every attribute of a page; an unclosed or misplaced tag is
+    an error.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -68,11 +70,19 @@ def text() -> str:
 
 
 def test_the_page_asks_for_nothing(text: str) -> None:
-    """No script, no image, no style sheet; links lead within the page and to the description beside it."""
+    """No script, no image, no style sheet; links lead within the page and to the
+    description beside it.
+    """
     reader = Reader(text)
-    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _, _ in reader.attributes}
+    assert not {"script", "link", "img", "iframe", "object"} & {
+        tag for tag, _, _ in reader.attributes
+    }
     assert "script" not in reader.blocks
-    targets = {value for _, name, value in reader.attributes if name in ("src", "href", "action", "srcset", "data")}
+    targets = {
+        value
+        for _, name, value in reader.attributes
+        if name in ("src", "href", "action", "srcset", "data")
+    }
     assert targets - {"openapi.json"} == {f"#{one}" for one in reader.ids()} & targets
     assert not [value for _, _, value in reader.attributes if re.search(r"(?:https?:)?//", value)]
     (style,) = reader.blocks["style"]
@@ -92,7 +102,9 @@ def test_the_page_describes_every_path_and_field(text: str) -> None:
 
 
 def test_curl_lines_are_requests_that_fit(text: str) -> None:
-    """Each body in a line is one that the path takes; both ways to score are there; with a token a header is sent."""
+    """Each body in a line is one that the path takes; both ways to score are there;
+    with a token a header is sent.
+    """
     kinds: dict[str, TypeAdapter[Any]] = {
         "/v1/search": TypeAdapter(SearchBody),
         "/v1/score": TypeAdapter(ScoreByReference | ScoreByQuestion),
@@ -100,13 +112,19 @@ def test_curl_lines_are_requests_that_fit(text: str) -> None:
         "/feedback": TypeAdapter(FeedbackBody),
     }
     lines = [shlex.split(line) for line in Reader(text).blocks["pre"] if line.startswith("curl ")]
-    bodies = [(line[2].removeprefix(BASE), line[line.index("-d") + 1]) for line in lines if "-d" in line]
+    bodies = [
+        (line[2].removeprefix(BASE), line[line.index("-d") + 1]) for line in lines if "-d" in line
+    ]
     taken = [type(kinds[path].validate_json(body)) for path, body in bodies]
     assert taken == [SearchBody, ScoreByReference, ScoreByQuestion, FeedbackBody, EmbeddingsRequest]
-    assert [line[2] for line in lines if "models" in line[2]] == [f"{BASE}/v1/models", f"{BASE}/v1/models/BAAI/bge-m3"]
+    assert [line[2] for line in lines if "models" in line[2]] == [
+        f"{BASE}/v1/models",
+        f"{BASE}/v1/models/BAAI/bge-m3",
+    ]
     assert "Bearer" not in text
     guarded = page.render(served(token="a-token-of-this-test-0123456789").openapi(), BASE)
-    assert guarded.count("Authorization: Bearer $TOKEN") == len(bodies) + 3  # /v1/models, one of them, /metrics
+    # /v1/models, one of them, /metrics
+    assert guarded.count("Authorization: Bearer $TOKEN") == len(bodies) + 3
     assert "a-token" not in guarded
 
 
@@ -120,7 +138,9 @@ def test_examples_are_answers_that_fit(text: str) -> None:
 
 
 def test_an_odd_address_stays_text() -> None:
-    """The address is the client's own word (the Host header): it neither leaves its line nor becomes a tag."""
+    """The address is the client's own word (the Host header): it neither leaves its
+    line nor becomes a tag.
+    """
     odd = "http://a';<script>alert(1)</script>"
     text = page.render(served().openapi(), odd)
     assert "<script" not in text

@@ -18,20 +18,28 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "192.0.2.1", "localhost.example"])
 def test_beyond_loopback_a_token_is_needed(host: str) -> None:
-    """Without one it binds nothing, whatever the address, and says which variable to set."""
+    """Without one it binds nothing, whatever the address, and says which variable to
+    set.
+    """
     assert not is_loopback(host)
-    with pytest.raises(ConfigurationError, match=r"serve\.token is not set: set VECTRUE_SERVE__TOKEN"):
+    with pytest.raises(
+        ConfigurationError, match=r"serve\.token is not set: set VECTRUE_SERVE__TOKEN"
+    ):
         bind(ServeSettings(host=host))
 
 
 def test_a_port_that_is_taken() -> None:
-    """The sentence names address and port; a free one is bound, but whoever asks is refused until it listens."""
+    """The sentence names address and port; a free one is bound, but whoever asks is
+    refused until it listens.
+    """
     with bind(ServeSettings(host="127.0.0.1", port=_free())) as first:
         port = first.getsockname()[1]
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
         first.listen()
-        with pytest.raises(ConfigurationError, match=rf"cannot listen on 127\.0\.0\.1 port {port}.*serve\.port"):
+        with pytest.raises(
+            ConfigurationError, match=rf"cannot listen on 127\.0\.0\.1 port {port}.*serve\.port"
+        ):
             bind(ServeSettings(host="127.0.0.1", port=port))
 
 
@@ -54,7 +62,9 @@ def ask(
     body: list[bytes] | None = None,
     **settings: Any,
 ) -> tuple[int, dict[str, str]]:
-    """One request through the door; status and headers of the answer. A body of None never arrives."""
+    """One request through the door; status and headers of the answer. A body of None
+    never arrives.
+    """
     parts = [{"type": "http.request", "body": part, "more_body": True} for part in body or []]
     if body is not None:
         parts.append({"type": "http.request", "body": b"", "more_body": False})
@@ -76,10 +86,13 @@ def ask(
 
 
 @pytest.mark.parametrize(
-    "given", [None, "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xe9\xff"]
+    "given",
+    [None, "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xe9\xff"],
 )
 def test_a_wrong_token_stays_outside(given: str | None) -> None:
-    """Also one that is not ASCII; the right one comes in, in any case of `bearer`, and under any Host."""
+    """Also one that is not ASCII; the right one comes in, in any case of `bearer`, and
+    under any Host.
+    """
     headers = {} if given is None else {"authorization": given}
     assert ask(headers=headers, body=[], token=TOKEN)[0] == 401
     right = {"authorization": f"bearer {TOKEN}", "host": "search.example"}
@@ -117,7 +130,9 @@ def test_a_body_where_none_is_wanted_is_small() -> None:
 
 
 def test_whoever_takes_too_long_is_told_so() -> None:
-    """A body that does not come: 408. An answer that does not come: 504. In both cases the place is free again."""
+    """A body that does not come: 408. An answer that does not come: 504. In both cases
+    the place is free again.
+    """
 
     async def never(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()

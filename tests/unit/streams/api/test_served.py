@@ -1,4 +1,6 @@
-"""What the HTTP server takes for served, when a migration takes a step and the look at it fails."""
+"""What the HTTP server takes for served, when a migration takes a step and the look at
+it fails.
+"""
 
 import asyncio
 from typing import Any
@@ -29,7 +31,9 @@ class Database:
 
 
 def test_what_is_out_of_date_does_not_pass_for_an_answer() -> None:
-    """The new model is not on this machine: not ready, look after look, until it is; not ready again by chance."""
+    """The new model is not on this machine: not ready, look after look, until it is;
+    not ready again by chance.
+    """
     missing = ModelUnavailable("the weights are not here", fix="vectrue model pull")
     database: Any = Database(OLD, missing, missing, NEW)
 
@@ -48,7 +52,9 @@ def test_what_is_out_of_date_does_not_pass_for_an_answer() -> None:
 
 
 def test_a_name_is_that_of_the_model_that_is_served() -> None:
-    """After the swap to another length of the same model its name means the new one, whatever the settings said."""
+    """After the swap to another length of the same model its name means the new one,
+    whatever the settings said.
+    """
     old, new = (open_model(ModelSettings(name="lexical", dimensions=length)) for length in (64, 96))
 
     def named(*models: Embedder) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""What speaks for vectors that the application made, and what has to be handled before they are believed."""
+"""What speaks for vectors that the application made, and what has to be handled before
+they are believed.
+"""
 
 import pytest
 
@@ -18,7 +20,9 @@ from streams.audit.caught_up import CaughtUp
 GROUP, TOPIC, DEFERRED = "vectrue-live", "vectrue.public.t", "vectrue.deferred"
 
 
-def candidates(*cosines: float | None, refused: int = 0, skipped: int = 0, adoptable: int = 1000) -> Candidates:
+def candidates(
+    *cosines: float | None, refused: int = 0, skipped: int = 0, adoptable: int = 1000
+) -> Candidates:
     deep = Deep(refused=refused, skipped=skipped)
     for position, value in enumerate(cosines):
         deep.add((str(position),), value, b"")
@@ -28,28 +32,42 @@ def candidates(*cosines: float | None, refused: int = 0, skipped: int = 0, adopt
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (candidates(1.0, 0.9989, 0.5), "2 of 3 sampled vectors of public.t.embedding are not what m@1+2 makes"),
+        (
+            candidates(1.0, 0.9989, 0.5),
+            "2 of 3 sampled vectors of public.t.embedding are not what m@1+2 makes",
+        ),
         (candidates(1.0, None), "worst cosine none, of row 1"),
         (candidates(1.0, refused=1), "does not take the texts of 1 sampled rows"),
         (candidates(skipped=5), "changed before it could be compared"),
     ],
 )
 def test_anything_but_agreement_refuses(found: Candidates, words: str) -> None:
-    """A low or unknown cosine, a refused text, an empty comparison: nothing may be adopted, and it is said why."""
+    """A low or unknown cosine, a refused text, an empty comparison: nothing may be
+    adopted, and it is said why.
+    """
     assert words in str(found.complaint)
     assert words in verdict([candidates(1.0), found])
-    with pytest.raises(VectrueError, match=r"nothing was adopted: .*replay run --only stale -t public\.t"):
+    with pytest.raises(
+        VectrueError, match=r"nothing was adopted: .*replay run --only stale -t public\.t"
+    ):
         require_proof([candidates(1.0), found])
 
 
 def test_agreement_goes_on() -> None:
-    """Cosines of 0.999 and more speak for the model; where there is nothing to adopt, nothing needs to."""
+    """Cosines of 0.999 and more speak for the model; where there is nothing to adopt,
+    nothing needs to.
+    """
     require_proof([candidates(1.0, 0.999), candidates(adoptable=0)])
-    assert verdict([candidates(1.0)]) == "1,000 vectors can be adopted; 3 others are left to vectrue replay run"
+    assert (
+        verdict([candidates(1.0)])
+        == "1,000 vectors can be adopted; 3 others are left to vectrue replay run"
+    )
 
 
 def test_what_a_sample_may_miss() -> None:
-    """The share of wrong vectors that a sample misses with a chance of 5 %: (1 - p)^n; none when all were compared."""
+    """The share of wrong vectors that a sample misses with a chance of 5 %: (1 - p)^n;
+    none when all were compared.
+    """
     share = candidates(*[1.0] * 100).may_differ
     assert share is not None
     assert (1 - share) ** 100 == pytest.approx(0.05)
@@ -62,16 +80,26 @@ def target(table: str, model: str, column: str = "embedding") -> Target:
 
 
 def test_the_model_is_named_by_id_or_name() -> None:
-    """In a migration the column of that model is meant; a table without one is refused with what it wants."""
-    old, new, other = target("t", "org/a@1+2"), target("t", "org/b@3+4", "embedding_v2"), target("u", "org/a@1+2")
+    """In a migration the column of that model is meant; a table without one is refused
+    with what it wants.
+    """
+    old, new, other = (
+        target("t", "org/a@1+2"),
+        target("t", "org/b@3+4", "embedding_v2"),
+        target("u", "org/a@1+2"),
+    )
     assert of_model([old, new], "org/b") == of_model([old, new], "org/b@3+4") == [new]
     assert of_model([old, other], "org/a") == [old, other]
-    with pytest.raises(TargetMismatch, match=r"public\.u\.embedding wants vectors of org/a@1\+2, not of org/b"):
+    with pytest.raises(
+        TargetMismatch, match=r"public\.u\.embedding wants vectors of org/a@1\+2, not of org/b"
+    ):
         of_model([old, new, other], "org/b")
 
 
 class Lane:
-    """The live lane over a twin: a slot that stands somewhere, a topic of the table, one of the deferred rows."""
+    """The live lane over a twin: a slot that stands somewhere, a topic of the table,
+    one of the deferred rows.
+    """
 
     def __init__(self) -> None:
         self.broker = MemoryOffsets()
@@ -90,7 +118,9 @@ class Lane:
 
 
 def test_nothing_captured_is_nothing_to_wait_for() -> None:
-    """With empty topics and a slot past the horizon it goes on at once, without any worker."""
+    """With empty topics and a slot past the horizon it goes on at once, without any
+    worker.
+    """
     lane = Lane()
     lane.wait()
     assert (lane.told, lane.clock.waits) == ([], [])
@@ -98,7 +128,9 @@ def test_nothing_captured_is_nothing_to_wait_for() -> None:
 
 @pytest.mark.parametrize("topic", [TOPIC, DEFERRED])
 def test_a_change_on_its_way_is_waited_for(topic: str) -> None:
-    """Behind in the slot, in the topic or among the deferred rows: it waits, says so once, and then goes on."""
+    """Behind in the slot, in the topic or among the deferred rows: it waits, says so
+    once, and then goes on.
+    """
     lane = Lane()
     lane.slot = 99
     lane.broker.join(GROUP, Member("m", "h", "c"), [(topic, 0)])
@@ -120,14 +152,18 @@ def test_a_change_on_its_way_is_waited_for(topic: str) -> None:
 
 
 def test_what_will_not_be_handled_is_refused() -> None:
-    """No slot, no worker, or records that expired unread: one sentence with the way out, and soon."""
+    """No slot, no worker, or records that expired unread: one sentence with the way
+    out, and soon.
+    """
     lane = Lane()
     lane.slot = None
     with pytest.raises(VectrueError, match=r"there is no slot vectrue: .*vectrue init"):
         lane.wait()
     lane.slot = 100
     lane.broker.append(TOPIC, 0, b"x")
-    with pytest.raises(VectrueError, match="none runs, for 15 s: start `vectrue worker --role live`"):
+    with pytest.raises(
+        VectrueError, match="none runs, for 15 s: start `vectrue worker --role live`"
+    ):
         lane.wait()
     lane.broker.append(TOPIC, 0, b"y")
     lane.broker.delete_before(TOPIC, 0, 2)
@@ -146,7 +182,9 @@ def test_a_live_lane_that_stays_behind_is_not_waited_for_for_ever() -> None:
         lane.broker.join(GROUP, Member("m", "h", "c"), [(TOPIC, 0)])
         handled = CaughtUp(Settings(), lane.broker, lambda: 100, lane.clock)
         words = (
-            "it is not known whether" if broken else "1 changes wait for the live worker, for 180 s: see `vectrue lag`"
+            "it is not known whether"
+            if broken
+            else "1 changes wait for the live worker, for 180 s: see `vectrue lag`"
         )
         with pytest.raises(VectrueError, match=words):
             handled.wait(Horizon(7, 100), ["missing"] if broken else [TOPIC], lane.tell)

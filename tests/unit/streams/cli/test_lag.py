@@ -45,7 +45,9 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 
 @pytest.mark.parametrize(("parts", "code", "words"), CASES)
-def test_check_exits_as_a_plugin(invoke: Invoke, parts: Mapping[str, Any], code: int, words: str) -> None:
+def test_check_exits_as_a_plugin(
+    invoke: Invoke, parts: Mapping[str, Any], code: int, words: str
+) -> None:
     """`--check`: the severity's exit code, the state on the first line."""
     result = invoke("--check", seen=report(**parts))
     assert result.exit_code == code
@@ -64,10 +66,13 @@ def test_check_uses_its_thresholds(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--nonsense",), ("--warn", "soon"), ("--warn", "10m"), ("-w",), ("-o", "yaml"), ("extra",)]
+    "arguments",
+    [("--nonsense",), ("--warn", "soon"), ("--warn", "10m"), ("-w",), ("-o", "yaml"), ("extra",)],
 )
 def test_usage_errors_of_a_check_are_unknown(invoke: Invoke, arguments: tuple[str, ...]) -> None:
-    """Misuse is 3 with --check, never 2, which would page somebody; without it, usage errors are 2 as elsewhere."""
+    """Misuse is 3 with --check, never 2, which would page somebody; without it, usage
+    errors are 2 as elsewhere.
+    """
     result = invoke("--check", *arguments)
     assert result.exit_code == 3
     assert result.stdout.startswith("LAG UNKNOWN - ")
@@ -75,16 +80,22 @@ def test_usage_errors_of_a_check_are_unknown(invoke: Invoke, arguments: tuple[st
         assert invoke(*arguments).exit_code == 2
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("wrong password"), RuntimeError("a fault of ours")])
+@pytest.mark.parametrize(
+    "error", [ConfigurationError("wrong password"), RuntimeError("a fault of ours")]
+)
 def test_faults_of_a_check_are_unknown(invoke: Invoke, error: Exception) -> None:
-    """Configuration and internal faults are 3: Python's own exit code 1 would read as WARNING."""
+    """Configuration and internal faults are 3: Python's own exit code 1 would read as
+    WARNING.
+    """
     result = invoke("--check", seen=error)
     assert result.exit_code == 3
     assert result.stdout == f"LAG UNKNOWN - {error}\n"
 
 
 def test_json_on_stdout(invoke: Invoke) -> None:
-    """`-o json` prints one document and nothing else, with --check too, whose exit code stays."""
+    """`-o json` prints one document and nothing else, with --check too, whose exit code
+    stays.
+    """
     seen = report(live=group(row(5, 9, age=400.0)))
     plain, checked = invoke("-o", "json", seen=seen), invoke("--check", "-o", "json", seen=seen)
     assert json.loads(plain.stdout) == json.loads(checked.stdout) == seen.to_json()
@@ -92,21 +103,54 @@ def test_json_on_stdout(invoke: Invoke) -> None:
 
 
 def test_table_shows_unknown_as_a_dash(invoke: Invoke) -> None:
-    """The verdict is the first line; columns as Kafka's tools have them; no commit is `-` with what is pending."""
-    result = invoke(seen=report(live=group(row(5, 1239, age=12.3), row(None, 7, age=2.0, status=Status.NO_COMMIT))))
+    """The verdict is the first line; columns as Kafka's tools have them; no commit is
+    `-` with what is pending.
+    """
+    result = invoke(
+        seen=report(
+            live=group(row(5, 1239, age=12.3), row(None, 7, age=2.0, status=Status.NO_COMMIT))
+        )
+    )
     lines = result.stdout.splitlines()
     assert lines[0].startswith("live: 1,234 events behind, 7 events never committed, oldest 12.3 s")
     header = next(line for line in lines if "CURRENT-OFFSET" in line)
-    assert header.split()[:6] == ["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET"]
+    assert header.split()[:6] == [
+        "GROUP",
+        "TOPIC",
+        "PARTITION",
+        "CURRENT-OFFSET",
+        "LOG-START-OFFSET",
+        "LOG-END-OFFSET",
+    ]
     at = lines.index(header)
-    assert lines[at + 1].split() == ["vectrue-live", TOPIC, "0", "5", "0", "1,239", "1,234", "12.3", "s", "OK"]
-    assert lines[at + 2].split() == f"vectrue-live {TOPIC} 0 - 0 7 - 2.0 s NO_COMMIT (7 pending)".split()
+    assert lines[at + 1].split() == [
+        "vectrue-live",
+        TOPIC,
+        "0",
+        "5",
+        "0",
+        "1,239",
+        "1,234",
+        "12.3",
+        "s",
+        "OK",
+    ]
+    assert (
+        lines[at + 2].split()
+        == f"vectrue-live {TOPIC} 0 - 0 7 - 2.0 s NO_COMMIT (7 pending)".split()
+    )
 
 
 def test_wide_names_the_readers_and_errors_have_a_column(invoke: Invoke) -> None:
-    """The member's ids only with -o wide; ERROR only where there is one; brackets in a name are no markup."""
+    """The member's ids only with -o wide; ERROR only where there is one; brackets in a
+    name are no markup.
+    """
     member = Member("c-1", "10.0.0.1", "faust")
-    seen = report(live=group(row(5, 5, age=0.0, member=member), PartitionLag("t", None, error="t[1] is [red]gone")))
+    seen = report(
+        live=group(
+            row(5, 5, age=0.0, member=member), PartitionLag("t", None, error="t[1] is [red]gone")
+        )
+    )
     plain, wide = invoke(seen=seen).stdout, invoke("-o", "wide", seen=seen).stdout
     assert "CONSUMER-ID" not in plain
     assert "c-1" not in plain
@@ -118,7 +162,9 @@ def test_wide_names_the_readers_and_errors_have_a_column(invoke: Invoke) -> None
 
 def test_kafka_away_exits_1_and_shows_the_rest(invoke: Invoke) -> None:
     """The command has nothing to say of the lanes, but slot and connector are shown."""
-    seen = report(kafka_error="Kafka does not answer at k:1", live=GroupLag("l"), replay=GroupLag("r"))
+    seen = report(
+        kafka_error="Kafka does not answer at k:1", live=GroupLag("l"), replay=GroupLag("r")
+    )
     result = invoke(seen=seen)
     assert result.exit_code == 1
     assert "Kafka does not answer at k:1" in result.stdout
@@ -126,15 +172,25 @@ def test_kafka_away_exits_1_and_shows_the_rest(invoke: Invoke) -> None:
 
 
 def test_watch_needs_no_number(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`-w` alone is every 2 s; `-w 5`, `--watch=1m` and a following option are read as meant."""
+    """`-w` alone is every 2 s; `-w 5`, `--watch=1m` and a following option are read as
+    meant.
+    """
     seen: list[float] = []
     monkeypatch.setattr(command, "_watch", lambda *arguments: seen.append(arguments[-1]))
-    for arguments in (["-w"], ["-w", "5"], ["--watch=1m"], ["--watch", "-o", "json"], ["-w", "500ms", "-o", "wide"]):
+    for arguments in (
+        ["-w"],
+        ["-w", "5"],
+        ["--watch=1m"],
+        ["--watch", "-o", "json"],
+        ["-w", "500ms", "-o", "wide"],
+    ):
         assert invoke(*arguments).exit_code == 0, arguments
     assert seen == [2.0, 5.0, 60.0, 2.0, 0.5]
 
 
-def test_watch_prints_a_line_per_sample_until_ctrl_c(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_prints_a_line_per_sample_until_ctrl_c(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With -o json each sample is one line; Ctrl-C is the ordinary end, exit 0."""
 
     class Monitor(LagMonitor):
@@ -153,4 +209,6 @@ def test_watch_prints_a_line_per_sample_until_ctrl_c(invoke: Invoke, monkeypatch
     monkeypatch.setattr(command, "LagMonitor", Monitor)
     result = invoke("-o", "json", "-w", "0")
     assert result.exit_code == 0
-    assert [json.loads(line)["verdict"] for line in result.stdout.splitlines()] == ["all caught up"] * 3
+    assert [json.loads(line)["verdict"] for line in result.stdout.splitlines()] == [
+        "all caught up"
+    ] * 3

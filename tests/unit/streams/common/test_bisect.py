@@ -43,7 +43,9 @@ class Picky(TwinEmbedder):
 
 @pytest.mark.parametrize("how", ["raise", "nan", "norm", "shape"])
 def test_one_guilty_text_among_64_stands_alone(how: str) -> None:
-    """63 vectors, one reason, and at most 2 * log2(64) + 1 = 13 calls more than one; exceptions, NaN, norm, shape."""
+    """63 vectors, one reason, and at most 2 * log2(64) + 1 = 13 calls more than one;
+    exceptions, NaN, norm, shape.
+    """
     texts = [f"text {i}" for i in range(64)]
     model = Picky({"text 41"}, how)
     encoded = encode(model, texts, 8)
@@ -54,9 +56,13 @@ def test_one_guilty_text_among_64_stands_alone(how: str) -> None:
 
 @given(st.integers(min_value=1, max_value=70), st.data())
 def test_the_guilty_and_only_they_are_refused(count: int, data: st.DataObject) -> None:
-    """Whichever texts are guilty, exactly they are refused, within the cost; the rest keep their vectors."""
+    """Whichever texts are guilty, exactly they are refused, within the cost; the rest
+    keep their vectors.
+    """
     texts = [f"text {i}" for i in range(count)]
-    guilty = data.draw(st.sets(st.integers(min_value=0, max_value=count - 1), max_size=min(4, count)))
+    guilty = data.draw(
+        st.sets(st.integers(min_value=0, max_value=count - 1), max_size=min(4, count))
+    )
     model = Picky({texts[i] for i in guilty})
     encoded = encode(model, texts, 8)
     assert set(encoded.refused) == guilty
@@ -64,7 +70,9 @@ def test_the_guilty_and_only_they_are_refused(count: int, data: st.DataObject) -
     for position, vector in encoded.vectors.items():
         np.testing.assert_array_equal(vector, expected[position])
     probe = int(len(guilty) == count)
-    assert encoded.calls <= 1 + probe + len(guilty) * (2 * math.ceil(math.log2(count)) + 1 if count > 1 else 1)
+    assert encoded.calls <= 1 + probe + len(guilty) * (
+        2 * math.ceil(math.log2(count)) + 1 if count > 1 else 1
+    )
 
 
 def test_a_reason_never_holds_the_text() -> None:
@@ -74,7 +82,9 @@ def test_a_reason_never_holds_the_text() -> None:
 
 
 def test_a_model_that_takes_nothing_is_broken() -> None:
-    """A whole batch of refusals is an error of the model: nobody's table goes to quarantine."""
+    """A whole batch of refusals is an error of the model: nobody's table goes to
+    quarantine.
+    """
     texts = [f"text {i}" for i in range(8)]
     with pytest.raises(VectrueError, match="took none of 8 texts"):
         encode(Picky(set(texts)), texts, 8)
@@ -95,14 +105,18 @@ class Full(TwinEmbedder):
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_texts_too_large_for_the_device_are_guilty_however_many(count: int) -> None:
-    """What does not fit while a short text does is refused, alone or in a batch of nothing else (I10)."""
+    """What does not fit while a short text does is refused, alone or in a batch of
+    nothing else (I10).
+    """
     encoded = encode(Full(longest=10), [f"a very long text {i}" for i in range(count)], 8)
     assert encoded.refused == dict.fromkeys(range(count), "no room for one text")
 
 
 @pytest.mark.parametrize("taken", [1, 40])
 def test_a_device_that_fills_up_halfway_is_no_texts_fault(taken: int) -> None:
-    """What fitted a moment ago does not fit now: the rest is not quarantined, the batch is tried again."""
+    """What fitted a moment ago does not fit now: the rest is not quarantined, the batch
+    is tried again.
+    """
 
     class Filling(Full):
         def encode_documents(self, texts: Sequence[str]) -> Vector:
@@ -115,7 +129,9 @@ def test_a_device_that_fills_up_halfway_is_no_texts_fault(taken: int) -> None:
 
 
 def test_a_text_too_large_for_the_device_is_guilty_among_others() -> None:
-    """The longest of those that fitted fits still, so it is the text: one call more than without the question."""
+    """The longest of those that fitted fits still, so it is the text: one call more
+    than without the question.
+    """
     texts = [f"text {i}" for i in range(63)]
     encoded = encode(Full(longest=10), [*texts, "a very long text"], 8)
     assert encoded.refused == {63: "no room for one text"}
@@ -123,13 +139,17 @@ def test_a_text_too_large_for_the_device_is_guilty_among_others() -> None:
 
 
 def test_a_full_device_is_no_texts_fault() -> None:
-    """A device without room even for a short text is to be tried again; nothing goes to quarantine."""
+    """A device without room even for a short text is to be tried again; nothing goes to
+    quarantine.
+    """
     with pytest.raises(TransientError, match="even for a short text"):
         encode(Full(longest=0), ["an edit"], 8)
 
 
 def test_a_broken_model_is_told_from_one_bad_text() -> None:
-    """A single edit that meets a broken model does not go to quarantine: the probe is refused too."""
+    """A single edit that meets a broken model does not go to quarantine: the probe is
+    refused too.
+    """
 
     class Broken(TwinEmbedder):
         def encode_documents(self, _: Sequence[str], /) -> Vector:
@@ -141,7 +161,9 @@ def test_a_broken_model_is_told_from_one_bad_text() -> None:
 
 @pytest.mark.parametrize("error", [TransientError("away"), ConfigurationError("wrong")])
 def test_what_says_nothing_about_a_text_is_not_its_fault(error: VectrueError) -> None:
-    """A device without memory or a wrong configuration passes through; nothing is bisected."""
+    """A device without memory or a wrong configuration passes through; nothing is
+    bisected.
+    """
 
     class Failing(TwinEmbedder):
         def encode_documents(self, _: Sequence[str], /) -> Vector:
@@ -152,7 +174,9 @@ def test_what_says_nothing_about_a_text_is_not_its_fault(error: VectrueError) ->
 
 
 def test_what_came_before_in_the_batch_counts() -> None:
-    """A batch goes to the model in several calls: none of eight texts taken is none of eight, in whichever call."""
+    """A batch goes to the model in several calls: none of eight texts taken is none of
+    eight, in whichever call.
+    """
     model = Picky({"a text"})
     assert set(encode(model, ["a text"], 8, Earlier(taken=0, refused=6)).refused) == {0}
     with pytest.raises(VectrueError, match="took none of 8 texts"):
@@ -161,7 +185,9 @@ def test_what_came_before_in_the_batch_counts() -> None:
 
 
 def test_the_longest_text_that_the_batch_brought_is_the_probe() -> None:
-    """A device that has no room for it any more was filled by another process, in whichever call it shows."""
+    """A device that has no room for it any more was filled by another process, in
+    whichever call it shows.
+    """
     asked: list[str] = []
 
     class Full(TwinEmbedder):

@@ -1,4 +1,6 @@
-"""Which rows stay without a true vector: told from those that are on their way, without a database."""
+"""Which rows stay without a true vector: told from those that are on their way, without
+a database.
+"""
 
 from collections.abc import Mapping
 from itertools import count
@@ -12,7 +14,9 @@ STALE: Fingerprint = ("stale_text", b"new", b"old", "b@1")
 
 
 def test_rows_that_change_and_are_filled_again_and_again_are_on_their_way() -> None:
-    """An application that never stops writing keeps no gate shut: each row of the first look has moved."""
+    """An application that never stops writing keeps no gate shut: each row of the first
+    look has moved.
+    """
     looks = count()
 
     def look() -> Mapping[Key, Fingerprint]:
@@ -26,7 +30,9 @@ def test_rows_that_change_and_are_filled_again_and_again_are_on_their_way() -> N
 
 
 def test_rows_that_nobody_fills_are_counted() -> None:
-    """Rows that are as they were while nothing moves any more are what a gate is about; the wait has an end."""
+    """Rows that are as they were while nothing moves any more are what a gate is about;
+    the wait has an end.
+    """
     seen: list[Mapping[Key, Fingerprint]] = [
         {("1",): STALE, ("2",): STALE, ("3",): STALE},
         {("1",): STALE, ("2",): STALE},

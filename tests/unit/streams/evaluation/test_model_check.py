@@ -1,4 +1,6 @@
-"""`vectrue model check`: a model that is right passes, and each way of being wrong is seen, told and exit code 1."""
+"""`vectrue model check`: a model that is right passes, and each way of being wrong is
+seen, told and exit code 1.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -45,7 +47,10 @@ FAULTS: dict[str, tuple[Wrong, str]] = {
     "a text too few": (lambda vectors, _: vectors[1:], "array of shape (2, 8), not (3, 8)"),
     "norm": (lambda vectors, _: vectors * np.float32(1.01), "vectors of length 1.01"),
     "finiteness": (_not_a_number, "numbers that are not finite"),
-    "one vector for all": (lambda vectors, _: np.repeat(vectors[:1], len(vectors), axis=0), "have the same vector"),
+    "one vector for all": (
+        lambda vectors, _: np.repeat(vectors[:1], len(vectors), axis=0),
+        "have the same vector",
+    ),
     "neighbours": (
         lambda vectors, texts: vectors if len(texts) == 1 else vectors[:, ::-1].copy(),
         "another vector alone than among others",
@@ -55,7 +60,9 @@ FAULTS: dict[str, tuple[Wrong, str]] = {
 
 
 def test_a_model_that_is_right() -> None:
-    """Nothing is wrong; the report has the shape, the lengths, and the texts in order of their similarity."""
+    """Nothing is wrong; the report has the shape, the lengths, and the texts in order
+    of their similarity.
+    """
     checked = model_check.check(TwinEmbedder(8), MemoryClock())
     assert (checked.ok, checked.problems, checked.shape) == (True, [], (3, 8))
     assert checked.shortest == pytest.approx(1, abs=1e-6) == checked.longest
@@ -66,7 +73,9 @@ def test_a_model_that_is_right() -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_model_that_is_wrong(name: str) -> None:
-    """The fault is named, nothing is searched with such vectors, and the report stays JSON."""
+    """The fault is named, nothing is searched with such vectors, and the report stays
+    JSON.
+    """
     fault, told = FAULTS[name]
     checked = model_check.check(_Broken(fault), MemoryClock())
     assert not checked.ok
@@ -82,7 +91,9 @@ def _command(monkeypatch: pytest.MonkeyPatch, embedder: Any, *arguments: str) ->
 
 
 def test_the_command_fails_for_a_broken_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 1 with the problem and the verdict, as a table and as JSON; exit 0 for one that is right."""
+    """Exit 1 with the problem and the verdict, as a table and as JSON; exit 0 for one
+    that is right.
+    """
     right = _command(monkeypatch, TwinEmbedder(8))
     assert (right.exit_code, "verdict       ok" in right.stdout) == (0, True)
     for name, (fault, told) in FAULTS.items():

@@ -1,4 +1,6 @@
-"""Judged queries and their figures; the query log's line; what the settings refuse. Nothing is asked of a database."""
+"""Judged queries and their figures; the query log's line; what the settings refuse.
+Nothing is asked of a database.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -28,21 +30,27 @@ TABLES = [{"name": "public.questions", "text": "question"}, {"name": "public.oth
 
 def found(*keys: str, seconds: float = 0.1) -> SearchResult:
     """An answer with these rows, best first."""
-    hits = [Hit("public.questions", (key,), f"text {key}", 1 - n / 10, None, None, True) for n, key in enumerate(keys)]
+    hits = [
+        Hit("public.questions", (key,), f"text {key}", 1 - n / 10, None, None, True)
+        for n, key in enumerate(keys)
+    ]
     return SearchResult(tuple(hits), ("m@1",), Timings(seconds, 0.0, seconds))
 
 
 def exam(*relevant: tuple[str, ...]) -> quality.Exam:
     """One query for each tuple of relevant keys."""
     queries = tuple(
-        JudgedQuery(n, f"query {n}", tuple((key,) for key in keys)) for n, keys in enumerate(relevant, 1)
-    )  # fmt: skip
+        JudgedQuery(n, f"query {n}", tuple((key,) for key in keys))
+        for n, keys in enumerate(relevant, 1)
+    )
     requests = tuple(SearchRequest(query.text, ("public.questions",), 10) for query in queries)
     return quality.Exam("public.questions", queries, requests, 2, "exact")
 
 
 def test_the_figures_are_means_over_the_queries() -> None:
-    """Found second, found first and once more, not at all: known nDCG, recall and MRR; percentiles of the time."""
+    """Found second, found first and once more, not at all: known nDCG, recall and MRR;
+    percentiles of the time.
+    """
     answers = [found("9", "1", seconds=0.1), found("2", "9", "2", seconds=0.2), found(seconds=0.3)]
     run = quality.conclude(exam(("1",), ("2",), ("3",)), answers, NOW)
     assert run.mrr == pytest.approx((1 / 2 + 1 + 0) / 3)
@@ -53,7 +61,9 @@ def test_the_figures_are_means_over_the_queries() -> None:
 
 
 def test_settings_name_what_is_wrong() -> None:
-    """A table that is not configured, a short secret, a log of an unknown kind; a secret is never shown."""
+    """A table that is not configured, a short secret, a log of an unknown kind; a
+    secret is never shown.
+    """
     for flags, words in (
         ({"quality": {"queries": {"nowhere": "q.jsonl"}}}, "quality.queries: table public.nowhere"),
         ({"serve": {"query_log_secret": "short"}}, "16 or more"),
@@ -64,7 +74,9 @@ def test_settings_name_what_is_wrong() -> None:
             load(tables=TABLES, **flags)
     settings = load(tables=TABLES, serve={"query_log_secret": "s3cret-s3cret-s3cret"})
     assert "s3cret" not in f"{settings.masked()} {settings!r}"
-    assert load(tables=TABLES, quality={"queries": {"questions": "q"}}).quality.queries == {"public.questions": "q"}
+    assert load(tables=TABLES, quality={"queries": {"questions": "q"}}).quality.queries == {
+        "public.questions": "q"
+    }
 
 
 def test_a_bad_file_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -74,7 +86,9 @@ def test_a_bad_file_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"quality\.queries: .*q\.jsonl cannot be read"):
         quality.check(settings)
     file.write_text('{"query": "a", "relevant": []}\n')
-    with pytest.raises(ConfigurationError, match=r"quality\.queries: line 1 of .*q\.jsonl judges no row"):
+    with pytest.raises(
+        ConfigurationError, match=r"quality\.queries: line 1 of .*q\.jsonl judges no row"
+    ):
         quality.check(settings)
     file.write_text('{"query": "a", "relevant": [1]}\n')
     quality.check(settings)
@@ -111,7 +125,9 @@ def query_log(database: Slow, **settings: Any) -> QueryLog:
 
 
 def test_a_full_line_drops_and_counts_and_nobody_waits() -> None:
-    """While the database stands still 1,000 searches wait, besides those in its hands; the next one has no id."""
+    """While the database stands still 1,000 searches wait, besides those in its hands;
+    the next one has no id.
+    """
 
     async def play() -> None:
         database = Slow()
@@ -148,7 +164,9 @@ def test_a_database_that_is_away_costs_the_searches_and_nothing_else() -> None:
 
 
 def test_feedback_waits_for_its_search() -> None:
-    """Given before the search is written, it is stored after it; about another search, at once."""
+    """Given before the search is written, it is stored after it; about another search,
+    at once.
+    """
 
     async def play() -> None:
         database = Slow()
@@ -167,7 +185,9 @@ def test_feedback_waits_for_its_search() -> None:
 
 
 def test_a_hash_says_no_more_than_that_two_queries_are_equal() -> None:
-    """With a secret equal texts have one HMAC on every server; without, each start has its own; no text is kept."""
+    """With a secret equal texts have one HMAC on every server; without, each start has
+    its own; no text is kept.
+    """
 
     async def kept(**settings: Any) -> list[LoggedSearch]:
         database = Slow()
@@ -187,11 +207,17 @@ def test_a_hash_says_no_more_than_that_two_queries_are_equal() -> None:
     assert without[0].hmac == without[1].hmac != without[2].hmac
     assert len({with_secret[0].hmac, without[0].hmac, other[0].hmac}) == 3
     assert all(one.text is None for one in (*with_secret, *without))
-    assert [(one.text, one.hmac) for one in play(query_log="text")] == [("a", None), ("a", None), ("b", None)]
+    assert [(one.text, one.hmac) for one in play(query_log="text")] == [
+        ("a", None),
+        ("a", None),
+        ("b", None),
+    ]
 
 
 def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> None:
-    """The first table's file is gone, then there is a bug; the second one's figures are asked for each time."""
+    """The first table's file is gone, then there is a bug; the second one's figures are
+    asked for each time.
+    """
     reasons = iter((VectrueError("gone"), VectrueError("gone"), ZeroDivisionError("x")))
     asked: list[str] = []
 
@@ -208,7 +234,9 @@ def test_trouble_with_one_table_is_counted_said_once_and_harms_no_other() -> Non
         raise AssertionError
 
     async def play() -> None:
-        settings = load(tables=TABLES, quality={"queries": {"public.questions": "q", "public.other": "r"}})
+        settings = load(
+            tables=TABLES, quality={"queries": {"public.questions": "q", "public.other": "r"}}
+        )
         database: Any = Database()
         judging = Judging(settings, never, database, MemoryClock())
         for _ in range(3):

@@ -1,4 +1,6 @@
-"""The keeper's look at what is configured: the connector's settings, and how often a difference is said."""
+"""The keeper's look at what is configured: the connector's settings, and how often a
+difference is said.
+"""
 
 from collections.abc import Sequence
 
@@ -13,17 +15,28 @@ from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import load
 from streams.keeper.differences import Differences, differing
 
-TARGET = Target(TableName("public", "posts"), "embedding", "title", (KeyColumn("id", "bigint"),), "m", 64)
+TARGET = Target(
+    TableName("public", "posts"), "embedding", "title", (KeyColumn("id", "bigint"),), "m", 64
+)
 PARAMETERS = {"host": "db", "port": "5432", "dbname": "app", "user": "worker"}
 
 
 def test_the_connector_is_compared_with_the_settings() -> None:
-    """Another database, host, slot or key column is named; who logs in is not, since `init` may run as another role."""
+    """Another database, host, slot or key column is named; who logs in is not, since
+    `init` may run as another role.
+    """
     settings = load(tables=[{"name": "public.posts", "text": "title"}])
     database = database_of(settings, {**PARAMETERS, "user": "owner"}, "secret")
-    there = connector_config(settings, database, [TARGET], origin_filter=True, heartbeat_query=HEARTBEAT_QUERY)
+    there = connector_config(
+        settings, database, [TARGET], origin_filter=True, heartbeat_query=HEARTBEAT_QUERY
+    )
     assert differing(settings, PARAMETERS, [TARGET], 18, {**there, "name": "c"}) == []
-    changed = {**there, "database.dbname": "copy", "slot.name": "other", "column.include.list": "posts.number"}
+    changed = {
+        **there,
+        "database.dbname": "copy",
+        "slot.name": "other",
+        "column.include.list": "posts.number",
+    }
     found = differing(settings, PARAMETERS, [TARGET], 18, changed)
     assert found == ["column.include.list", "database.dbname", "slot.name"]
 

@@ -1,4 +1,6 @@
-"""What the keeper decides: which rows stayed stale, when to send them, whose run it is. Time passes by hand."""
+"""What the keeper decides: which rows stayed stale, when to send them, whose run it is.
+Time passes by hand.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,14 @@ from streams.keeper import reconcile
 from streams.keeper.keeper import Keeper
 from streams.keeper.reconcile import Reconcile
 
-TARGET = Target(TableName("public", "questions"), "embedding", "question", (KeyColumn("id", "bigint"),), "m@1", 4)
+TARGET = Target(
+    TableName("public", "questions"),
+    "embedding",
+    "question",
+    (KeyColumn("id", "bigint"),),
+    "m@1",
+    4,
+)
 STALE: Fingerprint = ("stale_text", b"new", b"old", "m@1")
 
 
@@ -79,7 +88,9 @@ def bench() -> Bench:
 
 
 def test_a_row_that_stays_stale_is_sent_after_a_minute(bench: Bench) -> None:
-    """Two looks, a minute apart, see the same stale row: its table goes through replay, once."""
+    """Two looks, a minute apart, see the same stale row: its table goes through replay,
+    once.
+    """
     bench.rows = {("1",): STALE}
     keeper = bench.make()
     bench.passes(keeper, 115)
@@ -99,8 +110,12 @@ def test_a_row_that_stays_stale_is_sent_after_a_minute(bench: Bench) -> None:
         {("1",): ("stale_text", b"new", b"x", "m@1")},
     ],
 )
-def test_rows_on_their_way_are_left_to_the_live_lane(bench: Bench, later: dict[Key, Fingerprint]) -> None:
-    """A row that became true, was written, or is another one at the second look is not sent."""
+def test_rows_on_their_way_are_left_to_the_live_lane(
+    bench: Bench, later: dict[Key, Fingerprint]
+) -> None:
+    """A row that became true, was written, or is another one at the second look is not
+    sent.
+    """
     bench.rows = {("1",): STALE}
     keeper = bench.make()
     bench.passes(keeper, 60)
@@ -120,7 +135,9 @@ def test_a_text_that_is_another_one_at_each_look_does_not_hide(bench: Bench) -> 
 
 
 def test_true_tables_are_looked_at_once_an_hour(bench: Bench) -> None:
-    """Where every row is true, one look is enough, and the next one comes after `reconcile_seconds` and its jitter."""
+    """Where every row is true, one look is enough, and the next one comes after
+    `reconcile_seconds` and its jitter.
+    """
     keeper = bench.make()
     bench.passes(keeper, 60 + 3600 * 1.1 - 5)
     assert bench.looks == 1
@@ -129,7 +146,9 @@ def test_true_tables_are_looked_at_once_an_hour(bench: Bench) -> None:
 
 
 def test_workers_share_their_looks(bench: Bench) -> None:
-    """What another worker looked at half an hour ago is not looked at again; NULL in the database asks for it now."""
+    """What another worker looked at half an hour ago is not looked at again; NULL in
+    the database asks for it now.
+    """
     bench.last = 1800.0
     keeper = bench.make()
     bench.passes(keeper, 300)
@@ -140,7 +159,9 @@ def test_workers_share_their_looks(bench: Bench) -> None:
 
 
 def test_a_start_of_capture_brings_the_next_look_forward(bench: Bench) -> None:
-    """Another reader of the slot: one look, a minute after the last one at the earliest; a pause without one: none."""
+    """Another reader of the slot: one look, a minute after the last one at the
+    earliest; a pause without one: none.
+    """
     bench.last = 10.0
     keeper = bench.make()
     bench.reader = None
@@ -157,7 +178,9 @@ def test_a_start_of_capture_brings_the_next_look_forward(bench: Bench) -> None:
 
 
 def test_what_a_start_of_capture_lost_is_sent(bench: Bench) -> None:
-    """Also when capture starts between the two looks: the rows that it lost are found by two looks of their own."""
+    """Also when capture starts between the two looks: the rows that it lost are found
+    by two looks of their own.
+    """
     keeper = bench.make()
     bench.passes(keeper, 60)
     assert bench.looks == 1
@@ -174,8 +197,12 @@ def test_it_can_be_switched_off(bench: Bench) -> None:
     assert bench.looks == 0
 
 
-def test_a_whole_table_is_sent_without_knowing_its_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than are remembered, at both looks: sent, although not one of them was seen twice."""
+def test_a_whole_table_is_sent_without_knowing_its_rows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More rows than are remembered, at both looks: sent, although not one of them was
+    seen twice.
+    """
     monkeypatch.setattr(reconcile, "LIMIT", 3)
     bench.rows = {(str(i),): STALE for i in range(10)}
     keeper = bench.make()
@@ -193,8 +220,12 @@ def test_nothing_is_sent_beside_a_run(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("later", "level"), [(5, "warning"), (6, "info")])
-def test_a_run_that_holds_a_table_and_does_not_move_is_a_warning(bench: Bench, later: int, level: str) -> None:
-    """Rows that stay stale beside a run that stands still wait for somebody: said aloud, with what mends it (I9)."""
+def test_a_run_that_holds_a_table_and_does_not_move_is_a_warning(
+    bench: Bench, later: int, level: str
+) -> None:
+    """Rows that stay stale beside a run that stands still wait for somebody: said
+    aloud, with what mends it (I9).
+    """
     bench.rows, bench.run = {("1",): STALE}, UnderWay(uuid4(), resumable=False, done=5)
     keeper = bench.make()
     bench.passes(keeper, 60)
@@ -207,7 +238,9 @@ def test_a_run_that_holds_a_table_and_does_not_move_is_a_warning(bench: Bench, l
 
 
 def test_an_own_run_that_stands_still_is_sent_again(bench: Bench) -> None:
-    """A keeper that died, or a topic that was lost: the run did not move between the looks, so it is taken up again."""
+    """A keeper that died, or a topic that was lost: the run did not move between the
+    looks, so it is taken up again.
+    """
     bench.rows, bench.run = {("1",): STALE}, UnderWay(uuid4(), resumable=True, done=5)
     keeper = bench.make()
     bench.passes(keeper, 300)
@@ -262,7 +295,9 @@ def keeper_of(duties: Duties, clock: MemoryClock) -> Keeper:
 
 
 def test_only_the_keeper_does_its_duties() -> None:
-    """A worker without the lock does nothing, and one that lost it begins anew when it has it again."""
+    """A worker without the lock does nothing, and one that lost it begins anew when it
+    has it again.
+    """
     clock, duties = MemoryClock(), Duties(mine=False)
     keeper = keeper_of(duties, clock)
     keeper.tick()
@@ -276,7 +311,9 @@ def test_only_the_keeper_does_its_duties() -> None:
 
 
 def test_a_service_that_is_away_is_asked_again_later() -> None:
-    """A TransientError ends neither the thread nor the worker; the duty is tried again after half a minute."""
+    """A TransientError ends neither the thread nor the worker; the duty is tried again
+    after half a minute.
+    """
     clock, duties = MemoryClock(), Duties(error=TransientError("away"))
     keeper = keeper_of(duties, clock)
     for _ in range(6):
@@ -289,7 +326,9 @@ def test_a_service_that_is_away_is_asked_again_later() -> None:
 
 
 def test_a_round_is_noted_once_all_duties_were_done() -> None:
-    """By the keeper alone, and not while a duty fails; that a worker has started is noted whoever is the keeper."""
+    """By the keeper alone, and not while a duty fails; that a worker has started is
+    noted whoever is the keeper.
+    """
     clock, duties = MemoryClock(), Duties(mine=False)
     keeper = keeper_of(duties, clock)
     keeper.tick()

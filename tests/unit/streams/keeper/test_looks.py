@@ -1,4 +1,6 @@
-"""Looks that are asked for: when one ends, and which way stale rows are sent. Time passes by hand."""
+"""Looks that are asked for: when one ends, and which way stale rows are sent. Time
+passes by hand.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +23,9 @@ from streams.keeper.looks import Looks
 from streams.keeper.table_marks import REASON, Marks
 
 TABLE, OTHER = TableName("public", "questions"), TableName("public", "answers")
-TARGET, ANSWERS = (Target(t, "embedding", "text", (KeyColumn("id", "bigint"),), "m@1", 4) for t in (TABLE, OTHER))
+TARGET, ANSWERS = (
+    Target(t, "embedding", "text", (KeyColumn("id", "bigint"),), "m@1", 4) for t in (TABLE, OTHER)
+)
 STALE: Fingerprint = ("stale_text", b"new", b"old", "m@1")
 RUN = UUID(int=7)
 
@@ -41,7 +45,9 @@ class Bench:
     replay_works: bool = True
 
     def __post_init__(self) -> None:
-        self.healer = Healer(self.send, lambda _: self.outbox, lambda: self.replay_works, self.clock.now)
+        self.healer = Healer(
+            self.send, lambda _: self.outbox, lambda: self.replay_works, self.clock.now
+        )
         self.looks = Looks(self, self, lambda: [TARGET, ANSWERS], self.healer, self.clock, 60.0)
 
     def ask(self, *tables: TableName) -> None:
@@ -81,7 +87,9 @@ def bench() -> Bench:
 
 
 def test_one_look_is_enough(bench: Bench) -> None:
-    """Stale rows are sent at once, once, and the look is over; a table that is true needs nothing."""
+    """Stale rows are sent at once, once, and the look is over; a table that is true
+    needs nothing.
+    """
     bench.rows = {TABLE: {("1",): STALE}}
     bench.ask(TABLE, OTHER)
     bench.passes(30)
@@ -89,7 +97,9 @@ def test_one_look_is_enough(bench: Bench) -> None:
 
 
 def test_a_look_that_fails_stays_and_harms_no_other(bench: Bench) -> None:
-    """A locked table is tried again until its look is done; the other table is looked at meanwhile."""
+    """A locked table is tried again until its look is done; the other table is looked
+    at meanwhile.
+    """
     bench.rows = {TABLE: {("1",): STALE}, OTHER: {("1",): STALE}}
     bench.locked = {TABLE}
     bench.ask(TABLE, OTHER)
@@ -101,7 +111,9 @@ def test_a_look_that_fails_stays_and_harms_no_other(bench: Bench) -> None:
 
 
 def test_a_run_that_holds_the_table_has_to_end_first(bench: Bench) -> None:
-    """It may have passed the rows that are stale now. The look is done after it, and the log says so once."""
+    """It may have passed the rows that are stale now. The look is done after it, and
+    the log says so once.
+    """
     bench.rows = {TABLE: {("1",): STALE}}
     bench.runs = {TABLE: UnderWay(RUN, resumable=False, done=5)}
     bench.ask(TABLE)
@@ -127,7 +139,9 @@ def test_a_keepers_run_that_stands_still_is_sent_again(bench: Bench) -> None:
 
 
 def test_without_a_replay_worker_the_live_lane_takes_a_few_rows(bench: Bench) -> None:
-    """As deferred rows, due now; even beside a run that nobody works off. More are entered as a run."""
+    """As deferred rows, due now; even beside a run that nobody works off. More are
+    entered as a run.
+    """
     bench.replay_works = False
     bench.rows = {TABLE: {(str(i),): STALE for i in range(heal.FEW)}}
     bench.runs = {TABLE: UnderWay(RUN, resumable=False, done=0)}
@@ -145,7 +159,9 @@ def test_without_a_replay_worker_the_live_lane_takes_a_few_rows(bench: Bench) ->
 
 
 def test_a_table_that_is_not_ours_stays_asked_for(bench: Bench) -> None:
-    """Another settings file may name it: unknown is not true. One that was dropped is nobody's."""
+    """Another settings file may name it: unknown is not true. One that was dropped is
+    nobody's.
+    """
     strange = TableName("public", "strange")
     bench.ask(strange)
     bench.passes(60)
@@ -156,7 +172,9 @@ def test_a_table_that_is_not_ours_stays_asked_for(bench: Bench) -> None:
 
 
 def test_a_table_that_is_stored_elsewhere_is_looked_at() -> None:
-    """Not at the first sight, not while it is gone, not in an offline migration; and noted after it was asked for."""
+    """Not at the first sight, not while it is gone, not in an offline migration; and
+    noted after it was asked for.
+    """
     marks = {TABLE: Mark(TABLE, "a", None), OTHER: Mark(OTHER, "x", "x")}
     asked: list[tuple[TableName, str]] = []
     in_hand: set[TableName] = set()

@@ -64,7 +64,9 @@ def test_a_first_failure_is_restarted_at_once(bench: Bench) -> None:
 
 
 def test_the_same_reason_is_left_after_three_restarts_and_told_once(bench: Bench) -> None:
-    """What restarting does not mend is reported, once; numbers in the message do not make it another reason."""
+    """What restarting does not mend is reported, once; numbers in the message do not
+    make it another reason.
+    """
     restarts = bench.make()
     told = []
     for i in range(60):
@@ -75,7 +77,9 @@ def test_the_same_reason_is_left_after_three_restarts_and_told_once(bench: Bench
 
 
 def test_running_between_two_failures_for_a_moment_is_no_recovery(bench: Bench) -> None:
-    """A task that runs for seconds and fails again has failed in a row; one that ran for a minute has not."""
+    """A task that runs for seconds and fails again has failed in a row; one that ran
+    for a minute has not.
+    """
     restarts = bench.make()
     for seconds in (10, 10, 70, 10, 10, 10):
         bench.state = failed("broken")
@@ -99,7 +103,9 @@ def test_another_reason_starts_afresh(bench: Bench) -> None:
 
 
 def test_two_reasons_in_turn_are_no_endless_loop(bench: Bench) -> None:
-    """Each restart brings the other reason: both are left after their own restarts, with pauses that grow."""
+    """Each restart brings the other reason: both are left after their own restarts,
+    with pauses that grow.
+    """
     restarts = bench.make()
     told = []
     for _ in range(600):
@@ -110,7 +116,9 @@ def test_two_reasons_in_turn_are_no_endless_loop(bench: Bench) -> None:
 
 
 def test_a_service_that_is_away_is_waited_for(bench: Bench) -> None:
-    """While the database is down the connector is restarted for as long as that takes, at most once a minute."""
+    """While the database is down the connector is restarted for as long as that takes,
+    at most once a minute.
+    """
     restarts = bench.make()
     bench.state = failed("FATAL: the database system is starting up")
     assert bench.passes(restarts, 600) == []
@@ -161,4 +169,8 @@ def test_reasons_of_a_service_that_is_away(reason: str) -> None:
 
 def test_a_kind_keeps_the_words() -> None:
     """Positions and numbers go, words stay."""
-    assert kind_of("at 0/3D08070 for xid 938") == kind_of("at 1/FF for xid 2") != kind_of("at 1/FF for pid 2")
+    assert (
+        kind_of("at 0/3D08070 for xid 938")
+        == kind_of("at 1/FF for xid 2")
+        != kind_of("at 1/FF for pid 2")
+    )

@@ -1,4 +1,6 @@
-"""Rules of a migration: which step may follow which, the names it makes, and how an index is carried over."""
+"""Rules of a migration: which step may follow which, the names it makes, and how an
+index is carried over.
+"""
 
 import pytest
 
@@ -17,10 +19,16 @@ from streams.migration.plan import vector_bytes
 
 
 def made(
-    state: MigrationState = MigrationState.STARTED, *, offline: bool = False, column: str = "embedding", to: int = 1024
+    state: MigrationState = MigrationState.STARTED,
+    *,
+    offline: bool = False,
+    column: str = "embedding",
+    to: int = 1024,
 ) -> ColumnMigration:
     """A migration from 768 numbers."""
-    return ColumnMigration(TableName.parse("public.questions"), column, state, offline, False, "a@1", 768, "b@1", to)
+    return ColumnMigration(
+        TableName.parse("public.questions"), column, state, offline, False, "a@1", 768, "b@1", to
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,16 +54,21 @@ def test_no_step_without_a_migration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "beside"), [(MigrationState.STARTED, "embedding_v2"), (MigrationState.SWAPPED, "embedding_old")]
+    ("state", "beside"),
+    [(MigrationState.STARTED, "embedding_v2"), (MigrationState.SWAPPED, "embedding_old")],
 )
-def test_the_column_beside_changes_its_name_with_the_swap(state: MigrationState, beside: str) -> None:
+def test_the_column_beside_changes_its_name_with_the_swap(
+    state: MigrationState, beside: str
+) -> None:
     """Before the swap the new vectors stand beside, afterwards the old ones."""
     assert made(state).beside == beside
     assert made(state, offline=True).beside is None
 
 
 def test_names_fit_into_what_postgres_keeps() -> None:
-    """Every derived name, its provenance columns' too, has at most 63 bytes, and no character is cut in two."""
+    """Every derived name, its provenance columns' too, has at most 63 bytes, and no
+    character is cut in two.
+    """
     for name in ("x" * 63, "벡터" * 10 + "abc"):
         for column in (growing(name), retired(name)):
             assert len(f"{column}_model".encode()) <= 63

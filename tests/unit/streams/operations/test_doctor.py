@@ -30,7 +30,9 @@ def run(
     return done.exit_code, done.stdout
 
 
-def test_warnings_do_not_fail_and_problems_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_warnings_do_not_fail_and_problems_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Exit 0 without a problem, 1 with one."""
     assert run(monkeypatch, tmp_path, WARNED)[0] == 0
     code, said = run(monkeypatch, tmp_path, [*WARNED, problem("d", "broken", "mend it")])
@@ -70,24 +72,46 @@ def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
     """Its own command, beside a sentence that does not repeat it."""
     there = tmp_path / "none"
     found = list(doctors._model(describe_model(ModelSettings(name=str(there)))))
-    assert found == [problem("model", f"there is no folder {there} (model.name)", "correct model.name")]
+    assert found == [
+        problem("model", f"there is no folder {there} (model.name)", "correct model.name")
+    ]
 
 
 @pytest.mark.parametrize(
     ("kafka", "differences", "says"),
     [
-        ([ok("live workers", "1"), ok("replay workers", "1")], [], "nothing is to be done: the keeper of a worker"),
-        ([ok("live workers", "1"), warning("replay workers", "none runs")], [], "nothing is to be done"),
-        ([problem("live workers", "none"), warning("replay workers", "none")], [], "--role replay, whose keeper"),
+        (
+            [ok("live workers", "1"), ok("replay workers", "1")],
+            [],
+            "nothing is to be done: the keeper of a worker",
+        ),
+        (
+            [ok("live workers", "1"), warning("replay workers", "none runs")],
+            [],
+            "nothing is to be done",
+        ),
+        (
+            [problem("live workers", "none"), warning("replay workers", "none")],
+            [],
+            "--role replay, whose keeper",
+        ),
         ([], [], "the keeper of a worker looks at them: vectrue worker --role replay"),
-        ([ok("replay workers", "1 in group")], [Difference("there is no table public.docs", "-", "table public.docs")],
-         "mend what is said of table public.docs"),
+        (
+            [ok("replay workers", "1 in group")],
+            [Difference("there is no table public.docs", "-", "table public.docs")],
+            "mend what is said of table public.docs",
+        ),
     ],
-)  # fmt: skip
+)
 def test_who_looks_at_a_table_is_said_by_who_runs(
-    kafka: list[CheckResult], differences: list[Difference], says: str, monkeypatch: pytest.MonkeyPatch
+    kafka: list[CheckResult],
+    differences: list[Difference],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody is told to start a worker that runs, or that it will come to a table that is gone."""
+    """Nobody is told to start a worker that runs, or that it will come to a table that
+    is gone.
+    """
     look = Look(TableName("public", "docs"), "events expired", NOW, 9.0)
     seen = report(looks=(look,), differences=tuple(differences)).witness
     monkeypatch.setattr(doctors, "with_transit", lambda witness, *_: witness)

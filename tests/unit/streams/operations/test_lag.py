@@ -1,4 +1,6 @@
-"""The lag monitor over twins: time lags, memory from sample to sample, and hops that are away."""
+"""The lag monitor over twins: time lags, memory from sample to sample, and hops that
+are away.
+"""
 
 import json
 import threading
@@ -64,7 +66,9 @@ class Scene:
 
 
 def test_time_lag_is_the_age_of_the_oldest_unprocessed_event() -> None:
-    """Counted from its commit in the database; 0 once everything is committed; never negative with a skewed clock."""
+    """Counted from its commit in the database; 0 once everything is committed; never
+    negative with a skewed clock.
+    """
     scene = Scene()
     for seconds in (90.0, 60.0, -5.0):
         scene.broker.append(TOPIC, 0, scene.event(seconds))
@@ -84,7 +88,9 @@ def test_time_lag_of_an_empty_uncommitted_partition_is_unknown() -> None:
     assert Scene().age() is None
 
 
-@pytest.mark.parametrize("value", [None, b"\xff not json", b'{"op":"u","source":{"schema":"s","table":"t"}}'])
+@pytest.mark.parametrize(
+    "value", [None, b"\xff not json", b'{"op":"u","source":{"schema":"s","table":"t"}}']
+)
 def test_event_without_commit_time_counts_from_its_arrival(value: bytes | None) -> None:
     """A tombstone or poison event at the commit still ages, by the time Kafka took it."""
     scene = Scene()
@@ -138,7 +144,9 @@ def test_monitor_remembers_from_sample_to_sample() -> None:
 
 
 def test_one_hop_away_leaves_the_others_in_the_report() -> None:
-    """Kafka, Connect or Postgres away: that block is unknown, with the reason; the rest is there."""
+    """Kafka, Connect or Postgres away: that block is unknown, with the reason; the rest
+    is there.
+    """
     scene = Scene()
     scene.broker.away = True
     seen = scene.monitor.sample()
@@ -148,7 +156,11 @@ def test_one_hop_away_leaves_the_others_in_the_report() -> None:
     scene.broker.away = False
     scene.connect.answer = TransientError("Connect does not answer")
     seen = scene.monitor.sample()
-    assert (seen.kafka_error, seen.connector.state, seen.connector.error) == (None, None, "Connect does not answer")
+    assert (seen.kafka_error, seen.connector.state, seen.connector.error) == (
+        None,
+        None,
+        "Connect does not answer",
+    )
     scene.connect.answer = None
     assert scene.monitor.sample().connector.state == "missing"
 
@@ -160,7 +172,9 @@ def test_two_tables_of_one_topic_are_read_once() -> None:
 
 
 def test_hop_that_hangs_is_unknown_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect takes the question and never answers: its block says so, and no second question piles up."""
+    """Connect takes the question and never answers: its block says so, and no second
+    question piles up.
+    """
     monkeypatch.setattr("streams.operations.lag.OTHERS_SECONDS", 0.05)
     released, asked = threading.Event(), 0
 

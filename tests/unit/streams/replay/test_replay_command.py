@@ -40,16 +40,27 @@ SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
 
 
 def handled(column: str = "embedding", **counts: int) -> ScopeProgress:
-    """A column of a run that is done, by what became of its rows; `left` were not come to."""
+    """A column of a run that is done, by what became of its rows; `left` were not come
+    to.
+    """
     left, names = counts.pop("left", 0), list(ScopeProgress.__slots__)
     done = sum(counts.values())
     became: dict[str, Any] = dict.fromkeys(names[7:17], 0) | counts
-    return ScopeProgress("public.events", column, "done", done + left, True, done + left, done, **became)
+    return ScopeProgress(
+        "public.events", column, "done", done + left, True, done + left, done, **became
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("200/s", 200.0), ("200", 200.0), ("30/m", 0.5), ("none", None), (" OFF ", None), ("3600/h", 1.0)],
+    [
+        ("200/s", 200.0),
+        ("200", 200.0),
+        ("30/m", 0.5),
+        ("none", None),
+        (" OFF ", None),
+        ("3600/h", 1.0),
+    ],
 )
 def test_a_rate_is_read_as_people_write_it(text: str, rate: float | None) -> None:
     """Rows per second; `none` lifts the limit."""
@@ -64,9 +75,16 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 
 
 def test_keys_are_read_line_by_line() -> None:
-    """Values as they stand, JSON strings and arrays; empty lines are left out, numbers keep their digits."""
+    """Values as they stand, JSON strings and arrays; empty lines are left out, numbers
+    keep their digits.
+    """
     lines = ["17\n", "\n", "a b\r\n", '"[x"\n', "[9007199254740993]"]
-    assert [key for _, key in key_lines.read(lines, 1, "x")] == [("17",), ("a b",), ("[x",), ("9007199254740993",)]
+    assert [key for _, key in key_lines.read(lines, 1, "x")] == [
+        ("17",),
+        ("a b",),
+        ("[x",),
+        ("9007199254740993",),
+    ]
     assert list(key_lines.read(['["ko", 17]'], 2, "x")) == [(1, ("ko", "17"))]
 
 
@@ -80,9 +98,25 @@ def test_a_line_that_is_no_key_is_named(line: str) -> None:
 def test_the_bar_says_everything_in_one_line() -> None:
     """The line of a run that waits."""
     progress = ScopeProgress(
-        "public.questions", "embedding", "running", 1_000_000, True, 1_000_000, 431_204,
-        419_200, 0, 12_001, 0, 0, 0, 0, 3, 0, 0, "live lag 41s > 30s",
-    )  # fmt: skip
+        "public.questions",
+        "embedding",
+        "running",
+        1_000_000,
+        True,
+        1_000_000,
+        431_204,
+        419_200,
+        0,
+        12_001,
+        0,
+        0,
+        0,
+        0,
+        3,
+        0,
+        0,
+        "live lag 41s > 30s",
+    )
     line = figures(progress, 1912.0)
     counts = "current 12,001  quarantined 3  waiting: live lag 41s > 30s"
     assert line == f"431,204/1,000,000  43%  1,912 rows/s  {counts}"
@@ -94,10 +128,18 @@ def test_the_bar_says_everything_in_one_line() -> None:
 def test_why_a_run_waits_is_said_once() -> None:
     """Not with each of its tables; and no time that has just begun."""
     scopes = [
-        replace(handled(embedded=3, left=6), table=f"public.{name}", state="running", waiting="live lag 8s > 5s")
+        replace(
+            handled(embedded=3, left=6),
+            table=f"public.{name}",
+            state="running",
+            waiting="live lag 8s > 5s",
+        )
         for name in "abcd"
     ]
-    for seconds, said in ((0.2, "waiting: live lag 8s > 5s"), (41.0, "waiting for 41s: live lag 8s > 5s")):
+    for seconds, said in (
+        (0.2, "waiting: live lag 8s > 5s"),
+        (41.0, "waiting for 41s: live lag 8s > 5s"),
+    ):
         run = Run(UUID(int=1), "running", NOW, None, "live lag 8s > 5s", seconds, (), Request())
         with drawn(None) as written:
             show_statuses([RunStatus(run, tuple(scopes), {None: 9.0})])
@@ -142,19 +184,28 @@ def test_of_a_run_that_does_not_move_it_is_said_who_works(
 
 
 def test_since_says_on_which_side_of_the_time_the_rows_are() -> None:
-    """`--since 1h` is about old vectors, where whoever reads the word alone expects the last hour."""
+    """`--since 1h` is about old vectors, where whoever reads the word alone expects the
+    last hour.
+    """
     with drawn(None) as written:
         show_since(parse_past("1h", NOW), NOW)
-    said = "only rows whose vector was last written more than 1h00m ago, before 2026-01-31T11:00:00Z\n"
+    said = (
+        "only rows whose vector was last written more than 1h00m ago, before 2026-01-31T11:00:00Z\n"
+    )
     assert written.getvalue() == said
 
 
-@pytest.mark.parametrize(("state", "says"), [("running", "is not finished"), ("paused", "is paused")])
+@pytest.mark.parametrize(
+    ("state", "says"), [("running", "is not finished"), ("paused", "is paused")]
+)
 def test_the_command_that_goes_on_with_a_run_is_one_that_works(state: str, says: str) -> None:
     """A paused run is taken up by `resume` alone, whatever rows it is about."""
     run = Run(UUID(int=1), state, NOW, None, None, None, ("public.a.embedding",), Request())
     assert run.standing == says
-    assert run.go_on == f"vectrue replay {'run --only stale' if state == 'running' else f'resume {run.run}'}"
+    assert (
+        run.go_on
+        == f"vectrue replay {'run --only stale' if state == 'running' else f'resume {run.run}'}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,19 +224,27 @@ def test_the_command_that_goes_on_with_a_run_is_one_that_works(state: str, says:
 def test_a_rate_is_shown_of_what_moves_only(
     state: str, done: int, total: int, enumerated: bool, rate: float | None, shown: str
 ) -> None:
-    """A column at 0 %, a run that stands and one that has ended have neither a rate nor an ETA."""
+    """A column at 0 %, a run that stands and one that has ended have neither a rate nor
+    an ETA.
+    """
     counts = (total, enumerated, total, done, done, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     assert figures(ScopeProgress("public.questions", "embedding", state, *counts), rate) == shown
 
 
 def test_each_column_has_its_own_speed() -> None:
     """And none is more than the run may; what is not known, or stands, has no ETA."""
-    begun = ScopeProgress("public.a", "embedding", "running", 100, True, 100, 40, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    begun = ScopeProgress(
+        "public.a", "embedding", "running", 100, True, 100, 40, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    )
     waits = replace(begun, table="public.b", done=0, embedded=0)
     speeds = {None: 30.0, "public.a.embedding": 30.0}
     run = Run(UUID(int=1), "running", NOW, None, None, None, (), Request())
     status = RunStatus(run, (begun, waits), speeds)
-    assert (status.speed_of(begun), status.speed_of(waits), status.eta_seconds) == (30.0, None, 160 / 30)
+    assert (status.speed_of(begun), status.speed_of(waits), status.eta_seconds) == (
+        30.0,
+        None,
+        160 / 30,
+    )
     limited = replace(status, run=replace(run, request=Request(rate=2.0)))
     assert (limited.speed, limited.speed_of(begun), limited.eta_seconds) == (2.0, 2.0, 80.0)
     assert replace(status, speeds={}).eta_seconds is None
@@ -193,11 +252,23 @@ def test_each_column_has_its_own_speed() -> None:
 
 
 def test_run_and_set_take_limits_in_one_notation() -> None:
-    """As an option of `run`, as one of `set`, as `name=value`: the same words are the same limit."""
-    for rate, lag in (("50", "1m"), ("50/s", "60s"), ("3000/m", "60"), ("none", "off"), ("off", "NONE")):
+    """As an option of `run`, as one of `set`, as `name=value`: the same words are the
+    same limit.
+    """
+    for rate, lag in (
+        ("50", "1m"),
+        ("50/s", "60s"),
+        ("3000/m", "60"),
+        ("none", "off"),
+        ("off", "NONE"),
+    ):
         asked = options.request(None, None, None, False, None, rate, lag, None)
         expected = {"rate": asked.rate, "max_live_lag": asked.max_live_lag}
-        assert expected == ({"rate": None, "max_live_lag": None} if "o" in rate else {"rate": 50, "max_live_lag": 60})
+        assert expected == (
+            {"rate": None, "max_live_lag": None}
+            if "o" in rate
+            else {"rate": 50, "max_live_lag": 60}
+        )
         assert options.limits([], rate, lag) == expected
         assert options.limits([f"rate={rate}", f"max-live-lag={lag}"], None, None) == expected
     assert (rate_limit(50.0), rate_limit(0.25), rate_limit(1234567.0)) == (
@@ -218,7 +289,9 @@ def test_run_and_set_take_limits_in_one_notation() -> None:
         (["max-live-lag=0"], None, "more than 0"),
     ],
 )
-def test_what_set_does_not_understand_is_refused(values: list[str], rate: str | None, says: str) -> None:
+def test_what_set_does_not_understand_is_refused(
+    values: list[str], rate: str | None, says: str
+) -> None:
     """One sentence, before anything is changed."""
     with pytest.raises(typer.BadParameter, match=says):
         options.limits(values, rate, None)
@@ -231,9 +304,13 @@ def test_keys_name_the_rows_alone(beside: tuple[str | None, str | None, str | No
         options.request(*beside, False, "keys.txt", None, None, None)
 
 
-@pytest.mark.parametrize("where", ["a = 1", "\"Name\" = 'x'", "a = '$HOME'", "a = '`ls`'", "a ~ '\\d'", "a = '!'"])
+@pytest.mark.parametrize(
+    "where", ["a = 1", "\"Name\" = 'x'", "a = '$HOME'", "a = '`ls`'", "a ~ '\\d'", "a = '!'"]
+)
 def test_the_options_shown_can_be_typed(where: str) -> None:
-    """A shell takes the condition as it stands; the time is the one that was meant, to the microsecond."""
+    """A shell takes the condition as it stands; the time is the one that was meant, to
+    the microsecond.
+    """
     request = Request("all", where, NOW)
     words = shlex.split(request.options)
     assert words[words.index("--where") + 1] == where
@@ -241,13 +318,22 @@ def test_the_options_shown_can_be_typed(where: str) -> None:
 
 
 def test_what_a_run_sends_and_embeds_follows_from_the_states() -> None:
-    """`all` sends every row and embeds what is not current; `--force` embeds all but the blank ones."""
+    """`all` sends every row and embeds what is not current; `--force` embeds all but
+    the blank ones.
+    """
     asked = [Request("missing"), Request("stale"), Request("all"), Request("all", force=True)]
-    assert [(SURVEY.selected(r), SURVEY.to_embed(r)) for r in asked] == [(10, 10), (25, 25), (100, 25), (100, 90)]
+    assert [(SURVEY.selected(r), SURVEY.to_embed(r)) for r in asked] == [
+        (10, 10),
+        (25, 25),
+        (100, 25),
+        (100, 90),
+    ]
 
 
 def test_surveys_of_pages_add_up() -> None:
-    """Counts, the mean by the rows that have a text, the largest; nothing is added by no rows."""
+    """Counts, the mean by the rows that have a text, the largest; nothing is added by
+    no rows.
+    """
     other = Survey(300, 300, 0, 0, 0, 0, 0, 0, 50.0, 60)
     both = NO_ROWS + SURVEY + other
     assert (both.rows, both.current, both.blank, both.largest_bytes) == (400, 360, 10, 60)
@@ -256,7 +342,9 @@ def test_surveys_of_pages_add_up() -> None:
 
 
 def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
-    """A vector of 1,024 numbers is 4,104 bytes in three pieces; a short one stays in the row."""
+    """A vector of 1,024 numbers is 4,104 bytes in three pieces; a short one stays in
+    the row.
+    """
     facts = RelationFacts(heap_bytes=100_000, rows=1000, indexes=1, vector_index=False)
     wide, narrow = costs(1024, facts, 1000), costs(64, facts, 1000)
     assert 5400 < wide.disk < 5800  # measured: 5,640
@@ -266,45 +354,84 @@ def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "said"),
-    [(4.0, "at 4 rows/s, the limit; run r measured no less"), (None, "4 rows/s by what run r measured")],
+    [
+        (4.0, "at 4 rows/s, the limit; run r measured no less"),
+        (None, "4 rows/s by what run r measured"),
+    ],
 )
-def test_a_plan_does_not_take_its_limit_for_what_was_measured(limit: float | None, said: str) -> None:
+def test_a_plan_does_not_take_its_limit_for_what_was_measured(
+    limit: float | None, said: str
+) -> None:
     """What is asked for now is no figure of an earlier run."""
-    scope = ScopePlan("public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False)
+    scope = ScopePlan(
+        "public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False
+    )
     with drawn(None) as written:
         replay_page.show_plan(ReplayPlan(Request(rate=limit), (scope,), 2, 2, 30.0))
     assert f"a: {said}\n" in written.getvalue()
 
 
-@pytest.mark.parametrize(("value", "shown"), [(None, "-"), (17, "17 B"), (1_234_567, "1.2 MB"), (5e11, "500 GB")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "-"), (17, "17 B"), (1_234_567, "1.2 MB"), (5e11, "500 GB")]
+)
 def test_sizes_are_shown_for_people(value: float | None, shown: str) -> None:
     """In steps of 1,000; unknown is `-`."""
     assert size(value) == shown
 
 
 def covered(rows: int, current: int, column: str = "embedding", **bad: int) -> Coverage:
-    """A column of the same table, `rows - current` of which lack a vector unless they are `bad` otherwise."""
-    states = {"missing": rows - current - sum(bad.values()), "quarantined": 0, "unreadable": 0} | bad
-    return Coverage("public.events", column, "m", 4, rows, current, stale_text=0, stale_model=0, blank=0, **states)
+    """A column of the same table, `rows - current` of which lack a vector unless they
+    are `bad` otherwise.
+    """
+    states = {
+        "missing": rows - current - sum(bad.values()),
+        "quarantined": 0,
+        "unreadable": 0,
+    } | bad
+    return Coverage(
+        "public.events",
+        column,
+        "m",
+        4,
+        rows,
+        current,
+        stale_text=0,
+        stale_model=0,
+        blank=0,
+        **states,
+    )
 
 
 def test_a_run_ends_with_what_it_handled_and_how_the_table_stands() -> None:
-    """Also where its condition names no row any more, since the run has written them all (`--since 5m`)."""
+    """Also where its condition names no row any more, since the run has written them
+    all (`--since 5m`).
+    """
     run, none_left, whole = UUID(int=1), covered(0, 0), covered(600, 600)
     since = RunOutcome(run, "done", False, [handled(embedded=281)], [none_left], None, [whole])
-    said = f"run {run} done: 281 rows handled; 600 of 600 rows of public.events are current or blank"
+    said = (
+        f"run {run} done: 281 rows handled; 600 of 600 rows of public.events are current or blank"
+    )
     assert (verdict(since), since.is_true) == (said, True)
-    rest = RunOutcome(run, "done", False, [handled(embedded=1, quarantined=1)], [covered(1, 0, quarantined=1)], None,
-                   [covered(600, 590, quarantined=4)])  # fmt: skip
+    rest = RunOutcome(
+        run,
+        "done",
+        False,
+        [handled(embedded=1, quarantined=1)],
+        [covered(1, 0, quarantined=1)],
+        None,
+        [covered(600, 590, quarantined=4)],
+    )
     assert verdict(rest).endswith(
         "2 rows handled; 590 of 600 rows of public.events are current or blank, 4 are in quarantine"
     )
     assert not rest.is_true
     assert verdict(RunOutcome(None, "done", False, [], [none_left], None, [whole])) == (
-        "nothing to do among the rows asked for: 600 of 600 rows of public.events are current or blank"
+        "nothing to do among the rows asked for: 600 of 600 rows of public.events are current "
+        "or blank"
     )
     assert (
-        verdict(RunOutcome(None, "done", False, [], [whole])) == "nothing to do: 600 of 600 rows are current or blank"
+        verdict(RunOutcome(None, "done", False, [], [whole]))
+        == "nothing to do: 600 of 600 rows are current or blank"
     )
 
 
@@ -316,7 +443,9 @@ def test_a_row_of_a_table_with_two_columns_is_one_row() -> None:
     assert verdict(outcome).endswith(
         "done: 600 rows handled; 597 of 600 rows are current or blank, 3 are in quarantine"
     )
-    one_more = RunOutcome(UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")])
+    one_more = RunOutcome(
+        UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")]
+    )
     assert (one_more.good, one_more.rows, one_more.is_true) == (601, 601, True)
     named = RunOutcome(UUID(int=1), "done", False, both, [])
     assert (named.handled, named.good, named.rows, named.gone) == (600, 600, 600, 2)
@@ -325,7 +454,11 @@ def test_a_row_of_a_table_with_two_columns_is_one_row() -> None:
 def test_the_columns_of_the_verdict_make_up_what_was_sent() -> None:
     """Rows that were gone, obsolete or not come to are shown where there are any."""
     counts: dict[str, Any] = {name: i + 1 for i, name in enumerate(ScopeProgress.__slots__[7:17])}
-    for scope in (handled(**counts, left=5), handled(embedded=577, current=20, changed=1, gone=2), handled(embedded=1)):
+    for scope in (
+        handled(**counts, left=5),
+        handled(embedded=577, current=20, changed=1, gone=2),
+        handled(embedded=1),
+    ):
         with drawn(None) as written:
             show_outcome(RunOutcome(UUID(int=1), "done", False, [scope], [covered(600, 600)]))
         heads, cells, *_ = (line.split() for line in written.getvalue().splitlines())

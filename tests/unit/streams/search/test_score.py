@@ -33,7 +33,9 @@ class Ruler(TwinEmbedder):
 
 
 def pairs(*bands: tuple[Grade, float, float], each: int = 12) -> list[Pair]:
-    """Pairs of each grade whose angles are spread over a band; one reference each, which is another full turn."""
+    """Pairs of each grade whose angles are spread over a band; one reference each,
+    which is another full turn.
+    """
     return [
         Pair(str(360 * i + angle), str(360 * i), grade)
         for grade, low, high in bands
@@ -45,7 +47,9 @@ APART = pairs((Grade.EXCELLENT, 0, 20), (Grade.GOOD, 30, 40), (Grade.TO_BE_IMPRO
 
 
 def test_the_grades_of_the_guide() -> None:
-    """Above 0.85 excellent, above 0.70 good, else to be improved; equal is not above; the Korean words beside them."""
+    """Above 0.85 excellent, above 0.70 good, else to be improved; equal is not above;
+    the Korean words beside them.
+    """
     grades = [GUIDE.grade(value) for value in (0.8501, 0.85, 0.7001, 0.70, -1.0)]
     assert grades == ["excellent", "good", "good", "to be improved", "to be improved"]
     assert [grade.message for grade in reversed(GRADES)] == [
@@ -54,12 +58,20 @@ def test_the_grades_of_the_guide() -> None:
         "답변을 보완해주세요",
     ]
     said = Score(0.9398, "m@1", GUIDE, calibrated=True).to_json()
-    assert (said["score"], said["grade"], said["reference"]) == (pytest.approx(93.98), "excellent", None)
+    assert (said["score"], said["grade"], said["reference"]) == (
+        pytest.approx(93.98),
+        "excellent",
+        None,
+    )
 
 
 def test_thresholds_belong_to_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model's own thresholds come from the settings, by its name; another model keeps the guide's."""
-    monkeypatch.setenv("VECTRUE_SCORE__GRADES", json.dumps({"BAAI/bge-m3": {"good": 0.5, "excellent": 0.6}}))
+    """A model's own thresholds come from the settings, by its name; another model keeps
+    the guide's.
+    """
+    monkeypatch.setenv(
+        "VECTRUE_SCORE__GRADES", json.dumps({"BAAI/bge-m3": {"good": 0.5, "excellent": 0.6}})
+    )
     settings = load()
     assert score.thresholds(settings, "BAAI/bge-m3") == GradeThresholds(0.5, 0.6)
     assert score.thresholds(settings, "multilingual-e5-small") == GUIDE
@@ -89,11 +101,16 @@ def test_a_text_is_scored_without_a_database() -> None:
         ('{"answer": "secret", "grade": "good"}', "reference is missing"),
         ('{"answer": " ", "reference": "secret", "grade": "good"}', "answer is missing or blank"),
         ('{"answer": "secret", "reference": "b", "grade": "great"}', "grade is missing or unknown"),
-        ('{"answer": "secret", "reference": "b", "grade": ["good"]}', "grade is missing or unknown"),
+        (
+            '{"answer": "secret", "reference": "b", "grade": ["good"]}',
+            "grade is missing or unknown",
+        ),
     ],
 )
 def test_a_line_that_is_no_pair_is_named(line: str, words: str) -> None:
-    """The number of the line, blank ones counted, and what is wrong with it; not the line itself."""
+    """The number of the line, blank ones counted, and what is wrong with it; not the
+    line itself.
+    """
     good = '{"answer": "a", "reference": "b", "grade": "to be improved", "note": 1}'
     with pytest.raises(VectrueError) as caught:
         read_pairs([good, "", line], name="f.jsonl")
@@ -104,19 +121,25 @@ def test_a_line_that_is_no_pair_is_named(line: str, words: str) -> None:
 
 
 def test_grades_that_are_apart_are_told_apart() -> None:
-    """Thresholds lie in the gaps, every unseen pair is graded right, and the block can be pasted."""
+    """Thresholds lie in the gaps, every unseen pair is graded right, and the block can
+    be pasted.
+    """
     found = calibrate.calibrate(APART, Ruler(2), GUIDE)
     assert np.cos(np.deg2rad(30)) < found.thresholds.excellent < np.cos(np.deg2rad(20))
     assert np.cos(np.deg2rad(50)) < found.thresholds.good < np.cos(np.deg2rad(40))
     assert found.confusion == ((12, 0, 0), (0, 12, 0), (0, 0, 12))
     assert found.good.low <= found.thresholds.good <= found.good.high < found.excellent.low
     assert found.verdict.startswith("the two thresholds are apart; 100%")
-    assert re.fullmatch(r'\[score\.grades\."twin"\]\ngood = 0\.\d{4}\nexcellent = 0\.\d{4}', found.settings)
+    assert re.fullmatch(
+        r'\[score\.grades\."twin"\]\ngood = 0\.\d{4}\nexcellent = 0\.\d{4}', found.settings
+    )
     assert calibrate.calibrate(APART, Ruler(2), GUIDE).to_json() == found.to_json()
 
 
 def test_it_says_when_it_is_not_sure() -> None:
-    """Grades that lie over each other: the intervals overlap, or the accuracy is that of a guess, and it says so."""
+    """Grades that lie over each other: the intervals overlap, or the accuracy is that
+    of a guess, and it says so.
+    """
     mixed = pairs((Grade.EXCELLENT, 0, 60), (Grade.GOOD, 2, 58), (Grade.TO_BE_IMPROVED, 1, 59))
     found = calibrate.calibrate(mixed, Ruler(2), GUIDE)
     assert found.verdict.startswith("not ")
@@ -138,7 +161,9 @@ def test_it_says_when_it_is_not_sure() -> None:
     ],
 )
 def test_pairs_that_say_nothing_are_refused(given: list[Pair], words: str) -> None:
-    """Too few of a grade, one grade only, too few references: counts, and how many are needed."""
+    """Too few of a grade, one grade only, too few references: counts, and how many are
+    needed.
+    """
     with pytest.raises(VectrueError, match=re.escape(words)) as caught:
         calibrate.calibrate(given, Ruler(2), GUIDE)
     assert "at least 10" in str(caught.value)
@@ -147,7 +172,9 @@ def test_pairs_that_say_nothing_are_refused(given: list[Pair], words: str) -> No
 @options(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), min_size=3, max_size=40))
 def test_no_other_thresholds_part_the_grades_better(points: list[tuple[int, int]]) -> None:
-    """Against all pairs of cuts: the mean recall is the largest there is, and good is not above excellent."""
+    """Against all pairs of cuts: the mean recall is the largest there is, and good is
+    not above excellent.
+    """
     labels = np.array([label for _, label in points] + [0, 1, 2])
     values = np.array([value for value, _ in points] + [0, 1, 2], np.float64)
 
@@ -163,7 +190,9 @@ def test_no_other_thresholds_part_the_grades_better(points: list[tuple[int, int]
 
 
 def test_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture in the format of its ending; a wrong ending, folder or missing matplotlib is said beforehand."""
+    """A picture in the format of its ending; a wrong ending, folder or missing
+    matplotlib is said beforehand.
+    """
     found = calibrate.calibrate(APART, Ruler(2), GUIDE)
     for name, head in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml")):
         calibrate_plot.check(tmp_path / name)
@@ -178,7 +207,9 @@ def test_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_examples_pairs_are_enough() -> None:
-    """The file of the interview example: as many pairs of each grade, each reference once with every grade."""
+    """The file of the interview example: as many pairs of each grade, each reference
+    once with every grade.
+    """
     read = read_pairs(FILE.read_text(encoding="utf-8").split("\n"), name="graded.jsonl")
     calibrate.check(read)
     for reference in {pair.reference for pair in read}:

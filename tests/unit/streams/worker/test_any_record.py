@@ -1,4 +1,6 @@
-"""Any record in any topic may be anything: one record is one dead letter at most, and harms nobody (I10)."""
+"""Any record in any topic may be anything: one record is one dead letter at most, and
+harms nobody (I10).
+"""
 
 import dataclasses
 import json
@@ -26,18 +28,25 @@ from tests.unit.streams.worker import test_replay as test_chunks
 
 COUNT = 300
 NO_OPS = {"tombstone", "no message", "letter", "wrong type", "huge number", "hypothesis"}
-"""Of these some have no value, or name a row that is not there: passed over, and counted."""
+"""Of these some have no value, or name a row that is not there: passed over, and
+counted.
+"""
 
 
 @pytest.fixture
 def bench() -> Bench:
     made = Bench()
-    made.sync._dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0, most_share=0))
+    made.sync._dead_letter_limit = DeadLetterLimit(
+        DeadLetterSettings(most_in_a_row=0, most_share=0)
+    )
     return made
 
 
 def as_records(events: Sequence[malformed.Event], topic: str) -> list[Record]:
-    headers = [tuple((n, v.encode() if isinstance(v, str) else v) for n, v in event.headers) for event in events]
+    headers = [
+        tuple((n, v.encode() if isinstance(v, str) else v) for n, v in event.headers)
+        for event in events
+    ]
     return [Record(topic, 0, i, e.key, e.value, headers[i]) for i, e in enumerate(events)]
 
 
@@ -51,7 +60,9 @@ def judge(outbox: MemoryOutbox, events: Sequence[malformed.Event], quiet: Collec
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_in_the_deferred_topic(bench: Bench, seed: int) -> None:
-    """Rows that are well told of are made true; all else is a dead letter each, whichever topic it was made for."""
+    """Rows that are well told of are made true; all else is a dead letter each,
+    whichever topic it was made for.
+    """
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.sync.handle([bench.event(1)])
@@ -84,7 +95,9 @@ def test_whatever_is_in_a_table_topic(bench: Bench, seed: int) -> None:
 def test_whatever_is_in_the_replay_topic(seed: int) -> None:
     """The run's own chunk is done, and its ledger counts it once."""
     bench = test_chunks.Bench()
-    bench.chunks._dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0, most_share=0))
+    bench.chunks._dead_letter_limit = DeadLetterLimit(
+        DeadLetterSettings(most_in_a_row=0, most_share=0)
+    )
     bench.put("1", "x")
     good, entry = bench.chunk("1")
     events = malformed.records(malformed.REPLAY, COUNT, seed_=seed)
@@ -103,18 +116,28 @@ class Desk:
 
     def arrived(self, records: Sequence[Any], worker_at: datetime) -> None:
         assert all(type(one.beat.number) is int and 0 < one.beat.number < 2**63 for one in records)
-        assert all(one.beat.sent_at < worker_at + timedelta(days=9_999_999 // 100) for one in records)
+        assert all(
+            one.beat.sent_at < worker_at + timedelta(days=9_999_999 // 100) for one in records
+        )
         self.noted += [one.beat.number for one in records]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_in_the_topic_of_the_canary(bench: Bench, seed: int) -> None:
-    """Beats are noted that stand beside it in a batch; what is none goes through the lane."""
+    """Beats are noted that stand beside it in a batch; what is none goes through the
+    lane.
+    """
     desk = Desk()
     arrivals = CanaryArrivals(bench.sync.handle, desk, "t", MemoryClock())  # type: ignore[arg-type]  # a twin of what is used
     source = {"schema": "vectrue", "table": "canary", "ts_ms": 1767225600000}
     row = {"prefix": "t", "beat": 7, "sent_at": "2026-01-01T00:00:00Z"}
-    good = Record("t.vectrue.canary", 0, COUNT, None, json.dumps({"op": "u", "source": source, "after": row}).encode())
+    good = Record(
+        "t.vectrue.canary",
+        0,
+        COUNT,
+        None,
+        json.dumps({"op": "u", "source": source, "after": row}).encode(),
+    )
     events = malformed.records(malformed.CANARY, COUNT, seed_=seed)
     for record in as_records(events, "t.vectrue.canary"):
         arrivals.handle([record, good])
@@ -124,7 +147,9 @@ def test_whatever_is_in_the_topic_of_the_canary(bench: Bench, seed: int) -> None
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_in_the_dead_letter_topic(seed: int) -> None:
-    """Each record is read back, and one that names a place that cannot be stands under its own."""
+    """Each record is read back, and one that names a place that cannot be stands under
+    its own.
+    """
     for record in as_records(malformed.records(malformed.LETTERS, COUNT, seed_=seed), "t.dlq"):
         letter = DeadLetter.parse(record)
         assert "\x00" not in letter.id
@@ -135,15 +160,30 @@ def test_whatever_is_in_the_dead_letter_topic(seed: int) -> None:
 
 
 def deferred(bench: Bench, *keys: Any, **changed: Any) -> Record:
-    """A record of the deferred topic, its deferral's fields replaced; due by the bench's clock."""
+    """A record of the deferred topic, its deferral's fields replaced; due by the
+    bench's clock.
+    """
     now = bench.clock.now()
-    told = {"since": now.isoformat(), "not_before": now.isoformat(), "attempt": 1, "txids": [], **changed}
+    told = {
+        "since": now.isoformat(),
+        "not_before": now.isoformat(),
+        "attempt": 1,
+        "txids": [],
+        **changed,
+    }
     bench.offset += 1
-    return Record("t.deferred", 0, bench.offset, None, json.dumps(malformed.message(*keys, deferral=told)).encode())
+    return Record(
+        "t.deferred",
+        0,
+        bench.offset,
+        None,
+        json.dumps(malformed.message(*keys, deferral=told)).encode(),
+    )
 
 
 @pytest.mark.parametrize(
-    ("keys", "changed"), [(([1],), {"since": "2026-01-01T00:00:00", "not_before": "2026-01-01T00:00:00"}), (([],), {})]
+    ("keys", "changed"),
+    [(([1],), {"since": "2026-01-01T00:00:00", "not_before": "2026-01-01T00:00:00"}), (([],), {})],
 )
 def test_a_deferred_row_without_a_zone_or_a_key_is_a_dead_letter(
     bench: Bench, keys: tuple[Any, ...], changed: dict[str, str]
@@ -158,7 +198,9 @@ def test_a_deferred_row_without_a_zone_or_a_key_is_a_dead_letter(
 
 
 def test_a_deferred_row_that_cannot_be_handed_on_is_a_dead_letter(bench: Bench) -> None:
-    """Larger than a record that a broker takes by default, with a time that would send it round again."""
+    """Larger than a record that a broker takes by default, with a time that would send
+    it round again.
+    """
     bench.put(2, "y")
     later = (bench.clock.now() + timedelta(seconds=20)).isoformat()
     bad = deferred(bench, ["k" * 1_000_000], not_before=later)
@@ -168,8 +210,12 @@ def test_a_deferred_row_that_cannot_be_handed_on_is_a_dead_letter(bench: Bench) 
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=365 * 7_000)])
-def test_a_row_that_is_to_wait_for_longer_than_any_is_looked_at(bench: Bench, ahead: timedelta) -> None:
-    """A clock that was wrong, or a time that somebody made up: it is not carried round for ever."""
+def test_a_row_that_is_to_wait_for_longer_than_any_is_looked_at(
+    bench: Bench, ahead: timedelta
+) -> None:
+    """A clock that was wrong, or a time that somebody made up: it is not carried round
+    for ever.
+    """
     bench.put(1, "x")
     at = (bench.clock.now() + ahead).isoformat()
     record = deferred(bench, [1], since=at, not_before=at)
@@ -178,11 +224,15 @@ def test_a_row_that_is_to_wait_for_longer_than_any_is_looked_at(bench: Bench, ah
     assert bench.is_current(1)
 
 
-def test_a_row_from_the_future_waits_for_a_lost_transaction_no_longer_than_any(bench: Bench) -> None:
+def test_a_row_from_the_future_waits_for_a_lost_transaction_no_longer_than_any(
+    bench: Bench,
+) -> None:
     """Its time counts from now, and its attempts from a number that can be written."""
     bench.put(1, "x")
     bench.store.next_xid = 400
-    bench.sync.handle_deferred([deferred(bench, [1], since="9000-01-01T00:00:00Z", attempt=10**9, txids=[500])])
+    bench.sync.handle_deferred(
+        [deferred(bench, [1], since="9000-01-01T00:00:00Z", attempt=10**9, txids=[500])]
+    )
     assert not bench.is_current(1)
     for _ in range(2):
         bench.clock.advance(3601)
@@ -199,7 +249,9 @@ def locked(_: object, keys: Sequence[object], characters: int = 0) -> Reading:
 def test_a_key_that_is_no_number_while_its_table_is_locked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """It is put off with its neighbours, and is one dead letter as soon as the table can be read."""
+    """It is put off with its neighbours, and is one dead letter as soon as the table
+    can be read.
+    """
     bench.put(1, "x")
     with monkeypatch.context() as patch:
         patch.setattr(bench.store, "read", locked)
@@ -211,8 +263,12 @@ def test_a_key_that_is_no_number_while_its_table_is_locked(
     assert bench.is_current(1)
 
 
-def test_a_key_too_long_to_be_sent_on_is_a_dead_letter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No record of the deferred topic could hold it: the broker would refuse it for ever."""
+def test_a_key_too_long_to_be_sent_on_is_a_dead_letter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No record of the deferred topic could hold it: the broker would refuse it for
+    ever.
+    """
     bench.put(1, "x")
     long = bench.event("x" * 500_000)
     with monkeypatch.context() as patch:
@@ -223,7 +279,9 @@ def test_a_key_too_long_to_be_sent_on_is_a_dead_letter(bench: Bench, monkeypatch
 
 
 def test_more_transactions_than_a_record_holds_are_waited_for_all_the_same(bench: Bench) -> None:
-    """A row that changed 25,000 times while a standby was away is deferred in parts, and none is forgotten."""
+    """A row that changed 25,000 times while a standby was away is deferred in parts,
+    and none is forgotten.
+    """
     bench.put(1, "x")
     xids = set(range(1_000, 26_000))
     bench.store.in_hand |= xids
@@ -246,13 +304,17 @@ def other_messages(bench: test_chunks.Bench, entered: Chunk) -> Iterator[bytes]:
     yield dataclasses.replace(entered, table=TableName("public", "other")).encode()
     yield dataclasses.replace(entered, model="older").encode()
     now = bench.clock.now().isoformat()
-    told = json.loads(entered.encode()) | {"deferral": {"since": now, "not_before": now, "attempt": 1}}
+    told = json.loads(entered.encode()) | {
+        "deferral": {"since": now, "not_before": now, "attempt": 1}
+    }
     yield json.dumps(told).encode()
 
 
 @pytest.mark.parametrize("which", range(6))
 def test_the_ledger_says_which_keys_a_chunk_has(which: int) -> None:
-    """A message that says otherwise is one dead letter, and the chunk is done as its run entered it, once."""
+    """A message that says otherwise is one dead letter, and the chunk is done as its
+    run entered it, once.
+    """
     bench = test_chunks.Bench()
     for key in "1234":
         bench.put(key, f"text {key}")
@@ -266,7 +328,9 @@ def test_the_ledger_says_which_keys_a_chunk_has(which: int) -> None:
 
 
 def test_a_chunk_of_an_unknown_run_is_passed_over() -> None:
-    """As after a database was restored: the ledger knows of nothing to be done, and hundreds of them are no flood."""
+    """As after a database was restored: the ledger knows of nothing to be done, and
+    hundreds of them are no flood.
+    """
     bench = test_chunks.Bench()
     for number in range(300):
         chunk = Chunk(test_chunks.NAME, "embedding", bench.target.model, (("1",),), uuid4(), number)
@@ -277,8 +341,12 @@ def test_a_chunk_of_an_unknown_run_is_passed_over() -> None:
 
 @pytest.mark.parametrize("names", ["partition", "offset"])
 def test_a_number_of_a_letter_may_be_any_text(names: str) -> None:
-    """Python reads no number of 5,000 digits; a letter that holds one is listed under its own place."""
-    told = {"topic": b"t.public.questions", "partition": b"0", "offset": b"5"} | {names: b"9" * 5_000}
+    """Python reads no number of 5,000 digits; a letter that holds one is listed under
+    its own place.
+    """
+    told = {"topic": b"t.public.questions", "partition": b"0", "offset": b"5"} | {
+        names: b"9" * 5_000
+    }
     headers = tuple((f"__connect.errors.{name}", value) for name, value in told.items())
     letter = DeadLetter.parse(Record("t.dlq", 0, 3, None, None, headers))
     assert (letter.id, letter.original) == ("t.dlq/0/3", None)

@@ -1,4 +1,6 @@
-"""Keys that stop fitting, on twins: looked at before anything is given up, taken in place, or the table looked at."""
+"""Keys that stop fitting, on twins: looked at before anything is given up, taken in
+place, or the table looked at.
+"""
 
 import dataclasses
 from collections.abc import Collection, Sequence
@@ -55,9 +57,16 @@ def bench(shapes: Shapes) -> Bench:
     narrow = with_key(made.target, KeyColumn("id", "integer"))
     parts = made.sync
     made.sync = Sync(
-        [narrow], made.store, made.settler, made.outbox, made.clock, parts._retry, parts._settings, "vectrue",
+        [narrow],
+        made.store,
+        made.settler,
+        made.outbox,
+        made.clock,
+        parts._retry,
+        parts._settings,
+        "vectrue",
         shapes=shapes,
-    )  # fmt: skip
+    )
     return made
 
 
@@ -65,8 +74,12 @@ def with_key(target: Target, *key: KeyColumn) -> Target:
     return dataclasses.replace(target, key=key)
 
 
-def test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now(bench: Bench, shapes: Shapes) -> None:
-    """The table is looked at before the event is given up, and the batch is done again (C1)."""
+def test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now(
+    bench: Bench, shapes: Shapes
+) -> None:
+    """The table is looked at before the event is given up, and the batch is done again
+    (C1).
+    """
     bench.put(1, "x")
     bench.put(BEYOND, "y")
     shapes.next = [[bench.target]]
@@ -78,7 +91,9 @@ def test_a_key_beyond_the_type_of_before_is_read_with_the_type_of_now(bench: Ben
 
 
 def test_a_key_whose_transaction_is_in_hand_waits(bench: Bench, shapes: Shapes) -> None:
-    """ALTER and INSERT in one transaction: until it is visible, the type of before is all there is."""
+    """ALTER and INSERT in one transaction: until it is visible, the type of before is
+    all there is.
+    """
     bench.put(BEYOND, "y")
     bench.store.in_hand.add(101)
     bench.sync.handle([bench.event(BEYOND, txid=101)])
@@ -91,12 +106,18 @@ def test_a_key_whose_transaction_is_in_hand_waits(bench: Bench, shapes: Shapes) 
     assert bench.is_current(BEYOND)
 
 
-@pytest.mark.parametrize(("txid", "letters", "asked"), [(99, 0, 1), (100, 0, 1), (101, 1, 1), (None, 1, 0)])
+@pytest.mark.parametrize(
+    ("txid", "letters", "asked"), [(99, 0, 1), (100, 0, 1), (101, 1, 1), (None, 1, 0)]
+)
 def test_an_event_of_before_the_change_is_no_bad_event(
     bench: Bench, shapes: Shapes, txid: int | None, letters: int, asked: int
 ) -> None:
-    """Its table is looked at; one that came later is bad, and one that names no transaction did not come by capture."""
-    bench.sync.renew([with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))])
+    """Its table is looked at; one that came later is bad, and one that names no
+    transaction did not come by capture.
+    """
+    bench.sync.renew(
+        [with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))]
+    )
     bench.sync.handle([bench.event(1, txid=txid)])
     assert len(bench.outbox.dead_letters) == letters
     assert len(shapes.asked) == asked
@@ -106,22 +127,33 @@ def test_an_event_of_before_the_change_is_no_bad_event(
     assert len(shapes.asked) == 2 * asked
 
 
-def test_a_text_that_cannot_be_made_is_the_rows_own_trouble_whenever_it_came(bench: Bench, shapes: Shapes) -> None:
-    """Its key fits, so it is the row that is bad: it goes to quarantine, and nothing else has to be looked at."""
+def test_a_text_that_cannot_be_made_is_the_rows_own_trouble_whenever_it_came(
+    bench: Bench, shapes: Shapes
+) -> None:
+    """Its key fits, so it is the row that is bad: it goes to quarantine, and nothing
+    else has to be looked at.
+    """
     bench.put(1, "x")
     bench.store.unreadable.add(("1",))
     bench.sync.handle([bench.event(1, txid=99)])
     assert not bench.outbox.dead_letters
-    assert bench.store.quarantine["1",].reason == "its text cannot be made: Postgres raised InvalidTextRepresentation"
+    assert (
+        bench.store.quarantine["1",].reason
+        == "its text cannot be made: Postgres raised InvalidTextRepresentation"
+    )
     assert not shapes.asked
 
 
 def test_a_deferred_row_of_another_key_is_looked_for(bench: Bench, shapes: Shapes) -> None:
-    """Deferred, the primary key gets a column, the worker starts again: no dead letter, no error (F2)."""
+    """Deferred, the primary key gets a column, the worker starts again: no dead letter,
+    no error (F2).
+    """
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.sync.handle([bench.event(1, txid=99)])
-    bench.sync.renew([with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))])
+    bench.sync.renew(
+        [with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))]
+    )
     bench.clock.advance(60)
     records = bench.deferred_records()
     bench.sync.handle_deferred(records)
@@ -143,7 +175,9 @@ def test_a_row_that_a_replay_deferred_is_looked_for_too(bench: Bench, shapes: Sh
     (chunk,) = lane.outbox.chunks
     assert chunk.deferral is not None
     assert all(lane.store.read(lane.target, []).snapshot.sees(xid) for xid in chunk.deferral.txids)
-    bench.sync.renew([with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))])
+    bench.sync.renew(
+        [with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))]
+    )
     bench.clock.advance(60)
     bench.sync.handle_deferred([Record("t.deferred", 0, 9, None, chunk.encode())])
     assert shapes.asked == [bench.target.table]
@@ -151,9 +185,13 @@ def test_a_row_that_a_replay_deferred_is_looked_for_too(bench: Bench, shapes: Sh
 
 
 def test_a_deferred_key_that_never_was_one_is_a_dead_letter(bench: Bench, shapes: Shapes) -> None:
-    """Nothing says that it is of before the table's key was changed: somebody has made it up."""
+    """Nothing says that it is of before the table's key was changed: somebody has made
+    it up.
+    """
     now = bench.clock.now()
-    chunk = Chunk(bench.target.table, "embedding", "m", (("word",),), deferral=Deferral(now, now, 1))
+    chunk = Chunk(
+        bench.target.table, "embedding", "m", (("word",),), deferral=Deferral(now, now, 1)
+    )
     bench.sync.handle_deferred([Record("t.deferred", 0, 9, None, chunk.encode())])
     assert len(bench.outbox.dead_letters) == 1
     assert not shapes.asked
@@ -168,16 +206,28 @@ def test_a_deferred_row_goes_round_whatever_its_key_was(bench: Bench) -> None:
 def chunks_with(bench: "test_chunks.Bench", shapes: Shapes, *key: KeyColumn) -> None:
     parts = bench.chunks
     bench.chunks = Chunks(
-        [with_key(bench.target, *key)], bench.store, bench.store, parts._settler, bench.outbox, bench.clock,
-        parts._retry, load(replay={"micro_batch": 2}), shapes=shapes,
-    )  # fmt: skip
+        [with_key(bench.target, *key)],
+        bench.store,
+        bench.store,
+        parts._settler,
+        bench.outbox,
+        bench.clock,
+        parts._retry,
+        load(replay={"micro_batch": 2}),
+        shapes=shapes,
+    )
 
 
 @pytest.mark.parametrize(
-    "key", [(KeyColumn("region", "text"), KeyColumn("id", "bigint")), (KeyColumn("id", "smallint"),)]
+    "key",
+    [(KeyColumn("region", "text"), KeyColumn("id", "bigint")), (KeyColumn("id", "smallint"),)],
 )
-def test_a_chunk_of_before_the_change_ends_as_obsolete(shapes: Shapes, key: tuple[KeyColumn, ...]) -> None:
-    """Whichever rows its keys meant: the run ends, nothing is dead-lettered, and the table is looked at."""
+def test_a_chunk_of_before_the_change_ends_as_obsolete(
+    shapes: Shapes, key: tuple[KeyColumn, ...]
+) -> None:
+    """Whichever rows its keys meant: the run ends, nothing is dead-lettered, and the
+    table is looked at.
+    """
     bench = test_chunks.Bench()
     chunks_with(bench, shapes, *key)
     record, entry = bench.chunk("70000", "70001", "70002")
@@ -188,7 +238,9 @@ def test_a_chunk_of_before_the_change_ends_as_obsolete(shapes: Shapes, key: tupl
 
 
 def test_a_chunk_ahead_of_its_worker_is_done_with_the_key_of_now(shapes: Shapes) -> None:
-    """A run that was planned after the change: the worker looks, and goes on from where the chunk stands."""
+    """A run that was planned after the change: the worker looks, and goes on from where
+    the chunk stands.
+    """
     bench = test_chunks.Bench()
     chunks_with(bench, shapes, KeyColumn("id", "smallint"))
     bench.put("70000", "x")
@@ -200,7 +252,9 @@ def test_a_chunk_ahead_of_its_worker_is_done_with_the_key_of_now(shapes: Shapes)
 
 
 def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shapes: Shapes) -> None:
-    """A step of somebody's migration passes; what stays is raised, and what needs a new process at once."""
+    """A step of somebody's migration passes; what stays is raised, and what needs a new
+    process at once.
+    """
     bench.put(1, "x")
     read, errors = bench.store.read, [ConfigurationError("column does not exist")]
 
@@ -226,9 +280,13 @@ def test_a_mismatch_is_looked_at_twice_before_it_ends_a_lane(bench: Bench, shape
 
 
 def test_what_needs_another_process_is_not_waited_for() -> None:
-    """Other models are taken by a process that starts again; a row's trouble is not a table's."""
+    """Other models are taken by a process that starts again; a row's trouble is not a
+    table's.
+    """
     clock = MemoryClock()
-    adaptation = Adaptation(FixedShapes(), lambda _: None, clock, RetryPolicy(clock, seconds=30, lane="live"))
+    adaptation = Adaptation(
+        FixedShapes(), lambda _: None, clock, RetryPolicy(clock, seconds=30, lane="live")
+    )
     assert not adaptation.again(TargetMismatch("another model"))
     assert adaptation.again(ConfigurationError("a column is gone"))
     assert not adaptation.again(ConfigurationError("a column is gone"))
@@ -239,8 +297,12 @@ def test_what_needs_another_process_is_not_waited_for() -> None:
     assert MemoryRow("x").vector is None
 
 
-def test_a_key_that_stands_for_several_rows_makes_the_lane_look(bench: Bench, shapes: Shapes) -> None:
-    """The key got a column, and the lane does not know yet: what it reads is done again with the key of now."""
+def test_a_key_that_stands_for_several_rows_makes_the_lane_look(
+    bench: Bench, shapes: Shapes
+) -> None:
+    """The key got a column, and the lane does not know yet: what it reads is done again
+    with the key of now.
+    """
     bench.put(1, "x")
     read = bench.store.read
 

@@ -24,7 +24,8 @@ def test_bad_events_in_a_row_trip_it_whatever_the_time_between_them() -> None:
     dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=3, most_share=0))
     dead_letter_limit.judge([BAD, BAD, BAD, GOOD, BAD, BAD, BAD], now=0.0)
     with pytest.raises(
-        DeadLetterLimitReached, match=r"4 events in a row of topic t .*not JSON.*dlq list.*most_in_a_row"
+        DeadLetterLimitReached,
+        match=r"4 events in a row of topic t .*not JSON.*dlq list.*most_in_a_row",
     ):
         dead_letter_limit.judge([BAD], now=99_999.0)
 
@@ -58,7 +59,9 @@ def test_limits_of_zero_are_none() -> None:
 
 
 def test_memory_stays_bounded() -> None:
-    """A million events in a minute keep no more than a bucket for each part of the window."""
+    """A million events in a minute keep no more than a bucket for each part of the
+    window.
+    """
     dead_letter_limit = DeadLetterLimit(DeadLetterSettings())
     for number in itertools.islice(itertools.count(), 20_000):
         dead_letter_limit.judge([GOOD], now=number / 300)

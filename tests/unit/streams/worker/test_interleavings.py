@@ -1,9 +1,12 @@
-"""Two workers and an application on the same row, in every order of their steps (I1, I3, I4, I5), on the twins.
+"""Two workers and an application on the same row, in every order of their steps (I1,
+I3, I4, I5), on the twins.
 
-A worker's steps are its read and its write, the two that touch what is shared: what it does between (the embedding) and
-after (the acknowledgement) touches nothing, so orders that differ in that alone are the same. A transaction of the
-application has two steps: its event is delivered (the row is locked, nobody sees the new text yet), and it is
-visible. Checked after every step, and again when everything that was deferred has been looked at.
+A worker's steps are its read and its write, the two that touch what is shared: what it
+does between (the embedding) and after (the acknowledgement) touches nothing, so orders
+that differ in that alone are the same. A transaction of the application has two steps:
+its event is delivered (the row is locked, nobody sees the new text yet), and it is
+visible. Checked after every step, and again when everything that was deferred has been
+looked at.
 """
 
 import json
@@ -17,7 +20,14 @@ import numpy as np
 import pytest
 
 from connectors.ports import Store
-from connectors.twins.memory import MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, TwinEmbedder, sha256
+from connectors.twins.memory import (
+    MemoryClock,
+    MemoryOutbox,
+    MemoryRow,
+    MemoryStore,
+    TwinEmbedder,
+    sha256,
+)
 from schemas.messages.chunk import Chunk
 from schemas.messages.record import Record
 from schemas.rows.table import Key, TableName
@@ -59,7 +69,8 @@ def move(rows: Rows) -> None:
     rows[TWO] = rows.pop(ONE)
 
 
-# What the application does to row 1 (text A, no vector yet), each a transaction; the keys of the events it brings.
+# What the application does to row 1 (text A, no vector yet), each a transaction; the
+# keys of the events it brings.
 HISTORIES: dict[str, list[tuple[Change, list[tuple[str, str]]]]] = {
     "an edit": [(edit("B"), [("u", "1")])],
     "there and back": [(edit("B"), [("u", "1")]), (edit("A"), [("u", "1")])],
@@ -68,11 +79,15 @@ HISTORIES: dict[str, list[tuple[Change, list[tuple[str, str]]]]] = {
     "a delete": [(delete, [("d", "1")])],
     "a delete and a new row": [(delete, [("d", "1")]), (edit("B"), [("c", "1")])],
     "another primary key": [(move, [("d", "1"), ("c", "2")])],
-    "another text and another primary key": [(edit("B"), [("u", "1")]), (move, [("d", "1"), ("c", "2")])],
+    "another text and another primary key": [
+        (edit("B"), [("u", "1")]),
+        (move, [("d", "1"), ("c", "2")]),
+    ],
 }
 
-# Two transactions of the application make four times the orders of one: a row without a vector then adds only repeats
-# of what one transaction shows, and the replay lane's test begins with such a row in every history.
+# Two transactions of the application make four times the orders of one: a row without a
+# vector then adds only repeats of what one transaction shows, and the replay lane's
+# test begins with such a row in every history.
 STARTS = [
     pytest.param(history, vector, id=f"{history}, {'current' if vector else 'new'} row")
     for history, transactions in HISTORIES.items()
@@ -119,7 +134,9 @@ class World:
         if vector:
             self.store.rows[ONE] = MemoryRow("A", VECTORS[sha256("A")], sha256("A"), TARGET.model)
         self.topic = [self._event("c", "1", 1)]
-        self.application = Script([step for one in HISTORIES[history] for step in self._transaction(*one)])
+        self.application = Script(
+            [step for one in HISTORIES[history] for step in self._transaction(*one)]
+        )
         self.events = 1 + sum(len(events) for _, events in HISTORIES[history])
 
     def _event(self, op: str, key: str, xid: int) -> Record:
@@ -128,7 +145,9 @@ class World:
         value = json.dumps({"op": op, "source": source, **row}).encode()
         return Record("t", 0, xid, json.dumps({"id": int(key)}).encode(), value)
 
-    def _transaction(self, change: Change, events: list[tuple[str, str]]) -> Iterator[Callable[[], None]]:
+    def _transaction(
+        self, change: Change, events: list[tuple[str, str]]
+    ) -> Iterator[Callable[[], None]]:
         def deliver() -> None:
             xid = self.store.next_xid
             self.store.next_xid += 1
@@ -148,10 +167,12 @@ class World:
         settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="live")
         return Sync(
             [TARGET], store, settler, self.outbox, self.clock, self.retry, SETTINGS.live, "vectrue"
-        )  # fmt: skip
+        )
 
     def live(self, *batches: slice) -> Paused:
-        """A live worker that handles these events, each batch when its last event is in the topic."""
+        """A live worker that handles these events, each batch when its last event is in
+        the topic.
+        """
         store = PausingStore(self)
         sync = self.sync(store)
 
@@ -168,7 +189,9 @@ class World:
         """A replay worker with a chunk of row 1."""
         store = PausingStore(self)
         settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="replay")
-        chunks = Chunks([TARGET], store, self.store, settler, self.outbox, self.clock, self.retry, SETTINGS)
+        chunks = Chunks(
+            [TARGET], store, self.store, settler, self.outbox, self.clock, self.retry, SETTINGS
+        )
         chunk = Chunk(NAME, "embedding", TARGET.model, (ONE,), uuid4(), 1)
         self.store.enter(chunk)
 
@@ -183,7 +206,10 @@ class World:
         """Look at deferred rows until there are none."""
         sync = self.sync(self.store)
         for _ in range(3):
-            records = [Record("t.deferred", 0, i, None, chunk.encode()) for i, chunk in enumerate(self.outbox.chunks)]
+            records = [
+                Record("t.deferred", 0, i, None, chunk.encode())
+                for i, chunk in enumerate(self.outbox.chunks)
+            ]
             self.outbox.chunks = []
             self.clock.advance(60)
             sync.handle_deferred(records)
@@ -192,16 +218,22 @@ class World:
 
 
 def check_step(before: Rows, after: Rows, *, by_worker: bool) -> None:
-    """No step leaves anything untrue, and no worker's step puts old over new or takes a vector away."""
+    """No step leaves anything untrue, and no worker's step puts old over new or takes a
+    vector away.
+    """
     for key, row in after.items():
         if row.vector is None:
             assert (row.hash, row.model) == (None, None)
         else:
             assert row.model == TARGET.model
-            assert np.array_equal(row.vector, VECTORS[row.hash]), "a vector that is not of the text beside it"
+            assert np.array_equal(row.vector, VECTORS[row.hash]), (
+                "a vector that is not of the text beside it"
+            )
         if by_worker and row is not before[key]:
             blank = not (row.text or "").strip()
-            assert row.hash == (None if blank else sha256(row.text)), "a write for another text than the row's"
+            assert row.hash == (None if blank else sha256(row.text)), (
+                "a write for another text than the row's"
+            )
 
 
 def check_end(rows: Rows) -> None:
@@ -233,7 +265,10 @@ def test_every_order_is_tried_once() -> None:
 
     def run(choose: Callable[[Sequence[Actor]], Actor | None]) -> None:
         done: list[str] = []
-        actors = [Script([partial(done.append, name)] * count) for name, count in (("a", 2), ("b", 3), ("c", 1))]
+        actors = [
+            Script([partial(done.append, name)] * count)
+            for name, count in (("a", 2), ("b", 3), ("c", 1))
+        ]
         while (actor := choose(actors)) is not None:
             actor.move()
         seen.append("".join(done))
@@ -243,7 +278,9 @@ def test_every_order_is_tried_once() -> None:
 
 @pytest.mark.parametrize(("history", "vector"), STARTS)
 def test_two_live_workers_and_an_application_in_every_order(history: str, vector: bool) -> None:
-    """One worker, taken for dead, still works off the first event; the other gets it again, then all of them."""
+    """One worker, taken for dead, still works off the first event; the other gets it
+    again, then all of them.
+    """
 
     def workers(world: World) -> Sequence[Actor]:
         return world.live(slice(0, 1)), world.live(slice(0, 1), slice(0, world.events))
@@ -254,6 +291,12 @@ def test_two_live_workers_and_an_application_in_every_order(history: str, vector
 
 
 def test_a_live_and_a_replay_worker_and_an_application_in_every_order() -> None:
-    """The replay lane reads and writes the row in between; the ledger never makes up for a row that is not true."""
+    """The replay lane reads and writes the row in between; the ledger never makes up
+    for a row that is not true.
+    """
     for history in HISTORIES:
-        explore(history, lambda world: (world.replay(), world.live(slice(0, world.events))), vector=False)
+        explore(
+            history,
+            lambda world: (world.replay(), world.live(slice(0, world.events))),
+            vector=False,
+        )

@@ -1,4 +1,6 @@
-"""How a worker ends over a mismatch: to start anew where a migration took a step, for good where nothing changed."""
+"""How a worker ends over a mismatch: to start anew where a migration took a step, for
+good where nothing changed.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -37,7 +39,12 @@ def watcher(has_moved: Callable[[], bool], *elsewhere: str) -> Any:
         (ConfigurationError('column "question" does not exist'), False, (), 78),
         (ConfigurationError('column "question" does not exist'), False, ("edited",), 70),
         (ConfigurationError('column "question" does not exist'), False, ("set up now",), 70),
-        (ConfigurationError('column "question" does not exist'), OSError("a disk that is gone"), (), 70),
+        (
+            ConfigurationError('column "question" does not exist'),
+            OSError("a disk that is gone"),
+            (),
+            70,
+        ),
     ],
 )
 def test_a_step_of_a_migration_ends_no_worker_for_good(
@@ -47,10 +54,12 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
     elsewhere: tuple[str, ...],
     code: int,
 ) -> None:
-    """A swap renames columns: a lane that meets it as a missing column starts anew; a real mistake stays one.
+    """A swap renames columns: a lane that meets it as a missing column starts anew; a
+    real mistake stays one.
 
-    A look at what is wanted now that fails is no way out of the loop's body either. Where the settings file is another
-    one, or `init` is at work, starting anew may help.
+    A look at what is wanted now that fails is no way out of the loop's body either.
+    Where the settings file is another one, or `init` is at work, starting anew may
+    help.
     """
     left = exit_codes(monkeypatch)
 
@@ -69,9 +78,13 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
 
 
 def test_a_lane_that_is_joined_wrongly_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting mends it: 70 and a traceback, not 78, after which nobody would start the worker again."""
+    """No setting mends it: 70 and a traceback, not 78, after which nobody would start
+    the worker again.
+    """
     left = exit_codes(monkeypatch)
-    message = SimpleNamespace(topic="t", partition=0, offset=1, key=b"", value=b"", headers=(), timestamp=0)
+    message = SimpleNamespace(
+        topic="t", partition=0, offset=1, key=b"", value=b"", headers=(), timestamp=0
+    )
     running = runner(watcher=watcher(lambda: False))
     with pytest.raises(Left):
         asyncio.run(running._guarded(running._work_off(SimpleNamespace(message=message))))

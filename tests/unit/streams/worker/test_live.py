@@ -54,7 +54,9 @@ def test_echoes_and_redeliveries_encode_nothing(bench: Bench) -> None:
 
 
 def test_own_writes_are_dropped_by_origin(bench: Bench) -> None:
-    """Where the server cannot filter by origin, an event labelled with ours is not even read."""
+    """Where the server cannot filter by origin, an event labelled with ours is not even
+    read.
+    """
     bench.put(1, "x")
     bench.sync.handle([bench.event(1, origin="vectrue_3")])
     assert bench.store.reads == 0
@@ -75,14 +77,18 @@ def test_blank_text_clears_the_vector(bench: Bench, text: str | None) -> None:
 
 
 def test_deleted_rows_and_deletes_need_nothing(bench: Bench) -> None:
-    """An event for a row that is gone, and a delete, are handled without a write or a dead letter."""
+    """An event for a row that is gone, and a delete, are handled without a write or a
+    dead letter.
+    """
     bench.sync.handle([bench.event(1), bench.event(2, op="d")])
     assert not bench.outbox.dead_letters
     assert not bench.outbox.chunks
 
 
 def test_one_bad_event_harms_no_neighbour(bench: Bench) -> None:
-    """Bytes that are no event, a table nobody configured and a key of the wrong type go to the dead letters (I10)."""
+    """Bytes that are no event, a table nobody configured and a key of the wrong type go
+    to the dead letters (I10).
+    """
     bench.put(1, "x")
     bad = [
         Record("t", 0, 1, None, b"{"),
@@ -92,12 +98,16 @@ def test_one_bad_event_harms_no_neighbour(bench: Bench) -> None:
     bench.sync.handle([bad[0], bench.event(1), *bad[1:]])
     assert bench.is_current(1)
     assert [(record, stage) for record, _, stage in bench.outbox.dead_letters] == [
-        (bad[0], "decode"), (bad[1], "decode"), (bad[2], "read")
-    ]  # fmt: skip
+        (bad[0], "decode"),
+        (bad[1], "decode"),
+        (bad[2], "read"),
+    ]
 
 
 def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Bench) -> None:
-    """An event whose transaction the read cannot see is never taken for 'nothing changed'."""
+    """An event whose transaction the read cannot see is never taken for 'nothing
+    changed'.
+    """
     bench.put(1, "old")
     bench.sync.handle([bench.event(1)])
     bench.store.in_hand.add(500)
@@ -118,7 +128,9 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
 
 
 def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: Bench) -> None:
-    """After the bounded wait the row goes to the deferred topic with its transaction; the rest is done at once."""
+    """After the bounded wait the row goes to the deferred topic with its transaction;
+    the rest is done at once.
+    """
     bench.put(1, "old")
     bench.put(2, "y")
     bench.store.in_hand.add(500)
@@ -133,7 +145,9 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
 
 
 def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
-    """Not due, a deferred row goes round; due but early it is deferred for longer; visible it is written."""
+    """Not due, a deferred row goes round; due but early it is deferred for longer;
+    visible it is written.
+    """
     bench.put(1, "x")
     bench.store.in_hand.add(500)
     bench.store.next_xid = 501
@@ -152,8 +166,12 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     assert not bench.outbox.chunks
 
 
-def test_rows_that_are_not_due_go_round_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One wait for Kafka for all of them: live changes share the thread, and there may be thousands."""
+def test_rows_that_are_not_due_go_round_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One wait for Kafka for all of them: live changes share the thread, and there may
+    be thousands.
+    """
     bench.store.locked |= {(str(key),) for key in range(20)}
     for key in range(20):
         bench.put(key, "x")
@@ -172,7 +190,9 @@ def test_rows_that_are_not_due_go_round_together(bench: Bench, monkeypatch: pyte
 
 
 def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
-    """When two changes of a row are deferred and come back together, neither transaction is forgotten."""
+    """When two changes of a row are deferred and come back together, neither
+    transaction is forgotten.
+    """
     bench.put(1, "x")
     bench.store.in_hand |= {500, 501}
     bench.store.next_xid = 502
@@ -197,7 +217,9 @@ def test_a_transaction_lost_in_a_failover_is_not_waited_for_for_ever(bench: Benc
 
 
 def test_a_commit_that_the_server_still_holds_is_waited_for_however_long(bench: Bench) -> None:
-    """A standby that is away for longer than `defer_limit_seconds` does not make the old text pass for the new one."""
+    """A standby that is away for longer than `defer_limit_seconds` does not make the
+    old text pass for the new one.
+    """
     bench.put(1, "old")
     bench.store.in_hand.add(500)
     bench.store.next_xid = 501
@@ -220,7 +242,9 @@ def test_a_row_deferred_for_a_whole_night_is_deferred_once_more(bench: Bench) ->
     bench.sync.handle([bench.event(1)])
     (chunk,) = bench.outbox.chunks
     assert chunk.deferral is not None
-    bench.outbox.chunks = [dataclasses.replace(chunk, deferral=dataclasses.replace(chunk.deferral, attempt=5000))]
+    bench.outbox.chunks = [
+        dataclasses.replace(chunk, deferral=dataclasses.replace(chunk.deferral, attempt=5000))
+    ]
     bench.clock.advance(60)
     bench.sync.handle_deferred(bench.deferred_records())
     (again,) = bench.outbox.chunks
@@ -231,7 +255,9 @@ def test_a_row_deferred_for_a_whole_night_is_deferred_once_more(bench: Bench) ->
 def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of a table that somebody locks as a whole are handed on, the next batches of it without even a look."""
+    """Rows of a table that somebody locks as a whole are handed on, the next batches of
+    it without even a look.
+    """
     bench.put(1, "x")
     bench.put(2, "y")
     asked: list[int] = []
@@ -253,7 +279,9 @@ def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
 
 
 def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> None:
-    """Bytes that are no chunk, a chunk of a run, and a table nobody configured are not passed over in silence."""
+    """Bytes that are no chunk, a chunk of a run, and a table nobody configured are not
+    passed over in silence.
+    """
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.sync.handle([bench.event(1)])
@@ -261,12 +289,16 @@ def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> 
     elsewhere = dataclasses.replace(deferred, table=TableName("public", "other"))
     of_a_run = dataclasses.replace(deferred, deferral=None)
     values = [b"{", elsewhere.encode(), of_a_run.encode()]
-    bench.sync.handle_deferred([Record("t.deferred", 0, i, None, value) for i, value in enumerate(values)])
+    bench.sync.handle_deferred(
+        [Record("t.deferred", 0, i, None, value) for i, value in enumerate(values)]
+    )
     assert [stage for _, _, stage in bench.outbox.dead_letters] == ["decode"] * 3
 
 
 def test_a_locked_row_is_deferred_and_written_later(bench: Bench) -> None:
-    """A row that somebody holds does not hold the batch; it is current once it is free and due."""
+    """A row that somebody holds does not hold the batch; it is current once it is free
+    and due.
+    """
     bench.put(1, "x")
     bench.put(2, "y")
     bench.store.locked.add(("1",))
@@ -281,7 +313,9 @@ def test_a_locked_row_is_deferred_and_written_later(bench: Bench) -> None:
 
 
 def test_a_service_that_comes_back_costs_no_second_encode(bench: Bench) -> None:
-    """When the write fails for a while it is tried again with the vectors already made (I7)."""
+    """When the write fails for a while it is tried again with the vectors already made
+    (I7).
+    """
     bench.put(1, "x")
     write = bench.store.write
     failures = iter([True, True, False])
@@ -298,7 +332,9 @@ def test_a_service_that_comes_back_costs_no_second_encode(bench: Bench) -> None:
 
 
 def test_a_service_that_stays_away_ends_the_patience(bench: Bench) -> None:
-    """After `retry_seconds` of growing waits the error reaches the caller, which must not acknowledge."""
+    """After `retry_seconds` of growing waits the error reaches the caller, which must
+    not acknowledge.
+    """
 
     def away(*_: Any, **__: Any) -> Any:
         raise TransientError("Postgres is away")
@@ -312,7 +348,9 @@ def test_a_service_that_stays_away_ends_the_patience(bench: Bench) -> None:
 
 
 def test_stopping_leaves_the_batch(bench: Bench) -> None:
-    """A process that is asked to stop while it waits raises Stopping: nothing is acknowledged."""
+    """A process that is asked to stop while it waits raises Stopping: nothing is
+    acknowledged.
+    """
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.clock.stopping = True
@@ -321,7 +359,9 @@ def test_stopping_leaves_the_batch(bench: Bench) -> None:
 
 
 def test_a_text_edited_while_it_was_embedded_is_not_overwritten(bench: Bench) -> None:
-    """The vector of the older text is dropped, and the edit's own event brings the right one (I4)."""
+    """The vector of the older text is dropped, and the edit's own event brings the
+    right one (I4).
+    """
     bench.put(1, "old")
     encode = bench.embedder.encode_documents
 
@@ -339,7 +379,9 @@ def test_a_text_edited_while_it_was_embedded_is_not_overwritten(bench: Bench) ->
 
 
 def test_a_poison_text_is_quarantined_and_its_neighbours_written(bench: Bench) -> None:
-    """One text that the model cannot take costs the others nothing; it is tried again when it changes (I10, I7)."""
+    """One text that the model cannot take costs the others nothing; it is tried again
+    when it changes (I10, I7).
+    """
     texts = {key: f"text {key}" for key in range(1, 21)}
     for key, text in texts.items():
         bench.put(key, text)
@@ -369,10 +411,17 @@ def test_written_names_are_the_metrics_outcomes() -> None:
 
 
 def test_a_flood_stops_the_lane_before_a_bad_event_is_moved(bench: Bench) -> None:
-    """Good events of the batch are done, no bad one is in the dead letters, and the lane says which topic it is."""
+    """Good events of the batch are done, no bad one is in the dead letters, and the
+    lane says which topic it is.
+    """
     bench.put(1, "x")
-    batch = [bench.event(1), *[Record("t.public.questions", 0, 1000 + i, None, b"{") for i in range(101)]]
-    with pytest.raises(DeadLetterLimitReached, match=r"101 events in a row of topic t\.public\.questions"):
+    batch = [
+        bench.event(1),
+        *[Record("t.public.questions", 0, 1000 + i, None, b"{") for i in range(101)],
+    ]
+    with pytest.raises(
+        DeadLetterLimitReached, match=r"101 events in a row of topic t\.public\.questions"
+    ):
         bench.sync.handle(batch)
     assert bench.is_current(1)
     assert not bench.outbox.dead_letters

@@ -1,4 +1,6 @@
-"""A batch is never all or nothing: it is done, written, acknowledged and told of in parts (D5)."""
+"""A batch is never all or nothing: it is done, written, acknowledged and told of in
+parts (D5).
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -71,10 +73,15 @@ def test_windows_are_all_rows_in_their_order(costs: list[int]) -> None:
 
 @given(st.lists(st.integers(1, 3 * parts.CHARACTERS)))
 def test_calls_of_the_model_are_of_texts_of_like_length(costs: list[int]) -> None:
-    """With its padding a call is within the limit, or has one text; each text is in one call."""
+    """With its padding a call is within the limit, or has one text; each text is in one
+    call.
+    """
     calls = list(parts.calls(costs))
     assert sorted(position for call in calls for position in call) == list(range(len(costs)))
-    assert all(len(call) * max(costs[i] for i in call) <= parts.CHARACTERS or len(call) == 1 for call in calls)
+    assert all(
+        len(call) * max(costs[i] for i in call) <= parts.CHARACTERS or len(call) == 1
+        for call in calls
+    )
 
 
 def test_what_the_model_cuts_costs_nothing() -> None:
@@ -83,7 +90,9 @@ def test_what_the_model_cuts_costs_nothing() -> None:
 
 
 def test_a_batch_of_long_texts_is_written_in_parts(bench: Bench) -> None:
-    """64 texts that take 96 minutes: one row more is true after each part, and no part takes longer than a text."""
+    """64 texts that take 96 minutes: one row more is true after each part, and no part
+    takes longer than a text.
+    """
     steps = bench.sync.steps(put(bench, range(64)))
     done = []
     for seconds in lasts(bench, steps):
@@ -94,7 +103,9 @@ def test_a_batch_of_long_texts_is_written_in_parts(bench: Bench) -> None:
 
 
 def test_a_worker_killed_within_a_long_batch_loses_no_part(bench: Bench) -> None:
-    """The batch comes back whole: what is written is found to be current, and encodes nothing (I7)."""
+    """The batch comes back whole: what is written is found to be current, and encodes
+    nothing (I7).
+    """
     records = put(bench, range(10))
     steps = bench.sync.steps(records)
     for _ in range(4):
@@ -120,12 +131,16 @@ def test_ordinary_texts_are_one_part(bench: Bench) -> None:
     bench.embedder.seconds_per_character = 0.0
     for key in range(64):
         bench.put(key, f"text {key}")
-    assert [len(handled) for handled in bench.sync.steps([bench.event(key) for key in range(64)])] == [64]
+    assert [
+        len(handled) for handled in bench.sync.steps([bench.event(key) for key in range(64)])
+    ] == [64]
     assert (bench.store.reads, bench.embedder.calls) == (1, 1)
 
 
 def test_a_long_text_holds_up_no_short_one(bench: Bench) -> None:
-    """Short texts are written before the model begins with the long one, wherever it stands in the batch."""
+    """Short texts are written before the model begins with the long one, wherever it
+    stands in the batch.
+    """
     records = put(bench, [1])
     for key in range(2, 12):
         bench.put(key, f"text {key}")
@@ -136,7 +151,9 @@ def test_a_long_text_holds_up_no_short_one(bench: Bench) -> None:
 
 
 def test_a_long_text_lends_its_length_to_no_other(bench: Bench) -> None:
-    """Texts in one call are padded to the longest: the long one goes alone, in both lanes."""
+    """Texts in one call are padded to the longest: the long one goes alone, in both
+    lanes.
+    """
     replay = ReplayBench(64, SECONDS / LONG)
     characters = parts.CHARACTERS - 1_000
     for key in range(32):
@@ -152,7 +169,9 @@ def test_a_long_text_lends_its_length_to_no_other(bench: Bench) -> None:
 
 
 def test_no_row_is_read_for_each_part(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a part did not come to is read again; all reads together stay within a few times the rows."""
+    """What a part did not come to is read again; all reads together stay within a few
+    times the rows.
+    """
     asked = 0
     read = bench.store.read
 
@@ -168,7 +187,9 @@ def test_no_row_is_read_for_each_part(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_row_is_read_shortly_before_it_is_embedded(bench: Bench) -> None:
-    """A text that changes while others of its batch are embedded is embedded once, as it is then."""
+    """A text that changes while others of its batch are embedded is embedded once, as
+    it is then.
+    """
     steps = bench.sync.steps(put(bench, range(4)))
     next(steps)
     bench.put(3, "another")
@@ -183,11 +204,17 @@ def offsets(records: Sequence[Record]) -> list[int]:
 
 
 def test_events_are_acknowledged_in_the_order_of_their_offsets(bench: Bench) -> None:
-    """After each part those before the first whose row is not done, in each partition; all of them by the end (I3)."""
+    """After each part those before the first whose row is not done, in each partition;
+    all of them by the end (I3).
+    """
     bench.put(1, "short")
     records = [bench.event(1), *put(bench, [2, 3]), bench.event(1)]
     elsewhere = Record("t.public.questions", 1, 1, bench.event(1).key, bench.event(1).value)
-    assert [offsets(handled) for handled in bench.sync.steps([*records, elsewhere])] == [[1, 1], [2], [3, 4]]
+    assert [offsets(handled) for handled in bench.sync.steps([*records, elsewhere])] == [
+        [1, 1],
+        [2],
+        [3, 4],
+    ]
 
 
 def test_events_of_a_row_that_is_not_done_are_not_acknowledged(bench: Bench) -> None:
@@ -200,7 +227,9 @@ def test_events_of_a_row_that_is_not_done_are_not_acknowledged(bench: Bench) -> 
 
 
 def test_no_event_is_acknowledged_while_one_of_the_batch_is_bad(bench: Bench) -> None:
-    """It may be the first of another table, and the batch is then done again; it is moved when the others are done."""
+    """It may be the first of another table, and the batch is then done again; it is
+    moved when the others are done.
+    """
     records = [*put(bench, [1, 2]), Record("t.public.questions", 0, 99, None, b"{")]
     steps = bench.sync.steps(records)
     assert next(steps) == []
@@ -223,7 +252,9 @@ def test_another_batch_may_come_between_two_parts(bench: Bench) -> None:
     steps = bench.sync.steps(put(bench, [1, 2]))
     next(steps)
     bench.put(3, "x")
-    other = list(bench.sync.steps([bench.event(3), Record("t.public.questions", 0, 99, None, b"{")]))
+    other = list(
+        bench.sync.steps([bench.event(3), Record("t.public.questions", 0, 99, None, b"{")])
+    )
     assert [offsets(handled) for handled in other] == [[3, 99]]
     assert len(bench.outbox.dead_letters) == 1
     assert [offsets(handled) for handled in steps] == [[2]]
@@ -232,7 +263,9 @@ def test_another_batch_may_come_between_two_parts(bench: Bench) -> None:
 
 
 def test_a_model_that_refuses_all_long_texts_is_broken(bench: Bench) -> None:
-    """The rule about eight texts of which none is taken holds for the batch, in how many calls whatever."""
+    """The rule about eight texts of which none is taken holds for the batch, in how
+    many calls whatever.
+    """
     bench.embedder.fails = lambda text: len(text) > 1
     with pytest.raises(VectrueError, match="took none of 8 texts"):
         bench.sync.handle(put(bench, range(64)))
@@ -250,7 +283,9 @@ def test_a_model_that_refuses_all_long_texts_is_broken(bench: Bench) -> None:
 def test_a_device_that_is_filled_within_a_long_batch_costs_no_row(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A text for which there is no room any more, where there was for a like one of its batch, is not guilty."""
+    """A text for which there is no room any more, where there was for a like one of its
+    batch, is not guilty.
+    """
     encode = bench.embedder.encode_documents
     taken: list[str] = []
 
@@ -267,7 +302,9 @@ def test_a_device_that_is_filled_within_a_long_batch_costs_no_row(
 
 
 def test_progress_is_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A metric and, about every half minute of a long batch, a line say how many of how many rows are done."""
+    """A metric and, about every half minute of a long batch, a line say how many of how
+    many rows are done.
+    """
     said: list[tuple[str, Any]] = []
     monkeypatch.setattr(batch.log, "info", lambda event, **more: said.append((event, more)))
     left = metrics.BATCH_ROWS_LEFT.labels("sync")._value
@@ -286,7 +323,9 @@ def test_progress_is_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_chunk_of_long_texts_moves_in_parts() -> None:
-    """Each part is in the ledger as soon as it is written, and a worker killed in between costs none of it."""
+    """Each part is in the ledger as soon as it is written, and a worker killed in
+    between costs none of it.
+    """
     bench, record, entry = long_chunk(8)
     steps = bench.chunks.steps(record)
     for done in (1, 2, 3):
@@ -302,7 +341,9 @@ def test_a_chunk_of_long_texts_moves_in_parts() -> None:
 
 
 def test_a_chunk_that_is_given_back_leaves_nothing_in_hand() -> None:
-    """A run paused within a long chunk: the metric tells of what a worker has, not of what is to come."""
+    """A run paused within a long chunk: the metric tells of what a worker has, not of
+    what is to come.
+    """
     bench, record, entry = long_chunk(8)
     steps = bench.chunks.steps(record)
     assert next(steps) == 1
@@ -313,7 +354,9 @@ def test_a_chunk_that_is_given_back_leaves_nothing_in_hand() -> None:
 
 
 def test_a_part_of_a_chunk_is_its_next_keys() -> None:
-    """Whatever rows stand between the long ones, each is counted once, in the part that comes to it."""
+    """Whatever rows stand between the long ones, each is counted once, in the part that
+    comes to it.
+    """
     bench = ReplayBench(64, SECONDS / LONG)
     for key in "159":
         bench.put(key, long(int(key)))
@@ -348,7 +391,9 @@ def test_equal_texts_of_a_long_batch_are_encoded_once(bench: Bench) -> None:
 
 
 def test_a_lane_takes_a_new_key_between_two_parts(bench: Bench) -> None:
-    """A look at the tables may come in between; a batch with something doubtful in it is then done again."""
+    """A look at the tables may come in between; a batch with something doubtful in it
+    is then done again.
+    """
     records = [*put(bench, [1, 2]), Record("t.public.questions", 0, 99, None, b"{")]
     steps = bench.sync.steps(records)
     next(steps)

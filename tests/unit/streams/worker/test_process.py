@@ -24,7 +24,9 @@ from streams.worker import process as worker
 def test_only_a_wrong_configuration_is_for_good(
     stage: str, error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else it is, a bug among them, the worker says "restart me", so that a supervisor's rules hold."""
+    """Whatever else it is, a bug among them, the worker says "restart me", so that a
+    supervisor's rules hold.
+    """
 
     def fail(*_: Any) -> None:
         raise error

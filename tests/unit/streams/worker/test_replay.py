@@ -5,7 +5,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from connectors.twins.memory import LedgerEntry, MemoryClock, MemoryOutbox, MemoryRow, MemoryStore, sha256
+from connectors.twins.memory import (
+    LedgerEntry,
+    MemoryClock,
+    MemoryOutbox,
+    MemoryRow,
+    MemoryStore,
+    sha256,
+)
 from schemas.errors import DeadLetterLimitReached, Stopping
 from schemas.messages.chunk import Chunk
 from schemas.messages.record import Record
@@ -27,17 +34,27 @@ class Bench:
     def __init__(self, micro_batch: int = 2, seconds_per_character: float = 0.0) -> None:
         self.clock = MemoryClock()
         self.embedder = SlowEmbedder(self.clock, seconds_per_character)
-        self.target = Target(NAME, "embedding", "question", (KeyColumn("id", "bigint"),), self.embedder.model_id, 16)
+        self.target = Target(
+            NAME, "embedding", "question", (KeyColumn("id", "bigint"),), self.embedder.model_id, 16
+        )
         self.store = MemoryStore(self.target)
         self.outbox = MemoryOutbox()
         retry = RetryPolicy(self.clock, seconds=30, lane="replay")
-        settler = RowSettler(self.store, Embedders.single(self.embedder), self.clock, retry, lane="replay")
+        settler = RowSettler(
+            self.store, Embedders.single(self.embedder), self.clock, retry, lane="replay"
+        )
         settings = load(replay={"micro_batch": micro_batch})
-        self.chunks = Chunks([self.target], self.store, self.store, settler, self.outbox, self.clock, retry, settings)
+        self.chunks = Chunks(
+            [self.target], self.store, self.store, settler, self.outbox, self.clock, retry, settings
+        )
 
-    def chunk(self, *keys: str, model: str | None = None, run: UUID | None = None) -> tuple[Record, LedgerEntry]:
+    def chunk(
+        self, *keys: str, model: str | None = None, run: UUID | None = None
+    ) -> tuple[Record, LedgerEntry]:
         run = run or uuid4()
-        made = Chunk(NAME, "embedding", model or self.target.model, tuple((key,) for key in keys), run, 1)
+        made = Chunk(
+            NAME, "embedding", model or self.target.model, tuple((key,) for key in keys), run, 1
+        )
         return Record("t.replay", 0, 0, None, made.encode()), self.store.enter(made)
 
     def put(self, key: str, text: str | None) -> None:
@@ -87,7 +104,9 @@ def test_an_interrupted_chunk_goes_on_where_it_stopped(bench: Bench) -> None:
 
 
 def test_two_workers_on_one_chunk_count_it_once(bench: Bench) -> None:
-    """When another worker advances the chunk between read and write, this one goes on from there."""
+    """When another worker advances the chunk between read and write, this one goes on
+    from there.
+    """
     for key in "1234":
         bench.put(key, f"text {key}")
     record, entry = bench.chunk(*"1234")
@@ -105,7 +124,9 @@ def test_two_workers_on_one_chunk_count_it_once(bench: Bench) -> None:
 
 
 def test_a_chunk_for_another_model_is_obsolete(bench: Bench) -> None:
-    """A run planned for a model that is no longer wanted writes nothing, and its ledger says so."""
+    """A run planned for a model that is no longer wanted writes nothing, and its ledger
+    says so.
+    """
     bench.put("1", "x")
     record, entry = bench.chunk("1", "2", "3", model="older")
     list(bench.chunks.steps(record))
@@ -130,7 +151,9 @@ def test_what_is_no_chunk_goes_to_the_dead_letters(bench: Bench) -> None:
 
 
 def test_a_chunk_for_a_table_nobody_configured_fails_and_ends(bench: Bench) -> None:
-    """It is dead-lettered, and its ledger says so: whoever follows the run does not wait for ever."""
+    """It is dead-lettered, and its ledger says so: whoever follows the run does not
+    wait for ever.
+    """
     run = uuid4()
     unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",), ("2",)), run, 1)
     entry = bench.store.enter(unknown)
@@ -149,7 +172,9 @@ def test_a_key_that_cannot_be_read_fails_alone(bench: Bench) -> None:
 
 
 def test_one_bad_row_in_each_chunk_is_no_flood(bench: Bench) -> None:
-    """Rows whose text cannot be made are counted and told of, however many chunks have one: the run ends (F6)."""
+    """Rows whose text cannot be made are counted and told of, however many chunks have
+    one: the run ends (F6).
+    """
     for number in range(300):
         keys = [str(4 * number + i) for i in range(4)]
         for key in keys:
@@ -163,7 +188,9 @@ def test_one_bad_row_in_each_chunk_is_no_flood(bench: Bench) -> None:
 
 
 def test_a_record_is_one_bad_event_however_much_is_bad_in_it(bench: Bench) -> None:
-    """Limits count records, and so do letters: 150 keys that are none, among as many rows, are one of each."""
+    """Limits count records, and so do letters: 150 keys that are none, among as many
+    rows, are one of each.
+    """
     keys = [name for number in range(150) for name in (str(number), f"word {number}")]
     for key in keys[::2]:
         bench.put(key, f"text {key}")
@@ -183,12 +210,16 @@ def test_bad_records_among_good_ones_trip_the_limit_as_anywhere(bench: Bench) ->
 
     for number in range(199):
         step(number)
-    with pytest.raises(DeadLetterLimitReached, match=r"133 of 200 events within 60 s of topic t\.replay"):
+    with pytest.raises(
+        DeadLetterLimitReached, match=r"133 of 200 events within 60 s of topic t\.replay"
+    ):
         step(199)
 
 
 def test_stopping_between_micro_batches_loses_nothing(bench: Bench) -> None:
-    """A worker that is asked to stop leaves after the micro-batch in hand; the ledger knows how far it came."""
+    """A worker that is asked to stop leaves after the micro-batch in hand; the ledger
+    knows how far it came.
+    """
     for key in "1234":
         bench.put(key, f"text {key}")
     record, entry = bench.chunk(*"1234")

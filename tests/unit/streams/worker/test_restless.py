@@ -1,5 +1,5 @@
-"""Rows whose text a trigger of the table changes in the very write of a vector: followed, and given up where it never
-rests (E10).
+"""Rows whose text a trigger of the table changes in the very write of a vector:
+followed, and given up where it never rests (E10).
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,14 @@ __all__ = ["bench"]
 
 
 def with_trigger(bench: Bench, monkeypatch: pytest.MonkeyPatch, edits: Mapping[int, str]) -> None:
-    """A trigger that gives the first row another text in each write, unless that is calm.
+    """A trigger that gives the first row another text in each write, unless that is
+    calm.
 
     Args:
         bench: the lane.
         monkeypatch: puts it in.
-        edits: what the application makes of the row's text, by the number of writes before.
+        edits: what the application makes of the row's text, by the number of writes
+            before.
     """
     write, written = bench.store.write, 0
 
@@ -44,11 +46,17 @@ def with_trigger(bench: Bench, monkeypatch: pytest.MonkeyPatch, edits: Mapping[i
 def test_a_row_whose_trigger_never_rests_is_given_up_whatever_the_model_takes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two writes, and not a deferral for each: a slow model leaves no time for a second one in the same part (E10)."""
+    """Two writes, and not a deferral for each: a slow model leaves no time for a second
+    one in the same part (E10).
+    """
     records = put(bench, [1, 2])
     with_trigger(bench, monkeypatch, {})
     bench.sync.handle(records)
-    assert (list(bench.store.quarantine), bench.outbox.chunks, current(bench)) == ([("1",)], [], [2])
+    assert (list(bench.store.quarantine), bench.outbox.chunks, current(bench)) == (
+        [("1",)],
+        [],
+        [2],
+    )
     assert bench.embedder.texts_encoded == 3
 
 
@@ -62,8 +70,12 @@ def test_a_text_that_the_application_wrote_meanwhile_is_not_given_up_for_the_one
     assert (list(bench.store.quarantine), current(bench)) == ([], [1])
 
 
-def test_tries_count_anew_from_a_text_that_the_application_wrote(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of two new texts is changed once: none has been tried twice, and the third one rests."""
+def test_tries_count_anew_from_a_text_that_the_application_wrote(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two new texts is changed once: none has been tried twice, and the third
+    one rests.
+    """
     records = put(bench, [1])
     with_trigger(bench, monkeypatch, {1: "new", 2: "newer", 3: "calm"})
     bench.sync.handle(records)

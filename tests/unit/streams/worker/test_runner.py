@@ -1,4 +1,6 @@
-"""How batches are driven: part by part, each acknowledged before the next begins, none after one that failed."""
+"""How batches are driven: part by part, each acknowledged before the next begins, none
+after one that failed.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,7 +21,9 @@ CHANGES, CANARY = "t.public.questions", "t.vectrue.canary"
 
 
 class Broker:
-    """Says that events of every stream wait, and that the group does not know this worker."""
+    """Says that events of every stream wait, and that the group does not know this
+    worker.
+    """
 
     def is_member(self) -> bool:
         return False
@@ -31,7 +35,9 @@ class Broker:
 class World:
     """A worker whose stream brings one batch; what happens is noted in its order."""
 
-    def __init__(self, steps: Callable[["World", Sequence[Record]], Iterator[Sequence[Record]]]) -> None:
+    def __init__(
+        self, steps: Callable[["World", Sequence[Record]], Iterator[Sequence[Record]]]
+    ) -> None:
         self.happened: list[str] = []
         self.at_ack: Callable[[], None] = lambda: None
         self.clock = MemoryClock()
@@ -41,7 +47,9 @@ class World:
         arrivals = SimpleNamespace(topic=CANARY, steps=self._arrive)
         lane = SimpleNamespace(sync=sync, arrivals=arrivals, clock=self.clock)
         positions = SimpleNamespace(saw=list)
-        self.runner = Runner(cast("Any", self.app), cast("Any", lane), self.heartbeat, cast("Any", positions))
+        self.runner = Runner(
+            cast("Any", self.app), cast("Any", lane), self.heartbeat, cast("Any", positions)
+        )
 
     def _arrive(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         self.happened.append(f"beats {[record.offset for record in records]}")
@@ -49,7 +57,9 @@ class World:
 
     def bring(self, *offsets: int, beats: Sequence[int] = ()) -> None:
         """Have the agent body handle one batch."""
-        events = [event(CHANGES, offset) for offset in offsets] + [event(CANARY, offset) for offset in beats]
+        events = [event(CHANGES, offset) for offset in offsets] + [
+            event(CANARY, offset) for offset in beats
+        ]
         world = self
 
         class Stream:
@@ -81,7 +91,9 @@ def in_parts(world: World, records: Sequence[Record]) -> Iterator[Sequence[Recor
 
 
 def test_each_part_is_acknowledged_before_the_next_begins() -> None:
-    """In the order of the offsets, and the beats of the same batch when its changes are done."""
+    """In the order of the offsets, and the beats of the same batch when its changes are
+    done.
+    """
     world = World(in_parts)
     world.bring(7, 8, 9, beats=[3])
     parts = ["part 0", "ack 7", "part 1", "part 2", "ack 8", "ack 9"]
@@ -132,7 +144,9 @@ def test_the_waits_of_a_long_batch_are_cut_short_when_the_grace_is_over(left: li
 
 
 def test_an_event_that_came_twice_is_acknowledged_twice() -> None:
-    """Around a rebalance the same offset may be in a batch from before and from after it."""
+    """Around a rebalance the same offset may be in a batch from before and from after
+    it.
+    """
     world = World(in_parts)
     world.bring(7, 8, 8)
     assert world.happened == ["part 0", "ack 7", "part 1", "part 2", "ack 8", "ack 8"]
@@ -147,7 +161,9 @@ def test_a_forgotten_event_ends_the_worker(left: list[int]) -> None:
 
 
 def test_a_long_batch_is_no_reason_for_the_watchdog() -> None:
-    """A batch of hours, of which each part is within its budget, is judged neither in a part nor between two."""
+    """A batch of hours, of which each part is within its budget, is judged neither in a
+    part nor between two.
+    """
     limits = WatchdogSettings(idle_seconds=60, batch_seconds=900)
     reasons: list[str | None] = []
 

@@ -45,7 +45,9 @@ def waiting() -> Waiting:
 def test_the_lane_waits_from_the_limit_down_to_half_of_it(
     lags: tuple[float | None, ...], waits: tuple[bool, ...]
 ) -> None:
-    """It does not flutter around the limit, and what is not known holds nothing up (I8)."""
+    """It does not flutter around the limit, and what is not known holds nothing up
+    (I8).
+    """
     live_first = LiveFirst()
     seen = [live_first.reason(LiveView(1, lag), 30.0) is not None for lag in lags]
     assert tuple(seen) == waits
@@ -72,13 +74,17 @@ def test_between_micro_batches_the_replay_waits_for_the_live_lane(waiting: Waiti
 
 
 def test_a_long_wait_sends_the_chunk_to_the_end_of_the_topic(waiting: Waiting) -> None:
-    """A chunk in hand would hold up a rebalance; the ledger knows where it stands, so it may be sent again."""
+    """A chunk in hand would hold up a rebalance; the ledger knows where it stands, so
+    it may be sent again.
+    """
     waiting.view = LiveView(1, 41.0)
     steps = waiting.steps()
     assert isinstance(next(steps), Pause)
     waiting.bench.clock.advance(HOLD_SECONDS + 1)
     assert list(steps) == []
-    assert [chunk.keys for chunk in waiting.bench.outbox.chunks] == [(("1",), ("2",), ("3",), ("4",))]
+    assert [chunk.keys for chunk in waiting.bench.outbox.chunks] == [
+        (("1",), ("2",), ("3",), ("4",))
+    ]
     assert waiting.entry.done == 0
 
 
@@ -115,7 +121,9 @@ def test_force_embeds_current_rows_once_more(waiting: Waiting) -> None:
 
 
 def test_a_live_change_makes_the_replays_work_a_no_op(waiting: Waiting) -> None:
-    """Rows that the live lane has written before the chunk comes to them are current: nothing is encoded or written."""
+    """Rows that the live lane has written before the chunk comes to them are current:
+    nothing is encoded or written.
+    """
     list(waiting.steps())
     rows = dict(waiting.bench.store.rows)
     record, entry = waiting.bench.chunk(*"1234")

@@ -1,4 +1,6 @@
-"""What a worker does about what differs: at the second look, again every minute, and once more when it is over."""
+"""What a worker does about what differs: at the second look, again every minute, and
+once more when it is over.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -89,7 +91,9 @@ def test_a_difference_that_passes_between_two_looks_ends_nothing(bench: Bench) -
     assert not bench.asked
 
 
-def test_what_is_not_captured_is_said_every_minute_and_looked_at_as_often_as_rows_may_be_stale(bench: Bench) -> None:
+def test_what_is_not_captured_is_said_every_minute_and_looked_at_as_often_as_rows_may_be_stale(
+    bench: Bench,
+) -> None:
     """At once, again and again while it lasts, and once more when it is over."""
     bench.found = [MISSED]
     assert said(bench, 2) == 1
@@ -119,7 +123,9 @@ def test_a_database_that_is_away_says_nothing_about_what_is_there(bench: Bench) 
 def test_another_key_is_taken_and_a_missing_one_is_waited_for(bench: Bench) -> None:
     """Between DROP CONSTRAINT and ADD PRIMARY KEY the old key goes on."""
     (table,) = FINE.tables
-    bench.shape = Shape("worker", "app", (TableShape(NAME, 1, kind="r"),), FINE.publication, FINE.slot)
+    bench.shape = Shape(
+        "worker", "app", (TableShape(NAME, 1, kind="r"),), FINE.publication, FINE.slot
+    )
     assert bench.look() is None
     bench.shape = FINE
     (target,) = bench.look() or []
@@ -130,7 +136,13 @@ def test_another_key_is_taken_and_a_missing_one_is_waited_for(bench: Bench) -> N
 
 def test_transactions_are_compared_with_the_one_that_changed_the_table(bench: Bench) -> None:
     """All of them have to be of before; nothing is known of an event without one."""
-    changed = Shape("worker", "app", (TableShape(NAME, 1, kind="r", key=TARGET.key, changed_by=100),), None, None)
+    changed = Shape(
+        "worker",
+        "app",
+        (TableShape(NAME, 1, kind="r", key=TARGET.key, changed_by=100),),
+        None,
+        None,
+    )
     assert not bench.watcher.is_older(TARGET, [99])
     bench.shape = changed
     bench.look()
@@ -140,7 +152,9 @@ def test_transactions_are_compared_with_the_one_that_changed_the_table(bench: Be
 
 
 def test_that_somebody_looked_is_noted_now_and_then(bench: Bench) -> None:
-    """Four times a minute, and only where it could look; a note that cannot be made keeps nobody from looking."""
+    """Four times a minute, and only where it could look; a note that cannot be made
+    keeps nobody from looking.
+    """
     bench.deaf = True
     bench.look()
     bench.deaf = False

@@ -1,4 +1,6 @@
-"""The watch of a worker's topics on stand-ins: what it says, what it has looked at, when it has the worker leave."""
+"""The watch of a worker's topics on stand-ins: what it says, what it has looked at,
+when it has the worker leave.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,9 @@ class World:
 
     clock: MemoryClock = field(default_factory=MemoryClock)
     topic_id: str | None = "a"
-    rows: dict[int, PartitionLag] = field(default_factory=lambda: {0: PartitionLag(TOPIC, 0, None, 0, 0)})
+    rows: dict[int, PartitionLag] = field(
+        default_factory=lambda: {0: PartitionLag(TOPIC, 0, None, 0, 0)}
+    )
     members: list[str] = field(default_factory=list)
     state: str = "stable"
     notes: dict[str, Noted] = field(default_factory=dict)
@@ -40,7 +44,11 @@ class World:
         return dict.fromkeys(topics, self.topic_id)
 
     def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
-        rows = tuple(self.rows.values()) if self.topic_id else (PartitionLag(TOPIC, None, error="gone"),)
+        rows = (
+            tuple(self.rows.values())
+            if self.topic_id
+            else (PartitionLag(TOPIC, None, error="gone"),)
+        )
         return {group: GroupLag(group, self.state, len(self.members), rows) for group in groups}
 
     def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
@@ -126,7 +134,9 @@ def test_what_could_not_be_made_good_is_found_again(world: World) -> None:
 
 
 def test_events_that_expired_between_two_looks_are_found_by_their_gap(world: World) -> None:
-    """The worker was given 0 to 4, then 12: by the next look its commit is past the new start of the log."""
+    """The worker was given 0 to 4, then 12: by the next look its commit is past the new
+    start of the log.
+    """
     world.positions.saw([((TOPIC, 0), offset) for offset in (0, 1, 2, 3, 4, 12, 14)])
     world.log(12, 15)
     world.commit(15)
@@ -135,7 +145,9 @@ def test_events_that_expired_between_two_looks_are_found_by_their_gap(world: Wor
 
 
 def test_the_offsets_of_a_topic_made_again_are_forgotten(world: World) -> None:
-    """The offsets are set once the members of before are gone, after the look was asked for, before the note."""
+    """The offsets are set once the members of before are gone, after the look was asked
+    for, before the note.
+    """
     world.log(0, 9)
     world.commit(9)
     world.topic_id = "b"
@@ -172,7 +184,9 @@ def test_a_commit_that_no_worker_noted_is_told(world: World) -> None:
 
 
 def test_a_partition_that_nobody_holds_ends_the_worker(world: World) -> None:
-    """After `watchdog.idle_seconds` with events in it; not during a rebalance, nor a spare worker."""
+    """After `watchdog.idle_seconds` with events in it; not during a rebalance, nor a
+    spare worker.
+    """
     world.rows[0] = replace(world.rows[0], member=Member("1", "h", ME))
     world.rows[1] = PartitionLag(TOPIC, 1, None, 0, 5)
     assert [world.tick(30) for _ in range(2)] == [None, None]
@@ -195,6 +209,11 @@ def test_one_worker_begins_at_a_time(world: World) -> None:
 
 def test_which_rows_travel_through_which_topic() -> None:
     """A table's own; in the deferred topic all; in any other topic none."""
-    settings = Settings(kafka={"topic_prefix": "p"}, tables=[{"name": "t", "text": "a"}, {"name": "u", "text": "b"}])
-    names = {topic: [str(t) for t in tables_of(settings, topic)] for topic in (TOPIC, "p.deferred", "p.replay")}
+    settings = Settings(
+        kafka={"topic_prefix": "p"}, tables=[{"name": "t", "text": "a"}, {"name": "u", "text": "b"}]
+    )
+    names = {
+        topic: [str(t) for t in tables_of(settings, topic)]
+        for topic in (TOPIC, "p.deferred", "p.replay")
+    }
     assert names == {TOPIC: ["public.t"], "p.deferred": ["public.t", "public.u"], "p.replay": []}

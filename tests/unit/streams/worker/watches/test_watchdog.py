@@ -62,7 +62,9 @@ def test_a_loop_that_stands_still_ends_it(heartbeat: Heartbeat) -> None:
 
 
 def test_a_part_of_a_batch_over_its_budget_ends_it(heartbeat: Heartbeat) -> None:
-    """A part may be long, but not for ever; meanwhile nothing else is held against the worker."""
+    """A part may be long, but not for ever; meanwhile nothing else is held against the
+    worker.
+    """
     heartbeat.begin(0)
     alive(heartbeat, 899)
     assert judge(heartbeat, 899, LIMITS, Answers(waiting=1000)) is None
@@ -83,11 +85,15 @@ def test_a_busy_stream_does_not_speak_for_a_dead_one(heartbeat: Heartbeat) -> No
         heartbeat.finish(now, "sync")
         alive(heartbeat, now)
     assert judge(heartbeat, 111, LIMITS, Answers(waiting=3, behind=("sync",))) is None
-    assert "deferred" in (judge(heartbeat, 111, LIMITS, Answers(waiting=3, behind=("deferred",))) or "")
+    assert "deferred" in (
+        judge(heartbeat, 111, LIMITS, Answers(waiting=3, behind=("deferred",))) or ""
+    )
 
 
 def test_what_waits_for_the_parts_of_a_long_batch_is_not_dead(heartbeat: Heartbeat) -> None:
-    """Between two parts another stream may have waited for one of the other's; longer than that it is dead."""
+    """Between two parts another stream may have waited for one of the other's; longer
+    than that it is dead.
+    """
     with heartbeat.batch("sync") as between:
         heartbeat.begin(0)
         heartbeat.finish(300, "sync")
@@ -104,7 +110,9 @@ def test_what_waits_for_the_parts_of_a_long_batch_is_not_dead(heartbeat: Heartbe
 
 
 def test_beats_wait_for_the_changes_that_came_before_them() -> None:
-    """They come through one agent: a long batch of changes speaks for the canary, an ordinary one does not."""
+    """They come through one agent: a long batch of changes speaks for the canary, an
+    ordinary one does not.
+    """
     heartbeat = Heartbeat(0.0, ["sync", "canary"])
     heartbeat.tick(0.0, 2)
     behind = Answers(waiting=3, behind=("canary",))
@@ -141,19 +149,29 @@ ctypes.{library}(None).sleep(60)
 @pytest.mark.parametrize(
     ("loop", "leave", "library", "code"),
     [
-        (0.2, "print", "PyDLL", 1),  # never lets go of the interpreter: only the C thread can end it
-        (100, "lambda reason: __import__('os')._exit(70)", "CDLL", 70),  # the question to the broker fails by a bug
+        # never lets go of the interpreter: only the C thread can end it
+        (0.2, "print", "PyDLL", 1),
+        # the question to the broker fails by a bug
+        (100, "lambda reason: __import__('os')._exit(70)", "CDLL", 70),
     ],
 )
-def test_the_watchdog_ends_the_process_whatever_happens(loop: float, leave: str, library: str, code: int) -> None:
-    """Code that keeps the interpreter to itself, and a bug in the watchdog's own question, both end the process."""
+def test_the_watchdog_ends_the_process_whatever_happens(
+    loop: float, leave: str, library: str, code: int
+) -> None:
+    """Code that keeps the interpreter to itself, and a bug in the watchdog's own
+    question, both end the process.
+    """
     script = HUNG.format(loop=loop, leave=leave, library=library)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
+    )
     assert (done.returncode, "most recent call first" in done.stderr) == (code, True), done.stderr
 
 
 def test_no_assignment_ends_it_unless_the_group_knows_it() -> None:
-    """A spare worker, or one in a rebalance, waits by right; one that the group lost does not."""
+    """A spare worker, or one in a rebalance, waits by right; one that the group lost
+    does not.
+    """
     heartbeat = Heartbeat(0.0, ["sync", "deferred"])
     alive(heartbeat, 61)
     assert judge(heartbeat, 61, LIMITS, Answers(member=True)) is None
@@ -169,7 +187,9 @@ def test_a_new_assignment_gets_its_time(heartbeat: Heartbeat) -> None:
 
 
 def test_a_process_that_was_asked_to_stop_and_does_not_is_ended() -> None:
-    """Nothing happens before the wish to stop; then it leaves after the bound, earlier than a supervisor kills."""
+    """Nothing happens before the wish to stop; then it leaves after the bound, earlier
+    than a supervisor kills.
+    """
     clock = MemoryClock()
     began = clock.monotonic()
     left: list[str] = []

@@ -1,0 +1,104 @@
+"""Find wording that has a plainer form: archaic words and conditions without "if".
+
+Run by `make lint`. Reads the strings, docstrings and comments of Python, the comments of SQL,
+and whole Markdown files. Each finding is printed as `path:line: "found" -> replacement`.
+"""
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+PATTERNS = (
+    (r"\banew\b", "again, or new"),
+    (r"\bmend(s|ed|ing)?\b", "fix"),
+    (r"\blikewise\b", "also"),
+    (r"\bwho(so)?ever\b", "anyone who, or name who"),
+    (r"\bnobody\b", "no one, or name who does not"),
+    (r"\bsomebody\b", "someone, or name who"),
+    (r"\beverybody\b", "everyone"),
+    (r"\banybody\b", "anyone"),
+    (r"\bas (it|they) stands?\b", "as is"),
+    (r"\bby turns\b", "alternately"),
+    (r"\bstands? back\b", "yield"),
+    (r"\bin earnest\b", "in production"),
+    (r"\blest\b", "so that ... not"),
+    (r"\btold of\b|\btells? of\b", "report, or is reported"),
+    (
+        r"\b(is|are|was|were) no (?!longer|one|more|less|need|point)\w+",
+        "is not a ..., or there is no ...",
+    ),
+    (
+        r"(^|[.;:] )(Is|Are|Was|Were|Has|Have|Does|Do|Did|Can) (?!it\b)[^.?!]{3,60}, "
+        r"(it|they|the|a|an|its|no)\b(?![^.]*\?)",
+        "If ..., ...",
+    ),
+    (r"\bof itself\b|\bby itself alone\b", "itself"),
+    (r"\bthe like\b", "similar"),
+    (r"\bthat is there\b", "existing"),
+    (r"\bto be had\b", "available"),
+    (r"\bis not to be\b", "must not be"),
+    (r"\bshall\b", "must, or will"),
+    (r"\bought to\b", "should"),
+    (r"\bthereby|thereof|therein|whereby|wherein|hitherto|henceforth\b", "plain words"),
+)
+COMPILED = [
+    (re.compile(pattern, 0 if pattern.startswith("(") else re.IGNORECASE), replacement)
+    for pattern, replacement in PATTERNS
+]
+FOLDERS = ("schemas", "connectors", "streams", "scripts", "examples")
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the text of each line that people read."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        fenced = False
+        for number, line in enumerate(source.splitlines(), 1):
+            fenced ^= line.startswith("```")
+            if not fenced:
+                yield number, line
+    elif path.suffix == ".sql":
+        for number, line in enumerate(source.splitlines(), 1):
+            if "--" in line:
+                yield number, line.split("--", 1)[1]
+    else:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+                for offset, line in enumerate(node.value.splitlines()):
+                    yield node.lineno + offset, line
+
+
+def findings(path: Path) -> Iterator[str]:
+    """Yield a line for each banned pattern in the file."""
+    for number, line in texts(path):
+        for pattern, replacement in COMPILED:
+            for found in pattern.finditer(line):
+                yield f'{path}:{number}: "{found[0].strip()}" -> {replacement}'
+
+
+def main() -> int:
+    """Print the findings in the files named, or in the whole project; 1 if there are any."""
+    paths = [Path(name) for name in sys.argv[1:]] or [
+        *(
+            p
+            for folder in FOLDERS
+            for suffix in ("py", "sql")
+            for p in sorted(Path(folder).rglob(f"*.{suffix}"))
+        ),
+        *sorted(Path().glob("*.md")),
+        *sorted(Path("docs").rglob("*.md")),
+    ]
+    found = [line for path in paths for line in findings(path)]
+    print("\n".join(found))
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
