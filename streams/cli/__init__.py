@@ -5,6 +5,7 @@ models  Commands about models and searches
 screen  What commands show: tables, pages, JSON, questions, bars
 entry   the installed command, until the program is read
 main    the program: shared options, how errors end
+commands  the commands by name, each read when it is called
 lag     the report, the watch, the check
 config  `vectrue config show`: what is in force, secrets masked
 demo    vectrue demo

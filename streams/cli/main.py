@@ -13,28 +13,25 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.exceptions
 
-from connectors.postgres import open_connections
-from connectors.postgres.blockers import Watch
 from schemas import command
 from schemas.errors import VectrueError
-from schemas.health import blocker
-from schemas.health.blocker import Blocker
-from schemas.settings import reading as settings_module
-from schemas.settings.reading import Settings
 from schemas.text_lines import is_text
-from streams.cli import config, demo, doctor, init, lag, local, worker
-from streams.cli.data import adopt, dlq, migrate, replay, status, verify
-from streams.cli.models import compare, model, quality, score, search, serve
+from streams.cli.commands import CommandGroup
 from streams.cli.screen.interruption import Interruption
 from streams.cli.screen.output import err, print_error, print_exactly, print_lines
-from streams.common import logs
+from streams.common.tracebacks import guard_tracebacks
+
+if TYPE_CHECKING:
+    from schemas.health.blocker import Blocker
+    from schemas.settings.reading import Settings
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,10 +59,12 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _tell_of_waits(found: Sequence[Blocker]) -> None:
+def _tell_of_waits(found: "Sequence[Blocker]") -> None:
     """Say on whom a statement waits: whoever looks at a command that stands still
     should not have to guess.
     """
+    from schemas.health import blocker
+
     ends = next((one for one in found if not one.waits), found[0])
     err.print(
         f"waiting for {blocker.names(found)}: {blocker.ending(ends)}; Ctrl-C gives up",
@@ -92,42 +91,26 @@ def options(
     global _debug  # noqa: PLW0603 - the error handler below runs outside of any context
     _debug = debug
     if isinstance(ctx.obj, Interruption) and ctx.invoked_subcommand not in _OWN_END:
+        from connectors.postgres.blockers import Watch
+
         ctx.obj.listen()
         Watch(_tell_of_waits).start()
 
     @cache
-    def load() -> Settings:
-        settings = settings_module.load(config)
+    def load() -> "Settings":
+        from schemas.settings import reading
+        from streams.common import logs
+
+        settings = reading.load(config)
         logs.configure(settings.log)
         return settings
 
     ctx.obj = load
 
 
-app.command()(demo.demo)
-app.add_typer(local.app, name="local")
-app.command()(init.init)
-app.command()(doctor.doctor)
-app.command()(worker.worker)
-app.command()(status.status)
-app.command(cls=lag.LagCommand)(lag.lag)
-app.add_typer(replay.app, name="replay")
-app.add_typer(migrate.app, name="migrate")
-app.command()(verify.verify)
-app.command()(adopt.adopt)
-app.add_typer(dlq.app, name="dlq")
-app.command()(search.search)
-app.command()(compare.compare)
-app.command()(serve.serve)
-app.add_typer(quality.app, name="quality")
-app.add_typer(score.app, name="score")
-app.add_typer(model.app, name="model")
-app.add_typer(config.app, name="config")
-
-
 def run() -> None:
     """Entry point: run the command line and exit with its code."""
-    logs.guard_tracebacks()
+    guard_tracebacks()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # for a terminal that is not UTF-8
@@ -152,6 +135,8 @@ def run() -> None:
     if code == _INTERRUPTED:  # which typer makes of a KeyboardInterrupt, too
         err.print("interrupted")
         code = interruption.exit_code
+        from connectors.postgres import open_connections
+
         open_connections.cancel()  # what other threads still run
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -7,5 +7,6 @@ embedders        the models of a worker: one, in a migration two
 too_large        the failure of a connector, with the row that was too large for it
 stragglers       rows that stay without a true vector, told from those on their way
 background_call  a question that is not waited for too long
+tracebacks       exceptions that nothing caught, safe for a terminal
 logs             lines on stderr, for people or as JSON
 """

@@ -8,9 +8,6 @@ command the terminal that shows it: an escape is written as `\x1b`.
 import io
 import logging
 import sys
-import threading
-import traceback
-from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -75,25 +72,6 @@ def flush() -> None:
     """
     logging.shutdown()
     sys.stderr.flush()
-
-
-def guard_tracebacks() -> None:
-    """Have an exception that nobody caught, of any thread, printed with what it quotes
-    written out.
-    """
-
-    def of_process(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
-
-    def of_thread(found: threading.ExceptHookArgs) -> None:
-        if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
-            sys.stderr.write(f"in thread {one_line(found.thread.name) if found.thread else '-'}:\n")
-            of_process(found.exc_type, found.exc_value, found.exc_traceback)
-
-    sys.excepthook = of_process
-    threading.excepthook = of_thread
 
 
 def _shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

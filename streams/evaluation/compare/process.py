@@ -29,6 +29,7 @@ from schemas.rows.document import Vector
 from schemas.settings.reading import child_environment
 from schemas.settings.sections import LogSettings, ModelSettings
 from streams.common import logs
+from streams.common.tracebacks import guard_tracebacks
 
 _END_SECONDS = 5.0
 _CHILD = "from streams.evaluation.compare.process import main; main()"
@@ -212,7 +213,7 @@ def _nearest(similarity: Vector, most: int) -> list[int]:
 
 def main() -> None:
     """Answer until the parent hangs up."""
-    logs.guard_tracebacks()
+    guard_tracebacks()
     os.dup2(2, 1)
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     try:

@@ -294,8 +294,8 @@ def test_an_exception_that_nobody_caught_is_written_out() -> None:
     """In the main thread and in another; the process ends as Python ends it."""
     program = """
 import sys, threading
-from streams.common import logs
-logs.guard_tracebacks()
+from streams.common import tracebacks
+tracebacks.guard_tracebacks()
 def fail():
     raise ValueError(eval(sys.argv[1]))
 thread = threading.Thread(target=fail)
