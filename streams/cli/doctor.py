@@ -29,7 +29,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
 
     For example:
 
-        vectrue doctor vectrue doctor -o json
+        vectrue doctor
+        vectrue doctor -o json
     """
     try:
         findings = settle(doctors.examine(ctx.obj(), SystemClock()))

@@ -120,7 +120,9 @@ def lag(
 
     For example:
 
-        vectrue lag -w vectrue lag -o json vectrue lag --check --warn 30s --crit 5m
+        vectrue lag -w
+        vectrue lag -o json
+        vectrue lag --check --warn 30s --crit 5m
     """
     if check and watch is not None:
         raise typer.BadParameter("--check looks once: leave --watch out")

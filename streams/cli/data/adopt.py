@@ -74,9 +74,9 @@ def adopt(
 
     For example:
 
-        vectrue adopt -t public.questions --model BAAI/bge-m3 --dry-run vectrue adopt -t
-        public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000 vectrue
-        adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
+        vectrue adopt -t public.questions --model BAAI/bge-m3 --dry-run
+        vectrue adopt -t public.questions -t public.answer_bank --model BAAI/bge-m3 --sample 1000
+        vectrue adopt -t public.questions --model BAAI/bge-m3 --yes -o json | jq .adopted
     """
     count = count_or_all(sample, "--sample")
     settings: Settings = ctx.obj()

@@ -76,8 +76,9 @@ def list_(
 
     For example:
 
-        vectrue dlq list vectrue dlq list --kind event --reason "not JSON" --newer-than
-        2h vectrue dlq list -o json | jq -r '.[].id'
+        vectrue dlq list
+        vectrue dlq list --kind event --reason "not JSON" --newer-than 2h
+        vectrue dlq list -o json | jq -r '.[].id'
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
     settings = ctx.obj()
@@ -157,9 +158,10 @@ def redrive(
 
     For example:
 
-        vectrue dlq redrive vectrue.public.questions/3/1234 vectrue dlq redrive --table
-        public.questions --dry-run vectrue dlq redrive --all --wait 5m vectrue dlq
-        redrive --all -o json | jq -e 'all(.outcome != "waiting")'
+        vectrue dlq redrive vectrue.public.questions/3/1234
+        vectrue dlq redrive --table public.questions --dry-run
+        vectrue dlq redrive --all --wait 5m
+        vectrue dlq redrive --all -o json | jq -e 'all(.outcome != "waiting")'
     """
     settings = ctx.obj()
     selection = _selection(

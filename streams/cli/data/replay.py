@@ -72,9 +72,10 @@ def plan(
 
     For example:
 
-        vectrue replay plan vectrue replay plan --only all --force -t public.questions
-        --exact vectrue replay plan --where "lang = 'ko'" -o json | jq
-        .columns[0].to_embed vectrue replay plan -t questions --keys ids.txt
+        vectrue replay plan
+        vectrue replay plan --only all --force -t public.questions --exact
+        vectrue replay plan --where "lang = 'ko'" -o json | jq .columns[0].to_embed
+        vectrue replay plan -t questions --keys ids.txt
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
@@ -184,8 +185,8 @@ def status(
 
     For example:
 
-        vectrue replay status vectrue replay status 3f2a -o json | jq
-        '.[0].columns[0].done'
+        vectrue replay status
+        vectrue replay status 3f2a -o json | jq '.[0].columns[0].done'
     """
     statuses = _control(ctx).statuses(run_id)
     if output is Format.JSON:
@@ -203,7 +204,8 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
     For example:
 
-        vectrue replay pause vectrue replay pause 3f2a
+        vectrue replay pause
+        vectrue replay pause 3f2a
     """
     found = _control(ctx).pause(run_id)
     err.print(f"run {found.run} is paused: vectrue replay resume {found.run}", soft_wrap=True)
@@ -219,7 +221,8 @@ def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
     For example:
 
-        vectrue replay resume vectrue replay resume 3f2a && vectrue replay status 3f2a
+        vectrue replay resume
+        vectrue replay resume 3f2a && vectrue replay status 3f2a
     """
     settings = ctx.obj()
     session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
@@ -253,8 +256,9 @@ def set_(
 
     For example:
 
-        vectrue replay set rate=200/s vectrue replay set --rate 200/s vectrue replay set
-        3f2a rate=none max-live-lag=30s
+        vectrue replay set rate=200/s
+        vectrue replay set --rate 200/s
+        vectrue replay set 3f2a rate=none max-live-lag=30s
     """
     run_id, *items = values if values and "=" not in values[0] else [None, *(values or ())]
     limits = options.limits([item for item in items if item is not None], rate, max_live_lag)

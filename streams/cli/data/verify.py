@@ -75,8 +75,10 @@ def verify(
 
     For example:
 
-        vectrue verify vectrue verify --deep 1000 -t public.questions vectrue verify
-        --deep all --repair vectrue verify -o json | jq .true
+        vectrue verify
+        vectrue verify --deep 1000 -t public.questions
+        vectrue verify --deep all --repair
+        vectrue verify -o json | jq .true
     """
     if dry_run and not repair:
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")

@@ -78,10 +78,9 @@ def compare(
 
     For example:
 
-        vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t
-        public.questions vectrue compare lexical multilingual-e5-small -q queries.jsonl
-        --corpus questions.jsonl --html report.html vectrue compare --columns -q
-        queries.jsonl -t public.questions -o json | jq .verdict
+        vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
+        vectrue compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
+        vectrue compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
     measures.require("ir_measures")

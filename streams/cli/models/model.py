@@ -70,8 +70,8 @@ def pull(
 
     For example:
 
-        vectrue model pull vectrue model pull intfloat/multilingual-e5-large --revision
-        main
+        vectrue model pull
+        vectrue model pull intfloat/multilingual-e5-large --revision main
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
@@ -108,7 +108,8 @@ def info(
 
     For example:
 
-        vectrue model info vectrue model info multilingual-e5-small -o json
+        vectrue model info
+        vectrue model info multilingual-e5-small -o json
     """
     settings = _settings(ctx)
     wanted = named(settings.model, name or settings.model.name, revision)
@@ -150,7 +151,8 @@ def check(
 
     For example:
 
-        vectrue model check VECTRUE_MODEL__LOW_MEMORY=true vectrue model check
+        vectrue model check
+        VECTRUE_MODEL__LOW_MEMORY=true vectrue model check
     """
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)

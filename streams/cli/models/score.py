@@ -77,8 +77,8 @@ def answer(
 
     For example:
 
-        vectrue score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..." vectrue score
-        "GIL은 락입니다." --question 1 --where "score >= 85" -o json
+        vectrue score "GIL은 락입니다." --reference "GIL은 한 번에 하나의 스레드만..."
+        vectrue score "GIL은 락입니다." --question 1 --where "score >= 85" -o json
     """
     if (reference is None) == (question is None):
         raise typer.BadParameter("give either --reference or --question")

@@ -57,8 +57,9 @@ def search(
 
     For example:
 
-        vectrue search "파이썬 멀티스레딩" vectrue search "트랜잭션 격리" -t public.questions -n 10
-        --where "category = '데이터베이스'" vectrue search "GIL" --min-similarity 0.8 -o json
+        vectrue search "파이썬 멀티스레딩"
+        vectrue search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
+        vectrue search "GIL" --min-similarity 0.8 -o json
     """
     request = SearchRequest(
         text, tuple(table or ()), limit, min_similarity, where, exact, ef_search

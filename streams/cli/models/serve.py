@@ -25,8 +25,8 @@ def serve(
 
     For example:
 
-        vectrue serve VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host
-        0.0.0.0
+        vectrue serve
+        VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
     """
     # FastAPI takes half a second, which no other command needs
     from streams.api import serve as server
