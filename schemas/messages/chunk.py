@@ -151,7 +151,7 @@ def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
     An update whose new version fits into its row's page enters nothing into the table's
     indexes (HOT), and what leaves room there is the old version of another row of that
     page, once its transaction has ended. Neighbours in one transaction leave each other
-    none. Measured on a column beside one with an HNSW index: docs/migration.md.
+    none. Measured on a column beside one with an HNSW index: docs/measurements.md.
 
     Args:
         keys: a page of them, in the order of the primary key.

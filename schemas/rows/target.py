@@ -31,7 +31,7 @@ class Target:
     `text` is a SQL expression over the table's columns. `model` is the model id stored
     beside each vector. In a query about a `guarded` target, a row whose text raises an
     error is unreadable, and the others are what they are; over a cheap text that takes
-    five to seven times as long (docs/reliability.md has the figures).
+    five to seven times as long (docs/measurements.md has the figures).
     """
 
     table: TableName

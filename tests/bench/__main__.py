@@ -259,10 +259,7 @@ def main() -> None:
     parser.add_argument(
         "--markdown",
         metavar="FILE",
-        help=(
-            "and as a table, into its place in docs/migration.md, docs/search.md or "
-            "docs/reliability.md"
-        ),
+        help=("and as a table, into its place in docs/measurements.md or docs/search.md"),
     )
     parser.add_argument(
         "--stack", metavar="DIR", help="use the local stack in DIR, and leave it running"

@@ -95,7 +95,7 @@ class Report:
         return {**vars(self), "p50_ratio": self.ratio(0.5), "p95_ratio": self.ratio(0.95)}
 
     def markdown(self, command: str) -> str:
-        """The table for docs/migration.md, and the command that repeats it."""
+        """The table for docs/measurements.md, and the command that repeats it."""
         return f"`{command}`\n\n{figures.markdown(('commit to vector', self.model), self.lines())}"
 
     def print(self) -> None:

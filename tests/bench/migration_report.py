@@ -168,7 +168,7 @@ class Report:
         ]
 
     def markdown(self, command: str) -> str:
-        """The table for docs/migration.md, and the command that repeats it."""
+        """The table for docs/measurements.md, and the command that repeats it."""
         verdict = "every promise kept" if self.is_clean else "a promise BROKEN"
         table = figures.markdown(("vector(768) to vector(1024) and back", verdict), self.lines())
         return f"`{command}`\n\n{table}"

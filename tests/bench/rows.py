@@ -101,7 +101,7 @@ class Report:
         }
 
     def markdown(self, command: str) -> str:
-        """The table for docs/reliability.md, and the command that repeats it."""
+        """The table for docs/measurements.md, and the command that repeats it."""
         return f"`{command}`\n\n{figures.markdown(self._heading(), self.lines())}"
 
     def print(self) -> None:

@@ -100,7 +100,7 @@ class Report:
                     f"{self.rows:,} rows, no index"
                 ),
             ),
-            ("rounds", f"{ROUNDS} of {self.seconds:g} s each, by turns"),
+            ("rounds", f"{ROUNDS} of {self.seconds:g} s each, alternately"),
             ("cores", f"{os.cpu_count()}, shared by clients, server and Postgres"),
         ]
         for model, ways in self.models.items():
