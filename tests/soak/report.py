@@ -128,7 +128,7 @@ class Report:
         figures.dump(file, self.to_json())
 
     def write_markdown(self, file: str) -> None:
-        """Write the figures as a table for docs/reliability.md."""
+        """Write the figures as a table for docs/soak.md."""
         verdict = "kept" if self.is_clean else "BROKEN"
         with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123 - a path as the user gave it, /dev/stdout included
             out.write(
@@ -149,7 +149,7 @@ class Report:
             ("  with a refused text, in quarantine", f"{self.rows_refused:,}"),
             ("  with a text that cannot be made, in quarantine", f"{self.rows_unreadable:,}"),
             (
-                "events that nobody can read",
+                "unreadable events",
                 f"{self.poison_events}, of which dead letters {self.dead_letters}",
             ),
             ("quarantine lines left at the end", self.quarantine_left),

@@ -1,10 +1,13 @@
-"""docs/reliability.md names tests, files and kinds of faults that exist."""
+"""docs/reliability.md, faults.md and soak.md name tests and files that exist."""
 
 import re
 
 from tests.support.root import ROOT
 
-PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+PAGE = "\n".join(
+    (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("reliability.md", "faults.md", "soak.md")
+)
 
 
 def test_every_test_that_is_named_exists() -> None:
