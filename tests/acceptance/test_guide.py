@@ -1,5 +1,5 @@
-"""What docs/guide.md shows is what happens: its session, on a stack of its own, and
-bge-m3's shape for its weights.
+"""What docs/guide.md and docs/guide-search.md show is what happens: their session, on a
+stack of its own, and bge-m3's shape for its weights.
 """
 
 import socket
@@ -13,7 +13,7 @@ from tests.support.console import hold
 from tests.support.models import build_xlm_roberta
 from tests.support.root import ROOT
 
-GUIDE = ROOT / "docs/guide.md"
+GUIDE = [ROOT / "docs/guide.md", ROOT / "docs/guide-search.md"]
 _PORT = 8000
 
 

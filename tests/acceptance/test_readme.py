@@ -30,4 +30,4 @@ def test_the_console_session_prints_what_the_readme_shows(tmp_path: Path) -> Non
         waited = "until vectrue status | grep -q 'are current'; do :; done; vectrue status\n"
         return script.replace("vectrue status\n", waited)
 
-    hold(README, tmp_path, seconds=2200, edit=patient)
+    hold([README], tmp_path, seconds=2200, edit=patient)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.root import ROOT
@@ -57,25 +57,27 @@ def matches(expected: list[str], printed: str) -> bool:
     return re.fullmatch(pattern, squeezed) is not None
 
 
-def hold(document: Path, folder: Path, *, seconds: float, edit: Callable[[str], str] = str) -> None:
-    """Type every command of a document into one shell in a fresh folder with the
+def hold(
+    documents: Sequence[Path], folder: Path, *, seconds: float, edit: Callable[[str], str] = str
+) -> None:
+    """Type every command of the documents into one shell in a fresh folder with the
     examples and vectrue.toml.
 
-    The document's own programs are there too.
+    The documents' own programs are there too.
 
     Args:
-        document: Markdown with console blocks.
+        documents: Markdown with console blocks, read as one text.
         folder: an empty folder.
         seconds: for all commands together.
         edit: changes the script where a person would wait.
 
     Raises:
-        AssertionError: a command printed something else than the document shows, or
+        AssertionError: a command printed something else than the documents show, or
             failed.
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copy(ROOT / "vectrue.toml", folder)
-    text = document.read_text(encoding="utf-8")
+    text = "\n".join(document.read_text(encoding="utf-8") for document in documents)
     for name, program in programs(text).items():
         (folder / name).write_text(program, encoding="utf-8")
     commands = session(text)

@@ -1,4 +1,6 @@
-"""docs/guide.md has every section of the Korean guide, by its name."""
+"""docs/guide.md and docs/guide-search.md have every section of the Korean guide, by its
+name.
+"""
 
 import re
 
@@ -7,13 +9,22 @@ import pytest
 from tests.support.console import programs, session
 from tests.support.root import ROOT
 
-GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("guide.md", "guide-search.md")
+}
+GUIDE = "\n".join(PAGES.values())
 _TABLE = [line.split("|")[1] for line in GUIDE.splitlines() if line.startswith("|")]
-_HEADINGS = re.findall(
-    r"^#{2,3} (.+)$",
-    re.sub(r"^```.*?^```", "", GUIDE, flags=re.DOTALL | re.MULTILINE),
-    re.MULTILINE,
-)
+_HEADINGS = [
+    ("" if name == "guide.md" else name, heading)
+    for name, page in PAGES.items()
+    for heading in re.findall(
+        r"^#{2,3} (.+)$",
+        re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE),
+        re.MULTILINE,
+    )
+]
+"""Every heading of the guide, with its page as a link of guide.md names it."""
 
 SECTIONS = (
     "BGE-M3란?",
@@ -68,7 +79,7 @@ def test_a_section_is_found_by_its_korean_name(name: str) -> None:
 
 
 def test_the_sections_stand_in_the_order_of_the_guide() -> None:
-    """Whoever reads both side by side goes on where he is."""
+    """Someone who reads both side by side continues at the same place."""
     text = "".join(_TABLE)
     places = [text.index(name) for name in SECTIONS]
     assert places == sorted(places)
@@ -78,8 +89,10 @@ def test_links_within_the_guide_lead_to_its_headings() -> None:
     """Each link of the table is the anchor of a heading, and each heading with a Korean
     name is linked.
     """
-    links = set(re.findall(r"\]\(#([^)]+)\)", GUIDE))
-    assert links == {slug(heading) for heading in _HEADINGS if re.search("[가-힣]", heading)}
+    links = set(re.findall(r"\]\(([\w.-]*#[^)]+)\)", PAGES["guide.md"]))
+    assert links == {
+        f"{page}#{slug(heading)}" for page, heading in _HEADINGS if re.search("[가-힣]", heading)
+    }
 
 
 def test_programs_that_are_run_are_shown() -> None:
