@@ -28,7 +28,7 @@ PATTERNS = (
     (r"\blest\b", "so that ... not"),
     (r"\btold of\b|\btells? of\b", "report, or is reported"),
     (
-        r"\b(is|are|was|were) no (?!longer|one|more|less|need|point)\w+",
+        r"(?<!\bthere )(?<!\bThere )\b(is|are|was|were) no (?!longer|one|more|less|need|point)\w+",
         "is not a ..., or there is no ...",
     ),
     (

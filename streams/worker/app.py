@@ -8,7 +8,7 @@ its own, and what it has handled is acknowledged before the next.
 
 Hazard: every other way that Faust's documentation shows (`take`, concurrency > 1,
 on_error, sinks, a raise out of the body) commits offsets of events that were not
-handled. ARCHITECTURE.md, "Faust", says what was seen.
+handled. docs/architecture/faust.md says what was seen.
 """
 
 import asyncio

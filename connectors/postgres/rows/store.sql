@@ -52,7 +52,7 @@ CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS
 SELECT 0 AS our_ord, {column} AS our_vector FROM {table} WITH NO DATA
 
 -- name: copy_stage
--- The only way in that does not print and parse every number: 18 times faster than VALUES (ARCHITECTURE.md, "The write").
+-- The only way in that does not print and parse every number: 18 times faster than VALUES (docs/architecture/correctness.md, "The write").
 COPY {stage} (our_ord, our_vector) FROM STDIN WITH (FORMAT binary)
 
 -- name: write_vectors

@@ -27,7 +27,11 @@ from tests.support.root import ROOT
 
 PRODUCT = ("schemas", "connectors", "streams")
 SQL = ROOT / "connectors/postgres"
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
+)
 START = r"(?m)(?:^|\$ |\$\(|&& |bin/)"
 """Where a command begins in a line of code; what a command prints is not meant."""
 
@@ -145,7 +149,9 @@ def test_every_error_is_in_the_table() -> None:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, errors.VectrueError)
     }
-    rows = re.findall(r"^\| `(\w+)` \|", section("ARCHITECTURE.md", "Errors by kind"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \|", section("docs/architecture/errors.md", "Errors by kind"), re.MULTILINE
+    )
     assert sorted(rows) == sorted(known)
 
 
@@ -161,7 +167,7 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
 
 
 def test_the_faust_table_has_the_options_that_are_set() -> None:
-    """The table of "Faust" and `_options` of streams/worker/app.py name the same
+    """The table of docs/architecture/faust.md and `_options` of streams/worker/app.py name the same
     settings.
     """
     options = next(
@@ -172,7 +178,9 @@ def test_the_faust_table_has_the_options_that_are_set() -> None:
     returned = next(n.value for n in options.body if isinstance(n, ast.Return))
     assert isinstance(returned, ast.Dict)
     names = {key.value for key in returned.keys if isinstance(key, ast.Constant)} - {"broker"}
-    cells = re.findall(r"^\| (`.*?`) \|", section("ARCHITECTURE.md", "Faust"), re.MULTILINE)
+    cells = re.findall(
+        r"^\| (`.*?`) \|", section("docs/architecture/faust.md", "Settings"), re.MULTILINE
+    )
     assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == names
 
 
@@ -227,18 +235,15 @@ def test_the_paths_in_documents_exist(document: str) -> None:
         for s in code(document)
         if re.fullmatch(r"([\w-]+)/[\w.*/-]*", s) and s.split("/")[0] in folders
     ]
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", read(document))
-    missing = [
-        path
-        for path in (*spans, *links)
-        if not any(ROOT.glob(path.rstrip("/"))) and not path.startswith(".")
-    ]
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", read(document))
+    missing = [path for path in spans if not any(ROOT.glob(path.rstrip("/")))]
+    missing += [path for path in links if not ((ROOT / document).parent / path).exists()]
     assert not missing, f"{document} names {', '.join(missing)}"
 
 
 def test_references_between_files_lead_somewhere() -> None:
-    """A comment that says ARCHITECTURE.md, "Section" means a section that is there."""
-    pattern = re.compile(r'(\w+\.md), "([^"]+)"')
+    """A comment that says docs/PAGE.md, "Section" means a section of that page."""
+    pattern = re.compile(r'([\w/-]+\.md), "([^"]+)"')
     places = [*modules(*PRODUCT), Path("pyproject.toml"), Path("CONTRIBUTING.md")]
     places += [file.relative_to(ROOT) for file in SQL.rglob("*.sql")]
     references = [reference for path in places for reference in pattern.findall(read(path))]
@@ -386,11 +391,11 @@ def repository() -> Iterator[Path]:
 
 
 def test_the_contracts_are_the_ones_described() -> None:
-    """ARCHITECTURE.md says how many contracts import-linter holds, and pyproject.toml
+    """docs/architecture says how many contracts import-linter holds, and pyproject.toml
     has the layers in that order.
     """
     contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
-    house = section("ARCHITECTURE.md", "The house")
+    house = section("docs/architecture/README.md", "The house")
     assert f"`{' → '.join(layers)}`" in house
     assert f"holds {('no', 'one', 'two', 'three', 'four')[len(contracts)]} contracts" in house
