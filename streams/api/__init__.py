@@ -8,6 +8,7 @@
     engine       what the paths ask for, done off the event loop
     served       which columns, with which models; anew after a migration's swap
     batcher      texts that arrive together share a pass through the model
+    search_backend  where a search runs: models in the batcher's thread, Postgres in the pool
     database     a few threads with a session each
     coverage     how much a search can find, looked at beside the requests
     page         the description as a page, from page.html

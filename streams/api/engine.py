@@ -5,7 +5,8 @@ The database says which model each column wants, as for every search (served.py)
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -16,15 +17,13 @@ import structlog
 from connectors.ports import Clock, Embedder
 from connectors.postgres.health import witness
 from connectors.postgres.search.quality import require
-from connectors.postgres.search.search import Condition, check_where, nearest
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, PoisonEvent, TransientError, VectrueError
 from schemas.health import metrics
 from schemas.health.lag_report import brief
 from schemas.reports.quality import Feedback
 from schemas.reports.score import Score
-from schemas.reports.search import Hit, Searched, SearchRequest, SearchResult, Timings
-from schemas.rows.document import Vector
+from schemas.reports.search import Searched, SearchRequest, SearchResult
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
@@ -46,10 +45,12 @@ from streams.api.database import SessionPool
 from streams.api.judging import Judging
 from streams.api.problems import Problem
 from streams.api.query_log import QueryLog
-from streams.api.served import Catalog, Served
+from streams.api.search_backend import HttpBackend
+from streams.api.served import Catalog
 from streams.evaluation import quality
 from streams.search import coverage as search_coverage
 from streams.search import score as scoring
+from streams.search.core import ColumnsKeepChanging, SearchCore
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,8 @@ class Engine:
         self._judging = Judging(settings, self.find, self._judge_database, clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._catalog = Catalog(settings, self._database)
+        backend = HttpBackend(self._catalog, self.batcher, self._database)
+        self._core = SearchCore(backend, clock)
 
     async def start(self) -> None:
         """Ask the database what is served and load those models; Postgres may be away,
@@ -288,27 +291,9 @@ class Engine:
             raise Problem(404, f"search {body.query_id} did not find this row", wrong)
 
     async def _find(self, request: SearchRequest) -> tuple[list[Target], SearchResult]:
-        """The nearest rows, in a transaction that has looked which model the column
-        holds; and where that was.
-        """
-        started = self._clock.monotonic()
-
-        async def look(served: Served) -> tuple[list[Target], SearchResult]:
-            targets = served.columns(request.tables)
-            queries = await self._queries(
-                served, {target.model for target in targets}, request.text
-            )
-            embedded = self._clock.monotonic()
-            hits = await self._database.run(
-                partial(_nearest, targets=targets, queries=queries, request=request)
-            )
-            done = self._clock.monotonic()
-            timings = Timings(
-                embed=embedded - started, database=done - embedded, total=done - started
-            )
-            return targets, SearchResult(tuple(hits), tuple(sorted(queries)), timings)
-
-        return await self._catalog.steady(look)
+        """Search without recording; return the columns that were searched, too."""
+        with _keeps_changing():
+            return await self._core.find(request)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
         """What an answer is worth; both sides are embedded as documents
@@ -326,31 +311,15 @@ class Engine:
         question = str(body.question)
         request, only = scoring.stored_request(self._settings, body.answer, question)
 
-        async def look(served: Served) -> Score:
-            target = served.columns(request.tables)[0]
-            model = served.models[target.model]
-            (vector,) = await self.batcher.encode(model, [request.text], query=False)
-            try:
-                hits = await self._database.run(
-                    partial(_like, target=target, vector=vector, request=request, only=only)
-                )
-            except PoisonEvent as error:
-                raise Problem(404, "no question can have this key", "check the question") from error
-            try:
-                return scoring.by_hits(self._settings, hits, model, question)
-            except VectrueError as error:  # there is none
-                raise Problem(404, error.message, error.fix) from error
-
-        return await self._catalog.steady(look)
-
-    async def _queries(self, served: Served, models: set[str], text: str) -> dict[str, Vector]:
-        vectors = [
-            self.batcher.encode(served.models[model], [text], query=True) for model in models
-        ]
-        return {
-            model: vector[0]
-            for model, vector in zip(models, await asyncio.gather(*vectors), strict=True)
-        }
+        try:
+            with _keeps_changing():
+                hits, model = await self._core.similar(request, only)
+        except PoisonEvent as error:
+            raise Problem(404, "no question can have this key", "check the question") from error
+        try:
+            return scoring.by_hits(self._settings, hits, model, question)
+        except VectrueError as error:  # there is no such answer
+            raise Problem(404, error.message, error.fix) from error
 
     async def _look_at(self, target: Target) -> Searched:
         return await self._survey.run(partial(search_coverage.look, target=target))
@@ -375,26 +344,13 @@ class Engine:
             require(session, table)
 
 
-def _nearest(
-    session: Session,
-    *,
-    targets: Sequence[Target],
-    queries: Mapping[str, Vector],
-    request: SearchRequest,
-) -> list[Hit]:
-    hits = [
-        hit
-        for target in targets
-        for hit in nearest(session, target, queries[target.model], request)
-    ]
-    return sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
-
-
-def _like(
-    session: Session, *, target: Target, vector: Vector, request: SearchRequest, only: Condition
-) -> list[Hit]:
-    check_where(session, target, request, "score.where")
-    return nearest(session, target, vector, request, only=only)
+@contextmanager
+def _keeps_changing() -> Iterator[None]:
+    """Answer 503 if the columns changed their model at every attempt of a search."""
+    try:
+        yield
+    except ColumnsKeepChanging as error:
+        raise Problem(503, error.message, error.fix) from None
 
 
 def _note(targets: Sequence[Target], found: SearchResult) -> None:

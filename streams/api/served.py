@@ -7,13 +7,10 @@ under way and for a rollback, until the server ends.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Sequence
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from connectors.postgres.search.search import ModelMoved
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TransientError
 from schemas.rows.table import TableName
@@ -22,34 +19,25 @@ from schemas.settings.reading import Settings
 from streams.api.database import SessionPool
 from streams.api.problems import Problem
 from streams.common import embedders, targets
-
-T = TypeVar("T")
-
-_ATTEMPTS = 5
-"""A migration swaps once or twice in its life."""
+from streams.search.core import Served
 
 
-@dataclass(frozen=True)
-class Served:
-    """The columns that are searched and the models of their vectors, by id."""
+def columns(served: Served, tables: Sequence[str]) -> list[Target]:
+    """Return the columns of the named tables; all if none is named.
 
-    targets: tuple[Target, ...]
-    models: Mapping[str, Embedder]
-
-    def columns(self, tables: Sequence[str]) -> list[Target]:
-        """The columns of the named tables; all when none is named.
-
-        Raises:
-            Problem: a table is not served.
-        """
-        known = ", ".join(sorted({str(target.table) for target in self.targets}))
-        try:
-            wanted = {TableName.parse(name) for name in tables}
-        except ConfigurationError as error:
-            raise Problem(404, error.message, f"ask for one of: {known}") from error
-        if unknown := wanted - {target.table for target in self.targets}:
-            raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {known}")
-        return [target for target in self.targets if not wanted or target.table in wanted]
+    Raises:
+        Problem: a table is not served.
+    """
+    tables_served = {target.table for target in served.targets}
+    known = ", ".join(sorted(str(table) for table in tables_served))
+    try:
+        wanted = {TableName.parse(name) for name in tables}
+    except ConfigurationError as error:
+        raise Problem(404, error.message, f"ask for one of: {known}") from error
+    unknown = wanted - tables_served
+    if unknown:
+        raise Problem(404, f"table {min(unknown)} is not served", f"ask for one of: {known}")
+    return [target for target in served.targets if not wanted or target.table in wanted]
 
 
 class Catalog:
@@ -88,25 +76,6 @@ class Catalog:
             if self._served is None:
                 self._served = await self._database.run(self._look)
             return self._served
-
-    async def steady(self, look: Callable[[Served], Awaitable[T]]) -> T:
-        """What a look finds, once no migration comes in between, of ours or of the
-        application's key columns.
-
-        Raises:
-            Problem: one always does.
-        """
-        stale = None
-        for attempt in range(_ATTEMPTS):
-            stale = served = await self.served(stale)
-            try:
-                return await look(served)
-            except ModelMoved:
-                continue
-            except ConfigurationError:
-                if attempt:
-                    raise
-        raise Problem(503, "the columns changed their model again and again", "try again")
 
     async def named(self, name: str) -> Embedder:
         """The model with this name or id; the settings' own is there without the
@@ -168,8 +137,7 @@ class Catalog:
         wanted = self.wanted(session)
         found = embedders.for_targets(self._settings, session, wanted, self.own)
         # Instances are kept, or each look would load the weights again.
-        models = {
-            identity: self._opened.setdefault(identity, found.of(identity))
-            for identity in found.ids
-        }
+        models: dict[str, Embedder] = {}
+        for model in found.ids:
+            models[model] = self._opened.setdefault(model, found.of(model))
         return Served(wanted, models)

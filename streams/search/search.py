@@ -1,43 +1,38 @@
-"""Search: a text in, the nearest rows out, both sides embedded by the same model.
+"""Search in the caller's thread: a text in, the nearest rows out.
 
-The database says which model that is, so that a migration changes both sides at one
-instant: the target row is read in the same transaction as the rows, and a query that
-comes out between two models is embedded again.
+`vectrue search`, `vectrue score` and `vectrue quality` use it; the algorithm is in
+streams/search/core.py.
 
-Hazards:
-- With another model for the query than for the rows, similarities mean nothing.
-- The coverage is looked at once a minute at most (streams/search/coverage.py): a
-  warning may be late.
+Hazard: coverage is counted at most once a minute (streams/search/coverage.py), so a
+warning may be up to a minute late.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from typing_extensions import override
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock, Embedder
-from connectors.postgres.search import search
-from connectors.postgres.search.search import ModelMoved
+from connectors.postgres.search.search import Condition
 from connectors.postgres.session import Session
-from schemas.errors import ConfigurationError, VectrueError
-from schemas.reports.search import Hit, Searched, SearchRequest, SearchResult, Timings
+from schemas.errors import VectrueError
+from schemas.reports.search import Hit, Searched, SearchRequest, SearchResult
+from schemas.rows.document import Vector
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.common import embedders
-from streams.common import targets as target_rules
-from streams.common.embedders import Embedders
-from streams.search import coverage as search_coverage
+from streams.common import embedders, targets
+from streams.search import coverage
+from streams.search.core import Backend, SearchCore, Served
 
 T = TypeVar("T")
 
-_ATTEMPTS = 5
-"""A migration swaps once or twice in its life."""
-
 _COVERAGE_SECONDS = 60.0
-"""How long what was seen of the coverage holds."""
+"""How long a count of the coverage holds."""
 
 
 class Search:
-    """Searches the configured tables; keeps its models between calls. One thread."""
+    """Searches the configured tables and keeps its models between calls. One thread."""
 
     def __init__(
         self,
@@ -51,123 +46,121 @@ class Search:
 
         Args:
             settings: tables and model.
-            session: any connection that may read them; this object's own.
-            opened: a model that is open already, used where it is the wanted one;
+            session: any connection that may read the tables; no one else may use it.
+            opened: a model that is already open, used where it is the wanted one;
                 others are opened when needed.
-            clock: the system's when left out.
+            clock: the system's if left out.
         """
-        self._opened = opened
         self._settings = settings
         self._session = session
         self._clock = clock or SystemClock()
-        self._targets: list[Target] = []
-        self._models = Embedders({})
+        self._core = SearchCore(_OwnThread(settings, session, opened), self._clock)
         self._searched: dict[Target, tuple[float, Searched]] = {}
 
     def find(self, request: SearchRequest) -> SearchResult:
-        """The nearest rows, and what there is to know about the answer.
+        """Find the nearest rows, and how much of their tables can be found.
 
         Raises:
             TargetMismatch: the database wants another model than the settings name.
-            ModelUnavailable: its weights are not here.
-            VectrueError: a table is not configured, or `where` is no condition on it.
+            ModelUnavailable: its weights are not on this machine.
+            VectrueError: a table is not configured, or `where` is not a condition on it.
         """
-        return self._steady(lambda: self._find(request))
+        self._settings.only(request.tables)
+        found_in, found = _finish(self._core.find(request))
+        searched, warnings = self._coverage(found_in)
+        return SearchResult(found.hits, found.models, found.timings, searched, warnings)
 
-    def like(self, request: SearchRequest, only: search.Condition) -> tuple[list[Hit], Embedder]:
-        """Rows of one table whose text is like a text, both embedded as documents: what
-        `score` asks.
-
-        Args:
-            request: of one table; where two of its columns are configured, the first is
-                meant.
-            only: a condition of ours besides.
-
-        Returns:
-            hits, most similar first, and the model that embedded both.
+    def like(self, request: SearchRequest, only: Condition) -> tuple[list[Hit], Embedder]:
+        """Find rows whose text is similar to a text; `SearchCore.similar` has the
+        arguments.
 
         Raises:
             TargetMismatch, ModelUnavailable, VectrueError: as `find`.
         """
+        self._settings.only(request.tables)
+        return _finish(self._core.similar(request, only))
 
-        def look() -> tuple[list[Hit], Embedder]:
-            target = self.targets(request.tables)[0]
-            model = self._models.of(target.model)
-            search.check_where(self._session, target, request, "score.where")
-            (vector,) = model.encode_documents([request.text])
-            return search.nearest(self._session, target, vector, request, only=only), model
-
-        return self._steady(look)
-
-    def _steady(self, look: Callable[[], T]) -> T:
-        """What a look finds, once no migration comes in between, of ours or of the
-        application's key columns.
-        """
-        for attempt in range(_ATTEMPTS):
-            try:
-                return look()
-            except ModelMoved:
-                self._targets = []
-            except ConfigurationError:
-                if attempt or not self._targets:
-                    raise
-                self._targets = []
-        raise VectrueError("the columns changed their model again and again", fix="try again")
-
-    def targets(self, tables: Sequence[str]) -> list[Target]:
-        """The columns that are searched, for these tables or all.
-
-        Raises:
-            VectrueError: a table is not configured.
-        """
-        wanted = {table.table for table in self._settings.only(tables).tables}
-        if not self._targets:
-            self._targets = target_rules.served(self._settings, self._session)
-            self._models = embedders.for_targets(
-                self._settings, self._session, self._targets, self._opened
-            )
-        return [target for target in self._targets if target.table in wanted]
-
-    def _find(self, request: SearchRequest) -> SearchResult:
-        now = self._clock.monotonic
-        started = now()
-        targets = self.targets(request.tables)
-        models = sorted({target.model for target in targets})
-        for model in models:
-            self._models.of(model).load()
-        before = now()
-        queries = {model: self._models.of(model).encode_query(request.text) for model in models}
-        embedded = now()
-        hits: list[Hit] = []
-        for target in targets:
-            search.check_where(self._session, target, request)
-            hits += search.nearest(self._session, target, queries[target.model], request)
-        answered = now()
-        hits = sorted(hits, key=lambda hit: hit.similarity, reverse=True)[: request.limit]
-        searched, warnings = self._coverage(targets)
-        timings = Timings(
-            embed=embedded - before, database=answered - embedded, total=answered - started
-        )
-        return SearchResult(tuple(hits), tuple(models), timings, tuple(searched), tuple(warnings))
-
-    def _coverage(self, targets: Sequence[Target]) -> tuple[list[Searched], list[str]]:
-        searched, warnings = [], []
-        for target in targets:
+    def _coverage(self, found_in: Sequence[Target]) -> tuple[tuple[Searched, ...], tuple[str, ...]]:
+        searched: list[Searched] = []
+        warnings: list[str] = []
+        for target in found_in:
             try:
                 seen, age = self._seen(target)
-            # the hits are there, whatever else goes wrong
+            # The hits are valid even if the coverage cannot be counted.
             except VectrueError as error:
-                warnings.append(search_coverage.unknown(target, error))
+                warnings.append(coverage.unknown(target, error))
                 continue
             searched.append(seen)
-            warnings += [] if seen.is_whole else [seen.warning(age)]
-        return searched, warnings
+            if not seen.is_whole:
+                warnings.append(seen.warning(age))
+        return tuple(searched), tuple(warnings)
 
     def _seen(self, target: Target) -> tuple[Searched, float]:
-        """What the last look saw, and how long ago that was."""
+        """Return the last count, and how many seconds ago it was made."""
         now = self._clock.monotonic()
-        looked_at, seen = self._searched.get(target, (-_COVERAGE_SECONDS, None))
-        if seen is None or now - looked_at >= _COVERAGE_SECONDS:
-            looked_at, seen = now, search_coverage.look(self._session, target)
-            self._searched[target] = (now, seen)
-        return seen, now - looked_at
+        if target in self._searched:
+            counted_at, seen = self._searched[target]
+            if now - counted_at < _COVERAGE_SECONDS:
+                return seen, now - counted_at
+        seen = coverage.look(self._session, target)
+        self._searched[target] = (now, seen)
+        return seen, 0.0
+
+
+class _OwnThread(Backend):
+    """Models and one session, all used in the caller's thread; no method suspends."""
+
+    def __init__(self, settings: Settings, session: Session, opened: Embedder | None) -> None:
+        self._settings = settings
+        self._session = session
+        self._opened = opened
+        self._served: Served | None = None
+
+    @override
+    async def served(self, stale: Served | None) -> Served:
+        if self._served is None or self._served is stale:
+            # Also if reading fails: what is out of date must not be used again.
+            self._served = None
+            self._served = self._read()
+        return self._served
+
+    def _read(self) -> Served:
+        found = targets.served(self._settings, self._session)
+        models = embedders.for_targets(self._settings, self._session, found, self._opened)
+        return Served(tuple(found), {model: models.of(model) for model in models.ids})
+
+    @override
+    def columns(self, served: Served, tables: Sequence[str]) -> list[Target]:
+        wanted = {table.table for table in self._settings.only(tables).tables}
+        return [target for target in served.targets if target.table in wanted]
+
+    @override
+    async def load(self, models: Sequence[Embedder]) -> None:
+        for model in models:
+            model.load()
+
+    @override
+    async def encode_query(self, models: Sequence[Embedder], text: str) -> list[Vector]:
+        return [model.encode_query(text) for model in models]
+
+    @override
+    async def encode_document(self, model: Embedder, text: str) -> Vector:
+        vector: Vector = model.encode_documents([text])[0]
+        return vector
+
+    @override
+    async def run(self, work: Callable[[Session], T]) -> T:
+        return work(self._session)
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, without an event loop.
+
+    Not `asyncio.run`: callers may have an event loop of their own.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise RuntimeError("a search in the caller's thread was suspended")

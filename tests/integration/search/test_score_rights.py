@@ -2,12 +2,13 @@
 that is missing is called one.
 """
 
+import asyncio
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from connectors.models import open_model
+from connectors.clock import SystemClock
 from connectors.postgres.checks import text_check
 from connectors.postgres.health import checkup
 from connectors.postgres.health.checkup import ExpectedModel
@@ -19,9 +20,12 @@ from schemas.reports.replay import Request
 from schemas.reports.score import Score
 from schemas.reports.search import Hit
 from schemas.settings.reading import Settings
-from streams.api import engine
-from streams.common import targets
+from streams.api.batcher import Batcher
+from streams.api.database import SessionPool
+from streams.api.search_backend import HttpBackend
+from streams.api.served import Catalog
 from streams.search import score
+from streams.search.core import SearchCore
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, planned, set_up_database
@@ -66,13 +70,27 @@ def scored(settings: Settings) -> Score:
 
 def scored_over_http(settings: Settings) -> list[Hit]:
     """The nearest answer as the server asks for it."""
-    with closing(
-        Session(settings.postgres.dsn, role="test", prefix=settings.kafka.topic_prefix)
-    ) as session:
-        (target,) = targets.served(settings, session)
+    clock = SystemClock()
+    database = SessionPool(
+        settings.postgres.dsn,
+        role="test",
+        prefix=settings.kafka.topic_prefix,
+        threads=1,
+        seconds=30,
+    )
+    batcher = Batcher(clock, linger=0, most=1)
+
+    async def ask() -> list[Hit]:
+        backend = HttpBackend(Catalog(settings, database), batcher, database)
         request, only = score.stored_request(settings, "a lock", "17")
-        vector = open_model(settings.model).encode_documents(["a lock"])[0]
-        return engine._like(session, target=target, vector=vector, request=request, only=only)
+        hits, _ = await SearchCore(backend, clock).similar(request, only)
+        return hits
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        batcher.close()
+        database.close()
 
 
 def test_init_grants_what_score_names(place: Workplace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError
+from schemas.reports.search import SearchRequest
 from schemas.settings.masking import mask_dsn
 from schemas.settings.reading import load
 from streams.common import targets
@@ -136,7 +137,7 @@ def test_a_table_that_is_not_configured_is_refused_with_those_that_are() -> None
     for ask in (
         settings.only,
         lambda tables: targets.choose(settings, None, tables),  # type: ignore[arg-type]  # nothing is asked
-        lambda tables: Search(settings, None).targets(tables),  # type: ignore[arg-type]  # likewise
+        lambda tables: Search(settings, None).find(SearchRequest("text", tuple(tables))),  # type: ignore[arg-type]  # nor here
         lambda tables: choose_table(settings, *tables),
     ):
         with pytest.raises(ConfigurationError, match=said):

@@ -12,7 +12,8 @@ from connectors.ports import Embedder
 from schemas.errors import ModelUnavailable
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from streams.api.served import Catalog, Served
+from streams.api.served import Catalog
+from streams.search.core import Served
 
 OLD, NEW = Served((), {}), Served((), {})
 
