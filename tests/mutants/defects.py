@@ -153,13 +153,13 @@ _OF_THE_WRITE = (
     Defect(
         "locked rows of a chunk counted before they are deferred",
         "connectors/postgres/rows/store.py",
-        "                        raise _RowsLocked\n",
+        "                        raise _RowsLocked(locked)\n",
         "                        pass\n",
         (f"{STORE}::test_locked_rows_are_deferred_before_the_ledger_counts_them[postgres]",),
     ),
     Defect(
         "a written row left in quarantine",
-        "connectors/postgres/rows/store.py",
+        "connectors/postgres/rows/row_write.py",
         "        if written:\n            done =",
         "        if not mine:\n            done =",
         (f"{STORE}::test_a_success_ends_the_quarantine[postgres]",),

@@ -59,8 +59,8 @@ _OF_WHAT_IS_THERE = (
     Defect(
         "a deferred row of another key that ends the lane",
         "connectors/postgres/rows/store.py",
-        '                raise PoisonEvent(f"a key of',
-        '                print(f"a key of',
+        '                raise PoisonEvent(\n                    f"a key of',
+        '                print(\n                    f"a key of',
         ("tests/contract/test_store.py::test_a_key_that_does_not_fit_is_poison",),
     ),
 )

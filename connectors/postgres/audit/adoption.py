@@ -24,8 +24,8 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import queries
 from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.rows import own_writes, table_refusals
+from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.rows.own_writes import OwnWrites
-from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
 from schemas.messages.chunk import deal

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg2 import sql
 
 from connectors.postgres import queries
-from connectors.postgres.rows.store import key_arrays
+from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.reports.audit_report import UNIT_TOLERANCE

@@ -17,8 +17,8 @@ from psycopg2.extensions import connection as Connection
 from connectors.postgres import guard, queries
 from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
 from connectors.postgres.rows import own_writes
+from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.rows.own_writes import OwnWrites
-from connectors.postgres.rows.store import key_arrays
 from connectors.postgres.session import Session
 from schemas.reports.audit_report import SAMPLES, RowGroup
 from schemas.rows.table import Key

@@ -1,8 +1,9 @@
-"""The binary image of COPY for (ordinal integer, vector): one numpy structured array,
-no number is ever printed.
+"""The binary image of COPY for the columns (ordinal integer, vector).
 
-Format: PostgreSQL documentation, "COPY", section "Binary Format"; the image of `vector`
-is pgvector's vector_send: int16 length, int16 unused, then big-endian float4.
+It is one numpy structured array; no number is ever printed.
+
+Format: PostgreSQL documentation, "COPY", section "Binary Format". A `vector` is sent as
+pgvector's vector_send does it: int16 length, int16 unused, then big-endian float4.
 """
 
 import hashlib
@@ -19,11 +20,14 @@ _TRAILER = b"\xff\xff"
 
 
 def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
-    """A stream for `COPY ... FROM STDIN WITH (FORMAT binary)`.
+    """Build the stream for `COPY ... FROM STDIN WITH (FORMAT binary)`.
 
     Args:
         ordinals: n integers, the first column.
         vectors: float32[n, dimensions], the second.
+
+    Returns:
+        a stream at its start.
     """
     count, dimensions = vectors.shape
     layout = np.dtype(
@@ -48,10 +52,17 @@ def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
 
 
 def digests(vectors: Vector) -> list[bytes]:
-    """What vectrue.vector_digest makes of float32[n, dimensions]: eight bytes of each
-    vector's sha256.
+    """Digest vectors as the function vectrue.vector_digest does.
+
+    Args:
+        vectors: float32[n, dimensions].
+
+    Returns:
+        n times the first eight bytes of the sha256.
     """
     length = struct.pack(">hh", vectors.shape[1], 0)
-    return [
-        hashlib.sha256(length + vector.tobytes()).digest()[:8] for vector in vectors.astype(">f4")
-    ]
+    found = []
+    for vector in vectors.astype(">f4"):
+        sent = length + vector.tobytes()
+        found.append(hashlib.sha256(sent).digest()[:8])
+    return found

@@ -1,8 +1,7 @@
-"""How long the vectors of a column are, its indexes, and every error about that in the
-same sentence.
+"""How long the vectors of a column are, its indexes, and one sentence for every error
+about a wrong length.
 
-Hazard: an explanation asks the database once more, after the transaction that failed
-has ended.
+Hazard: an explanation asks the database again, after the failed transaction has ended.
 """
 
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from psycopg2 import sql
 
 from connectors.postgres import catalog, queries
 from connectors.postgres.migrations import migration
+from connectors.postgres.rows import wanted
+from connectors.postgres.rows.wanted import Wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import VectrueError, WrongLength
@@ -23,10 +24,12 @@ from schemas.rows.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A vector column: the lengths that meet in it, and its indexes.
+    """A vector column.
 
-    An index is `{"name": ..., "valid": ..., "framed": ..., "building": ..., "partial":
-    ..., "cosine": ...}`.
+    Attributes:
+        lengths: the lengths that meet in it.
+        indexes: each as `{"name": ..., "valid": ..., "framed": ..., "building": ...,
+            "partial": ..., "cosine": ...}`.
     """
 
     lengths: Lengths
@@ -34,52 +37,76 @@ class Column:
 
 
 def read(session: Session, target: Target, made: tuple[str, int] | None) -> Column:
-    """Look at a column; a thousand of its vectors at most.
+    """Look at a column, and at no more than a thousand of its vectors.
 
     Args:
         session: any connection that may read the table.
         target: table, column and key.
-        made: name of the settings' model and what it makes; None where that does not
+        made: name and dimensions of the settings' model; None where that does not
             matter.
 
     Raises:
-        ConfigurationError: there is no such table.
+        ConfigurationError: the table does not exist.
     """
-    oid = catalog.inspect(session, target.table).oid
-    lines = session.rows(queries.text("vector_schema"))
-    function = sql.Identifier(lines[0][0] if lines else "public", "vector_dims")
-    query = queries.for_target("column_facts", target, vector_dims=function)
-    declared, held, indexes = session.rows(query, {"oid": oid, "column": target.column})[0]
-    asked = {"table": str(target.table), "column": target.column}
-    founded = schema.exists(session, "vectrue.targets")
-    wanted = session.rows(queries.text("wanted_target"), asked) if founded else []
-    model, dimensions, *_ = wanted[0] if wanted else (None, None)
-    open_here = any(
-        (m.table, m.column) == (target.table, target.column) for m in migration.read(session)
-    )
+    declared, held, indexes = _facts(session, target)
+    found = _wanted(session, target)
+    model, dimensions = (found.model, found.dimensions) if found else (None, None)
+    is_open = _is_open(session, target)
     name, makes = made or (None, None)
-    ways = migration.read(session, finished=True)
-    onward = {(m.from_model, m.to_settings.get("name"), m.to_dimensions) for m in ways}
-    back = {(m.to_model, m.from_settings.get("name"), m.from_dimensions) for m in ways}
+    onward, back = _ways(session)
     lengths = Lengths(
-        str(target.table),
-        target.column,
-        None if declared < 0 else int(declared),
-        tuple(sorted(held)),
-        dimensions,
-        str(model).split("@", 1)[0] if model else None,
-        makes,
-        name,
-        open_here,
-        behind=not open_here and (model, name, makes) in onward,
-        ahead=not open_here and (model, name, makes) in back,
+        table=str(target.table),
+        column=target.column,
+        declared=None if declared < 0 else int(declared),
+        held=tuple(sorted(held)),
+        wanted=dimensions,
+        wanted_model=str(model).split("@", 1)[0] if model else None,
+        made=makes,
+        made_model=name,
+        migrating=is_open,
+        behind=not is_open and (model, name, makes) in onward,
+        ahead=not is_open and (model, name, makes) in back,
     )
     return Column(lengths, tuple(indexes))
 
 
+def _facts(session: Session, target: Target) -> tuple[Any, ...]:
+    """Declared length, lengths that are held, indexes."""
+    oid = catalog.inspect(session, target.table).oid
+    lines = session.rows(queries.text("vector_schema"))
+    function = sql.Identifier(lines[0][0] if lines else "public", "vector_dims")
+    query = queries.for_target("column_facts", target, vector_dims=function)
+    return session.rows(query, {"oid": oid, "column": target.column})[0]
+
+
+def _wanted(session: Session, target: Target) -> Wanted | None:
+    if not schema.exists(session, "vectrue.targets"):
+        return None
+    lines = session.rows(queries.text("wanted_target"), wanted.place(target))
+    return Wanted._make(lines[0]) if lines else None
+
+
+def _is_open(session: Session, target: Target) -> bool:
+    """Whether a migration of the column is under way."""
+    place = (target.table, target.column)
+    return any((made.table, made.column) == place for made in migration.read(session))
+
+
+def _ways(session: Session) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
+    """What migrations lead to, and back to, from the model of a column.
+
+    Each is a model id, and name and dimensions of the model at the other end.
+    """
+    onward, back = set(), set()
+    for made in migration.read(session, finished=True):
+        onward.add((made.from_model, made.to_settings.get("name"), made.to_dimensions))
+        back.add((made.to_model, made.from_settings.get("name"), made.from_dimensions))
+    return onward, back
+
+
 @contextmanager
 def explained(session: Session, target: Target) -> Iterator[None]:
-    """Turn a vector of the wrong length into the sentence that `doctor` prints.
+    """Explain a vector of the wrong length, raised within, as `doctor` does.
 
     Raises:
         WrongLength: with the lengths and the next command.
@@ -90,7 +117,7 @@ def explained(session: Session, target: Target) -> Iterator[None]:
         try:
             lengths = read(session, target, None).lengths
         except VectrueError:
-            # less is known, but nothing is hidden by the failure to learn more
+            # The first error says less, but the second must not hide it.
             raise error from None
         raise WrongLength(
             f"{target.name} is {lengths.sentence}", fix=lengths.fix or error.fix

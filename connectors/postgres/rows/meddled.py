@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Meddled:
-    """Rows that a trigger changed in the write itself, by position: their text, or the
-    vector.
+    """Rows that a trigger changed in the write itself.
+
+    Attributes:
+        texts: rows whose text was changed, by position, each with the hash of its text
+            now; None for NULL.
+        vectors: positions of rows that got another vector than the one written.
     """
 
     texts: dict[int, bytes | None] = field(default_factory=dict)
-    """Hash of the text that each has now."""
     vectors: set[int] = field(default_factory=set)
 
     def note(self, lines: Sequence[tuple[int, bool, bool, memoryview | None]]) -> None:
-        """Keep what was found: position, whether text and vector are as asked, and the
-        hash of the text.
+        """Add what the query `meddled` found.
+
+        Args:
+            lines: position, whether text and vector are as asked, hash of the text.
         """
         for ord_, same_text, same_vector, hash_ in lines:
             if not same_text:

@@ -1,49 +1,47 @@
 """Whether a table takes a vector at all, tried on other rows than those it refused, and
-taken back.
+rolled back.
 
-Many rows that are refused at once are guilty, each by itself, as an archive's are whose
-trigger lets nobody write; or a trigger or constraint is broken, and refuses everything.
-Only another row tells which.
+When a table refuses many rows at once, there are two explanations. Each of these rows
+may be refused for a reason of its own, as in an archive whose trigger forbids updates.
+Or a trigger or constraint is broken and refuses everything. Only another row tells.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
+from connectors.postgres.rows.keys import key_arrays
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 
-Arrays = Callable[[Sequence[Key]], dict[str, object]]
 
+def take(cursor: Cursor, target: Target, refused: Sequence[Key], vector: sql.Composable) -> bool:
+    """Write a vector over up to 64 other rows, one by one until one is taken.
 
-def take(
-    cursor: Cursor,
-    target: Target,
-    refused: Sequence[Key],
-    vector: sql.Composable,
-    relation: str,
-    arrays: Arrays,
-) -> bool:
-    """Write a vector over up to 64 other rows, one by one until one is taken; nothing
-    of that stays.
+    Everything is rolled back.
 
     Args:
         cursor: within a transaction.
         target: the column.
         refused: keys of the rows that are left out.
         vector: an expression; a vector that was refused, or NULL.
-        relation: the table's name, quoted.
-        arrays: makes the parameters of keys.
+
+    Returns:
+        whether one row was taken.
     """
+    relation = queries.table(target.table).as_string(cursor)
     cursor.execute(
-        queries.for_target("other_rows", target), {**arrays(refused), "relation": relation}
+        queries.for_target("other_rows", target), {**key_arrays(refused), "relation": relation}
     )
     others = [tuple(key) for (key,) in cursor.fetchall()]
     query = queries.for_target("try_row", target, vector=vector)
-    return any(_is_taken(cursor, query, {**arrays([key]), "model": target.model}) for key in others)
+    for key in others:
+        if _is_taken(cursor, query, {**key_arrays([key]), "model": target.model}):
+            return True
+    return False
 
 
 def _is_taken(cursor: Cursor, query: sql.Composable, parameters: dict[str, object]) -> bool:

@@ -1,15 +1,14 @@
-"""Transactions that write vectors or their provenance: labelled as ours, so that
-capture can leave them out.
+"""Transactions that write vectors or their provenance, labelled as ours so that capture
+can leave them out.
 
-The label is a replication origin, and it stands in the session for the length of the
-transaction only, as the switch of triggers does (`SET LOCAL`). A worker that is killed
-leaves neither to whoever gets the server's connection next: DISCARD ALL, which a pooler
-in session mode runs between clients, resets everything but an origin.
+The label is a replication origin. It is set for the length of the transaction only, as
+`session_replication_role` is (`SET LOCAL`). So a worker that is killed leaves neither
+to the client that gets the server's connection next: DISCARD ALL, which a pooler in
+session mode runs between clients, resets everything but an origin.
 
 Hazards:
-- An origin is not undone by ROLLBACK, so each end of the transaction resets it, in the
-  message that ends it.
-- An origin belongs to one transaction at a time; where all are taken, capture sees the
+- ROLLBACK does not undo an origin, so each end of the transaction resets it.
+- An origin belongs to one transaction at a time. If all are in use, capture sees the
   write, which costs one look-up.
 """
 
@@ -38,8 +37,8 @@ _NONE_TO_HAVE = (
     errors.InsufficientPrivilege,
     errors.ConfigurationLimitExceeded,
 )
-"""`init` made none, or did not let this role use them, or the server has no room for
-one more.
+"""`init` created none, or did not let this role use them, or the server has no room for
+another one.
 """
 
 
@@ -47,24 +46,24 @@ class OwnWrites:
     """Transactions of one session, each under one of our origins that is free."""
 
     def __init__(self, session: Session, settings: PostgresSettings) -> None:
-        """Use this session; `settings` name the origins, and say whether triggers fire."""
         self._session = session
         self._settings = settings
         self._number = 0
         self._unlabelled_in = -1
-        """The connection in which no origin can be used, by its generation; in the next
-        one it is tried again.
+        """Generation of the connection in which no origin can be used. With the next
+        connection it is tried again.
         """
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """As `Session.transaction`."""
+        """A cursor within BEGIN and COMMIT, as `Session.transaction`."""
         with ExitStack() as stack:
             yield self._begun(stack)
 
     def _begun(self, stack: ExitStack) -> Cursor:
         self._session.connection()
         if self._unlabelled_in != self._session.generation:
+            # The origin that was free last is probably free again.
             first = self._number
             for number in (*range(first, origins.COUNT), *range(first)):
                 try:
@@ -85,23 +84,23 @@ class OwnWrites:
         return stack.enter_context(self._session.transaction(self._frame(None)))
 
     def _frame(self, number: int | None) -> Frame:
-        triggers = [] if self._settings.fire_triggers else [_UNTRIGGERED]
+        begin = "BEGIN" if self._settings.fire_triggers else f"BEGIN; {_UNTRIGGERED}"
         if number is None:
-            return Frame(begin="; ".join(["BEGIN", *triggers]))
+            return Frame(begin=begin)
         name = origins.labels(self._settings.origin)[number].replace("'", "''")
         label = f"SELECT pg_replication_origin_session_setup('{name}')"
+        # In the message that ends the transaction, so that no failure in between leaves
+        # the origin in the session.
         return Frame(
-            "; ".join(["BEGIN", *triggers, label]), f"COMMIT; {_RESET}", f"ROLLBACK; {_RESET}"
+            begin=f"{begin}; {label}",
+            commit=f"COMMIT; {_RESET}",
+            rollback=f"ROLLBACK; {_RESET}",
         )
 
 
 def limit_waits(connection: Connection, settings: PostgresSettings) -> None:
-    """Setup of a session that writes: it waits neither long for a lock nor for a
-    statement that does not end.
-    """
+    """Set lock_timeout and statement_timeout in a session that writes."""
+    milliseconds = round(settings.lock_timeout_seconds * 1000)
     with connection.cursor() as cursor:
-        cursor.execute(
-            queries.text("limit_lock_waits"),
-            {"wanted": round(settings.lock_timeout_seconds * 1000)},
-        )
+        cursor.execute(queries.text("limit_lock_waits"), {"wanted": milliseconds})
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))

@@ -1,13 +1,12 @@
-"""Rows in quarantine and what was done about dead letters, from the operator's side.
+"""Rows in quarantine, and what was done about dead letters.
 
-The worker's side, putting rows in and taking them out with their vectors, is in
-`store`.
+A worker puts rows in with its write (`enter`), and a row that is written leaves again
+(row_write.py). Everything else here is for the operator's commands.
 
 Hazard: a row leaves quarantine in the transaction that enters it into the replay
-ledger. So a command killed afterwards leaves a run that `vectrue replay resume`
-finishes, and a row that counts as missing or stale: never one that nobody looks at.
-Until then the run holds the column, and `vectrue replay run` and the keeper leave it
-alone.
+ledger. A command that is killed afterwards leaves a run that `vectrue replay resume`
+finishes, and a row that counts as missing or stale, so no row is forgotten. Until then
+the run holds the column: `vectrue replay run` and the keeper leave it alone.
 """
 
 import json
@@ -16,47 +15,84 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from connectors.postgres import queries
 from connectors.postgres.ledger import runs as ledger
+from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent
 from schemas.messages.dead_letter import Entry, EntryState, row_id
+from schemas.rows.document import TOO_SLOW, Refusal
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 
 NO_TIME = datetime.fromtimestamp(0, UTC)
-"""Stands for the time of a letter that bears none."""
+"""In place of the time of a dead letter that has none."""
 
 Mark = tuple[EntryState, datetime, str | None]
-"""State, time of the newest letter it is about, outcome."""
+"""State, time of the newest dead letter it is about, outcome."""
+
+
+def enter(cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
+    """Put rows into quarantine, those that still have the refused text.
+
+    Args:
+        cursor: within the transaction of a write.
+        target: the column.
+        refused: at most one per row.
+    """
+    slow, others = [], []
+    for refusal in refused:
+        chosen = slow if refusal.hash == TOO_SLOW else others
+        chosen.append(refusal)
+    # Reading a text that took too long would take too long again.
+    _enter(cursor, target, slow, unreadable=sql.SQL("true"))
+    _enter(cursor, target.guard(), others)
+
+
+def _enter(cursor: Cursor, target: Target, refused: Sequence[Refusal], **parts: Any) -> None:
+    if not refused:
+        return
+    parameters = {
+        **key_arrays([refusal.key for refusal in refused]),
+        "hashes": [refusal.hash for refusal in refused],
+        "reasons": [refusal.reason for refusal in refused],
+        "attempts": [refusal.attempts for refusal in refused],
+        "model": target.model,
+    }
+    query = queries.for_target("quarantine_rows", target, **parts)
+    cursor.execute(query, parameters)
 
 
 def read(session: Session) -> list[Entry]:
     """The rows in quarantine, oldest first."""
-    return [
-        Entry(
-            row_id(table, column, tuple(key)),
-            "row",
-            table,
-            column,
-            tuple(key),
-            reason,
-            "PoisonText",
-            "embed",
-            attempts,
-            first_at,
-            last_at,
-        )
-        for table, column, key, reason, attempts, first_at, last_at in session.rows(
-            queries.text("quarantined")
-        )
-    ]
+    lines = session.rows(queries.text("quarantined"))
+    return [_entry(line) for line in lines]
+
+
+def _entry(line: tuple[Any, ...]) -> Entry:
+    table, column, columns, reason, attempts, first_at, last_at = line
+    key = tuple(columns)
+    return Entry(
+        id=row_id(table, column, key),
+        kind="row",
+        table=table,
+        column=column,
+        key=key,
+        reason=reason,
+        error="PoisonText",
+        stage="embed",
+        attempts=attempts,
+        first_at=first_at,
+        last_at=last_at,
+    )
 
 
 def leave(session: Session, table: str, column: str, keys: Sequence[Key]) -> None:
-    """Take rows out of quarantine; they count as missing or stale from now on."""
+    """Take rows out of quarantine; from then on they count as missing or stale."""
     session.rows(queries.text("leave_quarantine"), _rows(table, column, keys))
 
 
@@ -66,8 +102,8 @@ def enter_replay(
     """Take rows out of quarantine and enter them as a run, in one transaction.
 
     Returns:
-        the run, to be sent; None if an unfinished one has the column: the rows are in
-        quarantine still.
+        the run, to be sent; None if an unfinished run has the column, and the rows are
+        still in quarantine.
     """
     with session.transaction() as cursor:
         run = ledger.create_keys(cursor, target, keys, chunk_size)
@@ -79,16 +115,15 @@ def enter_replay(
 
 
 def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, str]:
-    """State of rows, by the names of `vectrue status`; `gone` for a key without a row,
-    or one no row can have.
+    """Return the state of rows by key, in the words of `vectrue status`.
+
+    A key that no row has, or can have, is `gone`.
     """
-    parameters: dict[str, Any] = {
-        f"k{i}": list(column) for i, column in enumerate(zip(*keys, strict=True))
-    }
     query = queries.for_target("row_states", target.guard())
     try:
-        lines = session.rows(query, parameters | {"model": target.model})
+        lines = session.rows(query, {**key_arrays(keys), "model": target.model})
     except PoisonEvent:
+        # One key is not a value of its column's type: halve until it is alone.
         if len(keys) == 1:
             return {keys[0]: "gone"}
         middle = len(keys) // 2
@@ -98,8 +133,10 @@ def states(session: Session, target: Target, keys: Sequence[Key]) -> dict[Key, s
 
 def marks(session: Session) -> dict[str, Mark]:
     """What was done about dead letters, by id."""
-    lines = session.rows(queries.text("marked_dead_letters"))
-    return {id_: (EntryState(state), seen_at, outcome) for id_, state, seen_at, outcome in lines}
+    found: dict[str, Mark] = {}
+    for id_, state, seen_at, outcome in session.rows(queries.text("marked_dead_letters")):
+        found[id_] = (EntryState(state), seen_at, outcome)
+    return found
 
 
 def mark(
@@ -109,17 +146,28 @@ def mark(
     state: EntryState,
     outcomes: Mapping[str, str | None],
 ) -> None:
-    """Remember what was done about an installation's dead letters; `outcomes` by id."""
-    lines = [(e.id, state.value, e.last_at or NO_TIME, outcomes.get(e.id), prefix) for e in entries]
+    """Record what was done about an installation's dead letters.
+
+    Args:
+        session: of a role that may write the schema vectrue.
+        prefix: kafka.topic_prefix of the installation.
+        entries: the dead letters.
+        state: what was done.
+        outcomes: what came of it, by id.
+    """
+    lines = []
+    for entry in entries:
+        seen_at = entry.last_at or NO_TIME
+        lines.append((entry.id, state.value, seen_at, outcomes.get(entry.id), prefix))
     if lines:
         with session.transaction() as cursor:
             execute_values(cursor, queries.text("mark_dead_letters"), lines)
 
 
 def forget(session: Session, prefix: str, present: Sequence[str]) -> None:
-    """Drop the marks of letters that the installation's topic holds no longer."""
+    """Drop the marks of dead letters that the installation's topic no longer holds."""
     session.rows(queries.text("forget_dead_letters"), {"prefix": prefix, "present": list(present)})
 
 
 def _rows(table: str, column: str, keys: Sequence[Key]) -> dict[str, object]:
-    return {"table": table, "column": column, "keys": json.dumps([list(key) for key in keys])}
+    return {"table": table, "column": column, "keys": json.dumps(list(keys))}

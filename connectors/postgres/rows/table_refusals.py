@@ -1,13 +1,13 @@
-"""Rows whose write the table itself refuses: told apart within the transaction, so that
-their neighbours are written.
+"""Rows whose write the table itself refuses, found within the transaction, so that the
+other rows are written.
 
 A constraint, a trigger or a policy of the application may refuse one row of an UPDATE;
-a trigger may also want a lock that somebody holds. Halves are tried, each under a
-savepoint, until the guilty rows stand alone.
+a trigger may also wait for a lock. Halves are tried, each under a savepoint, until the
+rows at fault are alone.
 
-Hazard: a trigger that is broken refuses everything, and must not fill the quarantine
-with a whole table. So eight or more rows of which none is taken are an error of the
-table, unless it takes other rows (other_rows.py).
+Hazard: a broken trigger refuses everything, and must not fill the quarantine with a
+whole table. So if none of eight or more rows is taken, it is an error of the table,
+unless the table takes other rows (other_rows.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,69 +21,74 @@ from connectors.postgres.errors import is_wrong_length
 from schemas.errors import VectrueError
 
 _BROKEN_TABLE_ROWS = 8
-"""From this many rows on, a write of which none is taken says that the table's triggers
-or constraints are broken.
+"""From this many rows on, a write that takes none means that the table's triggers or
+constraints are broken.
 """
 
 _HALF_LOCK_TIMEOUT = "10ms"
-"""Rows of one batch often want the same lock; the first wait was the long one."""
+"""Rows of one batch often wait for the same lock; the first wait was the long one."""
 
 Refused = dict[int, psycopg2.Error]
+"""By position, the error of each row that was refused."""
+Work = Callable[[Sequence[int]], list[int]]
+"""Writes the rows at these positions and returns those it wrote."""
 
 
 def in_halves(
     cursor: Cursor,
-    work: Callable[[Sequence[int]], list[int]],
+    work: Work,
     chosen: Sequence[int],
     refused: Refused,
     *,
     table: str,
     takes_others: Callable[[Sequence[int]], bool] = lambda _: False,
 ) -> list[int]:
-    """Do the work for all, or for as many as the table takes.
+    """Do the work for all rows, or for as many as the table takes.
 
     Args:
         cursor: within a transaction.
-        work: writes the rows at these positions and returns those it wrote.
-        chosen: positions.
-        refused: takes the positions of rows that were refused, with the error of each.
+        work: what is done.
+        chosen: positions of the rows.
+        refused: rows that are refused are added to it.
         table: its name, for the message.
-        takes_others: whether it takes other rows than these.
+        takes_others: whether the table takes other rows than these.
 
     Returns:
         the positions written.
 
     Raises:
         psycopg2.Error: an error that is not about a row.
-        VectrueError: eight or more rows, of which each was refused, as every other is.
+        VectrueError: the table refused eight or more rows, all of them, and others too.
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
     is_suspect = len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS
-    if is_suspect and not any(map(may_pass, refused.values())) and not takes_others(chosen):
+    if not is_suspect or any(may_pass(error) for error in refused.values()):
+        return written
+    if not takes_others(chosen):
         raise VectrueError(
             f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
-            fix="mend its triggers or constraints",
+            fix="fix its triggers or constraints",
         )
     return written
 
 
 def may_pass(error: psycopg2.Error) -> bool:
-    """Whether the row may be taken later: a lock was not free, or a trigger wants the
-    transaction tried again.
+    """Whether the row may be taken later: a lock was not free, or a trigger asks for a
+    retry of the transaction.
     """
     is_rollback = conditions.is_raised(error) and (error.pgcode or "").startswith("40")
-    return is_rollback or (
-        error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)
-    )
+    # A context means that a function waited: for a lock of its own, not of the row.
+    is_locked = error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)
+    return is_rollback or is_locked
 
 
 def reason(error: psycopg2.Error) -> str:
-    """Why, without the row's text: the kind of error and the constraint, never the
-    message.
+    """Why the table refused a row: the kind of error and the constraint.
+
+    The message is left out, since it may quote the row.
     """
-    # What a function raises may call itself whatever it likes, by the row's text as
-    # well.
+    # A function may raise with any constraint name, the row's text included.
     constraint = None if error.diag.context else error.diag.constraint_name
     by = f" by {constraint}" if constraint else ""
     return f"the table refuses the write ({conditions.name(error.pgcode)}{by})"
@@ -91,12 +96,13 @@ def reason(error: psycopg2.Error) -> str:
 
 def _halve(
     cursor: Cursor,
-    work: Callable[[Sequence[int]], list[int]],
+    work: Work,
     chosen: Sequence[int],
     refused: Refused,
 ) -> list[int]:
     if not chosen:
         return []
+    # After an error the server takes no statement until a savepoint is rolled back.
     cursor.execute("SAVEPOINT vectrue_rows")
     try:
         written = work(chosen)

@@ -1,12 +1,13 @@
-"""What the database wants in a vector column of a configured table: its model, and the
-text of these settings.
+"""What the database wants in a vector column: which model, and vectors of which text.
 
-Hazard: a settings file may name another text than the database wants. Whoever spoke of
-that column would speak of other rows than the workers see; so it is refused here, for
+Hazard: a settings file may name another text than the database wants. A command that
+went on would report on other rows than the workers see, so `resolve` refuses it, for
 every reader.
 """
 
-from typing import Any
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import catalog, queries
 from connectors.postgres.session import Session
@@ -15,32 +16,46 @@ from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
 
 
+class Wanted(NamedTuple):
+    """What the database wants in one column.
+
+    Attributes:
+        model: id of the model.
+        dimensions: length of its vectors.
+        frozen: whether the column's vectors are no longer kept true.
+        text_digest: that of the text, in hex; None in a schema from before it was kept.
+    """
+
+    model: str
+    dimensions: int
+    frozen: bool
+    text_digest: str | None
+
+
 def resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
     """The target of a table's settings, and whether it is frozen.
 
     Raises:
-        ConfigurationError: table or column are missing, `vectrue init` was not run, or
-            it was for another text.
+        ConfigurationError: table or column are missing, or `vectrue init` was not run.
+        TargetMismatch: `vectrue init` was run for another text.
         TransientError: Postgres does not answer.
     """
     info = catalog.inspect(session, table.table)
     catalog.require_table(info, table.table)
     if table.column not in info.columns:
-        # raises with the sentence for a missing column
+        # Raises the error about a missing column.
         catalog.target_of(info, table, model="", dimensions=0)
     found = lines(session, table, table.column)
     if not found:
         raise ConfigurationError(
             f"vectrue does not know {table.name}.{table.column} yet", fix="run `vectrue init`"
         )
-    model, dimensions, frozen, text_digest = found[0]
-    target = catalog.target_of(info, table, model=str(model), dimensions=int(dimensions))
-    if text_digest != target.text_digest.hex():
+    here = found[0]
+    target = catalog.target_of(info, table, model=str(here.model), dimensions=int(here.dimensions))
+    if here.text_digest != target.text_digest.hex():
         raise TargetMismatch(
-            (
-                f"{target.name} wants vectors of another text than [[tables]] text of {table.name} "
-                "says"
-            ),
+            f"{target.name} wants vectors of another text than [[tables]] text of {table.name} "
+            "says",
             fix="correct the text, or run `vectrue init` to want this one from now on",
         )
     for column in target.provenance:
@@ -49,15 +64,29 @@ def resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
                 f"table {table.name} has no column {column}", fix="run `vectrue init`"
             )
     catalog.check_text(session, target)
-    return target, bool(frozen)
+    return target, bool(here.frozen)
 
 
-def lines(session: Session, table: TableSettings, column: str) -> list[tuple[Any, ...]]:
-    """Model, dimensions, whether frozen, and the text's digest in hex; empty where the
-    database wants nothing there.
-    """
+def lines(session: Session, table: TableSettings, column: str) -> list[Wanted]:
+    """What the database wants in a column of a table; empty where it wants nothing."""
     if not session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
         return []
-    return session.rows(
-        queries.text("wanted_target"), {"table": str(table.table), "column": column}
-    )
+    asked = {"table": str(table.table), "column": column}
+    return [Wanted._make(line) for line in session.rows(queries.text("wanted_target"), asked)]
+
+
+def within(cursor: Cursor, target: Target) -> Wanted | None:
+    """What the database wants in a column now; None where it wants nothing.
+
+    Args:
+        cursor: of the transaction that the answer is for.
+        target: table and column.
+    """
+    cursor.execute(queries.text("wanted_target"), place(target))
+    line = cursor.fetchone()
+    return None if line is None else Wanted._make(line)
+
+
+def place(target: Target) -> dict[str, object]:
+    """Parameters that name a column in a query of vectrue's own tables."""
+    return {"table": str(target.table), "column": target.column}

@@ -19,7 +19,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from connectors.postgres import guard, queries
-from connectors.postgres.rows.store import key_arrays
+from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.session import Session
 from schemas.rows.document import Vector
 from schemas.rows.table import Key
