@@ -1,19 +1,18 @@
-"""What depends on a vector column: Postgres refuses to drop it or change its type
+"""What depends on a vector column: Postgres refuses to drop the column or change its type
 meanwhile, or drops both.
 
-Views, functions with a parsed body, triggers and the like know a column by number:
-after a swap they go on with the old vectors. What depends on a view in turn stands
-before it, so that the statements can be typed in the order given.
+Views, functions with a parsed body and triggers know a column by number: after a swap
+they continue to read the old vectors. What depends on a view comes before the view, so
+that the statements can be run in the order given.
 
-Hazards:
-- Indexes are left out (`twins`), and so is what is not written down in the catalogue: a
-  function whose body is text, a foreign table of another database.
-- Names are as the session would write them: asked with an empty search path, so that
-  each has its schema.
+Hazard: indexes are left out (`twins`), and so is what the catalogue does not know: a
+function whose body is text, a foreign table of another database.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
@@ -25,7 +24,7 @@ _WITH = {
     "function": "GRANTs",
     "procedure": "GRANTs",
 }
-"""What goes with a DROP besides the definition."""
+"""What a DROP takes along besides the definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Dependent:
         shows: a query that prints its definition and all else that a DROP takes along;
             empty where there is none.
         blocks: true: DROP COLUMN and ALTER COLUMN TYPE are refused while it is there;
-            false: DROP COLUMN takes it along without a word.
+            false: DROP COLUMN takes it along, without an error.
     """
 
     kind: str
@@ -58,14 +57,16 @@ class Dependent:
 
     @property
     def besides(self) -> str:
-        """What goes with a DROP besides the definition; empty where nothing does."""
+        """What a DROP takes along besides the definition; may be empty."""
         return _WITH.get(self.kind, "")
 
     @property
     def lost(self) -> str:
-        """All that goes with a DROP, to be kept before it and made anew after it."""
+        """All that a DROP takes along: to be saved before it and created again after."""
+        if not self.besides:
+            return "definition"
         joint = ", " if " and " in self.besides else " and "
-        return f"definition{joint}{self.besides}" if self.besides else "definition"
+        return f"definition{joint}{self.besides}"
 
 
 def of_column(session: Session, oid: int, column: str) -> list[Dependent]:
@@ -80,22 +81,28 @@ def of_column(session: Session, oid: int, column: str) -> list[Dependent]:
 def of_columns(session: Session, oid: int, columns: Sequence[str]) -> list[Dependent]:
     """The same of several columns, each thing once. Raises as `of_column`."""
     with trial(session) as cursor:
-        cursor.execute("SET LOCAL search_path = ''")
+        _show_schemas(cursor)
         cursor.execute(queries.text("dependents"), {"oid": oid, "columns": list(columns)})
-        return list(dict.fromkeys(Dependent(*line) for line in cursor.fetchall()))
+        found = [Dependent(*line) for line in cursor.fetchall()]
+    return list(dict.fromkeys(found))
 
 
 def of_row_type(session: Session, oid: int) -> list[Dependent]:
-    """Columns elsewhere that hold whole rows of the table: no column's type can be
-    changed, all can be dropped.
+    """Columns elsewhere that hold whole rows of the table.
+
+    While they exist, no column's type can be changed; columns can be dropped.
 
     Raises:
         TransientError: Postgres does not answer.
     """
     with trial(session) as cursor:
-        cursor.execute("SET LOCAL search_path = ''")
+        _show_schemas(cursor)
         cursor.execute(queries.text("row_type_users"), {"oid": oid})
-        return [
-            Dependent("column of its row type", name, drops, "", True)
-            for name, drops in cursor.fetchall()
-        ]
+        lines = cursor.fetchall()
+    kind = "column of its row type"
+    return [Dependent(kind, name, drops, shows="", blocks=True) for name, drops in lines]
+
+
+def _show_schemas(cursor: Cursor) -> None:
+    """Have Postgres write names with their schema, also those of the search path."""
+    cursor.execute("SET LOCAL search_path = ''")

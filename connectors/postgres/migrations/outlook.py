@@ -2,12 +2,12 @@
 and room on the disk.
 
 Hazards:
-- Nothing here writes, and all of it may be asked by the workers' role; what that role
-  is not told is None.
+- Nothing here writes, and the workers' role may ask all of it; what that role may not
+  know is None.
 - A table with partitions holds nothing itself: its size and rows are those of its
   partitions.
-- SQL knows no free space. It is told only where the server's directory is seen from
-  here, and is that server's.
+- SQL cannot tell free space. It is known only where this machine sees the server's data
+  directory, and that directory is that server's.
 """
 
 import re
@@ -24,9 +24,7 @@ from schemas.errors import VectrueError
 
 _CONTROL = Path("global/pg_control")
 _IDENTIFIER_BYTES = 8
-"""pg_control begins with the system identifier, in the machine's byte order
-(PostgreSQL, pg_control.h).
-"""
+"""pg_control begins with the system identifier (PostgreSQL, pg_control.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Sizes:
     """A table with its partitions.
 
     Attributes:
-        bytes: with TOAST and without indexes; None when it is not told.
-        rows: by the statistics; None when a part of it was never counted.
+        bytes: with TOAST and without indexes; None where the role may not know.
+        rows: by the statistics; None where a part of it was never analysed.
         leaves: how many tables hold the rows.
         spaces: oids of the tablespaces that they are in; 0 is the database's own.
     """
@@ -47,31 +45,37 @@ class Sizes:
 
 
 def sizes(session: Session, oid: int) -> Sizes:
-    """The table with this oid."""
+    """Measure the table with this oid."""
     size, rows, leaves, spaces = session.rows(queries.text("tree_sizes"), {"oid": oid})[0]
     return Sizes(size, rows, leaves, tuple(spaces))
 
 
 def owner(session: Session, oid: int, of: Dependent) -> str:
-    """Whose a thing is that depends on a column of the table with this oid."""
+    """The owner of what depends on a column of the table with this oid."""
     asked = {"kind": of.kind, "name": of.name, "oid": oid}
     return str(session.rows(queries.text("owner_of"), asked)[0][0])
 
 
 def mentioning(session: Session, word: str) -> list[tuple[str, str]]:
-    """Functions whose source mentions a word, with their owners; they may mean another
-    table's column.
+    """Functions whose source mentions a word, with their owners.
+
+    They may mean a column of another table.
     """
     pattern = rf"(^|[^[:alnum:]_$]){re.escape(word)}($|[^[:alnum:]_$])"
-    return [
-        (name, whose)
-        for name, whose in session.rows(queries.text("naming_functions"), {"word": pattern})
-    ]
+    lines = session.rows(queries.text("naming_functions"), {"word": pattern})
+    return [(name, whose) for name, whose in lines]
 
 
 def may_change(session: Session, oid: int, dsn: str) -> tuple[str, str | None, bool | None]:
-    """The owner of a table, the role that changes it, and whether that role may; None
-    where it is not known.
+    """The owner of a table, the role that is to change it, and whether it may.
+
+    Args:
+        session: any connection.
+        oid: the table.
+        dsn: names that role.
+
+    Returns:
+        owner, role and answer; None where role or answer is not known.
     """
     role = parse_dsn(dsn).get("user")
     whose, may = session.rows(queries.text("owns_table"), {"oid": oid, "role": role})[0]
@@ -79,7 +83,7 @@ def may_change(session: Session, oid: int, dsn: str) -> tuple[str, str | None, b
 
 
 def free_bytes(session: Session, spaces: tuple[int, ...]) -> int | None:
-    """Room on the disk of a table; None where it cannot be known from here.
+    """Free bytes on the disk of a table; None where they cannot be known from here.
 
     Args:
         session: any connection.
@@ -87,7 +91,8 @@ def free_bytes(session: Session, spaces: tuple[int, ...]) -> int | None:
     """
     try:
         directory, identifier, of_database = session.rows(queries.text("where_data_is"))[0]
-    except VectrueError:  # the role may not ask
+    except VectrueError:
+        # pg_control_system needs a right that the role may not have.
         return None
     if not directory or len(spaces) != 1 or not _is_here(Path(directory), identifier):
         return None
@@ -107,4 +112,6 @@ def _is_here(directory: Path, identifier: str) -> bool:
             found = file.read(_IDENTIFIER_BYTES)
     except OSError:
         return False
-    return identifier in {str(int.from_bytes(found, order)) for order in ("little", "big")}
+    # In the byte order of the server's machine.
+    little, big = int.from_bytes(found, "little"), int.from_bytes(found, "big")
+    return identifier in (str(little), str(big))

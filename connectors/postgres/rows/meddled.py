@@ -1,6 +1,6 @@
 """What triggers of the table made of the rows of a write (meddled in rows/store.sql)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 
@@ -17,13 +17,19 @@ class Meddled:
     texts: dict[int, bytes | None] = field(default_factory=dict)
     vectors: set[int] = field(default_factory=set)
 
-    def note(self, lines: Sequence[tuple[int, bool, bool, memoryview | None]]) -> None:
+    def note(
+        self, lines: Iterable[tuple[int, bool, bool, memoryview | None]], written: Collection[int]
+    ) -> None:
         """Add what the query `meddled` found.
 
         Args:
             lines: position, whether text and vector are as asked, hash of the text.
+            written: positions of the rows that the UPDATE wrote; others do not count.
         """
+        own = set(written)
         for ord_, same_text, same_vector, hash_ in lines:
+            if ord_ not in own:
+                continue
             if not same_text:
                 self.texts[int(ord_)] = None if hash_ is None else bytes(hash_)
             elif not same_vector:

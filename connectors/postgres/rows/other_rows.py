@@ -13,7 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
-from connectors.postgres.rows.keys import key_arrays
+from connectors.postgres.rows.keys import key_arrays, keys_of
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 
@@ -36,7 +36,7 @@ def take(cursor: Cursor, target: Target, refused: Sequence[Key], vector: sql.Com
     cursor.execute(
         queries.for_target("other_rows", target), {**key_arrays(refused), "relation": relation}
     )
-    others = [tuple(key) for (key,) in cursor.fetchall()]
+    others = keys_of(cursor.fetchall())
     query = queries.for_target("try_row", target, vector=vector)
     for key in others:
         if _is_taken(cursor, query, {**key_arrays([key]), "model": target.model}):

@@ -56,11 +56,17 @@ def enter(cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
 def _enter(cursor: Cursor, target: Target, refused: Sequence[Refusal], **parts: Any) -> None:
     if not refused:
         return
+    keys, hashes, reasons, attempts = [], [], [], []
+    for refusal in refused:
+        keys.append(refusal.key)
+        hashes.append(refusal.hash)
+        reasons.append(refusal.reason)
+        attempts.append(refusal.attempts)
     parameters = {
-        **key_arrays([refusal.key for refusal in refused]),
-        "hashes": [refusal.hash for refusal in refused],
-        "reasons": [refusal.reason for refusal in refused],
-        "attempts": [refusal.attempts for refusal in refused],
+        **key_arrays(keys),
+        "hashes": hashes,
+        "reasons": reasons,
+        "attempts": attempts,
         "model": target.model,
     }
     query = queries.for_target("quarantine_rows", target, **parts)

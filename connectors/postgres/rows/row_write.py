@@ -44,7 +44,8 @@ class RowWrite:
         self._updates = updates
         self._meddled = Meddled()
         self._refused: table_refusals.Refused = {}
-        self.outcome = WriteOutcome({update.key: Written.LOCKED for update in updates})
+        keys = self._keys(range(len(updates)))
+        self.outcome = WriteOutcome(dict.fromkeys(keys, Written.LOCKED))
         self.refusals: list[Refusal] = []
 
     def run(self) -> None:
@@ -77,8 +78,8 @@ class RowWrite:
     def _lock(self) -> set[int]:
         """Lock the rows that are free, without waiting."""
         query = queries.for_target("lock_rows", self._target)
-        self._cursor.execute(query, key_arrays([update.key for update in self._updates]))
-        return {int(ord_) - 1 for (ord_,) in self._cursor.fetchall()}
+        self._cursor.execute(query, key_arrays(self._keys(range(len(self._updates)))))
+        return {ord_ - 1 for ord_ in self._positions()}
 
     def _write(self, mine: set[int]) -> set[int]:
         """Set or clear the vectors; returns the rows that kept what was written."""
@@ -152,15 +153,17 @@ class RowWrite:
 
     def _compared(self, parameters: dict[str, object]) -> list[int]:
         """Return the positions that the UPDATE wrote; note what triggers made of them."""
-        written = [int(ord_) for (ord_,) in self._cursor.fetchall()]
+        written = self._positions()
         self._cursor.execute(queries.for_target("meddled", self._target), parameters)
-        own = set(written)
-        self._meddled.note([line for line in self._cursor.fetchall() if line[0] in own])
+        self._meddled.note(self._cursor.fetchall(), written)
         return written
 
     def _disown(self, chosen: Sequence[int]) -> list[int]:
         query = queries.for_target("disown_rows", self._target)
         self._cursor.execute(query, self._parameters(chosen))
+        return self._positions()
+
+    def _positions(self) -> list[int]:
         return [int(ord_) for (ord_,) in self._cursor.fetchall()]
 
     def _takes_others(self, chosen: Sequence[int]) -> bool:
