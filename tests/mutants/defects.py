@@ -217,7 +217,7 @@ _OF_THE_LANES = (
 )
 _JUDGE = "        self._dead_letter_limit.judge(reasons, self._clock.monotonic())\n"
 _MOVE = "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n"
-_ENTER = "        run = ledger.create_keys(cursor, target, keys, chunk_size)\n"
+_ENTER = "        run = entering.create_keys(cursor, target, keys, chunk_size)\n"
 _LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
         cursor.execute("COMMIT")
         cursor.execute("BEGIN")

@@ -1,16 +1,14 @@
-"""Adopting vectors that the application made: which can be, some of them to compare,
-and writing their provenance.
+"""Adopt vectors that the application made: find those that can be adopted, draw some to
+compare, and write their provenance.
 
-Works with the rights of the worker's role, and its writes are labelled as the worker's
-are.
+It works with the rights of the worker's role, and its writes carry an origin of ours.
 
 Hazards:
-- What a vector was made from is not written anywhere, so a row whose text was edited
-  after its vector was made looks like any other. A horizon leaves out what was written
-  since it was taken; what was edited before, only the caller can know of
-  (streams/audit/adopt.py).
-- An UPDATE whose new row version finds no room in the page of the old one enters it
-  into every index of the table, a vector index too, which takes milliseconds a row.
+- Nothing records what a vector was made from, so a row whose text was edited after its
+  vector was made looks like any other. A horizon leaves out what was written since it
+  was taken; of earlier edits only the operator can know (streams/audit/adopt.py).
+- If the new row version of an UPDATE does not fit into the page of the old one, it is
+  entered into every index of the table. For a vector index that takes milliseconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +20,10 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import queries
-from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
-from connectors.postgres.rows import own_writes, table_refusals
-from connectors.postgres.rows.keys import key_arrays
+from connectors.postgres.audit import judged
+from connectors.postgres.audit.judged import PAGE, JudgedRows
+from connectors.postgres.rows import own_writes, table_refusals, wanted
+from connectors.postgres.rows.keys import key_arrays, keys_of, lock_free
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch
@@ -34,37 +33,43 @@ from schemas.rows.target import Target
 from schemas.settings.sections import PostgresSettings
 
 _DEALT_PAGES = 20
-"""Pages that are dealt out together, as many as the chunks of a replay."""
+"""Pages that are dealt together, as many as a replay deals chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """A moment: every transaction with a 64-bit id below `xid` is over, and all it
-    wrote lies before `position`.
+    """A moment.
+
+    Attributes:
+        xid: every transaction with a 64-bit id below this is over.
+        position: what those wrote lies before it in the log; bytes from its beginning.
     """
 
     xid: int
     position: int
-    """In the log, as bytes from its beginning."""
 
 
 @dataclass
 class Page:
-    """What became of the rows of one page."""
+    """What became of the rows of one page.
+
+    Attributes:
+        adopted: how many.
+        locked: how many another transaction holds; they were not waited for.
+        refused: rows whose write a constraint or trigger of the table refuses, with the
+            reason.
+    """
 
     adopted: int = 0
     locked: int = 0
-    """Rows that another transaction holds: not waited for."""
     refused: dict[Key, str] = field(default_factory=dict)
-    """Rows whose write a constraint or trigger of the table refuses, with the reason.
-    """
 
 
 class Adoption:
     """The database's side of `vectrue adopt`."""
 
     def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
-        """Remember how to connect; `prefix` as for `Session`."""
+        """Remember how to connect; `prefix` is as for `Session`."""
         self._settings = settings
         self._session = Session(settings.dsn, role="adopt", prefix=prefix)
         self._writer = Session(settings.dsn, role="adopt", prefix=prefix, setup=self._prepare)
@@ -72,25 +77,33 @@ class Adoption:
         self._judged = JudgedRows(self._session)
 
     def horizon(self) -> Horizon:
-        """The horizon of this moment; a transaction that takes long keeps it back."""
-        return Horizon(*self._session.rows(queries.text("horizon"))[0])
+        """The horizon of this moment; a long transaction holds it back."""
+        xid, position = self._session.rows(queries.text("horizon"))[0]
+        return Horizon(xid, position)
 
     def count(self, target: Target, horizon: Horizon) -> Mapping[str, int]:
-        """Vectors without provenance, by what keeps them from being adopted
-        (schemas/reports/adoption.py). One scan.
+        """Count vectors without provenance, in one scan.
+
+        Returns:
+            counts by what keeps vectors from being adopted
+            (schemas/reports/adoption.py).
         """
         rows = self._judged.rows(target.guard(), chosen=_unowned(target), recent=_recent(target))
         query = queries.compose("adoptable_rows", audited=rows, adoptable=_adoptable())
-        return {
-            kind: int(rows)
-            for kind, rows in self._session.rows(query, _parameters(target, horizon))
-        }
+        lines = self._session.rows(query, _parameters(target, horizon))
+        return {kind: int(rows) for kind, rows in lines}
 
     def draw(
         self, target: Target, horizon: Horizon, count: int, among: int, seed: int
     ) -> list[Key]:
-        """Keys of `count` vectors that can be adopted, each set equally likely, of
-        `among` that `count` found.
+        """Draw keys of vectors that can be adopted; each set is equally likely.
+
+        Args:
+            target: the column.
+            horizon: of the count.
+            count: keys wanted.
+            among: how many vectors can be adopted.
+            seed: any number.
         """
         chosen = _settled(target)
         return self._judged.draw(
@@ -98,8 +111,8 @@ class Adoption:
         )
 
     def keys(self, target: Target, horizon: Horizon) -> Iterator[Sequence[Key]]:
-        """Keys of all vectors that can be adopted, in pages of rows that are no
-        neighbours (schemas.messages.chunk.deal).
+        """Keys of all vectors that can be adopted, in pages without neighbouring rows
+        (schemas.messages.chunk.deal).
         """
         keys: list[Key] = []
         for page in self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid):
@@ -112,26 +125,25 @@ class Adoption:
     def vectors(
         self, target: Target, horizon: Horizon, keys: Sequence[Key]
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and its sha256 of those rows that nothing was written to
-        since they were drawn.
+        """Key, text, vector and its sha256 of the rows that were not written since they
+        were drawn.
         """
         return self._judged.vectors(
             target, keys, "stale_model", chosen=_settled(target), horizon=horizon.xid
         )
 
     def adopt(self, target: Target, horizon: Horizon, keys: Sequence[Key]) -> Page:
-        """Write the provenance of those of a page's vectors that can still be adopted,
-        in one transaction.
+        """Write the provenance of a page's vectors, in one transaction.
+
+        Vectors that can no longer be adopted are left alone.
 
         Raises:
             TargetMismatch: the model is no longer the wanted one; nothing was written.
         """
         page = Page()
         with self._own.transaction() as cursor:
-            # Locked first, and without waiting: the statement behind it then sees the
-            # rows as they stand.
-            cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
-            free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
+            # Once the rows are locked, the next statement sees their last version.
+            free = lock_free(cursor, target, keys)
             page.locked = len(keys) - len(free)
             refused: table_refusals.Refused = {}
             written = table_refusals.in_halves(
@@ -168,25 +180,18 @@ class Adoption:
         )
         rows = self._judged.rows(target.guard(), chosen=chosen)
         query = queries.for_target("adopt_rows", target, audited=rows, adoptable=_adoptable())
-        place = {"table": str(target.table), "column": target.column}
-        asked = key_arrays([keys[position] for position in part])
-        cursor.execute(query, {**_parameters(target, horizon), **place, **asked})
         by_key = {keys[position]: position for position in part}
-        return [by_key[tuple(key)] for (key,) in cursor.fetchall()]
+        asked = key_arrays(list(by_key))
+        place = wanted.place(target)
+        cursor.execute(query, {**_parameters(target, horizon), **place, **asked})
+        return [by_key[key] for key in keys_of(cursor.fetchall())]
 
     def _check_target(self, cursor: Cursor, target: Target) -> None:
-        cursor.execute(
-            queries.text("wanted_target"), {"table": str(target.table), "column": target.column}
-        )
-        line = cursor.fetchone()
-        if line is None or (*line[:2], line[3]) != (
-            target.model,
-            target.dimensions,
-            target.text_digest.hex(),
-        ):
+        found = wanted.within(cursor, target)
+        if found is None or not found.fits(target):
             raise TargetMismatch(
-                f"{target.name} does not want vectors of {target.model}, or of this text, any more",
-                fix="vectrue status, then repeat",
+                f"{target.name} no longer wants vectors of {target.model}, or of this text",
+                fix="run `vectrue status`, then repeat",
             )
 
     def _prepare(self, connection: Connection) -> None:
@@ -214,4 +219,4 @@ def _settled(target: Target) -> sql.Composed:
 
 
 def _parameters(target: Target, horizon: Horizon) -> dict[str, Any]:
-    return {**wanted(target), "horizon": horizon.xid}
+    return {**judged.parameters_of(target), "horizon": horizon.xid}

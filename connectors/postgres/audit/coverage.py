@@ -1,16 +1,15 @@
-"""Coverage as the database counts it: of the tables in the reader's own settings,
-whatever else the installation keeps.
+"""Coverage as the database counts it: rows by state, of the tables in the reader's own
+settings.
 
-The rule of each state is the one under the view vectrue.coverage (`coverage_of in
-audit/coverage.sql`); the view itself is for people, and of what every `init` of every
-settings file has made of it.
+The rule of each state is that of the view vectrue.coverage (`coverage_of` in
+coverage.sql). The view itself is for people; it has the tables of every settings file.
 
 Hazards:
-- A count of nothing is the same line for a table without rows and for rows that were
-  not seen. So a table that was counted as empty is looked at directly, and a count over
-  something that is not a table is refused.
-- A settings file may list a table that the installation does not keep, or keeps by
-  another text. It is named: to leave it out would make "all" a part.
+- A count of 0 may mean that the table is empty or that its rows were not seen. So a
+  table that was counted as empty is asked directly, and a count over something that is
+  not a table is refused.
+- A settings file may list a table that the installation does not keep, or keeps for
+  another text. Such a table is reported; without it "all" would be wrong.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,15 +32,15 @@ from schemas.settings.sections import TableSettings
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look came to.
+    """What was counted, and what was not.
 
     Attributes:
-        columns: the columns that were counted, and those beside them in a migration, by
-            name.
-        targets: what each of them is, in the same order.
-        unseen: by the name of each configured table that was not counted, why.
-        others: tables that the installation keeps true as well and the settings do not
-            list, by name.
+        columns: the columns that were counted, with those beside them in a migration,
+            by name.
+        targets: the target of each, in the same order.
+        unseen: why a configured table was not counted, by its name.
+        others: names of tables that the installation keeps and the settings do not
+            list.
     """
 
     columns: tuple[Coverage, ...]
@@ -53,13 +52,14 @@ class Seen:
 def read(
     session: Session, settings: Settings, tables: Collection[str] | None = None
 ) -> list[Coverage]:
-    """Count all rows of the settings' tables. Reads every row once: seconds per million
-    rows.
+    """Count all rows of the settings' tables.
+
+    It reads every row once, which takes seconds per million rows.
 
     Args:
         session: any connection that may read the tables.
-        settings: whose tables are counted.
-        tables: names of those that are asked about; None: all of them.
+        settings: the tables.
+        tables: names of those to be counted; None for all of them.
 
     Raises:
         HiddenRows: row-level security would hide rows.
@@ -74,8 +74,7 @@ def read(
 
 
 def look(session: Session, settings: Settings, tables: Collection[str] | None = None) -> Seen:
-    """Count as `read` does, and tell which tables were not counted in place of giving
-    up at the first.
+    """Count as `read` does, but report tables that cannot be counted instead of raising.
 
     Raises:
         ConfigurationError: `vectrue init` was not run in this database.
@@ -90,17 +89,19 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
     while True:
         before = migration.read(session)
         counted, unseen = _look(session, settings, kept, asked)
-        # else a column took another's name in between
+        # If a migration moved meanwhile, a column may have got another one's name.
         if migration.read(session) == before:
             counted.sort(key=lambda pair: (pair[0].table, pair[0].column))
-            return Seen(
-                tuple(line for line, _ in counted), tuple(t for _, t in counted), unseen, others
-            )
+            columns, targets = [], []
+            for line, target in counted:
+                columns.append(line)
+                targets.append(target)
+            return Seen(tuple(columns), tuple(targets), unseen, others)
         kept = counting.kept(session, settings.kafka.topic_prefix)
 
 
 def is_empty(session: Session, table: TableName) -> bool:
-    """Whether a table has no row, asked of the table itself.
+    """Ask the table itself whether it has no row.
 
     Raises:
         HiddenRows: row-level security would hide rows.
@@ -110,10 +111,10 @@ def is_empty(session: Session, table: TableName) -> bool:
 
 
 def unseen(table: TableName) -> VectrueError:
-    """The error about rows that are there and were not counted."""
+    """The error about existing rows that were not counted."""
     return VectrueError(
         f"how many rows {table} has is not known: none was counted, and there are some",
-        fix="vectrue doctor",
+        fix="run `vectrue doctor`",
     )
 
 
@@ -126,26 +127,35 @@ def _look(
         try:
             counting.require_kept(settings, kept, [table])
             _require_table(session, table.table)
-            here = (table.name, table.column)
-            columns = sorted(column for name, column in kept if counting.akin(here, (name, column)))
-            found = [
-                wanted.resolve(session, table.model_copy(update={"column": column}))[0]
-                for column in columns
-            ]
-            counted += [(_count(session, target), target) for target in found]
+            targets = _targets(session, kept, table)
+            counted += [(_count(session, target), target) for target in targets]
         except ConfigurationError as error:
             unseen[table.name] = error
     return counted, unseen
 
 
+def _targets(session: Session, kept: Collection[Place], table: TableSettings) -> list[Target]:
+    """The target of a table, and of the column beside it in a migration."""
+    here = (table.name, table.column)
+    targets = []
+    for name, column in sorted(kept, key=lambda place: place[1]):
+        if counting.akin(here, (name, column)):
+            configured = table.model_copy(update={"column": column})
+            target, _ = wanted.resolve(session, configured)
+            targets.append(target)
+    return targets
+
+
 def _count(session: Session, target: Target) -> Coverage:
-    for _ in range(2):  # a row may have come since
+    # Twice: the first row may have been inserted between the count and the check.
+    for _ in range(2):
         lines = guard.around(
             target, lambda t: session.rows(queries.for_target("coverage_of", t, bound=False))
         )
-        if not lines:  # a migration ended a moment ago
+        if not lines:
+            # A migration ended a moment ago.
             raise ConfigurationError(
-                f"vectrue does not know {target.name} any more", fix="call the command again"
+                f"vectrue no longer knows {target.name}", fix="run the command again"
             )
         counted = Coverage(*lines[0])
         if counted.rows or is_empty(session, target.table):
@@ -156,9 +166,9 @@ def _count(session: Session, target: Target) -> Coverage:
 def _require_table(session: Session, table: TableName) -> None:
     parameters = {"names": [str(table)], "schemas": [table.schema], "tables": [table.name]}
     for name, kind in session.rows(queries.text("not_tables"), parameters):
+        shown = KINDS.get(kind, f"relation of kind {kind}")
         raise ConfigurationError(
-            f"how many rows {name} has is not known: it is a "
-            f"{KINDS.get(kind, f'relation of kind {kind}')}, which may "
-            "show a part of them",
+            f"how many rows {name} has is not known: it is a {shown}, which may show a part "
+            "of them",
             fix="name the table that holds the rows in [[tables]], or give the table its name back",
         )

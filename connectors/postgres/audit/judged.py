@@ -1,11 +1,11 @@
-"""Rows with their state and what else is found about them (audited in audit/scan.sql),
-in pages, as a sample, or by key.
+"""Rows with their state and what else is found about them (`audited` in scan.sql): in
+pages, as a sample, or by key.
 
-What `verify` and `adopt` have in common. Reads only.
+This is what `verify` and `adopt` have in common; it only reads.
 
 Hazard: pages are fetched from what one scan found, so a row may have another state by
-then; whoever uses it asks for the state again, in the statement that reads or changes
-the row.
+the time it is used. A caller has to check the state again, in the statement that reads
+or changes the row.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 from psycopg2 import sql
 
 from connectors.postgres import queries
-from connectors.postgres.rows.keys import key_arrays
+from connectors.postgres.rows.keys import key_arrays, keys_of
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.reports.audit_report import UNIT_TOLERANCE
@@ -30,14 +30,13 @@ _NONE = sql.SQL("")
 _NEVER = sql.SQL("false")
 
 Query = Callable[[sql.Composable], sql.Composable]
-"""Makes a query that returns keys, of the rows it is about."""
+"""Makes a query that returns keys from the fragment of the rows it is about."""
 
 
 class JudgedRows:
     """Composes what is asked about judged rows, and asks it."""
 
     def __init__(self, session: Session) -> None:
-        """Remember the session; nothing is asked yet."""
         self._session = session
         self._schema: str | None = None
         self._cursors = 0
@@ -54,19 +53,18 @@ class JudgedRows:
         """The rows as a fragment.
 
         Args:
-            target: the column; guarded, where a row whose text cannot be made is not to
-                end the query.
+            target: the column; a guarded one if the query must survive a row whose text
+                cannot be made.
             sample: a TABLESAMPLE clause.
             chosen: a condition on the table's columns.
             order: an ORDER BY clause.
-            recent: a condition on the table's columns, whose answer is the column
+            recent: a condition on the table's columns, which becomes the column
                 `recent`.
         """
-        vectors = self.vector_schema()
         return queries.for_target(
             "audited",
             target,
-            vectors=vectors,
+            vectors=self.vector_schema(),
             sample=sample,
             chosen=chosen,
             order=order,
@@ -84,12 +82,6 @@ class JudgedRows:
     ) -> Iterator[list[Key]]:
         """The keys that a query returns, in pages, in the order of the primary key.
 
-        One scan, whose keys the server keeps until they are fetched, so that no
-        snapshot is held meanwhile. A query per page, each beginning behind the last,
-        read the whole table for every page: new columns have no statistics, the planner
-        takes the rows for few, and sorts what an index has in order (50,000 rows in 77
-        s).
-
         Args:
             target: the column.
             query: has the parameter `limit`, which is NULL here, and returns keys of
@@ -97,16 +89,21 @@ class JudgedRows:
             chosen: as `rows` takes it.
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
+        # WITH HOLD: one scan, whose keys the server stores, so that no snapshot is held
+        # while they are used. A query per page would read the whole table each time: new
+        # columns have no statistics, so the planner expects few rows and sorts what an
+        # index has in order (50,000 rows in 77 s).
         self._cursors += 1
         cursor = sql.Identifier(f"vectrue_keys_{self._cursors}")
         rows = self.rows(
             target.guard(), chosen=chosen, order=queries.for_target("key_order", target)
         )
         declared = sql.SQL("DECLARE {} CURSOR WITH HOLD FOR {}").format(cursor, query(rows))
-        self._session.rows(declared, {**wanted(target), **parameters, "limit": None})
+        asked = {**parameters_of(target), **parameters, "limit": None}
+        self._session.rows(declared, asked)
         fetch = sql.SQL("FETCH {} FROM {}").format(sql.Literal(PAGE), cursor)
         while lines := self._session.rows(fetch):
-            yield [tuple(key) for (key,) in lines]
+            yield keys_of(lines)
         self._session.rows(sql.SQL("CLOSE {}").format(cursor))
 
     def draw(
@@ -120,33 +117,30 @@ class JudgedRows:
         chosen: sql.Composable = EVERY,
         **parameters: Any,
     ) -> list[Key]:
-        """`count` of the keys that a query returns, or all if there are no more; each
-        set is equally likely.
+        """Draw some of the keys that a query returns, or all if there are fewer.
 
-        TABLESAMPLE BERNOULLI looks at every row but reads few texts and vectors; of its
-        sample the first in the order of a hash are taken. Equal seeds draw equal rows
-        as long as the table does not change.
+        Each set is equally likely. Equal seeds draw equal rows as long as the table
+        does not change.
 
         Args:
             target: the column.
             query: as `pages` takes it.
             count: keys wanted.
-            among: how many the query would return of the whole table.
+            among: how many the query would return for the whole table.
             seed: any number.
             chosen: as `rows` takes it.
             parameters: those that `query` and `chosen` have beside the usual ones.
         """
-        # Four standard deviations more than wanted, so that hardly ever too few are
-        # drawn.
+        # TABLESAMPLE BERNOULLI looks at every row but reads few texts and vectors. It
+        # takes four standard deviations more than wanted, so that hardly ever too few
+        # are left, and of these the first in the order of a hash are used.
         percent = min(100.0, 100 * (count + 4 * math.sqrt(count) + 10) / max(among, 1))
         sample = sql.SQL("TABLESAMPLE BERNOULLI (%(percent)s) REPEATABLE (%(seed)s)")
         order = queries.for_target("sample_order", target)
         rows = self.rows(target.guard(), sample=sample, chosen=chosen, order=order)
-        drawn = {"percent": percent, "seed": seed, "limit": count}
-        return [
-            tuple(key)
-            for (key,) in self._session.rows(query(rows), {**wanted(target), **parameters, **drawn})
-        ]
+        asked = {**parameters_of(target), **parameters}
+        asked.update(percent=percent, seed=seed, limit=count)
+        return keys_of(self._session.rows(query(rows), asked))
 
     def vectors(
         self,
@@ -157,24 +151,29 @@ class JudgedRows:
         chosen: sql.Composable = EVERY,
         **parameters: Any,
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and the vector's sha256 of those rows that have this state
-        now, in one statement.
+        """Key, text, vector and the vector's sha256 of the rows that have this state now.
+
+        Args:
+            target: the column.
+            keys: of the rows.
+            state: one of those of the query `row_state`.
+            chosen: as `rows` takes it.
+            parameters: those that `chosen` has beside the usual ones.
         """
         query = queries.for_target(
             "asked_vectors", target.guard(), vectors=self.vector_schema(), chosen=chosen
         )
-        lines = self._session.rows(
-            query, {**key_arrays(keys), **parameters, "model": target.model, "state": state}
-        )
-        return [
-            (keys[ord_ - 1], text, numbers, bytes(digest)) for ord_, text, numbers, digest in lines
-        ]
+        asked = {**key_arrays(keys), **parameters, "model": target.model, "state": state}
+        found = []
+        for ord_, text, numbers, digest in self._session.rows(query, asked):
+            found.append((keys[ord_ - 1], text, numbers, bytes(digest)))
+        return found
 
     def vector_schema(self) -> sql.Identifier:
-        """The schema of the extension.
+        """The schema of pgvector.
 
         Raises:
-            ConfigurationError: the database has none.
+            ConfigurationError: the database does not have the extension.
         """
         if self._schema is None:
             lines = self._session.rows(queries.text("vector_schema"))
@@ -183,9 +182,10 @@ class JudgedRows:
                     "the database has no extension vector", fix="CREATE EXTENSION vector"
                 )
             self._schema = str(lines[0][0])
+        # psycopg2 takes a % for the start of a parameter, also within a name.
         return sql.Identifier(self._schema.replace("%", "%%"))
 
 
-def wanted(target: Target) -> dict[str, Any]:
-    """The parameters of judged rows."""
+def parameters_of(target: Target) -> dict[str, Any]:
+    """The parameters of the fragment `audited`."""
     return {"model": target.model, "dimensions": target.dimensions, "tolerance": UNIT_TOLERANCE}

@@ -1,23 +1,26 @@
-"""The check of all vectors: what one scan finds, rows to compare, and taking the hash
-from what is untrue.
+"""The check of all vectors: scan them, draw rows to compare, and delete the hash of
+those that are untrue.
 
-Works with the rights of the worker's role.
+It works with the rights of the worker's role.
 
-Hazards: the scan reads every vector, which may be gigabytes; it is one statement, so an
-old snapshot is held as long as it runs. Every state is the one of the statement's
-snapshot: a row that is edited meanwhile counts as stale.
+Hazards:
+- The scan reads every vector, which may be gigabytes. It is one statement, so it holds
+  an old snapshot as long as it runs.
+- Every state is that of the statement's snapshot: a row that is edited meanwhile counts
+  as stale.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from connectors.postgres import guard, queries
-from connectors.postgres.audit.judged import PAGE, JudgedRows, wanted
+from connectors.postgres.audit import judged
+from connectors.postgres.audit.judged import PAGE, JudgedRows
 from connectors.postgres.rows import own_writes
-from connectors.postgres.rows.keys import key_arrays
+from connectors.postgres.rows.keys import key_arrays, lock_free
 from connectors.postgres.rows.own_writes import OwnWrites
 from connectors.postgres.session import Session
 from schemas.reports.audit_report import SAMPLES, RowGroup
@@ -29,12 +32,12 @@ from schemas.settings.sections import PostgresSettings
 class Audit:
     """The database's side of `vectrue verify`.
 
-    What it writes is labelled as the worker's writes are, so that a repair comes back
-    through the replay lane alone and never stands in the way of live changes.
+    Its writes carry an origin of ours, so that a repair goes through the replay lane
+    alone and never delays live changes.
     """
 
     def __init__(self, settings: PostgresSettings, *, prefix: str | None = None) -> None:
-        """Remember how to connect; `prefix` as for `Session`."""
+        """Remember how to connect; `prefix` is as for `Session`."""
         self._settings = settings
         self._session = Session(settings.dsn, role="verify", prefix=prefix)
         self._writer = Session(settings.dsn, role="verify", prefix=prefix, setup=self._prepare)
@@ -42,30 +45,32 @@ class Audit:
         self._judged = JudgedRows(self._session)
 
     def scan(self, target: Target) -> list[RowGroup]:
-        """Judge every row of a table, in one statement: minutes per million vectors of
-        1,024 numbers.
+        """Judge every row of a table.
 
-        Where a row's text cannot be made, in a second statement, around such rows.
+        It takes one statement, and minutes per million vectors of 1,024 numbers. If a
+        row's text cannot be made, a second statement goes around such rows.
         """
-        parameters = {**wanted(target), "samples": SAMPLES}
+        parameters = {**judged.parameters_of(target), "samples": SAMPLES}
 
         def judge(of: Target) -> list[tuple[Any, ...]]:
             query = queries.for_target("audit_rows", of, audited=self._judged.rows(of))
             return self._session.rows(query, parameters)
 
-        return [
-            RowGroup(state, tuple(findings), rows, tuple(tuple(key) for key in keys))
-            for state, findings, rows, keys in guard.around(target, judge)
-        ]
+        groups = []
+        for state, findings, rows, samples in guard.around(target, judge):
+            keys = tuple(tuple(key) for key in samples)
+            groups.append(RowGroup(state, tuple(findings), rows, keys))
+        return groups
 
     def draw(self, target: Target, count: int, current: int, seed: int) -> list[Key]:
-        """Keys of `count` rows that count as current, or of all if there are no more;
-        each set is equally likely.
+        """Draw keys of rows that count as current, or all of them if there are fewer.
+
+        Each set is equally likely.
 
         Args:
             target: the column.
             count: rows wanted.
-            current: how many there are; a scan tells.
+            current: how many there are, by a scan.
             seed: any number.
         """
         return self._judged.draw(
@@ -93,13 +98,13 @@ class Audit:
         return self._judged.vectors(target, keys, "current")
 
     def disown_damaged(self, target: Target) -> int:
-        """Take the hash from all vectors that a replay would pass by although the
-        scan's rules call them untrue.
+        """Delete the hash of vectors that are untrue by the scan's rules, and that a
+        replay would skip.
 
         Rows that another transaction holds are left alone.
 
         Returns:
-            how many.
+            how many were changed.
         """
         chosen = queries.for_target("asked_keys", target)
         query = queries.for_target(
@@ -108,18 +113,26 @@ class Audit:
         pages = self._judged.pages(
             target, lambda rows: queries.for_target("damaged_keys", target, audited=rows)
         )
-        return sum(self._change(target, query, keys, wanted(target)) for keys in pages)
+        changed = 0
+        for keys in pages:
+            changed += self._change(target, query, keys, judged.parameters_of(target))
+        return changed
 
     def disown(self, target: Target, rows: Sequence[tuple[Key, bytes]]) -> int:
-        """Take the hash from these vectors, given by key and digest, where they are
-        still these; returns how many.
+        """Delete the hash of these vectors, as long as they are the same.
+
+        Args:
+            target: the column.
+            rows: key and digest of each vector.
+
+        Returns:
+            how many were changed.
         """
         query = queries.for_target("disown_vectors", target, vectors=self._judged.vector_schema())
         changed = 0
         for start in range(0, len(rows), PAGE):
-            page = rows[start : start + PAGE]
-            digests = {"digests": [digest for _, digest in page]}
-            changed += self._change(target, query, [key for key, _ in page], digests)
+            digests = dict(rows[start : start + PAGE])
+            changed += self._change(target, query, list(digests), digests=digests)
         return changed
 
     def close(self) -> None:
@@ -128,19 +141,23 @@ class Audit:
         self._writer.close()
 
     def _change(
-        self, target: Target, query: sql.Composable, keys: Sequence[Key], parameters: dict[str, Any]
+        self,
+        target: Target,
+        query: sql.Composable,
+        keys: Sequence[Key],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        digests: Mapping[Key, bytes] | None = None,
     ) -> int:
         with self._own.transaction() as cursor:
-            # Locked first, and without waiting: the statement behind it then sees the
-            # rows as they stand.
-            cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
-            free = [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]
+            # Once the rows are locked, the next statement sees their last version.
+            free = lock_free(cursor, target, keys)
             if not free:
                 return 0
-            if "digests" in parameters:
-                by_key = dict(zip(keys, parameters["digests"], strict=True))
-                parameters = {"digests": [by_key[key] for key in free]}
-            cursor.execute(query, {**parameters, **key_arrays(free)})
+            asked = {**(parameters or {}), **key_arrays(free)}
+            if digests is not None:
+                asked["digests"] = [digests[key] for key in free]
+            cursor.execute(query, asked)
             return int(cursor.rowcount)
 
     def _prepare(self, connection: Connection) -> None:

@@ -1,12 +1,12 @@
-"""Which rows a run is about: the keys of its rows, page by page, a survey of them, and
-keys that were written down.
+"""Which rows a run is about: their keys, page by page, a survey of them, and keys that
+come from a file.
 
-Everything here reads in a read-only transaction, since a part of the query may be the
-operator's (`--where`): it can write nothing, whatever functions it calls.
-
-Hazard: `--where` goes into a query as it stands, in brackets of its own. `check_where`
-keeps it from becoming more than one condition (expressions.py); it must have passed
-before any other function here sees the request.
+Hazards:
+- `--where` goes into a query as is, in brackets of its own. `check_where` keeps it from
+  becoming more than one condition (expressions.py), so it must have passed before any
+  other function here gets the request.
+- `--where` may call a function that writes, so these queries run in read-only
+  transactions.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from psycopg2 import errorcodes, sql
 from connectors.postgres import expressions, guard, queries
 from connectors.postgres.checks import text_rights
 from connectors.postgres.errors import translate
+from connectors.postgres.rows.keys import keys_of
 from connectors.postgres.session import Session
 from schemas.errors import HiddenRows, PoisonEvent, RowRefused, VectrueError
 from schemas.reports.replay import SURVEY_COUNTS, Only, Request, Survey
@@ -30,14 +31,21 @@ _STATES: dict[Only, tuple[str, ...]] = {
     "stale": ("missing", "stale_text", "stale_model"),
 }
 _SAMPLE_BYTES = 32 * 2**20
-"""A table with more than this is sampled for an estimate: about a second, even from a
-cold disk.
+"""A table with more than this is sampled for an estimate, which then takes about a
+second, even from a cold disk.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RelationFacts:
-    """Size of a table: `rows` as last analysed, None if never."""
+    """Size of a table with its partitions.
+
+    Attributes:
+        heap_bytes: without TOAST and indexes.
+        rows: as last analysed; None if never.
+        indexes: how many the table has.
+        vector_index: whether one of them is over vectors.
+    """
 
     heap_bytes: int
     rows: float | None
@@ -48,29 +56,49 @@ class RelationFacts:
 def next_keys(
     session: Session, target: Target, request: Request, after: Key | None, limit: int
 ) -> list[Key]:
-    """The next keys in the order of the primary key; fewer than `limit` are the last."""
-    bounds = sql.SQL(", ").join(
-        sql.SQL("%(c{})s::{}").format(sql.SQL(str(i)), sql.SQL(column.type))
-        for i, column in enumerate(target.key)
-    )
-    cursor = queries.for_target("after_cursor", target, bounds=bounds) if after else sql.SQL("true")
-    wanted: sql.Composable = sql.SQL("true")
-    if request.only != "all":
-        states = sql.SQL(", ").join(map(sql.Literal, _STATES[request.only]))
-        wanted = sql.SQL("{} IN ({})").format(queries.for_target("row_state", target), states)
-    more: dict[str, Any] = {
-        "after_cursor": cursor,
-        "wanted_states": wanted,
+    """The next keys in the order of the primary key.
+
+    Args:
+        session: of a role that reads the text.
+        target: the column.
+        request: which rows.
+        after: the last key of the page before; None for the first page.
+        limit: most keys.
+
+    Returns:
+        the keys; fewer than `limit` are the last.
+    """
+    parts: dict[str, Any] = {
+        "after_cursor": _beyond(target) if after else sql.SQL("true"),
+        "wanted_states": _in_states(target, request),
         "filters": _filters(target, request),
     }
     parameters: dict[str, object] = {"model": target.model, "limit": limit, "since": request.since}
-    parameters |= {f"c{i}": value for i, value in enumerate(after or ())}
+    for i, value in enumerate(after or ()):
+        parameters[f"c{i}"] = value
     lines = _around(
         target,
         request,
-        lambda t: _read(session, queries.for_target("enumerate_keys", t, **more), parameters),
+        lambda t: _read(session, queries.for_target("enumerate_keys", t, **parts), parameters),
     )
-    return [tuple(key) for (key,) in lines]
+    return keys_of(lines)
+
+
+def _beyond(target: Target) -> sql.Composed:
+    """Whether a row comes after the key in the parameters c0, c1, ..."""
+    bounds = []
+    for i, column in enumerate(target.key):
+        bound = sql.SQL("%(c{})s::{}")
+        bounds.append(bound.format(sql.SQL(str(i)), sql.SQL(column.type)))
+    return queries.for_target("after_cursor", target, bounds=sql.SQL(", ").join(bounds))
+
+
+def _in_states(target: Target, request: Request) -> sql.Composable:
+    """Whether a row is in one of the states that the request is about."""
+    if request.only == "all":
+        return sql.SQL("true")
+    states = sql.SQL(", ").join([sql.Literal(state) for state in _STATES[request.only]])
+    return sql.SQL("{} IN ({})").format(queries.for_target("row_state", target), states)
 
 
 def survey(
@@ -81,36 +109,52 @@ def survey(
     exact: bool,
     sample_bytes: int = _SAMPLE_BYTES,
 ) -> Survey:
-    """Count a column's rows by state, in one pass; a table of more than `sample_bytes`
-    is sampled unless `exact`.
+    """Count a column's rows by state, in one pass.
+
+    Args:
+        session: of a role that reads the text.
+        target: the column.
+        request: which rows.
+        exact: read every row, however large the table is.
+        sample_bytes: a table with more than this is sampled, and the counts are scaled.
     """
     facts = relation_facts(session, target)
     share = 1.0 if exact else min(1.0, sample_bytes / max(1, facts.heap_bytes))
     sample: sql.Composable = sql.SQL("")
     if share < 1.0:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
-    more: dict[str, Any] = {"sample": sample, "filters": _filters(target, request)}
+    parts: dict[str, Any] = {"sample": sample, "filters": _filters(target, request)}
     parameters: dict[str, object] = {"model": target.model, "since": request.since}
     lines = _around(
         target,
         request,
-        lambda t: _read(session, queries.for_target("survey", t, **more), parameters),
+        lambda t: _read(session, queries.for_target("survey", t, **parts), parameters),
     )
-    ((*counts, mean, largest),) = lines
     scale = 1 / share
-    if share < 1.0 and facts.rows and request.is_whole and counts[0]:
-        # the whole is known better than the share that a sample really took
-        scale = facts.rows / counts[0]
-    scaled = dict(zip(SURVEY_COUNTS, (round(count * scale) for count in counts), strict=True))
-    return Survey(**scaled, mean_bytes=mean, largest_bytes=largest, exact=share == 1.0)
+    found = lines[0][0]
+    if share < 1.0 and facts.rows and request.is_whole and found:
+        # TABLESAMPLE takes whole pages, so the share of rows differs from the one asked.
+        scale = facts.rows / found
+    return _survey(lines, scale, exact=share == 1.0)
+
+
+def _survey(lines: list[tuple[Any, ...]], scale: float = 1.0, *, exact: bool = True) -> Survey:
+    ((*counts, mean, largest),) = lines
+    scaled: dict[str, int] = {}
+    for name, count in zip(SURVEY_COUNTS, counts, strict=True):
+        scaled[name] = round(count * scale)
+    return Survey(**scaled, mean_bytes=mean, largest_bytes=largest, exact=exact)
 
 
 def relation_facts(session: Session, target: Target) -> RelationFacts:
     """Size of the table, its partitions included."""
     parameters = {"table": queries.table(target.table).as_string(session.connection())}
     heap, rows, indexes, vectors = session.rows(queries.text("relation_facts"), parameters)[0]
+    if rows is not None and rows < 0:
+        # never analysed
+        rows = None
     return RelationFacts(
-        int(heap), rows if rows is not None and rows >= 0 else None, int(indexes), bool(vectors)
+        heap_bytes=int(heap), rows=rows, indexes=int(indexes), vector_index=bool(vectors)
     )
 
 
@@ -125,26 +169,30 @@ def check_where(session: Session, target: Target, request: Request, named: str =
         named: what the condition is called where it was given.
 
     Raises:
-        VectrueError: it is no condition on this table, or more than one.
+        VectrueError: it is not a condition on this table, or more than one.
         ConfigurationError: the role may not read what it names; with the grant that is
             missing.
     """
     if request.where is None:
         return
-    if (why := expressions.refusal(session, request.where)) is not None:
+    why = expressions.refusal(session, request.where)
+    if why is not None:
         raise _no_condition(target, named, why)
     parameters = {"model": target.model, "limit": 1, "since": request.since}
-    true = sql.SQL("true")
-    filters = _filters(target, request)
     query = queries.for_target(
-        "enumerate_keys", target, after_cursor=true, wanted_states=true, filters=filters
+        "enumerate_keys",
+        target,
+        after_cursor=sql.SQL("true"),
+        wanted_states=sql.SQL("true"),
+        filters=_filters(target, request),
     )
     try:
         expressions.explain(session, query, parameters)
     except psycopg2.Error as error:
         translated = translate(error)
         if isinstance(translated, HiddenRows) or expressions.is_transient(error, translated):
-            raise translated from error  # says nothing about the condition
+            # says nothing about the condition
+            raise translated from error
         if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
             raise text_rights.refused(session, target, request.where, named, error) from error
         raise _no_condition(target, named, " ".join(str(error).split())) from error
@@ -152,7 +200,7 @@ def check_where(session: Session, target: Target, request: Request, named: str =
 
 def _no_condition(target: Target, named: str, why: str) -> VectrueError:
     return VectrueError(
-        f"{named} is no condition on {target.table} ({why})",
+        f"{named} is not a condition on {target.table} ({why})",
         fix="write what would follow WHERE in a SELECT",
     )
 
@@ -161,58 +209,71 @@ def plain_keys(session: Session, target: Target, keys: Sequence[Key]) -> list[Ke
     """Keys as the database writes them.
 
     Raises:
-        PoisonEvent: one of them is no value of the key columns' types.
+        PoisonEvent: one of them is not a value of the key columns' types.
     """
     query = queries.for_target("plain_keys", target, key_texts=_texts(target))
-    return [tuple(key) for (key,) in session.rows(query, _arrays(target, keys))]
+    return keys_of(session.rows(query, _arrays(target, keys)))
 
 
 def named_rows(
     session: Session, target: Target, keys: Sequence[Key]
 ) -> list[tuple[Key, Key | None]]:
-    """Keys as the database writes them, each with that of the row it names; None for no
-    row.
+    """Keys as the database writes them, each with the key of the row that it names.
 
-    Two spellings of one row (`007` and `7`, a time in two zones) come to the same row's
-    key.
+    Two spellings of one key (`007` and `7`, a time in two zones) name the same row.
+
+    Returns:
+        pairs; None in place of the second where no row has the key.
 
     Raises:
         PoisonEvent: as `plain_keys`.
     """
     query = queries.for_target("named_rows", target, key_texts=_texts(target))
-    lines = session.rows(query, _arrays(target, keys))
-    return [(tuple(plain), tuple(found) if found else None) for plain, found in lines]
+    named: list[tuple[Key, Key | None]] = []
+    for plain, found in session.rows(query, _arrays(target, keys)):
+        named.append((tuple(plain), tuple(found) if found else None))
+    return named
 
 
 def survey_keys(session: Session, target: Target, keys: Sequence[Key]) -> Survey:
     """Count the rows with these keys by state."""
-    more: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "sample": sql.SQL(""),
         "filters": queries.for_target("asked_keys", target),
     }
     parameters = {"model": target.model, **_arrays(target, keys)}
-    ((*counts, mean, largest),) = guard.around(
-        target, lambda t: _read(session, queries.for_target("survey", t, **more), parameters)
+    lines = guard.around(
+        target, lambda t: _read(session, queries.for_target("survey", t, **parts), parameters)
     )
-    return Survey(
-        **dict(zip(SURVEY_COUNTS, counts, strict=True)), mean_bytes=mean, largest_bytes=largest
-    )
+    return _survey(lines)
 
 
 def _texts(target: Target) -> sql.Composable:
+    """The asked keys as text, as the database writes them."""
     prefix = queries.ours(target)
-    return sql.SQL(", ").join(
-        sql.SQL("{}::text").format(sql.Identifier(f"{prefix}k{i}")) for i in range(len(target.key))
-    )
+    texts = []
+    for i in range(len(target.key)):
+        column = sql.Identifier(f"{prefix}k{i}")
+        texts.append(sql.SQL("{}::text").format(column))
+    return sql.SQL(", ").join(texts)
 
 
 def _arrays(target: Target, keys: Sequence[Key]) -> dict[str, object]:
-    return {f"k{i}": [key[i] for key in keys] for i in range(len(target.key))}
+    """As `key_arrays`, also for no keys at all."""
+    arrays: dict[str, object] = {}
+    for i in range(len(target.key)):
+        arrays[f"k{i}"] = [key[i] for key in keys]
+    return arrays
 
 
 def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tuple[int, str]:
-    """Position of the first key that `plain_keys` refuses, and why; halves are tried
-    until it stands alone.
+    """Find the first key that `plain_keys` refuses: halves are tried until it is alone.
+
+    Returns:
+        its position, and why it is refused.
+
+    Raises:
+        VectrueError: none is refused.
     """
     start = 0
     while len(keys) > 1:
@@ -231,9 +292,11 @@ def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tupl
 
 
 def condition(where: str) -> sql.Composable:
-    """The operator's condition as part of a query that is run with parameters;
-    `check_where` comes first.
+    """The operator's condition as part of a query that is run with parameters.
+
+    `check_where` must have passed.
     """
+    # On lines of its own: it may end in a comment.
     return sql.SQL("(\n" + where.replace("%", "%%") + "\n)")
 
 

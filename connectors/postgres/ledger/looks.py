@@ -1,8 +1,8 @@
-"""Tables of which changes may have been missed: asked here, looked at by the keeper,
-said by every command until then.
+"""Tables whose changes may have been missed: the keeper has to look at all their rows,
+and commands report them until it has.
 
-Hazard: a look that was asked for again while the keeper was looking stays, so that what
-came in between is seen too.
+Hazard: a look that is asked for again while the keeper is looking stays, so that
+changes in between are seen too.
 """
 
 from collections.abc import Iterable
@@ -19,72 +19,78 @@ from schemas.rows.table import TableName
 
 
 def ask(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> None:
-    """Have all rows of these tables looked at.
+    """Have the keeper look at all rows of these tables.
 
     Args:
         session: connection of a worker, or of the role that ran `init`.
         prefix: kafka.topic_prefix of the installation.
         tables: which.
-        reason: why changes may have been missed, one clause for a person.
+        reason: why changes may have been missed, one clause for people.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    names = sorted({str(table) for table in tables})
-    session.rows(queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason})
+    parameters = {"prefix": prefix, "tables": _names(tables), "reason": reason}
+    session.rows(queries.text("ask_look"), parameters)
 
 
 def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: str) -> Statement:
     """What `ask` does, as a statement of `init`. Arguments as there."""
-    names = sorted({str(table) for table in tables})
+    names = _names(tables)
+    parameters = {"prefix": prefix, "tables": names, "reason": reason}
     with session.cursor() as cursor:
-        asked = cursor.mogrify(
-            queries.text("ask_look"), {"prefix": prefix, "tables": names, "reason": reason}
-        )
+        asked = cursor.mogrify(queries.text("ask_look"), parameters)
     body = asked.decode(encodings[session.connection().encoding]).strip()
     return Statement(f"have the keeper look at all rows of {', '.join(names)}: {reason}", body)
 
 
 def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> list[Statement]:
-    """Statements of `init` that take away the looks at tables that leave the
-    installation: no keeper would end them.
+    """Statements of `init` that delete the looks at tables that leave the installation,
+    since no keeper would end them.
 
     Args:
         session: connection of the role that runs `init`.
         prefix: kafka.topic_prefix of the installation.
         tables: those that leave.
     """
-    names = {str(table) for table in tables}
-    asked = [look for look in pending(session, prefix) if str(look.table) in names]
+    names = _names(tables)
     query = sql.SQL("DELETE FROM vectrue.looks WHERE prefix = {} AND table_name = {}")
-    return [
-        Statement(
-            f"forget that the rows of {look.table} are to be looked at",
-            render(session, query.format(sql.Literal(prefix), sql.Literal(str(look.table)))),
-        )
-        for look in asked
-    ]
+    statements = []
+    for look in pending(session, prefix):
+        name = str(look.table)
+        if name in names:
+            body = render(session, query.format(sql.Literal(prefix), sql.Literal(name)))
+            what = f"forget that the rows of {name} have to be looked at"
+            statements.append(Statement(what, body))
+    return statements
 
 
 def pending(session: Session, prefix: str) -> list[Look]:
-    """What is still to be looked at, the longest wait first; nothing where `init` was
-    not run since this exists.
+    """The looks that are left, the longest wait first.
+
+    There are none in a schema that `init` has not updated.
 
     Raises:
         TransientError: Postgres does not answer.
     """
     if not session.rows("SELECT to_regclass('vectrue.looks') IS NOT NULL")[0][0]:
         return []
-    lines = session.rows(queries.text("pending_looks"), {"prefix": prefix})
-    return [
-        Look(TableName.parse(table), reason, asked, float(age))
-        for table, reason, asked, age in lines
-    ]
+    found = []
+    for table, reason, asked, age in session.rows(
+        queries.text("pending_looks"), {"prefix": prefix}
+    ):
+        found.append(Look(TableName.parse(table), reason, asked, float(age)))
+    return found
 
 
 def done(session: Session, prefix: str, table: TableName, asked_at: datetime) -> None:
-    """All rows of a table were looked at, and what was stale is on its way; `asked_at`
-    is that of the look taken up.
+    """End a look: all rows were looked at, and what was stale is being embedded.
+
+    Args:
+        session: connection of the keeper.
+        prefix: kafka.topic_prefix of the installation.
+        table: which.
+        asked_at: as the look had it; a later one stays.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -95,25 +101,25 @@ def done(session: Session, prefix: str, table: TableName, asked_at: datetime) ->
 
 
 class LookStore:
-    """What the keeper asks and notes about looks of one installation, over its own
-    connection.
-    """
+    """The looks of one installation, over the keeper's connection."""
 
     def __init__(self, session: Session, prefix: str) -> None:
-        """Use this connection; `prefix` is kafka.topic_prefix."""
         self._session = session
         self._prefix = prefix
 
     def pending(self) -> list[Look]:
-        """What is still to be looked at. Raises as `pending`."""
+        """The looks that are left. Raises as `pending`."""
         return pending(self._session, self._prefix)
 
     def done(self, table: TableName, asked_at: datetime) -> None:
-        """A table was looked at, and what was stale is on its way. Raises as `done`."""
+        """End a look. Raises as `done`."""
         done(self._session, self._prefix, table, asked_at)
 
     def is_there(self, table: TableName) -> bool:
         """Whether the database has a table of that name. Raises TransientError."""
-        return bool(
-            self._session.rows(queries.text("is_relation"), (table.schema, table.name))[0][0]
-        )
+        place = (table.schema, table.name)
+        return bool(self._session.rows(queries.text("is_relation"), place)[0][0])
+
+
+def _names(tables: Iterable[TableName]) -> list[str]:
+    return sorted({str(table) for table in tables})

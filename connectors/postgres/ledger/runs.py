@@ -1,64 +1,44 @@
-"""The command's side of the ledger: creating runs, entering keys as chunks, steering,
-and reading how far they are.
+"""The command's side of the ledger: create runs, enter their chunks, steer them, and
+read how far they are.
 
-The worker's side, advancing a chunk with its vectors, is in `store`.
+The worker's side, advancing a chunk with its vectors, is in rows/store.py.
 
-Hazard: a chunk enters the ledger with its keys and in the transaction that moves the
-cursor, and is sent afterwards. So a command killed anywhere leaves chunks that were
-never sent (sent again by the next run of the command), never a gap. Two commands on one
-run cannot both enter a page: the cursor is compared when it moves.
+Hazard: a chunk enters the ledger with its keys in the transaction that moves the
+cursor, and is sent afterwards. So a command killed at any point may leave chunks that
+were never sent, which the next run of the command sends, but never a gap. Two commands
+on one run cannot both enter a page: the cursor is compared when it moves.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
-
-from psycopg2.extensions import cursor as Cursor
-from psycopg2.extras import execute_values
+from uuid import UUID
 
 from connectors.postgres import queries
-from connectors.postgres.ledger import enumeration
+from connectors.postgres.ledger import entering, enumeration
+from connectors.postgres.ledger.entering import MOST_RUNS, Scope
 from connectors.postgres.session import Session
-from schemas.messages.chunk import Chunk, deal
-from schemas.reports.replay import Only, Request, Run, ScopeProgress
+from schemas.messages.chunk import Chunk
+from schemas.reports.replay import Request, Run, ScopeProgress
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
 
-__all__ = ["Only", "RunLedger", "Scope", "ScopeProgress", "Taken"]
+__all__ = ["MOST_RUNS", "RunLedger", "Scope", "Taken"]
 
-MOST_RUNS = 1_000
-"""Runs under way at a time: each holds a column, so there are as many as columns at
-most.
-"""
 PAGE_CHUNKS = 20
 """Chunks added to the ledger and sent together: at 500 keys each, 10,000 keys in
 memory.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """One column of a run: how many rows it set out to send, and how far its keys are
-    enumerated.
-    """
-
-    target: Target
-    expected: int
-    cursor: Key | None = None
-    enumerated: bool = False
-
-
 class Taken(Exception):
-    """Another command enumerates this column of the run; the page was not entered."""
+    """Another command is enumerating this column of the run; the page was not entered."""
 
 
 class RunLedger:
     """Runs in the database, over one connection."""
 
     def __init__(self, session: Session) -> None:
-        """Use this connection."""
         self._session = session
 
     def find(
@@ -79,46 +59,45 @@ class RunLedger:
             limit: at most so many.
         """
         asked = {"prefix": prefix, "columns": columns, "unfinished": unfinished, "limit": limit}
-        return [_run(line) for line in self._session.rows(queries.text("replays"), asked)]
+        return entering.runs_of(self._session.rows(queries.text("replays"), asked))
 
     def in_the_way(self, columns: Sequence[str], request: Request) -> Run | None:
-        """An unfinished run that holds one of these columns and does not give way to
-        this request.
+        """An unfinished run that has one of these columns and does not give way to this
+        request.
         """
-        return _in_the_way(self.find(columns=columns, unfinished=True, limit=MOST_RUNS), request)
+        found = self.find(columns=columns, unfinished=True, limit=MOST_RUNS)
+        return entering.in_the_way(found, request)
 
     def create(self, scopes: Sequence[Scope], request: Request) -> UUID | None:
-        """Enter a new run; nothing is enumerated yet. None if an unfinished run has one
-        of the columns.
+        """Enter a new run; nothing is enumerated yet.
 
-        One of the keeper's is no such run: it ends, and a person's takes its place.
+        Runs of the keeper over these columns end if a person asks for the new one.
+
+        Returns:
+            the run; None if an unfinished one has one of the columns.
         """
         with self._session.transaction() as cursor:
-            return _create(cursor, scopes, request)
+            return entering.create(cursor, scopes, request)
 
     def give_way(self, columns: Sequence[str], request: Request) -> None:
-        """End the keeper's runs over these columns, since a person asks for what they
-        do.
-        """
+        """End the keeper's runs over these columns, where a person asks for a run."""
         with self._session.transaction() as cursor:
             cursor.execute(queries.text("enter_replay"))
-            _give_way(cursor, columns, request)
+            entering.give_way(cursor, columns, request)
 
     def scopes(self, run: UUID, targets: Sequence[Target]) -> list[Scope]:
-        """The columns of a run, with the targets they belong to; a column that is no
-        longer configured is left out.
+        """The columns of a run, with the targets they belong to.
+
+        A column that is no longer configured is left out.
         """
         known = {(str(target.table), target.column): target for target in targets}
         found = []
-        for table, column, model, expected, cursor, enumerated in self._session.rows(
-            queries.text("scopes_of_replay"), {"run": str(run)}
-        ):
+        lines = self._session.rows(queries.text("scopes_of_replay"), {"run": str(run)})
+        for table, column, model, expected, key, enumerated in lines:
             target = known.get((table, column))
             if target is not None:
-                scope_target = replace(target, model=model)
-                found.append(
-                    Scope(scope_target, expected, tuple(cursor) if cursor else None, enumerated)
-                )
+                cursor = tuple(key) if key else None
+                found.append(Scope(replace(target, model=model), expected, cursor, enumerated))
         return found
 
     def enumerate(
@@ -128,24 +107,26 @@ class RunLedger:
         chunks.
 
         Yields:
-            the chunks just entered, to be sent; a page is at most PAGE_CHUNKS chunks,
-            of about the same size.
+            the chunks just entered, to be sent: at most PAGE_CHUNKS, of about the same
+            size.
 
         Raises:
             Taken: another command does it.
         """
         before, target = scope.cursor, scope.target
+        limit = chunk_size * PAGE_CHUNKS
         while True:
-            limit = chunk_size * PAGE_CHUNKS
             keys = enumeration.next_keys(self._session, target, request, before, limit)
             after = keys[-1] if keys else before
             last = len(keys) < limit
             with self._session.transaction() as cursor:
-                moved = {"cursor": _array(after), "before": _array(before), "enumerated": last}
-                cursor.execute(queries.text("move_cursor"), _scope(run, target) | moved)
+                moved = entering.place(run, target)
+                moved.update(cursor=_array(after), before=_array(before), enumerated=last)
+                cursor.execute(queries.text("move_cursor"), moved)
                 if cursor.rowcount != 1:
                     raise Taken
-                chunks = _enter(cursor, run, target, keys, chunk_size)
+                chunks = entering.enter_chunks(cursor, run, target, keys, chunk_size)
+            # Committed before they are sent: a crash in between leaves no gap.
             yield chunks
             if last:
                 return
@@ -154,20 +135,27 @@ class RunLedger:
     def enter_keys(self, run: UUID, target: Target, keys: Sequence[Key], chunk_size: int) -> None:
         """Enter keys of a planned run as chunks; they are sent when all are read."""
         with self._session.transaction() as cursor:
-            _enter(cursor, run, target, keys, chunk_size)
+            entering.enter_chunks(cursor, run, target, keys, chunk_size)
 
     def end_keys(self, run: UUID) -> bool:
-        """All keys of a planned run are entered: it runs from now on. False if it was
-        cancelled meanwhile.
+        """Start a planned run, all of whose keys are entered.
+
+        Returns:
+            False if it was cancelled meanwhile.
         """
         return bool(self._session.rows(queries.text("end_of_keys"), {"run": str(run)}))
 
     def unsent(self, run: UUID, *, everything: bool) -> Iterator[list[Chunk]]:
-        """Chunks of a run to send (again): those never sent or returned, or with
-        `everything` all that are not handled.
+        """Go through the chunks of a run that have to be sent, or sent again.
 
-        Their marks are taken away before they are yielded, so that they are still found
-        if the caller dies.
+        Args:
+            run: which.
+            everything: all chunks that are not handled; else those that were never sent
+                or were returned.
+
+        Yields:
+            pages of chunks, each marked as not sent: they are found again if the caller
+            dies before it has sent them.
         """
         after = 0
         while True:
@@ -175,23 +163,13 @@ class RunLedger:
             lines = self._session.rows(queries.text("unsent_chunks"), asked)
             if not lines:
                 return
-            chunks = [
-                Chunk(
-                    TableName.parse(table),
-                    column,
-                    model,
-                    tuple(tuple(key) for key in keys),
-                    run,
-                    number,
-                )
-                for number, table, column, model, keys in lines
-            ]
+            chunks = [_chunk(run, line) for line in lines]
             after = chunks[-1].number
             self._session.rows(queries.text("unmark_sent"), _numbers(run, chunks))
             yield chunks
 
     def mark_sent(self, run: UUID, chunks: Sequence[Chunk]) -> None:
-        """Remember that the broker has acknowledged these chunks."""
+        """Record that the broker has acknowledged these chunks."""
         self._session.rows(queries.text("mark_sent"), _numbers(run, chunks))
 
     def finish(self, run: UUID) -> None:
@@ -199,15 +177,19 @@ class RunLedger:
         self._session.rows(queries.text("finish_replay"), {"run": str(run)})
 
     def set_state(self, run: UUID, state: str, *, after: Sequence[str]) -> bool:
-        """Change a run's state if it is in one of those in `after`; says whether it
-        was.
+        """Change a run's state if it is in one of those in `after`.
+
+        Returns:
+            whether it was.
         """
         parameters = {"run": str(run), "state": state, "from": list(after)}
         return bool(self._session.rows(queries.text("set_replay_state"), parameters))
 
     def set_limits(self, run: UUID, limits: dict[str, float | None]) -> bool:
-        """Change `rate` and `max_live_lag`, those that are given; says whether the run
-        is unfinished.
+        """Change `rate` and `max_live_lag`, those that are given.
+
+        Returns:
+            whether the run is unfinished.
         """
         parameters = {
             "run": str(run),
@@ -224,109 +206,47 @@ class RunLedger:
         return [ScopeProgress(*line) for line in lines]
 
     def speeds(self, run: UUID) -> dict[str | None, float]:
-        """Rows per second over the last two minutes by `schema.table.column`, and under
-        None of all columns together.
+        """Rows per second over the last two minutes, of columns that finished a chunk.
 
-        What finished no chunk in them is left out.
+        Returns:
+            by `schema.table.column`; under None, of all columns together.
         """
+        found: dict[str | None, float] = {}
         lines = self._session.rows(queries.text("replay_speed"), {"run": str(run)})
-        return {column: float(speed) for column, speed in lines if speed is not None}
+        for column, speed in lines:
+            if speed is not None:
+                found[column] = float(speed)
+        return found
 
     def measured_rate(self, target: Target) -> tuple[str, float] | None:
-        """The last run that embedded rows of this column with this model, and rows per
-        second of one worker in it.
+        """How fast one worker was in the last run that embedded rows of this column with
+        this model.
 
-        Of runs that never had a limit, and of the time in which chunks were handled.
+        Runs that ever had a rate limit do not count, nor does time without a chunk.
+
+        Returns:
+            the run, and rows per second; None if no run counts.
         """
         parameters = {"table": str(target.table), "column": target.column, "model": target.model}
         lines = self._session.rows(queries.text("measured_rate"), parameters)
         return (str(lines[0][0]), float(lines[0][1])) if lines else None
 
     def dead_rows(self, target: Target) -> tuple[int, int, int, bool]:
-        """Live and dead row versions, bytes of the table with indexes and TOAST, and
-        whether it was just vacuumed.
+        """The row versions of a table, as the statistics have them.
+
+        Returns:
+            live ones, dead ones, bytes of the table with indexes and TOAST, and whether
+            autovacuum has just been there.
         """
         parameters = {"table": queries.table(target.table).as_string(self._session.connection())}
         live, dead, size, vacuumed = self._session.rows(queries.text("dead_rows"), parameters)[0]
         return int(live), int(dead), int(size), bool(vacuumed)
 
 
-def create_keys(
-    cursor: Cursor, target: Target, keys: Sequence[Key], chunk_size: int
-) -> UUID | None:
-    """Enter a whole run over these rows, chunks and all, in a transaction of the
-    caller's; to be sent once it commits.
-
-    Returns:
-        the run; None if an unfinished one has the column: nothing was entered.
-    """
-    run = _create(cursor, [Scope(target, len(keys))], Request("all", keys=True))
-    if run is not None:
-        _enter(cursor, run, target, keys, chunk_size)
-        cursor.execute(queries.text("end_of_keys"), {"run": str(run)})
-    return run
-
-
-def _create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID | None:
-    run = uuid4()
-    columns = [scope.target.name for scope in scopes]
-    cursor.execute(queries.text("enter_replay"))
-    cursor.execute(
-        queries.text("replays"),
-        {"prefix": "", "columns": columns, "unfinished": True, "limit": MOST_RUNS},
-    )
-    if _in_the_way(map(_run, cursor.fetchall()), request) is not None:
-        return None
-    _give_way(cursor, columns, request)
-    cursor.execute(queries.text("create_replay"), _request(run, request))
-    for scope in scopes:
-        parameters = _scope(run, scope.target) | {
-            "model": scope.target.model,
-            "expected": scope.expected,
-        }
-        cursor.execute(queries.text("create_scope"), parameters)
-    return run
-
-
-def _in_the_way(found: Iterable[Run], request: Request) -> Run | None:
-    return next((run for run in found if not run.gives_way_to(request)), None)
-
-
-def _run(line: tuple[Any, ...]) -> Run:
-    run, state, created, finished, waiting, seconds, names, *request = line
-    return Run(
-        UUID(run), state, created, finished, waiting, seconds, tuple(names or ()), Request(*request)
-    )
-
-
-def _give_way(cursor: Cursor, columns: Sequence[str], request: Request) -> None:
-    if request.requested_by == "operator":
-        cursor.execute(
-            queries.text("give_way"), {"columns": list(columns), "covers": request.covers_stale}
-        )
-
-
-def _enter(
-    cursor: Cursor, run: UUID, target: Target, keys: Sequence[Key], size: int
-) -> list[Chunk]:
-    if not keys:
-        return []
-    # Other columns of the run may be entered by another command: they take turns from
-    # here to the commit.
-    cursor.execute(queries.text("enter_replay"))
-    cursor.execute(queries.text("last_chunk"), {"run": str(run)})
-    (last,) = cursor.fetchone() or (0,)
-    parts = deal(keys, size)
-    chunks = [
-        Chunk(target.table, target.column, target.model, part, run, last + 1 + i)
-        for i, part in enumerate(parts)
-    ]
-    lines = [
-        (str(run), c.number, str(c.table), c.column, c.model, json.dumps(c.keys), len(c.keys))
-        for c in chunks
-    ]
-    execute_values(cursor, queries.text("add_chunk"), lines)
-    return chunks
+def _chunk(run: UUID, line: tuple[Any, ...]) -> Chunk:
+    number, table, column, model, lists = line
+    keys = tuple(tuple(key) for key in lists)
+    return Chunk(TableName.parse(table), column, model, keys, run, number)
 
 
 def _array(key: Key | None) -> list[str] | None:
@@ -335,22 +255,3 @@ def _array(key: Key | None) -> list[str] | None:
 
 def _numbers(run: UUID, chunks: Sequence[Chunk]) -> dict[str, object]:
     return {"run": str(run), "chunks": [chunk.number for chunk in chunks]}
-
-
-def _request(run: UUID, request: Request) -> dict[str, Any]:
-    names = (
-        "only",
-        "where",
-        "since",
-        "force",
-        "keys",
-        "requested_by",
-        "chunk_size",
-        "rate",
-        "max_live_lag",
-    )
-    return {name: getattr(request, name) for name in names} | {"run": str(run)}
-
-
-def _scope(run: UUID, target: Target) -> dict[str, object]:
-    return {"run": str(run), "table": str(target.table), "column": target.column}

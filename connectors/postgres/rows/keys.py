@@ -6,7 +6,11 @@ Hazard: a key value stays text; the query casts it to the type of its column.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor
+
+from connectors.postgres import queries
 from schemas.rows.table import Key
+from schemas.rows.target import Target
 
 
 def key_arrays(keys: Sequence[Key]) -> dict[str, object]:
@@ -24,3 +28,13 @@ def key_arrays(keys: Sequence[Key]) -> dict[str, object]:
 def keys_of(lines: Iterable[tuple[Any, ...]]) -> list[Key]:
     """Read keys from lines of one column, an array of text."""
     return [tuple(key) for (key,) in lines]
+
+
+def lock_free(cursor: Cursor, target: Target, keys: Sequence[Key]) -> list[Key]:
+    """Lock rows until the transaction ends, without waiting.
+
+    Returns:
+        the keys of those that no other transaction holds.
+    """
+    cursor.execute(queries.for_target("lock_rows", target), key_arrays(keys))
+    return [keys[int(ord_) - 1] for (ord_,) in cursor.fetchall()]

@@ -20,7 +20,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from connectors.postgres import queries
-from connectors.postgres.ledger import runs as ledger
+from connectors.postgres.ledger import entering
 from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent
@@ -44,7 +44,8 @@ def enter(cursor: Cursor, target: Target, refused: Sequence[Refusal]) -> None:
         target: the column.
         refused: at most one per row.
     """
-    slow, others = [], []
+    slow: list[Refusal] = []
+    others: list[Refusal] = []
     for refusal in refused:
         chosen = slow if refusal.hash == TOO_SLOW else others
         chosen.append(refusal)
@@ -112,7 +113,7 @@ def enter_replay(
         still in quarantine.
     """
     with session.transaction() as cursor:
-        run = ledger.create_keys(cursor, target, keys, chunk_size)
+        run = entering.create_keys(cursor, target, keys, chunk_size)
         if run is not None:
             cursor.execute(
                 queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys)

@@ -83,7 +83,8 @@ class RowWrite:
 
     def _write(self, mine: set[int]) -> set[int]:
         """Set or clear the vectors; returns the rows that kept what was written."""
-        vectors, clears = [], []
+        vectors: list[int] = []
+        clears: list[int] = []
         for i in sorted(mine):
             chosen = clears if self._updates[i].vector is None else vectors
             chosen.append(i)

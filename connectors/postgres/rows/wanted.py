@@ -31,6 +31,11 @@ class Wanted(NamedTuple):
     frozen: bool
     text_digest: str | None
 
+    def fits(self, target: Target) -> bool:
+        """Whether these are the model and the text of a target."""
+        is_model = (self.model, self.dimensions) == (target.model, target.dimensions)
+        return is_model and self.text_digest == target.text_digest.hex()
+
 
 def resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
     """The target of a table's settings, and whether it is frozen.

@@ -22,7 +22,8 @@ from connectors.clock import SystemClock
 from connectors.kafka.client import client_config
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
-from connectors.postgres.ledger.runs import RunLedger, create_keys
+from connectors.postgres.ledger.entering import create_keys
+from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError

@@ -311,7 +311,7 @@ def test_a_condition_that_is_not_one_is_refused(trial: Trial, text: str) -> None
     target = planned(trial.place.settings).tables[0].target
     with (
         closing(Session(trial.place.settings.postgres.dsn, role="test")) as session,
-        pytest.raises(VectrueError, match=r"--where is no condition on public\.posts"),
+        pytest.raises(VectrueError, match=r"--where is not a condition on public\.posts"),
     ):
         enumeration.check_where(session, target, Request(where=where))
     assert trial.place.value("SELECT to_regclass('pwned')") is None
