@@ -6,12 +6,16 @@ PYTEST := $(BIN)/python -m pytest
 SEED   ?= 0
 FAULTS ?= 60
 
+# Tools of a release, which nothing else needs.
+TWINE     := twine==7.0.0
+CYCLONEDX := cyclonedx-bom==7.5.0
+
 # Tests start thousands of processes: what they import is compiled once, also where the shell forbids it.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.vectrue/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test unit lint floors bench soak mutants lock clean
+.PHONY: help env demo test unit lint floors bench soak mutants lock dist sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,7 +56,19 @@ lock: env ## resolve pyproject.toml into requirements.lock again
 	$(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --upgrade \
 	    --all-extras --group dev pyproject.toml -o requirements.lock
 
+dist: env ## wheel and source archive in dist/, checked; the same commit gives the same bytes
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m uv tool run --from $(TWINE) twine check --strict dist/*
+
+sbom: env ## a CycloneDX list of all dependencies, with their hashes, in sbom/
+	mkdir -p sbom .vectrue
+	$(BIN)/python -m uv --quiet pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --all-extras --constraint requirements.lock pyproject.toml -o .vectrue/release.txt
+	$(BIN)/python -m uv tool run --from $(CYCLONEDX) cyclonedx-py requirements .vectrue/release.txt \
+	    --pyproject pyproject.toml --mc-type application --output-reproducible -o sbom/vectrue.cdx.json
+
 clean: ## stop the local stack, remove it and the environment
 	@[ ! -x $(BIN)/vectrue ] || $(BIN)/vectrue local reset --yes
 	@[ ! -x $(BIN)/vectrue ] || for name in demo test bench soak fault mutants; do $(BIN)/vectrue local reset --yes --dir .vectrue/$$name; done
-	rm -rf $(VENV) .vectrue .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .vectrue dist sbom .mypy_cache .ruff_cache .pytest_cache

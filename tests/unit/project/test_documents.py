@@ -30,6 +30,7 @@ SQL = ROOT / "connectors/postgres"
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
+    "RELEASING.md",
     *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
 )
 START = r"(?m)(?:^|\$ |\$\(|&& |bin/)"
