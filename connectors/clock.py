@@ -1,30 +1,35 @@
-"""The real clock. The only module that asks the operating system for the time."""
+"""The real clock.
+
+Hazard: no other module asks the operating system for the time, so that a test can let
+it pass.
+"""
 
 import threading
 import time
 from datetime import UTC, datetime
 
+from typing_extensions import override
+
+from connectors.ports import Clock
 from schemas.errors import Stopping
 
 
-class SystemClock:
-    """Wall time, monotonic time, and a wait that ends early when the process is asked
-    to stop.
-    """
+class SystemClock(Clock):
+    """Wall time, monotonic time, and a wait that ends early at a stop."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
 
+    @override
     def now(self) -> datetime:
-        """Time of day in UTC."""
         return datetime.now(UTC)
 
+    @override
     def monotonic(self) -> float:
-        """Seconds since an arbitrary point."""
         return time.monotonic()
 
+    @override
     def wait(self, seconds: float) -> None:
-        """Wait, or raise Stopping as soon as `stop` was called."""
         if self._stop.wait(seconds):
             raise Stopping("asked to stop")
 

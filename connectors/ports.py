@@ -1,13 +1,14 @@
-"""Ports: one Protocol per outside system, with its whole contract here; implementations
-stay silent unless they differ.
+"""Ports: one Protocol per outside system, with its whole contract.
 
-Every port has an in-memory twin in `connectors.twins.memory`, and one contract suite
-runs on the twin and on the real service (tests/contract). Everything here blocks; the
-Faust application calls it from a thread of its own.
+An implementation repeats nothing of it; its own docstrings say only where it differs.
+Every port has an in-memory twin in `connectors.twins`, and one contract suite runs on
+the twin and on the real service (tests/contract). Ports cover what the lanes of a
+worker need; commands use the connectors directly.
 
-Any method may raise `TransientError` (the service is away; call again after a while,
-the connection is renewed by the implementation) and `ConfigurationError` (it will never
-work like this).
+Any method may raise `TransientError` (the service is away: retry after a while, the
+implementation connects again) and `ConfigurationError` (no retry helps).
+
+Hazard: everything here blocks; the Faust application calls it from a thread of its own.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,8 +35,10 @@ class Embedder(Protocol):
 
     @property
     def model_id(self) -> str:
-        """Id stored beside each vector: name, short revision and a hash of everything
-        that changes the numbers.
+        """Id stored beside each vector.
+
+        It is made of the name, the short revision and a hash of everything that changes
+        the numbers.
         """
         ...
 
@@ -50,7 +53,7 @@ class Embedder(Protocol):
         ...
 
     def load(self) -> None:
-        """Bring the weights into memory; does nothing when they are there.
+        """Load the weights into memory; does nothing when they are loaded.
 
         Raises:
             ModelUnavailable: the weights are not on this machine, with the command that
@@ -59,7 +62,7 @@ class Embedder(Protocol):
         ...
 
     def unload(self) -> None:
-        """Give the memory back; the next `encode_*` loads again."""
+        """Free the memory; the next `encode_*` loads again."""
         ...
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
@@ -74,27 +77,33 @@ class Embedder(Protocol):
             differ in the last bits between batches.
 
         Raises:
-            PoisonText: it cannot take one of them; OutOfMemory when that is for want of
-                memory, with one text at a time. Which one, the caller finds out by
+            PoisonText: the model cannot take one of them. The caller finds out which by
                 asking for fewer.
+            OutOfMemory: the same for want of memory, with one text at a time.
         """
         ...
 
     def encode_query(self, text: str) -> Vector:
-        """Embed a search query: float32[dimensions], unit length."""
+        """Embed a search query.
+
+        Returns:
+            float32[dimensions], finite and of unit length.
+        """
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """Embed search queries together: as `encode_documents`, each row what
-        `encode_query` makes of its text.
+        """Embed search queries together.
+
+        Returns:
+            as `encode_documents`; each row is what `encode_query` makes of its text.
         """
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text that the model reads, its own markers counted, what is
-        cut off not.
+        """Count the tokens of each text that the model reads.
 
-        A model without a tokenizer counts words.
+        Its own markers are counted, what is cut off is not. A model without a tokenizer
+        counts words.
         """
         ...
 
@@ -103,33 +112,37 @@ class Store(Protocol):
     """The rows: text out, vectors in. One connection, one thread."""
 
     def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
-        """Read the rows as they stand, in one statement, with its snapshot.
+        """Read the rows in one statement, together with its snapshot.
 
-        Keys that have no row are left out of the result; the order is free. Of a text
-        come the first `characters`.
+        Args:
+            target: the column.
+            keys: of the rows. A key that has no row is left out of the result.
+            characters: how much of each text is returned.
+
+        Returns:
+            the rows in any order.
 
         Raises:
             PoisonEvent: a key has another number of columns, or is not a value of their
-                types.
-            RowRefused: Postgres cannot make the text of one of the rows, or that is
-                what is the matter with a key. Either says what it is about for a call
-                with one key; the caller asks for fewer until then.
-            RowTooSlow: the same for what takes too long.
+                types. It names the key in a call with one key; the caller asks for
+                fewer until then.
+            RowRefused: the same where Postgres cannot make the text of a row.
+            RowTooSlow: the same where that takes too long.
         """
         ...
 
     def takes(self, target: Target, key: Key) -> bool:
-        """Whether a key has as many parts as the key columns, and each is a value of
-        its column's type.
-        """
+        """Whether a key is one of the table: a value of its type for each key column."""
         ...
 
     def running(self, txids: Collection[int]) -> set[int]:
-        """Which of these transactions (32-bit ids, as events carry them) the server
-        still has in hand.
+        """Which of these transactions are still in progress.
 
         Neither a finished one nor one that the server never had, as after a failover,
         is among them.
+
+        Args:
+            txids: 32-bit ids, as events carry them.
         """
         ...
 
@@ -162,11 +175,11 @@ class Store(Protocol):
                 deferred when the ledger says that they are handled.
 
         Returns:
-            what became of each key; of one that is AGAIN also the hash of the text that
-            a trigger gave it.
+            what became of each key; for one that is AGAIN also the hash of the text
+            that a trigger gave it.
 
         Raises:
-            TableLocked: somebody holds the whole table; nothing was written.
+            TableLocked: another session holds the whole table; nothing was written.
             TargetMismatch: the database wants another model or another number of
                 dimensions in this column.
             LedgerConflict: the chunk is no longer where `progress` says; nothing was
@@ -175,18 +188,21 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """End the connection; the next call opens a new one."""
+        """Close the connection; the next call opens a new one."""
         ...
 
 
 class Ledger(Protocol):
-    """Where a replay chunk stands. Shares the store's connection, so that `Store.write`
-    can advance it.
+    """Where a replay chunk stands.
+
+    It shares the store's connection, so that `Store.write` can advance it.
     """
 
     def chunk(self, named: Chunk) -> Chunk | None:
-        """The chunk of this run and number as it was entered, whatever else is said of
-        it; None as in `position`.
+        """The chunk as it was entered, by its run and number.
+
+        Returns:
+            None as in `position`.
         """
         ...
 
@@ -195,14 +211,17 @@ class Ledger(Protocol):
         ...
 
     def position(self, chunk: Chunk) -> ChunkState | None:
-        """Keys of the chunk that are handled, and what its run wants now; None if it
-        was cancelled or is not known.
+        """How many keys of the chunk are handled, and what its run wants now.
+
+        Returns:
+            None if the run was cancelled or the chunk is not known.
         """
         ...
 
     def give_back(self, chunk: Chunk) -> bool:
-        """Let a paused run have its chunk back, to be sent again when the run is
-        resumed; the message may then go.
+        """Let a paused run have its chunk back; its message may then be acknowledged.
+
+        The chunk is sent again when the run is resumed.
 
         Returns:
             False when the run is not paused (any more): the chunk is still the
@@ -211,16 +230,16 @@ class Ledger(Protocol):
         ...
 
     def take_slot(self, chunk: Chunk, rows: int) -> float:
-        """Take room for some rows under the rate that the run's workers share.
+        """Reserve time for some rows under the rate that the run's workers share.
 
         Returns:
-            seconds until they may start; 0 or less at once, also for a run without a
-            rate.
+            seconds until they may start; 0 or less means at once, also for a run
+            without a rate.
         """
         ...
 
     def note_wait(self, chunk: Chunk, reason: str | None) -> None:
-        """Tell whoever asks about the run why it waits; None once it goes on."""
+        """Note why the run waits, for its status; None once it goes on."""
         ...
 
 

@@ -2,10 +2,9 @@
 and shortened.
 
 Hazards:
-- The consumer assigns and commits nothing, so it can join no group and disturb none;
-  librdkafka wants a group id all the same, so it has one that no worker uses.
+- The consumer assigns and commits nothing, so it can join no group and disturb none.
 - Retention or a purge may take records away while they are read: offsets have holes,
-  and the end is the broker's word for it (partition EOF), never a count.
+  and the end is what the broker reports (partition EOF), never a count.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import client
+from connectors.kafka import client, errors
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
 from schemas.errors import TransientError
@@ -24,6 +23,7 @@ from schemas.settings.reading import Settings
 _ANSWER_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0
 _OPTIONS = {
+    # librdkafka wants a group id all the same: one that no worker uses.
     "group.id": "vectrue-dlq",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -31,7 +31,7 @@ _OPTIONS = {
     "enable.partition.eof": True,
     "isolation.level": "read_uncommitted",
     "allow.auto.create.topics": False,
-    # letters may be megabytes each, and are taken one by one
+    # Dead letters may be megabytes each, and are taken one by one.
     "queued.max.messages.kbytes": 16_384,
 }
 
@@ -40,7 +40,6 @@ class DeadLetterTopic:
     """`<prefix>.dlq`. Opens what it needs for each call."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Remember how to connect."""
         self._settings = settings
         self._clock = clock
         self._topic = settings.dead_letter_topic
@@ -49,13 +48,14 @@ class DeadLetterTopic:
         """For each partition the offset that its next record will get.
 
         Raises:
-            ConfigurationError: there is no such topic, or the broker refuses us.
+            ConfigurationError: the topic does not exist, or the broker refuses us.
             TransientError: no broker answers, or a partition has no leader.
         """
         said: list[KafkaError] = []
         consumer = client.opened(Consumer, self._settings, **_OPTIONS, error_cb=said.append)
         try:
-            return {number: end for number, (_, end) in self._bounds(consumer, said).items()}
+            bounds = self._bounds(consumer, said)
+            return {number: end for number, (_, end) in bounds.items()}
         finally:
             consumer.close()
 
@@ -70,10 +70,11 @@ class DeadLetterTopic:
             as `ends`.
         """
         said: list[KafkaError] = []
+        begin = since or {}
         consumer = client.opened(Consumer, self._settings, **_OPTIONS, error_cb=said.append)
         try:
             for number, (start, end) in self._bounds(consumer, said).items():
-                first = max(start, (since or {}).get(number, start))
+                first = max(start, begin.get(number, start))
                 if first < end:
                     consumer.assign([TopicPartition(self._topic, number, first)])
                     yield from self._records(consumer, number, end)
@@ -85,44 +86,51 @@ class DeadLetterTopic:
 
         Raises:
             TransientError: the broker did not do it.
-            ConfigurationError: this user may not, or there is no such topic.
+            ConfigurationError: this user has no right to it, or the topic does not
+                exist.
         """
         said: list[KafkaError] = []
         admin = client.opened(AdminClient, self._settings, error_cb=said.append)
         places = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
-        for future in admin.delete_records(places, request_timeout=_ANSWER_SECONDS).values():
+        answers = admin.delete_records(places, request_timeout=_ANSWER_SECONDS)
+        for future in answers.values():
             try:
                 future.result()
             except KafkaException as error:
-                admin.poll(0)  # hands over what it said
-                right, what = (
-                    Right("topic", self._topic, "DELETE"),
-                    f"topic {self._topic} cannot be shortened",
-                )
-                raise client.error_of(self._settings, error.args[0], right, what, said) from error
+                # What the client said reaches `said` in a poll only.
+                admin.poll(0)
+                right = Right("topic", self._topic, "DELETE")
+                what = f"topic {self._topic} cannot be shortened"
+                problem = error.args[0]
+                raise errors.error_of(self._settings, problem, right, what, said) from error
 
     def _bounds(self, consumer: Consumer, said: Sequence[KafkaError]) -> dict[int, tuple[int, int]]:
-        right = Right("topic", self._topic, "READ")
+        """Log start and log end by partition, in order of their numbers."""
         try:
-            found = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics[self._topic]
-            if found.error is not None:
-                raise client.error_of(self._settings, found.error, right)
-            lost = [
-                number
-                for number, partition in sorted(found.partitions.items())
-                if partition.leader < 0
-            ]
-            if lost:
-                raise client.leaderless(self._settings, self._topic, lost)
-            return {
-                number: consumer.get_watermark_offsets(
-                    TopicPartition(self._topic, number), timeout=_ANSWER_SECONDS
-                )
-                for number in sorted(found.partitions)
-            }
+            partitions = self._partitions(consumer)
+            bounds: dict[int, tuple[int, int]] = {}
+            for number in partitions:
+                place = TopicPartition(self._topic, number)
+                bounds[number] = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
-            consumer.poll(0)  # hands over what it said
-            raise client.error_of(self._settings, error.args[0], right, said=said) from error
+            # What the client said reaches `said` in a poll only.
+            consumer.poll(0)
+            right = Right("topic", self._topic, "READ")
+            raise errors.error_of(self._settings, error.args[0], right, said=said) from error
+        return bounds
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
+        """Numbers of the partitions, each of which has a leader."""
+        listed = consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS)
+        found = listed.topics[self._topic]
+        if found.error is not None:
+            right = Right("topic", self._topic, "READ")
+            raise errors.error_of(self._settings, found.error, right)
+        numbers = sorted(found.partitions)
+        lost = [number for number in numbers if found.partitions[number].leader < 0]
+        if lost:
+            raise errors.leaderless(self._settings, self._topic, lost)
+        return numbers
 
     def _records(self, consumer: Consumer, number: int, end: int) -> Iterator[Record]:
         heard = self._clock.monotonic()
@@ -131,20 +139,17 @@ class DeadLetterTopic:
             if message is None:
                 if self._clock.monotonic() - heard > _SILENCE_SECONDS:
                     raise TransientError(
-                        f"topic {self._topic} could not be read to its end", fix="run it again"
+                        f"topic {self._topic} could not be read to its end",
+                        fix="run it again",
                     )
                 continue
             heard = self._clock.monotonic()
             problem = message.error()
-            if problem is not None and problem.name() == "_PARTITION_EOF":
-                return
-            if problem is not None and problem.name() == "GROUP_AUTHORIZATION_FAILED":
-                continue  # of a group that is not used: records come all the same
             if problem is not None:
-                what = f"topic {self._topic} could not be read"
-                raise client.error_of(
-                    self._settings, problem, Right("topic", self._topic, "READ"), what
-                )
+                if problem.name() == "_PARTITION_EOF":
+                    return
+                self._require_passing(problem)
+                continue
             record = _record(message, number)
             if record.offset >= end:
                 return
@@ -152,27 +157,34 @@ class DeadLetterTopic:
             if record.offset == end - 1:
                 return
 
+    def _require_passing(self, problem: KafkaError) -> None:
+        """Raise an error that ends the reading."""
+        # This one is about the group, which is not used: records come all the same.
+        if problem.name() == "GROUP_AUTHORIZATION_FAILED":
+            return
+        right = Right("topic", self._topic, "READ")
+        what = f"topic {self._topic} could not be read"
+        raise errors.error_of(self._settings, problem, right, what)
+
 
 def _record(message: Message, number: int) -> Record:
     kind, milliseconds = message.timestamp()
-    offset = message.offset() or 0
     return Record(
-        str(message.topic()),
-        number,
-        offset,
-        message.key(),
-        message.value(),
-        _headers(message),
-        milliseconds if kind else None,
+        topic=str(message.topic()),
+        partition=number,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=_headers(message),
+        timestamp_ms=milliseconds if kind else None,  # kind 0: the record has none
     )
 
 
 def _headers(message: Message) -> tuple[Header, ...]:
-    """Headers of a record; none where a name is no UTF-8, which the client cannot hand
-    over.
-    """
+    """Headers of a record; none where a name is not UTF-8."""
     try:
         # the client declares more than it returns
         return tuple(cast("list[Header]", message.headers() or []))
+    # The client cannot hand over a name that is not UTF-8.
     except (SystemError, UnicodeDecodeError):
         return ()

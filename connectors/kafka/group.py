@@ -1,5 +1,4 @@
-"""A consumer group as its broker describes it: its state, its members, and what each of
-them reads.
+"""A consumer group as its broker describes it: its state, its members, what each reads.
 
 Hazard: the admin client's `describe_consumer_groups` ends the process with a failed
 assertion when the connection to the coordinator drops while the request is sent
@@ -40,13 +39,18 @@ class GroupMember:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerGroup:
-    """A group; its state is None where no broker knows it, or lets us see it."""
+    """A group.
+
+    Attributes:
+        state: one of `STATES`; None where no broker knows it, or lets us see it.
+        members: its consumers.
+    """
 
     state: str | None
     members: tuple[GroupMember, ...]
 
 
-NOBODY = ConsumerGroup(None, ())
+UNKNOWN = ConsumerGroup(None, ())
 
 
 def describe(admin: AdminClient, name: str, timeout: float) -> ConsumerGroup:
@@ -57,36 +61,40 @@ def describe(admin: AdminClient, name: str, timeout: float) -> ConsumerGroup:
         name: of the group.
         timeout: seconds.
 
+    Returns:
+        the group; one without state and members where it is not known.
+
     Raises:
         KafkaException: no broker answers.
     """
     with warnings.catch_warnings():
-        # for the request that the module's hazard is about
+        # `list_groups` is deprecated for the request that the hazard is about.
         warnings.simplefilter("ignore", DeprecationWarning)
         # its attributes are declared as None
         found: list[Any] = admin.list_groups(name, timeout=timeout)
-    known = [group for group in found if group.error is None and group.state in STATES]
-    if not known:
-        return NOBODY
-    members = tuple(
-        GroupMember(
-            member.id,
-            member.client_id,
-            member.client_host.lstrip("/"),
-            tuple(_assigned(member.assignment)),
-        )
-        for member in known[0].members
+    for group in found:
+        if group.error is None and group.state in STATES:
+            members = tuple(_member(member) for member in group.members)
+            return ConsumerGroup(STATES[group.state], members)
+    return UNKNOWN
+
+
+def _member(member: Any) -> GroupMember:
+    return GroupMember(
+        member.id,
+        member.client_id,
+        host=member.client_host.lstrip("/"),
+        partitions=tuple(_assigned(member.assignment)),
     )
-    return ConsumerGroup(STATES[known[0].state], members)
 
 
 def _assigned(assignment: bytes | None) -> Iterator[tuple[str, int]]:
-    """The partitions in Kafka's ConsumerProtocolAssignment: version, then topics with
-    their partition numbers.
-    """
+    """The partitions in Kafka's ConsumerProtocolAssignment."""
     if not assignment:
         return
-    position = 2  # the version; all have begun like this
+    # Two bytes of version, after which all versions have begun like this: a count of
+    # topics, then each topic's name and its partition numbers.
+    position = 2
 
     def read(kind: str) -> int:
         nonlocal position

@@ -2,7 +2,7 @@
 many partitions at once.
 
 Hazard: the consumer assigns and never subscribes, so it can join no group and disturb
-none. librdkafka wants a group id all the same, so it has one that no worker uses.
+none.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 _OPTIONS = {
+    # librdkafka wants a group id all the same: one that no worker uses.
     "group.id": "vectrue-lag-probe",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -35,14 +36,25 @@ _OPTIONS = {
 def first_records(
     settings: Settings, places: Mapping[Place, int], timeout: float, clock: Clock
 ) -> dict[Place, Record | None]:
-    """Read what `connectors.kafka.offsets.Offsets.records_at` promises."""
+    """Read the first record at or after an offset, for each partition.
+
+    Args:
+        settings: how to connect.
+        places: an offset by topic and partition.
+        timeout: seconds for all of them together.
+        clock: for the deadline.
+
+    Returns:
+        as `connectors.kafka.offsets.Offsets.records_at` promises.
+
+    Raises:
+        ConfigurationError: `kafka.security` holds an option that the client refuses.
+    """
     if not places:
         return {}
     probe = opened(Consumer, settings, **_OPTIONS)
     try:
-        probe.assign(
-            [TopicPartition(topic, number, offset) for (topic, number), offset in places.items()]
-        )
+        probe.assign([TopicPartition(*place, offset) for place, offset in places.items()])
         return _collect(probe, set(places), clock.monotonic() + timeout, clock)
     finally:
         probe.close()
@@ -52,7 +64,10 @@ def _collect(
     probe: Consumer, wanted: set[Place], deadline: float, clock: Clock
 ) -> dict[Place, Record | None]:
     found: dict[Place, Record | None] = {}
-    while len(found) < len(wanted) and (left := deadline - clock.monotonic()) > 0:
+    while len(found) < len(wanted):
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            break
         message = probe.poll(left)
         if message is None:
             continue
@@ -62,7 +77,7 @@ def _collect(
         if place not in wanted or place in found or (problem is not None and not at_end):
             continue
         found[place] = None if at_end else _record(place, message)
-        # What else its log holds would only stand in front of the other partitions.
+        # What else this log holds would only delay the records of other partitions.
         probe.incremental_unassign([TopicPartition(*place)])
     return found
 

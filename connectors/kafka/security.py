@@ -4,7 +4,7 @@ Faust, understands them.
 confluent-kafka takes the options as they are. Here they become one `Transport`, of
 which streams/worker/app.py makes Faust's credentials. An option that Faust's client
 cannot honour is refused by name, never ignored: otherwise one client of a worker would
-be secured as asked and the other one not.
+be secured as configured and the other one not.
 
 Hazard: a `Transport` holds the password; it is shown without it.
 """
@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-from confluent_kafka import KafkaError
 
 from schemas.errors import ConfigurationError
 
@@ -33,14 +31,6 @@ _SSL: Final = (
 )
 _TRUE: Final = ("true", "t", "1")
 _FALSE: Final = ("false", "f", "0")
-_WRONG: Final = {
-    "_AUTHENTICATION",
-    "SASL_AUTHENTICATION_FAILED",
-    "UNSUPPORTED_SASL_MECHANISM",
-    "CLUSTER_AUTHORIZATION_FAILED",
-    "_INVALID_ARG",
-    "_UNSUPPORTED_FEATURE",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,75 +56,62 @@ def transport(security: Mapping[str, str]) -> Transport:
     """Read `kafka.security`.
 
     Raises:
-        ConfigurationError: an option that Faust's client cannot honour, a value that is
-            none, a file that cannot be read. The message names the option, never a
-            password.
+        ConfigurationError: an option that Faust's client cannot honour, a wrong value, a
+            file that cannot be read. The message names the option, never a password.
     """
+    known = ("security.protocol", *_SASL, *_SSL)
     for name in security:
-        if name not in ("security.protocol", *_SASL, *_SSL):
-            known = ", ".join(("security.protocol", *_SASL, *_SSL))
+        if name not in known:
             raise _wrong(
                 name,
                 "is not an option that both Kafka clients of a worker honour",
-                f"use only {known}",
+                f"use only {', '.join(known)}",
             )
     protocol = security.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in _PROTOCOLS:
         raise _wrong(
             "security.protocol", f"is {protocol}", f"choose one of {', '.join(_PROTOCOLS)}"
         )
-    unused = [name for name in security if name in _SASL and not protocol.startswith("SASL")]
-    unused += [name for name in security if name in _SSL and not protocol.endswith("SSL")]
-    if unused:
-        raise _wrong(
-            unused[0],
-            f"has no effect with security.protocol {protocol}",
-            "correct security.protocol",
-        )
-    context = _context(security) if protocol.endswith("SSL") else None
-    if not protocol.startswith("SASL"):
+    has_login, has_tls = protocol.startswith("SASL"), protocol.endswith("SSL")
+    if not has_login:
+        _refuse_unused(security, _SASL, protocol)
+    if not has_tls:
+        _refuse_unused(security, _SSL, protocol)
+    context = _context(security) if has_tls else None
+    if not has_login:
         return Transport(protocol, context=context)
-    return Transport(protocol, *_login(security), context=context)
+    return _with_login(security, protocol, context)
 
 
-def reason(problem: KafkaError) -> str:
-    """What a client says of an error, never nothing: some answers of a broker carry a
-    code and no words.
-    """
-    words = str(problem.str()).strip()
-    return words if words and not words.endswith(":") else f"{words} {problem.name()}".strip()
+def _refuse_unused(security: Mapping[str, str], options: tuple[str, ...], protocol: str) -> None:
+    for name in security:
+        if name in options:
+            raise _wrong(
+                name,
+                f"has no effect with security.protocol {protocol}",
+                "correct security.protocol",
+            )
 
 
-def is_refusal(name: str, why: str) -> bool:
-    """Whether a client's error is one of wrong settings, which no retry mends.
-
-    Args:
-        name: librdkafka's, for example `_SSL`.
-        why: its sentence. TLS that breaks off for another reason than these may be the
-            network's fault.
-    """
-    tls = (
-        "certificate",
-        "wrong version number",
-        "alert",
-        "unsupported protocol",
-        "no protocols available",
-    )
-    return (
-        name in _WRONG
-        or "uthentication fail" in why
-        or (name == "_SSL" and any(word in why for word in tls))
-    )
-
-
-def _login(security: Mapping[str, str]) -> tuple[str, str, str]:
-    mechanism = security.get("sasl.mechanism", security.get("sasl.mechanisms", "GSSAPI")).upper()
+def _with_login(
+    security: Mapping[str, str], protocol: str, context: ssl.SSLContext | None
+) -> Transport:
+    # librdkafka takes either name, and GSSAPI where there is none.
+    configured = security.get("sasl.mechanisms", "GSSAPI")
+    mechanism = security.get("sasl.mechanism", configured).upper()
     if mechanism not in _MECHANISMS:
-        raise _wrong("sasl.mechanism", f"is {mechanism}", f"choose one of {', '.join(_MECHANISMS)}")
+        known = ", ".join(_MECHANISMS)
+        raise _wrong("sasl.mechanism", f"is {mechanism}", f"choose one of {known}")
     for name in ("sasl.username", "sasl.password"):
         if not security.get(name):
             raise _wrong(name, f"is missing, which {mechanism} needs", "set it")
-    return mechanism, security["sasl.username"], security["sasl.password"]
+    return Transport(
+        protocol,
+        mechanism=mechanism,
+        username=security["sasl.username"],
+        password=security["sasl.password"],
+        context=context,
+    )
 
 
 def _context(security: Mapping[str, str]) -> ssl.SSLContext:
@@ -144,20 +121,7 @@ def _context(security: Mapping[str, str]) -> ssl.SSLContext:
         raise _wrong(
             "ssl.ca.location", f"cannot be used ({_reason(error)})", "name a PEM file"
         ) from error
-    certificate, key = security.get("ssl.certificate.location"), security.get("ssl.key.location")
-    if certificate:
-        password = security.get("ssl.key.password", "")
-        try:
-            # An empty password rather than none: OpenSSL would ask for it on the
-            # terminal.
-            context.load_cert_chain(certificate, key, password)
-        except (OSError, ValueError) as error:
-            why = f"cannot be used with ssl.key.location ({_reason(error)})"
-            raise _wrong(
-                "ssl.certificate.location", why, "name PEM files that belong together"
-            ) from error
-    elif key:
-        raise _wrong("ssl.key.location", "has no ssl.certificate.location", "set both")
+    _load_certificate(context, security)
     algorithm = security.get("ssl.endpoint.identification.algorithm", "https").lower()
     if algorithm not in ("https", "none"):
         raise _wrong(
@@ -170,10 +134,26 @@ def _context(security: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
+def _load_certificate(context: ssl.SSLContext, security: Mapping[str, str]) -> None:
+    certificate = security.get("ssl.certificate.location")
+    key = security.get("ssl.key.location")
+    if certificate:
+        # An empty password rather than none: OpenSSL would ask for it on the terminal.
+        password = security.get("ssl.key.password", "")
+        try:
+            context.load_cert_chain(certificate, key, password)
+        except (OSError, ValueError) as error:
+            why = f"cannot be used with ssl.key.location ({_reason(error)})"
+            raise _wrong(
+                "ssl.certificate.location", why, "name PEM files that belong together"
+            ) from error
+    elif key:
+        raise _wrong("ssl.key.location", "has no ssl.certificate.location", "set both")
+
+
 def _trusting(location: str | None, pem: str | None) -> ssl.SSLContext:
-    """A client's context that trusts these authorities; those of the system when none
-    is named, as librdkafka does.
-    """
+    """A client's context that trusts these authorities, or those of the system."""
+    # librdkafka looks for the system's where none is named, and calls that "probe".
     if location in (None, "probe"):
         return ssl.create_default_context(cadata=pem)
     path = Path(str(location))

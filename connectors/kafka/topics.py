@@ -1,5 +1,6 @@
-"""The topics that `init` creates, with explicit partitions and retention. Brokers need
-not create any by themselves.
+"""The topics that `init` creates, with explicit partitions and retention.
+
+Brokers need not create any by themselves.
 
 Hazard: the partition count of a topic that exists is never changed: the order of a
 key's events would break.
@@ -16,10 +17,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 )
 
 from connectors.clock import SystemClock
-from connectors.kafka import client, rights, security
+from connectors.kafka import acls, client, errors, rights
 from connectors.kafka.rights import Right
 from connectors.ports import Clock
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 
@@ -29,18 +30,14 @@ _DEAD_LETTER_HOURS = 30 * 24
 """Long enough for a person to come back from a holiday."""
 _HEARTBEAT_HOURS = 1
 _CANARY_HOURS = 6
-"""Only the newest beats say something. Only closed segments expire, and a broker closes
-one after a week.
-"""
+"""Only the newest beats say something."""
 _WRONG_SETTINGS = {"INVALID_REPLICATION_FACTOR", "POLICY_VIOLATION"}
-"""Errors of a new topic, by librdkafka's names, that no retry mends."""
+"""Errors of a new topic, by librdkafka's names, that no retry fixes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A wanted topic, times in hours; the broker's own size of a record and age of a
-    segment where none is given.
-    """
+    """A wanted topic, times in hours; what is None is the broker's own default."""
 
     partitions: int
     retention_hours: int
@@ -52,16 +49,16 @@ def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
     """The topics of these tables and of the lanes, by name."""
     lanes = Topic(settings.kafka.partitions, settings.kafka.retention_hours)
     prefix = settings.kafka.topic_prefix
-    return {
-        **{table.topic(prefix): lanes for table in tables},
-        settings.replay_topic: lanes,
-        settings.deferred_topic: lanes,
-        settings.dead_letter_topic: Topic(
-            1, _DEAD_LETTER_HOURS, settings.dead_letters.max_record_bytes
-        ),
-        settings.canary_topic: Topic(1, _CANARY_HOURS, segment_hours=1),
-        f"__debezium-heartbeat.{prefix}": Topic(1, _HEARTBEAT_HOURS),
-    }
+    topics = dict.fromkeys((table.topic(prefix) for table in tables), lanes)
+    topics[settings.replay_topic] = lanes
+    topics[settings.deferred_topic] = lanes
+    topics[settings.dead_letter_topic] = Topic(
+        1, _DEAD_LETTER_HOURS, settings.dead_letters.max_record_bytes
+    )
+    # Only closed segments expire, and a broker closes one after a week.
+    topics[settings.canary_topic] = Topic(1, _CANARY_HOURS, segment_hours=1)
+    topics[f"__debezium-heartbeat.{prefix}"] = Topic(1, _HEARTBEAT_HOURS)
+    return topics
 
 
 def existing(settings: Settings) -> dict[str, int]:
@@ -71,21 +68,26 @@ def existing(settings: Settings) -> dict[str, int]:
         TransientError: no broker answers within 10 s.
         ConfigurationError: the broker refuses us, or a security option is wrong.
     """
-    listed = _admin(settings)[1]
+    _, listed = _admin(settings)
     return {name: len(topic.partitions) for name, topic in listed.items() if topic.error is None}
 
 
 def missing(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Those of the names that are no topic.
+    """Those of the names of which there is no topic.
 
     Raises:
-        ConfigurationError: we may not see one of them, which the list of all leaves
-            out; or as `existing`.
+        ConfigurationError: we may not see one of them; or as `existing`.
         TransientError: as `existing`.
     """
     admin, listed = _admin(settings)
-    unseen = [name for name in names if name not in listed or listed[name].error is not None]
-    return [name for name in unseen if not _is_there(settings, admin, name)]
+    absent: list[str] = []
+    for name in names:
+        if name in listed and listed[name].error is None:
+            continue
+        # The list of all topics leaves out those that we may not see: ask by name.
+        if not _is_there(settings, admin, name):
+            absent.append(name)
+    return absent
 
 
 def _is_there(settings: Settings, admin: AdminClient, name: str) -> bool:
@@ -96,25 +98,29 @@ def _is_there(settings: Settings, admin: AdminClient, name: str) -> bool:
         future.result()
     except KafkaException as error:
         problem = error.args[0]
-        if client.is_missing(problem):
+        if errors.is_missing(problem):
             return False
+        right = Right("topic", name, "DESCRIBE")
         what = f"topic {name} cannot be looked at"
-        raise client.error_of(settings, problem, Right("topic", name, "DESCRIBE"), what) from error
+        raise errors.error_of(settings, problem, right, what) from error
     return True
 
 
 def differing(settings: Settings, tables: Sequence[TableName]) -> list[str]:
-    """A notice for each topic whose partition count is not the configured one; it stays
-    as it is.
+    """A notice for each topic whose partition count is not the configured one.
+
+    It stays as it is. Raises as `existing`.
     """
     there = existing(settings)
-    return [
-        f"topic {name} has {there[name]} partitions, not {topic.partitions}; it is kept so, "
-        "since another count would "
-        "break the order of a key's events"
-        for name, topic in wanted(settings, tables).items()
-        if name in there and there[name] != topic.partitions
-    ]
+    notices: list[str] = []
+    for name, topic in wanted(settings, tables).items():
+        count = there.get(name, topic.partitions)
+        if count != topic.partitions:
+            notices.append(
+                f"topic {name} has {count} partitions, not {topic.partitions}; it is "
+                "kept so, since another count would break the order of a key's events"
+            )
+    return notices
 
 
 def require_rights(settings: Settings, needed: Sequence[Right], names: Sequence[str]) -> None:
@@ -130,20 +136,21 @@ def require_rights(settings: Settings, needed: Sequence[Right], names: Sequence[
             `existing`.
         TransientError: as `existing`.
     """
-    missing_rights = rights.lacking(_admin(settings)[0], needed, names)
-    if missing_rights:
-        raise rights.refusal(settings, missing_rights)
+    admin, _ = _admin(settings)
+    lacking = acls.lacking(admin, needed, names)
+    if lacking:
+        raise errors.permission_denied(settings, lacking)
 
 
 def check(settings: Settings, tables: Sequence[TableName]) -> None:
     """Whether `ensure` would succeed; creates nothing. Raises as `ensure`."""
-    names = list(wanted(settings, tables))
-    require_rights(settings, rights.of("init", settings.kafka.topic_prefix), names)
+    topics = wanted(settings, tables)
+    init_rights = rights.of("init", settings.kafka.topic_prefix)
+    require_rights(settings, init_rights, list(topics))
     admin, there = _admin(settings)
-    absent = {name: topic for name, topic in wanted(settings, tables).items() if name not in there}
+    absent = _absent(topics, there)
     if absent:
-        for name, future in _create(admin, settings, absent, validate_only=True).items():
-            _is_created(settings, name, future)
+        _create(settings, admin, absent, validate_only=True)
 
 
 def ensure(
@@ -160,77 +167,88 @@ def ensure(
     """
     clock = clock or SystemClock()
     admin, there = _admin(settings)
-    absent = {name: topic for name, topic in wanted(settings, tables).items() if name not in there}
+    absent = _absent(wanted(settings, tables), there)
     if not absent:
         return []
-    created = [
-        name
-        for name, future in _create(admin, settings, absent).items()
-        if _is_created(settings, name, future)
-    ]
+    created = _create(settings, admin, absent)
     deadline = clock.monotonic() + _ANSWER_SECONDS
     # A topic that is created but not yet in the metadata is left out of a consumer's
     # first assignment.
     while unseen := missing(settings, list(absent)):
         if clock.monotonic() > deadline:
             raise TransientError(
-                f"Kafka does not show topic {unseen[0]}, which was just created", fix="run it again"
+                f"Kafka does not show topic {unseen[0]}, which was just created",
+                fix="run it again",
             )
         clock.wait(0.1)
     return created
 
 
+def _absent(topics: Mapping[str, Topic], there: Mapping[str, Any]) -> dict[str, Topic]:
+    return {name: topic for name, topic in topics.items() if name not in there}
+
+
 def _create(
-    admin: AdminClient,
     settings: Settings,
+    admin: AdminClient,
     absent: Mapping[str, Topic],
     *,
     validate_only: bool = False,
-) -> Mapping[str, Any]:
+) -> list[str]:
+    """Create topics, or have the broker check whether it would; the names of those that
+    it took.
+    """
     factor = settings.kafka.replication_factor
     new = [
         NewTopic(name, topic.partitions, factor, config=_config(topic))
         for name, topic in absent.items()
     ]
-    created: Mapping[str, Any] = admin.create_topics(
+    answers = admin.create_topics(
         new, operation_timeout=_ANSWER_SECONDS, validate_only=validate_only
     )
-    return created
+    return [name for name, future in answers.items() if _is_created(settings, name, future)]
 
 
 def _config(topic: Topic) -> dict[str, str]:
-    config = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_hours * _HOUR_MS)}
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(topic.retention_hours * _HOUR_MS),
+    }
     # A dead letter is its event and six headers: in a topic with the limit of the
     # event's it might not fit.
-    config |= {"max.message.bytes": str(topic.max_record_bytes)} if topic.max_record_bytes else {}
-    return config | (
-        {"segment.ms": str(topic.segment_hours * _HOUR_MS)} if topic.segment_hours else {}
-    )
+    if topic.max_record_bytes:
+        config["max.message.bytes"] = str(topic.max_record_bytes)
+    if topic.segment_hours:
+        config["segment.ms"] = str(topic.segment_hours * _HOUR_MS)
+    return config
 
 
 def _is_created(settings: Settings, name: str, future: Any) -> bool:
+    """Whether the broker took the topic; False where another `init` was faster."""
     try:
         future.result()
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False  # somebody was faster
-        if client.is_denied(error.args[0]):
-            known = [
-                right
-                for right in rights.of("init", settings.kafka.topic_prefix)
-                if right.operation == "CREATE"
-            ]
-            raise rights.refusal(
-                settings, [right for right in known if name.startswith(right.name)]
-            ) from error
-        what = f"topic {name} cannot be created"
-        if error.args[0].name() in _WRONG_SETTINGS:
-            sentence = f"{what} ({security.reason(error.args[0])})"
-            raise ConfigurationError(sentence, fix="check [kafka] in the settings") from error
-        raise client.error_of(
-            settings, error.args[0], Right("topic", name, "CREATE"), what
-        ) from error
+        problem = error.args[0]
+        if problem.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise _not_created(settings, name, problem) from error
     return True
+
+
+def _not_created(settings: Settings, name: str, problem: KafkaError) -> VectrueError:
+    if errors.is_denied(problem):
+        lacking = [
+            right
+            for right in rights.of("init", settings.kafka.topic_prefix)
+            if right.operation == "CREATE" and name.startswith(right.name)
+        ]
+        return errors.permission_denied(settings, lacking)
+    what = f"topic {name} cannot be created"
+    if problem.name() in _WRONG_SETTINGS:
+        return ConfigurationError(
+            f"{what} ({errors.reason(problem)})", fix="check [kafka] in the settings"
+        )
+    return errors.error_of(settings, problem, Right("topic", name, "CREATE"), what)
 
 
 def _admin(settings: Settings) -> tuple[AdminClient, Mapping[str, Any]]:
@@ -240,6 +258,7 @@ def _admin(settings: Settings) -> tuple[AdminClient, Mapping[str, Any]]:
     try:
         return admin, admin.list_topics(timeout=_ANSWER_SECONDS).topics
     except KafkaException as error:
-        admin.poll(0)  # hands over what it said: the request itself only times out
+        # The request itself only times out: the reason reaches `said` in a poll.
+        admin.poll(0)
         right = Right("topic", f"{settings.kafka.topic_prefix}.", "DESCRIBE", prefixed=True)
-        raise client.error_of(settings, error.args[0], right, said=said) from error
+        raise errors.error_of(settings, error.args[0], right, said=said) from error

@@ -1,13 +1,17 @@
 """In-memory twin of the offsets reader: topics, groups and their commits, as the broker
 would answer.
 
-Hazard: time does not pass in it. A record that is there is found at once, so `timeout`
-has no effect.
+Hazard: time does not pass in it. An existing record is found at once, so `timeout` has
+no effect.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
+from connectors.kafka import errors
+from connectors.kafka.offsets import Offsets
 from connectors.kafka.probe import Place
 from schemas.errors import TransientError
 from schemas.health.lag import GroupLag, Member, PartitionLag
@@ -27,11 +31,10 @@ class _Group:
     readers: dict[Place, Member] = field(default_factory=dict)
 
 
-class MemoryOffsets:
+class MemoryOffsets(Offsets):
     """Twin of `Offsets`."""
 
     def __init__(self) -> None:
-        """A broker without topics."""
         self.away = False
         self._logs: dict[str, list[_Log]] = {}
         self._groups: dict[str, _Group] = {}
@@ -77,43 +80,57 @@ class MemoryOffsets:
         """Let all members go."""
         self._groups[group].readers.clear()
 
+    @override
     def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
-        """As the port says."""
         if self.away:
             raise TransientError(
                 "Kafka does not answer at memory", fix="check kafka.bootstrap_servers"
             )
         return {name: self._read(name, topics) for name, topics in groups.items()}
 
+    @override
     def records_at(
         self,
         places: Mapping[Place, int],
         *,
-        timeout: float,  # noqa: ARG002 - the port's
+        timeout: float,
     ) -> Mapping[Place, Record | None]:
-        """As the port says."""
-        return {
-            (topic, number): next(
-                (r for r in self._logs[topic][number].records if r.offset >= offset), None
-            )
-            for (topic, number), offset in places.items()
-        }
+        found: dict[Place, Record | None] = {}
+        for place, offset in places.items():
+            found[place] = self._record_at(place, offset)
+        return found
 
-    def close(self) -> None:
-        """As the port says."""
+    @override
+    def close(self) -> None: ...
+
+    def _record_at(self, place: Place, offset: int) -> Record | None:
+        topic, number = place
+        for record in self._logs[topic][number].records:
+            if record.offset >= offset:
+                return record
+        return None
 
     def _read(self, name: str, topics: Sequence[str]) -> GroupLag:
-        group = self._groups.get(name)
-        known = group or _Group()
-        rows = []
+        known = self._groups.get(name, _Group())
+        rows: list[PartitionLag] = []
         for topic in topics:
             if topic not in self._logs:
-                error = f"topic {topic} does not exist: vectrue init"
+                error = str(errors.missing_topic(topic))
                 rows.append(PartitionLag(topic, None, is_missing=True, error=error))
-            for number, log in enumerate(self._logs.get(topic, ())):
+                continue
+            for number, log in enumerate(self._logs[topic]):
                 place = (topic, number)
-                commit, member = known.commits.get(place), known.readers.get(place)
-                rows.append(PartitionLag(topic, number, commit, log.start, log.end, None, member))
+                row = PartitionLag(
+                    topic,
+                    number,
+                    current_offset=known.commits.get(place),
+                    log_start_offset=log.start,
+                    log_end_offset=log.end,
+                    member=known.readers.get(place),
+                )
+                rows.append(row)
         members = len(set(known.readers.values()))
-        state = None if group is None else "stable" if members else "empty"
+        state = None
+        if name in self._groups:
+            state = "stable" if members else "empty"
         return GroupLag(name, state, members, tuple(rows))

@@ -1,5 +1,6 @@
-"""In-memory twins of the ports, for unit tests. The contract suites hold them to what
-the real services do.
+"""In-memory twins of the store, the ledger, the outbox and the clock, for unit tests.
+
+The contract suites hold them to what the real services do.
 
 Hazard: a twin is single-threaded and forgets everything; it is never a substitute in
 production.
@@ -7,11 +8,14 @@ production.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from connectors.ports import Defer
+from typing_extensions import override
+
+from connectors.ports import Clock, Defer, Ledger, Outbox, Store
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
 from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
@@ -36,7 +40,6 @@ from schemas.rows.table import Key
 from schemas.rows.target import KeyColumn, Target
 
 __all__ = ["MemoryClock", "MemoryOutbox", "MemoryRow", "MemoryStore", "TwinEmbedder"]
-
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -66,16 +69,12 @@ class LedgerEntry:
     max_live_lag: float | None = None
     force: bool = False
     slots: float = 0.0
-    """Seconds of the rate that were taken and not waited for: the twin's time does not
-    pass.
-    """
+    """Seconds of the rate that were taken and not waited for: time does not pass here."""
     waits: list[str | None] = field(default_factory=list)
 
 
-class MemoryStore:
-    """Twin of `Store` and `Ledger`: one table of rows, locks and transactions in
-    progress.
-    """
+class MemoryStore(Store, Ledger):
+    """Twin of `Store` and `Ledger`: one table's rows, locks and open transactions."""
 
     def __init__(self, target: Target) -> None:
         """Hold the rows of one target, which is also what is wanted."""
@@ -91,8 +90,8 @@ class MemoryStore:
         self.unreadable: set[Key] = set()
         """Rows whose text cannot be evaluated."""
 
+    @override
     def read(self, target: Target, keys: Sequence[Key], characters: int = BLANK_WITHIN) -> Reading:
-        """As the port says."""
         self.reads += 1
         for key in keys:
             if not self.takes(target, key):
@@ -101,22 +100,23 @@ class MemoryStore:
                 )
             if key in self.unreadable:
                 raise RowRefused("InvalidTextRepresentation")
-        snapshot = Snapshot(
-            min(self.in_hand, default=self.next_xid), self.next_xid, frozenset(self.in_hand)
-        )
-        return Reading(
-            snapshot, [self._document(key, characters) for key in keys if key in self.rows]
-        )
+        oldest = min(self.in_hand, default=self.next_xid)
+        snapshot = Snapshot(oldest, self.next_xid, frozenset(self.in_hand))
+        found = [self._document(key, characters) for key in keys if key in self.rows]
+        return Reading(snapshot, found)
 
+    @override
     def takes(self, target: Target, key: Key) -> bool:
-        """As the port says; the twin knows the largest numbers of the integer types."""
-        fits = [_fits(part, column) for part, column in zip(key, target.key, strict=False)]
-        return len(key) == len(target.key) and all(fits)
+        """Of integers the twin knows the largest; any text is a value of other types."""
+        if len(key) != len(target.key):
+            return False
+        return all(_fits(part, column) for part, column in zip(key, target.key, strict=True))
 
+    @override
     def running(self, txids: Collection[int]) -> set[int]:
-        """As the port says."""
         return self.in_hand & set(txids)
 
+    @override
     def write(
         self,
         target: Target,
@@ -125,7 +125,7 @@ class MemoryStore:
         progress: ChunkAdvance | None = None,
         defer: Defer | None = None,
     ) -> WriteOutcome:
-        """As the port says; the twin has no triggers."""
+        """The twin has no triggers and no constraints."""
         rows = dict(self.rows)
         outcome = WriteOutcome({update.key: self._set(rows, target, update) for update in updates})
         if Written.CHANGED in outcome.values() and not self._wants(target):
@@ -134,6 +134,7 @@ class MemoryStore:
                 f"{target.name} wants vectors of {of}, this worker makes {target.model}"
             )
         locked = [key for key, written in outcome.items() if written is Written.LOCKED]
+        # As in the real one: before the transaction that counts them commits.
         if locked and defer is not None:
             defer(locked)
         if progress is not None:
@@ -143,10 +144,7 @@ class MemoryStore:
             if written is Written.WRITTEN:
                 self.quarantine.pop(key, None)
         for refusal in refusals:
-            row = self.rows.get(refusal.key)
-            unreadable = refusal.hash == UNREADABLE and refusal.key in self.unreadable
-            untried = refusal.hash == TOO_SLOW
-            if row is not None and (unreadable or untried or sha256(row.text) == refusal.hash):
+            if self._still_refused(refusal):
                 self.quarantine[refusal.key] = refusal
         return outcome
 
@@ -154,58 +152,69 @@ class MemoryStore:
         """Enter a chunk of a run, as the command does."""
         return self.ledger.setdefault((str(chunk.run), chunk.number), LedgerEntry(chunk))
 
+    @override
     def chunk(self, named: Chunk) -> Chunk | None:
-        """As the port says."""
         entry = self.ledger.get((str(named.run), named.number))
         return None if entry is None or entry.cancelled else entry.chunk
 
+    @override
     def position(self, chunk: Chunk) -> ChunkState | None:
-        """As the port says."""
         entry = self.ledger.get((str(chunk.run), chunk.number))
         if entry is None or entry.cancelled:
             return None
         return ChunkState(entry.done, entry.state, entry.rate, entry.max_live_lag, entry.force)
 
+    @override
     def give_back(self, chunk: Chunk) -> bool:
-        """As the port says."""
         entry = self.ledger[str(chunk.run), chunk.number]
         entry.returned = entry.returned or entry.state == "paused"
         return entry.state == "paused"
 
+    @override
     def take_slot(self, chunk: Chunk, rows: int) -> float:
-        """As the port says."""
         entry = self.ledger[str(chunk.run), chunk.number]
         if entry.rate is None:
             return 0.0
         before, entry.slots = entry.slots, entry.slots + rows / entry.rate
         return before
 
+    @override
     def note_wait(self, chunk: Chunk, reason: str | None) -> None:
-        """As the port says."""
         self.ledger[str(chunk.run), chunk.number].waits.append(reason)
 
+    @override
     def finish(self, chunk: Chunk) -> None:
-        """As the port says; the twin keeps no state of runs."""
+        """The twin keeps no state of runs."""
 
+    @override
     def close(self) -> None:
-        """As the port says; there is no connection."""
+        """There is nothing to close."""
 
     def _document(self, key: Key, characters: int) -> Document:
         row = self.rows[key]
-        blank = is_blank(row.text)
         refusal = self.quarantine.get(key)
-        refused = refusal is not None and refusal.hash == sha256(row.text)
-        vector = row.vector is not None
+        text_hash = sha256(row.text)
         return Document(
             key,
-            (row.text or "")[:characters],
-            blank,
-            sha256(row.text),
-            row.hash,
-            row.model,
-            vector,
-            refused,
+            text=(row.text or "")[:characters],
+            blank=is_blank(row.text),
+            hash=text_hash,
+            stored_hash=row.hash,
+            stored_model=row.model,
+            has_vector=row.vector is not None,
+            quarantined=refusal is not None and refusal.hash == text_hash,
         )
+
+    def _still_refused(self, refusal: Refusal) -> bool:
+        """Whether the row is there and still has the refused text."""
+        row = self.rows.get(refusal.key)
+        if row is None:
+            return False
+        if refusal.hash == TOO_SLOW:
+            return True
+        if refusal.hash == UNREADABLE and refusal.key in self.unreadable:
+            return True
+        return sha256(row.text) == refusal.hash
 
     def _wants(self, target: Target) -> bool:
         return (*self.wanted, self.text) == (target.model, target.dimensions, target.text)
@@ -235,54 +244,52 @@ class MemoryStore:
                 f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys"
             )
         entry.done += progress.handled
-        names = ("current", "blank", "gone", "quarantined", "failed", "obsolete")
-        counted = {name: getattr(progress, name) for name in names}
+        counted = Counter[str]()
+        for name in ("current", "blank", "gone", "quarantined", "failed", "obsolete"):
+            counted[name] = getattr(progress, name)
         for update in updates:
-            written = outcome[update.key]
-            name = {Written.CHANGED: "changed", Written.LOCKED: "deferred"}.get(written)
-            name = name or ("embedded" if update.vector is not None else "cleared")
-            counted[name] = counted.get(name, 0) + 1
+            counted[_counter(update, outcome[update.key])] += 1
         for name, count in counted.items():
             entry.counts[name] = entry.counts.get(name, 0) + count
 
 
 @dataclass
-class MemoryOutbox:
+class MemoryOutbox(Outbox):
     """Twin of `Outbox`: keeps what was sent."""
 
     chunks: list[Chunk] = field(default_factory=list)
     dead_letters: list[tuple[Record, str, str]] = field(default_factory=list)
 
+    @override
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
-        """As the port says."""
         self.chunks += chunks
 
+    @override
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:
-        """As the port says."""
-        self.dead_letters += [
-            (failure.record, str(failure.reason), failure.stage) for failure in failures
-        ]
+        for failure in failures:
+            letter = (failure.record, str(failure.reason), failure.stage)
+            self.dead_letters.append(letter)
 
 
-class MemoryClock:
-    """Time that passes only when somebody waits."""
+class MemoryClock(Clock):
+    """Time that passes only when someone waits."""
 
     def __init__(self) -> None:
-        """Start at an arbitrary moment."""
+        # An arbitrary moment: time begins there.
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self.stopping = False
         self.waits: list[float] = []
 
+    @override
     def now(self) -> datetime:
-        """As the port says."""
         return self._now
 
+    @override
     def monotonic(self) -> float:
-        """As the port says."""
         return self._now.timestamp()
 
+    @override
     def wait(self, seconds: float) -> None:
-        """As the port says."""
         if self.stopping:
             raise Stopping("asked to stop")
         self.waits.append(seconds)
@@ -291,6 +298,15 @@ class MemoryClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._now += timedelta(seconds=seconds)
+
+
+def _counter(update: Update, written: Written) -> str:
+    """The ledger's counter that a written key belongs to."""
+    if written is Written.CHANGED:
+        return "changed"
+    if written is Written.LOCKED:
+        return "deferred"
+    return "cleared" if update.vector is None else "embedded"
 
 
 def _fits(part: str, column: KeyColumn) -> bool:

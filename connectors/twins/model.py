@@ -1,22 +1,27 @@
 """In-memory twin of a model: unit vectors made from the sha256 of the text, calls
 counted, failures on request.
+
+Hazard: a twin's vectors mean nothing; its nearest neighbours are random ones.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from typing_extensions import override
 
 from connectors.models.files.fingerprint import record
 from connectors.models.text import prepare
+from connectors.ports import Embedder
 from schemas.errors import PoisonText
 from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 
 
-class TwinEmbedder:
-    """Deterministic pseudo-random unit vectors: equal texts, equal vectors; different
-    texts, nearly orthogonal ones.
+class TwinEmbedder(Embedder):
+    """Deterministic pseudo-random unit vectors.
+
+    Equal texts have equal vectors, different texts nearly orthogonal ones.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class TwinEmbedder:
             fails: texts for which this is true raise PoisonText, and their whole call
                 with them; may be replaced.
         """
-        self.dimensions = dimensions
+        self._dimensions = dimensions
         self.fails = fails
         self.calls = 0
         """Calls of `encode_documents` with at least one text, and of `encode_query`,
@@ -46,23 +51,31 @@ class TwinEmbedder:
         self._name = name
 
     @property
+    @override
     def model_id(self) -> str:
         """`twin@1+hash`."""
         return self.record.model
 
     @property
-    def record(self) -> ModelRecord:
-        """As the port says; there are no tokens."""
-        return record(self._name, "1", {"dimensions": self.dimensions}, dimensions=self.dimensions)
+    @override
+    def dimensions(self) -> int:
+        return self._dimensions
 
+    @property
+    @override
+    def record(self) -> ModelRecord:
+        size = self.dimensions
+        return record(self._name, "1", {"dimensions": size}, dimensions=size)
+
+    @override
     def load(self) -> None:
-        """Note that it is loaded."""
         self.loaded = True
 
+    @override
     def unload(self) -> None:
-        """Note that it is not."""
         self.loaded = False
 
+    @override
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         """Embed stored texts: float32[n, dimensions], unit length.
 
@@ -81,17 +94,20 @@ class TwinEmbedder:
         self.texts_encoded += len(texts)
         return np.stack([self._vector(text) for text in prepare(texts, None)])
 
+    @override
     def encode_query(self, text: str) -> Vector:
         """Embed a search query, as a document: float32[dimensions], unit length."""
         query: Vector = self.encode_documents([text])[0]
         return query
 
+    @override
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         """Embed search queries, as documents; one call."""
         return self.encode_documents(texts)
 
+    @override
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Words: there is no tokenizer."""
+        # Words: the twin has no tokenizer.
         return [len(text.split()) for text in texts]
 
     def _vector(self, text: str) -> Vector:

@@ -225,7 +225,7 @@ def test_missing_topic_costs_one_row(world: World) -> None:
     world.create_topic(topic, 1)
     missing, there = read(world, group, f"{topic}.gone", topic).partitions
     assert (missing.partition, missing.lag, missing.pending) == (None, None, None)
-    assert missing.error == f"topic {topic}.gone does not exist: vectrue init"
+    assert missing.error == f"topic {topic}.gone does not exist: run `vectrue init`"
     assert (there.partition, there.error) == (0, None)
 
 

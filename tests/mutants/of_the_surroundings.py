@@ -85,15 +85,15 @@ _OF_KAFKA_S_WORDS = (
     Defect(
         "a topic without a leader that is called unanswered",
         "connectors/kafka/dead_letters.py",
-        "            if lost:\n",
-        "            if False:\n",
+        "        if lost:\n",
+        "        if False:\n",
         (
             "tests/unit/connectors/kafka/test_errors.py::test_each_thing_that_is_wrong_has_its_sentence",
         ),
     ),
     Defect(
         "a wrong password that is called silence",
-        "connectors/kafka/client.py",
+        "connectors/kafka/errors.py",
         "    for one in (*told, problem):\n",
         "    for one in (problem,):\n",
         (
@@ -103,7 +103,7 @@ _OF_KAFKA_S_WORDS = (
     Defect(
         "a topic that may not be seen called missing",
         "connectors/kafka/topics.py",
-        "        if client.is_missing(problem):\n",
+        "        if errors.is_missing(problem):\n",
         "        if True:\n",
         (
             "tests/unit/connectors/kafka/test_errors.py::test_a_topic_that_we_may_not_see_is_not_missing",

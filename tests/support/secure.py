@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
     ResourceType,
 )
 
-from connectors.kafka import rights, topics
+from connectors.kafka import acls, rights, topics
 from connectors.kafka.client import client_config
 from connectors.kafka.rights import Right
 from tests.support.waiting import until
@@ -51,7 +51,7 @@ def everything(place: Workplace) -> dict[str, tuple[Right, ...]]:
 
 def allow(place: Workplace, users: dict[str, tuple[Right, ...]]) -> None:
     """Grant."""
-    rights.allow(admin(place), users)
+    acls.allow(admin(place), users)
 
 
 def take(place: Workplace, right: Right) -> None:
@@ -142,4 +142,4 @@ def stop(worker: Any) -> None:
 
 def granted(place: Workplace, needed: tuple[Right, ...], names: list[str]) -> bool:
     """Whether the broker knows that they are granted."""
-    return not rights.lacking(AdminClient(client_config(place.settings)), needed, names)
+    return not acls.lacking(AdminClient(client_config(place.settings)), needed, names)

@@ -7,7 +7,7 @@ import signal
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import rights
+from connectors.kafka import acls
 from connectors.local.machine import free_ports, properties, secured, versions
 from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.machine.processes import Command
@@ -107,7 +107,7 @@ class Kafka:
         init`.
         """
         if self._shop.state.secure:
-            rights.allow(self._admin(), secured.rights())
+            acls.allow(self._admin(), secured.rights())
 
     def _admin(self) -> AdminClient:
         security = secured.client(self._shop.state, self._shop.directory, secured.ADMIN)

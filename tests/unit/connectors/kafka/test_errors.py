@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.clock import SystemClock
-from connectors.kafka import client, probe, topics
+from connectors.kafka import client, errors, probe, topics
 from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
@@ -42,12 +42,18 @@ CASES: dict[str, tuple[Case, type[VectrueError], str]] = {
     "not allowed": (
         (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), [], False),
         ConfigurationError,
-        rf"Kafka does not allow this client \w+ on topic {TOPIC}: kafka-acls .*--topic '{TOPIC}'",
+        (
+            rf"^permission denied by Kafka: this client lacks \w+ on topic {TOPIC}: "
+            rf"kafka-acls .*--topic '{TOPIC}'"
+        ),
     ),
     "not let in": (
         (TIMED_OUT, [LOGIN, DOWN], False),
         ConfigurationError,
-        r"refuses the connection to 127\.0\.0\.1:1 \(SASL authentication error.*correct kafka\.sec",
+        (
+            r"^Kafka rejected the login to 127\.0\.0\.1:1 \(SASL authentication error.*\): "
+            r"correct the user name, password and mechanism in kafka\.security$"
+        ),
     ),
     "not there": (
         (KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), [], False),
@@ -179,7 +185,7 @@ def test_who_asks_about_topics_and_groups_is_told_the_same(
     """`init`, `doctor`, `lag` and the workers at their start."""
     case, kind, words = CASES[what]
     monkeypatch.setattr(client, "client_config", lambda _, **options: options)
-    for module in ("topics", "offsets"):
+    for module in ("topics", "admin"):
         monkeypatch.setattr(f"connectors.kafka.{module}.AdminClient", Broker(case))
     for ask in (
         lambda: topics.existing(SETTINGS),
@@ -247,11 +253,43 @@ def test_an_option_that_no_client_takes(opens: Callable[[], object]) -> None:
 def test_a_group_is_not_called_a_topic() -> None:
     """An error about a topic, met while a group is asked for."""
     problem = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-    said = client.error_of(
+    said = errors.error_of(
         SETTINGS, problem, Right("group", "t-live", "READ"), "the offsets could not be set"
     )
     assert "the offsets could not be set" in str(said)
-    denied = client.error_of(
+    denied = errors.error_of(
         SETTINGS, KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), Right("group", "g", "READ")
     )
     assert "READ on group g" in str(denied)
+
+
+def test_a_certificate_is_not_called_a_password() -> None:
+    """Another sentence and another fix than those of a rejected login."""
+    tls = KafkaError(KafkaError._SSL, "SSL handshake failed: certificate verify failed")
+    said = str(errors.error_of(SETTINGS, TIMED_OUT, Right("topic", TOPIC, "READ"), said=[tls]))
+    assert said == (
+        "Kafka refuses the connection to 127.0.0.1:1 (SSL handshake failed: certificate verify "
+        "failed): correct kafka.security"
+    )
+
+
+def test_the_four_sentences() -> None:
+    """A missing right, a rejected login, a missing topic and a missing leader."""
+    right = Right("topic", TOPIC, "READ")
+    said = [
+        str(errors.error_of(SETTINGS, problem, right))
+        for problem in (
+            KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED),
+            LOGIN,
+            KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART),
+            KafkaError(KafkaError.LEADER_NOT_AVAILABLE),
+        )
+    ]
+    beginnings = (
+        f"permission denied by Kafka: this client lacks READ on topic {TOPIC}: kafka-acls ",
+        "Kafka rejected the login to 127.0.0.1:1 (SASL authentication error",
+        f"topic {TOPIC} does not exist: run `vectrue init`",
+        f"topic {TOPIC} has no leader for a partition: start the brokers that",
+    )
+    for sentence, beginning in zip(said, beginnings, strict=True):
+        assert sentence.startswith(beginning)

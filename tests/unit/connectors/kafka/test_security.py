@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError
 
-from connectors.kafka import rights, security
+from connectors.kafka import errors, rights, security
 from connectors.kafka.security import Transport, transport
 from schemas.errors import ConfigurationError
 from schemas.settings.reading import Settings
@@ -126,14 +126,15 @@ def test_which_errors_no_retry_mends() -> None:
     """A login or a certificate that is refused is a wrong setting; a connection that
     breaks off is not.
     """
-    assert security.is_refusal("_AUTHENTICATION", "SASL authentication error")
-    assert security.is_refusal(
-        "_SSL", "SSL handshake failed: certificate verify failed: broker certificate"
-    )
-    assert not security.is_refusal("_SSL", "SSL handshake failed: Disconnected")
-    assert not security.is_refusal(
-        "_TRANSPORT", "Connect to ipv4#127.0.0.1:1 failed: Connection refused"
-    )
+    certificate = "SSL handshake failed: certificate verify failed: broker certificate"
+    broken = "Connect to ipv4#127.0.0.1:1 failed: Connection refused"
+    for code, words, is_refusal in (
+        (KafkaError._AUTHENTICATION, "SASL authentication error", True),
+        (KafkaError._SSL, certificate, True),
+        (KafkaError._SSL, "SSL handshake failed: Disconnected", False),
+        (KafkaError._TRANSPORT, broken, False),
+    ):
+        assert errors.is_refusal(KafkaError(code, words)) is is_refusal
 
 
 def test_one_user_for_everything_has_each_right_once() -> None:
@@ -158,9 +159,9 @@ def test_the_error_for_a_missing_right_holds_the_command() -> None:
     """Who, which right, and the command of Kafka that grants it; exit code 78."""
     settings = Settings(kafka={"security": {"security.protocol": "SASL_PLAINTEXT", **SCRAM}})
     right = next(right for right in rights.of("live", "p") if right.resource == "group")
-    error = rights.refusal(settings, [right])
+    error = errors.permission_denied(settings, [right])
     assert error.exit_code == 78
-    assert "does not allow user u READ on group p-live" in str(error)
+    assert "permission denied by Kafka: user u lacks READ on group p-live" in str(error)
     assert "--allow-principal 'User:u' --operation Read --group 'p-live'" in str(error)
 
 
@@ -181,7 +182,7 @@ def test_a_reason_is_never_empty() -> None:
         KafkaError(15, "ConsumerGroupDescribe: "),
         KafkaError(15, "not here"),
     )
-    said = [security.reason(problem) for problem in (bare, prefixed, plain)]
+    said = [errors.reason(problem) for problem in (bare, prefixed, plain)]
     assert said == [
         "COORDINATOR_NOT_AVAILABLE",
         "ConsumerGroupDescribe: COORDINATOR_NOT_AVAILABLE",
