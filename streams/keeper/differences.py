@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from connectors.debezium.client import KafkaConnect, connector_config, database_of
+from connectors.debezium.client import KafkaConnect
+from connectors.debezium.config import connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM
 from connectors.postgres.health import watched

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from connectors.debezium.client import ConnectorStatus
+from connectors.debezium.answers import ConnectorStatus
 from connectors.ports import Clock
 from schemas.health import metrics
 from schemas.settings.sections import KeeperSettings

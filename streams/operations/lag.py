@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from connectors.clock import SystemClock
-from connectors.debezium.client import ConnectorStatus, KafkaConnect
+from connectors.debezium.answers import ConnectorStatus
+from connectors.debezium.client import KafkaConnect
 from connectors.kafka.offsets import KafkaOffsets, Offsets
 from connectors.kafka.probe import Place
 from connectors.ports import Clock

@@ -12,7 +12,7 @@ between counts.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from connectors.debezium.client import pattern
+from connectors.debezium.config import pattern
 from connectors.postgres import queries
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session

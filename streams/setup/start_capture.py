@@ -9,7 +9,8 @@ the keeper may have been quick.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.debezium.client import CapturedDatabase, KafkaConnect, connector_config, database_of
+from connectors.debezium.client import KafkaConnect
+from connectors.debezium.config import CapturedDatabase, connector_config, database_of
 from connectors.ports import Clock
 from connectors.postgres import queries, statement
 from connectors.postgres.checks.server import ORIGIN_FILTER_FROM

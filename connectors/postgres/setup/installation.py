@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 
 from psycopg2 import sql
 
-from connectors.debezium.client import CapturedDatabase
+from connectors.debezium.config import CapturedDatabase
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.statement import Statement, render

@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.debezium import releases as debezium_releases
-from connectors.debezium.client import (
-    CapturedDatabase,
-    KafkaConnect,
-    connector_config,
-    database_of,
-    pattern,
-    reason,
-)
+from connectors.debezium.answers import reason
+from connectors.debezium.client import KafkaConnect
+from connectors.debezium.config import CapturedDatabase, connector_config, database_of, pattern
 from connectors.kafka import topics
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TransientError, VectrueError
@@ -275,7 +270,7 @@ def test_an_address_that_is_none_is_told_without_its_password(password: str) -> 
     """What stands before a / in a password is taken for a host or port, and the client
     quotes that.
     """
-    with pytest.raises(ConfigurationError, match=r"connect\.url is no URL") as refused:
+    with pytest.raises(ConfigurationError, match=r"connect\.url is not a valid URL") as refused:
         KafkaConnect(f"http://user:{password}@connect:8083", MemoryClock())
     assert "pa" not in str(refused.value).replace("password", "")
 

@@ -72,7 +72,7 @@ def test_arguments(vectrue: Vectrue, arguments: list[str], code: int, words: str
     ("variable", "value", "words"),
     [
         ("VECTRUE_TABLES", DEEP, "nested too deep"),
-        ("VECTRUE_CONNECT__URL", "http://a..b", "has no name of a machine"),
+        ("VECTRUE_CONNECT__URL", "http://a..b", "has an invalid host name"),
         ("VECTRUE_KAFKA__SECURITY", '{"stats_cb": "x"}', "kafka.security holds an option"),
         ("VECTRUE_KAFKA__SECURITY", '{"oauth_cb": "x"}', "kafka.security holds an option"),
         ("VECTRUE_SERVE__REQUEST_SECONDS", "inf", "setting serve.request_seconds: "),

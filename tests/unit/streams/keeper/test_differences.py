@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from structlog.testing import capture_logs
 
-from connectors.debezium.client import connector_config, database_of
+from connectors.debezium.config import connector_config, database_of
 from connectors.postgres.setup.capture import HEARTBEAT_QUERY
 from connectors.twins.memory import MemoryClock
 from schemas.health.witness import Difference

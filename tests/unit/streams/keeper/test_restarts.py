@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from connectors.debezium.client import ConnectorStatus
+from connectors.debezium.answers import ConnectorStatus
 from connectors.twins.memory import MemoryClock
 from schemas.settings.sections import KeeperSettings
 from streams.keeper.restarts import Restarts, is_away, kind_of

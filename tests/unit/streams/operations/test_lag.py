@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.debezium.client import ConnectorStatus
+from connectors.debezium.answers import ConnectorStatus
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError
