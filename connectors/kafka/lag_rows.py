@@ -58,8 +58,10 @@ def rows(
 
 def _row(place: Place, bounds: LogBounds, commits: Commits) -> PartitionLag:
     topic, number = place
-    commit = commits
-    if not isinstance(commits, Unread):
+    commit: int | Unread | None
+    if isinstance(commits, Unread):
+        commit = commits
+    else:
         commit = commits.get(place, _NO_ANSWER)
     start, end = bounds.starts[place], bounds.ends[place]
     row = PartitionLag(
@@ -82,12 +84,12 @@ def group(name: str, lines: Iterable[PartitionLag], described: ConsumerGroup | U
         error = f"group {name} cannot be described ({described.reason})"
         return GroupLag(name, partitions=tuple(lines), error=error)
     readers: dict[Place, Member] = {}
-    for member in described.members:
-        reader = Member(member.member_id, member.host, member.client_id)
-        readers.update(dict.fromkeys(member.partitions, reader))
+    for one in described.members:
+        member = Member(one.member_id, one.host, one.client_id)
+        readers.update(dict.fromkeys(one.partitions, member))
     partitions: list[PartitionLag] = []
     for row in lines:
-        reader = None
+        reader: Member | None = None
         if row.partition is not None:
             reader = readers.get((row.topic, row.partition))
         partitions.append(replace(row, member=reader))

@@ -4,7 +4,8 @@ stood meanwhile.
 Hazards:
 - The session carries no replication origin: capture leaves out what an origin has
   labelled, and the canary would never come back.
-- The trail is never published: an arrival that came back as an event would be a loop.
+- The notes of arrivals are never published: an arrival that came back as an event would
+  be a loop.
 """
 
 from collections.abc import Sequence
@@ -19,17 +20,17 @@ from schemas.health.canary import CanaryRecord
 _LEAST_WAIT_SECONDS = 0.05
 _UNWATCHED_BEATS = 3
 _UNWATCHED_SECONDS = 60.0
-"""After so long without a look nobody can say that the slot stood still in between."""
+"""After so long without a look it is not known whether the slot stood still meanwhile."""
 
 
 class CanaryStore:
     """What is written about one installation's canary, over one connection."""
 
     def __init__(self, session: Session, prefix: str, slot: str) -> None:
-        """Use this connection; nobody else may.
+        """Use this connection.
 
         Args:
-            session: without a replication origin.
+            session: without a replication origin; used by nothing else.
             prefix: kafka.topic_prefix.
             slot: name of the replication slot.
         """
@@ -52,13 +53,17 @@ class CanaryStore:
 
     def note_slot(self, every_seconds: float) -> None:
         """Note where the slot stands, and since when. Raises as `beat`."""
+        # After a longer gap without a look the standstill begins again.
         gap = max(_UNWATCHED_BEATS * every_seconds, _UNWATCHED_SECONDS)
         parameters = {"prefix": self._prefix, "slot": self._slot, "gap": gap}
         self._session.rows(queries.text("note_slot"), parameters)
 
     def arrived(self, records: Sequence[CanaryRecord], worker_at: datetime) -> None:
-        """Note beats that came back, `worker_at` being when the worker had them in
-        hand. Raises as `beat`.
+        """Note beats that came back. Raises as `beat`.
+
+        Args:
+            records: the beats, with the times of each hop.
+            worker_at: when the worker received them.
         """
         parameters = {
             "prefix": self._prefix,
@@ -77,8 +82,7 @@ class CanaryStore:
 
 
 def limit_arrivals(connection: Connection) -> None:
-    """Setup of the session that notes arrivals: a lock somebody holds costs the live
-    lane half a second, not more.
-    """
+    """Set up the session that notes arrivals."""
+    # A lock that another session holds may cost the live lane half a second, not more.
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '500ms'; SET statement_timeout = '5s'")

@@ -1,6 +1,10 @@
-"""What `vectrue doctor` says of a vector column and its indexes."""
+"""What `vectrue doctor` says of a vector column and its indexes.
 
-from collections.abc import Iterator
+Hazard: an index that is being built, or is broken, costs every write and serves no
+search.
+"""
+
+from collections.abc import Iterator, Sequence
 
 from connectors.postgres import catalog
 from connectors.postgres.rows import lengths
@@ -12,16 +16,17 @@ from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
 
 _MANY_ROWS = 50_000
-"""With fewer, comparing all is quick: 500,000 vectors of 64 numbers took 0.25 s on two
-busy cores.
+"""With fewer, comparing all is quick.
+
+500,000 vectors of 64 numbers took 0.25 s on two busy cores.
 """
 _LONGEST_INDEXED = 2_000
 """pgvector's limit for an index on the type vector."""
 
 
 def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Iterator[CheckResult]:
-    """Declared length, the length of what rows hold, what the model makes, and the next
-    command where they differ.
+    """Compare the declared length, the length of what rows hold and what the model
+    makes; and say whether an index serves searches.
 
     Args:
         session: any connection that may read the table.
@@ -29,78 +34,81 @@ def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Itera
         made: name of the settings' model, and how many dimensions its vectors have.
 
     Raises:
-        ConfigurationError: there is no such table.
+        ConfigurationError: the table does not exist.
     """
     info = catalog.inspect(session, table.table)
     check = f"dimensions of {table.name}.{table.column}"
     column = info.columns.get(table.column)
+    # The table's own line says what is missing, and whether rows are hidden.
     if column is None or "vector" not in column["type"] or not info.primary_key:
-        return  # which the table's own line says
+        return
     target = catalog.target_of(info, table, model="", dimensions=int(column["typmod"]))
     try:
         seen = lengths.read(session, target, made)
     except HiddenRows:
-        return  # likewise
-    fix, sentence = seen.lengths.fix, seen.lengths.sentence
-    if fix is None:
-        yield ok(check, sentence)
+        return
+    found = seen.lengths
+    if found.fix is None:
+        yield ok(check, found.sentence)
+    elif found.behind or found.ahead:
+        yield warning(check, found.sentence, found.fix)
     else:
-        yield (warning if seen.lengths.behind or seen.lengths.ahead else problem)(
-            check, sentence, fix
-        )
+        yield problem(check, found.sentence, found.fix)
     yield from _indexes(f"index on {table.name}.{table.column}", seen, info.estimated_rows, target)
 
 
 def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[CheckResult]:
     """Valid, building, broken or missing, and whether a search can use it."""
-    for index in seen.indexes:
-        name = index["name"]
-        if index["valid"] or index["framed"]:
-            continue
-        if index["building"]:
-            yield warning(
-                check,
-                f"{name} is being built: no search uses it yet",
-                "vectrue migrate status, or wait",
-            )
-        else:
-            yield warning(
-                check,
-                f"{name} is INVALID: it costs every write and serves no search",
-                f"DROP INDEX CONCURRENTLY {name}, or REINDEX INDEX CONCURRENTLY {name}",
-            )
     frames = [
         str(index["name"]) for index in seen.indexes if index["framed"] and not index["valid"]
     ]
-    if frames and all(index["valid"] or index["framed"] for index in seen.indexes):
-        said = f"{', '.join(frames)} is unfinished: not every partition has its part of it"
-        yield warning(check, said, "vectrue migrate index, or build the parts and ATTACH them")
-    valid = [index for index in seen.indexes if index["valid"]]
-    some = [str(index["name"]) for index in valid if index["partial"]]
-    serving = [str(index["name"]) for index in valid if index["cosine"] and not index["partial"]]
-    others = [str(index["name"]) for index in valid if not index["cosine"] and not index["partial"]]
+    yield from _unfinished(check, seen, frames)
+    some: list[str] = []
+    serving: list[str] = []
+    others: list[str] = []
+    for index in seen.indexes:
+        if not index["valid"]:
+            continue
+        kind = serving if index["cosine"] else others
+        (some if index["partial"] else kind).append(str(index["name"]))
     if serving:
-        yield ok(check, f"{', '.join(serving)} {'is' if len(serving) == 1 else 'are'} valid")
+        yield ok(check, f"{_are(serving)} valid")
     elif frames:
         return  # its parts serve, as far as they are there
     elif others or rows >= _MANY_ROWS:
         said = f"{', '.join(others)} is not by cosine distance" if others else "missing"
-        yield warning(
-            check,
-            f"{said}: a search compares about {rows:,} rows",
-            _create_index(target, seen.lengths.due),
-        )
+        said = f"{said}: a search compares about {rows:,} rows"
+        yield warning(check, said, _create_index(target, seen.lengths.due))
     elif some:
-        yield ok(
-            check,
-            (
-                f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} valid, for searches of "
-                "some "
-                "rows"
-            ),
-        )
+        yield ok(check, f"{_are(some)} valid, for searches of some rows")
     elif not seen.indexes:
         yield ok(check, "missing, which does for so few rows: a search compares every row")
+
+
+def _unfinished(check: str, seen: Column, frames: Sequence[str]) -> Iterator[CheckResult]:
+    is_whole = True
+    for index in seen.indexes:
+        if not index["valid"] and not index["framed"]:
+            is_whole = False
+            yield _unusable(check, index["name"], is_building=index["building"])
+    if frames and is_whole:
+        said = f"{', '.join(frames)} is unfinished: not every partition has its part of it"
+        yield warning(check, said, "vectrue migrate index, or build the parts and ATTACH them")
+
+
+def _unusable(check: str, name: str, *, is_building: bool) -> CheckResult:
+    if is_building:
+        said = f"{name} is being built: no search uses it yet"
+        return warning(check, said, "vectrue migrate status, or wait")
+    return warning(
+        check,
+        f"{name} is INVALID: it costs every write and serves no search",
+        f"DROP INDEX CONCURRENTLY {name}, or REINDEX INDEX CONCURRENTLY {name}",
+    )
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _create_index(target: Target, length: int | None) -> str:
@@ -109,4 +117,7 @@ def _create_index(target: Target, length: int | None) -> str:
             f"an HNSW index takes {_LONGEST_INDEXED:,} dimensions at most; index the column "
             "cast to halfvec"
         )
-    return f'CREATE INDEX CONCURRENTLY ON {target.table} USING hnsw ("{target.column}" vector_cosine_ops)'
+    return (
+        f"CREATE INDEX CONCURRENTLY ON {target.table} USING hnsw "
+        f'("{target.column}" vector_cosine_ops)'
+    )

@@ -1,8 +1,9 @@
-"""Settings files that were edited under running workers (vectrue.edited_settings):
-noted by workers, read by all.
+"""Settings files that were edited under running workers (vectrue.edited_settings).
 
-A line names the connection of the worker that wrote it, and counts for as long as the
-server has that connection.
+Workers note them; `lag`, `doctor` and the status page read them.
+
+Hazard: a line counts for as long as the server has the connection of the worker that
+wrote it, so that worker has to keep it open.
 """
 
 from connectors.postgres import queries
@@ -12,20 +13,20 @@ from schemas.health.witness import Difference
 
 
 def note(session: Session, prefix: str, worker: str, edit: Difference | None) -> None:
-    """Write down what a worker runs with that its file no longer says; None: nothing
-    any more.
+    """Note what a worker runs with that its file no longer says.
 
     Args:
         session: of the worker, which keeps it open.
         prefix: kafka.topic_prefix of the installation.
         worker: role, host and process.
-        edit: what differs, and what to do.
+        edit: what differs, and what to do; None when nothing differs any more.
 
     Raises:
         TransientError: Postgres does not answer.
     """
+    # `init` was not run with a vectrue that notes this; the log has it.
     if not schema.exists(session, "vectrue.edited_settings"):
-        return  # `init` was not run since this is noted; the log has it
+        return
     if edit is None:
         session.rows(
             "DELETE FROM vectrue.edited_settings WHERE prefix = %s AND worker = %s RETURNING 1",

@@ -1,9 +1,9 @@
 """The keeper's side of the database: who is the keeper, when rows were last looked at,
 which rows are stale.
 
-Hazard: the lock belongs to the connection. Whoever asks for it again after a failure
-asks on another connection, and somebody else may hold it by then: so `is_mine` is asked
-before each duty, never remembered.
+Hazard: the lock belongs to the connection. After a failure it is asked for on another
+connection, and another process may hold it by then: so `is_mine` is asked before each
+duty, never remembered.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,12 @@ Fingerprint = tuple[str, bytes | None, bytes | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """An unfinished run over a table; `resumable` when a keeper made it and nobody
-    paused it.
+    """An unfinished run over a table.
+
+    Attributes:
+        run: its id.
+        resumable: whether a keeper made it and it was not paused.
+        done: how many rows are handled.
     """
 
     run: UUID
@@ -35,8 +39,11 @@ class KeeperStore:
     """What the keeper asks and notes, over one connection."""
 
     def __init__(self, session: Session, prefix: str) -> None:
-        """Use this connection, which nobody else may use: the lock is its own.
-        `prefix`: kafka.topic_prefix.
+        """Use this connection.
+
+        Args:
+            session: used by nothing else, since the lock belongs to it.
+            prefix: kafka.topic_prefix.
         """
         self._session = session
         self._prefix = prefix
@@ -50,13 +57,13 @@ class KeeperStore:
         Raises:
             TransientError: Postgres does not answer; the lock is then lost.
         """
-        # a connection that ended meanwhile is replaced; nothing is held in the new one
+        # A connection that ended meanwhile is replaced; the new one holds no lock.
         self._session.release()
         self._is_mine = False
         self._session.rows("SELECT 1")
         self._is_mine = locks.take(self._session, self._lock)
         if self._is_mine:
-            # until the next question: a duty ends with the connection that has the lock
+            # Until the next question: a duty ends with the connection that has the lock.
             self._session.hold()
         return self._is_mine
 
@@ -64,8 +71,7 @@ class KeeperStore:
         """Let another process be the keeper.
 
         Raises:
-            TransientError: Postgres does not answer; the lock is then lost all the
-                same.
+            TransientError: Postgres does not answer; the lock is lost then, too.
         """
         if self._is_mine:
             self._is_mine = False
@@ -73,66 +79,86 @@ class KeeperStore:
             locks.give_back(self._session, self._lock)
 
     def begin(self) -> None:
-        """A worker has started whose keeper will work, if it is let. Raises
-        TransientError.
-        """
+        """Note that a worker with a keeper has started. Raises TransientError."""
         rounds.begin(self._session, self._prefix, "keeper")
 
     def note_round(self, every: float) -> None:
-        """All duties were done; the next round is in `every` seconds. Raises
-        TransientError.
+        """Note that all duties were done. Raises TransientError.
+
+        Args:
+            every: seconds until the next round.
         """
         rounds.note(self._session, self._prefix, "keeper", every)
 
     def is_busy(self, doing: str) -> None:
-        """The keeper begins what may take long; whoever else has this desk notes
-        nothing. Raises TransientError.
+        """Note that the keeper begins what may take long. Raises TransientError.
+
+        Args:
+            doing: what, in a few words.
         """
+        # A command uses this store, too, and is not the keeper.
         if self._is_mine:
             rounds.note(self._session, self._prefix, "keeper", None, doing)
 
     def since_reconcile(self) -> float | None:
-        """Seconds since all rows were last looked at by any worker; None: never, or
-        somebody wants it done at once.
+        """How long ago all rows were last looked at by any worker.
+
+        Returns:
+            seconds; None where they never were, or a look at once is asked for.
         """
         lines = self._session.rows(queries.text("last_reconcile"), {"prefix": self._prefix})
         return lines[0][0] if lines else None
 
     def note_reconcile(self, found: int) -> None:
-        """All rows were looked at; so many had stayed stale."""
+        """Note that all rows were looked at.
+
+        Args:
+            found: how many had stayed stale.
+        """
         self._session.rows(queries.text("note_reconcile"), {"prefix": self._prefix, "found": found})
 
     def sweep(self, target: Target) -> int:
-        """Take lines out of quarantine that no row answers to any more; returns how
-        many.
+        """Remove from quarantine what has no row any more.
+
+        Returns:
+            how many entries.
         """
         if not self._session.rows("SELECT 1 FROM vectrue.quarantine LIMIT 1"):
             return 0
-        return guard.around(
-            target,
-            lambda t: len(
-                self._session.rows(queries.for_target("sweep_quarantine", t, bound=False))
-            ),
-        )
+
+        def swept(of: Target) -> int:
+            query = queries.for_target("sweep_quarantine", of, bound=False)
+            return len(self._session.rows(query))
+
+        return guard.around(target, swept)
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
-        """Rows that a replay would make true, at most `limit`. Reads every row once
-        where few are stale.
+        """Rows that a replay would make true. Reads every row where few are stale.
+
+        Args:
+            target: the column.
+            limit: how many are returned at most.
+
+        Returns:
+            what is known of each, by key.
         """
         self.is_busy(f"looking at all rows of {target.table}")
         parameters = {"model": target.model, "limit": limit}
         lines = guard.around(
             target, lambda t: self._session.rows(queries.for_target("stale_rows", t), parameters)
         )
-        return {
-            tuple(key): (state, _bytes(text_hash), _bytes(stored_hash), model)
-            for key, state, text_hash, stored_hash, model in lines
-        }
+        found: dict[Key, Fingerprint] = {}
+        for key, state, text_hash, stored_hash, model in lines:
+            found[tuple(key)] = (state, _bytes(text_hash), _bytes(stored_hash), model)
+        return found
 
     def under_way(self, table: TableName) -> UnderWay | None:
-        """The oldest unfinished run over a table."""
+        """The oldest unfinished run over a table; None without one."""
         lines = self._session.rows(queries.text("run_under_way"), {"table": str(table)})
-        return UnderWay(UUID(lines[0][0]), bool(lines[0][1]), int(lines[0][2])) if lines else None
+        if not lines:
+            return None
+        run, resumable, done = lines[0]
+        return UnderWay(UUID(run), bool(resumable), int(done))
 
     def expected(self, run: UUID) -> int:
         """Rows that a run set out to send."""

@@ -1,8 +1,8 @@
-"""Is this still the log that capture was set up on, and is the connector's offset one
-of it? Compared all the time.
+"""Whether this is still the log that capture was set up on, and the connector's offset
+belongs to it.
 
 Hazard: positions move while they are asked. The slot is asked before the connector, and
-the end of the log after it, so that a connector that does its work never looks wrong.
+the end of the log after it, so that a connector that works never looks wrong.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,9 @@ INIT = "vectrue init"
 
 
 class Capture(Protocol):
-    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May
-    raise TransientError.
+    """The part of `connectors.debezium.client.KafkaConnect` that is needed here.
+
+    Any method may raise TransientError.
     """
 
     def config(self, name: str) -> dict[str, str] | None:
@@ -29,16 +30,18 @@ class Capture(Protocol):
         ...
 
     def offset(self, name: str) -> int | None:
-        """Position in the log up to which a connector has read; None when it has read
-        nothing yet.
-        """
+        """How far in the log a connector has read; None when it has read nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What Kafka Connect says of a connector, and where its slot stood before it was
-    asked.
+    """What Kafka Connect says of a connector.
+
+    Attributes:
+        slot_before: where its slot stood before Connect was asked.
+        config: its configuration; None where there is no such connector.
+        offset: how far in the log it has read; None when it has read nothing.
     """
 
     slot_before: int | None
@@ -47,7 +50,7 @@ class Said:
 
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
-    """The log that is there against the one that `init` recorded.
+    """Compare the server's log with the one that `init` recorded.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -56,8 +59,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     here = installation.log_identity(session)
     if recorded is None:
         said = (
-            f"`vectrue init` was not run to its end in database {here.database_name} for the "
-            "prefix "
+            f"`vectrue init` was not completed in database {here.database_name} for the prefix "
             f"{settings.kafka.topic_prefix}, so it is not known which log the connector's "
             "offset belongs to"
         )
@@ -67,7 +69,7 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
 
 
 def ask(session: Session, settings: Settings, connect: Capture) -> Said:
-    """What Kafka Connect says, asked in the order that makes it comparable.
+    """Ask Kafka Connect, in the order that makes its answers comparable.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
@@ -77,14 +79,14 @@ def ask(session: Session, settings: Settings, connect: Capture) -> Said:
 
 
 def of_connector(session: Session, settings: Settings, said: Said) -> list[Difference]:
-    """What the connector reads, and how far, against this database.
+    """Compare what the connector reads, and how far, with this database.
 
     Args:
         session: any role's.
         settings: names; connect.database_host and connect.database_port where they are
             set.
-        said: what Kafka Connect says of the connector. One that it does not know is no
-            difference of this kind.
+        said: what Kafka Connect says of the connector. A connector that it does not
+            know is not a difference of this kind.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -94,26 +96,19 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     name, read = settings.connector, ConnectorSource.of(said.config)
     recorded = installation.mine(session, settings)
     database = installation.log_identity(session).database_name
-    host = settings.connect.database_host or (recorded.host if recorded else None) or read.host
-    port = settings.connect.database_port or (recorded.port if recorded else None) or read.port
-    wanted = ConnectorSource(host, port, database, settings.slot)
+    host, port = settings.connect.database_host, settings.connect.database_port
+    if recorded is not None:
+        host, port = host or recorded.host, port or recorded.port
+    wanted = ConnectorSource(host or read.host, port or read.port, database, settings.slot)
     if not read.is_database_of(wanted):
-        return [
-            Difference(
-                (
-                    f"connector {name} reads {read.where}, not {wanted.where}: changes here are "
-                    "not "
-                    "captured"
-                ),
-                INIT,
-            )
-        ]
+        sentence = (
+            f"connector {name} reads {read.where}, not {wanted.where}: changes here are not "
+            "captured"
+        )
+        return [Difference(sentence, INIT)]
     if read.slot != wanted.slot:
-        return [
-            Difference(
-                f"connector {name} reads replication slot {read.slot}, not {wanted.slot}", INIT
-            )
-        ]
+        sentence = f"connector {name} reads replication slot {read.slot}, not {wanted.slot}"
+        return [Difference(sentence, INIT)]
     end = int(session.rows(queries.text("log_end"))[0][0])
     wrong = LogPositions(said.offset, said.slot_before, end).wrong(database, settings.slot)
     if said.offset is None or wrong is None:

@@ -1,5 +1,6 @@
-"""When somebody last looked after an installation (vectrue.rounds): noted by who looks,
-read by who judges.
+"""When a worker last looked after an installation (vectrue.rounds).
+
+Hazard: a look that takes long is noted before it begins, or it would seem to be missed.
 """
 
 from connectors.postgres import queries
@@ -13,7 +14,7 @@ WATCH_SECONDS = 15.0
 
 
 def begin(session: Session, prefix: str, what: What) -> None:
-    """A worker has started that will look.
+    """Note that a worker has started that will look.
 
     Args:
         session: of the workers' role.
@@ -30,7 +31,7 @@ def begin(session: Session, prefix: str, what: What) -> None:
 def note(
     session: Session, prefix: str, what: What, every: float | None, doing: str | None = None
 ) -> None:
-    """Somebody has looked.
+    """Note that a worker has looked.
 
     Args:
         session: of the workers' role.
@@ -47,7 +48,10 @@ def note(
 
 
 def read(session: Session, settings: Settings) -> list[Round]:
-    """How long ago each was; nothing where `init` was not run since this is noted.
+    """How long ago each look was.
+
+    Returns:
+        nothing where `init` was not run with a vectrue that notes this.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -57,11 +61,13 @@ def read(session: Session, settings: Settings) -> list[Round]:
     lines = session.rows(
         queries.text("rounds"), {"prefix": settings.kafka.topic_prefix, "what": list(ALL)}
     )
-    return [
-        _judged(settings, what, float(age), every, doing)
-        for what, age, every, doing in lines
-        if what != "rows" or settings.keeper.reconcile_seconds
-    ]
+    found: list[Round] = []
+    for what, age, every, doing in lines:
+        # Looks at all rows may be turned off.
+        if what == "rows" and not settings.keeper.reconcile_seconds:
+            continue
+        found.append(_judged(settings, what, float(age), every, doing))
+    return found
 
 
 def _judged(

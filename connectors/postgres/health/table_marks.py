@@ -3,7 +3,7 @@ are noticed.
 
 Logical decoding sees no DDL: a partition that is attached, a table that is rewritten
 (ALTER COLUMN TYPE … USING), swapped by a rename, restored, unlogged for a while or
-taken out of the publication brings rows without a word.
+taken out of the publication brings rows without an event.
 
 Hazard: VACUUM FULL and CLUSTER write other files as well; they cost a look in vain.
 """
@@ -35,7 +35,6 @@ class TableMarkStore:
     """Reads and notes the marks of one installation's tables, over one connection."""
 
     def __init__(self, session: Session, prefix: str, publication: str) -> None:
-        """Use this connection; `prefix` is kafka.topic_prefix."""
         self._session = session
         self._prefix = prefix
         self._publication = publication

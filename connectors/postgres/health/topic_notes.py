@@ -2,8 +2,8 @@
 (vectrue.topics).
 
 Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event
-that was handled once stays so. Where it does go back, the database lost what it had
-confirmed.
+that was handled once stays handled. Where it does go back, the database lost what it
+had confirmed.
 """
 
 import functools
@@ -18,7 +18,6 @@ class TopicNotes:
     """Reads and writes the notes of one installation, over one connection."""
 
     def __init__(self, session: Session, prefix: str) -> None:
-        """Use this connection; `prefix` is kafka.topic_prefix."""
         self._session = session
         self._prefix = prefix
 
@@ -42,8 +41,9 @@ class TopicNotes:
         return {topic: Noted(topic_id, handled[topic]) for topic, topic_id in ids.items()}
 
     def remember(self, topic: str, topic_id: str, handled: Mapping[int, int | None]) -> None:
-        """Enter what a topic is now, and how far each partition is handled. Raises as
-        `noted`.
+        """Note what a topic is now, and how far each partition is handled.
+
+        Raises as `noted`.
         """
         asked = {"prefix": self._prefix, "topic": topic, "topic_id": topic_id}
         values = {"partitions": list(handled), "handled": list(handled.values())}
@@ -56,11 +56,16 @@ class TopicNotes:
             offsets: the next offset to handle, by partition.
             ids: the ids that the topics had when they were read from.
         """
+        topics: list[str] = []
+        partitions: list[int] = []
+        for topic, partition in offsets:
+            topics.append(topic)
+            partitions.append(partition)
         values = {
             "prefix": self._prefix,
-            "topics": [topic for topic, _ in offsets],
-            "partitions": [partition for _, partition in offsets],
-            "ids": [ids.get(topic, "") for topic, _ in offsets],
+            "topics": topics,
+            "partitions": partitions,
+            "ids": [ids.get(topic, "") for topic in topics],
             "handled": list(offsets.values()),
         }
         self._session.rows(queries.text("note_handled"), values)
@@ -76,8 +81,6 @@ class TopicNotes:
             TransientError: Postgres does not answer.
         """
         name = f"topics {self._prefix} {role}"
-        return (
-            functools.partial(locks.give_back, self._session, name)
-            if locks.take(self._session, name)
-            else None
-        )
+        if not locks.take(self._session, name):
+            return None
+        return functools.partial(locks.give_back, self._session, name)

@@ -1,9 +1,8 @@
-"""What is configured, compared with what is there, all the time and not at `init`
-alone.
+"""What is configured, compared with what is there: all the time, not at `init` alone.
 
 Hazards:
 - Workers ask every few seconds, in the thread that works: the catalogue only, and a
-  table that somebody locks is left for the next look (`impatient`).
+  table that another session locks is left for the next look (`impatient`).
 - Rows are read by the table's name and published by its oid: a table that was swapped
   by renames is another one.
 """
@@ -33,6 +32,9 @@ from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 
+Wanted = tuple[tuple[str, ...], ...]
+"""Vector columns of a table that are kept true, each followed by its provenance."""
+
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
     """Everything configured that is not what is there.
@@ -54,78 +56,75 @@ def read(session: Session, settings: Settings) -> Shape:
     Raises:
         TransientError: Postgres does not answer.
     """
-    tables = list(dict.fromkeys(table.table for table in settings.tables))
-    wanted = {table: _wanted(session, settings, table) for table in tables}
+    wanted: dict[TableName, Wanted] = {}
+    for configured in settings.tables:
+        if configured.table not in wanted:
+            wanted[configured.table] = _wanted(session, settings, configured.table)
+    columns: set[str] = set()
+    for vectors in wanted.values():
+        for names in vectors:
+            columns.update(names)
     parameters = {
-        "schemas": [table.schema for table in tables],
-        "names": [table.name for table in tables],
-        "columns": sorted(
-            {name for columns in wanted.values() for names in columns for name in names}
-        ),
+        "schemas": [table.schema for table in wanted],
+        "names": [table.name for table in wanted],
+        "columns": sorted(columns),
         "publication": settings.postgres.publication,
         "slot": settings.slot,
     }
     role, database, lines, publication, slot = session.rows(queries.text("watched"), parameters)[0]
     shapes = [_table(line, wanted[TableName(line["schema"], line["name"])]) for line in lines or []]
-    shapes = [_with_trouble(session, settings.tables, shape) for shape in shapes]
-    members = (
-        () if publication is None else tuple(TableName(*name) for name in publication["members"])
-    )
     return Shape(
         role,
         database,
-        tuple(shapes),
-        publication
-        and PublicationShape(
-            bool(publication["changes"]), bool(publication["through_root"]), members
-        ),
-        slot and SlotShape(*slot),
+        tables=tuple(_with_trouble(session, settings.tables, shape) for shape in shapes),
+        publication=publication and _publication(publication),
+        slot=slot and SlotShape(*slot),
     )
 
 
+def _publication(found: dict[str, Any]) -> PublicationShape:
+    members = tuple(TableName(*name) for name in found["members"])
+    return PublicationShape(bool(found["changes"]), bool(found["through_root"]), members)
+
+
 def impatient(connection: Connection) -> None:
-    """Setup of a session that looks while a lane waits: a table that somebody locks is
-    left for the next look.
-    """
+    """Set up a session that looks while a lane waits."""
+    # A table that another session locks is left for the next look.
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'; SET statement_timeout = '20s'")
 
 
-def _wanted(session: Session, settings: Settings, table: TableName) -> tuple[tuple[str, ...], ...]:
-    """The vector columns of a table that are kept true, each with its provenance; in a
-    migration there are two.
-    """
+def _wanted(session: Session, settings: Settings, table: TableName) -> Wanted:
     columns = [configured.column for configured in settings.tables if configured.table == table]
     if session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
-        lines = session.rows(
-            (
-                "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target "
-                "WHERE table_name = %s"
-            ),
-            (str(table),),
+        query = (
+            "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target "
+            "WHERE table_name = %s"
         )
-        frozen = {column for column, is_frozen in lines if is_frozen == "true"}
-        columns = [column for column in columns if column not in frozen]
-    return tuple(
-        (target.column, *target.provenance)
-        for target in (Target(table, column, "", (), "", 0) for column in columns)
-    )
+        # During a migration there are two columns; one that is frozen is kept no more.
+        for column, is_frozen in session.rows(query, (str(table),)):
+            if is_frozen == "true":
+                columns = [other for other in columns if other != column]
+    wanted: list[tuple[str, ...]] = []
+    for column in columns:
+        target = Target(table, column, "", (), "", 0)
+        wanted.append((target.column, *target.provenance))
+    return tuple(wanted)
 
 
-def _table(line: dict[str, Any], wanted: tuple[tuple[str, ...], ...]) -> TableShape:
+def _table(line: dict[str, Any], wanted: Wanted) -> TableShape:
     table = TableName(line["schema"], line["name"])
     if line["oid"] is None:
         return TableShape(table, None)
+    key = line["key"]
     return TableShape(
         table,
         int(line["oid"]),
         kind=line["kind"],
         persistence=line["persistence"],
         hides_rows=bool(line["hides_rows"]),
-        key=tuple(
-            KeyColumn(column["name"], column["type"], column["category"]) for column in line["key"]
-        ),
-        key_types=tuple(column["base"] for column in line["key"]),
+        key=tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in key),
+        key_types=tuple(column["base"] for column in key),
         key_usable=bool(line["key_usable"]),
         identity=line["identity"],
         changed_by=int(line["changed_by"]),
@@ -140,21 +139,20 @@ def _table(line: dict[str, Any], wanted: tuple[tuple[str, ...], ...]) -> TableSh
 def _with_trouble(
     session: Session, tables: Sequence[TableSettings], shape: TableShape
 ) -> TableShape:
-    """The same, with the reason why a text of it cannot be evaluated; a locked table is
-    left for the next look.
-    """
+    """The same, with the reason why a text of it cannot be evaluated."""
     if shape.kind not in ("r", "p"):
         return shape
-    for configured in (table for table in tables if table.table == shape.table):
+    for configured in tables:
+        if configured.table != shape.table:
+            continue
+        target = Target(shape.table, configured.column, configured.text, shape.key, "", 0)
         try:
-            catalog.check_text(
-                session, Target(shape.table, configured.column, configured.text, shape.key, "", 0)
-            )
+            catalog.check_text(session, target)
+        # A locked table is left for the next look.
         except TableLocked:
             continue
         except ConfigurationError as error:
             hides = isinstance(error, HiddenRows)
-            return dataclasses.replace(
-                shape, trouble=Trouble(error.message, error.fix or INIT, hides)
-            )
+            trouble = Trouble(error.message, error.fix or INIT, hides)
+            return dataclasses.replace(shape, trouble=trouble)
     return shape

@@ -1,8 +1,8 @@
 """The database's side of what green is judged by: the canary, the slot's movement,
 looks, differences, who looks.
 
-Hazard: a part that cannot be read is unknown and says why; it never looks like one in
-which all is well.
+Hazard: a part that cannot be read is unknown and says why; it never looks like one that
+is well.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _OLDER = "this database was set up by an older version: vectrue init"
 
 
 def read(session: Session, settings: Settings, *, compare: bool = True) -> Witness:
-    """Look once.
+    """Look once; what cannot be read is an error in the part, not an exception.
 
     Args:
         session: connection of any role that may read the schema vectrue.
@@ -53,18 +53,19 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
     looked, rounds_error = _asked(lambda: rounds.read(session, settings))
     edited, edits_error = _asked(lambda: edits.read(session, settings.kafka.topic_prefix))
-    different, compare_error = (
-        _asked(lambda: _differences(session, settings)) if compare else ([], None)
-    )
+    different: list[Difference] | None = []
+    compare_error = None
+    if compare:
+        different, compare_error = _asked(lambda: _differences(session, settings))
     return Witness(
         canary or _of(settings, error=error),
-        replace(seen, standstill_seconds=still[0] if still else None),
-        settings.canary.slot_seconds,
-        tuple(pending or ()),
-        tuple(different or ()),
-        tuple(looked or ()),
-        tuple(edited or ()),
-        still_error or looks_error or rounds_error or edits_error or compare_error,
+        slot=replace(seen, standstill_seconds=still[0] if still else None),
+        slot_seconds=settings.canary.slot_seconds,
+        looks=tuple(pending or ()),
+        differences=tuple(different or ()),
+        rounds=tuple(looked or ()),
+        edits=tuple(edited or ()),
+        error=still_error or looks_error or rounds_error or edits_error or compare_error,
     )
 
 
@@ -90,16 +91,16 @@ def unknown(settings: Settings, why: str) -> Witness:
 def _canary(session: Session, settings: Settings) -> Canary:
     line = session.rows(queries.text("canary"), {"prefix": settings.kafka.topic_prefix})[0]
     now, written, written_at, arrived, sent_at, *hops = line
-    return _of(
-        settings,
-        now=now,
-        written=None if written is None else Beat(int(written), written_at),
-        arrived=None if arrived is None else Arrival(Beat(int(arrived), sent_at), *hops),
-    )
+    last_written = None if written is None else Beat(int(written), written_at)
+    last_arrived = None
+    if arrived is not None:
+        last_arrived = Arrival(Beat(int(arrived), sent_at), *hops)
+    return _of(settings, now=now, written=last_written, arrived=last_arrived)
 
 
 def _standstill(session: Session, settings: Settings) -> tuple[float | None]:
-    """Alone in a tuple, so that None means that it could not be read."""
+    """For how many seconds the slot has stood still; alone in a tuple."""
+    # So that None, from `_asked`, means that it could not be read.
     parameters = {"prefix": settings.kafka.topic_prefix, "slot": settings.slot}
     lines = session.rows(queries.text("slot_standstill"), parameters)
     return (float(lines[0][0]) if lines else None,)

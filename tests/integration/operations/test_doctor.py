@@ -188,7 +188,7 @@ def test_capture_that_does_not_work_is_named(ready: Workplace) -> None:
     connect.stop(name)
     found = {f.check: f for f in troubles(place)}
     assert found[f"connector {name}"].sentence == "is STOPPED, tasks []"
-    assert "is read by nobody" in found[slot].sentence
+    assert "is not read, and holds" in found[slot].sentence
     connect.register(name, {**config, "poll.interval.ms": "77"})
     connect.wait_running(name)
     differs = next(f for f in troubles(place) if f.check == f"configuration of {name}")

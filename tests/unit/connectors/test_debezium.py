@@ -261,7 +261,7 @@ def test_no_answer_names_the_setting_and_no_password() -> None:
 
 def test_something_else_that_answers_is_not_taken_for_connect() -> None:
     """A web page behind connect.url is an error that names it."""
-    with pytest.raises(TransientError, match=r"speak JSON"):
+    with pytest.raises(TransientError, match=r"did not return JSON"):
         client(lambda _: httpx.Response(200, text="<html>")).check()
 
 
