@@ -58,11 +58,7 @@ def rows(
 
 def _row(place: Place, bounds: LogBounds, commits: Commits) -> PartitionLag:
     topic, number = place
-    commit: int | Unread | None
-    if isinstance(commits, Unread):
-        commit = commits
-    else:
-        commit = commits.get(place, _NO_ANSWER)
+    commit = commits if isinstance(commits, Unread) else commits.get(place, _NO_ANSWER)
     start, end = bounds.starts[place], bounds.ends[place]
     row = PartitionLag(
         topic,

@@ -1,13 +1,10 @@
 """The good-neighbour checks: everything that would break the application, or hide rows,
 is refused before anything is changed; what is merely worth knowing becomes a notice.
 
-Hazards, each of which is an UPDATE that fails in the application once its table is in a
-publication:
-- a table without replica identity: no primary key, a deferrable one, REPLICA IDENTITY
-  NOTHING, a dropped index;
-- a column list that does not cover the replica identity: FULL, or an index on other
-  columns. Such a table is published with all its columns.
-For a partitioned table the partitions decide, since the writes happen there.
+Hazard: an UPDATE fails in the application once its table is published by a column list
+that does not cover its replica identity: FULL, or an index on other columns. Such a
+table is published with all its columns. For a partitioned table the partitions decide,
+since the writes happen there.
 """
 
 from collections import Counter
@@ -16,13 +13,13 @@ from dataclasses import dataclass
 
 from connectors.postgres import catalog, queries
 from connectors.postgres.catalog import TableInfo
-from connectors.postgres.checks import text_check
+from connectors.postgres.checks import neighbour_key, text_check
+from connectors.postgres.checks.neighbour_key import Facts
 from connectors.postgres.checks.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.checks.text_check import TextFacts
 from connectors.postgres.session import Session
 from schemas import command
 from schemas.errors import ConfigurationError, HiddenRows, VectrueError
-from schemas.health.shape import travels
 from schemas.rows.target import Target
 from schemas.settings.sections import TableSettings
 
@@ -49,21 +46,6 @@ class Examined:
     notices: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """One line of neighbour_facts in checks/checks.sql."""
-
-    owned: bool
-    sees_all_rows: bool
-    key_immediate: bool
-    key_base_types: dict[str, str]
-    generated: list[str]
-    not_null: list[str]
-    inherited_from: bool
-    partitions: list[dict[str, str]]
-    root: str | None
-
-
 def examine(
     session: Session,
     table: TableSettings,
@@ -87,13 +69,13 @@ def examine(
         changing: whether the role has to own the table.
 
     Raises:
-        ConfigurationError: one sentence, and what mends it.
+        ConfigurationError: what is wrong with it, and the fix.
     """
     info = catalog.inspect(session, table.table, role=worker)
     _check_kind(table.name, info)
     facts = _facts(session, info.oid, worker)
-    _check_key(table.name, info, facts)
-    _check_replica_identity(table.name, info, facts)
+    neighbour_key.check(table.name, info, facts)
+    neighbour_key.check_replica_identity(table.name, info, facts)
     if changing:
         _check_owned(table.name, facts, server)
     _check_visible(table.name, facts, worker)
@@ -102,19 +84,25 @@ def examine(
     try:
         catalog.check_text(session, target)
     except HiddenRows:
+        # Which rows the owner sees says nothing about the worker.
         if not changing:
-            raise  # of the owner's view, which is not the worker's, nothing is believed
+            raise
     text = text_check.look(session, target, info.oid)
     _check_others_visible(session, text.columns.keys() - {info.oid}, worker)
-    keys_only = _keys_only(info, facts, server)
-    return Examined(target, info, text.columns, keys_only, tuple(_notices(table.name, info, text)))
+    return Examined(
+        target,
+        info,
+        text_columns=text.columns,
+        keys_only=_keys_only(info, facts, server),
+        notices=tuple(_notices(table.name, info, text)),
+    )
 
 
 def _facts(session: Session, oid: int, worker: str) -> Facts:
     lines = session.rows(queries.text("neighbour_facts"), {"oid": oid, "worker": worker})
     if not lines:
         raise VectrueError(
-            "the table or the role went away while it was looked at",
+            "the table or the role was dropped while it was looked at",
             fix=f"repeat {command.again()}",
         )
     return Facts(*lines[0])
@@ -127,92 +115,21 @@ def _check_kind(name: str, info: TableInfo) -> None:
             fix="name the table that holds the rows in [[tables]]",
         )
     if info.persistence != "p":
+        fix = "use a permanent table"
+        if info.persistence == "u":
+            fix = f"ALTER TABLE {name} SET LOGGED"
         raise ConfigurationError(
             f"table {name} is {_PERSISTENCE.get(info.persistence, 'not permanent')}: "
             "its changes are not written to the log that capture reads",
-            fix=f"ALTER TABLE {name} SET LOGGED"
-            if info.persistence == "u"
-            else "use a permanent table",
+            fix=fix,
         )
-
-
-def _check_key(name: str, info: TableInfo, facts: Facts) -> None:
-    if info.is_partition:
-        raise ConfigurationError(
-            f"table {name} is a partition, and is kept in step through its root",
-            fix=f"name {facts.root} in [[tables]]",
-        )
-    if facts.inherited_from:
-        raise ConfigurationError(
-            (
-                f"table {name} has tables that inherit from it, whose rows its primary key does "
-                "not "
-                "cover"
-            ),
-            fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
-        )
-    catalog.require_key(info, name)
-    for column in info.primary_key:
-        if not travels(column, facts.key_base_types[column.name]):
-            raise ConfigurationError(
-                f"key column {column.name!r} of table {name} is of type {column.type}, whose "
-                "values do not come "
-                "through capture unchanged",
-                fix="use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
-            )
-        if column.name in facts.generated:
-            raise ConfigurationError(
-                (
-                    f"key column {column.name!r} of table {name} is generated, and generated "
-                    "columns are not published"
-                ),
-                fix="use a key of ordinary columns",
-            )
-
-
-def _check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
-    if not facts.key_immediate:
-        raise ConfigurationError(
-            f"the primary key of table {name} is deferrable and so no replica identity: "
-            "once published, the application's updates would fail",
-            fix="make the primary key NOT DEFERRABLE",
-        )
-    missing = info.replica_identity == "n" or (
-        info.replica_identity == "i" and not info.identity_columns
-    )
-    if info.kind == "r" and missing:
-        raise ConfigurationError(
-            (
-                f"table {name} has REPLICA IDENTITY NOTHING: once published, the application's "
-                "updates would fail"
-            ),
-            fix=f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT",
-        )
-    for part in facts.partitions:
-        if part["kind"] != "r" or part["persistence"] != "p":
-            raise ConfigurationError(
-                (
-                    f"partition {part['name']} of table {name} is a foreign or unlogged table, "
-                    "which cannot be captured"
-                ),
-                fix="make it an ordinary table, or detach it",
-            )
-        if part["replica_identity"] == "n":
-            raise ConfigurationError(
-                f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once "
-                "published, the "
-                "application's updates would fail",
-                fix=f"ALTER TABLE {part['name']} REPLICA IDENTITY DEFAULT",
-            )
 
 
 def _check_owned(name: str, facts: Facts, server: Server) -> None:
     if not facts.owned:
         raise ConfigurationError(
-            (
-                f"role {server.role} does not own table {name}, and only an owner can add columns "
-                "and publish it"
-            ),
+            f"role {server.role} does not own table {name}, and only an owner can add columns "
+            "and publish it",
             fix="name the owner, or a superuser, in postgres.admin_dsn",
         )
 
@@ -220,18 +137,15 @@ def _check_owned(name: str, facts: Facts, server: Server) -> None:
 def _check_visible(name: str, facts: Facts, worker: str) -> None:
     if not facts.sees_all_rows:
         raise ConfigurationError(
-            (
-                f"row-level security of table {name} would hide rows from role {worker} without an "
-                "error"
-            ),
+            f"row-level security of table {name} would hide rows from role {worker} without an "
+            "error",
             fix=f'ALTER ROLE "{worker}" BYPASSRLS',
         )
 
 
 def _check_others_visible(session: Session, oids: Iterable[int], worker: str) -> None:
-    """Refuse policies on other relations that the text reads: the text would be another
-    one for the worker.
-    """
+    """Refuse policies on other relations that the text reads."""
+    # The text would be another one for the worker.
     for oid in sorted(oids):
         schema, name, _ = session.rows(queries.text("relation_columns"), {"oid": oid})[0]
         _check_visible(f"{schema}.{name}", _facts(session, oid, worker), worker)
@@ -239,14 +153,14 @@ def _check_others_visible(session: Session, oids: Iterable[int], worker: str) ->
 
 def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
     name = f"{target.table}.{target.column}"
-    twins = [column for column, times in Counter(map(str.lower, info.columns)).items() if times > 1]
-    if twins:
-        raise ConfigurationError(
-            f"table {target.table} has columns that differ from {twins[0]!r} by case alone, and "
-            "Debezium would stop "
-            "capture of all tables",
-            fix=f"ALTER TABLE {target.table} RENAME one of them",
-        )
+    times = Counter(column.lower() for column in info.columns)
+    for column, count in times.items():
+        if count > 1:
+            raise ConfigurationError(
+                f"table {target.table} has columns that differ from {column!r} by case alone, "
+                "and Debezium would stop capture of all tables",
+                fix=f"ALTER TABLE {target.table} RENAME one of them",
+            )
     if target.column in facts.not_null:
         raise ConfigurationError(
             f"column {name} is NOT NULL, but a row without text has no vector",
@@ -263,8 +177,7 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
         if there is not None and (there["type"] != kind or column in facts.generated):
             raise ConfigurationError(
                 f"column {target.table}.{column} is of type {there['type']}, but vectrue needs "
-                f"it as {kind} beside "
-                f"{target.column}",
+                f"it as {kind} beside {target.column}",
                 fix="rename that column, or the vector column and [[tables]] column",
             )
 
@@ -274,27 +187,27 @@ def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
         return False
     if info.kind == "p":
         return all(part["replica_identity"] == "d" for part in facts.partitions)
+    if info.replica_identity == "d":
+        return True
     key = {column.name for column in info.primary_key}
-    return info.replica_identity == "d" or (
-        info.replica_identity == "i" and set(info.identity_columns) <= key
-    )
+    return info.replica_identity == "i" and set(info.identity_columns) <= key
 
 
 def _notices(name: str, info: TableInfo, text: TextFacts) -> list[str]:
-    notices = []
+    notices: list[str] = []
     if info.update_triggers:
         notices.append(
             f"writing a vector fires the UPDATE triggers of {name} "
             f"({', '.join(info.update_triggers)}); "
             "with postgres.fire_triggers = false it does not"
         )
-    notices += [
-        f"the text of {name} reads {other} too, whose changes are not captured"
-        for other in text.others
-    ]
-    notices += [
-        f"the text of {name} calls {call}, which may find something else for the same row: that "
-        "is not captured"
-        for call in text.stable
-    ]
+    for other in text.others:
+        said = f"the text of {name} reads {other} too, whose changes are not captured"
+        notices.append(said)
+    for call in text.stable:
+        said = (
+            f"the text of {name} calls {call}, which may find something else for the same row: "
+            "that is not captured"
+        )
+        notices.append(said)
     return notices

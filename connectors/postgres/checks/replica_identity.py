@@ -1,5 +1,5 @@
-"""Published tables whose UPDATEs Postgres refuses: the one price of a publication that
-no setting takes away.
+"""Published tables whose UPDATEs Postgres refuses: the one cost of a publication that no
+setting takes away.
 
 Hazard: a table that loses its primary key, or a partition without one, has no replica
 identity, and then every UPDATE of the application fails until it has. Only its owner
@@ -19,8 +19,7 @@ _CAUSES = {
         "it has no primary key, or a deferrable one",
         (
             "ALTER TABLE {} ADD PRIMARY KEY (...), or ALTER TABLE {} REPLICA IDENTITY FULL "
-            "until it "
-            "has one"
+            "until it has one"
         ),
     ),
 }
@@ -29,7 +28,10 @@ _CAUSES = {
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
     """A sentence for each such table of our publication. Raises as `by_table`."""
-    return [difference for found in by_table(session, settings).values() for difference in found]
+    found: list[Difference] = []
+    for one in by_table(session, settings).values():
+        found += one
+    return found
 
 
 def by_table(session: Session, settings: Settings) -> dict[TableName, list[Difference]]:
@@ -39,20 +41,16 @@ def by_table(session: Session, settings: Settings) -> dict[TableName, list[Diffe
         TransientError: Postgres does not answer.
     """
     publication = settings.postgres.publication
+    lines = session.rows(queries.text("without_identity"), {"publication": publication})
     found: dict[TableName, list[Difference]] = {}
-    for schema, name, identity, *root in session.rows(
-        queries.text("without_identity"), {"publication": publication}
-    ):
+    for schema, name, identity, *root in lines:
         published, table = TableName(*root), str(TableName(schema, name))
         why, fix = _CAUSES[identity]
-        found.setdefault(published, []).append(
-            Difference(
-                f"Postgres refuses every UPDATE of {table}, which is published: {why}",
-                (
-                    f"{fix.format(table, table)}; or ALTER PUBLICATION {publication} DROP TABLE "
-                    f"{published}"
-                ),
-                f"table {published}",
-            )
+        leave = f"ALTER PUBLICATION {publication} DROP TABLE {published}"
+        difference = Difference(
+            f"Postgres refuses every UPDATE of {table}, which is published: {why}",
+            f"{fix.format(table, table)}; or {leave}",
+            f"table {published}",
         )
+        found.setdefault(published, []).append(difference)
     return found

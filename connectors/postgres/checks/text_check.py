@@ -4,7 +4,7 @@ Asked of the server, by a view of the text that is made and rolled back: its par
 knows what every name stands for.
 
 Hazard: what an application calls immutable, or a stable function reads from another
-table, nobody can see from here. So a row that is stale at two looks of the keeper
+table, cannot be seen from here. So a row that is stale at two looks of the keeper
 counts as stale, whatever text it had at either.
 """
 
@@ -38,7 +38,12 @@ class TextFacts:
 
 
 def look(session: Session, target: Target, oid: int) -> TextFacts:
-    """Look at the text of the table with this oid.
+    """Look at a text.
+
+    Args:
+        session: connection that may make a temporary view, which is rolled back.
+        target: the column, with its text.
+        oid: of the table.
 
     Raises:
         ConfigurationError: it changes while its row stays the same, so that no vector
@@ -53,15 +58,19 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
     _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])
     columns = _columns(lines, target)
     _refuse_own_vector(target, columns.get(oid))
-    others = tuple(sorted({f"{line[1]}.{line[2]}" for line in lines if line[0] != oid}))
-    # Those of the server depend on settings beside their arguments, and ours are the
-    # same in every session.
-    stable = tuple(str(call) for call, _ in calls if "." in str(call).partition("(")[0])
-    return TextFacts(columns, others, stable)
+    others: set[str] = set()
+    for relation, schema, name, *_ in lines:
+        if relation != oid:
+            others.add(f"{schema}.{name}")
+    # Functions of the server, which are shown without a schema, depend on settings beside
+    # their arguments, and ours are the same in every session.
+    stable = [str(call) for call, _ in calls if "." in str(call).partition("(")[0]]
+    return TextFacts(columns, tuple(sorted(others)), tuple(stable))
 
 
 def columns(session: Session, target: Target) -> dict[int, tuple[str, ...]]:
     """The columns that an expression reads, by relation; an empty tuple: whole rows.
+
     Raises as `expressions.viewed`.
     """
     with expressions.viewed(session, target) as cursor:
@@ -70,33 +79,41 @@ def columns(session: Session, target: Target) -> dict[int, tuple[str, ...]]:
 
 
 def _columns(lines: Sequence[tuple[Any, ...]], target: Target) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
     own = (target.table.schema, target.table.name)
-    lines = [line for line in lines if line[3] is not None or line[4] or line[1:3] != own]
-    for relation in {int(line[0]) for line in lines}:
-        named = tuple(str(line[3]) for line in lines if line[0] == relation and line[3] is not None)
-        whole = any(line[0] == relation and line[3] is None for line in lines)
-        found[relation] = () if whole else named
+    named: dict[int, list[str]] = {}
+    whole: set[int] = set()
+    for relation, schema, name, column, is_whole, *_ in lines:
+        # Without a column: whole rows, or, for the table itself, none of them.
+        if column is None and not is_whole and (schema, name) == own:
+            continue
+        named.setdefault(int(relation), [])
+        if column is None:
+            whole.add(int(relation))
+        else:
+            named[int(relation)].append(str(column))
+    found: dict[int, tuple[str, ...]] = {}
+    for relation, columns in named.items():
+        found[relation] = () if relation in whole else tuple(columns)
     return found
 
 
 def _refuse_own_vector(target: Target, read: tuple[str, ...] | None) -> None:
-    """A text that reads what a write of its vector sets is another one after each
-    write.
+    """Refuse a text that reads what a write of its vector sets: it would be another one
+    after each write.
     """
     if read is None:
         return
     own = (target.column, *target.provenance)
     if read:
         found = [name for name in own if name in read]
-    # the whole row, of which the text may take these away again, each by its name
     else:
-        found = [name for name in own if name not in _named(target.text)]
+        # The whole row, of which the text may take these away again, each by its name.
+        named = _named(target.text)
+        found = [name for name in own if name not in named]
     if found:
         raise ConfigurationError(
             f"the text of {target.table} reads {', '.join(found)}, which each write of its "
-            "vector sets: no vector "
-            "of it would ever be current",
+            "vector sets: no vector of it would ever be current",
             fix=(
                 "correct [[tables]] text: leave these columns out, by to_jsonb(...) - 'name' "
                 "where it reads whole rows"
@@ -108,18 +125,19 @@ def _named(text: str) -> set[str]:
     """Words within the string literals of a text: names of columns that a whole row is
     made without.
     """
-    return {
-        word for literal in re.findall(r"'[^']*'", text) for word in re.findall(r"\w+", literal)
-    }
+    words: set[str] = set()
+    for literal in re.findall(r"'[^']*'", text):
+        words.update(re.findall(r"\w+", literal))
+    return words
 
 
 def _refuse(target: Target, calls: Sequence[str]) -> None:
     if calls:
         raise ConfigurationError(
             f"the text of {target.table} depends on {', '.join(calls)}: it changes while its "
-            "row stays the same, and "
-            "no vector of it would ever be current",
-            fix="correct [[tables]] text: it may depend on the row's own columns alone; if a "
-            "function of yours does, "
-            "declare it IMMUTABLE",
+            "row stays the same, and no vector of it would ever be current",
+            fix=(
+                "correct [[tables]] text: it may depend on the row's own columns alone; if a "
+                "function of yours does, declare it IMMUTABLE"
+            ),
         )

@@ -16,7 +16,7 @@ from connectors.postgres import queries
 from connectors.postgres.checks import text_check
 from connectors.postgres.expressions import viewed
 from connectors.postgres.session import Session
-from connectors.postgres.setup import meaning
+from connectors.postgres.setup import lists, meaning
 from connectors.postgres.statement import render
 from schemas.errors import ConfigurationError, TransientError, VectrueError
 from schemas.rows.target import Target
@@ -26,8 +26,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Schemas that the role must be able to use, and functions that it may not call yet
-    but can be let.
+    """What the role needs.
+
+    Attributes:
+        schemas: that it must be able to use.
+        functions: that it has no right to call yet, and can be granted.
     """
 
     schemas: tuple[str, ...]
@@ -56,7 +59,8 @@ def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]
         with viewed(session, target) as cursor:
             cursor.execute(queries.for_target("text_objects", target), {"role": role})
             used, lacking, not_grantable = cursor.fetchall()[0]
-        if out_of_reach := sorted(set(lacking) & set(not_grantable)):
+        out_of_reach = sorted(set(lacking) & set(not_grantable))
+        if out_of_reach:
             raise ConfigurationError(
                 f"role {role} may not call {out_of_reach[0]}, which {what} calls",
                 fix=f'as its owner: GRANT EXECUTE ON FUNCTION {out_of_reach[0]} TO "{role}"',
@@ -82,11 +86,12 @@ def refused(
     try:
         reads = text_check.columns(session, replace(target, text=expression))
         for relation, columns in reads.items():
-            if (lacking := _lacking(session, role, relation, columns, what)) is not None:
+            lacking = _lacking(session, role, relation, columns, what)
+            if lacking is not None:
                 return lacking
     except TransientError:
         raise
-    # it may make no temporary view, or use no schema; the server said enough
+    # It may make no temporary view, or use no schema; the server said enough.
     except VectrueError as unknown:
         log.debug("which right is missing could not be looked up", reason=str(unknown))
     said = error.diag.message_primary or "a right is missing"
@@ -104,9 +109,10 @@ def _lacking(
     lacking = session.rows(queries.text("missing_column_rights"), asked)[0][0]
     if not lacking:
         return None
-    names = sql.SQL(", ").join(map(sql.Identifier, lacking))
-    query = sql.SQL("GRANT SELECT ({}) ON {} TO {}")
-    grant = render(session, query.format(names, sql.Identifier(schema, name), sql.Identifier(role)))
+    query = sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
+        lists.identifiers(lacking), sql.Identifier(schema, name), sql.Identifier(role)
+    )
+    grant = render(session, query)
     return ConfigurationError(
         f"role {role} may not read {', '.join(lacking)} of {schema}.{name}, which {what} names",
         fix=f"as an owner of the table: {grant}",

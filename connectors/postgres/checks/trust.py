@@ -1,10 +1,10 @@
 """Whose code would run with whose rights: a superuser runs nothing that a role with
 fewer rights has made.
 
-A function runs with the rights of whoever calls it, and one that is called as another
-role by SET ROLE takes the rights of the session back with RESET ROLE. So `init` counts
-and evaluates in a connection that has logged in as the workers' role, which is what
-runs such functions all day.
+Hazard: a function runs with the rights of the role that calls it, and one that is called
+as another role by SET ROLE takes the rights of the session back with RESET ROLE. So
+`init` counts and evaluates in a connection that has logged in as the workers' role,
+which runs such functions all day.
 """
 
 from typing import Any
@@ -22,11 +22,11 @@ SEPARATE = (
 
 
 def guard(connection: Connection) -> None:
-    """Have names mean the server's own; as a superuser, refuse a schema vectrue that is
-    not a superuser's.
+    """Set the search path so that names mean the server's own; as a superuser, refuse a
+    schema vectrue that is not a superuser's.
 
     Raises:
-        ConfigurationError: with whose it is.
+        ConfigurationError: another role owns it.
         psycopg2.Error: the server does not answer.
     """
     pins.guard(connection)
@@ -37,9 +37,8 @@ def guard(connection: Connection) -> None:
         found = cursor.fetchall()
     for what, owner in found:
         raise ConfigurationError(
-            f"{what} belongs to role {owner}, so what stands in the schema vectrue would run "
-            "with the rights of the "
-            f"superuser {connection.info.user}",
+            f"{what} belongs to role {owner}, so what is in the schema vectrue would run with "
+            f"the rights of the superuser {connection.info.user}",
             fix=(
                 f"name {owner} in postgres.admin_dsn; or look at what is there, and make a "
                 "superuser its owner"
@@ -48,9 +47,7 @@ def guard(connection: Connection) -> None:
 
 
 class Reader:
-    """Reads rows as the workers do, in a connection of its own; opened when it is
-    needed.
-    """
+    """Reads rows as the workers do, in a connection of its own, opened when needed."""
 
     def __init__(self, settings: Settings, asking: Session, role: str) -> None:
         """Remember how to connect.
@@ -77,20 +74,20 @@ class Reader:
                 have functions.
             TransientError: Postgres does not answer.
         """
-        for function, owner in self._asking.rows(
-            queries.text("function_of_others"), {"role": self._role}
-        ):
+        query = queries.text("function_of_others")
+        for function, owner in self._asking.rows(query, {"role": self._role}):
             raise ConfigurationError(
                 f"{self._role} is a superuser and runs nothing that others have made, and "
-                f"{function} belongs to role "
-                f"{owner}",
+                f"{function} belongs to role {owner}",
                 fix=SEPARATE,
             )
         return self._session
 
     def value(self, query: Any) -> Any:
-        """The single value that a query returns. Raises as `session`, and what the
-        query may raise.
+        """The single value that a query returns.
+
+        Raises:
+            as `session`, and what the query may raise.
         """
         return self.session().rows(query)[0][0]
 

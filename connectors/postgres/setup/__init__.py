@@ -1,13 +1,14 @@
 """What `vectrue init` puts into the database.
 
+schema        migrations, provenance columns, targets
+counting      the functions that count, and the view over them
+capture       origins, publication, heartbeat, slot
+origins       replication origins: which are ours, and what else writes under one
 slot          the slot's figures
+grants        the worker's rights
+score_rights  what `[score]` reads
+meaning       the search path and locale of all sessions
 installation  what `init` set up, and on which log
-others        init: other installations in the same database
-counting      init: the functions that count, and the view over them
-schema        init: migrations, provenance columns, targets, the coverage view
-meaning       init: the search path and locale of all sessions
-capture       init: origins, publication, heartbeat, slot
-origins       replication origins: which are ours, and who else may write under one
-grants        init: the worker's rights
-score_rights  init: what `[score]` reads
+others        other installations in the same database
+lists         names and values within a statement
 """

@@ -5,12 +5,13 @@ Hazards:
 - The slot comes last and before the connector: everything written after it is captured,
   and everything before it is counted in the report.
 - A slot that is older than its publication cannot be read (the publication is looked up
-  as of each change), so a slot is made anew together with a publication that was
+  as of each change), so a slot is created again together with a publication that was
   missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg2 import sql
 
@@ -19,6 +20,7 @@ from connectors.postgres.checks.neighbour import Examined
 from connectors.postgres.checks.server import Server
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
+from connectors.postgres.setup import lists
 from connectors.postgres.setup import origins as origin_rules
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
@@ -33,30 +35,31 @@ HEARTBEAT_QUERY = (
     "INSERT INTO vectrue.heartbeat (id, at) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at "
     "= excluded.at"
 )
+# A deleted row takes its vector with it, and a truncated table has none, so neither is
+# published.
 _OPTIONS = "publish = 'insert, update', publish_via_partition_root = true"
-"""A deleted row takes its vector with it, and a truncated table has none, so neither is
-published.
-"""
-
+# A new slot waits for every transaction that writes at that moment; nothing waits behind
+# it.
 _SLOT_SECONDS = 60.0
-"""A new slot waits for every transaction that writes at that moment; nobody waits
-behind it.
-"""
 
 GAP = (
     "changes made while there was no slot were not captured; the keeper of the replay workers "
-    "finds them within "
-    "minutes, or run `vectrue replay run --only stale` now"
+    "finds them within minutes, or run `vectrue replay run --only stale` now"
 )
 """What `init` says whenever a slot was lost."""
 _Listed = dict[TableName, frozenset[str] | None]
-"""Published tables; None: with all columns."""
+"""Published tables, each with its published columns; None: with all."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotPlan:
-    """What happens to the slot: `made` when it is created, `replaced` when an unusable
-    one goes first.
+    """What happens to the slot.
+
+    Attributes:
+        statements: that make or replace it.
+        notices: what was lost.
+        made: whether it is created.
+        replaced: whether an unusable one goes first.
     """
 
     statements: tuple[Statement, ...]
@@ -66,44 +69,55 @@ class SlotPlan:
 
 
 def origins(session: Session, prefix: str, server: Server) -> tuple[list[Statement], list[str]]:
-    """The replication origins that label the workers' writes, or a notice where the
-    role may not create them.
+    """The replication origins that label the workers' writes.
+
+    Args:
+        session: connection of the role that will make them.
+        prefix: `postgres.origin`.
+        server: tells the role.
+
+    Returns:
+        the statements that make what is missing, and a notice where the role may not.
     """
     names, may_create = session.rows(queries.text("origins"))[0]
     missing = [name for name in origin_rules.made(prefix) if name not in names]
-    if not missing or (not may_create and missing == [f"{prefix}_{origin_rules.MARK}"]):
+    # Without the mark alone, nothing of ours comes back.
+    is_only_mark = missing == [f"{prefix}_{origin_rules.MARK}"]
+    if not missing or (not may_create and is_only_mark):
         return [], []
     if not may_create:
         notice = (
             f"role {server.role} may not create replication origins: the worker's own writes "
-            "come back as events, "
-            "which costs one key look-up each; a superuser can run `vectrue init --print-sql`'s "
-            "output"
+            "come back as events, which costs one key look-up each; a superuser can run the "
+            "output of `vectrue init --print-sql`"
         )
         return [], [notice]
     one = sql.SQL("SELECT pg_replication_origin_create({})")
     create = sql.SQL(";\n").join(one.format(sql.Literal(name)) for name in missing)
-    return [
-        Statement(f"create the replication origins {', '.join(missing)}", render(session, create))
-    ], []
+    what = f"create the replication origins {', '.join(missing)}"
+    return [Statement(what, render(session, create))], []
 
 
 def publication(
     session: Session, name: str, tables: Sequence[Examined], *, columns: str = "all"
 ) -> tuple[list[Statement], bool]:
-    """The publication of the configured tables, and whether it is a new one.
+    """The publication of the configured tables.
 
     Args:
         session: connection of the role that will make it.
         name: of the publication.
-        tables: what it shall publish.
+        tables: what it will publish.
         columns: `postgres.publication_columns`.
+
+    Returns:
+        the statements, and whether it is a new one.
 
     Raises:
         ConfigurationError: there is one of that name which is not vectrue's.
     """
     wanted = _wanted(tables, keys=columns == "keys")
-    listed = sql.SQL(", ").join(_entry(table, columns, tables) for table, columns in wanted.items())
+    entries = [_entry(table, listed, tables) for table, listed in wanted.items()]
+    listed = sql.SQL(", ").join(entries)
     identifier, options = sql.Identifier(name), sql.SQL(_OPTIONS)
     shown = f"publication {name} for {', '.join(str(table) for table in wanted)}"
     lines = session.rows(queries.text("publication_facts"), {"publication": name})
@@ -113,15 +127,10 @@ def publication(
         )
         return [Statement(f"create the {shown}", render(session, create))], True
     all_tables, options_right, found = lines[0]
-    actual: _Listed = {
-        TableName(table["schema"], table["name"]): None
-        if table["columns"] is None
-        else frozenset(table["columns"])
-        for table in found
-    }
+    actual = _listed(found)
     if all_tables or HEARTBEAT not in actual:
         raise ConfigurationError(
-            f"publication {name} was not made by vectrue, and somebody else may read it",
+            f"publication {name} was not made by vectrue, and something else may read it",
             fix="set postgres.publication to a name of its own",
         )
     commands = []
@@ -131,7 +140,18 @@ def publication(
         commands.append(sql.SQL("ALTER PUBLICATION {} SET ({})").format(identifier, options))
     if not commands:
         return [], False
-    return [Statement(f"change the {shown}", render(session, sql.SQL(";\n").join(commands)))], False
+    change = render(session, sql.SQL(";\n").join(commands))
+    return [Statement(f"change the {shown}", change)], False
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> _Listed:
+    """What a publication publishes now."""
+    actual: _Listed = {}
+    for table in found:
+        columns = table["columns"]
+        published = None if columns is None else frozenset(columns)
+        actual[TableName(table["schema"], table["name"])] = published
+    return actual
 
 
 def heartbeat(session: Session, *, founded: bool) -> list[Statement]:
@@ -166,78 +186,95 @@ def slot(
         ConfigurationError: its name is taken by a slot that cannot be used, or no slot
             is free.
     """
-    name = settings.slot
-    literal = sql.Literal(name)
-    lines = session.rows(queries.text("slot_facts"), {"slot": name})
+    lines = session.rows(queries.text("slot_facts"), {"slot": settings.slot})
     if not lines:
-        if not server.slot_free:
-            raise ConfigurationError(
-                "all replication slots of the server are in use",
-                fix=(
-                    "ALTER SYSTEM SET max_replication_slots to a larger number and restart, or "
-                    "drop an unused slot"
-                ),
-            )
-        create = Statement(
-            f"create the replication slot {name}",
-            render(session, queries.compose("create_slot", slot=literal)),
-            _SLOT_SECONDS,
-        )
-        if not founded:
-            return SlotPlan((create,), (), True, False)
-        gone = f"replication slot {name} was gone"
-        asked = ask_all(session, settings, gone)
-        return SlotPlan((create, asked), (f"{gone} and is made anew: {GAP}",), True, False)
+        return _new_slot(session, settings, server, founded=founded)
     plugin, database, wal_status, _ = lines[0]
+    _require_usable(settings.slot, server, plugin, database)
+    if wal_status == "lost":
+        reason = "the server has removed the log it needs"
+    elif too_large:
+        reason = "an event was too large for Kafka Connect"
+    elif new_publication:
+        reason = "its publication was gone"
+    else:
+        return SlotPlan((), (), made=False, replaced=False)
+    return _replaced_slot(session, settings, reason)
+
+
+def _new_slot(session: Session, settings: Settings, server: Server, *, founded: bool) -> SlotPlan:
+    name = settings.slot
+    if not server.slot_free:
+        raise ConfigurationError(
+            "all replication slots of the server are in use",
+            fix=(
+                "ALTER SYSTEM SET max_replication_slots to a larger number and restart, or "
+                "drop an unused slot"
+            ),
+        )
+    body = render(session, queries.compose("create_slot", slot=sql.Literal(name)))
+    create = Statement(f"create the replication slot {name}", body, _SLOT_SECONDS)
+    if not founded:
+        return SlotPlan((create,), (), made=True, replaced=False)
+    gone = f"replication slot {name} was gone"
+    asked = ask_all(session, settings, gone)
+    notice = f"{gone} and is created again: {GAP}"
+    return SlotPlan((create, asked), (notice,), made=True, replaced=False)
+
+
+def _replaced_slot(session: Session, settings: Settings, reason: str) -> SlotPlan:
+    name = settings.slot
+    asked = ask_all(session, settings, f"replication slot {name} was lost: {reason}")
+    body = render(session, queries.compose("recreate_slot", slot=sql.Literal(name)))
+    replace = Statement(f"create the replication slot {name} again", body, _SLOT_SECONDS)
+    notice = f"replication slot {name} is created again, because {reason}: {GAP}"
+    return SlotPlan((replace, asked), (notice,), made=True, replaced=True)
+
+
+def _require_usable(name: str, server: Server, plugin: str | None, database: str | None) -> None:
     if database is not None and database != server.database:
         # Another name for the slot alone would lead to the other database's connector
         # and topics.
         raise ConfigurationError(
             f"replication slot {name} belongs to database {database} of this server",
-            fix="give this database a kafka.topic_prefix of its own, from which slot, "
-            "connector, topics and groups "
-            f"follow; if {database} is no longer kept by vectrue, drop the slot there first: "
-            f"SELECT pg_drop_replication_slot('{name}')",
+            fix=(
+                "give this database a kafka.topic_prefix of its own, from which slot, "
+                f"connector, topics and groups follow; if {database} is no longer kept by "
+                "vectrue, drop the slot there first: "
+                f"SELECT pg_drop_replication_slot('{name}')"
+            ),
         )
     if plugin != "pgoutput":
         raise ConfigurationError(
             f"replication slot {name} exists for {plugin or 'physical replication'}",
             fix="give vectrue a kafka.topic_prefix of its own, or postgres.slot another name",
         )
-    if wal_status != "lost" and not new_publication and not too_large:
-        return SlotPlan((), (), False, False)
-    reason = "an event was too large for Kafka Connect" if too_large else "its publication was gone"
-    if wal_status == "lost":
-        reason = "the server has removed the log it needs"
-    asked = ask_all(session, settings, f"replication slot {name} was lost: {reason}")
-    body = render(session, queries.compose("recreate_slot", slot=literal))
-    notice = f"replication slot {name} is made anew, because {reason}: {GAP}"
-    replace = Statement(f"make the replication slot {name} anew", body, _SLOT_SECONDS)
-    return SlotPlan((replace, asked), (notice,), True, True)
 
 
 def ask_all(session: Session, settings: Settings, reason: str) -> Statement:
     """Have the keeper look at all rows of all tables.
 
-    After the slot: a transaction that has written cannot create one, and what comes
-    later is captured.
+    Run it after the slot: a transaction that has written cannot create one, and what
+    comes later is captured.
     """
-    return looks.asking(
-        session, settings.kafka.topic_prefix, [table.table for table in settings.tables], reason
-    )
+    tables = [table.table for table in settings.tables]
+    return looks.asking(session, settings.kafka.topic_prefix, tables, reason)
 
 
 def unlisted(tables: Sequence[Examined]) -> list[str]:
-    """What to say of tables that cannot be published by their keys alone, where
+    """A notice for each table that cannot be published by its key alone, where
     `publication_columns` is "keys".
     """
-    return [
-        f"table {examined.target.table} is published with all its columns, because its replica "
-        "identity is not its "
-        "primary key or PostgreSQL is older than 15; the connector still passes on the key alone"
-        for examined in tables
-        if not examined.keys_only
-    ]
+    notices: list[str] = []
+    for examined in tables:
+        table = examined.target.table
+        if not examined.keys_only:
+            notices.append(
+                f"table {table} is published with all its columns, because its replica "
+                "identity is not its primary key or PostgreSQL is older than 15; the connector "
+                "still passes on the key alone"
+            )
+    return notices
 
 
 def _wanted(tables: Sequence[Examined], *, keys: bool) -> _Listed:
@@ -254,6 +291,9 @@ def _entry(
     name = queries.table(table)
     if columns is None:
         return name
-    key = next(examined.target.key for examined in tables if examined.target.table == table)
-    listed = sql.SQL(", ").join(sql.Identifier(column.name) for column in key)
-    return sql.SQL("{} ({})").format(name, listed)
+    for examined in tables:
+        if examined.target.table == table:
+            # In the order of the key, which a set does not keep.
+            key = lists.identifiers(column.name for column in examined.target.key)
+            return sql.SQL("{} ({})").format(name, key)
+    raise LookupError(table)

@@ -6,7 +6,8 @@ Hazards:
   same rule (coverage.py): a table that an application dropped makes the function of its
   installation fail, and the view with it.
 - A settings file may list some of the tables of its installation (a migration of one
-  table): lines of the tables that it does not list stay, unless they are told to leave.
+  table): lines of the tables that it does not list stay, unless they are named as
+  leaving.
 """
 
 import re
@@ -18,7 +19,7 @@ from psycopg2 import sql
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
-from connectors.postgres.setup import meaning, schema
+from connectors.postgres.setup import lists, meaning, schema
 from connectors.postgres.statement import Statement, render
 from schemas.errors import ConfigurationError
 from schemas.reports.migration import growing, retired
@@ -31,13 +32,15 @@ Place = tuple[str, str]
 """A vector column: its table, and its name."""
 
 _OLDEST = "count_rows"
-"""Of the default prefix, and of an installation of any prefix before there was a
-function for each.
+"""The function of the default prefix.
+
+It was that of every prefix before there was a function for each.
 """
 _BODY = "\n#variable_conflict use_column\nBEGIN\n{blocks}\nEND\n"
 _BLOCK = re.compile(r"(--.*\n)*DECLARE \w+ text;\n")
-"""Of a vectrue that could not count around a row; a column is counted again once `init`
-is run with its table.
+"""How a query begins that counts around a row that cannot be counted.
+
+A column with an older one is counted again once `init` is run with its table.
 """
 _LONGEST = 63  # bytes of a name in Postgres
 _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")
@@ -59,16 +62,16 @@ def function_of(prefix: str) -> str:
     if made == "vectrue":
         return _OLDEST
     name = f"{_OLDEST}_{made}"
-    return (
-        name
-        if len(name) <= _LONGEST
-        else f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
-    )
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
 
 
 def read(session: Session) -> list[Counted]:
-    """What every installation of the database keeps; none where `init` was not run
-    since this is written down.
+    """What every installation of the database keeps.
+
+    Returns:
+        nothing where `init` was not run with a vectrue that records this.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -81,9 +84,9 @@ def read(session: Session) -> list[Counted]:
 def akin(one: Place, other: Place) -> bool:
     """Whether both are one column, or one stands beside the other in a migration."""
     (table, a), (other_table, b) = one, other
-    return table == other_table and (
-        a == b or a in {growing(b), retired(b)} or b in {growing(a), retired(a)}
-    )
+    if table != other_table:
+        return False
+    return a in (b, growing(b), retired(b)) or b in (growing(a), retired(a))
 
 
 def stands(session: Session, table: TableName) -> bool:
@@ -96,14 +99,16 @@ def stands(session: Session, table: TableName) -> bool:
 
 
 def kept(session: Session, prefix: str) -> set[Place]:
-    """The columns that an installation keeps; none where `init` was not run with that
-    prefix. Raises as `read`.
+    """The columns that an installation keeps. Raises as `read`.
+
+    Returns:
+        nothing where `init` was not run with that prefix.
     """
-    return {(line.table, line.column) for line in read(session) if line.prefix == prefix}
+    return set(_queries(read(session), prefix))
 
 
 def require(session: Session, settings: Settings, tables: Sequence[TableSettings]) -> None:
-    """Refuse to speak of tables that the installation does not keep.
+    """Refuse tables that the installation does not keep.
 
     Raises:
         ConfigurationError: `vectrue init` was not run with these tables.
@@ -118,17 +123,21 @@ def require(session: Session, settings: Settings, tables: Sequence[TableSettings
 def require_kept(
     settings: Settings, there: Collection[Place], tables: Sequence[TableSettings]
 ) -> None:
-    """As `require`, of columns that were read."""
-    lacking = [
-        f"{table.name}.{table.column}"
-        for table in tables
-        if (table.name, table.column) not in there
-    ]
+    """Refuse tables that are not among the columns `there`.
+
+    Raises:
+        ConfigurationError: `vectrue init` was not run with these tables.
+    """
+    lacking: list[str] = []
+    for table in tables:
+        place = (table.name, table.column)
+        if place not in there:
+            lacking.append(".".join(place))
     if lacking:
         raise ConfigurationError(
             f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not kept by the "
-            "installation "
-            f"{settings.kafka.topic_prefix} of this database, so nothing can be said of all tables",
+            f"installation {settings.kafka.topic_prefix} of this database, so nothing can be "
+            "said of all tables",
             fix="run `vectrue init` with this file, or correct [[tables]]",
         )
 
@@ -147,38 +156,25 @@ def plan(
     Args:
         session: connection of the role that makes the changes.
         prefix: kafka.topic_prefix of the installation.
-        targets: its columns; those of other tables that it keeps and that are still
-            there stay.
-        leaving: its columns that shall not be kept any more.
+        targets: its columns; those of other tables that it keeps and that exist stay.
+        leaving: its columns that are no longer kept.
         dead: prefixes of installations that are no longer at work here, whose lines go.
     """
     known = read(session)
     mine = {(str(t.table), t.column): render(session, _block(t)) for t in targets}
-    gone = set(leaving)
-    before = {(line.table, line.column): line.query for line in known if line.prefix == prefix}
-    others = {
-        place: query
-        for place, query in before.items()
-        if place not in gone and _BLOCK.match(query) and not any(akin(place, one) for one in mine)
-    }
-    standing = {table for table, _ in others if stands(session, TableName.parse(table))}
-    wanted = {place: query for place, query in others.items() if place[0] in standing} | mine
-    body = _BODY.format(blocks="\n".join(wanted[place] for place in sorted(wanted)))
+    before = _queries(known, prefix)
+    wanted = _staying(session, before, mine, set(leaving))
+    wanted.update(mine)
+    blocks = [wanted[place] for place in sorted(wanted)]
+    body = _BODY.format(blocks="\n".join(blocks))
     name = function_of(prefix)
-    found = {
-        str(function): (str(source), frozenset(settings))
-        for function, source, settings in session.rows(queries.text("counting_functions"))
-    }
+    found = _functions(session)
     clauses, shown = meaning.clauses(session)
     dropped = _dropped(name, targets, found, known, dead)
     counting = sorted((found.keys() | {name}) - set(dropped))
     there = _called(session)
-    if (
-        before == wanted
-        and found.get(name) == (body, frozenset(shown))
-        and there == set(counting)
-        and not dead
-    ):
+    is_current = before == wanted and found.get(name) == (body, frozenset(shown))
+    if is_current and there == set(counting) and not dead:
         return []
     parts = [_noted(session, prefix, before, wanted), *_forgotten(session, dead)]
     function = sql.Identifier("vectrue", name)
@@ -187,20 +183,52 @@ def plan(
     )
     parts.append(render(session, made))
     parts.append(_view(session, counting))
-    parts += [
-        render(session, sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one)))
-        for one in dropped
-    ]
+    for one in dropped:
+        query = sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one))
+        parts.append(render(session, query))
     what = "renew" if there else "create"
-    return [
-        Statement(f"{what} the view vectrue.coverage", ";\n".join(part for part in parts if part))
-    ]
+    statements = ";\n".join(part for part in parts if part)
+    return [Statement(f"{what} the view vectrue.coverage", statements)]
+
+
+def _queries(known: Sequence[Counted], prefix: str) -> dict[Place, str]:
+    """What counts each column of an installation."""
+    return {(line.table, line.column): line.query for line in known if line.prefix == prefix}
+
+
+def _functions(session: Session) -> dict[str, tuple[str, frozenset[str]]]:
+    """Source and settings of each function that counts, by its name."""
+    found: dict[str, tuple[str, frozenset[str]]] = {}
+    for function, source, settings in session.rows(queries.text("counting_functions")):
+        found[str(function)] = (str(source), frozenset(settings))
+    return found
+
+
+def _staying(
+    session: Session,
+    before: Mapping[Place, str],
+    mine: Mapping[Place, str],
+    gone: Collection[Place],
+) -> dict[Place, str]:
+    """Columns that are kept and that these settings do not list."""
+    staying: dict[Place, str] = {}
+    standing: dict[str, bool] = {}
+    for place, query in before.items():
+        if place in gone or not _BLOCK.match(query):
+            continue
+        if any(akin(place, one) for one in mine):
+            continue
+        table, _ = place
+        if table not in standing:
+            standing[table] = stands(session, TableName.parse(table))
+        if standing[table]:
+            staying[place] = query
+    return staying
 
 
 def _block(target: Target) -> sql.Composed:
-    plain, guarded = (
-        queries.for_target("coverage_of", t, bound=False) for t in (target, target.guard())
-    )
+    plain = queries.for_target("coverage_of", target, bound=False)
+    guarded = queries.for_target("coverage_of", target.guard(), bound=False)
     return queries.for_target("count_block", target, bound=False, plain=plain, guarded=guarded)
 
 
@@ -211,22 +239,19 @@ def _dropped(
     known: Sequence[Counted],
     dead: Sequence[str],
 ) -> list[str]:
-    """Functions of dead installations, and the one for all of an older vectrue, where
-    it counts these tables.
-    """
+    """Functions of dead installations, and an older vectrue's, which no line names."""
     gone = {function_of(prefix) for prefix in dead}
     noted = {function_of(line.prefix) for line in known}
-    if (
-        _OLDEST in found
-        and _OLDEST not in noted
-        and any(f"'{t.table}'" in found[_OLDEST][0] for t in targets)
-    ):
-        gone.add(_OLDEST)
+    if _OLDEST in found and _OLDEST not in noted:
+        source, _ = found[_OLDEST]
+        # It counts the tables of all installations: only where these are among them.
+        if any(f"'{target.table}'" in source for target in targets):
+            gone.add(_OLDEST)
     return sorted((gone & found.keys()) - {name})
 
 
 def _called(session: Session) -> set[str]:
-    """The functions under the view; none where there is no view."""
+    """The functions under the view; none where the view does not exist."""
     lines = session.rows("SELECT pg_get_viewdef(to_regclass('vectrue.coverage'))")
     return set(_CALLED.findall(lines[0][0] or ""))
 
@@ -234,42 +259,31 @@ def _called(session: Session) -> set[str]:
 def _noted(
     session: Session,
     prefix: str,
-    before: Mapping[tuple[str, str], str],
-    wanted: Mapping[tuple[str, str], str],
+    before: Mapping[Place, str],
+    wanted: Mapping[Place, str],
 ) -> str:
     if before == wanted:
         return ""
-    lines = [
-        render(
-            session,
-            sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}").format(sql.Literal(prefix)),
-        )
-    ]
-    for table, column in sorted(wanted):
-        fields = (prefix, table, column, wanted[table, column])
-        values = sql.SQL(", ").join(map(sql.Literal, fields))
+    delete = sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}")
+    lines = [render(session, delete.format(sql.Literal(prefix)))]
+    for place in sorted(wanted):
+        values = lists.literals((prefix, *place, wanted[place]))
         lines.append(render(session, queries.compose("count_column", values=values)))
     return ";\n".join(lines)
 
 
 def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
-    return [
-        render(
-            session,
-            sql.SQL("DELETE FROM {} WHERE prefix = {}").format(
-                sql.Identifier("vectrue", table), sql.Literal(one)
-            ),
-        )
-        for one in dead
-        for table in ("counted", "installations")
-    ]
+    statements: list[str] = []
+    delete = sql.SQL("DELETE FROM {} WHERE prefix = {}")
+    for prefix in dead:
+        for table in ("counted", "installations"):
+            query = delete.format(sql.Identifier("vectrue", table), sql.Literal(prefix))
+            statements.append(render(session, query))
+    return statements
 
 
 def _view(session: Session, functions: Sequence[str]) -> str:
-    calls = [
-        sql.SQL("SELECT * FROM {}()").format(sql.Identifier("vectrue", name)) for name in functions
-    ]
-    view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}").format(
-        sql.SQL(" UNION ALL ").join(calls)
-    )
-    return render(session, view)
+    call = sql.SQL("SELECT * FROM {}()")
+    calls = [call.format(sql.Identifier("vectrue", name)) for name in functions]
+    view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}")
+    return render(session, view.format(sql.SQL(" UNION ALL ").join(calls)))

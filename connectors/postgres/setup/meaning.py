@@ -1,8 +1,8 @@
 """The search path and locale that `init` gives to every session: taken from its own,
 recorded, and built into the view.
 
-Hazard: whoever runs `init` next gives theirs. Where that is another path, texts may
-mean something else, so it is said.
+Hazard: the next role that runs `init` gives its own. Where that is another path, texts
+may mean something else, so `init` reports it.
 """
 
 import json
@@ -13,20 +13,19 @@ from psycopg2 import sql
 
 from connectors.postgres import pins, queries
 from connectors.postgres.session import Session
+from connectors.postgres.setup import lists
 from connectors.postgres.statement import Statement, render
 from schemas.settings.reading import Settings
 
+# Asked while the role's own search path is set: so every name is qualified.
 _VISIBLE = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]"
-"""Asked while the role's own search path is set, so with nothing that could be found in
-it.
-"""
+_LOCALE = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^,\s]+)')
 """One schema of a search path, as quote_ident writes it."""
 
 
 def own(session: Session, worker: str) -> dict[str, str]:
-    """The search path and locale of the connected role, as it has them without anything
-    of ours.
+    """The search path and locale of the connected role, without what we set.
 
     Args:
         session: of the role that runs `init`.
@@ -45,54 +44,53 @@ def own(session: Session, worker: str) -> dict[str, str]:
 def changes(session: Session, prefix: str, wanted: Mapping[str, str]) -> list[str]:
     """A notice for each recorded setting that `init` is about to change."""
     before = pins.recorded(session.connection(), prefix)
-    return [
-        f"{name} of all sessions changes from {before[name]} to {value}: a text that depends on "
-        "it changes as well"
-        for name, value in wanted.items()
-        if name in before and before[name] != value
-    ]
+    notices: list[str] = []
+    for name, value in wanted.items():
+        recorded = before.get(name, value)
+        if recorded != value:
+            notices.append(
+                f"{name} of all sessions changes from {recorded} to {value}: a text that depends "
+                "on it changes as well"
+            )
+    return notices
 
 
 def registration(session: Session, settings: Settings) -> list[Statement]:
-    """The statement that records the locale of the pinned session, where another or
-    none is recorded.
-    """
+    """Record the locale of the pinned session, unless it is recorded already."""
     prefix = settings.kafka.topic_prefix
-    lines = session.rows(
-        "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (list(pins.LOCALE),)
-    )
-    wanted = dict(lines)
+    wanted = dict(session.rows(_LOCALE, (list(pins.LOCALE),)))
     lines = session.rows("SELECT locale FROM vectrue.installations WHERE prefix = %s", (prefix,))
     if lines and lines[0][0] == wanted:
         return []
     query = sql.SQL("UPDATE vectrue.installations SET locale = {}::jsonb WHERE prefix = {}")
-    body = render(
-        session, query.format(sql.Literal(json.dumps(wanted, sort_keys=True)), sql.Literal(prefix))
-    )
+    locale = sql.Literal(json.dumps(wanted, sort_keys=True))
+    body = render(session, query.format(locale, sql.Literal(prefix)))
     return [Statement(f"record the locale of the sessions of {prefix}", body)]
 
 
 def clauses(session: Session) -> tuple[sql.Composable, set[str]]:
-    """SET clauses of a function that evaluates texts, and how the catalogue shows them
-    once it has them.
+    """SET clauses of a function that evaluates texts.
 
     Args:
         session: pinned; its search path and locale are taken.
+
+    Returns:
+        the clauses, and how the catalogue shows them once the function has them.
     """
-    lines = session.rows(
-        "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (list(pins.LOCALE),)
-    )
-    wanted = {**pins.MEANING, **dict(lines), pins.PATH: session.path}
-    values = {
-        name: parts(value) if name == pins.PATH else [value] for name, value in wanted.items()
-    }
-    clauses = [
-        sql.SQL("SET {} = {}").format(sql.SQL(name), sql.SQL(", ").join(map(sql.Literal, value)))
-        for name, value in values.items()
-    ]
+    locale = dict(session.rows(_LOCALE, (list(pins.LOCALE),)))
+    wanted = {**pins.MEANING, **locale, pins.PATH: session.path}
+    clauses: list[sql.Composed] = []
+    for name, value in wanted.items():
+        # A list as one literal would be the name of one schema.
+        values = parts(value) if name == pins.PATH else [value]
+        clause = sql.SQL("SET {} = {}").format(sql.SQL(name), lists.literals(values))
+        clauses.append(clause)
     return sql.SQL(" ").join(clauses), {f"{name}={value}" for name, value in wanted.items()}
 
 
 def parts(path: str) -> list[str]:
     """The schemas of a search path."""
-    return [quoted.replace('""', '"') if quoted else plain for quoted, plain in _PART.findall(path)]
+    schemas: list[str] = []
+    for quoted, plain in _PART.findall(path):
+        schemas.append(quoted.replace('""', '"') if quoted else plain)
+    return schemas

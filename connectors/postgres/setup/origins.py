@@ -23,17 +23,18 @@ from schemas.health.witness import Difference
 from schemas.settings.reading import Settings
 
 COUNT: Final = 8
-"""Replication origins that `init` creates, one for each worker that writes at the same
-time (an origin belongs to one session; max_active_replication_origins is 10 by
-default).
+"""Replication origins that `init` creates, one for each worker that writes at a time.
+
+An origin belongs to one session; max_active_replication_origins is 10 by default.
 """
 
 FILTER: Final = ("slot.stream.params", "origin=none")
 """What the connector's configuration says where all labelled writes are left out."""
 
 MARK: Final = "vectrue"
-"""End of the name of an origin that is never used, and says that those beside it are an
-installation's.
+"""End of the name of an origin that is never used.
+
+It says that those beside it are an installation's.
 """
 
 
@@ -43,23 +44,22 @@ def labels(origin: str) -> list[str]:
 
 
 def made(origin: str) -> list[str]:
-    """All that `init` makes: the labels, and the mark by which other installations know
-    them.
-    """
+    """All that `init` makes: the labels, and the mark that other installations see."""
     return [*labels(origin), f"{origin}_{MARK}"]
 
 
 def foreign(session: Session, settings: Settings) -> list[str]:
-    """Who else may write to the tables under an origin, each as "subscription x" or
-    "replication origin y".
+    """What else may write to the tables under an origin.
+
+    Returns:
+        each as "subscription x" or "replication origin y".
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    found = [(str(kind), str(name)) for kind, name in session.rows(queries.text("foreign_origins"))]
-    strange = set(
-        not_ours((name for kind, name in found if kind != "subscription"), settings.postgres.origin)
-    )
+    found = session.rows(queries.text("foreign_origins"))
+    names = [str(name) for kind, name in found if kind != "subscription"]
+    strange = not_ours(names, settings.postgres.origin)
     return [f"{kind} {name}" for kind, name in found if kind == "subscription" or name in strange]
 
 
@@ -81,7 +81,6 @@ class OriginCensus:
     """Censuses; there is one every three seconds."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
         self._names: frozenset[str] | None = None
         self._made = 0
         self._seen = 0
@@ -89,11 +88,18 @@ class OriginCensus:
         self._settling = 0
 
     def missed(self, names: frozenset[str], made_ever: int) -> bool:
-        """Whether more were made than were seen to come. A count that went back, after
-        a crash, says nothing.
+        """Whether more were made than were seen to come.
+
+        Args:
+            names: of the origins that exist.
+            made_ever: how many were ever made.
         """
+        # A count that went back, after a crash, says nothing.
         if self._names is None or made_ever < self._made:
-            self._names, self._made, self._seen, self._settling = names, made_ever, 0, self.SETTLING
+            self._names = names
+            self._made = made_ever
+            self._seen = 0
+            self._settling = self.SETTLING
         self._seen += len(names - self._names)
         self._names = names
         self._settling = max(0, self._settling - 1)
@@ -105,9 +111,7 @@ class OriginCensus:
 
 
 def not_ours(names: Iterable[str], origin: str) -> list[str]:
-    """Those of a server's origins that belong neither to this installation nor to
-    another one of vectrue.
-    """
+    """Those of a server's origins that belong to no installation of vectrue."""
     there = set(names)
     known = set(labels(origin))
     for name in there:
@@ -118,9 +122,7 @@ def not_ours(names: Iterable[str], origin: str) -> list[str]:
 
 
 def leaves_out(config: Mapping[str, str] | None) -> bool:
-    """Whether a connector of this configuration leaves out everything that has an
-    origin.
-    """
+    """Whether a connector so configured leaves out everything that has an origin."""
     name, value = FILTER
     return config is not None and value in config.get(name, "").split(";")
 
@@ -128,21 +130,29 @@ def leaves_out(config: Mapping[str, str] | None) -> bool:
 def without_filter(config: Mapping[str, str]) -> dict[str, str]:
     """The configuration of a connector that passes on what has an origin."""
     name, value = FILTER
-    rest = [part for part in config.get(name, "").split(";") if part and part != value]
-    kept = {key: entry for key, entry in config.items() if key != name}
-    return {**kept, name: ";".join(rest)} if rest else kept
+    rest = [part for part in config.get(name, "").split(";") if part not in ("", value)]
+    kept = dict(config)
+    kept.pop(name, None)
+    if rest:
+        kept[name] = ";".join(rest)
+    return kept
 
 
 def left_out(others: Iterable[str], config: Mapping[str, str] | None) -> Difference | None:
-    """What to say where a connector leaves out writes that are not ours; None where it
-    leaves out none of them.
+    """The difference where a connector leaves out writes that are not ours.
+
+    Args:
+        others: what else may write under an origin, see `foreign`.
+        config: the connector's configuration; None where there is no connector.
+
+    Returns:
+        None where it leaves out none of them.
     """
     named = list(others)
     if not named or not leaves_out(config):
         return None
     return Difference(
         "the connector leaves out everything that has a replication origin, and "
-        f"{', '.join(named)} may write to the "
-        "tables",
+        f"{', '.join(named)} may write to the tables",
         "run a worker, which changes that within seconds, or vectrue init",
     )

@@ -20,7 +20,16 @@ from schemas.settings.reading import Settings, slug
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An installation of another prefix. `alive`: its slot is one of this database."""
+    """An installation of another prefix.
+
+    Attributes:
+        prefix: its kafka.topic_prefix.
+        slot: name of its replication slot.
+        publication: its name.
+        connector: its name in Kafka Connect.
+        tables: those that it keeps.
+        alive: whether its slot is one of this database.
+    """
 
     prefix: str
     slot: str
@@ -36,22 +45,26 @@ def read(session: Session, settings: Settings) -> list[Other]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    mine = settings.kafka.topic_prefix
     recorded = {one.prefix: one for one in installation.read(session)}
     kept: dict[str, set[str]] = {prefix: set() for prefix in recorded}
     for line in counting.read(session):
         kept.setdefault(line.prefix, set()).add(line.table)
     slots = {name for (name,) in session.rows(queries.text("own_slots"))}
-    found = []
-    for prefix in sorted(kept.keys() - {mine}):
+    kept.pop(settings.kafka.topic_prefix, None)
+    found: list[Other] = []
+    for prefix in sorted(kept):
+        # One that is not recorded was set up by the printed script alone so far.
         one = recorded.get(prefix)
-        made = slug(prefix)  # set up by the printed script alone, so far
-        names = (
-            (one.slot, one.publication, one.connector)
-            if one
-            else (made, made, f"{prefix}-postgres")
+        slot = one.slot if one else slug(prefix)
+        other = Other(
+            prefix,
+            slot,
+            publication=one.publication if one else slug(prefix),
+            connector=one.connector if one else f"{prefix}-postgres",
+            tables=frozenset(kept[prefix]),
+            alive=slot in slots,
         )
-        found.append(Other(prefix, *names, frozenset(kept[prefix]), names[0] in slots))
+        found.append(other)
     return found
 
 
@@ -64,36 +77,42 @@ def check(others: Sequence[Other], settings: Settings) -> list[str]:
     Raises:
         ConfigurationError: names or tables are the other's.
     """
-    prefix, tables = settings.kafka.topic_prefix, {table.name for table in settings.tables}
-    dead = []
+    tables = {table.name for table in settings.tables}
+    dead: list[str] = []
     for other in others:
         names = _shared(other, settings)
         both = sorted(tables & other.tables)
-        if not other.alive:
-            dead += [other.prefix] if names or both else []
-            continue
-        if slug(prefix) == slug(other.prefix):
-            raise ConfigurationError(
-                f"the prefixes {prefix} and {other.prefix} make the same names in Postgres "
-                f"({slug(prefix)}), and "
-                f"{other.prefix} is set up in this database",
-                fix="choose another kafka.topic_prefix",
-            )
-        if names:
-            raise ConfigurationError(
-                f"{names[0]} is that of the installation {other.prefix} in this database",
-                fix="leave that setting out, so that the name follows from kafka.topic_prefix",
-            )
-        if both:
-            raise ConfigurationError(
-                f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the "
-                f"installation {other.prefix} of "
-                "this database already",
-                fix="leave it out of [[tables]]; or, to move it here, take it out of the file "
-                f"of {other.prefix} and "
-                "run `vectrue init --yes` with that file first",
-            )
+        if other.alive:
+            _require_apart(other, settings, names, both)
+        elif names or both:
+            dead.append(other.prefix)
     return dead
+
+
+def _require_apart(
+    other: Other, settings: Settings, names: Sequence[str], both: Sequence[str]
+) -> None:
+    prefix = settings.kafka.topic_prefix
+    if slug(prefix) == slug(other.prefix):
+        raise ConfigurationError(
+            f"the prefixes {prefix} and {other.prefix} make the same names in Postgres "
+            f"({slug(prefix)}), and {other.prefix} is set up in this database",
+            fix="choose another kafka.topic_prefix",
+        )
+    if names:
+        raise ConfigurationError(
+            f"{names[0]} is that of the installation {other.prefix} in this database",
+            fix="leave that setting out, so that the name follows from kafka.topic_prefix",
+        )
+    if both:
+        raise ConfigurationError(
+            f"{', '.join(both)} {'is' if len(both) == 1 else 'are'} kept by the "
+            f"installation {other.prefix} of this database already",
+            fix=(
+                "leave it out of [[tables]]; or, to move it here, take it out of the file of "
+                f"{other.prefix} and run `vectrue init --yes` with that file first"
+            ),
+        )
 
 
 def _shared(other: Other, settings: Settings) -> list[str]:
@@ -111,13 +130,12 @@ def is_founded(session: Session, settings: Settings) -> bool:
     Raises:
         TransientError: Postgres does not answer.
     """
-    # an older vectrue, or none
+    # No vectrue, or an older one, which did not record this.
     if session.rows("SELECT to_regclass('vectrue.counted') IS NULL")[0][0]:
         return bool(session.rows("SELECT to_regclass('vectrue.heartbeat') IS NOT NULL")[0][0])
-    prefix = settings.kafka.topic_prefix
-    return any(line.prefix == prefix for line in counting.read(session)) or (
-        installation.mine(session, settings) is not None
-    )
+    if counting.kept(session, settings.kafka.topic_prefix):
+        return True
+    return installation.mine(session, settings) is not None
 
 
 def leaving(session: Session, settings: Settings) -> list[Place]:
@@ -127,16 +145,26 @@ def leaving(session: Session, settings: Settings) -> list[Place]:
     Raises:
         TransientError: Postgres does not answer.
     """
+    kept = counting.kept(session, settings.kafka.topic_prefix)
+    if not kept:
+        kept = _kept_by_older(session, settings)
     listed = {(table.name, table.column) for table in settings.tables}
-    prefix, publication = settings.kafka.topic_prefix, settings.postgres.publication
-    kept = {(line.table, line.column) for line in counting.read(session) if line.prefix == prefix}
-    # of an older vectrue
-    if not kept and session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
-        published = {
-            str(TableName(*line))
-            for line in session.rows(queries.text("published"), {"publication": publication})
-        }
-        known = session.rows("SELECT table_name, column_name FROM vectrue.targets")
-        kept = {(table, column) for table, column in known if table in published}
-    lacking = [place for place in kept if not any(counting.akin(place, one) for one in listed)]
-    return sorted(place for place in lacking if counting.stands(session, TableName.parse(place[0])))
+    lacking: list[Place] = []
+    for place in sorted(kept):
+        if any(counting.akin(place, one) for one in listed):
+            continue
+        table, _ = place
+        if counting.stands(session, TableName.parse(table)):
+            lacking.append(place)
+    return lacking
+
+
+def _kept_by_older(session: Session, settings: Settings) -> set[Place]:
+    """The columns that an older vectrue kept, which recorded no installations."""
+    if not session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
+        return set()
+    parameters = {"publication": settings.postgres.publication}
+    lines = session.rows(queries.text("published"), parameters)
+    published = {str(TableName(*line)) for line in lines}
+    known = session.rows("SELECT table_name, column_name FROM vectrue.targets")
+    return {(table, column) for table, column in known if table in published}

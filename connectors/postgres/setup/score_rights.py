@@ -1,5 +1,8 @@
 """What `[score]` reads beside texts, so that the workers' role can be let read it: the
 column of the question, and what its condition names.
+
+Hazard: the condition is SQL of the settings file; nothing is run before it is known to be
+one expression.
 """
 
 from collections.abc import Sequence
@@ -44,25 +47,28 @@ def asked(
         tables: the configured tables.
 
     Raises:
-        ConfigurationError: `score.where` is no condition on the table.
+        ConfigurationError: `score.where` is not a condition on the table.
         TransientError: Postgres does not answer.
     """
     wanted = settings.score
     named = TableName.parse(wanted.table)
-    found = next((one for one in tables if one.target.table == named), None)
-    if found is None:
+    found = [examined for examined in tables if examined.target.table == named]
+    if not found:
         return []
-    made = []
-    if wanted.question in found.info.columns:  # else the command says so
+    target, columns = found[0].target, found[0].info.columns
+    made: list[WorkerExpression] = []
+    # Where it does not exist, the command says so.
+    if wanted.question in columns:
         column = sql.Identifier(wanted.question).as_string(session.connection())
-        made.append(_asked(session, "score.question", found.target, column))
+        made.append(_asked(session, "score.question", target, column))
     if wanted.where is not None:
-        made.append(_condition(session, found.target, wanted.where))
+        made.append(_condition(session, target, wanted.where))
     return made
 
 
 def _condition(session: Session, target: Target, where: str) -> WorkerExpression:
-    if (why := expressions.refusal(session, where)) is not None:
+    why = expressions.refusal(session, where)
+    if why is not None:
         raise _no_condition(target, why)
     try:
         return _asked(session, "score.where", target, f"CASE WHEN {where}\n THEN '' END")
@@ -80,6 +86,6 @@ def _asked(session: Session, what: str, target: Target, expression: str) -> Work
 
 def _no_condition(target: Target, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"score.where is no condition on {target.table} ({why})",
+        f"score.where is not a condition on {target.table} ({why})",
         fix="correct [score] where: what would follow WHERE in a SELECT",
     )

@@ -1,9 +1,12 @@
 """The replication slot's figures: what the connector has not confirmed, and the disk
 that this costs.
 
-Hazard: a slot that nobody reads keeps WAL until the disk is full, and the connector
+Hazard: a slot that is not read keeps WAL until the disk is full, and the connector
 itself cannot tell, because it is not there. So the figures come from the server.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
@@ -32,24 +35,39 @@ def read(session: Session, slot: str) -> SlotLag:
 
 
 def position(session: Session, slot: str) -> int | None:
-    """Where a slot stands in the log, as a number; None when there is none of that
-    name. Raises as `read`.
+    """Where a slot stands in the log, as a number.
+
+    Returns:
+        None when there is none of that name.
+
+    Raises:
+        as `read`.
     """
-    lines = session.rows(queries.text("slot_position"), {"slot": slot})
-    return None if not lines or lines[0][0] is None else int(lines[0][0])
+    return _number(session.rows(queries.text("slot_position"), {"slot": slot}))
 
 
 def reader(session: Session, slot: str) -> int | None:
-    """The server's process that a slot is read through, which is another one after each
-    start of the reader; None when nobody reads it, or there is none of that name.
-    Raises as `read`.
+    """The server's process that a slot is read through.
+
+    It is another one after each start of the reader.
+
+    Returns:
+        None when the slot is not read, or there is none of that name.
+
+    Raises:
+        as `read`.
     """
-    lines = session.rows(
-        "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (slot,)
-    )
-    return None if not lines or lines[0][0] is None else int(lines[0][0])
+    query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+    return _number(session.rows(query, (slot,)))
+
+
+def _number(lines: Sequence[Sequence[Any]]) -> int | None:
+    """The single value; None without a line or a value."""
+    if not lines or lines[0][0] is None:
+        return None
+    return int(lines[0][0])
 
 
 def _size(distance: int | None) -> int | None:
-    """Never negative: the slot may have moved on between the two positions."""
+    # Never negative: the slot may have moved on between the two positions.
     return None if distance is None else max(0, int(distance))

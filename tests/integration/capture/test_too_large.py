@@ -62,7 +62,7 @@ def test_an_event_that_is_too_large_is_named_and_passed_over(place: Workplace) -
     place.execute("INSERT INTO posts VALUES ('later', 'x')")
     report = setup(place.with_settings(postgres={"publication_columns": "keys"}))
     assert any(
-        "is made anew, because an event was too large" in notice for notice in report.notices
+        "is created again, because an event was too large" in notice for notice in report.notices
     )
     pending = looks.pending(place.session, place.settings.kafka.topic_prefix)
     lost = (

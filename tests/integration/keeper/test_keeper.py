@@ -63,7 +63,8 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: KafkaConnect)
     place.execute("UPDATE questions SET question = 'while there was no slot' WHERE id = 5")
     said = place.vectrue("init").stderr
     assert (
-        "was gone and is made anew: changes made while there was no slot were not captured" in said
+        "was gone and is created again: changes made while there was no slot were not captured"
+        in said
     )
     place.wait_current()
     assert place.value(

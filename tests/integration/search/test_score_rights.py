@@ -131,7 +131,7 @@ def test_a_literal_that_is_none_is_the_conditions(place: Workplace) -> None:
     read that it could quote.
     """
     with pytest.raises(
-        ConfigurationError, match=r'score\.where is no condition on public\.answers \(.*"many"'
+        ConfigurationError, match=r'score\.where is not a condition on public\.answers \(.*"many"'
     ):
         set_up_database(place.with_settings(score={**SCORE, "where": "marks > 'many'"}))
 

@@ -90,7 +90,7 @@ def test_a_slot_that_was_dropped_is_made_anew(workplace: Workplace, connect: Kaf
     report = setup(workplace.settings)
     assert len(report.changed) == 3
     assert any(
-        "was gone and is made anew" in notice and "replay run --only stale" in notice
+        "was gone and is created again" in notice and "replay run --only stale" in notice
         for notice in report.notices
     )
     workplace.execute("INSERT INTO questions (question) VALUES ('after')")

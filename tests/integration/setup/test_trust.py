@@ -305,7 +305,9 @@ def test_a_condition_that_is_not_one_is_refused(trial: Trial, text: str) -> None
     """The same for `score.where` at `init`, and for `--where` wherever it is given."""
     where = text.replace("body", "true").replace("::text", "")
     settings = trial.with_text("body", score={"table": "public.posts", "where": where})
-    with pytest.raises(ConfigurationError, match=r"score\.where is no condition on public\.posts"):
+    with pytest.raises(
+        ConfigurationError, match=r"score\.where is not a condition on public\.posts"
+    ):
         init.print_sql(settings, open_model(settings.model))
     set_up_database(trial.with_text("body", score={"table": "public.posts", "where": None}))
     target = planned(trial.place.settings).tables[0].target
