@@ -31,7 +31,7 @@ SELECT
     -- As row_security_active() decides it, for another role than the one that asks.
     NOT class.relrowsecurity OR role.rolsuper OR role.rolbypassrls
         OR (NOT class.relforcerowsecurity AND pg_has_role(role.oid, class.relowner, 'USAGE')) AS sees_all_rows,
-    -- A deferrable primary key is no replica identity.
+    -- A deferrable primary key cannot be the replica identity.
     coalesce((SELECT idx.indimmediate FROM pg_index AS idx WHERE idx.indrelid = class.oid AND idx.indisprimary), true)
         AS key_immediate,
     (SELECT coalesce(jsonb_object_agg(att.attname, format_type(coalesce(nullif(typ.typbasetype, 0), typ.oid), NULL)), '{}')
@@ -152,7 +152,7 @@ SELECT
 SELECT nspname::text FROM pg_namespace WHERE nspname = ANY (%(names)s) AND nspname !~ '^pg_'
 
 -- name: strange_owner
--- What of the schema vectrue belongs to a role that is no superuser: such a role could have put there whatever it likes.
+-- What of the schema vectrue belongs to a role that is not a superuser: such a role could have put anything there.
 SELECT found.what, owner.rolname::text
 FROM (
     SELECT 0 AS place, 'the schema vectrue' AS what, nspowner AS owner FROM pg_namespace WHERE nspname = 'vectrue'

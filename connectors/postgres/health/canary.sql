@@ -43,7 +43,7 @@ ON CONFLICT (prefix, beat) DO UPDATE SET
     WHERE known.sent_at < excluded.sent_at
 
 -- name: note_slot
--- Note where the slot stands, and since when: from now on, if it has moved or nobody has looked for a while.
+-- Note where the slot stands, and since when: from now on, if it has moved or has not been looked at for a while.
 INSERT INTO vectrue.slot_moves AS known (prefix, slot, position, moved_at, seen_at)
 SELECT %(prefix)s, slot_name::text, confirmed_flush_lsn, clock_timestamp(), clock_timestamp()
 FROM pg_replication_slots
@@ -63,7 +63,7 @@ WHERE prefix = %(prefix)s AND (arrived_at < clock_timestamp() - interval '1 hour
 
 -- name: slot_standstill
 -- Seconds that the slot has stood where it stands, although the canary or the connector's heartbeat was written since;
--- no line when it has moved, or nobody has noted where it stood.
+-- no line when it has moved, or it was not noted where it stood.
 SELECT extract(epoch FROM clock_timestamp() - known.moved_at)::double precision
 FROM vectrue.slot_moves AS known
 JOIN pg_replication_slots AS slot ON slot.slot_name = known.slot AND slot.confirmed_flush_lsn = known.position

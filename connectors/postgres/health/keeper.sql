@@ -40,7 +40,7 @@ WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_l
 RETURNING our_line.key
 
 -- name: rounds
--- For how long nobody has looked, by the database's clock: since the last look, the last start of a worker that will, or the
+-- For how long no worker has looked, by the database's clock: since the last look, the last start of a worker that will, or the
 -- last `init`, whichever came last. No line where `init` has not recorded the installation.
 SELECT asked.what, extract(epoch FROM clock_timestamp() - greatest(
         installed.set_up_at, migrated.at, round.begun_at, round.at, looked.reconciled_at))::double precision,
@@ -54,12 +54,12 @@ WHERE installed.prefix = %(prefix)s
 ORDER BY asked.what
 
 -- name: begin_round
--- A worker has started that will look: it has time to, however long nobody did.
+-- A worker has started that will look: it has time to, however long none did.
 INSERT INTO vectrue.rounds (prefix, what, begun_at) VALUES (%(prefix)s, %(what)s, clock_timestamp())
 ON CONFLICT (prefix, what) DO UPDATE SET begun_at = excluded.begun_at
 
 -- name: note_round
--- Somebody has looked, or (doing) is about to do what may take long.
+-- A worker has looked, or (doing) is about to do what may take long.
 INSERT INTO vectrue.rounds AS known (prefix, what, at, every_seconds, doing)
 VALUES (%(prefix)s, %(what)s, clock_timestamp(), %(every)s, %(doing)s)
 ON CONFLICT (prefix, what) DO UPDATE SET at = excluded.at, doing = excluded.doing,

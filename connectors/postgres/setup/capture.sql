@@ -1,7 +1,7 @@
 -- Publication, replication slot and origins.
 
 -- name: publication_facts
--- A publication as it stands. to_jsonb hides that the column list is a column of pg_publication_rel only from 15 on.
+-- A publication as it is now. to_jsonb hides that the column list is a column of pg_publication_rel only from 15 on.
 SELECT
     pub.puballtables,
     pub.pubinsert AND pub.pubupdate AND NOT pub.pubdelete AND NOT pub.pubtruncate AND pub.pubviaroot AS options_right,
@@ -67,7 +67,7 @@ SELECT
      WHERE proc.pronamespace = 'pg_catalog'::regnamespace AND proc.proname = 'pg_replication_origin_create') AS may_create
 
 -- name: foreign_origins
--- Whoever labels writes in this database, or may do so: its subscriptions, and all origins of the server but those of
+-- What labels writes in this database, or may do so: its subscriptions, and all origins of the server but those of
 -- other databases' subscriptions. Which database another origin is used in, Postgres does not know.
 SELECT 'subscription', subname::text
 FROM pg_subscription

@@ -18,7 +18,7 @@ ALTER TABLE {table}
     ADD COLUMN IF NOT EXISTS {digest_column} bytea
 
 -- name: vector_digest
--- What a vector is known by: eight bytes, since nobody chooses them and a row has one. Planned into the query that calls it.
+-- What a vector is known by: eight bytes, since no one chooses them and a row has one. Planned into the query that calls it.
 CREATE OR REPLACE FUNCTION vectrue.vector_digest({vectors}.vector) RETURNS bytea
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS {body}
 
@@ -57,7 +57,7 @@ ORDER BY table_name, column_name
 
 -- name: text_function
 -- The text of one row, or the condition that it raises: what scans use where some row's text cannot be made. The body is
--- text, so that it keeps nobody from changing or dropping the table; it runs with the rights and settings of who asks.
+-- text, so that it keeps no one from changing or dropping the table; it runs with the rights and settings of who asks.
 CREATE OR REPLACE FUNCTION {function}(oid, tid, OUT our_text text, OUT our_condition text)
 LANGUAGE plpgsql STABLE AS {body}
 
@@ -80,7 +80,7 @@ BEGIN
         IF {of_no_row} THEN
             RAISE;
         END IF;
-        -- What is wrong with the expression itself is no row's fault: then this raises it again.
+        -- What is wrong with the expression itself is not the fault of a row: then this raises it again.
         PERFORM /* vectrue */ ({text}
             )::text FROM {table} WHERE false;
         our_text := NULL;
