@@ -180,7 +180,7 @@ class KafkaSettings(_Section):
         15,
         ge=6,
         le=90,
-        description="a worker that died without a word gives its partitions up after this long",
+        description="a worker that died gives its partitions up after this long",
     )
     security: dict[str, str] = Field(
         default_factory=dict, description="librdkafka security.*, sasl.*, ssl.* options"
@@ -197,7 +197,9 @@ class ConnectSettings(_Section):
     database_host: str | None = Field(
         None, description="Postgres as Connect reaches it; the host of the DSN when unset"
     )
-    database_port: int | None = Field(None, description="likewise")
+    database_port: int | None = Field(
+        None, description="its port as Connect reaches it; the port of the DSN when unset"
+    )
     database_sslrootcert: str | None = Field(
         None,
         description=(
@@ -252,7 +254,7 @@ class LiveSettings(_Section):
         1.0, gt=0, description="first not-before interval of a deferred row; doubles up to 30 s"
     )
     defer_limit_seconds: float = Field(
-        3600.0, gt=0, description="a transaction invisible for longer is taken as vanished"
+        3600.0, gt=0, description="a transaction that is invisible for longer is taken as lost"
     )
     retry_seconds: float = Field(
         120.0, gt=0, description="how long an absent service is retried before exit 70"
@@ -312,19 +314,18 @@ class CanarySettings(_Section):
     changes arrive.
     """
 
-    seconds: float = Field(5.0, ge=0.1, description="how often a live worker writes it")
+    seconds: float = Field(5.0, ge=0.1, description="how often a live worker writes the canary row")
     late_seconds: float = Field(
         30.0,
         gt=0,
         description=(
-            "age of the newest one that came back above which nothing says that all is well"
+            "above this age of the newest canary that came back no command says that all is well"
         ),
     )
     slot_seconds: float = Field(
         180.0,
         gt=0,
-        description="a replication slot that stands still for longer while the log moves is a fault; "
-        ""
+        description="a replication slot that does not move for longer while the log does is a fault; "
         "above Kafka "
         "Connect's offset.flush.interval.ms, which is 60 s by default",
     )
@@ -364,10 +365,12 @@ class DeadLetterSettings(_Section):
 
 
 class WatchdogSettings(_Section):
-    """When a worker that is alive but dead ends itself, to be started anew."""
+    """When a hung worker terminates itself so that it is restarted."""
 
     idle_seconds: float = Field(
-        60.0, gt=0, description="no assignment, or nothing handled although events wait"
+        60.0,
+        gt=0,
+        description="exit after so long without an assignment, or without progress while events wait",
     )
     batch_seconds: float = Field(
         900.0,
@@ -377,7 +380,9 @@ class WatchdogSettings(_Section):
             "longer text"
         ),
     )
-    loop_seconds: float = Field(60.0, gt=0, description="the event loop has not moved")
+    loop_seconds: float = Field(
+        60.0, gt=0, description="exit when the event loop hangs for this long"
+    )
 
 
 class GradeSettings(_Section):
@@ -486,10 +491,8 @@ class ServeSettings(_Section):
     )
     query_log_secret: SecretStr | None = Field(
         None,
-        description="key of the HMAC, written as `token` is; unset: made anew at each start, so that "
-        ""
-        "equal queries are "
-        "known as such only until the server ends",
+        description="key of the HMAC, written as `token` is; unset: made at each start, so that "
+        "equal queries are recognised only until the server ends",
     )
 
     @field_validator("token", "query_log_secret")
@@ -515,7 +518,9 @@ class QualitySettings(_Section):
         '`"public.questions" = "queries.jsonl"`; off when empty',
     )
     every_seconds: float = Field(
-        3600.0, gt=0, description="how often; also at once where another model is served"
+        3600.0,
+        gt=0,
+        description="how often they are asked; also at once when another model is served",
     )
 
     @field_validator("queries")

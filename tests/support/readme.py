@@ -1,5 +1,5 @@
 """The generated table of settings: `python -m tests.support.readme` writes
-docs/settings.md anew.
+docs/settings.md again.
 """
 
 from typing import Any
@@ -14,9 +14,9 @@ README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 _HEAD = """# Settings
 
-Every setting with its default. Each is set in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
-`postgres.dsn`), or by a flag where a command has one; flags win over variables, variables over the file.
-Made from `schemas/settings/sections.py` by `python -m tests.support.readme`; a test keeps it true.
+Every setting with its default. Set it in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
+`postgres.dsn`), or by a flag if a command has one. Flags win over variables, variables over the file.
+`python -m tests.support.readme` writes this page from the code, and a test compares them.
 
 """
 
