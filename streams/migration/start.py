@@ -24,7 +24,7 @@ from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from streams.migration import todo as migrate_todo
+from streams.migration.planning import todo as migrate_todo
 from streams.setup import init
 
 Pair = tuple[Target, ColumnMigration]

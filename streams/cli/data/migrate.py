@@ -29,11 +29,11 @@ from streams.cli.screen.output import (
     print_json,
 )
 from streams.migration import check as migrate_check
-from streams.migration import plan as migrate_plan
 from streams.migration import status as migrate_status
 from streams.migration import steps as migration
 from streams.migration.build import BuildProgress as Built
 from streams.migration.indexes import Builder, script
+from streams.migration.planning import plan as migrate_plan
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,11 +8,11 @@ from connectors.postgres.migrations.twins import Index, IndexTwins
 from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
-from streams.migration import commands as migrate_list
-from streams.migration.commands import TableCommands
 from streams.migration.next_step import Next
+from streams.migration.planning import command_list as migrate_list
+from streams.migration.planning.command_list import TableCommands
+from streams.migration.planning.todo import Todo
 from streams.migration.status import ColumnStatus
-from streams.migration.todo import Todo
 
 A, B, C = (TableName("public", name) for name in "abc")
 START = "vectrue migrate start --model new --dimensions 96"

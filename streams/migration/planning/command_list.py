@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from schemas.reports.migration import MigrationState, table_flags
 from schemas.rows.table import TableName
+from streams.migration.planning.todo import Todo
 from streams.migration.status import ColumnStatus
-from streams.migration.todo import Todo
 
 STEPS = ("start", "replay", "index", "swap", "finish")
 

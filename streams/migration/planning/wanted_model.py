@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from connectors.models import by_flag
 from schemas.errors import ModelUnavailable
 from schemas.settings.sections import ModelSettings
-from streams.migration.todo import Todo
+from streams.migration.planning.todo import Todo
 
 _COMMAND = re.compile("run `(.+)`")
 """An advice that is a command and nothing else."""

@@ -26,15 +26,15 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.common import targets as target_rules
-from streams.migration import commands as migrate_list
 from streams.migration import in_flight as migrate_scope
 from streams.migration import status as migrate_status
-from streams.migration import todo as migrate_todo
-from streams.migration import wanted_model as migrate_asked
-from streams.migration.commands import TableCommands
 from streams.migration.next_step import still_to_follow
-from streams.migration.todo import Todo
-from streams.migration.wanted_model import WantedModel
+from streams.migration.planning import command_list as migrate_list
+from streams.migration.planning import todo as migrate_todo
+from streams.migration.planning import wanted_model as migrate_asked
+from streams.migration.planning.command_list import TableCommands
+from streams.migration.planning.todo import Todo
+from streams.migration.planning.wanted_model import WantedModel
 
 _TOAST_CHUNK = 1996
 _TOAST_OVERHEAD = 36
