@@ -6,7 +6,8 @@ Hazard: `postgres.dsn`, `postgres.admin_dsn`, `kafka.security`, `serve.token` an
 `Settings.masked()`.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -94,6 +95,20 @@ class ModelSettings(_Section):
     threads: int | None = Field(
         None, ge=1, description="CPU threads of the model; PyTorch decides when unset"
     )
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """What opens the model, whatever other settings a machine has."""
+        return self.model_dump(include={"name", "revision", "dimensions", "max_tokens"})
+
+    def opened_as(self, opening: Mapping[str, Any]) -> Self:
+        """Return these settings for another model.
+
+        Args:
+            opening: of that model, as it was recorded; empty: no other model.
+        """
+        # Not validated again: low_memory would set max_tokens, which is another id.
+        return self.model_copy(update=dict(opening))
 
     # low_memory stands above the three fields, so that it is known when they are looked
     # at.

@@ -83,9 +83,7 @@ def for_targets(
     for target in targets:
         if target.model in models:
             continue
-        opening = saved.get(target.model)
-        chosen = settings.model.model_copy(update=dict(opening)) if opening else settings.model
-        embedder = open_model(chosen)
+        embedder = open_model(settings.model.opened_as(saved.get(target.model, {})))
         target_rules.check_model([target], embedder)
         models[target.model] = embedder
     return Embedders({target.model: models[target.model] for target in targets})

@@ -1,9 +1,8 @@
-"""One CREATE INDEX CONCURRENTLY: run in a thread, watched from a second connection, and
-cancelled with its command.
+"""Run one CREATE INDEX CONCURRENTLY in a thread, watched from a second connection.
 
 Hazard: between its phases it waits for transactions that are older than it, of any
-table of the database; one that is forgotten keeps it waiting for ever. Whoever it waits
-for is part of its progress.
+table of the database; one that is forgotten keeps it waiting forever. The sessions that
+it waits for are part of its progress.
 """
 
 import threading
@@ -24,10 +23,10 @@ class BuildProgress:
 
     Attributes:
         index: its name.
-        phase: in the words of pg_stat_progress_create_index.
-        done: tuples loaded, or else blocks read.
-        total: of the same; 0 when the server does not know.
-        waits_for: who holds it up now.
+        phase: as pg_stat_progress_create_index names it.
+        done: tuples loaded; blocks read where the server counts no tuples.
+        total: of the same unit; 0 when the server does not know.
+        waits_for: the sessions that block it now.
     """
 
     index: str
@@ -49,20 +48,21 @@ def build(
     *,
     memory: str | None = None,
 ) -> None:
-    """Build one index; whatever ends this ends the build on the server as well.
+    """Build one index. An exception here cancels the build on the server too.
 
     Args:
         session: of the tables' owner; it is busy until the index is built.
         watcher: a second connection of the same role.
         name: of the index, for the progress.
         create: the statement.
-        watch: takes the progress, twice a second.
+        watch: called with the progress, twice a second.
         memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
             when None.
 
     Raises:
         VectrueError: the server refuses it.
     """
+    # The build waits for every older transaction, however long it takes.
     session.rows("SET lock_timeout = 0")
     if memory:
         session.rows("SELECT set_config('maintenance_work_mem', %s, false)", (memory,))
@@ -82,8 +82,8 @@ def build(
             _look(watcher, name, pid, watch)
             thread.join(_POLL_SECONDS)
     except BaseException:
-        # Ctrl-C: the server would go on building for nobody. Again and again: the
-        # statement may only be on its way.
+        # Ctrl-C: the server would continue the build. The cancel is repeated, since
+        # the statement may not have reached the server yet.
         while thread.is_alive():
             watcher.rows("SELECT pg_cancel_backend(%s)", (pid,))
             thread.join(_POLL_SECONDS)
@@ -93,12 +93,13 @@ def build(
 
 
 def _look(watcher: Session, name: str, pid: int, watch: Watch) -> None:
-    for phase, blocks, of_blocks, tuples, of_tuples in watcher.rows(
-        queries.text("index_progress"), {"pid": pid}
-    ):
-        waits_for = blockers.of(watcher, [pid])
-        watch(
-            BuildProgress(
-                name, phase, tuples or blocks or 0, of_tuples or of_blocks or 0, waits_for
-            )
+    lines = watcher.rows(queries.text("index_progress"), {"pid": pid})
+    for phase, blocks, of_blocks, tuples, of_tuples in lines:
+        progress = BuildProgress(
+            index=name,
+            phase=phase,
+            done=tuples or blocks or 0,
+            total=of_tuples or of_blocks or 0,
+            waits_for=blockers.of(watcher, [pid]),
         )
+        watch(progress)

@@ -1,6 +1,4 @@
-"""What has to be true before a step of a migration changes anything, and what the step
-will do, column by column.
-"""
+"""What must be true before a step of a migration changes anything, and what it will do."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,9 +6,14 @@ from dataclasses import dataclass
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, MigrationState, MigrationStep, table_flags
+from schemas.reports.migration import (
+    ColumnMigration,
+    MigrationState,
+    MigrationStep,
+    table_flags,
+)
 from schemas.settings.reading import Settings
-from streams.migration import in_flight as migrate_scope
+from streams.migration import in_flight
 from streams.migration.next_step import leading, naming_of, still_to_follow
 from streams.migration.obstacles import Obstacles
 
@@ -21,8 +24,8 @@ class Intent:
 
     Attributes:
         found: the columns that it is for, as they are now.
-        lines: a sentence for each, and for what goes along with them.
-        drops: whether vectors go that only a replay would bring back.
+        lines: a sentence for each, and for what is dropped along with them.
+        drops: whether it drops vectors that only a replay can make again.
     """
 
     found: tuple[ColumnMigration, ...]
@@ -33,18 +36,33 @@ class Intent:
 def intent(
     session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str
 ) -> Intent:
-    """What `rollback` or `finish` will do with these columns. Raises as `obstacles`."""
-    gone = migrate_scope.gone(session, found)
-    lines = [f"{made.name}: {_will(step, made, gone=made in gone)}" for made in found]
-    lines += [f"along with it goes {one}" for one in obstacles(session, step, found, flags)]
-    drops = any(made not in gone and _drops(step, made) for made in found)
+    """Say what `rollback` or `finish` will do with these columns.
+
+    Args:
+        session: of the role that will make the changes.
+        step: which.
+        found: the columns that it is for.
+        flags: the scope as it was typed.
+
+    Raises:
+        VectrueError: as `obstacles`.
+    """
+    gone = in_flight.gone(session, found)
+    lines: list[str] = []
+    drops = False
+    for made in found:
+        is_gone = made in gone
+        lines.append(f"{made.name}: {_will(step, made, gone=is_gone)}")
+        drops = drops or (not is_gone and _drops(step, made))
+    lost = obstacles(session, step, found, flags)
+    lines += [f"along with it goes {one}" for one in lost]
     return Intent(tuple(found), tuple(lines), drops)
 
 
 def obstacles(
     session: Session, step: MigrationStep, found: Sequence[ColumnMigration], flags: str
 ) -> list[str]:
-    """Refuse a step that something stands in the way of, in any of its tables.
+    """Refuse a step that something blocks, in any of its tables.
 
     Args:
         session: of the role that will make the changes.
@@ -53,23 +71,22 @@ def obstacles(
         flags: the scope as it was typed.
 
     Returns:
-        what goes along with a dropped column without a word.
+        What Postgres drops silently along with a column.
 
     Raises:
-        VectrueError: with everything that is in the way, and the statements that deal
-            with it.
+        VectrueError: with everything that blocks it, and the statements that remove it.
     """
     look = Obstacles(session)
     look.ours()
-    gone = migrate_scope.gone(session, found)
+    gone = in_flight.gone(session, found)
     for made in found:
+        # An offline column is not changed by `finish`.
         if made in gone or (step is MigrationStep.FINISH and made.offline):
             continue
+        goes_back = step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED
         if made.offline:
             look.rewriting(made)
-        elif step is MigrationStep.SWAP or (
-            step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED
-        ):
+        elif step is MigrationStep.SWAP or goes_back:
             look.renaming(made)
         else:
             look.dropping(made)
@@ -78,27 +95,26 @@ def obstacles(
 
 
 def refuse_lost_tables(settings: Settings, session: Session) -> None:
-    """Refuse a step while a table of the settings is not there: workers start anew
-    after it, and could not.
+    """Refuse a step while a table of the settings does not exist.
+
+    Workers restart after a step, and could not start without the table.
 
     Raises:
         VectrueError: with the tables, and what to do.
     """
-    lost = [table.table for table in settings.tables if not counting.stands(session, table.table)]
-    if lost:
-        moving = [
-            name
-            for name in lost
-            if name in {made.table for made in migrate_scope.mine(settings, session)}
-        ]
-        end = f"vectrue migrate rollback{table_flags(moving)}" if moving else "vectrue init"
-        raise VectrueError(
-            (
-                f"there is no table {', '.join(map(str, lost))} any more, and workers that start "
-                "anew would end over it"
-            ),
-            fix=f"give it its name back; or take it out of [[tables]], then {end}",
-        )
+    tables = [table.table for table in settings.tables]
+    lost = [table for table in tables if not counting.stands(session, table)]
+    if not lost:
+        return
+    under_way = {made.table for made in in_flight.mine(settings, session)}
+    moving = [table for table in lost if table in under_way]
+    end = f"vectrue migrate rollback{table_flags(moving)}" if moving else "vectrue init"
+    names = ", ".join(str(table) for table in lost)
+    if len(lost) == 1:
+        said = f"table {names} no longer exists, and workers cannot restart without it"
+    else:
+        said = f"tables {names} no longer exist, and workers cannot restart without them"
+    raise VectrueError(said, fix=f"give it its name back; or take it out of [[tables]], then {end}")
 
 
 def refuse_moved(
@@ -107,7 +123,7 @@ def refuse_moved(
     """Refuse to do something else than was asked for.
 
     Args:
-        asked: the columns when it was asked whether to go on; None: nobody was asked.
+        asked: the columns when it was asked whether to go on; None: it was not asked.
         found: the columns now.
 
     Raises:
@@ -123,65 +139,65 @@ def refuse_moved(
 def refuse_other_models(
     settings: Settings, session: Session, found: Sequence[ColumnMigration], wanted: str
 ) -> None:
-    """Refuse an end after which the settings would name another model than a table
-    wants.
+    """Refuse an end after which the settings name another model than a table wants.
 
     Args:
         settings: all of them.
         session: any connection that may read the schema vectrue.
         found: the columns whose migration would end.
-        wanted: model id that the settings name, which alone counts for a table that is
-            not under way.
+        wanted: model id that the settings name; it alone counts for a table that is not
+            under way.
 
     Raises:
         VectrueError: with what to set, or which table to move first.
     """
-    left = migrate_scope.behind(settings, session, {made.to_model for made in found})
+    left = in_flight.behind(settings, session, {made.to_model for made in found})
     if left:
         raise VectrueError(
-            f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name one "
-            "model for all tables, "
-            "and no worker could start",
+            f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name "
+            "one model for all tables, and no worker could start",
             fix=leading(found[0], left).typed(),
         )
     wrong = [made for made in found if made.to_model != wanted]
-    if wrong:
-        ready = table_flags(made.table for made in found if made not in wrong)
-        instead = f"; or, for the others, vectrue migrate finish{ready}" if ready else ""
-        raise VectrueError(
-            f"the settings name {wanted}, but {', '.join(made.name for made in wrong)} now "
-            f"{'holds' if len(wrong) == 1 else 'hold'} vectors of {wrong[0].to_model}",
-            fix=f"{naming_of(wrong[0])} first{instead}",
-        )
+    if not wrong:
+        return
+    ready = [made for made in found if made not in wrong]
+    fix = f"{naming_of(wrong[0])} first"
+    if ready:
+        flags = table_flags(made.table for made in ready)
+        fix += f"; or, for the others, vectrue migrate finish{flags}"
+    names = ", ".join(made.name for made in wrong)
+    verb = "holds" if len(wrong) == 1 else "hold"
+    raise VectrueError(
+        f"the settings name {wanted}, but {names} now {verb} vectors of {wrong[0].to_model}",
+        fix=fix,
+    )
 
 
 def _drops(step: MigrationStep, made: ColumnMigration) -> bool:
-    return (
-        not made.offline
-        if step is MigrationStep.FINISH
-        else made.offline or made.state is MigrationState.STARTED
-    )
+    if step is MigrationStep.FINISH:
+        return not made.offline
+    return made.offline or made.state is MigrationState.STARTED
 
 
 def _will(step: MigrationStep, made: ColumnMigration, *, gone: bool) -> str:
     if gone:
-        left = (
-            f"; if it has another name now, it keeps {made.beside} with its provenance"
-            if made.beside
-            else ""
-        )
-        return f"its table is gone, so its migration ends{left}"
+        said = "its table is gone, so its migration ends"
+        if made.beside:
+            said += f"; if it has another name now, it keeps {made.beside} with its provenance"
+        return said
     if step is MigrationStep.FINISH:
-        dropped = f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
-        return "its migration ends" if made.offline else dropped
+        if made.offline:
+            return "its migration ends"
+        return f"the old vectors ({made.beside}, of {made.from_model}) are dropped for good"
     if made.offline:
         return (
-            f"all vectors of {made.to_model} go, and a replay has to make those of "
+            f"all vectors of {made.to_model} are dropped, and a replay has to make those of "
             f"{made.from_model} again"
         )
     if made.state is MigrationState.SWAPPED:
         return (
-            f"the old vectors (of {made.from_model}) are served again, the new ones are kept "
-            "beside them"
+            f"the old vectors (of {made.from_model}) are served again, the new ones are "
+            "kept beside them"
         )
     return f"the new vectors ({made.beside}, of {made.to_model}) are dropped"

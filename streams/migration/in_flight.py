@@ -1,8 +1,7 @@
-"""Whose migrations a command of `migrate` is about: those of the settings' tables,
-never more than was asked.
+"""Which migrations a command of `migrate` is about: those of the settings' tables.
 
-A migration that is under way in the database and belongs to no table of the settings is
-not forgotten: `elsewhere`.
+A migration in the database whose table the settings do not list is not forgotten:
+`elsewhere`.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,82 +16,102 @@ from schemas.settings.reading import Settings
 
 
 def mine(settings: Settings, session: Session) -> list[ColumnMigration]:
-    """What is under way of the settings' columns. Raises TransientError."""
-    places = {(table.table, table.column) for table in settings.tables}
-    return [made for made in migration.read(session) if (made.table, made.column) in places]
+    """Return the migrations of the settings' columns.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    places = _places(settings)
+    found = migration.read(session)
+    return [made for made in found if (made.table, made.column) in places]
 
 
 def elsewhere(settings: Settings, session: Session) -> list[ColumnMigration]:
-    """What is under way in the database and is no column of the settings. Raises
-    TransientError.
+    """Return the migrations in the database that are not of the settings' columns.
+
+    Raises:
+        TransientError: Postgres does not answer.
     """
-    places = {(table.table, table.column) for table in settings.tables}
-    return [made for made in migration.read(session) if (made.table, made.column) not in places]
+    places = _places(settings)
+    found = migration.read(session)
+    return [made for made in found if (made.table, made.column) not in places]
 
 
 def behind(settings: Settings, session: Session, goals: Collection[str]) -> list[TableName]:
-    """The settings' tables that are not under way and hold another model than the one
-    that others go to.
+    """Return the settings' tables that hold another model and are not under way.
 
-    Their settings name one model for all: none of the others can be finished before
+    Settings name one model for all tables: none of the others can be finished before
     these have followed.
 
     Args:
         settings: all of them.
         session: any connection that may read the schema vectrue.
-        goals: ids of the models that the others go to.
+        goals: ids of the models that the others move to.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    return [table for table, model in _settled(settings, session) if goals and model not in goals]
+    settled = _settled(settings, session)
+    return [table for table, model in settled if goals and model not in goals]
 
 
 def left(
     settings: Settings, session: Session, model: str | None
 ) -> list[tuple[TableName, ColumnMigration]]:
-    """The settings' tables that hold what a migration came from which went to the
-    settings' model, and that migration.
+    """Return the settings' tables that were left behind by a migration, and that one.
+
+    Such a table holds the model from which another table moved to the settings' model.
 
     Args:
         settings: all of them.
         session: any connection that may read the schema vectrue.
-        model: id of the model that they name; None where that is not known.
+        model: id of the model that they name; None when it is not known.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    ways = {
-        made.from_model: made
-        for made in migration.read(session, finished=True)
-        if made.to_model == model
-    }
-    return [(table, ways[held]) for table, held in _settled(settings, session) if held in ways]
-
-
-def _settled(settings: Settings, session: Session) -> list[tuple[TableName, str]]:
-    """The tables that are not under way, with the model that the database wants in each
-    column.
-    """
-    moving = {(made.table, made.column) for made in mine(settings, session)}
-    still = [table for table in settings.tables if (table.table, table.column) not in moving]
-    return [
-        (table.table, str(line[0]))
-        for table in still
-        for line in wanted.lines(session, table, table.column)
-    ]
+    ways: dict[str, ColumnMigration] = {}
+    for made in migration.read(session, finished=True):
+        if made.to_model == model:
+            ways[made.from_model] = made
+    settled = _settled(settings, session)
+    return [(table, ways[held]) for table, held in settled if held in ways]
 
 
 def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:
-    """Those whose table is not there any more, by that name. Raises TransientError."""
+    """Return those whose table no longer exists under that name.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
     return [made for made in found if not counting.stands(session, made.table)]
 
 
 def keeper_of(session: Session, made: ColumnMigration) -> str | None:
-    """The installation whose table it is, as far as the database tells. Raises
-    TransientError.
+    """Return the installation whose table it is; None when the database has none.
+
+    Raises:
+        TransientError: Postgres does not answer.
     """
     place = (str(made.table), made.column)
-    return next(
-        (line.prefix for line in counting.read(session) if (line.table, line.column) == place), None
-    )
+    for line in counting.read(session):
+        if (line.table, line.column) == place:
+            return line.prefix
+    return None
+
+
+def _places(settings: Settings) -> set[tuple[TableName, str]]:
+    return {(table.table, table.column) for table in settings.tables}
+
+
+def _settled(settings: Settings, session: Session) -> list[tuple[TableName, str]]:
+    """Return the tables that are not under way, with the model wanted in each column."""
+    moving = {(made.table, made.column) for made in mine(settings, session)}
+    found: list[tuple[TableName, str]] = []
+    for table in settings.tables:
+        if (table.table, table.column) in moving:
+            continue
+        for line in wanted.lines(session, table, table.column):
+            model = str(line[0])
+            found.append((table.table, model))
+    return found

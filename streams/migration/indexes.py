@@ -1,12 +1,11 @@
-"""Building the vector indexes of a migration: CREATE INDEX CONCURRENTLY, watched from a
-second connection.
+"""Build the vector indexes of a migration, by CREATE INDEX CONCURRENTLY.
 
 Hazards:
-- It runs outside of a transaction, waits for every older transaction of the database,
-  and must not be under lock_timeout; it holds no lock that an application's read or
-  write would wait for.
-- What a failed or killed build leaves is an index that is INVALID: never used, but kept
-  up on every write. It is dropped, concurrently, before the next attempt.
+- The statement runs outside of a transaction, waits for every older transaction of the
+  database, and must not run under lock_timeout. It holds no lock that an application's
+  read or write would wait for.
+- A failed or killed build leaves an INVALID index: never used, but updated on every
+  write. It is dropped, concurrently, before the next attempt.
 """
 
 from collections.abc import Sequence
@@ -30,14 +29,13 @@ class Builder:
     def __init__(
         self, session: Session, watcher: Session, clock: Clock, *, lock_seconds: float
     ) -> None:
-        """Join the parts.
+        """Build with these connections.
 
         Args:
             session: of the tables' owner; it is busy while an index is built.
             watcher: a second connection, for the progress.
-            clock: for the pauses between two looks.
-            lock_seconds: longest wait for a lock of a statement that is over in
-                moments.
+            clock: for the pauses between two attempts.
+            lock_seconds: lock timeout of the short statements.
         """
         self._session = session
         self._lock_seconds = lock_seconds
@@ -47,16 +45,16 @@ class Builder:
     def build(
         self, found: Sequence[ColumnMigration], watch: Watch, *, memory: str | None = None
     ) -> list[str]:
-        """Build what is missing; where a step before was killed it goes on.
+        """Build what is missing. After a kill, calling it again continues.
 
         Args:
             found: the columns.
-            watch: takes the progress, twice a second.
+            watch: called with the progress, twice a second.
             memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
                 when None.
 
         Returns:
-            names of the indexes that were built.
+            Names of the indexes that were built.
 
         Raises:
             VectrueError: an index cannot be carried over, or the server refuses it.
@@ -64,16 +62,14 @@ class Builder:
         built = []
         for made in found:
             done: list[str] = []
-            # Planned anew after each statement: partitions come and go while an index
-            # of hours is built.
+            # Planned again after each statement: a build may take hours, and partitions
+            # come and go meanwhile.
             while steps := twin_steps.plan(self._session, made):
                 step = steps[0]
                 if step.sql in done:
                     raise VectrueError(
-                        (
-                            f"index {step.index} of {step.table} was built, and is not what was "
-                            "asked for"
-                        ),
+                        f"index {step.index} of {step.table} was built, but is not what was "
+                        "asked for",
                         fix="vectrue migrate status, which names what is INVALID or lacks a twin",
                     )
                 self._run(step, watch, memory)
@@ -90,24 +86,23 @@ class Builder:
                 self._session, self._watcher, step.index, step.sql, watch, memory=memory
             )
         elif step.kind is Kind.DROP:
+            # A concurrent DROP waits for every older transaction too.
             self._session.rows("SET lock_timeout = 0")
             self._session.rows(step.sql)
         else:
-            what = (
-                f"{'make the frame of' if step.kind is Kind.FRAME else 'attach a part to'} the "
-                f"index {step.index}"
-            )
+            verb = "make the frame of" if step.kind is Kind.FRAME else "attach a part to"
             statement.run(
                 self._session,
-                Statement(what, step.sql),
+                Statement(f"{verb} the index {step.index}", step.sql),
                 lock_seconds=self._lock_seconds,
                 clock=self._clock,
             )
 
 
 def script(session: Session, found: Sequence[ColumnMigration]) -> str:
-    """What `build` would run, for psql: each statement by itself, since a concurrent
-    one takes no transaction.
+    """Return what `build` would run, for psql.
+
+    The statements stand alone: a concurrent one cannot run in a transaction.
 
     Raises:
         VectrueError: as `Builder.build`.
@@ -125,17 +120,16 @@ def _left(found: IndexTwins, statements: int) -> str:
     if statements:
         return "1 statement" if statements == 1 else f"{statements} statements"
     if not found.wanted:
-        return "there is no index to build"
-    return (
-        "every index is built"
-        if not found.lacking
-        else "what is left are constraints, which are not carried over"
-    )
+        return "no index to build"
+    if not found.lacking:
+        return "every index is built"
+    return "what is left are constraints, which are not carried over"
 
 
 def require_no_constraint(found: IndexTwins) -> None:
-    """Refuse where an index serves a constraint, which only its owner can have on the
-    new column.
+    """Refuse where an index serves a constraint, which is not carried over.
+
+    Only the owner of the constraint can know what it should be on the new column.
 
     Raises:
         VectrueError: with the constraint.
@@ -143,12 +137,8 @@ def require_no_constraint(found: IndexTwins) -> None:
     for index in found.lacking:
         if index.constraint is not None:
             raise VectrueError(
-                (
-                    f"constraint {index.constraint} of {index.table} holds the vector column, and "
-                    "is not carried over"
-                ),
-                fix=(
-                    f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, or `vectrue "
-                    "migrate swap --yes`"
-                ),
+                f"constraint {index.constraint} of {index.table} holds the vector column, "
+                "and is not carried over",
+                fix=f"ALTER TABLE {index.table} DROP CONSTRAINT {index.constraint}, "
+                "or `vectrue migrate swap --yes`",
             )

@@ -1,10 +1,9 @@
-"""The command that comes next for a column under way, and how the commands of several
-columns are put together.
-"""
+"""The command that comes next for a column under way, and the commands of several."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from schemas.reports.migration import ColumnMigration, MigrationState, table_flags
 from schemas.rows.table import TableName
@@ -16,11 +15,11 @@ class Next:
 
     Attributes:
         command: without the tables it is for.
-        argument: what stands behind it.
+        argument: what follows it.
         takes_tables: whether it takes -t.
         before: what is done by hand before it, as the beginning of a sentence.
         remark: what else may be done, or why it waits.
-        why: what is amiss, where it is a way out of something.
+        why: the problem that it solves; empty when it is the usual next step.
     """
 
     command: str
@@ -31,21 +30,22 @@ class Next:
     why: str = ""
 
     def typed(self, flags: str = "") -> str:
-        """As it is typed, with these tables, and with its remarks."""
-        told = " ".join(part for part in (self.before, self.command, self.argument) if part)
-        return f"{told}{flags if self.takes_tables else ''}" + (
-            f" ({self.remark})" if self.remark else ""
-        )
+        """Return it as it is typed, with these tables, and with its remarks."""
+        parts = (self.before, self.command, self.argument)
+        typed = " ".join(part for part in parts if part)
+        if self.takes_tables:
+            typed += flags
+        return f"{typed} ({self.remark})" if self.remark else typed
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A migration that is under way in the database, of no table of the settings.
+    """A migration in the database whose table the settings do not list.
 
     Attributes:
         migration: which.
-        installation: whose table it is, as far as the database tells.
-        gone: whether there is no table of that name any more.
+        installation: whose table it is, as far as the database knows.
+        gone: whether a table of that name no longer exists.
     """
 
     migration: ColumnMigration
@@ -54,7 +54,7 @@ class Elsewhere:
 
     @property
     def sentence(self) -> str:
-        """What it is, and what to do about it."""
+        """The migration, and what to do about it."""
         one = self.migration
         whose = f" of the installation {self.installation}" if self.installation else ""
         said = f"under way in the database, not in these settings: {one.name}{whose} ({one.state})"
@@ -66,6 +66,16 @@ class Elsewhere:
             )
         return f"{said}: put it into [[tables]], or use the settings file that lists it"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return where it is, and whose, as plain data."""
+        return {
+            "table": str(self.migration.table),
+            "column": self.migration.column,
+            "state": str(self.migration.state),
+            "installation": self.installation,
+            "gone": self.gone,
+        }
+
 
 def following(
     made: ColumnMigration,
@@ -76,48 +86,56 @@ def following(
     behind: Sequence[TableName] = (),
     is_read: bool = False,
 ) -> Next:
-    """What comes next for a column that is as its migration left it.
+    """Return what comes next for a column that is as its migration left it.
 
     Args:
         made: its migration.
-        staying: rows that lack their new vector and stay so; None where they are not
-            counted.
+        staying: rows that lack their new vector and are not being embedded; None when
+            they are not counted.
         unbuilt: indexes that are not built on the new column yet.
-        named: whether the settings name the new model, as `finish` wants.
-        behind: tables that are yet to follow, without which there is no `finish`.
-        is_read: whether something goes on reading the old vectors after the swap.
+        named: whether the settings name the new model, as `finish` requires.
+        behind: tables that have to follow before `finish`.
+        is_read: whether something keeps reading the old vectors after the swap.
     """
-    if behind and (
-        made.state is MigrationState.SWAPPED or (made.offline and staying == 0 and not unbuilt)
-    ):
+    swapped = made.state is MigrationState.SWAPPED
+    is_filled = staying == 0 and not unbuilt
+    if behind and (swapped or (made.offline and is_filled)):
         return leading(made, behind)
-    naming = [] if named else [naming_of(made)]
-    before = [*naming, *(["make anew what reads the old vectors"] if is_read else [])]
-    first = f"first {' and '.join(before)}" if before else ""
-    if made.state is MigrationState.SWAPPED:
-        return Next(
-            "vectrue migrate finish", remark="; ".join(filter(None, [first, "or rollback"]))
-        )
+    if swapped:
+        remarks = ["or rollback"]
+        first = _first(made, named=named, is_read=is_read)
+        if first:
+            remarks.insert(0, first)
+        return Next("vectrue migrate finish", remark="; ".join(remarks))
     if staying is None:
         return starting(made)
     if staying:
         return Next("vectrue replay run")
     if unbuilt:
         return Next("vectrue migrate index")
-    return (
-        Next("vectrue migrate finish", remark=first)
-        if made.offline
-        else Next("vectrue migrate swap")
-    )
+    if made.offline:
+        remark = _first(made, named=named, is_read=is_read)
+        return Next("vectrue migrate finish", remark=remark)
+    return Next("vectrue migrate swap")
+
+
+def _first(made: ColumnMigration, *, named: bool, is_read: bool) -> str:
+    """Return what is done by hand before `finish`; empty for nothing."""
+    parts: list[str] = []
+    if not named:
+        parts.append(naming_of(made))
+    if is_read:
+        parts.append("recreate what reads the old vectors")
+    return f"first {' and '.join(parts)}" if parts else ""
 
 
 def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
-    """The start of the tables that are yet to follow: settings name one model, so all
-    are finished together.
+    """Return the start of the tables that have to follow.
+
+    Settings name one model, so all are finished together.
     """
-    start = starting(replace(made, offline=False)).command
     return Next(
-        start,
+        starting(replace(made, offline=False)).command,
         table_flags(behind).strip(),
         takes_tables=False,
         remark="then all are finished together",
@@ -125,43 +143,46 @@ def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
 
 
 def still_to_follow(tables: Sequence[TableName], model: str) -> str:
-    """That these tables are to go to a model that others are on their way to."""
-    return (
-        f"{', '.join(map(str, tables))} {'is' if len(tables) == 1 else 'are'} still to follow "
-        f"to {model}"
-    )
+    """Say that these tables have to move to a model that others are moving to."""
+    verb = "is" if len(tables) == 1 else "are"
+    return f"{', '.join(map(str, tables))} {verb} still to follow to {model}"
 
 
 def naming_of(made: ColumnMigration) -> str:
-    """What the settings have to say before `finish`."""
+    """Return how to change the settings before `finish`."""
     name = made.to_settings.get("name", made.to_model)
     return f'set model.name = "{name}" and model.dimensions = {made.to_dimensions} in vectrue.toml'
 
 
 def starting(made: ColumnMigration) -> Next:
-    """The command that started a migration, to be called again."""
+    """Return the command that started a migration, to be called again."""
     opening = made.to_settings
-    parts = ["vectrue migrate start --model", shlex.quote(str(opening.get("name", made.to_model)))]
-    parts += ["--dimensions", str(made.to_dimensions)]
+    name = shlex.quote(str(opening.get("name", made.to_model)))
+    command = f"vectrue migrate start --model {name} --dimensions {made.to_dimensions}"
     if opening.get("revision"):
-        parts += ["--revision", shlex.quote(str(opening["revision"]))]
-    return Next(" ".join([*parts, *(["--offline"] if made.offline else [])]))
+        command += f" --revision {shlex.quote(str(opening['revision']))}"
+    if made.offline:
+        command += " --offline"
+    return Next(command)
 
 
 def following_all(found: Sequence[tuple[TableName, Next]], *, is_part: bool) -> list[str]:
-    """The commands of several columns, each once, the most urgent first.
+    """Return the commands of several columns, each once, the most urgent first.
 
     Args:
         found: table and command of each column.
-        is_part: whether they are a part of what is under way, so that a command without
-            -t would do more.
+        is_part: whether other columns are under way too, so that a command without -t
+            would do more.
     """
     groups: dict[Next, list[TableName]] = {}
     for table, step in found:
         groups.setdefault(step, []).append(table)
     names_tables = is_part or len(groups) > 1
-    ordered = sorted(groups.items(), key=lambda group: _rank(group[0]))
-    return [step.typed(table_flags(tables) if names_tables else "") for step, tables in ordered]
+    typed: list[str] = []
+    for step in sorted(groups, key=_rank):
+        flags = table_flags(groups[step]) if names_tables else ""
+        typed.append(step.typed(flags))
+    return typed
 
 
 _ORDER = (
@@ -176,7 +197,9 @@ _ORDER = (
 
 
 def _rank(step: Next) -> tuple[bool, int]:
-    return (
-        not step.why,
-        next((i for i, name in enumerate(_ORDER) if name in step.command), len(_ORDER)),
-    )
+    position = len(_ORDER)
+    for index, name in enumerate(_ORDER):
+        if name in step.command:
+            position = index
+            break
+    return not step.why, position

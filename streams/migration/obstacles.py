@@ -1,12 +1,11 @@
-"""What stands in the way of a step, looked up before anything is changed: all of it at
-once, with what deals with each.
+"""What blocks a step, looked up before any change: all of it at once, with the fixes.
 
-Hazard: somebody may put a view on a column between the look and the step. So the step
-is one transaction as well, which Postgres takes back as a whole; the look is there so
-that its sentence names everything.
+Hazard: a view may be put on a column between the look and the step. So the step is one
+transaction too, which Postgres rolls back as a whole; the look makes one sentence that
+names everything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from connectors.postgres import catalog, queries
@@ -24,16 +23,15 @@ _OURS = TableName("vectrue", "coverage")
 
 @dataclass(slots=True)
 class Obstacles:
-    """What was found so far; `refuse` says it.
+    """What was found so far; `refuse` raises it.
 
     Attributes:
         said: a clause for each.
         fixes: what to do, in the order in which it is typed.
-        lost: what goes along with a dropped column without a word of Postgres.
-        shows: queries that print what is lost with those that are to be dropped and
-            made anew.
-        beside: what the definitions call the old column after a swap, and what it is to
-            be.
+        lost: what Postgres drops silently along with a column.
+        shows: queries that print the definitions of what is dropped and recreated.
+        beside: what those definitions call the old column after a swap, and what to
+            write instead.
     """
 
     session: Session
@@ -51,143 +49,137 @@ class Obstacles:
             again: the command to call then.
 
         Raises:
-            VectrueError: there is something in the way; nothing was changed.
+            VectrueError: something blocks it; nothing was changed.
         """
-        if self.said:
-            raise VectrueError(
-                f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
-                fix=(
-                    f"{self._first()}{'; '.join(dict.fromkeys(self.fixes))}; then "
-                    f"{self._last()}{again}"
-                ),
+        if not self.said:
+            return
+        fix = "; ".join(dict.fromkeys(self.fixes))
+        if self.shows:
+            shows = "; ".join(dict.fromkeys(self.shows))
+            column = f" ({', '.join(dict.fromkeys(self.beside))})" if self.beside else ""
+            fix = (
+                f"keep what these print, with the GRANTs and indexes: {shows}; then {fix}; "
+                f"then recreate what is wanted, on the served column{column}"
             )
-
-    def _first(self) -> str:
-        if not self.shows:
-            return ""
-        return (
-            "keep what these print, with the GRANTs and indexes: "
-            f"{'; '.join(dict.fromkeys(self.shows))}; then "
+        raise VectrueError(
+            f"cannot {what}, and nothing was changed: {'; '.join(dict.fromkeys(self.said))}",
+            fix=f"{fix}; then {again}",
         )
 
-    def _last(self) -> str:
-        if not self.shows:
-            return ""
-        column = f" ({', '.join(dict.fromkeys(self.beside))})" if self.beside else ""
-        return f"create anew what is wanted, on the served column{column}; then "
-
     def dropping(self, made: ColumnMigration) -> None:
-        """The column beside and its provenance are to be dropped."""
+        """Look before the column beside and its provenance are dropped."""
         info = self._owned(made.table)
         if info is None or made.beside is None:
             return
-        beside = Target(made.table, made.beside, "", (), "", 0)
-        self._dependents(
-            made, dependents.of_columns(self.session, info.oid, [beside.column, *beside.provenance])
-        )
+        columns = _with_provenance(made.table, made.beside)
+        self._dependents(made, dependents.of_columns(self.session, info.oid, columns))
 
     def rewriting(self, made: ColumnMigration) -> None:
-        """The served column is to take another length, and all vectors are to go."""
+        """Look before the served column takes another length, and loses its vectors."""
         info = self._owned(made.table)
         if info is None:
             return
-        served = Target(made.table, made.column, "", (), "", 0)
-        found = dependents.of_columns(self.session, info.oid, [served.column, *served.provenance])
-        found = [one for one in found if one.blocks]
-        self._dependents(made, [*dependents.of_row_type(self.session, info.oid), *found])
+        columns = _with_provenance(made.table, made.column)
+        found = dependents.of_columns(self.session, info.oid, columns)
+        blocking = [one for one in found if one.blocks]
+        rows = dependents.of_row_type(self.session, info.oid)
+        self._dependents(made, [*rows, *blocking])
 
     def renaming(self, made: ColumnMigration) -> None:
-        """The served column and the one beside it are to change their names."""
+        """Look before the served column and the one beside it change their names."""
         info = self._owned(made.table)
         if info is None:
             return
         self._inherited(made.table, made.column, info)
-        free = (
-            retired(made.column) if made.state is MigrationState.STARTED else growing(made.column)
-        )
-        self._taken(made, info, free, _columns(made))
-        if (
-            twins.pairs(self.session, made)
-            and not self.session.rows(
-                "SELECT has_schema_privilege(%s, 'CREATE')", (made.table.schema,)
-            )[0][0]
-        ):
+        is_started = made.state is MigrationState.STARTED
+        free = retired(made.column) if is_started else growing(made.column)
+        ours = _with_provenance(made.table, made.beside or made.column)
+        self._taken(made, info, free, ours)
+        if twins.pairs(self.session, made):
+            self._index_rights(made.table)
+
+    def _index_rights(self, table: TableName) -> None:
+        # Postgres wants CREATE on the schema for the rename of an index.
+        asked = "SELECT has_schema_privilege(%s, 'CREATE')"
+        ((is_granted,),) = self.session.rows(asked, (table.schema,))
+        if not is_granted:
             role = self.session.connection().info.user
             self._say(
-                f"role {role} may not rename indexes in the schema {made.table.schema}",
-                f'GRANT CREATE ON SCHEMA "{made.table.schema}" TO "{role}"',
+                f"role {role} may not rename indexes in the schema {table.schema}",
+                f'GRANT CREATE ON SCHEMA "{table.schema}" TO "{role}"',
             )
 
     def adding(self, made: ColumnMigration) -> None:
-        """A second column is to be made, which takes the served one's name later."""
+        """Look before a second column is added, which takes the served name later."""
         info = self._owned(made.table)
         if info is None:
             return
         self._inherited(made.table, made.column, info)
-        self._taken(made, info, growing(made.column), frozenset())
-        self._taken(made, info, retired(made.column), frozenset())
+        self._taken(made, info, growing(made.column), ())
+        self._taken(made, info, retired(made.column), ())
 
     def _owned(self, table: TableName) -> TableInfo | None:
-        """The table's facts; None where it is not the role's, since then all else is
-        said by that.
+        """Return the table's facts; None where the role does not own it.
+
+        Then that is the obstacle, and nothing else is looked at.
         """
         info = catalog.inspect(self.session, table)
-        strange = self._strange(info.oid)
-        for name, owner in strange:
+        foreign = self._not_owned(info.oid)
+        for name, owner in foreign:
             role = self.session.connection().info.user
             self._say(
                 f"{name} belongs to {owner}, and role {role} may not change it",
                 f'GRANT {owner} TO "{role}", or name a role of both in postgres.admin_dsn',
             )
-        return None if strange else info
+        return None if foreign else info
 
     def ours(self) -> None:
-        """The view that counts is to be renewed."""
+        """Look before the view that counts is replaced."""
         lines = self.session.rows("SELECT to_regclass(%s)::oid", (str(_OURS),))
-        if lines[0][0] is not None:
-            for name, owner in self._strange(lines[0][0]):
-                self._say(
-                    f"{name} belongs to {owner}, which ran `vectrue init`",
-                    "name that role in postgres.admin_dsn",
-                )
+        if lines[0][0] is None:
+            return
+        for name, owner in self._not_owned(lines[0][0]):
+            self._say(
+                f"{name} belongs to {owner}, which ran `vectrue init`",
+                "name that role in postgres.admin_dsn",
+            )
 
-    def _strange(self, oid: int) -> list[tuple[str, str]]:
-        return [
-            (str(name), str(owner))
-            for name, owner in self.session.rows(queries.text("not_owned"), {"oid": oid})
-        ]
+    def _not_owned(self, oid: int) -> list[tuple[str, str]]:
+        lines = self.session.rows(queries.text("not_owned"), {"oid": oid})
+        return [(str(name), str(owner)) for name, owner in lines]
 
     def _inherited(self, table: TableName, column: str, info: TableInfo) -> None:
-        for (parent,) in self.session.rows(
-            queries.text("inherited_from"), {"oid": info.oid, "column": column}
-        ):
+        asked = {"oid": info.oid, "column": column}
+        for (parent,) in self.session.rows(queries.text("inherited_from"), asked):
             self._say(
-                f"{table}.{column} is inherited from {parent}, and takes another name there alone",
+                f"{table}.{column} is inherited from {parent}, and can be renamed only there",
                 f"{_alter(table)} NO INHERIT {parent}",
             )
 
     def _taken(
-        self, made: ColumnMigration, info: TableInfo, name: str, ours: frozenset[str]
+        self, made: ColumnMigration, info: TableInfo, name: str, ours: Collection[str]
     ) -> None:
-        wanted = Target(made.table, name, "", (), "", 0)
+        # Names that differ only by case would stop Debezium.
         there = {column.casefold(): column for column in info.columns}
-        for column in (name, *wanted.provenance):
-            # Names that differ by case alone would stop Debezium.
+        for column in _with_provenance(made.table, name):
             found = there.get(column.casefold())
-            if found is not None and found not in ours:
-                self._say(
-                    f"{made.table} has a column {found}, a name that the migration needs",
-                    f"{_alter(made.table)} RENAME COLUMN {_quoted(found)} TO another name (or "
-                    "DROP COLUMN "
-                    f"{_quoted(found)}, if it is left over)",
-                )
+            if found is None or found in ours:
+                continue
+            quoted = _quoted(found)
+            self._say(
+                f"{made.table} has a column {found}, a name that the migration needs",
+                f"{_alter(made.table)} RENAME COLUMN {quoted} TO another name "
+                f"(or DROP COLUMN {quoted}, if it is left over)",
+            )
 
     def _dependents(self, made: ColumnMigration, found: Sequence[Dependent]) -> None:
         for one in found:
             if not one.blocks:
-                self.lost.append(f"{one.said}" + (f" ({one.shows} prints it)" if one.shows else ""))
+                shows = f" ({one.shows} prints it)" if one.shows else ""
+                self.lost.append(f"{one.said}{shows}")
                 continue
-            self.shows += [one.shows] if one.shows else []
+            if one.shows:
+                self.shows.append(one.shows)
             if made.state is MigrationState.SWAPPED:
                 self.beside.append(f"{made.column} where it says {made.beside}")
             self._say(
@@ -200,10 +192,10 @@ class Obstacles:
         self.fixes.append(fix)
 
 
-def _columns(made: ColumnMigration) -> frozenset[str]:
-    """The column beside, and its provenance."""
-    beside = Target(made.table, made.beside or made.column, "", (), "", 0)
-    return frozenset((beside.column, *beside.provenance))
+def _with_provenance(table: TableName, column: str) -> list[str]:
+    """Return a vector column and those of its provenance."""
+    target = Target(table, column, text="", key=(), model="", dimensions=0)
+    return [column, *target.provenance]
 
 
 def _alter(table: TableName) -> str:

@@ -1,7 +1,8 @@
-"""What `migrate start` does, as statements of one transaction: planned from what is
-there, so it may be called again.
+"""Plan what `migrate start` does, as the statements of one transaction.
 
-Hazard: the columns that it makes are not there while it is planned. What follows from
+The plan is made from what exists, so a start may be called again.
+
+Hazard: the columns that it makes do not exist while it is planned. What follows from
 them (provenance, targets, the view that counts, the worker's rights) is planned from
 the served column's table, which they will be columns of.
 """
@@ -24,8 +25,8 @@ from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
-from streams.migration.planning import todo as migrate_todo
-from streams.setup import init
+from streams.migration.planning import todo
+from streams.setup.connection import worker_role
 
 Pair = tuple[Target, ColumnMigration]
 """A served column as it is, and its migration, under way or planned."""
@@ -36,9 +37,9 @@ class Chosen:
     """Which columns a start is for.
 
     Attributes:
-        fresh: those that are not under way yet.
-        again: those that are, by the same start, which is made whole.
-        left: why others are left as they are.
+        fresh: columns that are not under way yet.
+        again: columns that the same start has begun, and that are completed now.
+        left: why other columns are left as they are.
     """
 
     fresh: tuple[Target, ...]
@@ -61,15 +62,14 @@ def choose(
         served: the columns of the scope.
         under_way: their migrations.
         embedder: the new model; its weights are not needed.
-        present: id of the model that the settings name; None where its files are not
+        present: id of the model that the settings name; None when its files are not
             here.
-        saved: ids of the models that migrations under way come from and go to; how they
-            are opened is kept with them.
+        saved: ids of the models of earlier migrations; how they are opened is recorded.
         offline: whether the columns themselves are to be emptied.
 
     Raises:
-        VectrueError: there is none to start with, or the settings do not name the model
-            of one.
+        VectrueError: there is no column to start with, or the settings do not name the
+            model of one.
     """
     known = {(made.table, made.column): made for made in under_way}
     fresh: list[Target] = []
@@ -78,13 +78,12 @@ def choose(
     for target in served:
         made = known.get((target.table, target.column))
         if made is None and target.model != embedder.model_id:
-            # What [model] says is kept for those who open the old model.
+            # [model] is recorded as the way to open the old model.
             if present not in (None, target.model) and target.model not in saved:
                 raise VectrueError(
                     f"{target.name} holds vectors of {target.model}, but [model] names {present}",
-                    fix="set [model] back to the model that is there now, until `migrate "
-                    "finish` asks for the new one; "
-                    "or name the other tables with -t",
+                    fix="set [model] back to the present model, until `migrate finish` asks "
+                    "for the new one; or name the other tables with -t",
                 )
             fresh.append(target)
         elif made is not None and _is_same(made, embedder, offline=offline):
@@ -105,7 +104,7 @@ def planned(
     offline: bool,
     frozen: bool,
 ) -> ColumnMigration:
-    """The migration of a column that is not under way yet, as it will be recorded.
+    """Return the migration of a column that is not under way, as it will be recorded.
 
     Args:
         session: of the table's owner.
@@ -119,31 +118,28 @@ def planned(
         VectrueError: an index cannot hold the new vectors.
     """
     oid = catalog.inspect(session, target.table).oid
-    new = Vectors(
-        target.column if offline else growing(target.column), embedder.dimensions, embedder.model_id
-    )
-    migrate_todo.refuse(session, oid, target, new)
-    old_model, new_model = map(_opening, models)
+    column = target.column if offline else growing(target.column)
+    new = Vectors(column, embedder.dimensions, embedder.model_id)
+    todo.refuse(session, oid, target, new)
+    old_model, new_model = models
     return ColumnMigration(
-        target.table,
-        target.column,
-        MigrationState.STARTED,
-        offline,
-        frozen and not offline,
-        target.model,
-        target.dimensions,
-        embedder.model_id,
-        embedder.dimensions,
-        twins.records(session, oid, target.column),
-        old_model,
-        new_model,
+        table=target.table,
+        column=target.column,
+        state=MigrationState.STARTED,
+        offline=offline,
+        frozen=frozen and not offline,
+        from_model=target.model,
+        from_dimensions=target.dimensions,
+        to_model=embedder.model_id,
+        to_dimensions=embedder.dimensions,
+        indexes=twins.records(session, oid, target.column),
+        from_settings=old_model.opening,
+        to_settings=new_model.opening,
     )
 
 
 def is_half(target: Target, made: ColumnMigration) -> bool:
-    """Whether an offline start was recorded, and its column not emptied: as an older
-    vectrue could leave it.
-    """
+    """Whether an offline start was recorded, but its column was not emptied."""
     return made.offline and target.model != made.to_model
 
 
@@ -156,24 +152,24 @@ def plan(
     *,
     freeze: bool,
 ) -> list[Statement]:
-    """Everything that these columns lack to be on their way.
+    """Return everything that these columns lack to be under way.
 
     Args:
         settings: all of them.
         session: of the tables' owner.
         record: of the new model.
         fresh: columns that are not under way yet.
-        again: columns that are, whose start is to be made whole where it is not.
-        freeze: whether to freeze the old vectors of those of `again` that are not.
+        again: columns whose start is completed where it is not.
+        freeze: whether to freeze the old vectors of `again` too.
 
     Raises:
-        ConfigurationError: a table cannot be worked with; the message says what mends
-            it.
+        ConfigurationError: a table cannot be worked with; with what to do.
     """
-    role = init.worker(settings, session)
+    role = worker_role(settings, session)
     facts = server.check(session, role)
+    vector_schema = facts.vector_schema or "public"
     tables = {(table.table, table.column): table for table in settings.tables}
-    steps = [*schema.model_record(session, record)]
+    steps = list(schema.model_record(session, record))
     steps += [migration.record(session, target, made) for target, made in fresh]
     after: list[Examined] = []
     for target, made in (*fresh, *again):
@@ -185,41 +181,53 @@ def plan(
             model=target.model,
             dimensions=target.dimensions,
         )
-        steps += _columns(session, target, made, found, facts.vector_schema or "public")
+        steps += _columns(session, target, made, found, vector_schema)
         after += _after(found, target, made)
-    steps += [step for examined in after for step in schema.provenance(session, examined)]
+    for examined in after:
+        steps += schema.provenance(session, examined)
     targets = [examined.target for examined in after]
-    steps += schema.functions(session, targets, facts.vector_schema or "public")
+    steps += schema.functions(session, targets, vector_schema)
     wanted = schema.registrations(session, targets, record, lambda _: 0)[0]
-    # the model is recorded before what refers to it
+    # The model is recorded first already, before what refers to it.
     steps += [step for step in wanted if step not in steps]
-    steps += [
-        migration.freeze(session, target, frozen=True) for target, made in fresh if made.frozen
-    ]
-    if freeze:
-        steps += [
-            migration.freeze_later(session, m) for _, m in again if not m.offline and not m.frozen
-        ]
+    steps += _freezes(session, fresh, again, freeze=freeze)
     steps += counting.plan(session, settings.kafka.topic_prefix, targets)
-    return [*steps, *_grants(settings, session, facts, after, changes=bool(steps))]
+    steps += _grants(settings, session, facts, after, changes=bool(steps))
+    return steps
+
+
+def _freezes(
+    session: Session, fresh: Sequence[Pair], again: Sequence[Pair], *, freeze: bool
+) -> list[Statement]:
+    steps: list[Statement] = []
+    for target, made in fresh:
+        if made.frozen:
+            steps.append(migration.freeze(session, target, frozen=True))
+    for _, made in again:
+        if freeze and not made.offline and not made.frozen:
+            steps.append(migration.freeze_later(session, made))
+    return steps
 
 
 def _columns(
     session: Session, target: Target, made: ColumnMigration, found: Examined, vector_schema: str
 ) -> list[Statement]:
     if made.offline:
-        is_there = target.model == made.to_model
-        return [] if is_there else [migration.empty(session, target, made, vector_schema)]
+        if target.model == made.to_model:
+            return []
+        return [migration.empty(session, target, made, vector_schema)]
     if made.beside in found.info.columns:
         return []
     return [migration.add_growing(session, target, made.to_dimensions, vector_schema)]
 
 
 def _after(found: Examined, target: Target, made: ColumnMigration) -> list[Examined]:
+    """Return the table as it is after the start: once for each of its columns."""
     new = replace(target, model=made.to_model, dimensions=made.to_dimensions)
     if made.offline:
         return [replace(found, target=new)]
-    return [found, replace(found, target=replace(new, column=made.beside or made.column))]
+    beside = replace(new, column=made.beside or made.column)
+    return [found, replace(found, target=beside)]
 
 
 def _grants(
@@ -230,22 +238,24 @@ def _grants(
     *,
     changes: bool,
 ) -> list[Statement]:
-    grantee = grants.Grantee(session, init.worker(settings, session))
+    grantee = grants.Grantee(session, worker_role(settings, session))
     if grantee.role == facts.role:
         return []
     asked = score_rights.asked(session, settings, tables)
-    triggers = settings.postgres.fire_triggers
-    return grants.plan(
-        grantee, facts, tables, asked, schema_changes=changes, fire_triggers=triggers
-    )[0]
+    statements, _ = grants.plan(
+        grantee,
+        facts,
+        tables,
+        asked,
+        schema_changes=changes,
+        fire_triggers=settings.postgres.fire_triggers,
+    )
+    return statements
 
 
 def _is_same(made: ColumnMigration, embedder: Embedder, *, offline: bool) -> bool:
-    return (made.to_model, made.offline, made.state) == (
-        embedder.model_id,
-        offline,
-        MigrationState.STARTED,
-    )
+    is_started = made.state is MigrationState.STARTED
+    return is_started and (made.to_model, made.offline) == (embedder.model_id, offline)
 
 
 def _why_left(target: Target, made: ColumnMigration | None) -> VectrueError:
@@ -259,8 +269,3 @@ def _why_left(target: Target, made: ColumnMigration | None) -> VectrueError:
         f"a migration of {made.name} to {made.to_model} is under way ({how}{made.state})",
         fix=f"vectrue migrate status, then finish or rollback{table_flags([made.table])}",
     )
-
-
-def _opening(model: ModelSettings) -> dict[str, object]:
-    """What a worker needs to open the model, whatever its own settings say."""
-    return model.model_dump(include={"name", "revision", "dimensions", "max_tokens"})

@@ -1,8 +1,7 @@
-"""The workers around a start: they end to take the new columns up, and whoever runs
-them starts them again.
+"""Watch the workers around a start: they end to take up the new columns, and restart.
 
-Hazard: seen are sessions of the database alone. A worker that nobody starts again
-leaves none, and is missed here.
+Hazard: only sessions of the database are seen. A worker that is not started again
+leaves none.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,21 +17,26 @@ _POLL_SECONDS = 0.25
 
 
 def there(session: Session) -> dict[int, str]:
-    """The roles of the workers' sessions, by process id. Raises TransientError."""
-    lines = session.rows(queries.text("worker_sessions"))
-    return {int(pid): str(name).removeprefix("vectrue ") for pid, name in lines}
+    """Return the roles of the workers' sessions, by process id.
+
+    Raises:
+        TransientError: Postgres does not answer.
+    """
+    found: dict[int, str] = {}
+    for pid, name in session.rows(queries.text("worker_sessions")):
+        found[int(pid)] = str(name).removeprefix("vectrue ")
+    return found
 
 
 def wait(
     session: Session, clock: Clock, tell: Callable[[str], None], before: Mapping[int, str]
 ) -> None:
-    """Wait until the workers of before have started anew; what they miss until then is
-    a replay's business.
+    """Wait until the workers have restarted; a replay makes up for what they miss.
 
     Args:
         session: any connection.
         clock: to wait by.
-        tell: takes a sentence.
+        tell: called with a sentence.
         before: the sessions as `there` saw them before the start.
 
     Raises:
@@ -45,21 +49,26 @@ def wait(
     while left := before.keys() & there(session).keys():
         if clock.monotonic() > deadline:
             tell(
-                f"{len(left)} worker sessions still fill the old column alone: a replay fills "
-                "the rest"
+                f"{len(left)} worker sessions still fill only the old column: a replay "
+                "fills the rest"
             )
             return
         clock.wait(_POLL_SECONDS)
-    deadline = clock.monotonic() + _RETURN_SECONDS
-    while (
-        lacking := set(before.values()) - set(there(session).values())
-    ) and clock.monotonic() < deadline:
-        clock.wait(_POLL_SECONDS)
+    lacking = _wait_for_roles(session, clock, set(before.values()))
     for role in sorted(lacking):
         tell(
-            f"the {role} worker has ended, as it does to start anew, and is not back yet: see "
-            "that it is started "
-            f"(vectrue worker --role {role})"
+            f"the {role} worker has ended, as it does to restart, and is not back yet: check "
+            f"that it is started (vectrue worker --role {role})"
         )
     if not lacking:
-        tell("the workers have started anew, and fill the new vectors from now on")
+        tell("the workers have restarted, and fill the new vectors from now on")
+
+
+def _wait_for_roles(session: Session, clock: Clock, roles: set[str]) -> set[str]:
+    """Return the roles that no worker has taken in time."""
+    deadline = clock.monotonic() + _RETURN_SECONDS
+    while True:
+        lacking = roles - set(there(session).values())
+        if not lacking or clock.monotonic() >= deadline:
+            return lacking
+        clock.wait(_POLL_SECONDS)

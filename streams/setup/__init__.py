@@ -1,8 +1,10 @@
-"""`vectrue init`: everything that must be there before a worker starts.
+"""`vectrue init`: everything that must exist before a worker starts.
 
-init           plan, then run or print
-init_report    what `init` says at its end
-takeover       init: whose connector is it, and of which log is its offset?
-joined         what `init` has the keeper look at
-start_capture  init: the connector, started where this log goes on
+init           do what is missing, or print it
+plan           check the database, and list what it lacks
+connection     the connection that makes the changes, for one command at a time
+takeover       whose connector is it, and of which log is its offset?
+start_capture  the connector, started where this log goes on
+joined         the tables that the keeper looks at after `init`
+init_report    what `init` prints at its end
 """

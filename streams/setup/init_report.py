@@ -1,6 +1,4 @@
-"""What `vectrue init` says at its end: what was done, how many rows lack a vector, and
-what fills them.
-"""
+"""What `vectrue init` prints at its end: the changes, and the rows that lack a vector."""
 
 from dataclasses import dataclass
 
@@ -11,7 +9,13 @@ from schemas.rows.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What was done and how things stand."""
+    """What was done, and the coverage afterwards.
+
+    Attributes:
+        changed: a line for each change.
+        notices: what the operator should know.
+        tables: the coverage of each column; empty when rows could not be counted.
+    """
 
     changed: tuple[str, ...]
     notices: tuple[str, ...]
@@ -19,26 +23,25 @@ class InitReport:
 
     @property
     def lacking(self) -> list[str]:
-        """A sentence for each column with rows that lack a current vector, and what
-        fills them.
-        """
-        twice = {
-            table.table
-            for table in self.tables
-            if sum(one.table == table.table for one in self.tables) > 1
-        }
-        found = [table for table in self.tables if table.lacking]
-        lines = [
-            f"{table.lacking:,} of {table.rows:,} rows of {table.table} lack a current vector"
-            f"{f' in {table.column}' if table.table in twice else ''}"
-            for table in found
-        ]
+        """A sentence for each column that lacks vectors, and what fills them."""
+        found = [column for column in self.tables if column.lacking]
         if not found:
             return []
-        made = [table for table in found if table.stale_model and not table.current]
-        flags = table_flags(TableName.parse(table.table) for table in made)
-        named = f" --model {made[0].model.partition('@')[0]}" if made else ""
-        believed = (
-            f"; if this model made the vectors that are there, vectrue adopt{flags}{named} first"
+        names = [column.table for column in self.tables]
+        lines: list[str] = []
+        for column in found:
+            where = f" in {column.column}" if names.count(column.table) > 1 else ""
+            rows = f"{column.lacking:,} of {column.rows:,} rows of {column.table}"
+            lines.append(f"{rows} lack a current vector{where}")
+        return [*lines, f"next: vectrue worker, and vectrue replay run{self._adoption(found)}"]
+
+    def _adoption(self, found: list[Coverage]) -> str:
+        """Say how to keep vectors that the application made itself."""
+        made = [column for column in found if column.stale_model and not column.current]
+        if not made:
+            return ""
+        flags = table_flags(TableName.parse(column.table) for column in made)
+        model = made[0].model.partition("@")[0]
+        return (
+            f"; if this model made the existing vectors, vectrue adopt{flags} --model {model} first"
         )
-        return [*lines, f"next: vectrue worker, and vectrue replay run{believed if made else ''}"]

@@ -1,13 +1,12 @@
-"""What `init` has the keeper look at: tables that join capture, and topics that were
-gone.
+"""What `init` has the keeper look at: tables that join capture, and lost topics.
 
-The rows that were there at the very first `init` are no business of a look: they are
-counted in its report, and are the replay's work.
+The rows that existed at the very first `init` are not looked at: they are counted in
+its report, and the replay fills them.
 
 Hazard: a table is captured from when both the publication and the connector's list name
-it. So it is asked for before either is changed, lest an `init` that is interrupted
-forgets it, and again once the connector runs, so that no look that was taken up in
-between counts.
+it. So it is asked for before either is changed, so that an interrupted `init` does not
+forget it, and again once the connector runs, so that a look that began in between does
+not count.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,36 +23,46 @@ Asked = dict[TableName, str]
 
 
 def published(session: Session, publication: str) -> set[TableName] | None:
-    """The tables of a publication; None where there is none of that name.
+    """Return the tables of a publication; None when it does not exist.
 
     Raises:
         TransientError: Postgres does not answer.
     """
     lines = session.rows(queries.text("publication_facts"), {"publication": publication})
-    return {TableName(table["schema"], table["name"]) for table in lines[0][2]} if lines else None
+    if not lines:
+        return None
+    return {TableName(table["schema"], table["name"]) for table in lines[0][2]}
 
 
 def unpublished(before: Collection[TableName] | None, tables: Sequence[TableName]) -> Asked:
-    """The tables that come into a publication that was there before."""
+    """Return the tables that come into a publication that existed before.
+
+    Args:
+        before: the tables that were published before; None without a publication.
+        tables: those of the settings.
+    """
     if before is None:
         return {}
     return {table: "it came into the publication" for table in tables if table not in before}
 
 
 def uncaptured(config: Mapping[str, str] | None, tables: Sequence[TableName]) -> Asked:
-    """The tables that a connector's configuration did not name so far; nothing where
-    there was no connector.
+    """Return the tables that a connector's configuration did not name so far.
 
-    Its slot keeps what a missing connector did not read.
+    Args:
+        config: of the connector; None when it did not exist. Its slot keeps what a
+            missing connector did not read.
+        tables: those of the settings.
     """
     if config is None:
         return {}
     named = config.get("table.include.list", "").split(",")
-    return {
-        table: "the connector did not read it before"
-        for table in tables
-        if pattern(*_names(table)) not in named
-    }
+    asked: Asked = {}
+    for table in tables:
+        if pattern(table.schema, table.name) in named:
+            continue
+        asked[table] = "the connector did not read it before"
+    return asked
 
 
 def without_topic(
@@ -62,42 +71,37 @@ def without_topic(
     tables: Sequence[TableName],
     made: Collection[str],
 ) -> Asked:
-    """The tables whose events, or deferred rows, went with a topic that had to be made
-    again.
+    """Return the tables whose events, or deferred rows, were lost with a topic.
 
     Args:
         settings: give the topics' names.
-        before: the tables that were published before.
+        before: the tables that were published before; None without a publication.
         tables: those of the settings.
-        made: the topics that were made.
+        made: the topics that were created.
     """
-    lost = {
-        table: table.topic(settings.kafka.topic_prefix)
-        for table in tables
-        if table in (before or ())
-    }
-    if settings.deferred_topic in made:
-        return dict.fromkeys(lost, f"topic {settings.deferred_topic} was gone and is made again")
-    return {
-        table: f"topic {topic} was gone and is made again"
-        for table, topic in lost.items()
-        if topic in made
-    }
+    asked: Asked = {}
+    deferred = settings.deferred_topic
+    for table in tables:
+        if table not in (before or ()):
+            continue
+        topic = table.topic(settings.kafka.topic_prefix)
+        if deferred in made:
+            asked[table] = f"topic {deferred} was gone and was created again"
+        elif topic in made:
+            asked[table] = f"topic {topic} was gone and was created again"
+    return asked
 
 
 def ask(session: Session, settings: Settings, asked: Asked) -> list[str]:
-    """Have the keeper look; returns a line for each reason.
+    """Have the keeper look; return a line for each reason.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    lines = []
+    lines: list[str] = []
     for reason in dict.fromkeys(asked.values()):
         tables = [table for table, why in asked.items() if why == reason]
         looks.ask(session, settings.kafka.topic_prefix, tables, reason)
-        lines.append(f"have the keeper look at all rows of {', '.join(map(str, tables))}: {reason}")
+        names = ", ".join(str(table) for table in tables)
+        lines.append(f"have the keeper look at all rows of {names}: {reason}")
     return lines
-
-
-def _names(table: TableName) -> tuple[str, str]:
-    return table.schema, table.name

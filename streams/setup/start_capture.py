@@ -1,13 +1,13 @@
-"""The last part of `init`: the connector gets its configuration, starts where this log
-goes on, and what it did not see is looked at.
+"""The last part of `init`: the connector is configured and started where this log goes on.
 
-Hazard: what is to be looked at is asked for before the connector changes, so that an
-`init` that is interrupted does not forget it, and again once the connector runs, since
-the keeper may have been quick.
+Hazard: the keeper is asked to look before the connector changes, so that an interrupted
+`init` does not forget it, and again once the connector runs, since a look in between
+does not count.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from connectors.debezium.client import KafkaConnect
 from connectors.debezium.config import CapturedDatabase, connector_config, database_of
@@ -34,8 +34,8 @@ class Start:
         connect: where the connector is.
         clock: for pauses and deadlines.
         tables: those of the settings.
-        published: the tables of the publication before `init` changed it; None: there
-            was none.
+        published: the tables of the publication before `init` changed it; None without
+            a publication.
     """
 
     settings: Settings
@@ -59,14 +59,14 @@ class Start:
 
         Args:
             config: whole.
-            before: what was there before anything was changed.
-            made: topics that were made a moment ago.
-            new_slot: whether the slot was made a moment ago.
-            done: takes a line for each change.
+            before: what existed before anything was changed.
+            made: topics that this `init` has created.
+            new_slot: whether this `init` has created the slot.
+            done: called with a line for each change.
             changed: the lines so far.
 
         Returns:
-            what the operator should know.
+            What the operator should know.
 
         Raises:
             TransientError: a service does not answer.
@@ -80,33 +80,28 @@ class Start:
         if reset.why:
             notices.append(reset.notice(settings, slot.position(session, settings.slot)))
             step = capture.ask_all(session, settings, "; ".join(reset.why))
-            statement.run(
-                session, step, lock_seconds=settings.postgres.lock_timeout_seconds, clock=self.clock
-            )
+            limit = settings.postgres.lock_timeout_seconds
+            statement.run(session, step, lock_seconds=limit, clock=self.clock)
             done(step.description)
-        with origin_watch.looked_at(
-            settings, session, self.connect.config(settings.connector), config
-        ):
-            if self.connect.register(
-                settings.connector, config, forget_offsets=new_slot or bool(reset.why)
-            ):
-                done(f"start the connector {settings.connector}")
-            self.connect.wait_running(
-                settings.connector, also=lambda: _is_read(session, settings.slot)
-            )
+        name = settings.connector
+        with origin_watch.looked_at(settings, session, self.connect.config(name), config):
+            forget = new_slot or bool(reset.why)
+            if self.connect.register(name, config, forget_offsets=forget):
+                done(f"start the connector {name}")
+            is_read = partial(_is_read, session, settings.slot)
+            self.connect.wait_running(name, also=is_read)
+        # The keeper may have looked before the connector captured these tables.
         for line in joined.ask(session, settings, looked):
             if line not in changed:
                 done(line)
         return notices
 
     def _looked_at(self, made: Collection[str]) -> joined.Asked:
-        """The tables that join capture by this `init`, and those whose topic it made
-        again.
-        """
+        """Return the tables that join capture, and those whose topic was lost."""
         before = self.connect.config(self.settings.connector)
-        looked = joined.uncaptured(before, self.tables) | joined.unpublished(
-            self.published, self.tables
-        )
+        looked = joined.uncaptured(before, self.tables)
+        looked |= joined.unpublished(self.published, self.tables)
+        # The very first `init` creates all topics: none of them was lost.
         if before is not None or installation.mine(self.session, self.settings) is not None:
             looked |= joined.without_topic(self.settings, self.published, self.tables, made)
         return looked
@@ -115,36 +110,47 @@ class Start:
 def configuration(
     settings: Settings, session: Session, targets: Sequence[Target], major: int
 ) -> dict[str, str]:
-    """What the connector shall be given; `major` is the server's version.
+    """Return the configuration of the connector.
+
+    Args:
+        settings: all of them.
+        session: of the role that runs `init`.
+        targets: the columns to capture.
+        major: version of the server.
 
     Raises:
         ConfigurationError: Kafka Connect cannot reach the database as the settings name
             it.
         TransientError: Postgres does not answer.
     """
+    reached = database(settings, session)
+    # The server can only leave out writes of every origin, those of other
+    # replication too.
+    is_filtered = major >= ORIGIN_FILTER_FROM and not origins.foreign(session, settings)
     return connector_config(
         settings,
-        database(settings, session),
+        reached,
         targets,
-        origin_filter=major >= ORIGIN_FILTER_FROM and not origins.foreign(session, settings),
+        origin_filter=is_filtered,
         heartbeat_query=capture.HEARTBEAT_QUERY,
     )
 
 
 def database(settings: Settings, session: Session) -> CapturedDatabase:
-    """The database of the session, as the connector reaches it. Raises
-    ConfigurationError as `database_of`.
+    """Return the database of the session, as the connector reaches it.
+
+    Raises:
+        ConfigurationError: as `database_of`.
     """
     info = session.connection().info
     return database_of(settings, info.dsn_parameters, info.password)
 
 
 def stands_before_a_large_event(settings: Settings, connect: KafkaConnect) -> bool:
-    """Whether the connector failed at an event that is too large, and later ones shall
-    be smaller.
+    """Whether the connector failed at a too large event, and later ones will be smaller.
 
-    A publication counts as of each change, so its columns change nothing about the
-    events that are in the log.
+    A publication applies from each change on: new columns do not shrink the events that
+    are in the log already.
 
     Raises:
         TransientError: Kafka Connect does not answer.

@@ -1,9 +1,10 @@
-"""Whose connector is it, and of which log is its offset? What `init` asks before it
-gives a connector another configuration, so that a copy of a database takes none from
-the original, and no offset of another log skips changes.
+"""Whose connector is it, and of which log is its offset?
 
-Hazard: nothing is changed here but the connector's offsets, and these only while its
-tasks are stopped, by `Connect.register`.
+`init` asks before it gives a connector another configuration: a copy of a database must
+not take the connector of the original, and an offset of another log would skip changes.
+
+Hazard: nothing is changed here. The offsets are reset by `Connect.register`, while the
+connector's tasks are stopped.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,19 +34,19 @@ _POLL_SECONDS = 0.5
 
 
 def refuse(_: str) -> bool:
-    """Agree to nothing: nobody is there to ask."""
+    """Agree to nothing: there is no one to ask."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before `init` changed anything.
+    """What existed before `init` changed anything.
 
     Attributes:
-        recorded: the log that capture was set up on; None: not recorded.
+        recorded: the log that capture was set up on; None when not recorded.
         here: the log of this database.
-        read: what the connector of that name reads; None: there is none.
-        wanted: what it shall read.
+        read: what the connector of that name reads; None when it does not exist.
+        wanted: what it is to read.
     """
 
     recorded: LogIdentity | None
@@ -55,7 +56,7 @@ class Before:
 
     @property
     def taken(self) -> str | None:
-        """The notice about a connector that reads another database until now."""
+        """The notice about a connector that read another database; None otherwise."""
         if self.read is None or self.read.is_database_of(self.wanted):
             return None
         return f"the connector read {self.read.where}, and reads {self.wanted.where} from now on"
@@ -64,55 +65,61 @@ class Before:
 def look(
     settings: Settings, session: Session, connect: KafkaConnect, config: Mapping[str, str]
 ) -> Before:
-    """See what is there.
+    """Look at what exists.
 
     Args:
         settings: names.
         session: of the role that runs `init`.
         connect: where the connector is.
-        config: what the connector shall be given.
+        config: what the connector is to be given.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
     recorded = installation.mine(session, settings)
-    there = connect.config(settings.connector)
+    present = connect.config(settings.connector)
     return Before(
-        None if recorded is None else recorded.log,
-        installation.log_identity(session),
-        None if there is None else ConnectorSource.of(there),
-        ConnectorSource.of(config),
+        recorded=None if recorded is None else recorded.log,
+        here=installation.log_identity(session),
+        read=None if present is None else ConnectorSource.of(present),
+        wanted=ConnectorSource.of(config),
     )
 
 
 def consent(
     before: Before, settings: Settings, session: Session, clock: Clock, agree: Agree
 ) -> None:
-    """Go on only if nobody loses the connector, or that is meant.
+    """Go on only if no other database loses the connector, or that is agreed.
+
+    Args:
+        before: what existed before anything was changed.
+        settings: names.
+        session: of the role that runs `init`.
+        clock: to wait by.
+        agree: asked when another database would lose the connector.
 
     Raises:
-        ConfigurationError: somebody would, and it is not.
+        ConfigurationError: another database would lose it, and that is not agreed.
     """
     end = clock.monotonic() + settings.kafka.session_timeout_seconds + _POLL_SECONDS
-    while (lost := _neighbours(before, settings, session, clock)).lost() is not None:
+    while True:
+        neighbours = _neighbours(before, settings, session, clock)
+        said = neighbours.lost()
+        if said is None:
+            return
         # A worker that was killed is a member until its session has timed out.
-        if lost.members and lost.active_slot_of is None and clock.monotonic() < end:
-            clock.wait(_POLL_SECONDS)
-            continue
-        break
-    said = lost.lost()
-    if said is None or agree(f"connector {settings.connector}: {said}"):
+        may_be_dead = neighbours.members and neighbours.active_slot_of is None
+        if not may_be_dead or clock.monotonic() >= end:
+            break
+        clock.wait(_POLL_SECONDS)
+    name = settings.connector
+    if agree(f"connector {name}: {said}"):
         return
     raise ConfigurationError(
-        (
-            f"connector {settings.connector} is not for database {before.wanted.database} alone: "
-            f"{said}"
-        ),
-        fix="give this database a kafka.topic_prefix of its own, from which connector, slot, "
-        "topics and groups follow; "
-        "or, if it shall take the place of the other one, stop the workers and the connector "
-        "there, or run "
-        "`vectrue init --yes`",
+        f"connector {name} is not for database {before.wanted.database} alone: {said}",
+        fix="give this database a kafka.topic_prefix of its own, from which connector, "
+        "slot, topics and groups follow; or, if it is to replace the other one, stop the "
+        "workers and the connector there, or run `vectrue init --yes`",
     )
 
 
@@ -120,21 +127,27 @@ def _neighbours(before: Before, settings: Settings, session: Session, clock: Clo
     is_recorded = before.recorded is not None and before.here.is_log_of(before.recorded)
     active = None
     if before.read is not None:
-        lines = session.rows(queries.text("other_slots"))
-        active = next(
-            (database for name, database, used in lines if name == before.read.slot and used), None
-        )
+        for name, database, used in session.rows(queries.text("other_slots")):
+            if name == before.read.slot and used:
+                active = database
+                break
     foreign = before.read is None or not before.read.is_database_of(before.wanted)
     members = _members(settings, clock) if foreign and not is_recorded else 0
-    return Neighbours(before.read, before.wanted, is_recorded, active, members)
+    return Neighbours(
+        read=before.read,
+        wanted=before.wanted,
+        is_recorded=is_recorded,
+        active_slot_of=active,
+        members=members,
+    )
 
 
 def _members(settings: Settings, clock: Clock) -> int | None:
+    """Return how many live workers run; None when Kafka does not answer."""
+    group = settings.live_group
     offsets = KafkaOffsets(settings, clock)
     try:
-        return offsets.read({settings.live_group: [settings.deferred_topic]})[
-            settings.live_group
-        ].members
+        return offsets.read({group: [settings.deferred_topic]})[group].members
     except TransientError:
         return None
     finally:
@@ -143,15 +156,23 @@ def _members(settings: Settings, clock: Clock) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Why the connector's offset must go, clauses, and what it is; None: nothing is
-    kept.
+    """Why the connector's offset must be reset.
+
+    Attributes:
+        why: clauses; none when the offset is kept.
+        offset: in bytes of the log; None when the connector has none.
     """
 
     why: tuple[str, ...]
     offset: int | None
 
     def notice(self, settings: Settings, starts: int | None) -> str:
-        """What `init` says of it."""
+        """Return what `init` prints.
+
+        Args:
+            settings: names.
+            starts: position of the slot, in bytes of the log; None when not known.
+        """
         because = "; ".join(self.why)
         looked = "all rows of all tables are looked at"
         if self.offset is None:
@@ -159,33 +180,34 @@ class Reset:
         at = "" if starts is None else f", at {shown(starts)}"
         return (
             f"the offset {shown(self.offset)} of connector {settings.connector} is reset, "
-            f"because {because}: it starts "
-            f"where replication slot {settings.slot} stands{at}, and {looked}"
+            f"because {because}: it starts where replication slot {settings.slot} stands{at}, "
+            f"and {looked}"
         )
 
 
 def reset(
     before: Before, settings: Settings, session: Session, connect: KafkaConnect, *, new_slot: bool
 ) -> Reset:
-    """Whether the connector's offset may be one of this log.
+    """Decide whether the connector's offset must be reset: it may be of another log.
 
     Args:
-        before: what was there before anything was changed.
+        before: what existed before anything was changed.
         settings: names.
         session: of the role that runs `init`.
         connect: where the offset is.
-        new_slot: whether the slot was made a moment ago, so that the offset means
+        new_slot: whether this `init` has created the slot, so that the offset means
             nothing anyway.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
-    # In this order: what a connector confirms to its slot it has noted as read, and it
-    # reads no further than the end.
+    # In this order: a connector records an offset before it confirms it to its slot,
+    # and reads no further than the end of the log.
     starts = slot.position(session, settings.slot)
     offset = connect.offset(settings.connector)
     end = int(session.rows(queries.text("log_end"))[0][0])
-    positions = LogPositions(None if new_slot else offset, None if new_slot else starts, end)
-    return Reset(
-        tuple(reasons(before.recorded, before.here, positions, before.read, before.wanted)), offset
-    )
+    positions = LogPositions(offset, starts, end)
+    if new_slot:
+        positions = LogPositions(None, None, end)
+    why = reasons(before.recorded, before.here, positions, before.read, before.wanted)
+    return Reset(tuple(why), offset)

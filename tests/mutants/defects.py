@@ -210,8 +210,8 @@ _OF_THE_LANES = (
     Defect(
         "init not waiting until the slot is read",
         "streams/setup/start_capture.py",
-        "settings.connector, also=lambda: _is_read(session, settings.slot))",
-        "settings.connector)",
+        "self.connect.wait_running(name, also=is_read)",
+        "self.connect.wait_running(name)",
         ("tests/integration/setup/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
     ),
 )

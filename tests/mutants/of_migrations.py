@@ -14,7 +14,8 @@ OF_MIGRATIONS = (
         "a rollback that judges all columns by the first",
         "streams/migration/steps.py",
         """            back = [made for made in here if made.state is MigrationState.SWAPPED]
-            dropped = [made for made in here if made.state is MigrationState.STARTED and not made.offline]
+            started = [made for made in here if made.state is MigrationState.STARTED]
+            dropped = [made for made in started if not made.offline]
 """,
         """            back = here if here[0].state is MigrationState.SWAPPED else []
             dropped = [] if back else here
@@ -24,13 +25,13 @@ OF_MIGRATIONS = (
     Defect(
         "a finish that ends one table after the other",
         "streams/migration/steps.py",
-        "            self._take(MigrationStep.FINISH, found, [migration.discard(self._session, "
-        "found, MigrationState.FINISHED)], "
-        "leaving=found)\n",
-        "            for one in ([made] for made in found):\n"
-        "                self._take(MigrationStep.FINISH, one, "
-        "[migration.discard(self._session, one, MigrationState.FINISHED)], "
-        "leaving=one)\n",
+        """            ended = migration.discard(self._session, found, MigrationState.FINISHED)
+            self._take(MigrationStep.FINISH, found, [ended], leaving=found)
+""",
+        """            for one in ([made] for made in found):
+                ended = migration.discard(self._session, one, MigrationState.FINISHED)
+                self._take(MigrationStep.FINISH, one, [ended], leaving=one)
+""",
         (f"{WHOLE}::test_a_finish_that_fails_at_the_second_table_has_dropped_nothing",),
     ),
     Defect(
@@ -43,8 +44,11 @@ OF_MIGRATIONS = (
     Defect(
         "a start in several transactions",
         "streams/migration/steps.py",
-        '                self._run(migration.together(self._session, changed, steps), "start", steps)\n',
-        '                for step in steps if changed else ():\n                    self._run(step, "start")\n',
+        """            self._run(migration.together(self._session, changed, steps), "start", steps)
+""",
+        """            for step in steps if changed else ():
+                self._run(step, "start")
+""",
         (f"{WHOLE}::test_a_start_that_fails_at_the_second_table_has_not_begun",),
     ),
     Defect(
@@ -63,9 +67,9 @@ OF_MIGRATIONS = (
     ),
     Defect(
         "a swap while rows lack the new vector",
-        "streams/migration/status.py",
-        "    if lack := [line for line in lines if line.staying]:\n",
-        "    if lack := []:\n",
+        "streams/migration/gate.py",
+        "    lack = [line for line in lines if line.staying]\n",
+        "    lack = []\n",
         ("tests/integration/migration/test_migrate.py::test_from_64_to_96_and_back_and_again",),
     ),
     Defect(

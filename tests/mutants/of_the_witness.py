@@ -10,8 +10,8 @@ _OF_THE_INSTALLATION = (
     Defect(
         "an offset of another log that is kept",
         "streams/setup/start_capture.py",
-        "forget_offsets=new_slot or bool(reset.why)",
-        "forget_offsets=new_slot",
+        "forget = new_slot or bool(reset.why)",
+        "forget = new_slot",
         ("tests/integration/capture/test_moved_log.py::test_an_offset_ahead_of_the_log",),
     ),
     Defect(

@@ -19,8 +19,10 @@ from connectors.postgres.setup import installation, meaning
 from schemas.messages import change
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from streams.setup import init, start_capture
+from streams.setup import connection, init, start_capture
+from streams.setup import plan as setup_plan
 from streams.setup.init_report import InitReport
+from streams.setup.plan import SetupPlan
 from tests.support.waiting import until
 from tests.support.workplace import Workplace, server_owner
 
@@ -34,10 +36,10 @@ def set_up_database(settings: Settings) -> InitReport:
     """What `init` does in the database, without topics and connector: for tests of
     rights.
     """
-    session = init.admin(settings)
+    session = connection.admin(settings)
     try:
-        with init.alone(session):
-            plan = init.plan(settings, open_model(settings.model), session)
+        with connection.alone(session):
+            plan = setup_plan.plan(settings, open_model(settings.model), session)
             for step in plan.statements:
                 statement.run(session, step, lock_seconds=2, clock=SystemClock())
             steps = installation.registration(
@@ -51,11 +53,11 @@ def set_up_database(settings: Settings) -> InitReport:
         session.close()
 
 
-def planned(settings: Settings) -> init.SetupPlan:
+def planned(settings: Settings) -> SetupPlan:
     """What `init` would do in the database."""
     session = Session(settings.postgres.admin, role="test")
     try:
-        return init.plan(settings, open_model(settings.model), session)
+        return setup_plan.plan(settings, open_model(settings.model), session)
     finally:
         session.close()
 

@@ -18,7 +18,8 @@ from connectors.twins.memory import MemoryOutbox
 from schemas.messages.record import Record
 from streams.common import embedders, targets
 from streams.common.retry import RetryPolicy
-from streams.setup import init
+from streams.setup import connection
+from streams.setup import plan as setup_plan
 from streams.worker.live import Sync
 from streams.worker.settle import RowSettler
 from tests.support.workplace import Workplace
@@ -49,8 +50,8 @@ def true_tables(make: Callable[..., Workplace], *names: str) -> Workplace:
 
 def set_up(place: Workplace) -> None:
     """What `init` makes in the database, without slot, topics and connector."""
-    with closing(init.admin(place.settings)) as session:
-        for step in init.bookkeeping(place.settings, session):
+    with closing(connection.admin(place.settings)) as session:
+        for step in setup_plan.bookkeeping(place.settings, session):
             statement.run(session, step, lock_seconds=5, clock=SystemClock())
 
 

@@ -45,10 +45,10 @@ from streams.cli.data import adopt, dlq, status, verify
 from streams.cli.models import compare, quality, search
 from streams.cli.screen import lag_page, migrate_page, output, replay_page
 from streams.dead_letters.outcomes import Result
+from streams.migration.column_status import ColumnStatus, MigrationStatus
 from streams.migration.planning import command_list as migrate_list
-from streams.migration.planning import plan as migrate_plan
+from streams.migration.planning import plan_report as migrate_plan
 from streams.migration.planning import todo as migrate_todo
-from streams.migration.status import ColumnStatus, MigrationStatus
 from streams.replay.control import RunStatus
 from streams.replay.outcome import RunOutcome
 from streams.replay.plan import ReplayPlan, ScopePlan

@@ -29,11 +29,13 @@ from streams.cli.screen.output import (
     print_json,
 )
 from streams.migration import check as migrate_check
+from streams.migration import gate
 from streams.migration import status as migrate_status
 from streams.migration import steps as migration
 from streams.migration.build import BuildProgress as Built
 from streams.migration.indexes import Builder, script
 from streams.migration.planning import plan as migrate_plan
+from streams.migration.planning import plan_report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,7 +98,7 @@ def plan(
     made = migrate_plan.make(
         settings, session, chosen, SystemClock(), offline=offline, tables=table
     )
-    locks = migrate_plan.OFFLINE_LOCKS if offline else migrate_plan.LOCKS
+    locks = plan_report.OFFLINE_LOCKS if offline else plan_report.LOCKS
     if output is Format.JSON:
         steps = [dict(zip(("step", "lock", "held"), lock, strict=True)) for lock in locks]
         print_json({**made.to_json(), "steps": steps})
@@ -200,7 +202,7 @@ def index(
     if print_sql:
         print_exactly(script(admin(settings), found))
         return
-    migrate_status.require_filled(settings, migration.reader(settings), SystemClock(), found)
+    gate.require_filled(settings, migration.reader(settings), SystemClock(), found)
     with IndexBar() as bar:
         limit = settings.postgres.lock_timeout_seconds
         watcher = admin(settings, "migrate progress")

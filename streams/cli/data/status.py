@@ -18,7 +18,7 @@ from schemas.reports.coverage import Coverage, verdict
 from schemas.reports.quality import Quality
 from streams.cli.screen.output import Format, OutputOption, err, number, out, print_json, seconds
 from streams.cli.screen.tables import Grid
-from streams.migration import status as migrate_status
+from streams.migration import replays
 from streams.operations.witness import examine
 
 COLUMNS = (
@@ -73,7 +73,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
     doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
     doubts += [finding.sentence for finding in trouble]
-    said = verdict(columns, doubts[0] if doubts else None, migrate_status.filling(session, columns))
+    said = verdict(columns, doubts[0] if doubts else None, replays.filling(session, columns))
     critical = any(finding.severity is Severity.CRITICAL for finding in trouble)
     judged = [
         known[name] for name in dict.fromkeys(column.table for column in columns) if name in known

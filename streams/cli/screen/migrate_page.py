@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from schemas.reports.migration import MigrationState
 from streams.cli.screen.output import err, number, out, print_lines, seconds, styled
 from streams.cli.screen.tables import Grid
-from streams.migration.planning import plan as migrate_plan
+from streams.migration.column_status import ColumnStatus, MigrationStatus
+from streams.migration.planning import plan_report as migrate_plan
 from streams.migration.planning.todo import Todo
-from streams.migration.status import ColumnStatus, MigrationStatus
 
 
 def show(plan: migrate_plan.MigrationPlan, locks: tuple[tuple[str, str, str], ...]) -> None:

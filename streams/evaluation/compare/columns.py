@@ -171,7 +171,7 @@ def _columns(
             dimensions=dimensions,
         )
         catalog.check_text(session, target)
-        named = ModelSettings(**{**settings.model.model_dump(), **opening})
+        named = settings.model.opened_as(opening)
         by_name.require(named)
         found = twins.read(session, info.oid, [column])
         usable = {

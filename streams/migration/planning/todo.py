@@ -1,12 +1,11 @@
-"""What stands in the way of a migration and what a person has to do for it, step by
-step.
+"""What blocks a migration, and what a person has to do for it, step by step.
 
 Hazards:
 - Whatever knows the column by number (a view, a function with a parsed body, a trigger)
-  stays with the old vectors over the swap, and has to be made anew before `finish`
+  keeps reading the old vectors after the swap, and has to be recreated before `finish`
   drops them.
-- Of functions whose source is text only the mention of the column's name is known: a
-  hint to look, no more.
+- Of functions whose source is text, only the mention of the column's name is known.
+  That is a hint to look, not more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from connectors.postgres.migrations.dependents import Dependent
 from connectors.postgres.migrations.twins import Index
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
-from schemas.reports.migration import ColumnMigration, growing, retired
+from schemas.reports.migration import ColumnMigration, MigrationState, growing, retired
 from schemas.rows.index_definition import Vectors
 from schemas.rows.target import Target
 
@@ -28,17 +27,17 @@ _MOST_HALF = 4000
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """One thing, before or with a step.
+    """One thing to do, before or with a step.
 
     Attributes:
         step: `start`, `replay`, `index`, `swap` or `finish`: by when.
-        blocks: whether that step is refused, or fails, while it is not done.
+        blocks: whether that step is refused, or fails, until it is done.
         what: one sentence.
         statement: SQL or a command that does it; None where only a person can know.
-        who: whose part it is: a role of the database, or `you`.
-        keep: a query whose answer is to be kept before, since the statement destroys
-            what it prints.
-        anew: what is to be created anew after the statement, and on which column.
+        who: who does it: a role of the database, or `you`.
+        keep: a query whose output must be kept first, since the statement destroys what
+            it prints.
+        recreate: what to create again after the statement, and on which column.
     """
 
     step: str
@@ -47,69 +46,67 @@ class Todo:
     statement: str | None
     who: str
     keep: str | None = None
-    anew: str | None = None
+    recreate: str | None = None
 
     @property
     def typed(self) -> str:
-        """The statement as it is typed, with its semicolon where it is SQL; the
-        sentence where there is none.
+        """The statement as it is typed, with a semicolon if it is SQL; the sentence
+        when there is none.
         """
         if self.statement is None:
             return self.what
-        return f"{self.statement};" if self.statement.split(" ", 1)[0].isupper() else self.statement
+        is_sql = self.statement.split(" ", 1)[0].isupper()
+        return f"{self.statement};" if is_sql else self.statement
 
     def to_json(self) -> dict[str, Any]:
-        """By field name."""
+        """Return the fields by name."""
         return asdict(self)
 
 
 def too_long(indexes: Sequence[Index], old: Vectors, new: Vectors) -> Iterator[Todo]:
-    """The indexes that cannot hold the new vectors."""
+    """Yield the indexes that cannot hold the new vectors."""
     for index in indexes:
         found = index.definition.carried(old, new).too_long(new)
         if found is None:
             continue
         length, most = found
-        half = (
-            f"halfvec({old.dimensions})"
-            if new.dimensions <= _MOST_HALF
-            else f"bit({old.dimensions})"
-        )
-        cast = (
-            f"({old.column}::{half})"
-            if new.dimensions <= _MOST_HALF
-            else f"(binary_quantize({old.column})::{half})"
-        )
+        if new.dimensions <= _MOST_HALF:
+            cast = f"({old.column}::halfvec({old.dimensions}))"
+        else:
+            cast = f"(binary_quantize({old.column})::bit({old.dimensions}))"
         yield Todo(
-            "start",
-            True,
-            f"index {index.label} would have to hold {length:,} dimensions, and pgvector takes "
-            f"{most:,}: have searches "
-            f"use an index on {cast} first, whose twin is then built, and drop this one",
-            f"DROP INDEX CONCURRENTLY {index.sql_name}",
-            "you",
+            step="start",
+            blocks=True,
+            what=f"index {index.label} would have to hold {length:,} dimensions, and "
+            f"pgvector takes {most:,}: have searches use an index on {cast} first, whose "
+            "twin is then built, and drop this one",
+            statement=f"DROP INDEX CONCURRENTLY {index.sql_name}",
+            who="you",
         )
 
 
 def constraints(indexes: Sequence[Index]) -> Iterator[Todo]:
-    """Constraints that hold the vector column, which are not carried over."""
+    """Yield the constraints that hold the vector column, which are not carried over."""
     for index in indexes:
         if index.constraint is not None:
             yield Todo(
-                "start",
-                True,
-                (
-                    f"constraint {index.constraint} of {index.table} holds the vector column, and "
-                    "is not carried over"
-                ),
-                f"ALTER TABLE {index.sql_table} DROP CONSTRAINT {index.constraint}",
-                "you",
+                step="start",
+                blocks=True,
+                what=f"constraint {index.constraint} of {index.table} holds the vector "
+                "column, and is not carried over",
+                statement=f"ALTER TABLE {index.sql_table} DROP CONSTRAINT {index.constraint}",
+                who="you",
             )
 
 
 def refuse(session: Session, oid: int, target: Target, new: Vectors) -> None:
-    """Refuse to start where an index could not be carried over, before anything is
-    changed.
+    """Refuse to start where an index cannot be carried over, before any change.
+
+    Args:
+        session: any connection that may read the catalogue.
+        oid: of the table.
+        target: the served column.
+        new: the vectors to come.
 
     Raises:
         VectrueError: with the index or constraint, and the statement that takes it out
@@ -122,63 +119,67 @@ def refuse(session: Session, oid: int, target: Target, new: Vectors) -> None:
 
 
 def names(target: Target, columns: Sequence[str], made: ColumnMigration | None) -> Iterator[Todo]:
-    """Columns that have the names which a migration needs."""
-    taken = [] if made else [("start", growing(target.column)), ("swap", retired(target.column))]
-    for step, name in taken:
+    """Yield the columns that have a name which the migration needs."""
+    if made is not None:
+        return
+    for step, name in (
+        ("start", growing(target.column)),
+        ("swap", retired(target.column)),
+    ):
         if name in columns:
             yield Todo(
-                step,
-                True,
-                (
-                    f"{target.table} has a column {name} already, which is the name that `{step}` "
-                    "needs"
-                ),
-                f'ALTER TABLE {target.table} RENAME COLUMN "{name}" TO ...',
-                "you",
+                step=step,
+                blocks=True,
+                what=f"{target.table} has a column {name} already, which is the name that "
+                f"`{step}` needs",
+                statement=f'ALTER TABLE {target.table} RENAME COLUMN "{name}" TO ...',
+                who="you",
             )
 
 
 def ownership(session: Session, oid: int, target: Target, dsn: str) -> Iterator[Todo]:
-    """Whether the role that makes the changes may make them."""
+    """Yield what the role that makes the changes lacks to make them."""
     owner, role, may = outlook.may_change(session, oid, dsn)
     if may is False:
         yield Todo(
-            "start",
-            True,
-            f"role {role} of postgres.admin_dsn does not own {target.table}, {owner} does",
-            f'GRANT "{owner}" TO "{role}"',
-            owner,
+            step="start",
+            blocks=True,
+            what=f"role {role} of postgres.admin_dsn does not own {target.table}, {owner} does",
+            statement=f'GRANT "{owner}" TO "{role}"',
+            who=owner,
         )
 
 
 def readers(
     session: Session, oid: int, target: Target, made: ColumnMigration | None, *, offline: bool
 ) -> list[Todo]:
-    """What depends on the served column, and on the old one after the swap: once in
-    each list.
+    """Return what depends on the served column, and after the swap on the old one.
+
+    Args:
+        session: any connection that may read the catalogue.
+        oid: of the table.
+        target: the served column.
+        made: its migration; None where it is not being migrated.
+        offline: whether the column itself is, or will be, emptied.
     """
-    vectors = Vectors(
-        made.beside or target.column if made and _is_swapped(made) else target.column, 0, ""
-    )
-    found = dependents.of_columns(session, oid, vectors.columns)
-    # Constraints of keys are indexes, which are looked at by themselves.
-    found = [one for one in found if one.kind != "constraint"]
-    todo = [
-        of_dependent(one, outlook.owner(session, oid, one), target, made, offline=offline)
-        for one in found
-    ]
+    column = target.column
+    if made is not None and made.beside and made.state is MigrationState.SWAPPED:
+        column = made.beside
+    todo: list[Todo] = []
+    for one in dependents.of_columns(session, oid, Vectors(column, 0, "").columns):
+        # Constraints of keys are indexes, which are looked at separately.
+        if one.kind != "constraint":
+            whose = outlook.owner(session, oid, one)
+            todo.append(of_dependent(one, whose, target, made, offline=offline))
     for name, whose in outlook.mentioning(session, target.column):
         todo.append(
             Todo(
-                "swap",
-                False,
-                (
-                    f"look at function {name}: its source mentions {target.column}, the new "
-                    "vectors "
-                    "from the swap on"
-                ),
-                f"\\sf {name}",
-                whose,
+                step="swap",
+                blocks=False,
+                what=f"look at function {name}: its source mentions {target.column}, the "
+                "new vectors from the swap on",
+                statement=f"\\sf {name}",
+                who=whose,
             )
         )
     return todo
@@ -187,38 +188,45 @@ def readers(
 def of_dependent(
     one: Dependent, whose: str, target: Target, made: ColumnMigration | None, *, offline: bool
 ) -> Todo:
-    """What is to be done about something that knows the vector column by number.
+    """Return what to do about something that knows the vector column by number.
 
     Args:
-        one: that.
+        one: what depends on the column.
         whose: its owner.
         target: the served column.
-        made: its migration; None where it is not under way.
+        made: its migration; None where it is not being migrated.
         offline: whether the column itself is, or will be, emptied.
     """
     step = "start" if offline else "finish"
     if offline and not one.blocks:
-        what = f"{one.said} depends on {target.column}: look whether it fits the new vectors"
-        return Todo(step, False, what, None, whose)
-    kept = f"keep its {one.lost}" + (f" ({one.shows} prints all of it)" if one.shows else "")
+        what = f"{one.said} depends on {target.column}: check whether it fits the new vectors"
+        return Todo(step, blocks=False, what=what, statement=None, who=whose)
+    kept = f"keep its {one.lost}"
+    if one.shows:
+        kept += f" ({one.shows} prints all of it)"
     on = f"on {target.column}"
     if offline:
         now = f"depends on {target.column}, whose type changes"
-        then = f"{kept} before the start, drop it, and create it anew after it"
-    elif made and _is_swapped(made):
+        then = f"{kept} before the start, drop it, and recreate it after the start"
+    elif made is not None and made.state is MigrationState.SWAPPED:
         on += f" where it says {made.beside}"
         now = f"has read the old vectors, {made.beside}, since the swap"
-        then = f"{kept}, drop it, and create it anew, {on}"
+        then = f"{kept}, drop it, and recreate it, {on}"
     else:
         now = f"knows {target.column} by number: from the swap on it reads the old vectors"
-        then = f"{kept} before the swap, drop it after it, and create it anew {on}"
-    said = (
-        f"{step} is refused while it is there" if one.blocks else f"{step} drops it without a word"
+        then = f"{kept} before the swap, drop it after it, and recreate it {on}"
+    said = f"{step} silently drops it"
+    if one.blocks:
+        said = f"{step} is refused while it exists"
+    recreate = f"{one.said}, {on}"
+    if one.besides:
+        recreate += f", with its {one.besides}"
+    return Todo(
+        step=step,
+        blocks=one.blocks,
+        what=f"{one.said} {now}, and {said}: {then}",
+        statement=one.drops or None,
+        who=whose,
+        keep=one.shows or None,
+        recreate=recreate,
     )
-    anew = f"{one.said}, {on}" + (f", with its {one.besides}" if one.besides else "")
-    what = f"{one.said} {now}, and {said}: {then}"
-    return Todo(step, one.blocks, what, one.drops or None, whose, one.shows or None, anew)
-
-
-def _is_swapped(made: ColumnMigration) -> bool:
-    return str(made.state) == "swapped"

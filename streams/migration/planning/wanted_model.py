@@ -12,7 +12,7 @@ from schemas.settings.sections import ModelSettings
 from streams.migration.planning.todo import Todo
 
 _COMMAND = re.compile("run `(.+)`")
-"""An advice that is a command and nothing else."""
+"""A fix that is a command and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class WantedModel:
 
     Attributes:
         model: as flags name it.
-        model_id: None where its files are needed for that and not here.
+        model_id: None when the id depends on files that are not on this machine.
         todo: what its files need.
     """
 
@@ -31,22 +31,28 @@ class WantedModel:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is known which model is meant: without that there is nothing to
-        type.
-        """
-        return self.model_id is not None or all(one.statement is not None for one in self.todo)
+        """Whether it is known which model is meant; if not, there is nothing to type."""
+        if self.model_id is not None:
+            return True
+        return all(one.statement is not None for one in self.todo)
 
     @property
     def named(self) -> str:
-        """As `start` takes it."""
-        named = f" --model {shlex.quote(self.model.name)} --dimensions {self.model.dimensions}"
-        return named + (
-            f" --revision {shlex.quote(self.model.revision)}" if self.model.revision else ""
-        )
+        """The flags that name it, as `start` takes them."""
+        name = shlex.quote(self.model.name)
+        named = f" --model {name} --dimensions {self.model.dimensions}"
+        if self.model.revision:
+            named += f" --revision {shlex.quote(self.model.revision)}"
+        return named
 
     def naming(self, now: ModelSettings) -> str | None:
-        """What the settings have to say before `finish`; None where they say it. `now`:
-        what they say.
+        """Say what to change in the settings before `finish`.
+
+        Args:
+            now: the settings' model.
+
+        Returns:
+            An instruction; None when they name the model already.
         """
         wanted = self.model
         if (now.name, now.dimensions, now.revision) == (
@@ -56,7 +62,8 @@ class WantedModel:
         ):
             return None
         said = f'model.name = "{wanted.name}" and model.dimensions = {wanted.dimensions}'
-        said += f' and model.revision = "{wanted.revision}"' if wanted.revision else ""
+        if wanted.revision:
+            said += f' and model.revision = "{wanted.revision}"'
         without = ", without model.revision" if now.revision and not wanted.revision else ""
         return f"set {said} in vectrue.toml{without}"
 
@@ -68,21 +75,26 @@ def look(model: ModelSettings) -> WantedModel:
         model: as flags name it.
 
     Raises:
-        ConfigurationError: there is no such model, or it makes vectors of another
+        ConfigurationError: the model does not exist, or makes vectors of another
             length; the flag is named.
     """
     try:
         model_id = by_flag.opened(model).model_id
     except ModelUnavailable as error:
-        typed = _COMMAND.fullmatch(error.fix or "")
-        what = error.message if typed else f"{error.message}: {error.fix}"
-        return WantedModel(
-            model, None, (Todo("start", True, what, typed[1] if typed else None, "you"),)
-        )
+        command = _COMMAND.fullmatch(error.fix or "")
+        if command:
+            todo = _todo("start", error.message, command[1], blocks=True)
+        else:
+            todo = _todo("start", f"{error.message}: {error.fix}", None, blocks=True)
+        return WantedModel(model, None, (todo,))
     try:
         by_flag.require(model)
     except ModelUnavailable as error:
         what = f"{error.message} of this machine; every worker needs them where it runs"
         pull = f"vectrue model pull {shlex.quote(model.name)}"
-        return WantedModel(model, model_id, (Todo("replay", False, what, pull, "you"),))
+        return WantedModel(model, model_id, (_todo("replay", what, pull, blocks=False),))
     return WantedModel(model, model_id, ())
+
+
+def _todo(step: str, what: str, statement: str | None, *, blocks: bool) -> Todo:
+    return Todo(step, blocks=blocks, what=what, statement=statement, who="you")

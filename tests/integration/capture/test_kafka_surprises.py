@@ -160,7 +160,7 @@ def test_a_topic_made_again_under_a_live_worker(place: Workplace, broker: Broker
         "INSERT INTO questions (question) SELECT 'meanwhile ' || i FROM generate_series(1, 5) AS i"
     )
     said = place.vectrue("init").stderr
-    assert f"topic {broker.topic} was gone and is made again" in said
+    assert f"topic {broker.topic} was gone and was created again" in said
     assert until(worker.poll, what="the worker to leave") == EXIT_RESTART
     place.start_worker()
     looked_at(place, f"topic {broker.topic} was deleted and made again")

@@ -320,7 +320,7 @@ def test_the_script_says_how_much_is_left(workplace: Workplace) -> None:
     """A column without an index has none to build, and one statement is one."""
     docs(workplace)
     script = migrate_index.script(workplace.session, [made()])
-    assert "-- public.docs.embedding: there is no index to build" in script
+    assert "-- public.docs.embedding: no index to build" in script
     workplace.execute(f"CREATE INDEX served ON docs USING {COSINE}")
     assert "embedding: 1 statement\n" in migrate_index.script(workplace.session, [made()])
     workplace.execute("CREATE INDEX other ON docs USING hnsw (embedding vector_l2_ops)")

@@ -42,7 +42,7 @@ def type_in(place: Workplace, lines: list[str], remade: dict[str, str]) -> None:
         )
         if said.startswith("set model.name"):
             place.with_settings(model={"dimensions": 96})
-        elif said.startswith("CREATE anew"):
+        elif said.startswith("recreate "):
             place.execute(next(text for name, text in remade.items() if name in said))
         elif line.startswith("#"):
             place.execute(said)
@@ -107,11 +107,11 @@ def test_from_the_swap_on_the_old_name_is_told(place: Workplace) -> None:
     (after,) = (
         one for one in planned(place, *TO)["tables"][1]["todo"] if "view public.v" in one["what"]
     )
-    assert "create it anew, on embedding where it says embedding_old" in after["what"]
+    assert "recreate it, on embedding where it says embedding_old" in after["what"]
     refused = " ".join(place.vectrue("migrate", "finish", "--yes", check=False).stderr.split())
     assert "keep what these print, with the GRANTs and indexes: SELECT pg_get_viewdef" in refused
     assert (
-        "create anew what is wanted, on the served column (embedding where it says embedding_old)"
+        "recreate what is wanted, on the served column (embedding where it says embedding_old)"
         in refused
     )
 

@@ -198,7 +198,7 @@ def test_what_somebody_does_to_a_table_under_way_is_a_named_state(place: Workpla
     fill(place)
     migrate(place, "swap", "-t", B)
     place.execute("ALTER TABLE a RENAME TO c")
-    assert "there is no table public.a any more" in refused(place, "swap")
+    assert "table public.a no longer exists" in refused(place, "swap")
     assert f"vectrue migrate rollback -t {A}" in status(place)["next"]
     place.with_settings(tables=[{"name": B, "text": "question"}])
     assert f"vectrue migrate rollback -t {A}" in place.vectrue("migrate", "status").stdout

@@ -153,7 +153,7 @@ def test_vectors_that_were_there_before_need_not_be_made_again(workplace: Workpl
     )
     (_, way) = setup(workplace.settings).lacking
     adopt = "vectrue adopt -t public.questions --model lexical first"
-    assert way.endswith(f"if this model made the vectors that are there, {adopt}")
+    assert way.endswith(f"if this model made the existing vectors, {adopt}")
 
 
 def test_a_change_of_model_is_said(workplace: Workplace) -> None:

@@ -20,7 +20,7 @@ from schemas.errors import ConfigurationError, TransientError
 from schemas.health.lag_report import witnessed
 from schemas.reports.replay import Request
 from streams.common import targets
-from streams.setup import init
+from streams.setup import connection
 from tests.conftest import MakeWorkplace
 from tests.support.init import as_role, set_up_database, worker_role
 from tests.support.waiting import until
@@ -82,8 +82,8 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
         assert TopicNotes(session, prefix).lock("live") is not None
         (target,) = targets.resolve(place.settings, session)
         assert RunLedger(session).create([Scope(target, 1)], Request("all")) is not None
-        admin = stack.enter_context(closing(init.admin(place.settings)))
-        with init.alone(admin):
+        admin = stack.enter_context(closing(connection.admin(place.settings)))
+        with connection.alone(admin):
             pass
         for statement in (
             "UPDATE vectrue.locks SET pid = 1",
@@ -144,7 +144,7 @@ def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> Non
         refused = pytest.raises(
             TransientError, match=f"another command changes this database: pid {owner.pid},"
         )
-        with init.alone(owner), refused, init.alone(late):
+        with connection.alone(owner), refused, connection.alone(late):
             pass
 
 

@@ -19,7 +19,7 @@ from schemas.errors import ConfigurationError
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.operations.lag import collect
-from streams.setup import init
+from streams.setup import plan as setup_plan
 from tests.conftest import MakeWorkplace
 from tests.support.init import events, setup, worker_role
 from tests.support.waiting import until
@@ -201,7 +201,9 @@ def test_a_file_that_lacks_a_table(place: Workplace, connect: KafkaConnect) -> N
     with closing(
         Session(one.postgres.admin, role="test", prefix=one.kafka.topic_prefix)
     ) as session:
-        assert not any("coverage" in step.description for step in init.bookkeeping(one, session))
+        assert not any(
+            "coverage" in step.description for step in setup_plan.bookkeeping(one, session)
+        )
     _of_an_older_vectrue(place, first)
     place.execute("DROP TABLE notes")
     assert not any("public.notes" in line for line in setup(one).notices)

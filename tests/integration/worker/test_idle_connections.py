@@ -15,7 +15,7 @@ from connectors.postgres.setup import slot
 from schemas.errors import TransientError
 from schemas.settings.reading import Settings
 from streams.common import targets
-from streams.setup import init
+from streams.setup import connection
 from streams.worker.watches.targets import TargetWatcher
 from tests.support.server import running_server
 from tests.support.waiting import until
@@ -128,7 +128,7 @@ def test_whoever_holds_a_lock_learns_that_it_is_gone(ready: Workplace) -> None:
         closing(Session(dsn, role="init")) as session,
         closing(Session(dsn, role="keeper")) as other,
     ):
-        with init.alone(session):
+        with connection.alone(session):
             ready.execute(END_ALL)
             with pytest.raises(
                 TransientError, match=r"and with it what it held|did not finish the statement"

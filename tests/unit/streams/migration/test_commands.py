@@ -8,11 +8,11 @@ from connectors.postgres.migrations.twins import Index, IndexTwins
 from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
+from streams.migration.column_status import ColumnStatus
 from streams.migration.next_step import Next
 from streams.migration.planning import command_list as migrate_list
 from streams.migration.planning.command_list import TableCommands
 from streams.migration.planning.todo import Todo
-from streams.migration.status import ColumnStatus
 
 A, B, C = (TableName("public", name) for name in "abc")
 START = "vectrue migrate start --model new --dimensions 96"
@@ -23,7 +23,7 @@ VIEW = Todo(
     "DROP VIEW v",
     "alice",
     keep="SELECT pg_get_viewdef(1)",
-    anew="view v, on embedding",
+    recreate="view v, on embedding",
 )
 
 
@@ -147,7 +147,11 @@ def test_what_a_drop_takes_along_is_kept_before_the_swap_and_made_anew_after_it(
     before it is dropped.
     """
     above = replace(
-        VIEW, what="view w", statement="DROP VIEW w", keep="SELECT pg_get_viewdef(2)", anew="view w"
+        VIEW,
+        what="view w",
+        statement="DROP VIEW w",
+        keep="SELECT pg_get_viewdef(2)",
+        recreate="view w",
     )
     assert typed(entry(A, line(A), above, VIEW)) == [
         (
@@ -161,11 +165,11 @@ def test_what_a_drop_takes_along_is_kept_before_the_swap_and_made_anew_after_it(
         "vectrue migrate swap",
         "# alice: DROP VIEW w;",
         "# alice: DROP VIEW v;",
-        "# alice: CREATE anew view v, on embedding",
-        "# alice: CREATE anew view w",
+        "# alice: recreate view v, on embedding",
+        "# alice: recreate view w",
         "vectrue migrate finish",
     ]
     swapped = typed(entry(A, line(A, MigrationState.SWAPPED), VIEW))
-    assert [one.split(":")[1].split()[0] for one in swapped[:3]] == ["keep", "DROP", "CREATE"]
+    assert [one.split(":")[1].split()[0] for one in swapped[:3]] == ["keep", "DROP", "recreate"]
     offline = typed(entry(A, None, replace(VIEW, step="start"), offline=True))
     assert [one.split()[2] for one in offline[:4]] == ["keep", "DROP", "start", "CREATE"]

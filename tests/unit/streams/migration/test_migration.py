@@ -15,7 +15,7 @@ from schemas.reports.migration import (
     retired,
 )
 from schemas.rows.table import TableName
-from streams.migration.planning.plan import vector_bytes
+from streams.migration.planning.column_plan import vector_bytes
 
 
 def made(

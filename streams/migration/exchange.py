@@ -1,0 +1,85 @@
+"""The columns of a swap, of the way back, and of an offline rollback.
+
+Hazard: columns are read under the names that they have now. What follows from their
+exchange (the view that counts) is planned in the same transaction, under the names that
+they will have.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from connectors.postgres.checks import server
+from connectors.postgres.migrations import migration
+from connectors.postgres.session import Session
+from connectors.postgres.statement import Statement
+from schemas.reports.migration import ColumnMigration, MigrationState
+from schemas.rows.target import Target
+from schemas.settings.reading import Settings
+from streams.common import targets as target_rules
+from streams.setup.connection import worker_role
+
+
+def only_tables_of(settings: Settings, found: Sequence[ColumnMigration]) -> Settings:
+    """Return the settings with these tables only: a fault of another must not matter."""
+    names = {made.table for made in found}
+    tables = tuple(table for table in settings.tables if table.table in names)
+    return settings.model_copy(update={"tables": tables})
+
+
+def statement(
+    settings: Settings, session: Session, found: Sequence[ColumnMigration], *, back: bool
+) -> Statement:
+    """Return the statement that exchanges the names of the columns.
+
+    Args:
+        settings: all of them.
+        session: of the tables' owner.
+        found: the columns.
+        back: whether the old vectors are served again.
+    """
+    served = {}
+    for target in target_rules.served(only_tables_of(settings, found), session):
+        served[target.table, target.column] = target
+    targets = [served[made.table, made.column] for made in found]
+    return migration.exchange(session, targets, found, back=back)
+
+
+def after(settings: Settings, session: Session, found: Sequence[ColumnMigration]) -> list[Target]:
+    """Return both columns of each table as they are after the exchange."""
+    if not found:
+        return []
+    migrations = {(made.table, made.column): made for made in found}
+    targets: list[Target] = []
+    for target in target_rules.served(only_tables_of(settings, found), session):
+        made = migrations.get((target.table, target.column))
+        if made is not None:
+            targets += _exchanged(target, made)
+    return targets
+
+
+def _exchanged(target: Target, made: ColumnMigration) -> tuple[Target, Target]:
+    """Return the served column and the one beside it."""
+    old = replace(target, model=made.from_model, dimensions=made.from_dimensions)
+    new = replace(target, model=made.to_model, dimensions=made.to_dimensions)
+    if made.state is MigrationState.STARTED:
+        moved = replace(made, state=MigrationState.SWAPPED)
+        served, aside = new, old
+    else:
+        moved = replace(made, state=MigrationState.STARTED)
+        served, aside = old, new
+    return served, replace(aside, column=moved.beside or made.column)
+
+
+def refill(settings: Settings, session: Session, made: ColumnMigration) -> Statement:
+    """Return the statement that empties an offline column for the old model again.
+
+    Args:
+        settings: all of them.
+        session: of the tables' owner.
+        made: the migration.
+    """
+    place = (made.table, made.column)
+    served = target_rules.served(only_tables_of(settings, [made]), session)
+    target = next(one for one in served if (one.table, one.column) == place)
+    facts = server.check(session, worker_role(settings, session))
+    return migration.refill(session, target, made, facts.vector_schema or "public")
