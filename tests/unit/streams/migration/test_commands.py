@@ -172,4 +172,4 @@ def test_what_a_drop_takes_along_is_kept_before_the_swap_and_made_anew_after_it(
     swapped = typed(entry(A, line(A, MigrationState.SWAPPED), VIEW))
     assert [one.split(":")[1].split()[0] for one in swapped[:3]] == ["keep", "DROP", "recreate"]
     offline = typed(entry(A, None, replace(VIEW, step="start"), offline=True))
-    assert [one.split()[2] for one in offline[:4]] == ["keep", "DROP", "start", "CREATE"]
+    assert [one.split()[2] for one in offline[:4]] == ["keep", "DROP", "start", "recreate"]
