@@ -340,9 +340,8 @@ class CanarySettings(_Section):
     slot_seconds: float = Field(
         180.0,
         gt=0,
-        description="a replication slot that does not move for longer while the log does is a fault; "
-        "above Kafka "
-        "Connect's offset.flush.interval.ms, which is 60 s by default",
+        description="a replication slot that does not move for longer while the log does is a "
+        "fault; above Kafka Connect's offset.flush.interval.ms, which is 60 s by default",
     )
 
     @model_validator(mode="after")
@@ -385,7 +384,8 @@ class WatchdogSettings(_Section):
     idle_seconds: float = Field(
         60.0,
         gt=0,
-        description="exit after so long without an assignment, or without progress while events wait",
+        description="exit after so long without an assignment, or without progress while "
+        "events wait",
     )
     batch_seconds: float = Field(
         900.0,
