@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from schemas.messages.chunk import Chunk, ChunkAdvance
+from schemas.messages.chunk import Chunk, DeferredRow
+from schemas.messages.chunk_ledger import ChunkAdvance
 from schemas.messages.dead_letter import Failure
 from schemas.reports.model_record import ModelRecord
 from schemas.reports.replay import ChunkState
@@ -251,9 +252,11 @@ class Outbox(Protocol):
     """
 
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
-        """Write chunks: those of a run to the replay topic, deferred rows to the
-        deferred topic.
-        """
+        """Write chunks of replay runs to the replay topic."""
+        ...
+
+    def send_deferred(self, rows: Sequence[DeferredRow]) -> None:
+        """Write deferred rows to the deferred topic."""
         ...
 
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:

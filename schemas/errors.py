@@ -22,7 +22,6 @@ Hazard: a message is shown to operators and written to logs, so it never holds a
 password or a row's text.
 """
 
-from enum import StrEnum
 from typing import ClassVar
 
 EXIT_CONFIGURATION = 78
@@ -35,21 +34,9 @@ EXIT_RESTART = 70
 _LONGEST_REASON = 500  # characters
 
 
-class Action(StrEnum):
-    """What whoever catches the error has to do."""
-
-    REPORT = "report"
-    STOP = "stop"
-    RETRY = "retry"
-    DEAD_LETTER = "dead-letter"
-    QUARANTINE = "quarantine"
-    LEAVE = "leave"
-
-
 class VectrueError(Exception):
     """Something vectrue was asked to do cannot be done."""
 
-    action: ClassVar[Action] = Action.REPORT
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
@@ -69,7 +56,6 @@ class VectrueError(Exception):
 class ConfigurationError(VectrueError):
     """The configuration is wrong; restarting will not help."""
 
-    action = Action.STOP
     exit_code = EXIT_CONFIGURATION
 
 
@@ -94,8 +80,6 @@ class ModelUnavailable(ConfigurationError):
 class TransientError(VectrueError):
     """A service did not answer; it may answer later."""
 
-    action = Action.RETRY
-
 
 class TableLocked(TransientError):
     """Another transaction holds a lock on the whole table."""
@@ -113,8 +97,6 @@ class IndexesLacking(VectrueError):
 class PoisonEvent(VectrueError):
     """The event cannot be understood, now or ever."""
 
-    action = Action.DEAD_LETTER
-
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
         """As for every error; cut, since it may quote a key or name of the event, which
         may be a megabyte long.
@@ -128,8 +110,6 @@ class RowRefused(PoisonEvent):
     """Postgres cannot make a row's text, or a value of it: an expression or a function
     of the application raised.
     """
-
-    action = Action.QUARANTINE
 
     def __init__(self, condition: str) -> None:
         """Take the name of Postgres's condition; its message is left out, since it may
@@ -152,8 +132,6 @@ class RowTooSlow(RowRefused):
 class PoisonText(VectrueError):
     """The model cannot take this text."""
 
-    action = Action.QUARANTINE
-
 
 class OutOfMemory(PoisonText):
     """The model's device has no room for this text."""
@@ -162,12 +140,10 @@ class OutOfMemory(PoisonText):
 class DeadLetterLimitReached(VectrueError):
     """So many events of a topic are bad that the topic or the settings must be wrong."""
 
-    action = Action.STOP
     exit_code = EXIT_RESTART
 
 
 class Stopping(VectrueError):
     """The process was asked to stop while work was in hand."""
 
-    action = Action.LEAVE
     exit_code = 0

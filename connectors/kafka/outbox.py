@@ -16,10 +16,11 @@ from connectors.kafka.rights import Right
 from connectors.ports import Outbox
 from schemas.errors import TransientError, VectrueError
 from schemas.messages import dead_letter
-from schemas.messages.chunk import Chunk
+from schemas.messages.chunk import Chunk, DeferredRow
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Header, Record
-from schemas.rows.target import Target
+from schemas.rows.table import TableName
+from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 
 log = structlog.get_logger()
@@ -81,6 +82,10 @@ class KafkaOutbox(Outbox):
     @override
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
         self._send(self._chunk_record(chunk) for chunk in chunks)
+
+    @override
+    def send_deferred(self, rows: Sequence[DeferredRow]) -> None:
+        self._send(self._deferred_record(row) for row in rows)
 
     @override
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:
@@ -201,14 +206,19 @@ class KafkaOutbox(Outbox):
         )
 
     def _chunk_record(self, chunk: Chunk) -> _Outgoing:
-        value = chunk.encode(self._targets.get((str(chunk.table), chunk.column)))
-        if chunk.run is not None:
-            key = f"{chunk.run}/{chunk.number}"
-            return self._settings.replay_topic, key.encode(), value, []
+        value = chunk.encode(self._key(chunk.table, chunk.column))
+        return self._settings.replay_topic, f"{chunk.run}/{chunk.number}".encode(), value, []
+
+    def _deferred_record(self, row: DeferredRow) -> _Outgoing:
+        value = row.encode(self._key(row.table, row.column))
         # Not the row's key itself: with a long one in key and value the record would be
         # too large.
-        row = dead_letter.row_id(str(chunk.table), chunk.column, chunk.keys[0])
-        return self._settings.deferred_topic, row.encode(), value, []
+        name = dead_letter.row_id(str(row.table), row.column, row.key)
+        return self._settings.deferred_topic, name.encode(), value, []
+
+    def _key(self, table: TableName, column: str) -> Sequence[KeyColumn]:
+        target = self._targets.get((str(table), column))
+        return () if target is None else target.key
 
     def _send_one(self, topic: str, failure: Failure, letter: _Outgoing) -> None:
         """Send a dead letter; of an event that is too large for one, its place alone."""

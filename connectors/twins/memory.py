@@ -18,7 +18,8 @@ from typing_extensions import override
 from connectors.ports import Clock, Defer, Ledger, Outbox, Store
 from connectors.twins.model import TwinEmbedder
 from schemas.errors import PoisonEvent, RowRefused, Stopping, TargetMismatch
-from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
+from schemas.messages.chunk import Chunk, DeferredRow
+from schemas.messages.chunk_ledger import ChunkAdvance, LedgerConflict
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.reports.replay import ChunkState
@@ -258,11 +259,16 @@ class MemoryOutbox(Outbox):
     """Twin of `Outbox`: keeps what was sent."""
 
     chunks: list[Chunk] = field(default_factory=list)
+    deferred: list[DeferredRow] = field(default_factory=list)
     dead_letters: list[tuple[Record, str, str]] = field(default_factory=list)
 
     @override
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:
         self.chunks += chunks
+
+    @override
+    def send_deferred(self, rows: Sequence[DeferredRow]) -> None:
+        self.deferred += rows
 
     @override
     def send_dead_letters(self, failures: Sequence[Failure]) -> None:

@@ -1,151 +1,183 @@
-"""One replay message: which rows of which column to make true, and for which run.
+"""The messages of the replay topic and of the deferred topic: which rows of which
+column to look at.
 
-A chunk carries keys, never text. Progress is kept in the ledger in Postgres, never in
-the topic: a chunk that is delivered twice counts once. The ledger also says which keys
-a chunk has; the message only says which chunk it is. A deferred row travels as a chunk
-of one key without a run, through a topic of its own, so that it never queues behind a
-full replay.
+A chunk belongs to a replay run. It carries keys, never text. Progress is kept in the
+ledger in Postgres, never in the topic: a chunk that is delivered twice counts once. The
+ledger also says which keys a chunk has; the message only says which chunk it is.
 
     {"run": "…", "chunk": 17, "table": "public.questions", "column": "embedding",
     "model": "…", "keys": [[1], [2]]}
+
+A deferred row belongs to no run. It travels through a topic of its own, so that it
+never queues behind a full replay.
+
+    {"chunk": 0, "table": "public.questions", "column": "embedding", "model": "…",
+    "keys": [[1]], "deferral": {"since": "…", "not_before": "…", "attempt": 1,
+    "txids": [500]}}
+
+Hazard: anyone who may write to the topics can send anything. A message is read
+strictly, and what is not known in it is refused: a field of a newer version may be one
+more thing to wait for.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
-    StrictInt,
-    StrictStr,
+    PlainSerializer,
+    Tag,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_json
 
-from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
+from schemas.errors import ConfigurationError, PoisonEvent
 from schemas.rows.table import Key, TableName, key_part
-from schemas.rows.target import Target
+from schemas.rows.target import KeyColumn, Target
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
-_LARGEST_CHUNK = 2**31 - 1  # the ledger's column is an integer
-# centuries, at most one look in 30 s; a message's own number may have thousands of
-# digits
+_LARGEST_CHUNK = 2**31 - 1
+"""The ledger's column is an integer."""
 _MOST_ATTEMPTS = 10**9
+"""Centuries of one look in 30 s. The number in a message may have thousands of digits."""
 
 
-class LedgerConflict(VectrueError):
-    """The ledger of the chunk moved while it was in hand: another worker has it too."""
+def _table_name(value: object) -> TableName:
+    if isinstance(value, TableName):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a table name is text")
+    try:
+        return TableName.parse(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True)
+def _key_text(value: object) -> str:
+    # A bool is an int in Python.
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a part of a key is an integer or text")
+    return key_part(value)
+
+
+_Table = Annotated[TableName, BeforeValidator(_table_name), PlainSerializer(str)]
+_Name = Annotated[str, Field(min_length=1)]
+_Key = Annotated[tuple[Annotated[str, BeforeValidator(_key_text)], ...], Field(min_length=1)]
+_STRICT = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Deferral:
     """Why and since when a single row waits.
 
-    `since` is when it was first deferred; `not_before` the earliest next look; `txids`
-    the transactions whose work has to be visible first (empty for a row that was
-    locked).
+    Attributes:
+        since: when the row was first deferred.
+        not_before: the earliest next look.
+        attempt: how many times it has been deferred.
+        txids: the transactions whose work has to be visible first; empty for a row that
+            was locked.
     """
 
-    since: datetime
-    not_before: datetime
-    attempt: int
-    txids: tuple[int, ...] = ()
+    since: AwareDatetime
+    not_before: AwareDatetime
+    attempt: Annotated[int, Field(ge=1, le=_MOST_ATTEMPTS)]
+    txids: tuple[Annotated[int, Field(ge=0, lt=2**64)], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Chunk:
-    """Keys of one column to look at. `run` is None for a deferred row."""
+    """Keys of one column to look at, for a replay run. `number` is `chunk` in JSON."""
 
-    table: TableName
-    column: str
-    model: str
-    keys: tuple[Key, ...]
-    run: UUID | None = None
-    number: int = 0
-    deferral: Deferral | None = None
+    run: UUID
+    number: Annotated[int, Field(ge=0, le=_LARGEST_CHUNK, alias="chunk")]
+    table: _Table
+    column: _Name
+    model: _Name
+    keys: Annotated[tuple[_Key, ...], Field(min_length=1)]
 
     @property
     def name(self) -> str:
-        """`run/number`, or the row of a deferral, for messages."""
-        return (
-            f"deferred row {self.keys[0]} of {self.table}"
-            if self.run is None
-            else f"chunk {self.run}/{self.number}"
-        )
+        """`chunk run/number`, for messages."""
+        return f"chunk {self.run}/{self.number}"
 
-    @classmethod
-    def parse(cls, value: bytes | None) -> Self:
-        """Read a replay message.
+    def encode(self, key: Sequence[KeyColumn] = ()) -> bytes:
+        """Write the message as JSON; integer key columns become JSON numbers.
 
-        Raises:
-            PoisonEvent: it is not one.
+        Args:
+            key: the primary key of the table, where it is known.
         """
-        if value is None:
-            raise PoisonEvent("a replay message has no value")
-        try:
-            message = _Message.model_validate_json(value)
-            table = TableName.parse(message.table)
-        except (ValidationError, ConfigurationError) as error:
-            raise PoisonEvent(f"this is not a replay message ({_first_line(error)})") from error
-        keys = tuple(tuple(key_part(part) for part in key) for key in message.keys)
-        deferral = Deferral(**message.deferral.model_dump()) if message.deferral else None
-        return cls(table, message.column, message.model, keys, message.run, message.chunk, deferral)
-
-    def encode(self, target: Target | None = None) -> bytes:
-        """Write the message as JSON; integer key columns of `target` become JSON
-        numbers.
-
-        A key of before the table's key was changed goes out as the text that it is.
-        """
-        integer = [c.is_integer for c in target.key] if target else []
-        keys = [
-            [_part(p, i < len(integer) and integer[i]) for i, p in enumerate(key)]
-            for key in self.keys
-        ]
-        message = _Message(
-            run=self.run,
-            chunk=self.number,
-            table=str(self.table),
-            column=self.column,
-            model=self.model,
-            keys=keys,
-            deferral=_Deferral(**_fields(self.deferral)) if self.deferral else None,
-        )
-        return message.model_dump_json(exclude_none=True).encode()
+        return _encode(self, key)
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkAdvance:
-    """An advance of a chunk in the ledger, made in the transaction that writes the
-    vectors.
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class DeferredRow:
+    """A row to look at later, since it was locked or changed by a transaction that is
+    not visible yet.
 
-    The chunk stands at `start` keys; `handled` more are done with this write. The
-    counts tell what they were found to be before the write; what was written, or found
-    changed or locked, is counted by the write itself. `failed` rows are in the
-    dead-letter topic; `obsolete` ones were asked for with a model that is no longer
-    wanted. `seconds` is the time that the worker spent on them.
+    `keys` holds its one key, and `chunk` is 0: both messages have these fields.
     """
 
-    run: UUID
-    number: int
-    start: int
-    handled: int
-    current: int = 0
-    blank: int = 0
-    gone: int = 0
-    quarantined: int = 0
-    failed: int = 0
-    obsolete: int = 0
-    seconds: float = 0.0
+    chunk: Literal[0] = 0
+    table: _Table
+    column: _Name
+    model: _Name
+    keys: tuple[_Key]
+    deferral: Deferral
+
+    @classmethod
+    def of(cls, target: Target, key: Key, deferral: Deferral) -> Self:
+        """Make the message for one row of a target."""
+        return cls(
+            table=target.table,
+            column=target.column,
+            model=target.model,
+            keys=(key,),
+            deferral=deferral,
+        )
+
+    @property
+    def key(self) -> Key:
+        """The primary key of the row."""
+        return self.keys[0]
+
+    @property
+    def name(self) -> str:
+        """The row, for messages."""
+        return f"deferred row {self.key} of {self.table}"
+
+    def encode(self, key: Sequence[KeyColumn] = ()) -> bytes:
+        """Write the message as JSON; integer key columns become JSON numbers.
+
+        Args:
+            key: the primary key of the table, where it is known.
+        """
+        return _encode(self, key)
+
+
+def read_message(value: bytes | None) -> Chunk | DeferredRow:
+    """Read a message of the replay topic or of the deferred topic.
+
+    Raises:
+        PoisonEvent: it is neither a chunk nor a deferred row.
+    """
+    if value is None:
+        raise PoisonEvent("a replay message has no value")
+    try:
+        return _MESSAGE.validate_json(value)
+    except ValidationError as error:
+        raise PoisonEvent(f"this is not a replay message ({_problem(error)})") from error
 
 
 def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
-    """Keys dealt out like cards, one to each chunk in turn, so that neighbours in the
+    """Deal keys out like cards, one to each chunk in turn, so that neighbours in the
     table are in different chunks.
 
     An update whose new version fits into its row's page enters nothing into the table's
@@ -161,41 +193,38 @@ def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
     return [tuple(keys[number::count]) for number in range(count)]
 
 
-class _Deferral(BaseModel):
-    """A newer version's field may be one more thing to wait for: what is not known is
-    refused, never passed over.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    since: AwareDatetime
-    not_before: AwareDatetime
-    attempt: int = Field(ge=1, le=_MOST_ATTEMPTS)
-    txids: tuple[Annotated[int, Field(ge=0, lt=2**64)], ...] = ()
+def _kind(message: object) -> str:
+    if isinstance(message, dict):
+        return "row" if "deferral" in message else "chunk"
+    return "row" if isinstance(message, DeferredRow) else "chunk"
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    run: UUID | None = None
-    chunk: int = Field(ge=0, le=_LARGEST_CHUNK)
-    table: str
-    column: str = Field(min_length=1)
-    model: str = Field(min_length=1)
-    keys: list[Annotated[list[StrictInt | StrictStr], Field(min_length=1)]] = Field(min_length=1)
-    deferral: _Deferral | None = None
+_MESSAGE: TypeAdapter[Chunk | DeferredRow] = TypeAdapter(
+    Annotated[
+        Annotated[Chunk, Tag("chunk")] | Annotated[DeferredRow, Tag("row")],
+        Discriminator(_kind),
+    ]
+)
 
 
-def _part(part: str, is_integer: bool) -> int | str:
-    return int(part) if is_integer and _INTEGER.fullmatch(part) else part
+def _encode(message: Chunk | DeferredRow, key: Sequence[KeyColumn]) -> bytes:
+    data: dict[str, Any] = _MESSAGE.dump_python(message, mode="json", by_alias=True)
+    data["keys"] = [_json_key(parts, key) for parts in message.keys]
+    return to_json(data)
 
 
-def _fields(deferral: Deferral) -> dict[str, object]:
-    return {name: getattr(deferral, name) for name in ("since", "not_before", "attempt", "txids")}
+def _json_key(parts: Key, columns: Sequence[KeyColumn]) -> list[int | str]:
+    # The key may have had other columns when the message was made: its parts then go
+    # out as the text that they are.
+    encoded: list[int | str] = list(parts)
+    for i, column in enumerate(columns[: len(parts)]):
+        if column.is_integer and _INTEGER.fullmatch(parts[i]):
+            encoded[i] = int(parts[i])
+    return encoded
 
 
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        item = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
-    return str(error)
+def _problem(error: ValidationError) -> str:
+    item = error.errors(include_url=False, include_input=False)[0]
+    # The first part is the kind of message.
+    place = ".".join(str(part) for part in item["loc"][1:]) or "value"
+    return f"{place}: {item['msg']}"

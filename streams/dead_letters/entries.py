@@ -20,7 +20,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.messages import change
-from schemas.messages.chunk import Chunk
+from schemas.messages.chunk import read_message
 from schemas.messages.dead_letter import DeadLetter, Entry, EntryState, Selection
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
@@ -205,7 +205,7 @@ class DeadLetters:
         topic, prefix = letter.original.topic, self._settings.kafka.topic_prefix
         if topic in (self._settings.replay_topic, self._settings.deferred_topic):
             try:
-                return str(Chunk.parse(letter.original.value).table)
+                return str(read_message(letter.original.value).table)
             except PoisonEvent:
                 return None
         for table in self._settings.tables:

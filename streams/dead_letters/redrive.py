@@ -17,7 +17,13 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Clock
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
-from schemas.errors import Action, PoisonEvent, TransientError, VectrueError
+from schemas.errors import (
+    ConfigurationError,
+    PoisonEvent,
+    Stopping,
+    TransientError,
+    VectrueError,
+)
 from schemas.messages import change
 from schemas.messages.dead_letter import Entry, EntryState
 from schemas.messages.record import Record
@@ -200,9 +206,9 @@ class Redrive:
         """
         try:
             run = self._replay.begin_quarantined(target, keys)
+        except (ConfigurationError, PoisonEvent, Stopping, TransientError):
+            raise
         except VectrueError as error:
-            if error.action is not Action.REPORT:
-                raise
             return str(error)
         started(run)
         self._feed(run, len(keys))

@@ -15,7 +15,7 @@ import structlog
 
 from connectors.ports import Outbox
 from connectors.postgres.health.keeper import UnderWay
-from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.chunk import Deferral, DeferredRow
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from streams.keeper.looks import Stale
@@ -95,10 +95,7 @@ class Healer:
     def _defer(self, stale: Stale) -> None:
         now = self._now()
         deferral = Deferral(since=now, not_before=now, attempt=1)
-        self._outbox(list(stale)).send_chunks(
-            [
-                Chunk(target.table, target.column, target.model, (key,), deferral=deferral)
-                for target, rows in stale.items()
-                for key in rows
-            ]
-        )
+        deferred: list[DeferredRow] = []
+        for target, keys in stale.items():
+            deferred += [DeferredRow.of(target, key, deferral) for key in keys]
+        self._outbox(list(stale)).send_deferred(deferred)

@@ -21,7 +21,7 @@ from connectors.postgres.setup import origins
 from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
 from schemas.health import metrics
 from schemas.messages import change
-from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.chunk import Deferral, DeferredRow, read_message
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
@@ -158,22 +158,22 @@ class Sync:
 
     def _due(self, batch: Batch) -> dict[Target, Hints]:
         due: dict[Target, Hints] = {}
-        not_due: list[Chunk] = []
+        not_due: list[DeferredRow] = []
         for record in batch.records:
             try:
-                chunk, deferral, targets = self._deferred(record)
+                row, targets = self._deferred(record)
             except PoisonEvent as reason:
                 batch.fail(record, reason, "decode")
                 continue
-            if self._wait(deferral) > 0:
-                not_due.append(chunk)
+            if self._wait(row.deferral) > 0:
+                not_due.append(row)
                 continue
             for target in targets:
-                hint = due.setdefault(target, {}).setdefault(chunk.keys[0], Hint(deferral=deferral))
+                hint = due.setdefault(target, {}).setdefault(row.key, Hint(deferral=row.deferral))
                 hint.records.append(record)
-                hint.txids.update(self._still_awaited(deferral))
+                hint.txids.update(self._still_awaited(row.deferral))
         if not_due:  # all with one wait: live changes share this thread
-            self._retry.call(self._outbox.send_chunks, not_due)
+            self._retry.call(self._outbox.send_deferred, not_due)
         return due
 
     def due_in(self, records: Iterable[Record]) -> float:
@@ -183,11 +183,11 @@ class Sync:
         waits = [0.0]
         for record in records:
             try:
-                deferral = Chunk.parse(record.value).deferral
+                message = read_message(record.value)
             except PoisonEvent:
                 return 0.0
-            if deferral is not None:
-                waits.append(self._wait(deferral))
+            if isinstance(message, DeferredRow):
+                waits.append(self._wait(message.deferral))
         return min(waits[1:], default=0.0)
 
     def _wait(self, deferral: Deferral) -> float:
@@ -233,7 +233,7 @@ class Sync:
 
     def _defer(self, work: Work, keys: Sequence[Key], early: Collection[Key]) -> None:
         now, target = self._clock.now(), work.target
-        chunks = []
+        rows = []
         for key in keys:
             hint = work.hints[key]
             if sum(map(len, key)) > _LONGEST_KEY:
@@ -250,15 +250,15 @@ class Sync:
                 self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS
             )
             since = min(hint.deferral.since, now) if hint.deferral else now
-            deferral = Deferral(since, now + timedelta(seconds=seconds), attempt)
+            deferral = Deferral(
+                since=since, not_before=now + timedelta(seconds=seconds), attempt=attempt
+            )
             txids = sorted(hint.txids)
             for start in range(0, max(1, len(txids)), _MOST_TXIDS):
                 part = replace(deferral, txids=tuple(txids[start : start + _MOST_TXIDS]))
-                chunks.append(
-                    Chunk(target.table, target.column, target.model, (key,), deferral=part)
-                )
+                rows.append(DeferredRow.of(target, key, part))
             metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
-        self._retry.call(self._outbox.send_chunks, chunks)
+        self._retry.call(self._outbox.send_deferred, rows)
 
     def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
         """Transactions that are still waited for; after a long time only those that the
@@ -271,25 +271,23 @@ class Sync:
             return deferral.txids
         return tuple(sorted(self._retry.call(self._store.running, deferral.txids)))
 
-    def _deferred(self, record: Record) -> tuple[Chunk, Deferral, Sequence[Target]]:
+    def _deferred(self, record: Record) -> tuple[DeferredRow, Sequence[Target]]:
         if len(record.value or b"") > _LARGEST_DEFERRAL:
             raise PoisonEvent("it is larger than any deferred row")
-        chunk = Chunk.parse(record.value)
-        if chunk.deferral is None or chunk.run is not None:
+        row = read_message(record.value)
+        if not isinstance(row, DeferredRow):
             raise PoisonEvent("a chunk of a run is in the deferred topic")
-        if len(chunk.keys) != 1:
-            raise PoisonEvent("a deferred row has not one key")
-        known = self._targets.get(chunk.table, [])
-        named = [target for target in known if target.column == chunk.column]
+        known = self._targets.get(row.table, [])
+        named = [target for target in known if target.column == row.column]
         if not named and self._outdated():
             raise TargetMismatch(
-                f"{chunk.table}.{chunk.column} is new to this worker", fix="it starts anew"
+                f"{row.table}.{row.column} is new to this worker", fix="it starts anew"
             )
         # A column that a migration has renamed meanwhile: the row is looked at for all
         # that are left.
         if not known:
-            raise PoisonEvent(f"{chunk.name} is for {chunk.table}, which is not among [[tables]]")
-        return chunk, chunk.deferral, named or known
+            raise PoisonEvent(f"{row.name} is for {row.table}, which is not among [[tables]]")
+        return row, named or known
 
     def _dead_letter(self, batch: Batch) -> None:
         """Move the bad events of a batch, all with one wait, unless they are too many."""

@@ -22,12 +22,12 @@ Hazards:
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import UUID
 
 from connectors.ports import Clock, Ledger, Outbox, Store
 from schemas.errors import PoisonEvent, RowRefused, TargetMismatch, VectrueError
 from schemas.health import metrics
-from schemas.messages.chunk import Chunk, ChunkAdvance, Deferral, LedgerConflict
+from schemas.messages.chunk import Chunk, Deferral, DeferredRow, read_message
+from schemas.messages.chunk_ledger import ChunkAdvance, LedgerConflict
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.reports.replay import ChunkState
@@ -184,8 +184,8 @@ class Chunks:
         """
         self._bad = ""
         try:
-            told = Chunk.parse(record.value)
-            if told.run is None:
+            told = read_message(record.value)
+            if isinstance(told, DeferredRow):
                 raise PoisonEvent("a deferred row is in the replay topic")
         except PoisonEvent as reason:
             self._dead_letter(record, reason, "decode")
@@ -217,8 +217,6 @@ class Chunks:
 
     def _step(self, record: Record, chunk: Chunk, standing: ChunkState) -> int:
         self._clock.wait(0)
-        if chunk.run is None:
-            raise PoisonEvent(f"{chunk.name} has no run")
         start = standing.done
         target = self._targets.get((chunk.table, chunk.column))
         left = len(chunk.keys) - start
@@ -243,11 +241,9 @@ class Chunks:
             return left
         if any(len(key) != len(target.key) for key in chunk.keys[start:]):
             return 0 if self._adaptation.renew() else self._give_up(target, chunk, start)
-        return self._settle(record, chunk, chunk.run, target, standing)
+        return self._settle(record, chunk, target, standing)
 
-    def _settle(
-        self, record: Record, chunk: Chunk, run: UUID, target: Target, standing: ChunkState
-    ) -> int:
+    def _settle(self, record: Record, chunk: Chunk, target: Target, standing: ChunkState) -> int:
         """Look at the next keys, write as many as the part came to, and count them."""
         began, start = self._clock.monotonic(), standing.done
         keys = chunk.keys[start : start + min(self._reach, self._gate.rows(chunk, standing))]
@@ -266,7 +262,7 @@ class Chunks:
         written = self._clock.monotonic()
         # A transaction cannot hold its own length: that of the last one.
         seconds = written - began + self._write_seconds
-        progress = ChunkAdvance(run, chunk.number, start, count, *counts, seconds=seconds)
+        progress = ChunkAdvance(chunk.run, chunk.number, start, count, *counts, seconds=seconds)
         self._write(target, look.updates, [*look.refusals, *refused], progress)
         self._write_seconds = self._clock.monotonic() - written
         return count
@@ -308,10 +304,9 @@ class Chunks:
         """
         left = len(chunk.keys) - start
         self._look_at(target, "a replay run has keys of before the table's key was changed")
-        if chunk.run is not None:
-            self._write(
-                target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left)
-            )
+        self._write(
+            target, [], [], ChunkAdvance(chunk.run, chunk.number, start, left, obsolete=left)
+        )
         return left
 
     def _tell_unreadable(
@@ -378,12 +373,14 @@ class Chunks:
         now = self._clock.now()
         # The transaction tells when the key was one of the table: an old one, which is
         # never waited for.
-        deferral = Deferral(now, now + timedelta(seconds=self._defer_seconds), 1, (self._seen,))
-        chunks = [
-            Chunk(target.table, target.column, target.model, (key,), deferral=deferral)
-            for key in keys
-        ]
-        self._outbox.send_chunks(chunks)
+        deferral = Deferral(
+            since=now,
+            not_before=now + timedelta(seconds=self._defer_seconds),
+            attempt=1,
+            txids=(self._seen,),
+        )
+        rows = [DeferredRow.of(target, key, deferral) for key in keys]
+        self._outbox.send_deferred(rows)
         metrics.DEFERRED.labels("replay", "locked").inc(len(keys))
 
     def _dead_letter(self, record: Record, reason: PoisonEvent, stage: str) -> None:

@@ -45,7 +45,7 @@ class ReplayThrottle:
         self._micro_batch = settings.micro_batch
         self._limit = settings.max_live_lag_seconds
         self._live_first = LiveFirst()
-        self._slot: tuple[UUID | None, int, int] | None = None
+        self._slot: tuple[UUID, int, int] | None = None
         """Chunk, and the key up to which its rows have their room under the rate."""
         self._waits: tuple[Chunk, str, float] | None = None
         self._noted_at = 0.0

@@ -91,12 +91,12 @@ class MemoryWorld:
 
     def chunk(self, keys: int) -> Chunk:
         made = Chunk(
-            TARGET.table,
-            "embedding",
-            "model-a",
-            tuple((str(i),) for i in range(1, keys + 1)),
-            uuid4(),
-            1,
+            run=uuid4(),
+            number=1,
+            table=TARGET.table,
+            column="embedding",
+            model="model-a",
+            keys=tuple((str(i),) for i in range(1, keys + 1)),
         )
         self.store.enter(made)
         return made
@@ -197,12 +197,12 @@ class PostgresWorld:
     def chunk(self, keys: int) -> Chunk:
         run = uuid4()
         made = Chunk(
-            TARGET.table,
-            "embedding",
-            "model-a",
-            tuple((str(i),) for i in range(1, keys + 1)),
-            run,
-            1,
+            run=run,
+            number=1,
+            table=TARGET.table,
+            column="embedding",
+            model="model-a",
+            keys=tuple((str(i),) for i in range(1, keys + 1)),
         )
         self._place.execute(
             "INSERT INTO vectrue.replays (run, scope, state) VALUES (%s, 'all', 'running')",

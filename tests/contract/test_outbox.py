@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import Consumer
@@ -12,10 +12,10 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.ports import Outbox
 from connectors.twins.memory import MemoryOutbox
 from schemas.errors import PoisonEvent, TransientError
-from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.chunk import Chunk, Deferral, DeferredRow, read_message
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
-from schemas.rows.table import TableName
+from schemas.rows.table import Key, TableName
 from tests.conftest import MakeWorkplace
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
@@ -28,7 +28,7 @@ class World(Protocol):
 
     outbox: Outbox
 
-    def chunks(self, count: int) -> list[Chunk]: ...
+    def messages(self, count: int) -> list[Chunk | DeferredRow]: ...
     def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]: ...
 
 
@@ -36,8 +36,9 @@ class MemoryWorld:
     def __init__(self) -> None:
         self.outbox = MemoryOutbox()
 
-    def chunks(self, count: int) -> list[Chunk]:
-        return self.outbox.chunks[:count]
+    def messages(self, count: int) -> list[Chunk | DeferredRow]:
+        sent: list[Chunk | DeferredRow] = [*self.outbox.chunks, *self.outbox.deferred]
+        return sent[:count]
 
     def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
         record, reason, stage = self.outbox.dead_letters[0]
@@ -53,9 +54,9 @@ class KafkaWorld:
         self._place = place
         self.outbox = KafkaOutbox(place.settings)
 
-    def chunks(self, count: int) -> list[Chunk]:
+    def messages(self, count: int) -> list[Chunk | DeferredRow]:
         topics = [self._place.settings.replay_topic, self._place.settings.deferred_topic]
-        return [Chunk.parse(message.value()) for message in self._read(topics, count)]
+        return [read_message(message.value()) for message in self._read(topics, count)]
 
     def dead_letter(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
         (message,) = self._read([self._place.settings.dead_letter_topic], 1)
@@ -81,6 +82,10 @@ class KafkaWorld:
         return found
 
 
+def _chunk(run: UUID, number: int, *keys: Key) -> Chunk:
+    return Chunk(run=run, number=number, table=NAME, column="embedding", model="m", keys=keys)
+
+
 @pytest.fixture(params=["twin", pytest.param("kafka", marks=pytest.mark.stack)])
 def world(request: pytest.FixtureRequest) -> Any:
     return (
@@ -95,18 +100,23 @@ def test_chunks_arrive_as_they_were_sent(world: World) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     run = uuid4()
     sent = [
-        Chunk(NAME, "embedding", "m", (("1",), ("2",)), run, 1),
-        Chunk(NAME, "embedding", "m", (("3",),), run, 2),
-        Chunk(NAME, "embedding", "m", (("4",),), deferral=Deferral(now, now, 1, (500,))),
+        _chunk(run, 1, ("1",), ("2",)),
+        _chunk(run, 2, ("3",)),
     ]
+    deferral = Deferral(since=now, not_before=now, attempt=1, txids=(500,))
+    deferred = DeferredRow(
+        table=NAME, column="embedding", model="m", keys=(("4",),), deferral=deferral
+    )
     world.outbox.send_chunks(sent)
-    arrived = world.chunks(3)
-    assert sorted(arrived, key=lambda chunk: chunk.keys) == sent
+    world.outbox.send_deferred([deferred])
+    arrived = world.messages(3)
+    assert sorted(arrived, key=lambda message: message.keys) == [*sent, deferred]
 
 
 def test_sending_nothing_is_nothing(world: World) -> None:
     """An empty list is no error."""
     world.outbox.send_chunks([])
+    world.outbox.send_deferred([])
 
 
 def test_a_dead_letter_keeps_the_original_bytes_and_says_why(world: World) -> None:
@@ -136,7 +146,7 @@ def test_a_topic_that_is_missing_is_an_error_and_nothing_is_lost_silently(
     place = make_workplace()
     outbox = KafkaOutbox(place.settings)
     with pytest.raises(TransientError, match=r"replay.*vectrue init"):
-        outbox.send_chunks([Chunk(NAME, "embedding", "m", (("1",),), uuid4(), 1)])
+        outbox.send_chunks([_chunk(uuid4(), 1, ("1",))])
 
 
 @pytest.mark.stack

@@ -12,7 +12,7 @@ import pytest
 
 from connectors.twins.memory import sha256
 from schemas.errors import PoisonEvent, TargetMismatch
-from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
+from schemas.messages.chunk_ledger import ChunkAdvance, LedgerConflict
 from schemas.reports.replay import ChunkState
 from schemas.rows.document import Decision, Refusal, Update, Written, decide
 from schemas.rows.table import Key, TableName
@@ -301,10 +301,8 @@ def test_a_cancelled_chunk_has_no_position(world: World) -> None:
     assert world.store.position(chunk) == ChunkState(0)
     world.cancel(chunk)
     assert world.store.position(chunk) is None
-    assert (
-        world.store.position(Chunk(TARGET.table, "embedding", "model-a", (("1",),), uuid4(), 1))
-        is None
-    )
+    unknown = replace(chunk, run=uuid4())
+    assert world.store.position(unknown) is None
 
 
 def test_a_chunk_is_what_its_run_entered(world: World) -> None:

@@ -176,7 +176,7 @@ _OF_THE_LANES = (
     Defect(
         "a locked or early row forgotten, not deferred",
         "streams/worker/live.py",
-        "        self._retry.call(self._outbox.send_chunks, chunks)\n\n",
+        "        self._retry.call(self._outbox.send_deferred, rows)\n\n",
         "\n",
         (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
     ),

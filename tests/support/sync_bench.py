@@ -79,5 +79,5 @@ class Bench:
 
     def deferred_records(self) -> list[Record]:
         """What was deferred, as it comes back."""
-        chunks, self.outbox.chunks = self.outbox.chunks, []
+        chunks, self.outbox.deferred = self.outbox.deferred, []
         return [Record("t.deferred", 0, i, None, chunk.encode()) for i, chunk in enumerate(chunks)]

@@ -117,7 +117,15 @@ def enter_chunks(
     (last,) = cursor.fetchone() or (0,)
     chunks, lines = [], []
     for number, part in enumerate(deal(keys, size), last + 1):
-        chunks.append(Chunk(target.table, target.column, target.model, part, run, number))
+        chunk = Chunk(
+            run=run,
+            number=number,
+            table=target.table,
+            column=target.column,
+            model=target.model,
+            keys=part,
+        )
+        chunks.append(chunk)
         table, encoded = str(target.table), json.dumps(part)
         lines.append((str(run), number, table, target.column, target.model, encoded, len(part)))
     execute_values(cursor, queries.text("add_chunk"), lines)

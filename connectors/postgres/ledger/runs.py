@@ -244,9 +244,15 @@ class RunLedger:
 
 
 def _chunk(run: UUID, line: tuple[Any, ...]) -> Chunk:
-    number, table, column, model, lists = line
-    keys = tuple(tuple(key) for key in lists)
-    return Chunk(TableName.parse(table), column, model, keys, run, number)
+    number, table, column, model, keys = line
+    return Chunk(
+        run=run,
+        number=number,
+        table=TableName.parse(table),
+        column=column,
+        model=model,
+        keys=tuple(tuple(key) for key in keys),
+    )
 
 
 def _array(key: Key | None) -> list[str] | None:

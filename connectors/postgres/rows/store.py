@@ -27,7 +27,8 @@ from connectors.postgres.rows.row_write import RowWrite
 from connectors.postgres.rows.stages import Stages
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, RowTooSlow, TransientError
-from schemas.messages.chunk import Chunk, ChunkAdvance, LedgerConflict
+from schemas.messages.chunk import Chunk
+from schemas.messages.chunk_ledger import ChunkAdvance, LedgerConflict
 from schemas.reports.replay import ChunkState
 from schemas.rows.document import (
     BLANK_WITHIN,
@@ -185,8 +186,14 @@ class PostgresStore(Store, Ledger):
         if not lines:
             return None
         table, column, model, keys = lines[0]
-        entered = tuple(tuple(key) for key in keys)
-        return Chunk(TableName.parse(table), column, model, entered, named.run, named.number)
+        return Chunk(
+            run=named.run,
+            number=named.number,
+            table=TableName.parse(table),
+            column=column,
+            model=model,
+            keys=tuple(tuple(key) for key in keys),
+        )
 
     @override
     def position(self, chunk: Chunk) -> ChunkState | None:

@@ -252,12 +252,12 @@ class Stage:
         for _ in range(2):
             records = [
                 Record("t", 0, i, None, chunk.encode())
-                for i, chunk in enumerate(self.outbox.chunks)
+                for i, chunk in enumerate(self.outbox.deferred)
             ]
-            self.outbox.chunks = []
+            self.outbox.deferred = []
             self.clock.advance(60)
             self.syncs[0].handle_deferred(records)
-        assert (self.outbox.chunks, self.outbox.dead_letters) == ([], [])
+        assert (self.outbox.deferred, self.outbox.dead_letters) == ([], [])
 
     def close(self) -> None:
         for connection in (self._gates, self._application):

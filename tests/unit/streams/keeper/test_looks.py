@@ -93,7 +93,7 @@ def test_one_look_is_enough(bench: Bench) -> None:
     bench.rows = {TABLE: {("1",): STALE}}
     bench.ask(TABLE, OTHER)
     bench.passes(30)
-    assert (bench.sent, bench.asked, bench.outbox.chunks) == ([TABLE], {}, [])
+    assert (bench.sent, bench.asked, bench.outbox.deferred) == ([TABLE], {}, [])
 
 
 def test_a_look_that_fails_stays_and_harms_no_other(bench: Bench) -> None:
@@ -147,14 +147,15 @@ def test_without_a_replay_worker_the_live_lane_takes_a_few_rows(bench: Bench) ->
     bench.runs = {TABLE: UnderWay(RUN, resumable=False, done=0)}
     bench.ask(TABLE)
     bench.passes(5)
-    assert (bench.sent, bench.asked, len(bench.outbox.chunks)) == ([], {}, heal.FEW)
-    assert all(c.run is None and c.deferral and c.deferral.txids == () for c in bench.outbox.chunks)
+    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([], {}, heal.FEW)
+    assert all(row.deferral.txids == () for row in bench.outbox.deferred)
+    assert not bench.outbox.chunks
     bench.runs.clear()
     bench.rows[TABLE]["one more",] = STALE
     bench.ask(TABLE)
     with capture_logs() as log:
         bench.passes(5)
-    assert (bench.sent, bench.asked, len(bench.outbox.chunks)) == ([TABLE], {}, heal.FEW)
+    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([TABLE], {}, heal.FEW)
     assert any("start a replay worker" in line["event"] for line in log)
 
 

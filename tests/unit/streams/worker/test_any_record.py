@@ -75,7 +75,7 @@ def test_whatever_is_in_the_deferred_topic(bench: Bench, seed: int) -> None:
         assert bench.sync.due_in(records[start : start + 64]) == 0
         bench.sync.handle_deferred(records[start : start + 64])
     assert bench.is_current(1)
-    assert not bench.outbox.chunks
+    assert not bench.outbox.deferred
     judge(bench.outbox, events, ())
 
 
@@ -275,7 +275,7 @@ def test_a_key_too_long_to_be_sent_on_is_a_dead_letter(
         patch.setattr(bench.store, "read", locked)
         bench.sync.handle([long, bench.event(1)])
     assert [(record, stage) for record, _, stage in bench.outbox.dead_letters] == [(long, "defer")]
-    assert [chunk.keys for chunk in bench.outbox.chunks] == [(("1",),)]
+    assert [chunk.keys for chunk in bench.outbox.deferred] == [(("1",),)]
 
 
 def test_more_transactions_than_a_record_holds_are_waited_for_all_the_same(bench: Bench) -> None:
@@ -287,7 +287,7 @@ def test_more_transactions_than_a_record_holds_are_waited_for_all_the_same(bench
     bench.store.in_hand |= xids
     bench.store.next_xid = 26_000
     bench.sync.handle_deferred([deferred(bench, [1], txids=sorted(xids))])
-    told = [chunk.deferral.txids for chunk in bench.outbox.chunks if chunk.deferral]
+    told = [row.deferral.txids for row in bench.outbox.deferred]
     assert [len(txids) for txids in told] == [10_000, 10_000, 5_000]
     assert set().union(*told) == xids
     bench.clock.advance(60)
@@ -303,11 +303,7 @@ def other_messages(bench: test_chunks.Bench, entered: Chunk) -> Iterator[bytes]:
     yield dataclasses.replace(entered, keys=(("word",), ("1", "2"))).encode()
     yield dataclasses.replace(entered, table=TableName("public", "other")).encode()
     yield dataclasses.replace(entered, model="older").encode()
-    now = bench.clock.now().isoformat()
-    told = json.loads(entered.encode()) | {
-        "deferral": {"since": now, "not_before": now, "attempt": 1}
-    }
-    yield json.dumps(told).encode()
+    yield dataclasses.replace(entered, column="other").encode()
 
 
 @pytest.mark.parametrize("which", range(6))
@@ -327,13 +323,35 @@ def test_the_ledger_says_which_keys_a_chunk_has(which: int) -> None:
     assert [letter.offset for letter, _, _ in bench.outbox.dead_letters] == [1]
 
 
+def test_a_chunk_with_a_deferral_is_a_dead_letter() -> None:
+    """It is neither a chunk nor a deferred row: the run's own message does the chunk."""
+    bench = test_chunks.Bench()
+    bench.put("1", "text")
+    record, entry = bench.chunk("1")
+    now = bench.clock.now().isoformat()
+    both = json.loads(entry.chunk.encode())
+    both["deferral"] = {"since": now, "not_before": now, "attempt": 1}
+    value = json.dumps(both).encode()
+    assert list(bench.chunks.steps(dataclasses.replace(record, value=value, offset=1))) == []
+    assert list(bench.chunks.steps(record)) == [1]
+    assert test_chunks.counts(entry) == {"embedded": 1}
+    assert [letter.offset for letter, _, _ in bench.outbox.dead_letters] == [1]
+
+
 def test_a_chunk_of_an_unknown_run_is_passed_over() -> None:
     """As after a database was restored: the ledger knows of nothing to be done, and
     hundreds of them are no flood.
     """
     bench = test_chunks.Bench()
     for number in range(300):
-        chunk = Chunk(test_chunks.NAME, "embedding", bench.target.model, (("1",),), uuid4(), number)
+        chunk = Chunk(
+            run=uuid4(),
+            number=number,
+            table=test_chunks.NAME,
+            column="embedding",
+            model=bench.target.model,
+            keys=(("1",),),
+        )
         assert list(bench.chunks.steps(Record("t.replay", 0, number, None, chunk.encode()))) == []
     assert not bench.outbox.dead_letters
     assert not bench.store.reads

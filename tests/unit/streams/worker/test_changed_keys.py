@@ -9,7 +9,7 @@ import pytest
 
 from connectors.twins.memory import MemoryClock, MemoryRow
 from schemas.errors import ConfigurationError, TargetMismatch
-from schemas.messages.chunk import Chunk, Deferral
+from schemas.messages.chunk import Deferral, DeferredRow, read_message
 from schemas.messages.record import Record
 from schemas.rows.document import Reading
 from schemas.rows.table import TableName
@@ -98,7 +98,7 @@ def test_a_key_whose_transaction_is_in_hand_waits(bench: Bench, shapes: Shapes) 
     bench.store.in_hand.add(101)
     bench.sync.handle([bench.event(BEYOND, txid=101)])
     assert not bench.outbox.dead_letters
-    assert [chunk.keys for chunk in bench.outbox.chunks] == [((str(BEYOND),),)]
+    assert [chunk.keys for chunk in bench.outbox.deferred] == [((str(BEYOND),),)]
     bench.store.in_hand.clear()
     shapes.next = [[bench.target]]
     bench.clock.advance(60)
@@ -159,7 +159,7 @@ def test_a_deferred_row_of_another_key_is_looked_for(bench: Bench, shapes: Shape
     bench.sync.handle_deferred(records)
     assert shapes.asked == [bench.target.table]
     assert not bench.outbox.dead_letters
-    assert not bench.outbox.chunks
+    assert not bench.outbox.deferred
     empty = Record("t.deferred", 0, 9, None, (records[0].value or b"").replace(b'[["1"]]', b"[[]]"))
     bench.sync.handle_deferred([empty])
     assert len(bench.outbox.dead_letters) == 1
@@ -172,8 +172,7 @@ def test_a_row_that_a_replay_deferred_is_looked_for_too(bench: Bench, shapes: Sh
     lane.store.locked.add(("1",))
     record, _ = lane.chunk("1")
     list(lane.chunks.steps(record))
-    (chunk,) = lane.outbox.chunks
-    assert chunk.deferral is not None
+    (chunk,) = lane.outbox.deferred
     assert all(lane.store.read(lane.target, []).snapshot.sees(xid) for xid in chunk.deferral.txids)
     bench.sync.renew(
         [with_key(bench.target, KeyColumn("region", "text"), KeyColumn("id", "integer"))]
@@ -189,8 +188,12 @@ def test_a_deferred_key_that_never_was_one_is_a_dead_letter(bench: Bench, shapes
     it up.
     """
     now = bench.clock.now()
-    chunk = Chunk(
-        bench.target.table, "embedding", "m", (("word",),), deferral=Deferral(now, now, 1)
+    chunk = DeferredRow(
+        table=bench.target.table,
+        column="embedding",
+        model="m",
+        keys=(("word",),),
+        deferral=Deferral(since=now, not_before=now, attempt=1),
     )
     bench.sync.handle_deferred([Record("t.deferred", 0, 9, None, chunk.encode())])
     assert len(bench.outbox.dead_letters) == 1
@@ -199,8 +202,11 @@ def test_a_deferred_key_that_never_was_one_is_a_dead_letter(bench: Bench, shapes
 
 def test_a_deferred_row_goes_round_whatever_its_key_was(bench: Bench) -> None:
     """A text where the key is a number now is written as the text that it is."""
-    chunk = Chunk(bench.target.table, "embedding", "m", (("no number",), ("17",), ("1" * 400,)))
-    assert Chunk.parse(chunk.encode(bench.target)).keys == chunk.keys
+    now = bench.clock.now()
+    deferral = Deferral(since=now, not_before=now, attempt=1)
+    for text in ("no number", "17", "1" * 400):
+        row = DeferredRow.of(bench.target, (text,), deferral)
+        assert read_message(row.encode(bench.target.key)) == row
 
 
 def chunks_with(bench: "test_chunks.Bench", shapes: Shapes, *key: KeyColumn) -> None:

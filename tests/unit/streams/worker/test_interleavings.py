@@ -192,7 +192,14 @@ class World:
         chunks = Chunks(
             [TARGET], store, self.store, settler, self.outbox, self.clock, self.retry, SETTINGS
         )
-        chunk = Chunk(NAME, "embedding", TARGET.model, (ONE,), uuid4(), 1)
+        chunk = Chunk(
+            run=uuid4(),
+            number=1,
+            table=NAME,
+            column="embedding",
+            model=TARGET.model,
+            keys=(ONE,),
+        )
         self.store.enter(chunk)
 
         def work(actor: Paused) -> None:
@@ -208,12 +215,12 @@ class World:
         for _ in range(3):
             records = [
                 Record("t.deferred", 0, i, None, chunk.encode())
-                for i, chunk in enumerate(self.outbox.chunks)
+                for i, chunk in enumerate(self.outbox.deferred)
             ]
-            self.outbox.chunks = []
+            self.outbox.deferred = []
             self.clock.advance(60)
             sync.handle_deferred(records)
-        assert not self.outbox.chunks
+        assert not self.outbox.deferred
         assert not self.outbox.dead_letters
 
 

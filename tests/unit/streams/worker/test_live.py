@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from connectors.twins.memory import MemoryRow
 from schemas.errors import DeadLetterLimitReached, Stopping, TableLocked, TransientError
-from schemas.messages.chunk import Chunk
+from schemas.messages.chunk import Chunk, DeferredRow
 from schemas.messages.record import Record
 from schemas.rows.document import Reading, Written
 from schemas.rows.table import TableName
@@ -82,7 +83,7 @@ def test_deleted_rows_and_deletes_need_nothing(bench: Bench) -> None:
     """
     bench.sync.handle([bench.event(1), bench.event(2, op="d")])
     assert not bench.outbox.dead_letters
-    assert not bench.outbox.chunks
+    assert not bench.outbox.deferred
 
 
 def test_one_bad_event_harms_no_neighbour(bench: Bench) -> None:
@@ -124,7 +125,7 @@ def test_an_early_event_is_read_again_until_its_transaction_is_visible(bench: Be
     bench.clock.wait = commit_after  # type: ignore[method-assign] # the commit happens while the lane waits
     bench.sync.handle([bench.event(1, txid=500)])
     assert bench.is_current(1)
-    assert not bench.outbox.chunks
+    assert not bench.outbox.deferred
 
 
 def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: Bench) -> None:
@@ -137,10 +138,8 @@ def test_an_event_that_stays_early_is_deferred_and_its_neighbour_written(bench: 
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500), bench.event(2)])
     assert bench.is_current(2)
-    (chunk,) = bench.outbox.chunks
-    assert chunk.run is None
+    (chunk,) = bench.outbox.deferred
     assert chunk.keys == (("1",),)
-    assert chunk.deferral is not None
     assert chunk.deferral.txids == (500,)
 
 
@@ -153,17 +152,15 @@ def test_a_deferred_row_comes_back_until_it_is_visible(bench: Bench) -> None:
     bench.store.next_xid = 501
     bench.sync.handle([bench.event(1, txid=500)])
     bench.sync.handle_deferred(bench.deferred_records())
-    assert bench.outbox.chunks[0].deferral is not None
-    assert bench.outbox.chunks[0].deferral.attempt == 1
+    assert bench.outbox.deferred[0].deferral.attempt == 1
     bench.clock.advance(2)
     bench.sync.handle_deferred(bench.deferred_records())
-    assert bench.outbox.chunks[0].deferral is not None
-    assert bench.outbox.chunks[0].deferral.attempt == 2
+    assert bench.outbox.deferred[0].deferral.attempt == 2
     bench.clock.advance(5)
     bench.store.in_hand.clear()
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
-    assert not bench.outbox.chunks
+    assert not bench.outbox.deferred
 
 
 def test_rows_that_are_not_due_go_round_together(
@@ -177,16 +174,16 @@ def test_rows_that_are_not_due_go_round_together(
         bench.put(key, "x")
     bench.sync.handle([bench.event(key) for key in range(20)])
     sends: list[int] = []
-    send = bench.outbox.send_chunks
+    send = bench.outbox.send_deferred
 
-    def counted(chunks: Sequence[Chunk]) -> None:
-        sends.append(len(chunks))
-        send(chunks)
+    def counted(rows: Sequence[DeferredRow]) -> None:
+        sends.append(len(rows))
+        send(rows)
 
-    monkeypatch.setattr(bench.outbox, "send_chunks", counted)
+    monkeypatch.setattr(bench.outbox, "send_deferred", counted)
     bench.sync.handle_deferred(bench.deferred_records())
     assert sends == [20]
-    assert len(bench.outbox.chunks) == 20
+    assert len(bench.outbox.deferred) == 20
 
 
 def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> None:
@@ -201,8 +198,7 @@ def test_two_deferrals_of_one_row_wait_for_both_transactions(bench: Bench) -> No
     bench.clock.advance(60)
     bench.store.in_hand.discard(501)
     bench.sync.handle_deferred(bench.deferred_records())
-    (chunk,) = bench.outbox.chunks
-    assert chunk.deferral is not None
+    (chunk,) = bench.outbox.deferred
     assert set(chunk.deferral.txids) == {500, 501}
 
 
@@ -240,15 +236,13 @@ def test_a_row_deferred_for_a_whole_night_is_deferred_once_more(bench: Bench) ->
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.sync.handle([bench.event(1)])
-    (chunk,) = bench.outbox.chunks
-    assert chunk.deferral is not None
-    bench.outbox.chunks = [
+    (chunk,) = bench.outbox.deferred
+    bench.outbox.deferred = [
         dataclasses.replace(chunk, deferral=dataclasses.replace(chunk.deferral, attempt=5000))
     ]
     bench.clock.advance(60)
     bench.sync.handle_deferred(bench.deferred_records())
-    (again,) = bench.outbox.chunks
-    assert again.deferral is not None
+    (again,) = bench.outbox.deferred
     assert (again.deferral.not_before - bench.clock.now()).total_seconds() == 30
 
 
@@ -271,7 +265,7 @@ def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
         patch.setattr(bench.store, "read", locked)
         bench.sync.handle([bench.event(1)])
         bench.sync.handle([bench.event(2)])
-    assert (asked, len(bench.outbox.chunks)) == ([1], 2)
+    assert (asked, len(bench.outbox.deferred)) == ([1], 2)
     bench.clock.advance(5)
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
@@ -285,9 +279,16 @@ def test_a_deferred_row_that_nobody_can_place_is_dead_lettered(bench: Bench) -> 
     bench.put(1, "x")
     bench.store.locked.add(("1",))
     bench.sync.handle([bench.event(1)])
-    (deferred,) = bench.outbox.chunks
+    (deferred,) = bench.outbox.deferred
     elsewhere = dataclasses.replace(deferred, table=TableName("public", "other"))
-    of_a_run = dataclasses.replace(deferred, deferral=None)
+    of_a_run = Chunk(
+        run=uuid4(),
+        number=1,
+        table=deferred.table,
+        column=deferred.column,
+        model=deferred.model,
+        keys=deferred.keys,
+    )
     values = [b"{", elsewhere.encode(), of_a_run.encode()]
     bench.sync.handle_deferred(
         [Record("t.deferred", 0, i, None, value) for i, value in enumerate(values)]

@@ -244,7 +244,7 @@ def test_a_locked_row_is_deferred_within_its_part(bench: Bench) -> None:
     bench.store.locked.add(("1",))
     steps = bench.sync.steps([bench.event(1), *put(bench, [2, 3])])
     assert offsets(next(steps)) == [1]
-    assert [chunk.keys for chunk in bench.outbox.chunks] == [(("1",),)]
+    assert [chunk.keys for chunk in bench.outbox.deferred] == [(("1",),)]
 
 
 def test_another_batch_may_come_between_two_parts(bench: Bench) -> None:

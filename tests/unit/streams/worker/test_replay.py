@@ -1,6 +1,7 @@
 """The replay lane on twins: what a chunk does to rows, ledger and model."""
 
 import dataclasses
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from connectors.twins.memory import (
     sha256,
 )
 from schemas.errors import DeadLetterLimitReached, Stopping
-from schemas.messages.chunk import Chunk
+from schemas.messages.chunk import Chunk, Deferral, DeferredRow
 from schemas.messages.record import Record
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
@@ -53,7 +54,12 @@ class Bench:
     ) -> tuple[Record, LedgerEntry]:
         run = run or uuid4()
         made = Chunk(
-            NAME, "embedding", model or self.target.model, tuple((key,) for key in keys), run, 1
+            run=run,
+            number=1,
+            table=NAME,
+            column="embedding",
+            model=model or self.target.model,
+            keys=tuple((key,) for key in keys),
         )
         return Record("t.replay", 0, 0, None, made.encode()), self.store.enter(made)
 
@@ -80,8 +86,8 @@ def test_every_key_is_counted_once_under_what_it_was(bench: Bench) -> None:
     record, entry = bench.chunk("1", "2", "3", "4", "5")
     assert list(bench.chunks.steps(record)) == [2, 2, 1]
     assert counts(entry) == {"embedded": 1, "blank": 2, "deferred": 1, "gone": 1}
-    assert [chunk.keys for chunk in bench.outbox.chunks] == [(("3",),)]
-    assert all(chunk.run is None for chunk in bench.outbox.chunks)
+    assert [chunk.keys for chunk in bench.outbox.deferred] == [(("3",),)]
+    assert not bench.outbox.chunks
 
 
 def test_a_chunk_delivered_again_counts_nothing_and_encodes_nothing(bench: Bench) -> None:
@@ -145,7 +151,10 @@ def test_a_chunk_of_a_cancelled_run_is_skipped(bench: Bench) -> None:
 
 def test_what_is_no_chunk_goes_to_the_dead_letters(bench: Bench) -> None:
     """Bytes that are no message, and a row that was deferred, do not stop the lane."""
-    for value in (b"{", Chunk(NAME, "embedding", "m", (("1",),)).encode()):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    deferral = Deferral(since=now, not_before=now, attempt=1)
+    row = DeferredRow(table=NAME, column="embedding", model="m", keys=(("1",),), deferral=deferral)
+    for value in (b"{", row.encode()):
         assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, value))) == []
     assert len(bench.outbox.dead_letters) == 2
 
@@ -155,7 +164,14 @@ def test_a_chunk_for_a_table_nobody_configured_fails_and_ends(bench: Bench) -> N
     wait for ever.
     """
     run = uuid4()
-    unknown = Chunk(TableName("public", "other"), "embedding", "m", (("1",), ("2",)), run, 1)
+    unknown = Chunk(
+        run=run,
+        number=1,
+        table=TableName("public", "other"),
+        column="embedding",
+        model="m",
+        keys=(("1",), ("2",)),
+    )
     entry = bench.store.enter(unknown)
     assert list(bench.chunks.steps(Record("t.replay", 0, 0, None, unknown.encode()))) == [2]
     assert (entry.done, counts(entry)) == (2, {"failed": 2})

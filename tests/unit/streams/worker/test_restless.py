@@ -52,7 +52,7 @@ def test_a_row_whose_trigger_never_rests_is_given_up_whatever_the_model_takes(
     records = put(bench, [1, 2])
     with_trigger(bench, monkeypatch, {})
     bench.sync.handle(records)
-    assert (list(bench.store.quarantine), bench.outbox.chunks, current(bench)) == (
+    assert (list(bench.store.quarantine), bench.outbox.deferred, current(bench)) == (
         [("1",)],
         [],
         [2],
