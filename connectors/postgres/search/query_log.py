@@ -1,6 +1,6 @@
-"""Searches and what people thought of them, written.
+"""Write searches and what people thought of them.
 
-Hazard: a text may hold a NUL, which Postgres cannot; it is kept as U+FFFD.
+Hazard: Postgres cannot store a NUL, so one in a text becomes U+FFFD.
 """
 
 import json
@@ -14,21 +14,22 @@ from connectors.postgres.session import Session
 from schemas.reports.quality import Feedback, LoggedSearch
 
 _SWEPT = 1_000
-"""Searches deleted in one statement, so that none takes long."""
+"""Searches deleted in one statement, which then does not take long."""
 
 
 def write(session: Session, searches: Sequence[LoggedSearch]) -> None:
     """Keep searches, all or none."""
+    lines = [_line(one) for one in searches]
     with session.transaction() as cursor:
-        execute_values(cursor, queries.text("add_queries"), [_line(one) for one in searches])
+        execute_values(cursor, queries.text("add_queries"), lines)
 
 
 def give(session: Session, feedback: Feedback) -> tuple[bool, bool] | None:
-    """Keep an opinion; the last word on a row of a search counts.
+    """Keep an opinion; of several on one row of a search, the last one counts.
 
     Returns:
-        whether the search found that row, and whether the opinion is new; None when
-        there is no such search.
+        whether the search found that row, and whether the opinion is new; None if the
+        search is not known.
     """
     parameters = {
         "query": str(feedback.query),
@@ -41,8 +42,10 @@ def give(session: Session, feedback: Feedback) -> tuple[bool, bool] | None:
 
 
 def sweep(session: Session, seconds: float) -> bool:
-    """Delete some of the searches that are older than so many seconds; whether there
-    may be more of them.
+    """Delete some of the searches that are older than so many seconds.
+
+    Returns:
+        whether there may be more of them.
     """
     with session.cursor() as cursor:
         cursor.execute(queries.text("forget_queries"), {"seconds": seconds, "limit": _SWEPT})

@@ -1,12 +1,12 @@
-"""Reading for a comparison: texts, and the nearest rows of one column, exactly or by
-its vector index. Changes nothing.
+"""Read for a comparison: texts, and the nearest rows of one column, exactly or by its
+vector index.
 
 Hazards:
-- On a small table the planner reads every row although there is an index, so each way
-  has a connection of its own, on which the planner is told which way to take; `uses`
-  says whether it did.
-- pgvector returns no more rows from an HNSW index than hnsw.ef_search, which stays as
-  the server has it.
+- On a small table the planner reads every row although there is an index. So each way
+  has a connection of its own, whose settings leave the planner no other; `uses` says
+  whether it took it.
+- pgvector returns no more rows from an HNSW index than hnsw.ef_search, which is left at
+  the server's value.
 """
 
 import json
@@ -28,16 +28,19 @@ from schemas.rows.target import Target
 EXACT, INDEX = "exact", "index"
 _PLANS = {
     EXACT: "SET enable_indexscan = off; SET enable_bitmapscan = off",
-    # Without sorting, a vector index is the only way to rows in the order of their
-    # distance.
+    # Without a sort, only a vector index gives rows in the order of their distance.
     INDEX: "SET enable_seqscan = off; SET enable_sort = off",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Searchable:
-    """What a column offers: rows that have a text, vectors of its model, and their
-    bytes.
+    """What a search can find in a column.
+
+    Attributes:
+        texts: rows that have a text.
+        vectors: rows that have a vector of the column's model.
+        bytes: what these vectors take.
     """
 
     texts: int
@@ -46,7 +49,7 @@ class Searchable:
 
 
 def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session:
-    """A connection that can write nothing, and searches in one way.
+    """A read-only connection that searches in one way.
 
     Args:
         dsn: of the database.
@@ -63,8 +66,12 @@ def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session
 
 
 def texts(reading: Session, target: Target, limit: int | None = None) -> dict[Key, str]:
-    """Texts by key, in the order of the keys, without blank ones; the first `limit` of
-    them.
+    """Texts by key, in the order of the keys, without blank ones.
+
+    Args:
+        reading: made by `session`.
+        target: the column.
+        limit: most texts; None for all of them.
     """
     lines = guard.around(
         target, lambda t: reading.rows(queries.for_target("texts", t), {"limit": limit})
@@ -78,20 +85,17 @@ def missing(reading: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
     Raises:
         PoisonEvent: one is not a value of the key columns' types.
     """
-    found = {
-        place
-        for (place,) in reading.rows(
-            queries.for_target("with_text", target.guard()), key_arrays(keys)
-        )
-    }
+    lines = reading.rows(queries.for_target("with_text", target.guard()), key_arrays(keys))
+    found = {place for (place,) in lines}
     return [key for place, key in enumerate(keys, 1) if place not in found]
 
 
 def searchable(reading: Session, target: Target) -> Searchable:
-    """Count what the column offers; reads every row once."""
+    """Count what a search can find; reads every row once."""
     model = {"model": target.model}
     lines = guard.around(target, lambda t: reading.rows(queries.for_target("searchable", t), model))
-    return Searchable(*map(int, lines[0]))
+    texts_, vectors, size = lines[0]
+    return Searchable(int(texts_), int(vectors), int(size))
 
 
 def nearest(reading: Session, target: Target, query: Vector, limit: int) -> list[tuple[Key, str]]:
@@ -113,16 +117,16 @@ def nearest(reading: Session, target: Target, query: Vector, limit: int) -> list
 def uses(
     reading: Session, target: Target, query: Vector, limit: int, names: Collection[str]
 ) -> bool:
-    """Whether `nearest` on this connection goes through an index of one of these names."""
+    """Whether `nearest` on this connection uses an index of one of these names."""
     explain = sql.SQL("EXPLAIN (FORMAT JSON) {}").format(queries.for_target("rank_rows", target))
     plan = reading.rows(explain, _parameters(target, query, limit))[0][0]
-    return bool(set(names) & set(_indexes(json.loads(plan) if isinstance(plan, str) else plan)))
+    if isinstance(plan, str):
+        plan = json.loads(plan)
+    return not _indexes(plan).isdisjoint(names)
 
 
 def ef_search(reading: Session) -> int | None:
-    """`hnsw.ef_search` of the server; None where pgvector is not loaded yet, or too old
-    to have it.
-    """
+    """The server's `hnsw.ef_search`; None if pgvector is too old, or not loaded yet."""
     value = reading.rows("SELECT current_setting('hnsw.ef_search', true)")[0][0]
     return int(value) if value else None
 
@@ -131,11 +135,14 @@ def _parameters(target: Target, query: Vector, limit: int) -> dict[str, Any]:
     return {"query": PgVector(query).to_text(), "model": target.model, "limit": limit}
 
 
-def _indexes(plan: Any) -> list[str]:
+def _indexes(plan: Any) -> set[str]:
     """Names of the indexes anywhere in a plan."""
+    found: set[str] = set()
+    if isinstance(plan, dict):
+        if "Index Name" in plan:
+            found.add(str(plan["Index Name"]))
+        plan = list(plan.values())
     if isinstance(plan, list):
-        return [name for part in plan for name in _indexes(part)]
-    if not isinstance(plan, dict):
-        return []
-    here = [str(plan["Index Name"])] if "Index Name" in plan else []
-    return here + [name for part in plan.values() for name in _indexes(part)]
+        for part in plan:
+            found |= _indexes(part)
+    return found

@@ -1,8 +1,8 @@
 """Nearest rows by cosine distance, among those that the wanted model embedded.
 
-Hazard: an approximate index looks at a bounded number of rows, so with a condition, or
-with many vectors of another model beside, it may end before it has found enough. Then
-every row is looked at, in the same transaction.
+Hazard: an approximate index looks at a bounded number of rows. With a condition, or
+among many vectors of another model, it may find too few. Then every row is read, in the
+same transaction.
 """
 
 import json
@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import guard, queries
 from connectors.postgres.ledger import enumeration
-from connectors.postgres.rows import lengths
+from connectors.postgres.rows import lengths, wanted
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
 from schemas.reports.replay import Request
@@ -24,7 +24,7 @@ from schemas.rows.document import Vector
 from schemas.rows.target import Target
 
 Condition = sql.Composable
-"""What rows must meet besides, as SQL: `equals` makes one."""
+"""A condition of ours on rows, as SQL; `equals` makes one."""
 
 
 class ModelMoved(TransientError):
@@ -34,22 +34,24 @@ class ModelMoved(TransientError):
 def check_where(
     session: Session, target: Target, request: SearchRequest, named: str = "--where"
 ) -> None:
-    """Have Postgres parse the request's condition, as that of a replay is; `named` is
-    what it is called.
+    """Have Postgres parse the request's condition, as it does that of a replay.
+
+    Args:
+        session: of the role that will search.
+        target: the column.
+        request: has the condition.
+        named: what the condition is called where it was given.
 
     Raises:
-        VectrueError: it is no condition on this table, or more than one.
+        VectrueError: it is not a condition on this table, or more than one.
         ConfigurationError: the role may not read what it names.
     """
     enumeration.check_where(session, target, Request(where=request.where), named)
 
 
 def equals(column: str, value: str) -> Condition:
-    """Whether a column has a value.
-
-    The value goes in as a literal without a type, so that Postgres reads it as the
-    column's.
-    """
+    """The condition that a column has a value."""
+    # A literal without a type is read as a value of the column's type.
     name = sql.Identifier(column.replace("%", "%%"))
     return sql.SQL("{} = {}").format(name, sql.Literal(value.replace("%", "%%")))
 
@@ -62,15 +64,16 @@ def nearest(
     *,
     only: Condition | None = None,
 ) -> list[Hit]:
-    """The rows nearest to a query vector, in one read-only transaction with a look at
-    what the column holds.
+    """The rows nearest to a query vector.
+
+    One read-only transaction searches, and checks which model the column holds.
 
     Args:
         session: any connection that may read the table.
         target: the column; only rows of its model are searched.
         query: float32[dimensions], unit length.
-        request: its limits and condition count here; `check_where` must have passed.
-        only: a condition of ours that rows must meet besides.
+        request: its limits and condition are used; `check_where` must have passed.
+        only: another condition, of ours.
 
     Returns:
         hits, most similar first.
@@ -80,23 +83,23 @@ def nearest(
         WrongLength: the column holds vectors of another length.
     """
     conditions = [only] if only else []
-    conditions += [enumeration.condition(request.where)] if request.where else []
+    if request.where:
+        conditions.append(enumeration.condition(request.where))
     condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
     lines = guard.around(target, lambda t: _nearest(session, t, query, request, condition))
     hits = [_hit(target, line) for line in lines]
     least = -math.inf if request.min_similarity is None else request.min_similarity
-    # which NaN, the similarity to a zero vector, is not
+    # This leaves out NaN, the similarity to a zero vector.
     return [hit for hit in hits if hit.similarity >= least]
 
 
 def uses_index(session: Session, target: Target, limit: int) -> bool:
-    """Whether the planner now finds the nearest rows of a column through a vector
-    index.
+    """Whether the planner uses a vector index for the nearest rows of a column now.
 
     Args:
         session: any connection that may read the table.
         target: the column.
-        limit: most rows, as of the searches that are meant.
+        limit: most rows of a search.
     """
     anything = PgVector([1.0] + [0.0] * (target.dimensions - 1)).to_text()
     parameters = {"query": anything, "model": target.model, "limit": limit}
@@ -105,21 +108,19 @@ def uses_index(session: Session, target: Target, limit: int) -> bool:
         ((schema, *_),) = cursor.fetchall()
         query = _query(target, sql.SQL("true"), _distance(target, schema), exact=False)
         cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(query), parameters)
-        # Only a scan in the order of a distance says so: a sort has a key.
+        # Only a scan in the order of a distance has this; a sort has "Sort Key".
         return '"Order By":' in json.dumps(cursor.fetchall())
 
 
 def hold(cursor: Cursor, target: Target) -> None:
-    """Keep the column's name with its vectors until the transaction ends.
+    """Keep migrations from renaming the column until the transaction ends.
 
     Raises:
-        ModelMoved: they are another model's already.
+        ModelMoved: it holds another model's vectors already.
     """
+    # The lock comes first: a swap either waits for it, or is seen by the next statement.
     cursor.execute(queries.for_target("hold_table", target, bound=False))
-    cursor.execute(
-        queries.text("wanted_target"), {"table": str(target.table), "column": target.column}
-    )
-    found = cursor.fetchone()
+    found = wanted.within(cursor, target)
     if found is None or found[:2] != (target.model, target.dimensions):
         raise ModelMoved(
             f"{target.name} no longer holds vectors of {target.model}", fix="try again"
@@ -134,12 +135,11 @@ def _nearest(
     condition: sql.Composable,
 ) -> list[tuple[Any, ...]]:
     parameters = {"query": PgVector(query).to_text(), "model": target.model, "limit": request.limit}
+    tuning = {"ef_search": request.ef_search, "limit": request.limit}
     with lengths.explained(session, target), session.transaction() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
         hold(cursor, target)
-        cursor.execute(
-            queries.text("tune_search"), {"ef_search": request.ef_search, "limit": request.limit}
-        )
+        cursor.execute(queries.text("tune_search"), tuning)
         ((schema, *_),) = cursor.fetchall()
         distance = _distance(target, schema)
         lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
@@ -150,11 +150,11 @@ def _nearest(
 
 def _distance(target: Target, schema: str) -> sql.Composed:
     """Cosine distance to the query, wherever pgvector is installed."""
-    names = {"column": target.column, "schema": schema}
-    identifiers = {name: sql.Identifier(value.replace("%", "%%")) for name, value in names.items()}
-    return sql.SQL("{column} OPERATOR({schema}.<=>) %(query)s::{schema}.vector").format(
-        **identifiers
-    )
+    # psycopg2 takes a % for the start of a parameter, also within a name.
+    column = sql.Identifier(target.column.replace("%", "%%"))
+    of_pgvector = sql.Identifier(schema.replace("%", "%%"))
+    distance = sql.SQL("{column} OPERATOR({schema}.<=>) %(query)s::{schema}.vector")
+    return distance.format(column=column, schema=of_pgvector)
 
 
 def _search(
@@ -186,13 +186,12 @@ def _has_index(session: Session, target: Target) -> bool:
 
 def _hit(target: Target, line: tuple[Any, ...]) -> Hit:
     key, text, similarity, embedded_at, age, is_current = line
-    age_seconds = None if age is None else float(age)
     return Hit(
-        str(target.table),
-        tuple(key),
-        text or "",
-        float(similarity),
-        embedded_at,
-        age_seconds,
-        bool(is_current),
+        table=str(target.table),
+        key=tuple(key),
+        text=text or "",
+        similarity=float(similarity),
+        embedded_at=embedded_at,
+        age_seconds=None if age is None else float(age),
+        is_current=bool(is_current),
     )
