@@ -1,14 +1,15 @@
-"""Who holds what a statement of ours waits for: asked while it waits, from another
-connection.
+"""Who holds what a statement of ours waits for: asked from another connection while the
+statement waits.
 
-A statement of `statement.py` has a `Lookout` of its own. Whatever else a command runs
-is watched over by its `Watch`.
+A statement of `statement.py` has a `Lookout` of its own. All other statements of a
+command are covered by its `Watch`.
 
 Hazards:
-- Once a wait has ended nobody can say what it was for; so it is looked at while it
-  lasts, and the last look counts.
-- A look must not wait itself: it reads views of the server, no table. Where it fails,
-  for want of a connection for example, nobody is named, and nothing else changes.
+- After a wait has ended, Postgres no longer knows what it was for. So blockers are
+  looked up while it lasts, and the last look counts.
+- A look must not wait for a lock itself: it reads views of the server, not tables. If
+  it fails, for want of a connection for example, no blocker is named, and nothing else
+  changes.
 """
 
 import threading
@@ -19,6 +20,7 @@ import structlog
 
 from connectors.clock import SystemClock
 from connectors.postgres import open_connections, queries
+from connectors.postgres.open_connections import OpenConnection
 from connectors.postgres.session import Session
 from schemas.errors import Stopping, VectrueError
 from schemas.health.blocker import Blocker
@@ -27,15 +29,18 @@ log = structlog.get_logger()
 
 _WATCH_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
-"""A wait for a lock takes seconds, and there are up to eight of them."""
+"""A wait for a lock takes seconds, and there are up to eight waits."""
 
 
 def of(session: Session, pids: Sequence[int]) -> list[Blocker]:
-    """Who holds what these server processes wait for, those first that wait for nobody.
+    """Who holds what these server processes wait for.
 
     Args:
-        session: another one than theirs.
-        pids: of the waiting ones.
+        session: another session.
+        pids: of the waiting processes.
+
+    Returns:
+        blockers; those that do not wait themselves come first.
 
     Raises:
         VectrueError: Postgres does not answer.
@@ -44,37 +49,37 @@ def of(session: Session, pids: Sequence[int]) -> list[Blocker]:
 
 
 def named(session: Session, pid: int) -> Blocker | None:
-    """One session by its id; None where it is gone. Raises as `of`."""
+    """One session by its process id; None if it is gone. Raises as `of`."""
     lines = session.rows(queries.text("session_facts"), {"pid": pid})
     return Blocker(*lines[0]) if lines else None
 
 
 class Lookout:
-    """A thread that looks again and again while another one may wait. Use it in a
-    `with`.
+    """A thread that looks for blockers of one session. Use it as a context manager.
+
+    Attributes:
+        seen: the blockers at the last look that found any.
     """
 
     def __init__(self, waiting: Session) -> None:
-        """Watch over this session's statements; the connection for it is opened here,
-        before anything waits.
+        """Prepare to watch this session.
 
         Raises:
-            VectrueError: the watched session has none.
+            VectrueError: the session has no connection, and cannot get one.
         """
         self._pid = waiting.pid
         self._session = waiting.beside("looks")
         self._clock = SystemClock()
         self.seen: list[Blocker] = []
-        """Who was in the way at the last look that found somebody."""
         self._thread = threading.Thread(target=self._keep, name="blockers", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """Stop the thread."""
         self._clock.stop()
         self._thread.join()
         self._session.close()
@@ -87,20 +92,22 @@ class Lookout:
         except Stopping:
             return
         except VectrueError as error:
-            log.info("who holds the lock cannot be asked", reason=error.message)
+            log.info("blockers of a lock cannot be looked up", reason=error.message)
 
 
 class Watch:
-    """A thread that looks after all statements of this process, and tells of whoever
-    keeps one waiting.
+    """A thread that watches all statements of this process, and reports what blocks them.
 
-    Nothing is asked, and nothing opened, before a statement has run for as long as two
-    looks are apart.
+    It opens no connection before a statement has run for as long as two looks are
+    apart.
     """
 
     def __init__(self, tell: Callable[[Sequence[Blocker]], None]) -> None:
-        """Take what is told of everybody who is in the way at two looks in succession,
-        once of each.
+        """Prepare to watch.
+
+        Args:
+            tell: is called with blockers that were seen at two looks in succession;
+                once for each.
         """
         self._tell = tell
         self._clock = SystemClock()
@@ -110,7 +117,7 @@ class Watch:
         self._told: set[object] = set()
 
     def start(self) -> None:
-        """Begin to look. The thread ends with the process."""
+        """Start the thread, which ends with the process."""
         threading.Thread(target=self._keep, name="lock waits", daemon=True).start()
 
     def _keep(self) -> None:
@@ -118,32 +125,40 @@ class Watch:
             self._clock.wait(_WATCH_SECONDS)
             try:
                 self._look()
-            # no connection left, for example: the command goes on without it
             except VectrueError as error:
-                log.info("who holds the lock cannot be asked", reason=error.message)
+                # There may be no connection left: the command goes on without it.
+                log.info("blockers of a lock cannot be looked up", reason=error.message)
                 return
 
     def _look(self) -> None:
+        found = self._blockers(self._waiting())
+        again: list[Blocker] = []
+        identities: set[object] = set()
+        for one in found:
+            identities.add(one.identity)
+            if one.identity in self._before and one.identity not in self._told:
+                again.append(one)
+        self._before = identities
+        if again:
+            self._told.update(one.identity for one in again)
+            self._tell(again)
+
+    def _waiting(self) -> list[OpenConnection]:
+        """Connections that were busy at the last look too; our own left out."""
         mine = {session.pid for session in self._sessions.values()}
         running = {one.pid: one for one in open_connections.busy() if one.pid not in mine}
         waiting = [one for pid, one in running.items() if pid in self._busy]
         self._busy = set(running)
-        found: list[Blocker] = []
-        for dsn in {one.dsn for one in waiting}:
-            pids = [one.pid for one in waiting if one.dsn == dsn]
-            found += self._asked(dsn, waiting, pids)
-        again = [
-            one for one in found if one.identity in self._before and one.identity not in self._told
-        ]
-        self._before = {one.identity for one in found}
-        if again:
-            self._told |= {one.identity for one in again}
-            self._tell(again)
+        return waiting
 
-    def _asked(
-        self, dsn: str, waiting: Sequence[open_connections.OpenConnection], pids: Sequence[int]
-    ) -> list[Blocker]:
-        if dsn not in self._sessions:
-            guard = next(one.guard for one in waiting if one.dsn == dsn)
-            self._sessions[dsn] = Session(dsn, role="looks", recorded=False, guard=guard)
-        return of(self._sessions[dsn], pids)
+    def _blockers(self, waiting: Sequence[OpenConnection]) -> list[Blocker]:
+        by_dsn: dict[str, list[OpenConnection]] = {}
+        for one in waiting:
+            by_dsn.setdefault(one.dsn, []).append(one)
+        found: list[Blocker] = []
+        for dsn, connections in by_dsn.items():
+            if dsn not in self._sessions:
+                guard = connections[0].guard
+                self._sessions[dsn] = Session(dsn, role="looks", recorded=False, guard=guard)
+            found += of(self._sessions[dsn], [one.pid for one in connections])
+        return found

@@ -1,5 +1,7 @@
-"""What the catalogue says about a configured table, and the target that follows from
-it.
+"""What the catalogue says about a configured table, and the target that follows from it.
+
+Hazard: types and names are as the catalogue has them now. DDL of the application may
+change them at any time, so nothing here is kept for longer than a command or a round.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,23 @@ from schemas.settings.sections import TableSettings
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """One line of inspect_table in catalog.sql."""
+    """A table in the catalogue.
+
+    Attributes:
+        oid: its own.
+        kind: pg_class.relkind.
+        persistence: pg_class.relpersistence.
+        replica_identity: pg_class.relreplident.
+        row_security: whether it has row-level security.
+        is_partition: whether it is one of another table.
+        primary_key: its columns, in the order of the key.
+        key_categories: pg_type.typcategory of each.
+        identity_columns: those of the index that is the replica identity.
+        columns: `{"type": ..., "typmod": ..., "category": ...}` of each, by name.
+        update_triggers: names of triggers that fire on UPDATE.
+        bypasses_rls: whether the role in question is exempt from row-level security.
+        estimated_rows: by the statistics.
+    """
 
     oid: int
     kind: str
@@ -37,16 +55,16 @@ class TableInfo:
 
 
 def inspect(session: Session, table: TableName, *, role: str | None = None) -> TableInfo:
-    """Read the catalogue about a table.
+    """Look up a table in the catalogue.
 
     Args:
         session: any connection to the database.
         table: which.
-        role: whose exemption from row-level security is meant; the connected role's
-            when None.
+        role: whose exemption from row-level security is meant; None for the connected
+            role's.
 
     Raises:
-        ConfigurationError: there is no such table.
+        ConfigurationError: the table does not exist.
     """
     parameters = {"schema": table.schema, "name": table.name, "role": role}
     lines = session.rows(queries.text("inspect_table"), parameters)
@@ -54,34 +72,30 @@ def inspect(session: Session, table: TableName, *, role: str | None = None) -> T
         raise ConfigurationError(
             f"there is no table {table}", fix="correct [[tables]] name or postgres.dsn"
         )
-    (
-        oid,
-        kind,
-        persistence,
-        identity,
-        rls,
-        partition,
-        pk,
-        identity_columns,
-        columns,
-        triggers,
-        bypass,
-        rows,
-    ) = lines[0]
+    return _info(lines[0])
+
+
+def _info(line: tuple[Any, ...]) -> TableInfo:
+    oid, kind, persistence, identity, row_security, is_partition, *more = line
+    key, identity_columns, columns, triggers, bypasses, rows = more
+    primary_key, categories = [], []
+    for column in key:
+        primary_key.append(KeyColumn(column["name"], column["type"], column["category"]))
+        categories.append(column["category"])
     return TableInfo(
-        oid,
-        kind,
-        persistence,
-        identity,
-        rls,
-        partition,
-        tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in pk),
-        tuple(column["category"] for column in pk),
-        tuple(identity_columns),
-        columns or {},
-        tuple(triggers),
-        bool(bypass),
-        int(rows),
+        oid=oid,
+        kind=kind,
+        persistence=persistence,
+        replica_identity=identity,
+        row_security=row_security,
+        is_partition=is_partition,
+        primary_key=tuple(primary_key),
+        key_categories=tuple(categories),
+        identity_columns=tuple(identity_columns),
+        columns=columns or {},
+        update_triggers=tuple(triggers),
+        bypasses_rls=bool(bypasses),
+        estimated_rows=int(rows),
     )
 
 
@@ -89,8 +103,8 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     """The target of a configured table.
 
     Raises:
-        TargetMismatch: the vector column is missing, is no vector, or has another
-            length than the model's.
+        TargetMismatch: the vector column is missing, has another type, or another
+            length than the model's vectors.
     """
     column = info.columns.get(table.column)
     if column is None:
@@ -98,6 +112,7 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
             f"table {table.name} has no column {table.column!r}",
             fix=f'ALTER TABLE {table.name} ADD COLUMN "{table.column}" vector({dimensions})',
         )
+    # The extension's schema need not be in the search path.
     kind = str(column["type"]).rsplit(".", 1)[-1].strip('"')
     if kind != "vector":
         raise TargetMismatch(
@@ -107,52 +122,51 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     declared = int(column["typmod"])
     if declared not in (dimensions, -1):
         raise TargetMismatch(
-            (
-                f"column {table.name}.{table.column} is vector({declared}), the model makes "
-                f"{dimensions} dimensions"
-            ),
+            f"column {table.name}.{table.column} is vector({declared}), the model makes "
+            f"{dimensions} dimensions",
             fix=(
-                "vectrue doctor, which names the next command; or set model.dimensions to what "
-                "the column holds"
+                "run `vectrue doctor`, which names the next command; or set model.dimensions "
+                "to what the column holds"
             ),
         )
     return Target(table.table, table.column, table.text, info.primary_key, model, dimensions)
 
 
 def require_table(info: TableInfo, table: TableName) -> None:
-    """Refuse what has the name of a table and is not one, and a table whose rows cannot
-    be told apart.
+    """Refuse a relation that is not a table, and a table without a primary key.
 
     Raises:
         ConfigurationError: with what it is.
     """
     if info.kind not in ("r", "p"):
         raise ConfigurationError(
-            f"{table} is a {describe(info)}, and only tables can be kept in step",
+            f"{table} is a {describe(info)}, and only the vectors of tables can be kept true",
             fix="name the table that holds the rows in [[tables]], or give the table its name back",
         )
     require_key(info, table)
 
 
 def require_key(info: TableInfo, table: TableName | str) -> None:
-    """Refuse a table whose rows cannot be told apart. Raises ConfigurationError."""
+    """Refuse a table without a primary key. Raises ConfigurationError."""
     if not info.primary_key:
         raise ConfigurationError(
-            f"table {table} has no primary key, so a row cannot be told from another",
+            f"table {table} has no primary key, so its rows cannot be told apart",
             fix=f"ALTER TABLE {table} ADD PRIMARY KEY (...)",
         )
 
 
 def check_text(session: Session, target: Target) -> None:
-    """Have Postgres parse the text expression, and plan it where that is safe
-    (`Session.only_parses`); reads nothing.
+    """Have Postgres parse the text expression, and plan it where that is safe.
+
+    It is not safe if `session.only_parses`. Nothing is read.
 
     Raises:
-        ConfigurationError: it does not: the message is Postgres's, with the setting
-            named; or the role may not read what the text reads.
+        ConfigurationError: Postgres refuses it, or the role may not read what the text
+            reads.
         TransientError: Postgres went away, or the table is locked.
     """
-    if (why := expressions.refusal(session, target.text)) is not None:
+    why = expressions.refusal(session, target.text)
+    if why is not None:
         raise _no_expression(target, why)
     try:
         if session.only_parses:
@@ -163,10 +177,10 @@ def check_text(session: Session, target: Target) -> None:
         raise _refused(target, error, translate(error)) from error
     except VectrueError as error:
         said = error.__cause__
-        if (
-            not isinstance(said, psycopg2.Error)
-            or (refused := _refused(target, said, error)) is error
-        ):
+        if not isinstance(said, psycopg2.Error):
+            raise
+        refused = _refused(target, said, error)
+        if refused is error:
             raise
         raise refused from said
 
@@ -179,7 +193,7 @@ def _refused(target: Target, error: psycopg2.Error, translated: VectrueError) ->
 
 def _no_expression(target: Target, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the text of table {target.table} is no valid expression ({why})",
+        f"the text of table {target.table} is not a valid expression ({why})",
         fix="correct [[tables]] text",
     )
 

@@ -1,7 +1,7 @@
-"""Errors of psycopg2 as ours, which say what is to be done.
+"""Translate errors of psycopg2 into errors of vectrue, which say what to do.
 
-Hazard: a message of libpq or of the server may quote a part of a password or a row;
-what may is left out here.
+Hazard: a message of libpq or of the server may quote a part of a password or of a row;
+such messages are left out here.
 """
 
 import re
@@ -39,7 +39,7 @@ _WITH_AT = (
     "sslkey",
     "sslcert",
 )
-"""Parameters that may hold an @ and are in no message of libpq."""
+"""Parameters that may hold an @, and that no message of libpq quotes."""
 _REFUSALS = (
     "certificate verify failed",
     "root certificate file",
@@ -60,14 +60,14 @@ _STRUCTURE = conditions.MISSING | {
     errorcodes.AMBIGUOUS_COLUMN,
     errorcodes.DATATYPE_MISMATCH,
     errorcodes.GROUPING_ERROR,
-    # the publication's columns no longer cover the replica identity,
+    # The publication's columns no longer cover the replica identity,
     errorcodes.INVALID_COLUMN_REFERENCE,
-    # or there is none: `init` publishes anew, or says what to do
+    # or there is none: `init` publishes again, or says what to do.
     errorcodes.OBJECT_NOT_IN_PREREQUISITE_STATE,
 }
 _LINE = re.compile(r"\nLINE \d+: .*\n *\^")
-"""The line of the statement in which the server found it: often one of ours, which
-tells a reader nothing.
+"""The line of the statement that the server complains about: often one of ours, which
+does not help a reader.
 """
 _OWN = re.compile(r'\b(relation|function|schema|type) "?vectrue["\.]')
 _RLS_CHECK = "check_enable_rls"
@@ -79,14 +79,15 @@ off.
 def translate(
     error: psycopg2.Error, *, dsn: str | None = None, changes: bool = False
 ) -> VectrueError:
-    """The error of ours that says what to do about one of psycopg2's. Never holds a
-    password.
+    """Make the error of vectrue that says what to do. It never holds a password.
 
     Args:
         error: what psycopg2 raised.
-        dsn: of the connection that could not be opened.
-        changes: whether the session was one that makes changes, whose role no `init`
-            gives rights to.
+        dsn: of the connection, if it could not be opened.
+        changes: whether the session makes changes; `init` grants nothing to its role.
+
+    Returns:
+        the error, to be raised.
     """
     code = error.pgcode or ""
     what = _said(error) if dsn is None else _reason(error, dsn)
@@ -98,12 +99,12 @@ def translate(
     if is_wrong_length(error):
         return WrongLength(
             f"a vector has another length than it should ({what})",
-            fix="vectrue doctor names the column",
+            fix="run `vectrue doctor`, which names the column",
         )
     if conditions.is_raised(error):
         return RowRefused(conditions.name(code))
     if code == errorcodes.LOCK_NOT_AVAILABLE:
-        return TableLocked(f"Postgres did not get a lock in time ({what})")
+        return TableLocked(f"Postgres timed out waiting for a lock ({what})")
     if isinstance(error, psycopg2.InterfaceError) or not code or _is_transient(code):
         return TransientError(f"Postgres did not finish the statement ({what})")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
@@ -113,10 +114,10 @@ def translate(
 
 @contextmanager
 def over_rows() -> Iterator[None]:
-    """Around a statement that evaluates texts.
+    """Use it around a statement that evaluates texts.
 
     Raises:
-        RowRefused: also where a row's value names what is not there, as in
+        RowRefused: also if a row's value names an object that does not exist, as in
             `body::regclass`.
     """
     try:
@@ -129,13 +130,9 @@ def over_rows() -> Iterator[None]:
 
 
 def _refused_statement(error: psycopg2.Error, code: str, what: str) -> VectrueError:
-    # A locale that `init` recorded on another server is not one of the values that a
-    # text brings.
-    if (
-        code == errorcodes.INVALID_PARAMETER_VALUE
-        and "for parameter" in what
-        and not error.diag.context
-    ):
+    # A locale that `init` recorded on another server: this value is not from a row.
+    is_setting = code == errorcodes.INVALID_PARAMETER_VALUE and "for parameter" in what
+    if is_setting and not error.diag.context:
         return _unfit(what)
     if conditions.is_of_a_row(error):
         return RowRefused(conditions.name(code))
@@ -150,22 +147,22 @@ def _refused_statement(error: psycopg2.Error, code: str, what: str) -> VectrueEr
 
 
 def _unfit(what: str) -> ConfigurationError:
-    """What does not fit is mended by `init`; where that is what runs, only the settings
-    can be wrong.
-    """
-    fix = (
-        f"correct vectrue.toml, then repeat {command.again()}"
-        if command.is_running("init")
-        else "vectrue init"
-    )
+    """The error about a database that `init` fixes, unless it is `init` that fails."""
+    fix = "run `vectrue init`"
+    if command.is_running("init"):
+        fix = f"correct vectrue.toml, then repeat {command.again()}"
     return ConfigurationError(f"the database does not fit the settings ({what})", fix=fix)
 
 
 def _said(error: psycopg2.Error) -> str:
+    """What the server says, as far as it may be shown."""
     if conditions.is_raised(error):
-        return conditions.name(error.pgcode)  # what it says may be a row's text
-    # The context of an error within the function that counts is the whole function.
-    said = error.diag.message_primary if error.diag.internal_query else _LINE.sub("", str(error))
+        # The message may be a row's text.
+        return conditions.name(error.pgcode)
+    said = error.diag.message_primary
+    if not error.diag.internal_query:
+        # Within a function of ours this would have the whole function as its context.
+        said = _LINE.sub("", str(error))
     return " ".join((said or "").split())
 
 
@@ -173,19 +170,20 @@ def _is_transient(code: str) -> bool:
     return code[:2] in conditions.TRANSIENT_CLASSES or code in conditions.TRANSIENT
 
 
-DENIED = "the role may not do this"
-"""How the sentence about a missing right begins."""
+DENIED = "permission denied in Postgres"
+"""How the message about a missing right begins."""
 
 
 def _forbidden(error: psycopg2.Error, what: str, *, changes: bool) -> ConfigurationError:
-    """A right that is missing, or rows that a policy would hide: table and role, in any
-    language of the server.
-    """
+    """The error about a missing right, or about rows that a policy would hide."""
     if error.diag.source_function != _RLS_CHECK:
-        fix = f"name an owner of the tables in postgres.admin_dsn, then repeat {command.again()}"
-        if not changes:
-            fix = "vectrue init, as an owner of the tables"
+        fix = "run `vectrue init` as an owner of the tables"
+        if changes:
+            fix = (
+                f"name an owner of the tables in postgres.admin_dsn, then repeat {command.again()}"
+            )
         return ConfigurationError(f"{DENIED} ({what})", fix=fix)
+    # The table stands in quotes, in whatever language the server writes messages.
     named = re.search(r'["«„“](.+)["»“”]', error.diag.message_primary or "")
     role = error.cursor.connection.info.user if error.cursor is not None else "of the worker"
     table = f"table {named[1].strip()}" if named else "a table"
@@ -196,14 +194,13 @@ def _forbidden(error: psycopg2.Error, what: str, *, changes: bool) -> Configurat
 
 
 def is_wrong_length(error: psycopg2.Error) -> bool:
-    """Whether pgvector refuses a vector for its length: the column's or the other
-    vector's is another.
-    """
+    """Whether pgvector refused a vector for its length."""
     is_pgvectors = error.pgcode == errorcodes.DATA_EXCEPTION and not conditions.is_raised(error)
     return is_pgvectors and "dimensions" in str(error)
 
 
 def _refused_connection(what: str, code: str, where: str) -> VectrueError:
+    # libpq's own errors have no code, so they are known by their words.
     if code[:2] in ("28", "3D") or any(words in what for words in _REFUSALS):
         return ConfigurationError(
             f"Postgres refuses the connection {where} ({what})", fix="correct postgres.dsn"
@@ -214,18 +211,17 @@ def _refused_connection(what: str, code: str, where: str) -> VectrueError:
 
 
 def _reason(error: psycopg2.Error, dsn: str) -> str:
-    """What libpq says about a connection, unless parts of a password may be in it.
-
-    libpq takes what follows an unescaped `@`, `/` or `:` of a password for a host, port
-    or database, and quotes it.
-    """
+    """What libpq says about a connection, unless a part of a password may be in it."""
     what = " ".join(str(error).split())
     try:
         parts = parse_dsn(dsn)
     except psycopg2.Error:
         return _UNREADABLE
-    if any("@" in str(value) for name, value in parts.items() if name not in _WITH_AT):
-        return _UNREADABLE
+    # libpq takes what follows an unescaped @, / or : of a password for a host, port or
+    # database, and quotes it.
+    for name, value in parts.items():
+        if name not in _WITH_AT and "@" in str(value):
+            return _UNREADABLE
     for name in ("password", "sslpassword"):
         if parts.get(name):
             what = what.replace(str(parts[name]), "***")

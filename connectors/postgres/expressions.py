@@ -1,13 +1,13 @@
-"""SQL expressions that somebody writes into settings or arguments: one expression each,
-and never run to find that out.
+"""SQL expressions in settings or arguments: whether each is one expression, found out
+without running it.
 
-An expression goes into queries as it stands, in brackets. One that closes a bracket
-which it did not open could become anything, another statement too. So the server's own
-parser is asked first, where nothing but expressions may stand.
+An expression goes into queries as is, in brackets. One that closes a bracket which it
+did not open could become anything, also another statement. So the server's own parser
+is asked first, at a place where only expressions are allowed.
 
-Hazard: planning a query runs functions: those that are called immutable, of constants,
-in the expression and in the indexes of its tables. So a session in which nothing of
-others may run (`Session.only_parses`) only parses.
+Hazard: planning a query runs functions that are marked immutable, in the expression and
+in the indexes of its tables. So a session in which no function of others may run
+(`Session.only_parses`) only parses.
 """
 
 import re
@@ -28,26 +28,28 @@ from schemas.rows.target import Target
 
 _NO_TYPE = 'pg_catalog."a type that does not exist"'
 _PARSED = "SELECT pg_catalog.to_regtype(%s)"
-"""What stands in the brackets behind a type that does not exist is parsed as
-expressions, and then left alone.
+"""The server parses what is in brackets after a type as expressions. As the type does
+not exist, it does nothing else with them.
 """
 _STRUCTURED = re.compile(r"""'\s*[\[{(]|\be'|\bu&'|\$""", re.IGNORECASE)
-"""The beginning of a literal that an array, composite or range may be made of, or of
-one that says so in escapes.
+"""How a literal begins that may be an array, a composite or a range, also one that is
+written with escapes.
 """
 _REFUSED = (errorcodes.SYNTAX_ERROR, errorcodes.STATEMENT_TOO_COMPLEX)
 
 
 def refusal(session: Session, expression: str) -> str | None:
-    """Why this is not an expression, as the server's parser says it; None where it is
-    one.
+    """Ask the server's parser why this is not one expression.
+
+    Returns:
+        the parser's words; None if it is one.
 
     Raises:
-        VectrueError: the server does not answer, or does not get as far as parsing.
+        VectrueError: the server does not answer, or fails before parsing.
     """
     try:
         with session.connection().cursor() as cursor:
-            # on a line of its own: it may end in a comment
+            # The bracket is on a line of its own: the expression may end in a comment.
             cursor.execute(_PARSED, (f"{_NO_TYPE}({expression}\n)",))
     except psycopg2.Error as error:
         if error.pgcode not in _REFUSED:
@@ -59,11 +61,12 @@ def refusal(session: Session, expression: str) -> str | None:
 def explain(
     session: Session, query: sql.Composable, parameters: Mapping[str, Any] | None = None
 ) -> None:
-    """Have a query parsed and planned in a read-only transaction; `refusal` comes first
-    for what stands in it.
+    """Have a query parsed and planned in a read-only transaction.
+
+    `refusal` must have passed for the expressions in it.
 
     Raises:
-        psycopg2.Error: what the server says against it.
+        psycopg2.Error: the server refuses it.
     """
     with session.connection().cursor() as cursor:
         cursor.execute("BEGIN READ ONLY")
@@ -75,59 +78,56 @@ def explain(
 
 
 def _refuse_domains(session: Session, target: Target) -> None:
-    """Refuse a literal that may be a value of a domain, or hold some, where a domain of
-    others would be checked.
+    """Refuse a literal that might be a value of a domain whose check calls a function of
+    others.
     """
     if not session.only_parses or not _STRUCTURED.search(target.text):
         return
     for domain, function, owner in session.rows(queries.text("domains_of_others")):
         raise ConfigurationError(
-            f"{target.table}: to parse {target.text!r} might run {function} of role {owner}, "
-            "which checks the domain "
-            f"{domain}, with the rights of a superuser",
+            f"{target.table}: parsing {target.text!r} might run {function} of role {owner}, "
+            f"which checks the domain {domain}, with the rights of a superuser",
             fix="name a role without them in postgres.admin_dsn, as the owner of the table",
         )
 
 
 def is_transient(error: psycopg2.Error, translated: VectrueError) -> bool:
-    """Whether what `explain` met says nothing about the expression; one that writes
-    while it is planned is to blame.
-    """
-    return (
-        isinstance(translated, TransientError)
-        and error.pgcode != errorcodes.READ_ONLY_SQL_TRANSACTION
-    )
+    """Whether an error of `explain` says nothing about the expression."""
+    # An expression that writes while it is planned is to blame, although a standby
+    # raises the same.
+    is_write = error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION
+    return isinstance(translated, TransientError) and not is_write
 
 
 def is_to_blame(error: psycopg2.Error, translated: VectrueError) -> bool:
-    """Whether the expression is what the server refuses, and neither the role nor the
-    connection.
-    """
+    """Whether the server refuses the expression, not the role or the connection."""
     return error.pgcode != errorcodes.INSUFFICIENT_PRIVILEGE and not is_transient(error, translated)
 
 
 @contextmanager
 def viewed(session: Session, target: Target) -> Iterator[Cursor]:
-    """A cursor beside a temporary view of the target's text, which goes again; nothing
-    is planned or run.
+    """Create a temporary view of the target's text, to see which objects it names.
 
-    It tells what the text names: the server's parser knows what every name stands for.
-    Names are shown with their schemas. `refusal` comes first.
+    Nothing is planned or run, and the view is rolled back. `refusal` must have passed.
+
+    Yields:
+        a cursor; Postgres writes names with their schema.
 
     Raises:
-        ConfigurationError: to parse it might run a function of others with a
-            superuser's rights.
-        VectrueError: as `Session` says it; the parser's own words are its cause.
+        ConfigurationError: parsing might run a function of others with a superuser's
+            rights.
+        VectrueError: as `Session`; the parser's own words are its cause.
     """
     _refuse_domains(session, target)
     path = session.path
     try:
         with trial(session) as cursor:
             cursor.execute("SELECT pg_catalog.set_config('search_path', %s, true)", (path,))
-            # Without parameters, so that a % of the text stays single.
+            # Without parameters, so a % in the text must not be doubled.
             cursor.execute(queries.for_target("text_view", target, bound=False))
             cursor.execute("SET LOCAL search_path = ''")
             yield cursor
-    # no row is read: the server's words are about the expression, and may be told
     except RowRefused as error:
+        # No row is read, so the server's message is about the expression and may be
+        # shown.
         raise VectrueError(error.message) from error.__context__

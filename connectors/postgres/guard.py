@@ -1,8 +1,8 @@
-"""Scans that survive any row: once as they are, and where a row's text raises an error,
-once more around such rows.
+"""Scans that survive any row: if a row's text raises an error, they are repeated around
+such rows.
 
-Hazard: the second scan evaluates each text in a function of its own, which takes
-several times as long (Target).
+Hazard: the second scan evaluates each text in a function call, which takes several
+times as long (Target).
 """
 
 from collections.abc import Callable
@@ -16,11 +16,18 @@ T = TypeVar("T")
 
 
 def around(target: Target, work: Callable[[Target], T]) -> T:
-    """What `work` makes of a column; of the guarded one where it met a row whose text
-    cannot be made.
+    """Do the work for a column, and for the guarded column if a row's text cannot be made.
+
+    Args:
+        target: the column, not guarded.
+        work: runs a query about the column it gets.
+
+    Returns:
+        what `work` returned.
 
     Raises:
-        RowRefused: it was not the text, so another expression of the query is to blame.
+        RowRefused: also from the guarded column, so another expression of the query is
+            to blame.
     """
     try:
         with over_rows():

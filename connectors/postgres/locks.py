@@ -1,14 +1,13 @@
-"""Locks that take a right: lines of vectrue.locks, which only the roles of an
-installation may write.
+"""Locks that only the roles of an installation can take: lines of vectrue.locks.
 
-An advisory lock is anybody's who may connect: whoever holds one of our name, and does
-not let go, keeps the keeper from its work for ever. A line names the connection that
-holds it, and holds for as long as the server has that connection, so it ends with its
-session as an advisory lock does, however that ends.
+Any role that may connect can take an advisory lock, and could stop the keeper for ever
+with one of our name. A line here names the connection that holds it, and counts as long
+as the server has that connection. So it ends with its session, as an advisory lock
+does.
 
-Hazard: of a holder with another role Postgres shows no start, only process id and name.
-A process id that is used again by a connection of the same name, before anybody looked,
-would keep the lock for it.
+Hazard: if the holder has another role, Postgres shows only its process id and name, not
+when it started. If a new connection of the same name gets the same process id, it holds
+the lock until it ends.
 """
 
 from connectors.postgres import blockers, queries
@@ -18,38 +17,36 @@ from schemas.errors import TransientError
 
 
 def take(session: Session, name: str) -> bool:
-    """Whether a lock is this connection's: it was, or nobody held it and now it is.
+    """Take a lock, unless another connection holds it.
+
+    Returns:
+        whether this connection holds it now.
 
     Raises:
         TransientError: Postgres does not answer.
-        ConfigurationError: `init` was not run since there are such locks.
+        ConfigurationError: the table is missing, since `init` was not run.
     """
     return bool(session.rows(queries.text("take_lock"), {"name": name})[0][0])
 
 
 def refusal(session: Session, name: str) -> TransientError:
-    """What is said where a lock is another command's, with who that is. Raises as
-    `take`.
-    """
+    """The error about a lock that another command holds. Raises as `take`."""
     lines = session.rows(queries.text("lock_holder"), {"name": name})
     other = blockers.named(session, lines[0][0]) if lines else None
+    holder = f": {other.name}" if other else ""
     return TransientError(
-        f"another command changes this database{f': {other.name}' if other else ''}",
+        f"another command changes this database{holder}",
         fix=f"wait until it has ended, then repeat {command.again()}",
     )
 
 
 def is_held(session: Session, name: str) -> bool:
-    """Whether somebody has a lock; it is not where there are no such locks yet. Raises
-    as `take`.
-    """
+    """Whether a connection holds a lock. Raises as `take`, but not before `init`."""
     if not session.rows("SELECT to_regclass('vectrue.locks') IS NOT NULL")[0][0]:
         return False
     return bool(session.rows(queries.text("lock_holder"), {"name": name}))
 
 
 def give_back(session: Session, name: str) -> None:
-    """Let another connection have it; nothing where it is not this one's. Raises as
-    `take`.
-    """
+    """Release a lock, if this connection holds it. Raises as `take`."""
     session.rows(queries.text("give_back_lock"), {"name": name})

@@ -1,16 +1,16 @@
-"""The connections that this process has open, so that what runs in them can be seen and
-cancelled from another thread.
+"""The open connections of this process, so that another thread can see and cancel what
+runs in them.
 
-psycopg2 blocks in C while a statement runs: a signal's handler waits for its end, and a
-process that is killed leaves the statement to the server. Whoever hears the signal
-(streams/cli/screen/interruption.py) cancels here what runs.
+psycopg2 blocks in C while a statement runs: a signal handler waits for its end, and a
+process that is killed leaves the statement to the server. The thread that receives the
+signal (streams/cli/screen/interruption.py) cancels it here.
 
 Hazards:
-- psycopg2's `cancel` keeps the interpreter to itself until the server has answered, so
-  a server that hangs would take every thread of ours with it, those that hear a second
-  Ctrl-C too. It is therefore asked by a short-lived child.
+- psycopg2's `cancel` holds the GIL until the server has answered. If the server hangs,
+  every thread hangs with it, also the one that waits for a second Ctrl-C. So a
+  short-lived child process calls it.
 - A connection is forgotten before it is closed: its state must not be read while libpq
-  takes it apart.
+  frees it.
 """
 
 import os
@@ -28,7 +28,7 @@ from psycopg2.extensions import connection as Connection
 from connectors.clock import SystemClock
 
 _CHILD_SECONDS = 2.0
-"""Longest wait for the server to take the requests."""
+"""Longest wait for the server to accept the requests."""
 _POLL_SECONDS = 0.005
 
 
@@ -39,7 +39,7 @@ class OpenConnection:
     Attributes:
         pid: of the server's process, also behind a pooler in session mode.
         dsn: libpq connection string.
-        guard: run first on a connection of a role that may do much.
+        guard: run first on a connection of a powerful role.
     """
 
     pid: int
@@ -52,34 +52,34 @@ _open: WeakKeyDictionary[Connection, OpenConnection] = WeakKeyDictionary()
 
 
 def remember(connection: Connection, opened: OpenConnection) -> None:
-    """From now on it counts."""
+    """Add a connection that was opened."""
     with _lock:
         _open[connection] = opened
 
 
 def forget(connection: Connection) -> None:
-    """It is about to be closed."""
+    """Remove a connection that is about to be closed."""
     with _lock:
         _open.pop(connection, None)
 
 
 def pid(connection: Connection) -> int:
-    """Id of the process that serves it; behind a pooler not the one that libpq was
-    told.
-    """
+    """Id of the server's process; behind a pooler, libpq has another one."""
     with _lock:
         opened = _open.get(connection)
     return connection.info.backend_pid if opened is None else opened.pid
 
 
 def busy() -> list[OpenConnection]:
-    """Those in which a statement runs at this moment."""
+    """The connections in which a statement runs at this moment."""
     return [opened for _, opened in _busy()]
 
 
 def cancel() -> int:
-    """Ask the servers to end every statement that runs now; returns how many there
-    were. Never raises.
+    """Ask the servers to cancel every statement that runs now. This never raises.
+
+    Returns:
+        how many statements there were.
     """
     running = [connection for connection, _ in _busy()]
     if not running:
@@ -91,19 +91,21 @@ def cancel() -> int:
                 with suppress(psycopg2.Error):
                     connection.cancel()
         finally:
+            # Without the parent's exit handlers and buffers.
             os._exit(0)
     _reap(child)
     return len(running)
 
 
 def _busy() -> list[tuple[Connection, OpenConnection]]:
+    found = []
     with _lock:
-        return [
-            (connection, opened)
-            for connection, opened in _open.items()
-            if not connection.closed
-            and connection.info.transaction_status == TRANSACTION_STATUS_ACTIVE
-        ]
+        for connection, opened in _open.items():
+            if connection.closed:
+                continue
+            if connection.info.transaction_status == TRANSACTION_STATUS_ACTIVE:
+                found.append((connection, opened))
+    return found
 
 
 def _reap(child: int) -> None:

@@ -1,18 +1,17 @@
-"""Whether a connection pooler stands between us and Postgres, and whether it keeps a
-session together.
+"""Whether there is a connection pooler between vectrue and Postgres, and whether it keeps
+a session together.
 
 A pooler in transaction mode gives the server's connection to another client after each
-transaction. Whatever was set in the session then stays there for the application:
-time-outs, a replication origin that hides its edits from capture,
-`session_replication_role` that skips its foreign keys. So nothing is set before this
-module has looked.
+transaction. What was set in the session then affects the application: timeouts, a
+replication origin that hides its edits from capture, a `session_replication_role` that
+skips its foreign keys. So nothing is set before this module has looked.
 
 Hazards:
-- A plain TCP proxy hands on the server's own pid, and is no pooler. A pooler that does
-  so as well (pgpool) is not recognised; what could hurt most is therefore set within
-  transactions only (own_writes.py).
-- In session mode a second connection is needed to find that out. Where the pooler has
-  none left, the mode is unknown, which is an error and never "session mode".
+- A TCP proxy passes on the server's own pid, and does not count as a pooler. A pooler
+  that does the same (pgpool) is not recognised, so the most dangerous settings are made
+  within transactions only (own_writes.py).
+- It takes a second connection to recognise session mode. If the pooler has none left,
+  the mode is unknown: that is an error, and never taken for session mode.
 """
 
 import select
@@ -28,8 +27,8 @@ from schemas.settings.masking import mask_dsn
 
 _PID = "SELECT pg_catalog.pg_backend_pid()"
 _ROUNDS = 8
-"""Looks before a pooler counts as one in session mode: another client may take the
-connection that is looked for.
+"""Attempts before a pooler counts as one in session mode, since another client may take
+the connection that is expected.
 """
 _SECONDS = 10.0
 """Longest wait for the second connection, all rounds together; pgbouncer itself lets a
@@ -45,7 +44,7 @@ class _Late(Exception):
 
 
 def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
-    """Whether a pooler is in between; sets nothing.
+    """Whether there is a pooler in between; sets nothing.
 
     Args:
         opened: a new connection in autocommit.
@@ -66,10 +65,8 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
         shared = _is_shared(opened, dsn, options)
     except _Late:
         raise TransientError(
-            (
-                f"the pooler at {mask_dsn(dsn)} had no second connection within {_SECONDS:g} s, so "
-                "its mode is not known"
-            ),
+            f"the pooler at {mask_dsn(dsn)} had no second connection within {_SECONDS:g} s, so "
+            "its mode is not known",
             fix="give its pool more connections, or name the server itself in postgres.dsn",
         ) from None
     if shared:
@@ -78,41 +75,42 @@ def is_between(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
 
 
 def refusal(dsn: str) -> ConfigurationError:
-    """What is said about a pooler that does not keep a session together."""
+    """The error about a pooler that does not keep a session together."""
     return ConfigurationError(
-        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would hand the settings "
-        "of vectrue's sessions "
-        "on to the application",
+        f"a pooler in transaction mode answers at {mask_dsn(dsn)}, and would pass the settings "
+        "of vectrue's sessions on to the application",
         fix=FIX,
     )
 
 
 def _is_shared(opened: Connection, dsn: str, options: dict[str, Any]) -> bool:
-    """Whether two clients meet on one connection of the server, or one client wanders
-    from one to another.
+    """Whether two clients share a connection of the server, or one client moves from one
+    to another.
     """
     second = _Second(dsn, options)
     try:
         first = server_pid(opened)
-        # Most poolers hand out the connection that came back last: the second's
-        # transaction gets the first's.
-        return any(
-            server_pid(opened) != first or second.pid_in_transaction() in (first, None)
-            for _ in range(_ROUNDS)
-        )
+        for _ in range(_ROUNDS):
+            if server_pid(opened) != first:
+                return True
+            # Most poolers use the connection that was returned last: the transaction of
+            # the second client then gets that of the first.
+            if second.pid_in_transaction() in (first, None):
+                return True
+        return False
     finally:
         second.close()
 
 
 def server_pid(connection: Connection) -> int:
-    """Id of the server's process that serves a connection now."""
+    """Id of the server's process that serves this connection now."""
     with connection.cursor() as cursor:
         cursor.execute(_PID)
         return int(cursor.fetchall()[0][0])
 
 
 class _Second:
-    """Another client of the pooler, which never waits for longer than the deadline."""
+    """Another client of the pooler, which never waits longer than the deadline."""
 
     def __init__(self, dsn: str, options: dict[str, Any]) -> None:
         self._clock = SystemClock()
@@ -121,9 +119,7 @@ class _Second:
         self._wait()
 
     def pid_in_transaction(self) -> int | None:
-        """The server's pid while a transaction holds it; None where the pooler refuses
-        transactions.
-        """
+        """The server's pid within a transaction; None if the pooler refuses one."""
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(f"BEGIN; {_PID}")
@@ -142,11 +138,9 @@ class _Second:
 
     def _wait(self) -> None:
         while (state := self._connection.poll()) != extensions.POLL_OK:
+            event = select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
             heard = select.poll()
-            heard.register(
-                self._connection.fileno(),
-                select.POLLIN if state == extensions.POLL_READ else select.POLLOUT,
-            )
+            heard.register(self._connection.fileno(), event)
             left = self._deadline - self._clock.monotonic()
             if left <= 0 or not heard.poll(left * 1000):
                 raise _Late

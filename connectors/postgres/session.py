@@ -1,22 +1,20 @@
-"""A connection that is opened when needed, renewed after a failure, and whose errors
-are ours.
+"""A connection that is opened when needed and renewed after a failure, and that raises
+errors of vectrue.
 
-Every connection runs in autocommit; `transaction()` brackets explicitly, so that a
-single read costs one round trip. Before anything is set in a new one, it is made sure
-that no pooler hands it on to others (pooler.py); then it gets what all our sessions
-have in common (pins.py).
+Every connection runs in autocommit; `transaction()` sends BEGIN and COMMIT, so that a
+single read costs one round trip.
 
-A connection that ended while it was idle (a time-out, a restart, a firewall) costs its
-user no error: an end that has arrived is seen before the next use, and one that arrives
-in that moment is made up for by a second try on a new connection, where the statement
-only reads or begins a transaction. A COMMIT is never tried again.
+A connection that ended while it was idle (a timeout, a restart, a firewall) raises no
+error. If the end has arrived, it is noticed before the next use. If it arrives
+at that moment, a statement that only reads, or that begins a transaction, is retried on
+a new connection. A COMMIT is never retried.
 
 Hazards:
-- What a caller keeps in the session (a lock, a temporary table) is gone with its
-  connection. `generation` tells, and `hold` makes the loss an error.
-- A role that may do much finds nothing of the application by an unqualified name
-  (`guard`): a function called `array_agg` in a schema of its search path would run with
-  its rights, since it fits better than the server's own.
+- What a caller keeps in the session (a lock, a temporary table) is lost with the
+  connection. `generation` changes then, and `hold` makes the loss an error.
+- For a powerful role, unqualified names must not find anything of the application
+  (`guard`): a function `array_agg` in a schema of the search path would run with the
+  role's rights, if it fits better than the server's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,28 +28,22 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, parse_dsn
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from connectors.postgres import open_connections, pins, pooler
+from connectors.postgres import connecting, open_connections, pins
+from connectors.postgres.connecting import Guard
 from connectors.postgres.errors import translate
 from connectors.postgres.idle import PLAIN, Frame, has_ended, only_reads
-from schemas.errors import ConfigurationError, RowRefused, TransientError, VectrueError
+from schemas.errors import RowRefused, TransientError, VectrueError
 
 __all__ = ["Connection", "Session", "limit_waits", "user_of"]
 
-log = structlog.get_logger()
+Setup = Callable[[Connection], None]
+"""Run on a new connection before its first use."""
 
-_NETWORK: dict[str, Any] = {
-    "connect_timeout": 5,  # seconds
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    # milliseconds: a peer that is gone without a word is noticed after 20 s
-    "tcp_user_timeout": 20_000,
-}
-_STRINGS = "standard_conforming_strings"
+log = structlog.get_logger()
 
 
 def user_of(dsn: str) -> str | None:
-    """The role that a connection string names; None where it leaves that to libpq.
+    """The role that a connection string names; None if it leaves that to libpq.
 
     Raises:
         ConfigurationError: it is not a connection string.
@@ -63,7 +55,7 @@ def user_of(dsn: str) -> str | None:
 
 
 class Session:
-    """One connection, one thread."""
+    """One connection, for one thread."""
 
     def __init__(
         self,
@@ -71,9 +63,9 @@ class Session:
         *,
         role: str,
         prefix: str | None = None,
-        setup: Callable[[Connection], None] | None = None,
+        setup: Setup | None = None,
         recorded: bool = True,
-        guard: Callable[[Connection], None] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Remember how to connect; nothing is opened yet.
 
@@ -82,14 +74,13 @@ class Session:
             role: what the connection is for, shown as `vectrue <role>` in
                 pg_stat_activity.
             prefix: kafka.topic_prefix of the installation whose search path and locale
-                the session takes; None: of any, where all of the database agree.
+                the session takes; None for any, if all in the database agree.
             setup: run on every new connection before its first use.
             recorded: False for `init`, which takes the search path and locale of its
                 role (`pin`) and records them.
-            guard: run first on every new connection of a role that may do much
-                (`trust.guard`): from then on unqualified names mean the server's own
-                alone. Texts are only parsed in such a session, with the search path
-                that `path` says.
+            guard: run first on every new connection of a powerful role (`trust.guard`):
+                from then on unqualified names find only the server's own. Such a
+                session only parses texts, with the search path `path`.
         """
         self._dsn = dsn
         self._role = role
@@ -104,24 +95,20 @@ class Session:
         self._in_transaction = False
         self._held = False
         self.generation = 0
-        """Counts connections: what a caller made in the session (a temporary table) is
-        gone when it changes.
+        """Counts connections. When it changes, what a caller made in the session (a
+        temporary table) is gone.
         """
 
     def connection(self) -> Connection:
         """The open connection.
 
         Raises:
-            ConfigurationError: the server refuses this user, password or database, or a
-                pooler is in between.
+            ConfigurationError: the server refuses this user, password or database, or
+                there is a pooler in transaction mode in between.
             TransientError: the server does not answer; or the connection was lost
-                within a transaction, or while `hold` was asked for.
+                within a transaction or after `hold`.
         """
-        if (
-            self._connection is not None
-            and not self._in_transaction
-            and has_ended(self._connection)
-        ):
+        if self._ended_idle():
             self.close()
         if self._connection is None or self._connection.closed:
             self._connection = None
@@ -133,6 +120,11 @@ class Session:
             self.generation += 1
         return self._connection
 
+    def _ended_idle(self) -> bool:
+        if self._connection is None or self._in_transaction:
+            return False
+        return has_ended(self._connection)
+
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:
         """A cursor in autocommit: each statement is a transaction of its own."""
@@ -142,9 +134,10 @@ class Session:
         except psycopg2.Error as error:
             self._drop_if_broken()
             if error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
-                self.close()  # the same name may lead to the new primary
+                # The next connection may lead to the new primary.
+                self.close()
             translated = translate(error, changes=self._guard is not None)
-            # A traceback would tell Postgres's message, which may quote the row.
+            # A traceback would show Postgres's message, which may quote the row.
             raise translated from (None if isinstance(translated, RowRefused) else error)
 
     @contextmanager
@@ -155,6 +148,7 @@ class Session:
             frame: the statements that begin and end it.
         """
         try:
+            # Nothing has been changed yet, so the first message may be retried.
             self._run(frame.begin, None, again=True)
         except VectrueError:
             self._abandon()
@@ -177,7 +171,7 @@ class Session:
         return self._pooled
 
     def pin(self, settings: Mapping[str, str]) -> None:
-        """Set these in the session, and in each that replaces it.
+        """Set these in this connection, and in each that replaces it.
 
         Raises:
             ConfigurationError: the server does not know a value.
@@ -191,9 +185,7 @@ class Session:
 
     @property
     def path(self) -> str:
-        """The search path that texts are read with, as the server writes one. Raises as
-        `connection`.
-        """
+        """The search path of texts, as the server writes it. Raises as `connection`."""
         self.connection()
         if self._guard and self._path is not None:
             return self._path
@@ -202,41 +194,38 @@ class Session:
 
     @property
     def only_parses(self) -> bool:
-        """Whether nothing that others wrote may be planned or run in it."""
+        """Whether expressions of others may only be parsed here, not planned or run."""
         return self._guard is not None
 
     @property
     def pid(self) -> int:
-        """Id of the server's process, also behind a pooler in session mode. Raises as
-        `connection`.
-        """
+        """Id of the server's process, also behind a pooler. Raises as `connection`."""
         return open_connections.pid(self.connection())
 
     def beside(self, role: str) -> "Session":
-        """Another session of the same role on the same server, for a look at what this
-        one does.
-        """
+        """Another session of the same role on the same server, to observe this one."""
         return Session(self._dsn, role=role, recorded=False, guard=self._guard)
 
     def hold(self) -> None:
-        """From now on a lost connection is an error: the caller has a lock in it."""
+        """From now on a lost connection is an error: the caller holds a lock in it."""
         self._held = True
 
     def release(self) -> None:
-        """A lost connection is replaced again."""
+        """From now on a lost connection is replaced again."""
         self._held = False
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
         if self._connection is not None:
             if self._pooled and not self._connection.closed:
-                _leave_clean(self._connection)
-            _close(self._connection)
+                connecting.reset(self._connection)
+            connecting.close(self._connection)
             self._connection = None
 
     def rows(self, query: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
-        """Run one statement and return all its lines; one that only reads is tried
-        again when the connection ends.
+        """Run one statement and return all its lines.
+
+        If the connection has ended, a statement that only reads is retried.
         """
         return self._run(query, parameters, again=only_reads(query))
 
@@ -245,13 +234,11 @@ class Session:
         try:
             return self._rows(query, parameters)
         except TransientError:
-            # A new connection that ends at once is a server that is away, which the
-            # caller's patience is for.
+            # Only a connection that was idle before. If a new one ends at once, the
+            # server is away, and it is the caller who retries.
             if not (again and idle and self._connection is None) or self._held:
                 raise
-        log.info(
-            "the connection to Postgres had ended, asking again on a new one", session=self._role
-        )
+        log.info("connection to Postgres had ended, retrying on a new one", session=self._role)
         return self._rows(query, parameters)
 
     def _rows(self, query: Any, parameters: Any) -> list[tuple[Any, ...]]:
@@ -260,21 +247,24 @@ class Session:
             return cursor.fetchall() if cursor.description else []
 
     def _opened(self) -> Connection:
-        opened, self._pooled = _connected(self._dsn, self._role, self._guard)
+        opened, self._pooled = connecting.connected(self._dsn, self._role, self._guard)
         try:
-            settings = self._pins or (pins.recorded(opened, self._prefix) if self._recorded else {})
+            settings: Mapping[str, str] = self._pins
+            if not settings and self._recorded:
+                settings = pins.recorded(opened, self._prefix)
             self._put(opened, settings)
             if self._setup:
                 self._setup(opened)
         except psycopg2.Error as error:
-            _close(opened)
+            connecting.close(opened)
             raise translate(error) from error
         return opened
 
     def _put(self, connection: Connection, settings: Mapping[str, str]) -> None:
+        settings = dict(settings)
         if self._guard:
-            self._path = settings.get(pins.PATH, self._path)
-            settings = {name: value for name, value in settings.items() if name != pins.PATH}
+            # Kept for texts, and not set: see `guard`.
+            self._path = settings.pop(pins.PATH, self._path)
         pins.put(connection, settings)
 
     def _commit(self, cursor: Cursor, frame: Frame) -> None:
@@ -288,14 +278,14 @@ class Session:
         try:
             cursor.execute(frame.rollback)
         except psycopg2.Error:
-            self.close()  # the server rolls back what a closed connection left
+            # The server rolls back what a closed connection leaves.
+            self.close()
 
     def _abandon(self) -> None:
-        """Leave a transaction whose first message failed behind its BEGIN."""
-        if (
-            self._connection is not None
-            and self._connection.info.transaction_status != TRANSACTION_STATUS_IDLE
-        ):
+        """Leave a transaction whose first message failed after its BEGIN."""
+        if self._connection is None:
+            return
+        if self._connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
             with self._connection.cursor() as cursor:
                 self._rollback(cursor, PLAIN)
 
@@ -305,94 +295,33 @@ class Session:
 
 
 def connect(dsn: str, *, role: str) -> Connection:
-    """Open a connection in autocommit, with what all our sessions have in common.
+    """Open a connection in autocommit, with the settings of all our sessions.
 
     Raises:
         ConfigurationError, TransientError: as `Session.connection`.
     """
-    return _connected(dsn, role)[0]
-
-
-def _connected(
-    dsn: str, role: str, guard: Callable[[Connection], None] | None = None
-) -> tuple[Connection, bool]:
-    """The connection, and whether a pooler in session mode is in between."""
-    options = {"application_name": f"vectrue {role}", "client_encoding": "UTF8", **_NETWORK}
-    opened: Connection | None = None
-    try:
-        opened = psycopg2.connect(dsn, **options)
-        if opened.info.parameter_status(_STRINGS) == "off":
-            # psycopg2 quotes as the server said at the start, and is not told of a
-            # later SET.
-            opened.close()
-            asked = parse_dsn(dsn).get("options", "")
-            opened = psycopg2.connect(dsn, **{**options, "options": f"{asked} -c {_STRINGS}=on"})
-        opened.autocommit = True
-        # before anything is set, which others would find
-        pooled = pooler.is_between(opened, dsn, options)
-        pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
-        open_connections.remember(opened, open_connections.OpenConnection(pid, dsn, guard))
-        if guard:
-            guard(opened)
-        pins.apply(opened)
-    except psycopg2.Error as error:
-        _close(opened)
-        raise translate(error, dsn=dsn) from error
-    except UnicodeError as error:  # what libpq was told by a variable, and quotes
-        _close(opened)
-        raise ConfigurationError(
-            "a setting of the connection to Postgres is not UTF-8",
-            fix="correct postgres.dsn and the variables PG...",
-        ) from error
-    except VectrueError:
-        _close(opened)
-        raise
-    return opened, pooled
-
-
-def _close(opened: Connection | None) -> None:
-    if opened is not None:
-        open_connections.forget(opened)
-        opened.close()
-
-
-def _leave_clean(connection: Connection) -> None:
-    """Take back what was set, before a pooler gives the connection to somebody else."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("ROLLBACK")
-            cursor.execute("DISCARD ALL")
-    except psycopg2.Error as error:
-        log.info(
-            "the pooler's connection could not be cleaned", reason=" ".join(str(error).split())
-        )
+    connection, _ = connecting.connected(dsn, role)
+    return connection
 
 
 def limit_locks(connection: Connection) -> None:
-    """Setup of a session that counts whole tables: a lock that somebody holds is an
-    error, a long query is none.
-    """
+    """Set lock_timeout in a session that counts whole tables and may take long."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '5s'")
 
 
 def limit_waits(connection: Connection) -> None:
-    """Setup of a session that asks only: a table that somebody locks, or a query that
-    does not end, is an error.
-    """
+    """Set lock_timeout and statement_timeout in a session that only asks."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
 
 
-def limit_statements(seconds: float) -> Callable[[Connection], None]:
-    """Setup of a session on which somebody waits: a statement that runs for longer ends
-    as a TransientError.
-    """
+def limit_statements(seconds: float) -> Setup:
+    """Make a setup that sets statement_timeout; longer statements raise TransientError."""
+    timeout = f"{seconds * 1000:.0f}ms"
 
     def setup(connection: Connection) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",)
-            )
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (timeout,))
 
     return setup

@@ -1,12 +1,12 @@
 """Statements that change the database: planned from its state, then run one by one or
 printed as one script.
 
-Each runs in a short transaction of its own under `lock_timeout`, and gives way with a
-growing pause when the lock is not free, so that no query of the application ever waits
-behind it for longer than that.
+Each runs in a short transaction of its own under `lock_timeout`. If the lock is not
+free, it is retried after a growing pause, so that no query of the application waits
+behind it for longer than the timeout.
 
-Hazard: a statement is plain SQL with everything quoted in already, and runs without
-parameters; a `%` in it is a `%`.
+Hazard: a statement is plain SQL without parameters; all values are quoted in it, and a
+`%` is a `%`.
 """
 
 import re
@@ -33,8 +33,8 @@ from schemas.health import blocker
 from schemas.health.blocker import Blocker
 
 _ATTEMPTS = 8
-"""With pauses of 0.5 s doubling up to 8 s, over half a minute in which the
-application's queries go first.
+"""With pauses that double from 0.5 s to 8 s, the application's queries go first for over
+half a minute.
 """
 
 
@@ -43,12 +43,10 @@ class Statement:
     """One change of the database.
 
     Attributes:
-        description: what it does, in the imperative, for the report and for the
-            script's comments.
-        sql: one or more commands that belong into one transaction, without the last
-            semicolon.
-        lock_seconds: longest wait for a lock; `postgres.lock_timeout_seconds` when
-            None.
+        description: what it does, in the imperative, for reports and the comments of a
+            script.
+        sql: one or more commands for one transaction, without the last semicolon.
+        lock_seconds: longest wait for a lock; None for `postgres.lock_timeout_seconds`.
     """
 
     description: str
@@ -62,11 +60,11 @@ def render(session: Session, query: sql.Composable) -> str:
 
 
 def run(session: Session, statement: Statement, *, lock_seconds: float, clock: Clock) -> None:
-    """Run one statement, again and again while a lock is not free.
+    """Run one statement; retry while a lock is not free.
 
     Raises:
-        TransientError: the lock was not free in any attempt; the message names who held
-            it, and what to repeat.
+        TransientError: the lock was not free in any attempt. The message names who held
+            it; the fix says what to repeat.
         ConfigurationError, VectrueError: as `Session`.
     """
 
@@ -79,7 +77,7 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
         looking: list[Lookout] = []
 
         def pause(state: RetryCallState) -> None:
-            # from the second attempt on: most get their lock in the first
+            # Only from the second attempt on: most get their lock in the first.
             if not looking:
                 looking.append(watching.enter_context(Lookout(session)))
             clock.wait(state.upcoming_sleep)
@@ -95,28 +93,28 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
 
 
 def script(statements: Sequence[Statement], *, lock_seconds: float, heading: str) -> str:
-    """All statements as one script for psql; a comment alone when there is nothing to
-    do.
-    """
-    lines = [*(f"-- {line}" for line in heading.splitlines()), ""]
+    """All statements as one script for psql; only comments if there is nothing to do."""
+    lines = [f"-- {line}" for line in heading.splitlines()]
+    lines.append("")
     if not statements:
         return "\n".join([*lines, "-- nothing to do", ""])
-    # The path: an unqualified name must not find what an application has put into a
-    # schema of the reader's path.
     lines += ["SET client_encoding = 'UTF8';", "SET standard_conforming_strings = on;"]
+    # An unqualified name must not find what an application has put into a schema of the
+    # reader's search path.
     lines += ["SET search_path = pg_catalog, pg_temp;", ""]
     for number, statement in enumerate(statements, 1):
         comment = " ".join(statement.description.split())
         lines += [f"-- {number}. {comment}", "BEGIN;", f"{_limit(statement, lock_seconds)};"]
-        # The semicolon stands on a line of its own: a statement may end in a comment.
+        # The semicolon has a line of its own, since a statement may end in a comment.
         lines += [statement.sql, ";", "COMMIT;", ""]
     return "\n".join(lines)
 
 
 @contextmanager
 def trial(session: Session) -> Iterator[Cursor]:
-    """A cursor in a transaction that is always rolled back, for questions the catalogue
-    answers only about objects.
+    """A cursor in a transaction that is always rolled back.
+
+    It is for questions that the catalogue answers only about existing objects.
     """
     with session.cursor() as cursor:
         cursor.execute("BEGIN")
@@ -128,11 +126,12 @@ def trial(session: Session) -> Iterator[Cursor]:
 
 
 def _limit(statement: Statement, lock_seconds: float) -> str:
-    return f"SET LOCAL lock_timeout = '{round((statement.lock_seconds or lock_seconds) * 1000)}ms'"
+    seconds = statement.lock_seconds or lock_seconds
+    return f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'"
 
 
 def _lock_is_taken(error: BaseException) -> bool:
-    # ObjectInUse: a slot whose reader was stopped is let go of a moment later.
+    # ObjectInUse: a slot is released a moment after its reader was stopped.
     return isinstance(error.__cause__, errors.LockNotAvailable | errors.ObjectInUse)
 
 
@@ -140,22 +139,21 @@ def _give_up(
     session: Session, statement: Statement, state: RetryCallState, seen: Sequence[Blocker]
 ) -> None:
     cause = state.outcome.exception() if state.outcome else None
-    if not seen and cause is not None and (reader := _reader(session, cause.__cause__)) is not None:
-        seen = [reader]
-    holder = f"; in the way is {blocker.names(seen)}" if seen else ""
+    if not seen and cause is not None:
+        reader = _reader(session, cause.__cause__)
+        seen = [] if reader is None else [reader]
+    holder = f"; blocked by {blocker.names(seen)}" if seen else ""
     raise TransientError(
-        f"could not {statement.description}: a lock was not free in {_ATTEMPTS} attempts{holder}",
+        f"could not {statement.description}: timed out waiting for a lock in {_ATTEMPTS} "
+        f"attempts{holder}",
         fix=blocker.way_on(seen),
     ) from cause
 
 
 def _reader(session: Session, error: BaseException | None) -> Blocker | None:
-    """Who reads a slot that is in use, which is no lock: the server's message ends with
-    the id.
-    """
-    said = (
-        re.search(r"(\d+)\D*$", error.diag.message_primary or "")
-        if isinstance(error, errors.ObjectInUse)
-        else None
-    )
+    """Who reads a slot that is in use; pg_blocking_pids does not know that."""
+    if not isinstance(error, errors.ObjectInUse):
+        return None
+    # The server's message ends with the process id.
+    said = re.search(r"(\d+)\D*$", error.diag.message_primary or "")
     return blockers.named(session, int(said[1])) if said else None

@@ -19,8 +19,8 @@ OF_RIGHTS = (
     Defect(
         "a text that leaves its brackets",
         "connectors/postgres/catalog.py",
-        "(why := expressions.refusal(session, target.text))",
-        "(why := None)",
+        "why = expressions.refusal(session, target.text)",
+        "why = None",
         (f"{TRUST}::test_a_text_that_is_not_one_expression_is_refused",),
     ),
     Defect(

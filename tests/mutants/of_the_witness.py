@@ -151,7 +151,7 @@ _OF_THE_SESSIONS = (
     ),
     Defect(
         "sessions that take the settings of their role",
-        "connectors/postgres/session.py",
+        "connectors/postgres/connecting.py",
         "        pins.apply(opened)\n",
         "",
         (

@@ -194,4 +194,4 @@ def test_a_locked_table_does_not_hold_the_keeper_up(kept: Workplace) -> None:
             what="the keeper to give way",
         )
     holder.close()
-    assert "did not get a lock in time" in kept.log("replay")
+    assert "timed out waiting for a lock" in kept.log("replay")

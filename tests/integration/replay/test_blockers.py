@@ -69,7 +69,7 @@ def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> No
         done = started.vectrue("migrate", "rollback", "--yes", check=False)
         assert done.returncode == 1
         said = " ".join(done.stderr.split())
-        assert f"in the way is pid {pid(reader)}, user " in said
+        assert f"blocked by pid {pid(reader)}, user " in said
         assert "application reporting, in a transaction for" in said
         assert "innocent" not in said
         assert str(pid(writer)) not in said
@@ -99,7 +99,7 @@ def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: 
         reader.connection.rollback()
         waits.result()
     said = " ".join(done.stderr.split())
-    assert f"in the way is pid {reading}, user " in said
+    assert f"blocked by pid {reading}, user " in said
     assert re.search(r"application migrator[^;]*, which waits itself", said)
     assert f"SELECT pg_terminate_backend({reading})" in said
 
@@ -192,7 +192,7 @@ def test_a_prepared_transaction_is_named_by_its_gid(tmp_path: Path) -> None:
                 clock=Hasty(),
             )
         assert (
-            "in the way is the prepared transaction left behind, in a transaction for"
+            "blocked by the prepared transaction left behind, in a transaction for"
             in refused.value.message
         )
         assert refused.value.fix is not None

@@ -222,7 +222,7 @@ def test_a_lock_is_waited_for_and_not_held_against_others(workplace: Workplace) 
 
     try:
         with pytest.raises(
-            TransientError, match=r"add the columns .* a lock was not free .*a long report"
+            TransientError, match=r"add the columns .* timed out waiting for a lock .*a long report"
         ):
             init.run(settings, open_model(settings.model), Hurried(), lambda _: None)
     finally:

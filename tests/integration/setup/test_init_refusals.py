@@ -118,7 +118,7 @@ REFUSED: list[tuple[str, str, str, str]] = [
     ),
     (
         f"CREATE TABLE t (id int PRIMARY KEY, {VECTOR})",
-        "is no valid expression",
+        "is not a valid expression",
         "[[tables]] text",
         "nosuch",
     ),

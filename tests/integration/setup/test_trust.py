@@ -293,7 +293,7 @@ def test_a_text_that_is_not_one_expression_is_refused(trial: Trial, text: str) -
         lambda: set_up_database(settings),
     ):
         with pytest.raises(
-            ConfigurationError, match=r"the text of table public\.posts is no valid expression"
+            ConfigurationError, match=r"the text of table public\.posts is not a valid expression"
         ):
             attempt()
     assert trial.place.value("SELECT to_regclass('pwned')") is None
