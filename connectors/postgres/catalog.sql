@@ -1,7 +1,7 @@
--- What the catalogue says of tables, their columns and expressions about them.
+-- What the catalogue says about tables, their columns, and expressions over them.
 
 -- name: inspect_table
--- Everything about a table that decides whether and how it can be kept in step. No line when there is no such relation.
+-- Everything about a table that decides whether and how its vectors can be kept true. No line if the relation does not exist.
 SELECT
     class.oid,
     class.relkind::text,
@@ -36,11 +36,12 @@ JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE namespace.nspname = %(schema)s AND class.relname = %(name)s
 
 -- name: check_text
--- The text alone, to be parsed and planned; as a condition, like text_view.sql.
+-- The text alone, to be parsed and planned; as a condition, like text_view.
 SELECT 1 FROM {table} WHERE (({text}
     )::text) IS NULL
 
 -- name: relation_columns
+-- Schema, name and columns of a relation.
 SELECT namespace.nspname::text, class.relname::text,
     array_agg(att.attname::text ORDER BY att.attnum)
 FROM pg_class AS class
@@ -57,7 +58,7 @@ JOIN pg_namespace AS namespace ON namespace.oid = extension.extnamespace
 WHERE extension.extname = 'vector'
 
 -- name: table_tree
--- A table and all that inherit from it, with the one above, parents first. `leaf`: has rows of its own.
+-- A table and all that inherit from it, each with its parent, parents first.
 WITH RECURSIVE tree AS (
     SELECT %(oid)s::oid AS oid, NULL::oid AS parent, 0 AS level
     UNION
@@ -70,15 +71,15 @@ JOIN pg_namespace AS space ON space.oid = class.relnamespace
 ORDER BY tree.level, space.nspname, class.relname
 
 -- name: text_view
--- A view of the text alone, made and rolled back, so that the catalogue tells which columns it reads. As a condition, since
--- that is where a write has it: what makes several rows of one, or one of several, is refused there.
+-- A view of the text alone, created and rolled back, so that the catalogue knows which columns it reads. The text is a
+-- condition, as in a write, since a condition may not be an aggregate or return several rows.
 CREATE TEMPORARY VIEW our_text AS
 SELECT 1 AS one FROM {table} WHERE (({text}
     )::text) IS NULL
 
 -- name: domains_of_others
--- Where this session is a superuser's: a domain whose CHECK calls a function that belongs to none, and whose that is. The parser
--- calls it when it makes a value of a quoted array, composite or range of that domain.
+-- In a superuser's session: a domain whose CHECK calls a function that no superuser owns, with that owner. The parser calls the
+-- function when a quoted array, composite or range has values of the domain.
 SELECT con.contypid::regtype::text, proc.oid::regprocedure::text, owner.rolname::text
 FROM pg_constraint AS con
 JOIN pg_depend AS dep ON dep.classid = 'pg_constraint'::regclass AND dep.objid = con.oid
@@ -91,7 +92,7 @@ ORDER BY 1
 LIMIT 1
 
 -- name: published
--- Tables that are published, by name; not our own.
+-- Published tables by name, without those of vectrue.
 SELECT namespace.nspname::text, class.relname::text
 FROM pg_publication AS pub
 JOIN pg_publication_rel AS rel ON rel.prpubid = pub.oid
@@ -100,6 +101,7 @@ JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE pub.pubname = %(publication)s AND namespace.nspname <> 'vectrue'
 
 -- name: key_names
+-- Columns of a table's primary key, in its order.
 SELECT att.attname
 FROM pg_index AS idx
 CROSS JOIN LATERAL unnest(idx.indkey) WITH ORDINALITY AS pos (attnum, ord)
@@ -108,7 +110,7 @@ WHERE idx.indrelid = to_regclass(%(table)s) AND idx.indisprimary
 ORDER BY pos.ord
 
 -- name: is_relation
--- Whether there is a table of this schema and name.
+-- Whether a relation of this schema and name exists.
 SELECT EXISTS (
     SELECT FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
     WHERE namespace.nspname = %s AND class.relname = %s)

@@ -105,4 +105,5 @@ def _with_standard_strings(dsn: str, options: dict[str, Any]) -> Connection:
     # psycopg2 quotes by what the server reported at the start; it misses a later SET.
     asked = parse_dsn(dsn).get("options", "")
     standard = f"{asked} -c {_STRINGS}=on"
-    return psycopg2.connect(dsn, **{**options, "options": standard})
+    opened: Connection = psycopg2.connect(dsn, **{**options, "options": standard})
+    return opened

@@ -1,12 +1,12 @@
--- Fragments that queries about a column are put together from (queries.py).
+-- Fragments of queries about a column (queries.py).
 
 -- name: tied
--- Whether a vector is the one that was written with its provenance, as a fragment. What wrote it left its transaction's
--- number behind the digest: where nobody has written the row since, the vector is not read, which takes longest by far.
+-- Fragment: whether a vector is the one that was written with its provenance. After the digest stands the id of the transaction
+-- that wrote it. If the row was not written since, the vector need not be read, which takes longest by far.
 coalesce({untouched} OR substring({digest_column} FROM 1 FOR 8) = vectrue.vector_digest({column}), true)
 
 -- name: doc
--- What the rule in row_state.sql needs to know of a row, as the columns of `doc`.
+-- Fragment: what row_state needs to know about a row, as the columns of `doc`.
 ({text}
 )::text AS text,
 ARRAY[{keys_as_text}] AS key,
@@ -17,9 +17,8 @@ ARRAY[{keys_as_text}] AS key,
 {tied} AS tied
 
 -- name: row_state
--- One row's state, as a fragment. Expects a relation `doc` with text, key, vector, unreadable and
--- tied (boolean), stored_hash and stored_model,
--- and `wanted` with model. The seven states are disjoint and cover every doc.
+-- Fragment: the state of one row. It needs a relation `doc` with the columns of the fragment doc, and `wanted` with model.
+-- The states are disjoint and cover every row.
 CASE
     WHEN doc.unreadable THEN 'unreadable'
     WHEN coalesce(left(doc.text, {blank_within}) !~ {not_blank}, true) THEN
@@ -37,6 +36,6 @@ CASE
 END
 
 -- name: of_no_row
--- In a handler: whether what is caught says nothing about any row, as a fragment; `conditions.is_of_a_row` is the same rule.
--- What a function of the application raises by itself does, whatever condition it calls that: then RAISE stands innermost.
+-- Fragment for an exception handler: whether the error says nothing about any row (conditions.is_of_a_row is the same rule).
+-- What a function of the application raises is about the row, whichever condition it names: then RAISE is innermost.
 SQLSTATE LIKE ANY ({not_of_a_row}) AND split_part(our_where, E'\n', 1) !~ E'\\mRAISE\\M'

@@ -1,27 +1,26 @@
--- What every session sets, who holds what it waits for, and locks that take a right.
+-- What every session sets, who holds what it waits for, and the locks of vectrue.
 
 -- name: pin_session
--- Settings of this session that differ from what is wanted, where this server knows them.
+-- Set what differs from what is wanted, if this server knows the setting.
 SELECT set_config(wanted.name, wanted.value, false)
 FROM unnest(%(names)s::text[], %(values)s::text[]) AS wanted (name, value)
 JOIN pg_settings AS found ON lower(found.name) = lower(wanted.name) AND found.setting IS DISTINCT FROM wanted.value
 
 -- name: recorded_meaning
--- What the session of `init` had, by prefix; where no prefix is asked for, what all installations have in common.
+-- What the session of `init` had, for a prefix; without one, a line for each difference between installations.
 SELECT search_path, locale FROM vectrue.installations WHERE %(prefix)s IS NULL OR prefix = %(prefix)s
 GROUP BY search_path, locale
 
 -- name: limit_lock_waits
--- A write waits for a lock for less than deadlock_timeout: in a deadlock between a trigger of the table and the
--- application, it is then the worker that gives way, before the server looks for somebody to abort.
+-- A write waits for a lock for less than deadlock_timeout. In a deadlock between a trigger of the table and the application, the
+-- worker then gives up first, before the server looks for a transaction to abort.
 SELECT set_config('lock_timeout', greatest(1, least(%(wanted)s, setting::integer / 2))::text || 'ms', false)
 FROM pg_settings
 WHERE name = 'deadlock_timeout'
 
 -- name: blockers
--- Who holds what these sessions wait for: whatever kind of lock it is, readers and prepared transactions too, and those who
--- stand before them in the queue; then who holds what these wait for. Of sessions of other roles Postgres may show id, user
--- and application alone.
+-- Who holds what these sessions wait for, whatever kind of lock it is: readers, prepared transactions, and sessions ahead of them
+-- in the queue; then who holds what those wait for. Of another role's session Postgres may show only id, user and application.
 WITH RECURSIVE chain (waiter, pid, depth) AS (
     SELECT asked.pid, blocker.pid, 1
     FROM unnest(%(pids)s::integer[]) AS asked (pid)
@@ -63,7 +62,7 @@ GROUP BY chain.pid, activity.usename, activity.application_name, activity.backen
 ORDER BY 7, min(chain.depth), 6 DESC NULLS LAST
 
 -- name: session_facts
--- One session, as blockers.sql tells of those that hold something.
+-- One session, with the columns of blockers.
 SELECT
     pid, usename::text, nullif(application_name, ''), backend_type, state,
     extract(epoch FROM clock_timestamp() - xact_start)::float8, false, NULL
@@ -71,9 +70,10 @@ FROM pg_stat_activity
 WHERE pid = %(pid)s
 
 -- name: take_lock
--- Take a lock that nobody holds: whether it is this connection's now. A line holds as long as the server has the connection
--- that it names; Postgres shows the start of one to its own role alone, so for others process and name have to do. Where
--- another one holds it, nothing is written and no row is locked. Of two that find it free, the second finds the line changed.
+-- Take a lock unless it is held; whether this connection holds it now. A line counts as long as the server has the connection
+-- that it names. Postgres shows the start of a connection only to its own role, so for others process id and name must do. If
+-- another connection holds the lock, nothing is written and no row is locked. Of two that find it free, the second one finds
+-- the line changed.
 WITH living AS (
     SELECT pid, application_name, backend_start FROM pg_stat_activity
 ), seen AS (
@@ -97,7 +97,7 @@ WITH living AS (
 SELECT EXISTS (SELECT FROM seen WHERE seen.is_mine) OR EXISTS (SELECT FROM taken)
 
 -- name: lock_holder
--- The server process that holds a lock of ours; a line counts for as long as the server has the connection that it names.
+-- The server process that holds a lock; a line counts as long as the server has the connection that it names.
 SELECT held.pid
 FROM vectrue.locks AS held
 JOIN pg_stat_activity AS living ON living.pid = held.pid AND living.application_name = held.application
@@ -105,5 +105,6 @@ JOIN pg_stat_activity AS living ON living.pid = held.pid AND living.application_
 WHERE held.name = %(name)s
 
 -- name: give_back_lock
+-- Release a lock that this connection holds.
 UPDATE vectrue.locks SET pid = NULL, started_at = NULL, application = NULL
 WHERE name = %(name)s AND pid = pg_backend_pid()

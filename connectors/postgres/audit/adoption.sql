@@ -1,7 +1,7 @@
--- Vectors that the application made, believed.
+-- Adopt vectors that the application made.
 
 -- name: adoptable
--- What keeps a vector without provenance from being adopted, as a fragment over `audited`; 'adoptable' when nothing does.
+-- Fragment over `audited`: what keeps a vector without provenance from being adopted; 'adoptable' if nothing does.
 CASE
     WHEN audited.state = 'quarantined' THEN 'quarantined'
     WHEN audited.state <> 'stale_model' THEN 'blank' -- a vector and no text
@@ -14,14 +14,14 @@ END
 
 -- name: horizon
 -- Every transaction with an id below the first number is over, and what it wrote lies before the second one in the log.
--- The snapshot is taken before the position is read; the insert position, since a commit may be visible before its
--- record is written out.
+-- The snapshot is taken before the position is read. The insert position counts, since a commit may be visible before its
+-- record is flushed.
 SELECT
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
     pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint
 
 -- name: unowned
--- Vectors of which nothing says what they were made from, or by what, as a fragment.
+-- Fragment: vectors without provenance.
 {table}.{column} IS NOT NULL AND {table}.{hash_column} IS NULL AND {table}.{model_column} IS NULL
 
 -- name: adoptable_rows
@@ -33,8 +33,8 @@ SELECT {adoptable} AS kind, count(*) FROM ({audited}) AS audited GROUP BY kind
 SELECT audited.key FROM ({audited}) AS audited WHERE {adoptable} = 'adoptable' LIMIT %(limit)s
 
 -- name: adopt_rows
--- Say of vectors that can still be adopted that the wanted model made them from the text as it stands, if that model is
--- still wanted. Hash, text and vector are of one row version: the rows are locked by the statement before this one.
+-- Record that the wanted model made these vectors from the present text, if they can still be adopted and that model is still
+-- wanted. Hash, text and vector are of one row version, since the statement before has locked the rows.
 UPDATE {table}
 SET {hash_column} = our_asked.our_hash, {model_column} = %(model)s, {time_column} = clock_timestamp(),
     {digest_column} = vectrue.vector_digest({table}.{column}) || xidsend(pg_current_xact_id()::xid)

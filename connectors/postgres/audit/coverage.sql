@@ -24,17 +24,17 @@ LEFT JOIN LATERAL (
         FROM {table}{tried}
         OFFSET 0 -- keeps the planner from evaluating the text once per use above
     ) AS doc
-    OFFSET 0 -- likewise for the state
+    OFFSET 0 -- the same for the state
 ) AS doc ON true
 WHERE wanted.table_name = {table_literal} AND wanted.column_name = {column_literal}
 GROUP BY wanted.table_name, wanted.column_name, wanted.model, wanted.dimensions
 
 -- name: has_rows
--- Whether a table has a row; an error where a policy would hide some.
+-- Whether a table has a row; an error if a policy would hide some.
 SELECT EXISTS (SELECT FROM {table})
 
 -- name: not_tables
--- Those of some names that are not tables: what they show may be a part of the rows.
+-- Names of relations that are not tables: they may show only a part of the rows.
 SELECT asked.name, class.relkind::text
 FROM unnest(%(names)s::text[], %(schemas)s::text[], %(tables)s::text[]) AS asked (name, schema, relation)
 JOIN pg_namespace AS namespace ON namespace.nspname = asked.schema
@@ -42,8 +42,8 @@ JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname =
 WHERE class.relkind NOT IN ('r', 'p')
 
 -- name: without_text
--- Rows of a column without a vector that have content in what their text reads, and no text since another column is empty;
--- and for each column it reads, in how many of them that is NULL. A text that is '' is meant so, and is not counted.
+-- Rows without a vector that have content in one of the columns that their text reads, but no text since another one is empty;
+-- and for each column that the text reads, in how many of these rows it is NULL. A text that is '' does not count.
 SELECT count(*), ARRAY[{nulls}]::bigint[]
 FROM {table}{tried}
 WHERE {column} IS NULL AND NOT {unreadable} AND ({holes}) AND ({content}) AND (({text}

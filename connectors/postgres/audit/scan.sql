@@ -1,13 +1,13 @@
--- Every row judged, and what is done about vectors that are not true.
+-- Judge every row, and disown vectors that are not true.
 
 -- name: audited
--- Rows with their state and what else is untrue about them, as a fragment; all rows, chosen ones, or a TABLESAMPLE (in a
--- comment no placeholder may stand: it would be filled in). What is found beside the state:
---   wrong_dimension, not_finite, not_unit_length, unknown_model   of a vector that says what it was made from and by what
---   foreign_vector  a vector that is not the one written with its provenance: somebody else put it there
---   no_provenance   a vector that does not say it; in quarantine, where nothing is claimed for it, that is no finding
---   no_vector       provenance of a vector that is not there
--- A length is compared with the one of the model named beside the vector: a vector of the last model is merely stale.
+-- Fragment: rows with their state and what else is untrue about them; all rows, chosen ones, or a TABLESAMPLE. (A comment must not
+-- contain a placeholder: it would be filled in.) The findings beside the state:
+--   wrong_dimension, not_finite, not_unit_length, unknown_model   of a vector with provenance
+--   foreign_vector  not the vector that was written with the provenance
+--   no_provenance   a vector without provenance; in quarantine, where nothing is claimed, it is not a finding
+--   no_vector       provenance without a vector
+-- The length is compared with that of the model named beside the vector: a vector of the last model is only stale.
 SELECT
     facts.*,
     array_remove(ARRAY[
@@ -29,7 +29,7 @@ FROM (
         doc.vector AND doc.stored_hash IS NOT NULL AND doc.stored_model IS NOT NULL AS claims,
         wanted.model AS wanted_model,
         wanted.dimensions AS wanted_dimensions,
-        -- No join: it might change the order of the rows.
+        -- Not a join, which might change the order of the rows.
         (SELECT known.dimensions FROM vectrue.models AS known WHERE known.model = doc.stored_model) AS known_dimensions,
         {row_state} AS state
     FROM (
@@ -45,13 +45,13 @@ FROM (
         OFFSET 0 -- keeps the planner from evaluating text and norm once per use above
     ) AS doc
     CROSS JOIN (SELECT %(model)s::text AS model, %(dimensions)s::integer AS dimensions) AS wanted
-    OFFSET 0 -- likewise for the state
+    OFFSET 0 -- the same for the state
 ) AS facts
 
 -- name: recent
--- Rows written by a transaction that was not over at the horizon, as a fragment. A row carries 32 bits of the id; one
--- from the horizon on is less than 2^31 behind the next id, and a row that was frozen long ago may only look like one.
--- By comparing alone, since a subtransaction's id, which is what a row may carry, is in no snapshot.
+-- Fragment: rows written by a transaction that was not over at the horizon. A row has 32 bits of the id. An id from the horizon
+-- on is less than 2^31 behind the next one; a row that was frozen long ago may look like that too. The ids are only compared,
+-- since a row may have the id of a subtransaction, which no snapshot has.
 (({table}.xmin::text::bigint - %(horizon)s) & 4294967295)
     < pg_snapshot_xmax(pg_current_snapshot())::text::bigint - %(horizon)s
 
@@ -70,7 +70,7 @@ GROUP BY placed.state, placed.findings
 SELECT audited.key FROM ({audited}) AS audited WHERE audited.state = 'current' LIMIT %(limit)s
 
 -- name: damaged_keys
--- Keys of rows that a replay would pass by, although what stands beside their vector is untrue.
+-- Keys of rows that a replay would skip, although their provenance is untrue.
 SELECT audited.key
 FROM ({audited}) AS audited
 WHERE (audited.state IN ('current', 'quarantined') OR 'foreign_vector' = ANY (audited.findings))
@@ -78,8 +78,8 @@ WHERE (audited.state IN ('current', 'quarantined') OR 'foreign_vector' = ANY (au
 LIMIT %(limit)s
 
 -- name: disown_damaged
--- Take the hash away from vectors that are still damaged, so that a replay makes them anew. The vector stays readable
--- until then; in quarantine, where nothing will replace it, the model's name goes too, and no search finds it any more.
+-- Delete the hash of vectors that are still damaged, so that a replay embeds the rows again. The vector stays readable until
+-- then. In quarantine nothing will replace it, so the model's name is deleted too, and no search finds it.
 UPDATE {table}
 SET {hash_column} = NULL,
     {model_column} = CASE WHEN our_asked.state = 'quarantined' THEN NULL ELSE {table}.{model_column} END
@@ -92,7 +92,7 @@ WHERE {key_match}
 RETURNING our_asked.key
 
 -- name: disown_vectors
--- Take the hash away from vectors that were found untrue, as long as they are the very same vectors.
+-- Delete the hash of vectors that were found untrue, as long as they are the same vectors.
 UPDATE {table}
 SET {hash_column} = NULL
 FROM unnest({key_arrays}, %(digests)s::bytea[]) AS our_asked ({key_names}, our_digest)
@@ -100,7 +100,7 @@ WHERE {key_match} AND sha256({vectors}.vector_send({column})) = our_asked.our_di
 RETURNING 1
 
 -- name: asked_vectors
--- Text and vector of rows that have a state, read in one statement. One line per key whose row still has it.
+-- Text and vector of rows in a state, read in one statement. One line per key whose row still has that state.
 SELECT our_asked.our_ord::integer, found.text, found.numbers, found.digest
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 CROSS JOIN LATERAL (
@@ -119,9 +119,9 @@ CROSS JOIN LATERAL (
 ) AS found
 
 -- name: key_order
--- In the order of the primary key, as a fragment.
+-- Fragment: in the order of the primary key.
 ORDER BY {keys}
 
 -- name: sample_order
--- In an order that has nothing to do with the rows, as a fragment: the same for the same seed.
+-- Fragment: in an order that has nothing to do with the rows, and is the same for the same seed.
 ORDER BY hashtextextended(ARRAY[{keys_as_text}]::text, %(seed)s)

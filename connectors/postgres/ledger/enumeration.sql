@@ -16,11 +16,11 @@ WHERE {wanted_states}
 LIMIT %(limit)s
 
 -- name: after_cursor
--- The rows after the last one enumerated, as a fragment.
+-- Fragment: the rows after the last one enumerated.
 ({keys}) > ({bounds})
 
 -- name: survey
--- One pass over a column's rows: how many are in which state, and how large are the texts that need a vector.
+-- One pass over a column's rows: how many are in each state, and how large the texts are.
 SELECT
     count(*) AS rows,
     count(*) FILTER (WHERE state = 'current') AS current,
@@ -42,28 +42,28 @@ FROM (
         OFFSET 0 -- keeps the planner from evaluating the text once per use above
     ) AS doc
     CROSS JOIN (SELECT %(model)s::text AS model) AS wanted
-    OFFSET 0 -- likewise for the state
+    OFFSET 0 -- the same for the state
 ) AS seen
 
 -- name: asked_keys
--- Rows by key, as a fragment.
+-- Fragment: rows by key.
 EXISTS (SELECT FROM unnest({key_arrays}) AS our_asked ({key_names}) WHERE {key_match})
 
 -- name: plain_keys
--- Keys as the database writes them, in the order asked; a value that is none of the column's type is an error.
+-- Keys as the database writes them, in the order asked; an error if one is not a value of its column's type.
 SELECT ARRAY[{key_texts}]
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 ORDER BY our_asked.our_ord
 
 -- name: named_rows
--- Keys as the database writes them, each with that of the row which it names; no row: NULL. In the order asked.
+-- Keys as the database writes them, each with the key of the row that it names, or NULL. In the order asked.
 SELECT ARRAY[{key_texts}], found.key
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 LEFT JOIN LATERAL (SELECT ARRAY[{keys_as_text}] AS key FROM {table} WHERE {key_match} LIMIT 1) AS found ON true
 ORDER BY our_asked.our_ord
 
 -- name: relation_facts
--- Size of a table with its partitions: bytes, rows as last analysed (negative: never), indexes, whether one is over vectors.
+-- Size of a table with its partitions: bytes, rows as last analysed (negative: never), indexes, whether one of them is over vectors.
 WITH relations AS (
     SELECT class.oid, class.reltuples, class.relkind
     FROM pg_class AS class
@@ -83,5 +83,5 @@ SELECT
 FROM relations
 
 -- name: written_before
--- `--since`, as a fragment: vectors written before a time. A row without a vector was not.
+-- Fragment of `--since`: vectors written before a time. A row without a vector does not count.
 {time_column} < %(since)s

@@ -1,7 +1,7 @@
--- Tables of which changes may have been missed.
+-- Tables whose changes may have been missed.
 
 -- name: ask_look
--- Have the keeper look at all rows of these tables, whatever was asked before; a later reason is the one that is shown.
+-- Have the keeper look at all rows of these tables. If it was asked before, the later reason is shown.
 INSERT INTO vectrue.looks (prefix, table_name, reason)
 SELECT %(prefix)s, asked.table_name, %(reason)s FROM unnest(%(tables)s::text[]) AS asked (table_name)
 ON CONFLICT (prefix, table_name) DO UPDATE SET reason = excluded.reason, asked_at = clock_timestamp()
@@ -14,5 +14,5 @@ WHERE prefix = %(prefix)s
 ORDER BY asked_at, table_name
 
 -- name: end_look
--- All rows of the table were looked at, unless somebody has asked again meanwhile.
+-- End a look at a table, unless another one was asked for meanwhile.
 DELETE FROM vectrue.looks WHERE prefix = %(prefix)s AND table_name = %(table)s AND asked_at <= %(asked_at)s

@@ -1,7 +1,7 @@
--- Replay runs: created, entered as chunks, steered, and how far they are.
+-- Replay runs: create them, enter chunks, steer them, and see how far they are.
 
 -- name: create_replay
--- A new run. One whose keys are still being read is only planned.
+-- Create a run. It is only planned while its keys are being read.
 INSERT INTO vectrue.replays
     (run, scope, state, where_text, since, force, from_keys, requested_by, chunk_size, rate, max_live_lag)
 VALUES (
@@ -10,21 +10,21 @@ VALUES (
 )
 
 -- name: create_scope
--- One column of a run, with the number of rows it is expected to send.
+-- Add a column to a run, with the number of rows that it is expected to send.
 INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)
 VALUES (%(run)s, %(table)s, %(column)s, %(model)s, %(expected)s)
 
 -- name: add_chunk
--- A chunk enters the ledger, with its keys, before it is sent: a crash in between loses nothing.
+-- Enter chunks with their keys before they are sent: a crash in between loses nothing.
 INSERT INTO vectrue.replay_chunks (run, chunk, table_name, column_name, model, keys, total_keys)
 VALUES %s
 
 -- name: enter_replay
--- Whoever enters a run looks first whether another one holds its columns; two of them take turns until the commit.
+-- Before a run is entered, its columns are checked for other runs. This lock makes two commands wait for each other's commit.
 INSERT INTO vectrue.locks (name) VALUES ('replays') ON CONFLICT (name) DO UPDATE SET taken_at = clock_timestamp()
 
 -- name: end_of_keys
--- All keys of a file are read: the column's rows are known, and the run may be sent.
+-- All keys of a file are entered: the number of rows is known, and the run may be sent.
 WITH counted AS (
     UPDATE vectrue.replay_scopes AS scopes
     SET enumerated = true,
@@ -36,7 +36,7 @@ UPDATE vectrue.replays SET state = 'running' WHERE run = %(run)s AND state = 'pl
 RETURNING run::text
 
 -- name: move_cursor
--- How far a column is enumerated; moves in the transaction that adds the chunks, if nobody else moved it meanwhile.
+-- Move the cursor of a column, in the transaction that adds the chunks, unless another command moved it meanwhile.
 UPDATE vectrue.replay_scopes
 SET cursor_key = coalesce(%(cursor)s, cursor_key), enumerated = %(enumerated)s
 WHERE run = %(run)s AND table_name = %(table)s AND column_name = %(column)s
@@ -47,12 +47,12 @@ WHERE run = %(run)s AND table_name = %(table)s AND column_name = %(column)s
 UPDATE vectrue.replay_chunks SET sent_at = now() WHERE run = %(run)s AND chunk = ANY (%(chunks)s)
 
 -- name: unmark_sent
--- Before chunks are sent again: should the sender die, they count as not sent.
+-- Before chunks are sent again: if the sender dies, they count as not sent.
 UPDATE vectrue.replay_chunks SET sent_at = NULL, returned = false
 WHERE run = %(run)s AND chunk = ANY (%(chunks)s) AND done_keys < total_keys
 
 -- name: unsent_chunks
--- Chunks of a run to send: never sent or returned, or (all) every one that is not handled, since its message may be lost.
+-- Chunks of a run to send: those never sent or returned; with `all`, every chunk that is not handled, since its message may be lost.
 SELECT chunk, table_name, column_name, model, keys
 FROM vectrue.replay_chunks
 WHERE run = %(run)s AND done_keys < total_keys AND chunk > %(after)s AND (%(all)s OR returned OR sent_at IS NULL)
@@ -64,8 +64,8 @@ LIMIT %(limit)s
 SELECT coalesce(max(chunk), 0) FROM vectrue.replay_chunks WHERE run = %(run)s
 
 -- name: give_way
--- A run that a person asks for takes the place of the keeper's over these columns. Unless the new one is about all rows that are
--- stale, the keeper looks at the table again after it.
+-- A run that a person asks for replaces those of the keeper over these columns. Unless it covers all stale rows, the keeper looks
+-- at the table again afterwards.
 WITH ended AS (
     UPDATE vectrue.replays
     SET state = 'cancelled', finished_at = now(), waiting = NULL, waiting_since = NULL, waiting_at = NULL, next_slot = NULL
@@ -84,7 +84,7 @@ WHERE NOT %(covers)s
 ON CONFLICT (prefix, table_name) DO UPDATE SET reason = excluded.reason, asked_at = clock_timestamp()
 
 -- name: set_replay_state
--- Pause, resume, cancel: the state of a run, if it is in one of the states that this may follow.
+-- Pause, resume or cancel a run, if it is in one of the states from which that is possible.
 UPDATE vectrue.replays
 SET state = %(state)s,
     finished_at = CASE WHEN %(state)s = 'cancelled' THEN now() END,
@@ -94,8 +94,8 @@ WHERE run = %(run)s AND state = ANY (%(from)s)
 RETURNING run::text
 
 -- name: set_replay_limits
--- New limits of a run. The slots of the old rate are given up, or a higher rate would wait for them; that there were any
--- stays known (measured_rate.sql).
+-- Change the limits of a run. The slots of the old rate are dropped, or a higher rate would wait for them. next_slot stays
+-- non-NULL, so that measured_rate still knows that there was a limit.
 UPDATE vectrue.replays
 SET rate = CASE WHEN %(set_rate)s THEN %(rate)s ELSE rate END,
     max_live_lag = CASE WHEN %(set_lag)s THEN %(max_live_lag)s ELSE max_live_lag END,
@@ -104,7 +104,7 @@ WHERE run = %(run)s AND state IN ('planned', 'running', 'paused')
 RETURNING run::text
 
 -- name: replays
--- Runs, newest first: those whose id begins like this, those that touch one of these columns, those that are unfinished.
+-- Runs, newest first: those with this prefix of their id, with one of these columns, or unfinished ones.
 SELECT
     replays.run::text,
     replays.state,
@@ -169,7 +169,7 @@ WHERE run = %(run)s
 ORDER BY table_name, column_name
 
 -- name: replay_of_tables
--- Unfinished replay runs that have a column of one of these tables, a person's first. `yields`: the keeper's, which gives way.
+-- Unfinished runs that have a column of one of these tables, those of people first. `yields`: a run of the keeper, which gives way.
 SELECT DISTINCT replays.run::text, replays.state, replays.requested_by = 'keeper' AND replays.state = 'running' AS yields,
     scopes.table_name
 FROM vectrue.replays AS replays
@@ -178,7 +178,7 @@ WHERE replays.state NOT IN ('done', 'cancelled') AND scopes.table_name = ANY (%(
 ORDER BY yields, 1, 4
 
 -- name: replay_speed
--- Rows per second of a run over the last two minutes, by the chunks that were finished in them: by column, and in all.
+-- Rows per second of a run over the last two minutes, by the chunks that were finished in them: for each column, and in total.
 SELECT
     table_name || '.' || column_name AS column,
     sum(total_keys) / greatest(1, extract(epoch FROM now() - greatest(now() - interval '2 minutes', min(sent_at))))::double precision
@@ -187,9 +187,9 @@ WHERE run = %(run)s AND done_at > now() - interval '2 minutes'
 GROUP BY GROUPING SETS ((table_name, column_name), ())
 
 -- name: measured_rate
--- What one worker did in the last run that embedded rows of this column with this model: rows per second of work, in the
--- middle one of its chunks, so that a table that was locked or a worker that was stopped in one of them does not count.
--- A run that ever had a limit measures nothing: under one, few rows are embedded at a time.
+-- How fast one worker was in the last run that embedded rows of this column with this model: rows per second of work, as the
+-- median of its chunks, so that a locked table or a suspended worker does not count. Runs that ever had a rate limit are left out:
+-- under a limit, few rows are embedded at a time.
 SELECT
     chunks.run::text,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY chunks.embedded / chunks.busy_seconds) AS rate
@@ -204,7 +204,7 @@ ORDER BY replays.created_at DESC
 LIMIT 1
 
 -- name: dead_rows
--- Row versions that nobody sees any more and VACUUM would free, in a table and its TOAST; as the statistics last had it.
+-- Live row versions, and dead ones that VACUUM would free, in a table with its partitions; by the statistics.
 SELECT
     coalesce(sum(tables.n_live_tup), 0)::bigint AS live,
     coalesce(sum(tables.n_dead_tup), 0)::bigint AS dead,
@@ -215,7 +215,7 @@ WHERE tables.relid = %(table)s::regclass
     OR tables.relid IN (SELECT relid FROM pg_partition_tree(%(table)s::regclass))
 
 -- name: run_under_way
--- The oldest unfinished run over a table, whose it is, and how far it is.
+-- The oldest unfinished run over a table, whether the keeper can resume it, and how far it is.
 SELECT
     replays.run::text,
     replays.requested_by = 'keeper' AND replays.state = 'running' AS resumable,

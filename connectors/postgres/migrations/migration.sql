@@ -1,7 +1,7 @@
 -- The steps of a migration of a vector column.
 
 -- name: open_migrations
--- Columns that are on their way from one model to another; with `finished` those that arrived, too.
+-- Columns that are being migrated from one model to another; with `finished`, finished migrations too.
 SELECT table_name, column_name, state, offline, frozen, from_model, from_dimensions, to_model, to_dimensions, indexes,
     from_settings, to_settings
 FROM vectrue.column_migrations
@@ -9,6 +9,7 @@ WHERE state IN ('started', 'swapped') OR (%(finished)s AND state = 'finished')
 ORDER BY table_name, column_name
 
 -- name: record_migration
+-- The first step of a migration.
 INSERT INTO vectrue.column_migrations
     (table_name, column_name, offline, frozen, from_model, from_dimensions, to_model, to_dimensions,
      from_settings, to_settings, indexes)
@@ -17,6 +18,7 @@ VALUES
      {from_settings}, {to_settings}, {indexes})
 
 -- name: move_migration
+-- Move a migration to another state.
 UPDATE vectrue.column_migrations
 SET state = {state},
     swapped_at = CASE {state} WHEN 'swapped' THEN now() WHEN 'started' THEN NULL ELSE swapped_at END,
@@ -24,12 +26,12 @@ SET state = {state},
 WHERE table_name = {table_literal} AND column_name = {column_literal} AND state IN ('started', 'swapped')
 
 -- name: add_growing
--- NULL and without a default, so nothing is rewritten; without an index, so the backfill is as fast as it can be.
+-- Nullable and without a default, so that no row is rewritten; without an index, so that the backfill is as fast as possible.
 ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {beside} {type}
 
 -- name: rename_columns
--- The served column steps aside and the other one takes its name, provenance, target and quarantine with them.
--- Catalogue changes only: nothing is rewritten.
+-- The served column gets another name and the other one takes its name, both with provenance, target and quarantine.
+-- These are changes of the catalogue alone: no row is rewritten.
 ALTER TABLE {table} RENAME COLUMN {column} TO {aside};
 ALTER TABLE {table} RENAME COLUMN {hash_column} TO {aside_hash};
 ALTER TABLE {table} RENAME COLUMN {model_column} TO {aside_model};
@@ -50,7 +52,7 @@ UPDATE vectrue.quarantine SET column_name = {column_literal}
 WHERE table_name = {table_literal} AND column_name = {coming_literal}
 
 -- name: drop_columns
--- Takes a vector column away with its provenance and its indexes; the rows keep their bytes until they are rewritten.
+-- Drop a vector column with its provenance and its indexes. The rows keep their bytes until they are rewritten.
 ALTER TABLE {table}
     DROP COLUMN IF EXISTS {column},
     DROP COLUMN IF EXISTS {hash_column},
@@ -61,7 +63,7 @@ DELETE FROM vectrue.targets WHERE table_name = {table_literal} AND column_name =
 DELETE FROM vectrue.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}
 
 -- name: empty_column
--- One rewrite of the table, under a lock that nothing passes: all vectors go, and the column takes the new length.
+-- One rewrite of the table under ACCESS EXCLUSIVE: all vectors are deleted, and the column gets the new length.
 ALTER TABLE {table}
     ALTER COLUMN {column} TYPE {type} USING NULL::{type},
     ALTER COLUMN {hash_column} TYPE bytea USING NULL::bytea,
@@ -73,19 +75,21 @@ WHERE table_name = {table_literal} AND column_name = {column_literal};
 DELETE FROM vectrue.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}
 
 -- name: freeze_migration
+-- Note that the old vectors are no longer kept true.
 UPDATE vectrue.column_migrations SET frozen = true
 WHERE table_name = {table_literal} AND column_name = {column_literal} AND state = 'started' AND NOT offline
 
 -- name: freeze_target
+-- Stop keeping a column's vectors true, or start again.
 UPDATE vectrue.targets SET frozen = {frozen}
 WHERE table_name = {table_literal} AND column_name = {column_literal}
 
 -- name: forget_column
--- What is kept about a column whose table is gone.
+-- Delete what is kept about a column whose table is gone.
 DELETE FROM vectrue.targets WHERE table_name = {table_literal} AND column_name = {column_literal};
 DELETE FROM vectrue.quarantine WHERE table_name = {table_literal} AND column_name = {column_literal}
 
 -- name: null_share
--- Share of NULLs in a column, 0 to 1, as the planner knows it; NULL where the table was never analysed with this column.
+-- Share of NULLs in a column, 0 to 1, by the planner's statistics; NULL if the table was never analysed with this column.
 SELECT max(null_frac) FROM pg_stats
 WHERE schemaname = %(schema)s AND tablename = %(table)s AND attname = %(column)s

@@ -1,8 +1,8 @@
--- Indexes, dependents, owners and sizes of a column under way.
+-- Indexes, dependents, owners and sizes of a column that is being migrated.
 
 -- name: vector_indexes
--- The indexes that read a vector column or its provenance, whether as a plain column or within an expression or a condition,
--- of a table and of all that inherit from it: partitions, and partitions of these. `level`: 0 is the table itself.
+-- The indexes that read a vector column or its provenance, as a column or within an expression or a condition, of a table and of
+-- all that inherit from it (partitions, and their partitions). `level`: 0 is the table itself.
 WITH RECURSIVE tree AS (
     SELECT %(oid)s::oid AS oid, 0 AS level
     UNION
@@ -26,7 +26,7 @@ SELECT
     EXISTS (
         SELECT FROM pg_stat_progress_create_index AS build
         WHERE build.datname = current_database() AND (build.index_relid = idx.indexrelid OR (
-            build.index_relid IS NULL AND NOT idx.indisvalid AND EXISTS ( -- another role's build shows no details
+            build.index_relid IS NULL AND NOT idx.indisvalid AND EXISTS ( -- Postgres hides the details of another role's build
                 SELECT FROM pg_locks AS held
                 WHERE held.pid = build.pid AND held.relation = idx.indrelid AND held.mode = 'ShareUpdateExclusiveLock'
             )
@@ -43,7 +43,7 @@ WHERE EXISTS (
     WHERE dep.classid = 'pg_class'::regclass AND dep.objid = idx.indexrelid AND dep.refclassid = 'pg_class'::regclass
         AND dep.refobjid = idx.indrelid AND att.attname = ANY (%(columns)s) AND NOT att.attisdropped
 )
-OR EXISTS ( -- a constraint stands between its index and the columns
+OR EXISTS ( -- an index that belongs to a constraint depends on that, not on the columns
     SELECT FROM pg_attribute AS att
     WHERE att.attrelid = idx.indrelid AND att.attnum = ANY (idx.indkey) AND att.attname = ANY (%(columns)s)
 )
@@ -57,8 +57,8 @@ FROM pg_stat_progress_create_index
 WHERE pid = %(pid)s
 
 -- name: dependents
--- What depends on columns of a table or of its partitions, and what depends on that in turn: the last to go comes first.
--- Indexes and not-null constraints are left out. `goes`: it goes with the column without a word.
+-- What depends on columns of a table or of its partitions, and what depends on that; what has to be dropped first comes first.
+-- Indexes and not-null constraints are left out. `goes`: DROP COLUMN drops it too, without an error.
 WITH RECURSIVE relations AS (
     SELECT %(oid)s::oid AS oid
     UNION
@@ -98,7 +98,7 @@ WITH RECURSIVE relations AS (
     WHERE found.level < 100 AND (found.classid, found.objid) IS DISTINCT FROM ('pg_class'::regclass::oid, rule.ev_class)
 ), objects AS (
     SELECT
-        -- A default stands for its column.
+        -- In place of a default, the column that has it
         CASE WHEN def.oid IS NULL THEN found.classid ELSE 'pg_class'::regclass::oid END AS classid,
         coalesce(def.adrelid, found.objid) AS objid,
         coalesce(def.adnum, found.objsubid) AS objsubid,
@@ -144,7 +144,7 @@ SELECT
         ELSE ''
     END AS drops,
     CASE
-        -- With what else a DROP takes along: GRANTs, options, a materialized view's indexes.
+        -- With all that a DROP takes along: GRANTs, options, a materialized view's indexes
         WHEN class.relkind = 'v' THEN
             format('SELECT pg_get_viewdef(oid), relacl, reloptions FROM pg_class WHERE oid = %%L::regclass',
                    told.identity)
@@ -185,7 +185,7 @@ WHERE NOT (objects.classid = 'pg_class'::regclass AND objects.objsubid > 0 AND a
 ORDER BY objects.level DESC, kind, name
 
 -- name: row_type_users
--- Stored columns of other relations that hold whole rows of a table: its columns' types cannot be changed meanwhile.
+-- Stored columns of other relations that hold whole rows of a table. While they exist, no column's type can be changed.
 SELECT format('%%s.%%I', att.attrelid::regclass, att.attname), format('ALTER TABLE %%s DROP COLUMN %%I', att.attrelid::regclass, att.attname)
 FROM pg_class AS class
 JOIN pg_type AS whole ON whole.oid = class.reltype
@@ -196,7 +196,7 @@ WHERE class.oid = %(oid)s
 ORDER BY 1
 
 -- name: inherited_from
--- Tables that one column of a table is inherited from: there alone it can take another name.
+-- Tables from which a column of a table is inherited: it can be renamed only there.
 SELECT format('%%I.%%I', namespace.nspname, parent.relname)
 FROM pg_attribute AS att
 JOIN pg_inherits AS heir ON heir.inhrelid = att.attrelid
@@ -207,7 +207,7 @@ WHERE att.attrelid = %(oid)s AND att.attname = %(column)s AND att.attinhcount > 
 ORDER BY 1
 
 -- name: not_owned
--- A table and its partitions, as far as the connected role does not own them: name and owner.
+-- Which of a table and its partitions the connected role does not own: name and owner.
 WITH RECURSIVE relations AS (
     SELECT %(oid)s::oid AS oid
     UNION
@@ -221,7 +221,7 @@ WHERE NOT pg_has_role(class.relowner, 'USAGE')
 ORDER BY 1
 
 -- name: owner_of
--- Whose a thing is that depends on a column, by its kind and its name as SQL writes it; else whose the table is.
+-- The owner of something that depends on a column, by its kind and its name in SQL; else the owner of the table.
 SELECT pg_get_userbyid(coalesce(
     CASE
         WHEN %(kind)s IN ('view', 'materialized view') THEN
@@ -235,7 +235,7 @@ SELECT pg_get_userbyid(coalesce(
 ))
 
 -- name: owns_table
--- Whose a table is, and whether a role may change it; NULL where there is no such role.
+-- The owner of a table, and whether a role may change it; NULL if the role does not exist.
 SELECT
     pg_get_userbyid(class.relowner),
     (SELECT role.rolsuper OR pg_has_role(role.oid, class.relowner, 'USAGE') FROM pg_roles AS role WHERE role.rolname = %(role)s)
@@ -243,8 +243,8 @@ FROM pg_class AS class
 WHERE class.oid = %(oid)s
 
 -- name: naming_functions
--- Functions whose source, kept as text, mentions a word: nothing in the catalogue tells what they read. A parsed body has no
--- source, and what an extension brought is left out.
+-- Functions whose source mentions a word: if the body is text, the catalogue does not know what it reads. A parsed body has no
+-- source. Functions of extensions are left out.
 SELECT proc.oid::regprocedure::text, pg_get_userbyid(proc.proowner)
 FROM pg_proc AS proc
 JOIN pg_namespace AS space ON space.oid = proc.pronamespace
@@ -254,8 +254,8 @@ WHERE proc.prosrc ~* %(word)s
 ORDER BY 1
 
 -- name: tree_sizes
--- Bytes and rows of a table with all its partitions, of those that hold rows: `rows` NULL where one was never counted, unless
--- it has no page; `spaces`: the tablespaces that they are in, 0 the database's own.
+-- Bytes and rows of a table with its partitions, counting those that hold rows. `rows`: NULL if one was never analysed, unless it
+-- is empty. `spaces`: their tablespaces; 0 is the database's own.
 WITH RECURSIVE tree AS (
     SELECT %(oid)s::oid AS oid
     UNION
@@ -277,7 +277,7 @@ SELECT
 FROM leaf
 
 -- name: where_data_is
--- Where the server keeps its data, as far as it tells this role, and what that directory is known by.
+-- The server's data directory, if this role may know it, its system identifier, and the tablespace of the database.
 SELECT
     (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
     (SELECT system_identifier::text FROM pg_control_system()),

@@ -23,7 +23,7 @@ LEFT JOIN LATERAL (
 ) AS found ON true
 
 -- name: leave_quarantine
--- Rows leave quarantine: they are missing or stale from now on, and tried again by whatever looks at them.
+-- Take rows out of quarantine: they count as missing or stale from now on, and are retried with the next look at them.
 DELETE FROM vectrue.quarantine
 WHERE table_name = %(table)s AND column_name = %(column)s
     AND key IN (SELECT array(SELECT jsonb_array_elements_text(asked.key)) FROM jsonb_array_elements(%(keys)s::jsonb) AS asked (key))
@@ -33,13 +33,13 @@ WHERE table_name = %(table)s AND column_name = %(column)s
 SELECT id, state, seen_at, outcome FROM vectrue.dead_letters
 
 -- name: mark_dead_letters
--- Something was done about these dead letters; their later outcome comes the same way.
+-- Record what was done about dead letters, and later what came of it.
 INSERT INTO vectrue.dead_letters (id, state, seen_at, outcome, prefix)
 VALUES %s
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = excluded.seen_at, outcome = excluded.outcome,
     prefix = excluded.prefix, at = now()
 
 -- name: forget_dead_letters
--- The installation's topic holds these letters no longer; marks of an older vectrue name no installation.
+-- Delete marks of dead letters that the installation's topic no longer holds. Marks of an older version have no prefix.
 DELETE FROM vectrue.dead_letters
 WHERE coalesce(prefix, %(prefix)s) = %(prefix)s AND id <> ALL (%(present)s) AND at < now() - interval '1 hour'

@@ -1,16 +1,16 @@
--- Other questions about rows and columns: what is wanted, how long vectors are, which rows are large.
+-- What the database wants in a column, how long its vectors are, and which rows are large.
 
 -- name: wanted_target
--- What the database wants in a vector column. The row as JSON, since a schema that `init` has not brought up to date yet
--- has no column `frozen`.
+-- What the database wants in a vector column. By way of JSON, since a schema that `init` has not updated yet may lack the
+-- columns frozen and text_digest.
 SELECT model, dimensions, coalesce((to_jsonb(target) ->> 'frozen')::boolean, false), right(to_jsonb(target) ->> 'text_digest', -2)
 FROM vectrue.targets AS target
 WHERE table_name = %(table)s AND column_name = %(column)s
 
 -- name: column_facts
--- The vector column as declared and as filled, and the indexes on it, with those of its partitions that are not valid.
--- `held`: dimensions of a thousand vectors. `framed`: of a table with partitions, valid when its last part is there.
--- Whether an index is being built: what other roles build shows no details, so a build's lock on the table counts too.
+-- The vector column as declared and as filled, its indexes, and those of partitions that are not valid.
+-- `held`: lengths of a thousand vectors. `framed`: the index of a table with partitions, valid once it has all its parts.
+-- `building`: Postgres hides the details of another role's build, so a build's lock on the table counts too.
 WITH RECURSIVE tree AS (
     SELECT %(oid)s::oid AS oid
     UNION
@@ -41,7 +41,7 @@ SELECT
          AND (idx.indrelid = %(oid)s OR (NOT idx.indisvalid AND class.relkind = 'i'))) AS indexes
 
 -- name: other_rows
--- Keys of rows beside the asked ones that nobody holds, wherever in the table: of about sixteen of its pages.
+-- Keys of rows that are not asked for and not locked, from about sixteen pages anywhere in the table.
 SELECT ARRAY[{keys_as_text}]
 FROM {table} TABLESAMPLE SYSTEM (least(100, 100 * 16 * 8192.0 / greatest(pg_relation_size(%(relation)s::regclass), 1)))
 WHERE NOT EXISTS (SELECT FROM unnest({key_arrays}) AS our_asked ({key_names}) WHERE {key_match})
@@ -49,7 +49,7 @@ LIMIT 64
 FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: try_row
--- A write like any other, to be taken back: whether the table takes it. The vector is another row's, or none.
+-- A write like any other, to be rolled back: whether the table takes it. The vector is another row's, or NULL.
 UPDATE {table}
 SET {column} = {vector}, {hash_column} = sha256(''), {model_column} = %(model)s, {time_column} = clock_timestamp(),
     {digest_column} = sha256('')
@@ -58,7 +58,7 @@ WHERE {key_match}
 RETURNING true
 
 -- name: large_columns
--- Columns of a table that may be long, and that this role may read. octet_length of a text or bytea reads no content.
+-- Columns of a table that may be long and that this role may read, and whether octet_length applies: it reads no content.
 SELECT att.attname, att.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'bytea'::regtype)
 FROM pg_attribute AS att
 WHERE att.attrelid = to_regclass(%(table)s) AND att.attnum > 0 AND NOT att.attisdropped AND att.attlen = -1

@@ -1,18 +1,18 @@
--- A row read, a vector written, and the steps of a chunk, in the order of a write.
+-- Read rows, write vectors, and advance a chunk, in the order of a write.
 
 -- name: running
--- Which of these transactions (32-bit ids) this server still runs, prepared ones and those waiting for a standby included.
+-- Which of these transactions (32-bit ids) this server still runs, including prepared ones and those waiting for a standby.
 SELECT transactionid::text::bigint
 FROM pg_locks
 WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted
     AND transactionid::text::bigint = ANY (%(xids)s::bigint[])
 
 -- name: cast_keys
--- Keys as values of their columns' types, or an error where one is not; reads no table.
+-- Cast keys to their columns' types; an error if one is not a value of its type. Reads no table.
 SELECT {key_arrays}
 
 -- name: read_rows
--- Rows by key as they stand, and the snapshot of this very statement. One line per key asked for.
+-- Rows by key, and the snapshot of this statement. One line per key, with NULLs for a key without a row.
 SELECT pg_current_snapshot()::text, our_asked.our_ord::integer, found.*
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 LEFT JOIN LATERAL (
@@ -39,7 +39,7 @@ LEFT JOIN LATERAL (
 ) AS found ON true
 
 -- name: lock_rows
--- Take the row locks of an UPDATE that changes no key, without ever waiting: a row that somebody holds is left out.
+-- Take the row locks of an UPDATE that changes no key, without waiting: a row that another transaction holds is left out.
 SELECT our_asked.our_ord::integer
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 CROSS JOIN LATERAL (
@@ -47,18 +47,18 @@ CROSS JOIN LATERAL (
 ) AS locked
 
 -- name: stage
--- Where vectors wait, within a transaction, for the UPDATE that writes them. The column's own type and length.
+-- The table from which the UPDATE takes the vectors, within a transaction. It has the column's own type and length.
 CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS
 SELECT 0 AS our_ord, {column} AS our_vector FROM {table} WITH NO DATA
 
 -- name: copy_stage
--- The only way in that does not print and parse every number: 18 times faster than VALUES (docs/architecture/correctness.md, "The write").
+-- Binary COPY prints and parses no number: 18 times faster than VALUES (docs/architecture/correctness.md).
 COPY {stage} (our_ord, our_vector) FROM STDIN WITH (FORMAT binary)
 
 -- name: write_vectors
--- Compare and set: only where the text still has the hash that was embedded, and model and expression are the wanted ones.
--- The text is made of the asked rows alone, whichever way the planner joins them: another row's may raise an error.
--- The staged rows are of this very savepoint, so that their xmin will be that of the rows that are written.
+-- Compare and set: only if the text still has the hash that was embedded, and model and expression are the wanted ones.
+-- CASE: the text of the asked rows alone is evaluated, however the planner joins them, since another row's may raise an error.
+-- The staged rows were written under this savepoint, so their xmin is that of the rows that are written.
 UPDATE {table}
 SET {column} = our_stage.our_vector,
     {hash_column} = our_asked.our_hash,
@@ -79,8 +79,7 @@ WHERE {key_match}
 RETURNING our_asked.our_ord
 
 -- name: clear_vectors
--- A row without text has no vector: only where the text is still blank. The text is made of the asked rows
--- alone, whichever way the planner joins them: another row's may raise an error.
+-- A row without text has no vector: clear it if the text is still blank. CASE as in write_vectors.
 UPDATE {table}
 SET {column} = NULL, {hash_column} = NULL, {model_column} = NULL, {time_column} = NULL,
     {digest_column} = NULL
@@ -96,9 +95,8 @@ WHERE {key_match}
 RETURNING our_asked.our_ord
 
 -- name: meddled
--- What triggers of the table, before and after the write, have made of rows just written: whether text and vector are still as
--- they were asked to be, and the hash of the text as it is now. Without a hash there was to be no text, and without a digest no
--- vector. A table without such triggers is not read.
+-- What BEFORE and AFTER triggers of the table made of rows just written: whether text and vector are as asked, and the hash of
+-- the text now. A NULL hash asks for no text, a NULL digest for no vector. A table without such triggers is not read.
 SELECT our_asked.our_ord,
     CASE WHEN our_asked.our_hash IS NULL THEN coalesce(left(our_now.our_text, {blank_within}) !~ {not_blank}, true)
     ELSE our_now.our_text_hash IS NOT DISTINCT FROM our_asked.our_hash END,
@@ -125,7 +123,7 @@ WHERE EXISTS (
 )
 
 -- name: disown_rows
--- Take the provenance from vectors that a trigger put in the place of ours: nothing says any more what they were made from.
+-- Delete the provenance of vectors that a trigger put in place of ours, since it does not describe them.
 UPDATE {table}
 SET {hash_column} = NULL, {model_column} = NULL, {digest_column} = NULL
 FROM unnest({key_arrays}, %(ords)s::integer[]) AS our_asked ({key_names}, our_ord)
@@ -133,14 +131,14 @@ WHERE {key_match}
 RETURNING our_asked.our_ord
 
 -- name: release_rows
--- A success takes a row out of quarantine.
+-- A row that was written leaves quarantine.
 DELETE FROM vectrue.quarantine AS our_line
 USING unnest({key_arrays}) AS our_asked ({key_names})
 JOIN {table} ON {key_match}
 WHERE our_line.table_name = {table_literal} AND our_line.column_name = {column_literal} AND our_line.key = ARRAY[{keys_as_text}]
 
 -- name: quarantine_rows
--- Rows whose text the model cannot take, as long as they still have that text. The key is the table's own text form.
+-- Put rows into quarantine, if they still have the refused text. The key is in the table's own text form.
 INSERT INTO vectrue.quarantine AS our_line (table_name, column_name, key, hash, model, reason, attempts)
 SELECT {table_literal}, {column_literal}, ARRAY[{keys_as_text}], CASE WHEN {unreadable} THEN '' ELSE our_asked.our_hash END, %(model)s,
     our_asked.our_reason, our_asked.our_attempts
@@ -158,28 +156,28 @@ SET hash = excluded.hash,
     last_at = now()
 
 -- name: entered_chunk
--- A chunk of a run as it was entered; no line when the run was cancelled or is not known.
+-- A chunk of a run as it was entered; no line if the run was cancelled or is not known.
 SELECT chunks.table_name, chunks.column_name, chunks.model, chunks.keys
 FROM vectrue.replay_chunks AS chunks
 JOIN vectrue.replays AS replays USING (run)
 WHERE chunks.run = %(run)s AND chunks.chunk = %(number)s AND replays.state <> 'cancelled'
 
 -- name: chunk_position
--- How many keys of a chunk are handled, and what its run wants now; no line when the run was cancelled or is not known.
+-- How many keys of a chunk are handled, and what its run wants now; no line if the run was cancelled or is not known.
 SELECT chunks.done_keys, replays.state, replays.rate, replays.max_live_lag, replays.force
 FROM vectrue.replay_chunks AS chunks
 JOIN vectrue.replays AS replays USING (run)
 WHERE chunks.run = %(run)s AND chunks.chunk = %(number)s AND replays.state <> 'cancelled'
 
 -- name: take_slot
--- Room for some rows under the run's rate, shared by all workers: seconds until they may start.
+-- Take a slot for some rows under the rate that all workers of a run share; returns the seconds until they may start.
 UPDATE vectrue.replays
 SET next_slot = greatest(next_slot, clock_timestamp()) + make_interval(secs => %(rows)s / rate)
 WHERE run = %(run)s AND rate IS NOT NULL
 RETURNING extract(epoch FROM next_slot - make_interval(secs => %(rows)s / rate) - clock_timestamp())::double precision
 
 -- name: note_wait
--- Why a worker waits, for whoever asks; NULL once it goes on.
+-- Note why a worker waits, for commands that report it; NULL once it continues.
 UPDATE vectrue.replays
 SET waiting = %(reason)s,
     waiting_since = CASE WHEN %(reason)s IS NOT NULL THEN coalesce(waiting_since, clock_timestamp()) END,
@@ -187,7 +185,7 @@ SET waiting = %(reason)s,
 WHERE run = %(run)s
 
 -- name: advance_chunk
--- The ledger's side of a chunk's transaction. Touches nothing when the chunk is not where the writer thinks it is.
+-- Advance a chunk in the transaction that writes its vectors. Changes nothing if the chunk is not where the writer expects it.
 UPDATE vectrue.replay_chunks
 SET done_keys = done_keys + %(handled)s,
     embedded = embedded + %(embedded)s,
@@ -205,8 +203,8 @@ SET done_keys = done_keys + %(handled)s,
 WHERE run = %(run)s AND chunk = %(number)s AND done_keys = %(start)s
 
 -- name: return_chunk
--- A paused run gets its chunk back. The lock makes this and a resume take turns: either the resume sees the chunk as
--- returned, or the worker sees the run as running and keeps it.
+-- Return a chunk to its paused run. FOR SHARE makes this and a resume wait for each other: either the resume sees the chunk as
+-- returned, or the worker sees the run as running and keeps the chunk.
 WITH paused AS (
     SELECT run FROM vectrue.replays WHERE run = %(run)s AND state = 'paused' FOR SHARE
 )
@@ -217,7 +215,7 @@ WHERE chunks.run = paused.run AND chunks.chunk = %(number)s
 RETURNING chunks.chunk
 
 -- name: finish_replay
--- A run is done when all its columns are enumerated and all its chunks are handled.
+-- End a run if all its columns are enumerated and all its chunks are handled.
 UPDATE vectrue.replays AS replays
 SET state = 'done', finished_at = now()
 WHERE run = %(run)s AND state IN ('running', 'paused')

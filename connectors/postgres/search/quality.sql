@@ -1,4 +1,4 @@
--- Judged queries, searches kept, feedback.
+-- Judged queries, logged searches, feedback.
 
 -- name: add_quality_run
 -- Keep the figures of judged queries.
@@ -6,7 +6,7 @@ INSERT INTO vectrue.quality_runs (table_name, model, queries, gone, way, ndcg, r
 VALUES (%(table)s, %(model)s, %(queries)s, %(gone)s, %(way)s, %(ndcg)s, %(recall)s, %(mrr)s, %(p50_seconds)s, %(p95_seconds)s)
 
 -- name: last_quality_runs
--- Of each table the last figures, then the last ones of another model before them; with their age in seconds.
+-- The last figures of each table, then the last ones before them of another model; with their age in seconds.
 WITH last AS (SELECT DISTINCT ON (table_name) * FROM vectrue.quality_runs ORDER BY table_name, id DESC),
 before AS (
     SELECT DISTINCT ON (run.table_name) run.*
@@ -24,7 +24,7 @@ FROM before
 ORDER BY table_name, is_before
 
 -- name: forget_quality_runs
--- Only the newest figures of a table are kept.
+-- Delete all but the newest figures of a table.
 DELETE FROM vectrue.quality_runs
 WHERE table_name = %(table)s AND id <= (
     SELECT id FROM vectrue.quality_runs WHERE table_name = %(table)s ORDER BY id DESC OFFSET %(keep)s LIMIT 1
@@ -35,7 +35,7 @@ WHERE table_name = %(table)s AND id <= (
 SELECT table_name, count(*) FILTER (WHERE useful), count(*) FROM vectrue.feedback GROUP BY table_name ORDER BY table_name
 
 -- name: useful_rows
--- Texts that were searched for, with the rows of a table that people found useful; of one text and row the last word counts.
+-- Texts that were searched for, with the rows of a table that people found useful; the last opinion on a text and row counts.
 WITH said AS (
     SELECT DISTINCT ON (query.query_text, feedback.key) query.query_text, feedback.key, feedback.useful
     FROM vectrue.feedback AS feedback
@@ -46,7 +46,7 @@ WITH said AS (
 SELECT query_text, jsonb_agg(key ORDER BY key) FROM said WHERE useful GROUP BY query_text ORDER BY query_text
 
 -- name: useful_without_text
--- Searches with a useful row of a table, of which only the HMAC is kept.
+-- Searches with a useful row of a table, of whose text only the HMAC was kept.
 SELECT count(DISTINCT query.id)
 FROM vectrue.feedback AS feedback
 JOIN vectrue.queries AS query ON query.id = feedback.query_id
@@ -59,8 +59,8 @@ INSERT INTO vectrue.queries
 VALUES %s
 
 -- name: give_feedback
--- What somebody thinks of a row that a search found; the last word counts. No line: no such search. Else whether it found that
--- row, and whether this says anything new.
+-- Keep an opinion on a row that a search found; the last one counts. No line if the search is not known; else whether it found
+-- that row, and whether the opinion is new.
 WITH asked AS (
     SELECT query.id, EXISTS (
         SELECT FROM jsonb_array_elements(query.hits) AS hit
@@ -79,7 +79,7 @@ given AS (
 SELECT found, EXISTS (SELECT FROM given) AS is_new FROM asked
 
 -- name: forget_queries
--- Searches that were kept long enough, with their feedback; some of them, so that nothing is held up.
+-- Delete old searches with their feedback; only some at a time, so that it does not take long.
 DELETE FROM vectrue.queries
 WHERE id IN (
     SELECT id FROM vectrue.queries

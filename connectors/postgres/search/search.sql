@@ -1,12 +1,13 @@
--- The nearest rows, and reading for a comparison.
+-- The nearest rows, and what a comparison reads.
 
 -- name: hold_table
--- Nothing is read; but until this transaction ends, no column of the table can take another name.
+-- Reads nothing. Until this transaction ends, no column of the table can be renamed.
 SELECT {keys} FROM {table} LIMIT 0
 
 -- name: tune_search
--- Settings of an approximate index for one transaction, and the schema of pgvector. HNSW returns at most ef_search rows of a
--- single scan; from pgvector 0.8 on a scan may go on where a condition left too few, in an order that is put right later.
+-- Set the options of an approximate index for one transaction; returns the schema of pgvector. HNSW returns at most ef_search
+-- rows from a single scan. From pgvector 0.8 on, a scan may continue if a condition left too few rows; its order is relaxed, and
+-- search_rows sorts again.
 SELECT
     namespace.nspname,
     set_config('hnsw.ef_search', coalesce(
@@ -22,8 +23,8 @@ JOIN pg_namespace AS namespace ON namespace.oid = extension.extnamespace
 WHERE extension.extname = 'vector'
 
 -- name: search_rows
--- The nearest rows by cosine distance, among those whose vector the wanted model made. Found first, read afterwards: in one
--- step, a search without an index would make and hash the text of every row before it sorts them.
+-- The nearest rows by cosine distance, among those whose vector the wanted model made. Rows are found first and read afterwards:
+-- in one step, a search without an index would evaluate and hash the text of every row before it sorts them.
 WITH our_asked AS MATERIALIZED (
     SELECT {keys_as_asked}, {distance} AS our_distance
     FROM {table}
@@ -42,13 +43,13 @@ SELECT
     )::text, 'UTF8')) AND {tied} AS is_current
 FROM our_asked
 JOIN {table} ON {key_match}{tried}
-CROSS JOIN LATERAL ( -- what an application wrote there may be no time that anybody can reckon with
+CROSS JOIN LATERAL ( -- an application may have written a time, such as infinity, that Python cannot read
     SELECT CASE WHEN {time_column} >= '1900-01-01' AND {time_column} < '9999-01-01' THEN {time_column} END AS at
 ) AS our_made
 ORDER BY our_asked.our_distance
 
 -- name: searchable
--- How many texts a column should find, how many vectors of its model it holds, and what these take in bytes.
+-- How many texts a search in a column should find, how many vectors of its model there are, and their bytes.
 SELECT
     count(*) FILTER (WHERE left(doc.text, {blank_within}) ~ {not_blank}),
     count(*) FILTER (WHERE doc.model = %(model)s),
@@ -60,7 +61,7 @@ FROM (
 ) AS doc
 
 -- name: rank_rows
--- Keys and texts of the nearest rows by cosine distance, for a comparison of columns: what a search reads, no more.
+-- Keys and texts of the nearest rows by cosine distance, for a comparison of columns.
 SELECT ARRAY[{keys_as_text}] AS key, left(({text}
     )::text, {shown_within}) AS text
 FROM {table}{tried}
@@ -69,7 +70,7 @@ ORDER BY {column} <=> %(query)s::vector
 LIMIT %(limit)s
 
 -- name: texts
--- Texts that are not blank with their keys, in the order of the keys: all of them, or the first (limit NULL: all).
+-- Texts that are not blank, with their keys, in the order of the keys (limit NULL: all of them).
 SELECT doc.key, doc.text
 FROM (
     SELECT ARRAY[{keys_as_text}] AS key, left(({text}
@@ -82,7 +83,7 @@ WHERE left(doc.text, {blank_within}) ~ {not_blank}
 LIMIT %(limit)s
 
 -- name: with_text
--- Of the rows that are asked for, by their place in the question: those that are there and have a text.
+-- Which of the asked rows exist and have a text, by their position, from 1.
 SELECT our_asked.our_ord::integer
 FROM unnest({key_arrays}) WITH ORDINALITY AS our_asked ({key_names}, our_ord)
 JOIN {table} ON {key_match}{tried}
@@ -90,7 +91,7 @@ WHERE left(({text}
     )::text, {blank_within}) ~ {not_blank}
 
 -- name: add_operators
--- Put pgvector's schema behind the search path of this session: its operators need not be in it.
+-- Append pgvector's schema to the search path of this session, which need not contain it.
 SELECT set_config('search_path', concat_ws(', ', current_setting('search_path'), quote_ident(namespace.nspname)), false)
 FROM pg_extension AS extension
 JOIN pg_namespace AS namespace ON namespace.oid = extension.extnamespace
