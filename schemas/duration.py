@@ -89,3 +89,8 @@ def _finite(seconds: float, text: str) -> float:
     if not math.isfinite(seconds):
         raise ValueError(f"{text!r} is too long")
     return seconds
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as JSON has it: UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

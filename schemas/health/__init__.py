@@ -1,6 +1,8 @@
 """How the system is: lag, the canary, checks, and what each finding means.
 
-lag           figures of every hop, and the status rules
+lag           figures of every hop
+lag_status    the status of a partition, judged by samples
+lag_findings  what is said of each hop
 check_result  a line of `doctor`, and which lines follow from another
 needs         what each line of `doctor` needs
 witness       what green is judged by

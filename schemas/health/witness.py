@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.health.lag import SlotLag, rfc3339
+from schemas.duration import rfc3339
+from schemas.health.lag import SlotLag
 from schemas.health.rounds import Round
 from schemas.rows.table import TableName
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from schemas.health.lag import rfc3339
+from schemas.duration import rfc3339
 from schemas.reports.search import Hit, Timings
 
 K = 10

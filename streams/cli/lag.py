@@ -18,7 +18,8 @@ from typer.core import TyperCommand
 from connectors.clock import SystemClock
 from schemas.duration import parse_duration
 from schemas.errors import VectrueError
-from schemas.health.lag_report import LagReport, LagThresholds, plugin_line
+from schemas.health.lag_findings import LagThresholds
+from schemas.health.lag_report import LagReport, plugin_line
 from schemas.health.severity import Severity
 from schemas.settings.reading import Settings
 from streams.cli.screen import lag_page

@@ -27,7 +27,7 @@ from schemas.errors import VectrueError
 from schemas.health import needs
 from schemas.health.canary import judge
 from schemas.health.check_result import CheckResult, Level, guarded, ok, problem, unknown, warning
-from schemas.health.lag_report import DEFAULT_THRESHOLDS
+from schemas.health.lag_findings import DEFAULT_THRESHOLDS
 from schemas.health.severity import Severity
 from schemas.health.witness import Witness
 from schemas.settings.reading import Settings

@@ -24,17 +24,10 @@ from connectors.ports import Clock
 from connectors.postgres.health import witness
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, TransientError, VectrueError
-from schemas.health.lag import (
-    LIVE_FLOOR,
-    REPLAY_FLOOR,
-    ConnectorState,
-    GroupLag,
-    PartitionLag,
-    Ring,
-    Sample,
-    classify,
-)
-from schemas.health.lag_report import DEFAULT_THRESHOLDS, LagReport, LagThresholds
+from schemas.health.lag import ConnectorState, GroupLag, PartitionLag
+from schemas.health.lag_findings import DEFAULT_THRESHOLDS, LagThresholds
+from schemas.health.lag_report import LagReport
+from schemas.health.lag_status import LIVE_FLOOR, REPLAY_FLOOR, Ring, Sample, classify
 from schemas.health.witness import Transit, Witness
 from schemas.messages import change
 from schemas.messages.record import Record

@@ -50,7 +50,7 @@ OF_RIGHTS = (
     ),
     Defect(
         "a keeper that nobody misses",
-        "schemas/health/lag_report.py",
+        "schemas/health/lag_findings.py",
         "for late in witness.neglected:",
         "for late in ():",
         ("tests/unit/schemas/health/test_rounds.py",),

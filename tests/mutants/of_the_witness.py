@@ -69,7 +69,7 @@ _OF_THE_WITNESS = (
     Defect(
         "a verdict without its witness (A 1)",
         "schemas/health/lag_report.py",
-        "            found += _witnessed(self.witness, self.canary)\n",
+        "            found += of_witness(self.witness, self.canary)\n",
         "            pass\n",
         (
             "tests/unit/schemas/health/test_canary.py::test_what_is_said_of_a_canary",

@@ -12,7 +12,7 @@ import threading
 import time
 
 from schemas.errors import VectrueError
-from schemas.health.lag_report import LagThresholds
+from schemas.health.lag_findings import LagThresholds
 from schemas.settings.reading import Settings
 from streams.operations.lag import LagMonitor
 from tests.soak.checker import AWAY, Rows

@@ -12,7 +12,8 @@ from connectors.postgres.search import quality
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError
 from schemas.health.canary import judge, to_json
-from schemas.health.lag_report import DEFAULT_THRESHOLDS, witnessed
+from schemas.health.lag_findings import DEFAULT_THRESHOLDS
+from schemas.health.lag_report import witnessed
 from schemas.health.severity import Severity
 from schemas.reports.coverage import Coverage, verdict
 from schemas.reports.quality import Quality

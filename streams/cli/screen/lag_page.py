@@ -10,9 +10,10 @@ from rich.text import Text
 from schemas import command
 from schemas.health.canary import stage
 from schemas.health.lag import GroupLag, PartitionLag, Status
-from schemas.health.lag_report import LagReport, show_bytes
+from schemas.health.lag_report import LagReport
 from schemas.health.severity import Severity
 from schemas.health.witness import Canary
+from schemas.sizes import show_bytes
 from streams.cli.screen.output import number, seconds, styled
 from streams.cli.screen.tables import Grid
 

@@ -8,17 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.health.lag import (
+from schemas.health.lag import ConnectorState, Member, PartitionLag, SlotLag, Status
+from schemas.health.lag_status import (
     INTERVAL_SECONDS,
     LIVE_FLOOR,
     WINDOW_SECONDS,
-    ConnectorState,
-    Member,
-    PartitionLag,
     Ring,
     Sample,
-    SlotLag,
-    Status,
     classify,
 )
 from tests.support.lag import TOPIC, group, report, row

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.health.lag import ConnectorState, PartitionLag, SlotLag, Status
-from schemas.health.lag_report import show_bytes
+from schemas.sizes import show_bytes
 from tests.support.lag import CASES, TOPIC, group, report, row
 
 

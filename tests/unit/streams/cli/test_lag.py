@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigurationError
 from schemas.health.lag import GroupLag, Member, PartitionLag, Status
-from schemas.health.lag_report import LagReport, LagThresholds
+from schemas.health.lag_findings import LagThresholds
+from schemas.health.lag_report import LagReport
 from schemas.settings.reading import Settings
 from streams.cli import lag as command
 from streams.operations.lag import LagMonitor

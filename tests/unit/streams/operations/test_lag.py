@@ -12,7 +12,8 @@ from connectors.debezium.answers import ConnectorStatus
 from connectors.twins.kafka import MemoryOffsets
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError, VectrueError
-from schemas.health.lag import INTERVAL_SECONDS, WINDOW_SECONDS, Member, SlotLag, Status
+from schemas.health.lag import Member, SlotLag, Status
+from schemas.health.lag_status import INTERVAL_SECONDS, WINDOW_SECONDS
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 from streams.operations.lag import LagMonitor, live_topics

@@ -1,0 +1,252 @@
+"""What is said of each hop: the rules that turn figures into findings.
+
+Pure. The hops are those of the data: source (slot), capture (connector), live, replay.
+
+Hazard: the replay lane is judged by its ledger, not by its lag: a full replay is hours
+behind by design. Only its worker being away, or chunks that expired, are trouble here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from schemas.duration import show_duration
+from schemas.health.lag import (
+    ConnectorState,
+    GroupLag,
+    PartitionLag,
+    SlotLag,
+    Status,
+    worst,
+)
+from schemas.health.severity import Finding, Hop, Severity
+from schemas.health.witness import Witness
+from schemas.sizes import show_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LagThresholds:
+    """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a
+    warning, and critical.
+    """
+
+    warn: float = 30.0
+    crit: float = 300.0
+
+
+DEFAULT_THRESHOLDS = LagThresholds()
+
+
+def not_set_up(witness: Witness) -> Iterator[Finding]:
+    """Yield what is wrong with a database in which `init` was never run."""
+    if witness.error is not None:
+        yield Finding(Severity.CRITICAL, "source", witness.error)
+
+
+def existing(group: GroupLag) -> GroupLag:
+    """Return the group without the partitions of topics that do not exist."""
+    return replace(group, partitions=tuple(p for p in group.partitions if not p.is_missing))
+
+
+def worst_first(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Sort findings by severity, keeping the order of the flow."""
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+
+
+def of_witness(witness: Witness, seen: Finding | None) -> Iterator[Finding]:
+    """Yield what the database says besides the slot.
+
+    Args:
+        witness: what was seen.
+        seen: the finding about the canary; None while it comes back.
+    """
+    for one in witness.differences:
+        yield Finding(Severity.CRITICAL, "source", f"{one.sentence}: {one.fix}")
+    # Where Postgres does not answer, that was said.
+    if seen is not None and (witness.canary.error is None or witness.slot.error is None):
+        yield seen
+    for look in witness.looks:
+        yield Finding(Severity.WARNING, "replay", look.sentence)
+    for late in witness.neglected:
+        yield Finding(Severity.WARNING, "live" if late.what == "watch" else "replay", late.sentence)
+    for edit in witness.edits:
+        yield Finding(Severity.WARNING, "live", f"{edit.sentence}: {edit.fix}")
+    if witness.error not in (None, witness.canary.error) and witness.slot.error is None:
+        yield Finding(Severity.UNKNOWN, "source", str(witness.error))
+
+
+def of_source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Finding]:
+    """Yield what is wrong with the replication slot.
+
+    Args:
+        witness: what was seen.
+        capture_is_known_bad: whether a finding about the connector already explains
+            that no one reads the slot.
+    """
+    slot, still = witness.slot, witness.slot.standstill_seconds
+    if slot.error is not None:
+        yield Finding(Severity.CRITICAL, "source", slot.error)
+    elif slot.state == "missing":
+        yield Finding(
+            Severity.CRITICAL, "source", f"there is no replication slot {slot.name}: vectrue init"
+        )
+    elif slot.wal_status in ("unreserved", "lost"):
+        words = "is lost" if slot.wal_status == "lost" else "is about to be lost"
+        yield Finding(
+            Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}"
+        )
+    elif slot.state == "inactive" and not capture_is_known_bad:
+        yield Finding(
+            Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}"
+        )
+    elif slot.state == "active" and still is not None and still > witness.slot_seconds:
+        words = (
+            f"replication slot {slot.name} has stood still for {show_duration(still)} while the "
+            "log moves"
+        )
+        yield Finding(
+            Severity.CRITICAL, "source", f"{words}{_kept(slot)}: see the log of Kafka Connect"
+        )
+
+
+def _kept(slot: SlotLag) -> str:
+    return (
+        ""
+        if slot.retained_bytes is None
+        else f", which keeps {show_bytes(slot.retained_bytes)} of WAL"
+    )
+
+
+def of_connector(connector: ConnectorState) -> Iterator[Finding]:
+    """Yield what is wrong with the connector and its tasks."""
+    name, tasks = connector.name, connector.tasks or ()
+    why = f" ({connector.failure})" if connector.failure else ""
+    failed = [
+        f"task {number} of connector {name}"
+        for number, state in enumerate(tasks)
+        if state == "FAILED"
+    ]
+    if connector.state == "FAILED":
+        failed.append(f"connector {name}")
+    if connector.error is not None:
+        yield Finding(Severity.CRITICAL, "capture", connector.error)
+    elif connector.state == "missing":
+        yield Finding(Severity.CRITICAL, "capture", f"there is no connector {name}: vectrue init")
+    elif failed:
+        yield Finding(Severity.CRITICAL, "capture", f"{', '.join(failed)} failed{why}")
+    elif connector.state != "RUNNING":
+        yield Finding(
+            Severity.WARNING,
+            "capture",
+            f"connector {name} is {(connector.state or 'unknown').lower()}",
+        )
+    elif not tasks:
+        yield Finding(Severity.WARNING, "capture", f"connector {name} has no task")
+    else:
+        for number, state in enumerate(tasks):
+            if state != "RUNNING":
+                yield Finding(
+                    Severity.WARNING,
+                    "capture",
+                    f"task {number} of connector {name} is {state.lower()}",
+                )
+
+
+def of_lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterator[Finding]:
+    """What is to be said of a lane: its state in one sentence, then what is lost, then
+    what cannot be read.
+    """
+    readable = [p for p in group.partitions if p.error is None]
+    oldest = worst(readable)
+    if oldest is not None:
+        yield Finding(
+            _lane_severity(group, readable, thresholds),
+            hop,
+            _lane_sentence(hop, group, readable, oldest),
+        )
+    elif hop == "live" and group.members == 0 and readable:
+        yield Finding(Severity.OK, hop, "no worker runs, nothing waits for it")
+    for partition in (p for p in readable if p.is_lost):
+        yield Finding(Severity.CRITICAL, hop, _loss(hop, partition))
+    yield from _unreadable(hop, group)
+    unknown = [p for p in readable if p.waiting and p.time_lag_seconds is None]
+    if unknown and thresholds is not None:
+        yield Finding(
+            Severity.UNKNOWN,
+            hop,
+            f"the age of the oldest event of {unknown[0].name} could not be read",
+        )
+
+
+def _lane_severity(
+    group: GroupLag, partitions: Sequence[PartitionLag], thresholds: LagThresholds | None
+) -> Severity:
+    ages = [p.time_lag_seconds for p in partitions if p.waiting and p.time_lag_seconds is not None]
+    if thresholds and any(age >= thresholds.crit for age in ages):
+        return Severity.CRITICAL
+    if thresholds and any(age >= thresholds.warn for age in ages):
+        return Severity.WARNING
+    if any(p.status in (Status.STOP, Status.STALL, Status.REWIND, Status.WARN) for p in partitions):
+        return Severity.WARNING
+    unstarted = any(p.pending for p in partitions) and group.members == 0
+    return Severity.WARNING if unstarted else Severity.OK
+
+
+def _lane_sentence(
+    hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag
+) -> str:
+    unit = "event" if hop == "live" else "chunk"
+    behind = sum(p.lag or 0 for p in partitions)
+    pending = sum(p.pending or 0 for p in partitions)
+    words = []
+    if group.members == 0:
+        words.append("no worker runs")
+    stuck = {p.status for p in partitions} & {Status.STOP, Status.STALL, Status.REWIND}
+    if stuck and group.members != 0:
+        reasons = {
+            Status.STOP: "commits have stopped",
+            Status.STALL: "commits stand still",
+            Status.REWIND: "went back",
+        }
+        words += [reasons[status] for status in Status if status in stuck]
+    if behind:
+        words.append(f"{counted(behind, unit)} behind")
+    if pending:
+        words.append(f"{counted(pending, unit)} never committed")
+    if oldest.time_lag_seconds is not None:
+        words.append(f"oldest {show_duration(oldest.time_lag_seconds)}")
+    return f"{', '.join(words)} ({oldest.name})"
+
+
+def _loss(hop: Hop, partition: PartitionLag) -> str:
+    live = hop == "live"
+    mend = "vectrue replay run --only stale" if live else "run the replay again"
+    if partition.lost:
+        return (
+            f"{counted(partition.lost, 'event' if live else 'chunk')} of {partition.name} "
+            f"expired unread: {mend}"
+        )
+    commit = partition.current_offset
+    return (
+        f"the log of {partition.name} ends before the committed offset {commit}, as a topic "
+        f"made anew does: {mend}"
+    )
+
+
+def _unreadable(hop: Hop, group: GroupLag) -> Iterator[Finding]:
+    if group.error is not None:
+        yield Finding(Severity.UNKNOWN, hop, group.error)
+        return
+    # Capture waits for a topic that does not exist, for ever, at the first change of
+    # its table.
+    missing = [p for p in group.partitions if p.is_missing]
+    broken = [p for p in group.partitions if p.error is not None and not p.is_missing]
+    for severity, rows in ((Severity.CRITICAL, missing), (Severity.UNKNOWN, broken)):
+        if rows:
+            more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+            yield Finding(severity, hop, f"{rows[0].error}{more}")
+
+
+def counted(number: int, unit: str) -> str:
+    """Write a number with its unit: `1 event`, `2,000 events`."""
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
