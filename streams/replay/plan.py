@@ -1,10 +1,8 @@
 """What a run would do and cost, before it does anything: rows, texts, chunks, time,
 WAL, disk.
 
-Sources of the constants: a pgvector value has 4 bytes a number and 8 more (its
-documentation). A row over 2 kB has its vector moved to TOAST, uncompressed, in pieces
-of 1,996 bytes (TOAST_MAX_CHUNK_SIZE with 8 kB pages). The rest was measured with
-`python -m tests.bench scale` on PostgreSQL 18.
+The size of a vector is that of connectors/postgres/rows/vector_size.py. The other
+constants were measured with `python -m tests.bench scale` on PostgreSQL 18.
 
 Hazard: WAL and disk are estimates, without the indexes over vectors, whose cost depends
 on their graph; the plan says so where there is one.
@@ -19,6 +17,7 @@ from connectors.kafka.offsets import KafkaOffsets
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.ledger.enumeration import RelationFacts
 from connectors.postgres.ledger.runs import RunLedger
+from connectors.postgres.rows.vector_size import PROVENANCE_BYTES, toast_pieces, vector_bytes
 from connectors.postgres.session import Session
 from schemas.errors import TransientError
 from schemas.reports.replay import Request, Survey
@@ -27,14 +26,6 @@ from schemas.settings.reading import Settings
 from streams.replay.keys import Named
 from streams.replay.run import Prepared
 
-_TOAST_FROM = 2000
-"""Bytes; a row is brought under this by moving its largest values out."""
-_TOAST_PIECE = 1996
-_TOAST_PIECE_MORE = 36 + 4
-"""Tuple header, the piece's ids and length, and its line pointer."""
-_PROVENANCE_BYTES = 120
-"""Hash 33, model id about 45, time 8, a pointer to the TOAST value 18, and alignment.
-"""
 _WAL_RECORD = 60
 """Header and block reference of a WAL record about one row."""
 _INDEX_ENTRY = 24
@@ -131,10 +122,9 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
         facts: the table as it is.
         rows: in it.
     """
-    vector = 4 * dimensions + 8
-    row = facts.heap_bytes / max(1, rows) + _PROVENANCE_BYTES
-    pieces = math.ceil(vector / _TOAST_PIECE) if vector + row > _TOAST_FROM else 0
-    value = vector + pieces * _TOAST_PIECE_MORE
+    row = facts.heap_bytes / max(1, rows) + PROVENANCE_BYTES
+    pieces = toast_pieces(dimensions, row)
+    value = vector_bytes(dimensions, row)
     entries = (pieces + facts.indexes) * _INDEX_ENTRY + row
     records = 2 * pieces + 1 + facts.indexes
     images = _PAGE_IMAGES * facts.heap_bytes / max(1, rows)

@@ -12,6 +12,7 @@ other_rows      whether a table that refused many rows takes any
 quarantine      rows in quarantine; what was done about dead letters
 wanted          what the database wants in a column
 large_rows      the largest row, for an event that was too large
+vector_size     how many bytes a vector takes, for estimates
 lengths         how long the vectors of a column are; errors about that in one
                 sentence
 """

@@ -1,12 +1,9 @@
 """The part of one column in the plan: its size, indexes, readers, and what to do.
 
-Sources of the figures: a vector takes 4 * dimensions + 8 bytes (pgvector); a row of
-more than 2,000 bytes keeps its vector out of line, in chunks of 1,996 bytes with 36
-bytes each (PostgreSQL, TOAST). An index of the new length is estimated from the old
-one, by the ratio of the lengths. What was not measured is left out.
+An index of the new length is estimated from the old one, by the ratio of the lengths.
+What was not measured is left out.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +12,7 @@ from connectors.postgres import catalog
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.migrations import dependents, migration, outlook, twins
 from connectors.postgres.migrations.twins import Index
+from connectors.postgres.rows.vector_size import stored_bytes
 from connectors.postgres.session import Session
 from schemas.reports.migration import ColumnMigration, growing, openings, table_flags
 from schemas.rows.index_definition import Vectors
@@ -24,19 +22,6 @@ from streams.migration.planning import todo as rules
 from streams.migration.planning.plan_report import TablePlan
 from streams.migration.planning.todo import Todo
 from streams.migration.planning.wanted_model import WantedModel
-
-_TOAST_FROM = 2000
-_TOAST_CHUNK = 1996
-_TOAST_OVERHEAD = 36
-_PROVENANCE_BYTES = 32 + 60 + 8
-"""sha256, a model id of about sixty characters, and a time."""
-
-
-def vector_bytes(dimensions: int) -> int:
-    """Return the bytes that one vector and its provenance take on disk."""
-    size = 4 * dimensions + 8
-    chunks = math.ceil(size / _TOAST_CHUNK) if size > _TOAST_FROM else 0
-    return size + chunks * _TOAST_OVERHEAD + _PROVENANCE_BYTES
 
 
 class ColumnPlanner:
@@ -73,7 +58,7 @@ class ColumnPlanner:
         readers = dependents.of_column(self._session, info.oid, old.column)
         more = None
         if sizes.rows is not None:
-            more = sizes.rows * vector_bytes(new.dimensions)
+            more = sizes.rows * stored_bytes(new.dimensions)
         valid = [index for index in found if index.valid]
         old_bytes = sum(index.bytes for index in valid)
         return TablePlan(

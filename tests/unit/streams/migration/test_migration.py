@@ -15,7 +15,6 @@ from schemas.reports.migration import (
     retired,
 )
 from schemas.rows.table import TableName
-from streams.migration.planning.column_plan import vector_bytes
 
 
 def made(
@@ -75,9 +74,3 @@ def test_names_fit_into_what_postgres_keeps() -> None:
         names = index_names(name, "")
         assert max(len(n.encode()) for n in (names.growing, names.retired)) <= 63
         assert len({names.served, names.growing, names.retired}) == 3
-
-
-def test_the_size_of_a_vector_on_disk() -> None:
-    """768 numbers take two TOAST chunks, 64 none."""
-    assert vector_bytes(64) == 4 * 64 + 8 + 100
-    assert vector_bytes(1024) == 4 * 1024 + 8 + 3 * 36 + 100
