@@ -1,6 +1,6 @@
 """Is every vector what it should be, and waiting until it is.
 
-verify     is every vector true? and the repair
-adopt      vectors that the application made are believed, not made again
-caught_up  is every change up to a moment handled by the live lane?
+verify     find the vectors that are not true, and repair them
+adopt      keep vectors that the application made with the wanted model
+caught_up  wait until the live lane has handled every change up to a moment
 """

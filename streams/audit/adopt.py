@@ -1,14 +1,13 @@
-"""`vectrue adopt`: vectors that the application made with the wanted model are
-believed, not made again.
+"""`vectrue adopt`: keep vectors that the application made with the wanted model.
 
-A sample is embedded again and compared; if all of it agrees, the provenance of all of
-them is written.
+A sample is embedded again and compared; if all of it agrees, the provenance of all
+vectors is written.
 
-Hazard: that somebody edited a text and left its vector cannot be seen in a row. So only
+Hazard: a row does not show that its text was edited and its vector was not. So only
 what was written before a horizon is adopted, and only once the live worker has handled
 every change before it: an edit since `vectrue init` has then been embedded, and an edit
 since the horizon will be. For edits before `vectrue init` the sample is the only
-evidence: the application must have renewed the vector with each of them.
+evidence: the application must have made a new vector with each of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,9 +36,7 @@ _PASS_PAUSE_SECONDS = 1.0
 
 
 class Adopt:
-    """Adopts vectors of the named tables. The steps in order: `look`, `sample`,
-    `stamp`.
-    """
+    """Adopts vectors of the named tables; in this order: `look`, `sample`, `stamp`."""
 
     def __init__(
         self,
@@ -77,31 +74,30 @@ class Adopt:
         self._horizon = Horizon(0, 0)
 
     def look(self, offsets: Offsets, tell: Callable[[str], None]) -> list[Candidates]:
-        """Wait until the changes before this moment are handled, then count what can be
-        adopted.
+        """Wait until the changes before this moment are handled, then count.
+
+        Args:
+            offsets: of the live group.
+            tell: called with the reason why it waits.
+
+        Returns:
+            What can be adopted, for each target.
 
         Raises:
             VectrueError: they are not handled.
         """
+        # Taken first: only what was written before it is adopted.
         self._horizon = self._adoption.horizon()
-        handled = CaughtUp(
-            self._settings,
-            offsets,
-            lambda: slot.position(self._session, self._settings.slot),
-            self._clock,
-        )
+        read_slot = partial(slot.position, self._session, self._settings.slot)
+        handled = CaughtUp(self._settings, offsets, read_slot, self._clock)
         prefix = self._settings.kafka.topic_prefix
         topics = dict.fromkeys(target.table.topic(prefix) for target in self.targets)
         handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)
-        return [
-            Candidates(
-                str(target.table),
-                target.column,
-                target.model,
-                self._adoption.count(target, self._horizon),
-            )
-            for target in self.targets
-        ]
+        found: list[Candidates] = []
+        for target in self.targets:
+            count = self._adoption.count(target, self._horizon)
+            found.append(Candidates(str(target.table), target.column, target.model, count))
+        return found
 
     def sample(
         self,
@@ -118,35 +114,38 @@ class Adopt:
             models: those that the columns want.
             count: rows drawn from each table; None: all of them.
             seed: equal seeds draw equal rows of a table that did not change.
-            watch: told of the progress.
+            watch: called with the progress.
 
         Raises:
-            VectrueError: the model takes no text.
+            VectrueError: the model refuses every text.
         """
-        return [
-            self._sample(target, candidates, models, count, seed, watch)
-            if candidates.adoptable
-            else candidates
-            for target, candidates in zip(self.targets, found, strict=True)
-        ]
+        sampled: list[Candidates] = []
+        for target, candidates in zip(self.targets, found, strict=True):
+            seen = candidates
+            if candidates.adoptable:
+                seen = self._sample(target, candidates, models, count, seed, watch)
+            sampled.append(seen)
+        return sampled
 
     def stamp(self, found: Sequence[Candidates], watch: Checked) -> list[Candidates]:
-        """Write the provenance, page by page. Killed anywhere, it is called again and
-        goes on: nothing is done twice.
+        """Write the provenance, page by page.
+
+        After a kill, calling it again continues: nothing is done twice.
 
         Args:
             found: what `sample` returned.
-            watch: told of the progress.
+            watch: called with the progress.
 
         Raises:
-            VectrueError: a sample does not speak for the model; nothing was written.
+            VectrueError: a sample disagrees with the model; nothing was written.
             TargetMismatch: another model is wanted meanwhile.
         """
         require_proof(found)
-        return [
-            self._stamp(target, candidates, watch)
-            for target, candidates in zip(self.targets, found, strict=True)
-        ]
+        stamped: list[Candidates] = []
+        for target, candidates in zip(self.targets, found, strict=True):
+            adopted = self._stamp(target, candidates, watch)
+            stamped.append(adopted)
+        return stamped
 
     def _sample(
         self,
@@ -159,11 +158,11 @@ class Adopt:
     ) -> Candidates:
         among = found.adoptable
         wanted = among if count is None else min(count, among)
-        pages: Iterable[Sequence[Key]] = (
-            self._adoption.keys(target, self._horizon)
-            if wanted == among
-            else [self._adoption.draw(target, self._horizon, wanted, among, seed)]
-        )
+        pages: Iterable[Sequence[Key]]
+        if wanted == among:
+            pages = self._adoption.keys(target, self._horizon)
+        else:
+            pages = [self._adoption.draw(target, self._horizon, wanted, among, seed)]
         deep = compare(
             partial(self._adoption.vectors, target, self._horizon),
             models.of(target.model),
@@ -176,6 +175,7 @@ class Adopt:
     def _stamp(self, target: Target, found: Candidates, watch: Checked) -> Candidates:
         adopted, locked = 0, 0
         refused: dict[Key, str] = {}
+        # Rows that the application has locked are left for the next pass.
         for attempt in range(_PASSES):
             if attempt:
                 self._clock.wait(_PASS_PAUSE_SECONDS)
@@ -195,7 +195,7 @@ class Adopt:
 
 
 def require_proof(found: Sequence[Candidates]) -> None:
-    """Go on only if every sample speaks for its model.
+    """Go on only if every sample agrees with its model.
 
     Raises:
         VectrueError: with the first that does not, and what to do instead.
@@ -209,21 +209,25 @@ def require_proof(found: Sequence[Candidates]) -> None:
 
 
 def of_model(targets: Sequence[Target], model: str) -> list[Target]:
-    """Those of the targets that want the model, given by its id or by the name in it.
+    """Return the targets that want the model.
+
+    Args:
+        targets: to choose from.
+        model: its id, or the name in it.
 
     Raises:
-        TargetMismatch: a table is left without any.
+        TargetMismatch: a table has no such target.
     """
-    found = [
-        target for target in targets if model in (target.model, target.model.rpartition("@")[0])
-    ]
+    found = [target for target in targets if model in (target.model, _name(target))]
+    tables = {target.table for target in found}
     for target in targets:
-        if target.table not in {one.table for one in found}:
+        if target.table not in tables:
             raise TargetMismatch(
                 f"{target.name} wants vectors of {target.model}, not of {model}",
-                fix=(
-                    f"if that model made them, --model {target.model.rpartition('@')[0]}; else "
-                    "`vectrue replay run`"
-                ),
+                fix=f"if that model made them, --model {_name(target)}; else `vectrue replay run`",
             )
     return found
+
+
+def _name(target: Target) -> str:
+    return target.model.rpartition("@")[0]

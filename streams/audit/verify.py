@@ -1,16 +1,15 @@
-"""`vectrue verify`: is every vector what vectrue promises? And the repair of those that
-are not.
+"""`vectrue verify`: find the vectors that are not what vectrue promises, and repair them.
 
-A scan finds what the database can tell by itself. `deep` makes vectors of current rows
+A scan finds what the database alone can tell. `deep` makes vectors of current rows
 again and compares: only that finds a vector that was overwritten by another of unit
 length.
 
-Repair takes the hash away from untrue vectors, so that they count as stale, and runs a
+Repair removes the hash of untrue vectors, so that they count as stale, and runs a
 replay over what is stale. The writes carry the worker's replication origin: through the
-live lane a large repair would hold up live changes.
+live lane a large repair would delay live changes.
 
-Hazard: nothing is known about changes that are on their way. On busy tables rows that
-wait for the worker are counted as untrue, as they are.
+Hazard: changes that are still on their way are not known. On busy tables, rows that
+wait for the worker are counted as untrue, which they are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,9 +38,7 @@ from streams.replay.outcome import RunOutcome
 from streams.replay.run import Replay, Started, Watch
 
 Checked = Callable[[str, int, int], None]
-"""Called with the column's name, the rows compared so far, and how many there are to
-compare.
-"""
+"""Called with the column's name, the rows compared so far, and the rows to compare."""
 
 ReadVectors = Callable[[Sequence[Key]], Sequence[tuple[Key, str, Sequence[float], bytes]]]
 """Key, text, vector and the vector's digest of rows; those that are no longer in
@@ -67,11 +64,10 @@ class Verify:
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
         chosen = {target.table for target in self.targets}
-        counting.require(
-            session,
-            settings,
-            [table for table in settings.tables if not tables or table.table in chosen],
-        )
+        listed = settings.tables
+        if tables:
+            listed = tuple(table for table in listed if table.table in chosen)
+        counting.require(session, settings, list(listed))
 
     def scan(self) -> list[Truth]:
         """Judge every row by what the database can tell.
@@ -97,43 +93,42 @@ class Verify:
             models: those that the columns want.
             count: rows drawn at random from each table; None: every row.
             seed: equal seeds draw equal rows of a table that did not change.
-            watch: told of the progress.
+            watch: called with the progress.
 
         Raises:
             TargetMismatch: a column wants another model.
-            VectrueError: the model takes no text.
+            VectrueError: the model refuses every text.
         """
-        return [
-            replace(
-                truth,
-                deep=self._compare_drawn(
-                    target, truth, models.of(target.model), count, seed, watch
-                ),
-            )
-            for target, truth in zip(self.targets, found, strict=True)
-        ]
+        compared: list[Truth] = []
+        for target, truth in zip(self.targets, found, strict=True):
+            model = models.of(target.model)
+            deep = self._compare_drawn(target, truth, model, count, seed, watch)
+            compared.append(replace(truth, deep=deep))
+        return compared
 
     def again(self, before: Sequence[Truth], models: Embedders | None) -> list[Truth]:
-        """Check after a repair: every row by what the database can tell, and those
-        compared before that were untrue.
+        """Check after a repair.
+
+        Every row is judged by what the database can tell, and those that a comparison
+        found untrue are compared again.
+
+        Args:
+            before: what the check found before the repair.
+            models: those that the columns want; None: nothing is compared.
         """
         found = self.scan()
         if models is None:
             return found
-        return [
-            replace(
-                truth,
-                deep=self._compare(
-                    target,
-                    models.of(target.model),
-                    [[row.key for row in old.deep.untrue]],
-                    lambda _: None,
-                ),
-            )
-            if old.deep
-            else truth
-            for target, truth, old in zip(self.targets, found, before, strict=True)
-        ]
+        checked: list[Truth] = []
+        for target, truth, old in zip(self.targets, found, before, strict=True):
+            now = truth
+            if old.deep:
+                keys = [row.key for row in old.deep.untrue]
+                model = models.of(target.model)
+                deep = self._compare(target, model, [keys], lambda _: None)
+                now = replace(truth, deep=deep)
+            checked.append(now)
+        return checked
 
     def refuse_unfinished_replay(self) -> None:
         """Let a repair begin only when no replay of these columns is unfinished.
@@ -148,8 +143,7 @@ class Verify:
         if run is not None:
             raise VectrueError(
                 f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} "
-                f"{run.standing}: nothing "
-                "was repaired",
+                f"{run.standing}: nothing was repaired",
                 fix=f"call `{run.go_on}` or `vectrue replay cancel {run.run}`, then repeat",
             )
 
@@ -161,11 +155,11 @@ class Verify:
         Args:
             found: what the check found.
             replay: runs the replay.
-            started: told of the run.
-            watch: told of the ledger's progress.
+            started: called with the run.
+            watch: called with the ledger's progress.
 
         Returns:
-            how many vectors lost their hash, and what the run came to.
+            How many vectors lost their hash, and what the run came to.
 
         Raises:
             VectrueError: a replay of these columns is not finished; nothing was
@@ -177,26 +171,24 @@ class Verify:
             if truth.disowned:
                 disowned += self._audit.disown_damaged(target)
             if truth.deep and truth.deep.untrue:
-                disowned += self._audit.disown(
-                    target, [(row.key, row.digest) for row in truth.deep.untrue]
-                )
+                untrue = [(row.key, row.digest) for row in truth.deep.untrue]
+                disowned += self._audit.disown(target, untrue)
         names = list(dict.fromkeys(str(target.table) for target in self.targets))
         return disowned, replay.run("stale", names, started, watch)
 
     def _found(self, target: Target) -> Truth:
         found = Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
-        return replace(
-            found,
-            textless=textless.look(
-                self._session, target, blank=found.count("blank"), rows=found.rows
-            ),
-        )
+        blank = found.count("blank")
+        seen = textless.look(self._session, target, blank=blank, rows=found.rows)
+        return replace(found, textless=seen)
 
     def _judged(self, target: Target) -> list[RowGroup]:
         groups = self._audit.scan(target)
         if groups or coverage.is_empty(self._session, target.table):
             return groups
-        if not (groups := self._audit.scan(target)):  # a row may have come since
+        # A row may have come since the first scan.
+        groups = self._audit.scan(target)
+        if not groups:
             raise coverage.unseen(target.table)
         return groups
 
@@ -225,10 +217,9 @@ class Verify:
         pages: Iterable[Sequence[Key]],
         watch: Callable[[int], None],
     ) -> Deep:
+        read = partial(self._audit.vectors, target)
         batches = in_batches(pages, self._batch)
-        return compare(
-            partial(self._audit.vectors, target), embedder, target.dimensions, batches, watch
-        )
+        return compare(read, embedder, target.dimensions, batches, watch)
 
 
 def compare(
@@ -246,10 +237,10 @@ def compare(
         embedder: the model that is said to have made them.
         dimensions: length of a vector.
         batches: keys, as many at a time as the model takes.
-        watch: told how many rows are done.
+        watch: called with the number of rows that are done.
 
     Raises:
-        VectrueError: the model takes no text.
+        VectrueError: the model refuses every text.
     """
     deep = Deep()
     for keys in batches:
@@ -265,8 +256,10 @@ def compare(
 
 
 def cosine(stored: Vector, made: Vector) -> float | None:
-    """Cosine of two vectors float32[n], -1 to 1; None when lengths differ or one has no
-    direction.
+    """Return the cosine of two vectors float32[n], from -1 to 1.
+
+    Returns:
+        None when their lengths differ, or one of them has no direction.
     """
     if stored.shape != made.shape:
         return None
@@ -278,7 +271,7 @@ def cosine(stored: Vector, made: Vector) -> float | None:
 
 
 def in_batches(pages: Iterable[Sequence[Key]], size: int) -> Iterator[Sequence[Key]]:
-    """Pages of keys in parts of at most `size`."""
+    """Yield pages of keys in parts of at most `size`."""
     for keys in pages:
         for start in range(0, len(keys), size):
             yield keys[start : start + size]

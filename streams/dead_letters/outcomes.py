@@ -1,10 +1,10 @@
-"""What becomes of entries that were sent again: each is followed until it is settled,
-or time is up.
+"""What became of entries that were sent again.
+
+Each is followed until it is settled, or time is up.
 
 Hazards:
-- `handled` is only said of an event whose offset the group has committed. The commit
-  comes after the event's new dead letter, if there is one, so looking there afterwards
-  tells the whole truth.
+- An event is `handled` only once the group has committed its offset. The commit comes
+  after the event's new dead letter, if there is one.
 - During a migration a table has two columns, and an entry is settled when its row is
   settled in both.
 """
@@ -46,7 +46,7 @@ class Result:
     detail: str | None = None
 
     def to_json(self) -> dict[str, str | None]:
-        """By name."""
+        """Return the fields by name."""
         return asdict(self)
 
 
@@ -56,8 +56,7 @@ class Sent:
 
     Attributes:
         entry: what was sent.
-        rows: its row, once for each column that is kept true; none where it cannot be
-            told.
+        rows: its row, once for each column that is kept true; none when not known.
         place: where an event is now; None for a row, which is looked at from the start.
     """
 
@@ -66,21 +65,20 @@ class Sent:
     place: Place | None = None
 
 
-class Following:
-    """Follows what was sent."""
+class OutcomeTracker:
+    """Follows what was sent until it is settled."""
 
     def __init__(
         self,
         settings: Settings,
         session: Session,
-        letters: DeadLetters,
+        dead_letters: DeadLetters,
         offsets: Offsets,
         clock: Clock,
     ) -> None:
-        """Join the parts."""
         self._settings = settings
         self._session = session
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._offsets = offsets
         self._clock = clock
 
@@ -96,111 +94,118 @@ class Following:
                 everything is looked at once.
 
         Returns:
-            one result per entry, by id.
+            One result per entry, by id.
 
         Raises:
             TransientError: a service is away.
         """
         deadline = self._clock.monotonic() + wait
-        results = {s.entry.id: Result(s.entry.id, "waiting", "sent, not handled yet") for s in sent}
-        events = [s for s in sent if s.place is not None]
-        rows = [s for s in sent if s.place is None]
+        results: dict[str, Result] = {}
+        for one in sent:
+            id_ = one.entry.id
+            results[id_] = Result(id_, "waiting", "sent, not handled yet")
+        events = [one for one in sent if one.place is not None]
+        rows = [one for one in sent if one.place is None]
         while True:
             handled = self._handled(events)
-            rows += self._conclude([s for s in events if s.place in handled], ends, results)
-            events = [s for s in events if s.place not in handled]
+            done = [one for one in events if one.place in handled]
+            rows += self._conclude(done, ends, results)
+            events = [one for one in events if one.place not in handled]
             rows = self._look(rows, results)
-            if not (events or rows) or self._clock.monotonic() >= deadline:
+            is_settled = not events and not rows
+            if is_settled or self._clock.monotonic() >= deadline:
                 break
             self._clock.wait(_POLL_SECONDS)
-        self._explain([s for s in sent if results[s.entry.id].outcome == "quarantined"], results)
+        held = [one for one in sent if results[one.entry.id].outcome == "quarantined"]
+        self._explain(held, results)
         return results
 
     def _handled(self, events: Sequence[Sent]) -> set[Place]:
-        """Places that the group has committed past."""
-        places = [s.place for s in events if s.place is not None]
+        """Return the places that the group has committed past."""
+        places = [one.place for one in events if one.place is not None]
         asked: dict[str, set[str]] = {}
         for topic, _, _ in places:
-            replay = topic == self._settings.replay_topic
-            asked.setdefault(
-                self._settings.replay_group if replay else self._settings.live_group, set()
-            ).add(topic)
-        groups = (
-            self._offsets.read({group: sorted(topics) for group, topics in asked.items()})
-            if asked
-            else {}
-        )
-        commits = {
-            (p.topic, p.partition): p.current_offset or 0
-            for g in groups.values()
-            for p in g.partitions
-        }
+            group = self._settings.live_group
+            if topic == self._settings.replay_topic:
+                group = self._settings.replay_group
+            asked.setdefault(group, set()).add(topic)
+        if not asked:
+            return set()
+        commits: dict[tuple[str, int], int] = {}
+        topics = {group: sorted(names) for group, names in asked.items()}
+        for lag in self._offsets.read(topics).values():
+            for partition in lag.partitions:
+                place = (partition.topic, partition.partition)
+                commits[place] = partition.current_offset or 0
         return {place for place in places if commits.get(place[:2], 0) > place[2]}
 
     def _conclude(
         self, handled: Sequence[Sent], ends: Mapping[int, int], results: dict[str, Result]
     ) -> list[Sent]:
-        """Tell what became of handled events; those are returned whose row has to tell."""
+        """Settle handled events; return those whose outcome their row has to tell."""
         if not handled:
             return []
-        letters = self._letters.events_since(ends)
-        left = []
-        for s in handled:
-            letter = letters.get("/".join(map(str, s.place or ())))
-            if letter is not None:
-                results[s.entry.id] = Result(
-                    s.entry.id, "dead-lettered again", f"{letter.id}: {letter.reason}"
-                )
-            elif s.rows:
-                left.append(s)
+        # Read after the commit: a new dead letter comes before it.
+        dead_letters = self._dead_letters.events_since(ends)
+        left: list[Sent] = []
+        for one in handled:
+            id_ = one.entry.id
+            again = None
+            if one.place is not None:
+                topic, partition, offset = one.place
+                again = dead_letters.get(f"{topic}/{partition}/{offset}")
+            if again is not None:
+                detail = f"{again.id}: {again.reason}"
+                results[id_] = Result(id_, "dead-lettered again", detail)
+            elif one.rows:
+                left.append(one)
             else:
-                results[s.entry.id] = Result(s.entry.id, "handled")
+                results[id_] = Result(id_, "handled")
         return left
 
     def _look(self, rows: Sequence[Sent], results: dict[str, Result]) -> list[Sent]:
-        """Tell how rows are now; those are returned that are not settled."""
+        """Look at the rows as they are now; return those that are not settled."""
         keys: dict[Target, list[Key]] = {}
-        for target, key in (row for s in rows for row in s.rows):
-            keys.setdefault(target, []).append(key)
-        states = {
-            target: quarantine.states(self._session, target, asked)
-            for target, asked in keys.items()
-        }
-        for s in rows:
-            results[s.entry.id] = _judge(
-                s.entry.id, {target.column: states[target][key] for target, key in s.rows}
-            )
-        return [s for s in rows if results[s.entry.id].outcome == "waiting"]
+        for one in rows:
+            for target, key in one.rows:
+                keys.setdefault(target, []).append(key)
+        states: dict[Target, Mapping[Key, str]] = {}
+        for target, asked in keys.items():
+            states[target] = quarantine.states(self._session, target, asked)
+        left: list[Sent] = []
+        for one in rows:
+            id_ = one.entry.id
+            columns = {target.column: states[target][key] for target, key in one.rows}
+            results[id_] = _judge(id_, columns)
+            if results[id_].outcome == "waiting":
+                left.append(one)
+        return left
 
     def _explain(self, held: Sequence[Sent], results: dict[str, Result]) -> None:
-        """Say why rows are in quarantine."""
-        reasons = (
-            {entry.id: entry.reason for entry in quarantine.read(self._session)} if held else {}
-        )
-        for s in held:
-            # An event has its key as the connector writes it, the quarantine as
-            # Postgres does.
-            own = (
-                row_id(
-                    str(target.table),
-                    target.column,
-                    enumeration.plain_keys(self._session, target, [key])[0],
-                )
-                for target, key in s.rows
-            )
-            told = [results[s.entry.id].detail, *(reasons.get(id_) for id_ in own)]
-            results[s.entry.id] = Result(
-                s.entry.id, "quarantined", "; ".join(part for part in told if part) or None
-            )
+        """Add the reasons why rows are in quarantine."""
+        if not held:
+            return
+        reasons = {entry.id: entry.reason for entry in quarantine.read(self._session)}
+        for one in held:
+            id_ = one.entry.id
+            details = [results[id_].detail]
+            for target, key in one.rows:
+                # An event has its key as the connector writes it, the quarantine as
+                # Postgres does.
+                (plain,) = enumeration.plain_keys(self._session, target, [key])
+                row = row_id(str(target.table), target.column, plain)
+                details.append(reasons.get(row))
+            detail = "; ".join(part for part in details if part)
+            results[id_] = Result(id_, "quarantined", detail or None)
 
 
 def _judge(id_: str, states: Mapping[str, str]) -> Result:
-    """One outcome for the states of a row by column: the one that is furthest from
-    done.
-    """
+    """Return one outcome for the states of a row by column: the furthest from done."""
     worst = min(states.values(), key=_WORST_FIRST.index)
     alike = set(states.values()) == {worst}
-    detail = worst if alike else ", ".join(f"{column}: {state}" for column, state in states.items())
+    detail = worst
+    if not alike:
+        detail = ", ".join(f"{column}: {state}" for column, state in states.items())
     if worst in _UNSETTLED:
         return Result(id_, "waiting", detail)
     return Result(id_, worst, None if alike else detail)

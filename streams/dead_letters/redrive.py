@@ -1,12 +1,12 @@
-"""Sending dead letters through once more; what becomes of each is `redriven`'s.
+"""Send dead letters again; `outcomes` follows what becomes of each.
 
 An event goes back to its partition as it was, without the error headers; a row leaves
 quarantine and goes through the replay lane. Sending one twice costs a look-up, so the
 order is: send, wait for the broker, mark, follow.
 
-Hazard: a command may be killed anywhere. Before the mark it sends again; nothing is
-ever marked that was not sent. Rows are in a replay run before anything of them is sent,
-and then `vectrue replay resume` goes on.
+Hazard: a command may be killed anywhere. Killed before the mark, it sends again when it
+is repeated; nothing is marked that was not sent. Rows are in a replay run before any of
+them is sent, and `vectrue replay resume` continues that run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +27,12 @@ from schemas.errors import (
 from schemas.messages import change
 from schemas.messages.dead_letter import Entry, EntryState
 from schemas.messages.record import Record
-from schemas.rows import key_values as key_text
+from schemas.rows import key_values
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.dead_letters.entries import DeadLetters
-from streams.dead_letters.outcomes import Following, Result, Row, Sent
+from streams.dead_letters.outcomes import OutcomeTracker, Result, Row, Sent
 from streams.operations.lag import live_topics
 from streams.replay.run import Replay
 
@@ -40,29 +40,29 @@ _BATCH_RECORDS = 500
 _BATCH_BYTES = 8_388_608
 
 Started = Callable[[UUID], None]
-"""Told of a replay run before anything of it is sent."""
+"""Called with a replay run before any of it is sent."""
 
 
 def refusal(settings: Settings, entry: Entry) -> str | None:
-    """Why an entry cannot be sent again, whatever its letter says; None where it can.
+    """Say why an entry cannot be sent again; None when it can.
 
-    Only what this installation reads is written to: anybody who may write a letter
-    could name any topic in it.
+    Only topics that this installation reads are written to: anyone who may write a dead
+    letter could name any topic in it.
     """
     topic = entry.topic
     if entry.kind != "event":
         return None
     if topic is None:
-        return "the letter does not say where it came from"
+        return "the dead letter does not say where it came from"
     if entry.is_bare:
         return (
-            f"the event was too large for a dead letter: what it was stands at {entry.id}, as "
-            "long as Kafka keeps it"
+            f"the event was too large for a dead letter: it is at {entry.id}, as long as "
+            "Kafka keeps it"
         )
     if topic in (*live_topics(settings), settings.canary_topic, settings.replay_topic):
         return None
     return (
-        f"the letter names topic {topic}, which nothing reads for kafka.topic_prefix "
+        f"the dead letter names topic {topic}, which nothing reads for kafka.topic_prefix "
         f"{settings.kafka.topic_prefix}"
     )
 
@@ -75,19 +75,18 @@ class Redrive:
         settings: Settings,
         session: Session,
         targets: Sequence[Target],
-        letters: DeadLetters,
+        dead_letters: DeadLetters,
         outbox: KafkaOutbox,
         offsets: Offsets,
         clock: Clock,
     ) -> None:
-        """Join the parts."""
         self._settings = settings
         self._session = session
         self._targets = targets
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._outbox = outbox
         self._replay = Replay(settings, session, outbox, clock)
-        self._following = Following(settings, session, letters, offsets, clock)
+        self._outcomes = OutcomeTracker(settings, session, dead_letters, offsets, clock)
 
     def run(
         self, entries: Sequence[Entry], started: Started, *, again: bool = False, wait: float = 30.0
@@ -96,12 +95,12 @@ class Redrive:
 
         Args:
             entries: what `DeadLetters.entries` returned.
-            started: told of each run that rows go through.
+            started: called with each run that rows go through.
             again: also those that were sent before.
             wait: seconds for which they are followed.
 
         Returns:
-            one result per entry, in their order.
+            One result per entry, in their order.
 
         Raises:
             TransientError: a service stayed away for `live.retry_seconds`; what was
@@ -112,68 +111,78 @@ class Redrive:
             if entry.state is EntryState.REDRIVEN and not again:
                 results[entry.id] = Result(entry.id, "already redriven", entry.outcome)
         chosen = [entry for entry in entries if entry.id not in results]
-        ends = self._letters.ends()
-        sent = self._send_events([e for e in chosen if e.kind == "event"], results)
-        rows = self._send_rows([e for e in chosen if e.kind == "row"], started, results)
-        results |= self._following.follow([*sent, *rows], ends, wait)
-        events = [s.entry for s in sent]
-        self._mark(events, {e.id: results[e.id].outcome for e in events})
+        # Before anything is sent, so that each new dead letter is after these ends.
+        ends = self._dead_letters.ends()
+        sent = self._send_events([one for one in chosen if one.kind == "event"], results)
+        rows = self._send_rows([one for one in chosen if one.kind == "row"], started, results)
+        results.update(self._outcomes.follow([*sent, *rows], ends, wait))
+        outcomes: dict[str, str | None] = {}
+        for one in sent:
+            id_ = one.entry.id
+            outcomes[id_] = results[id_].outcome
+        self._mark([one.entry for one in sent], outcomes)
         return [results[entry.id] for entry in entries]
 
     def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
-        quarantine.mark(
-            self._session, self._settings.kafka.topic_prefix, entries, EntryState.REDRIVEN, outcomes
-        )
+        prefix = self._settings.kafka.topic_prefix
+        quarantine.mark(self._session, prefix, entries, EntryState.REDRIVEN, outcomes)
 
     def _send_events(self, entries: Sequence[Entry], results: dict[str, Result]) -> list[Sent]:
         sent: list[Sent] = []
         batch: list[tuple[Entry, Record]] = []
-        for entry, letter in self._letters.letters(entries):
-            if (why := refusal(self._settings, entry)) is not None or letter.original is None:
+        size = 0
+        for entry, dead_letter in self._dead_letters.dead_letters(entries):
+            why = refusal(self._settings, entry)
+            original = dead_letter.original
+            if why is not None or original is None:
                 results[entry.id] = Result(entry.id, "not sent", why)
                 continue
-            batch.append((entry, letter.original))
-            if (
-                len(batch) >= _BATCH_RECORDS
-                or sum(e.size_bytes or 0 for e, _ in batch) >= _BATCH_BYTES
-            ):
+            batch.append((entry, original))
+            size += entry.size_bytes or 0
+            if len(batch) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
                 sent += self._send_batch(batch, results)
-                batch = []
+                batch, size = [], 0
         sent += self._send_batch(batch, results)
-        known = results.keys() | {s.entry.id for s in sent}
+        known = results.keys() | {one.entry.id for one in sent}
         for entry in entries:
             if entry.id not in known:
-                results[entry.id] = Result(entry.id, "not sent", "the topic holds it no longer")
+                why = "the topic no longer holds it"
+                results[entry.id] = Result(entry.id, "not sent", why)
         return sent
 
     def _send_batch(
         self, batch: Sequence[tuple[Entry, Record]], results: dict[str, Result]
     ) -> list[Sent]:
         sent: list[Sent] = []
-        answers = self._outbox.send_again([record for _, record in batch]) if batch else []
+        answers: Sequence[int | str] = ()
+        if batch:
+            answers = self._outbox.send_again([record for _, record in batch])
         for (entry, record), answer in zip(batch, answers, strict=True):
             if isinstance(answer, str):
                 results[entry.id] = Result(entry.id, "not sent", answer)
                 continue
-            sent.append(Sent(entry, self._rows(record), (record.topic, record.partition, answer)))
-        entries = [s.entry for s in sent]
-        self._mark(entries, dict.fromkeys((e.id for e in entries), "waiting"))
+            place = (record.topic, record.partition, answer)
+            sent.append(Sent(entry, self._rows(record), place))
+        # Marked once the broker has them: a kill before this sends them again.
+        entries = [one.entry for one in sent]
+        self._mark(entries, {entry.id: "waiting" for entry in entries})
         return sent
 
     def _rows(self, record: Record) -> tuple[Row, ...]:
-        """The row that an event speaks of, in each column; none if it is not readable
-        now, or about no row.
-        """
+        """Return the row of an event, once for each column; none if it is not readable."""
+        rows: list[Row] = []
         try:
             event = change.parse(record.key, record.value)
             if event is None or not event.touches_row:
                 return ()
-            mine = [target for target in self._targets if target.table == event.table]
-            return tuple(
-                (t, key_text.for_postgres(event.key([c.name for c in t.key]), t.key)) for t in mine
-            )
+            for target in self._targets:
+                if target.table != event.table:
+                    continue
+                values = event.key([column.name for column in target.key])
+                rows.append((target, key_values.for_postgres(values, target.key)))
         except PoisonEvent:
             return ()
+        return tuple(rows)
 
     def _send_rows(
         self, entries: Sequence[Entry], started: Started, results: dict[str, Result]
@@ -183,26 +192,26 @@ class Redrive:
         for entry in entries:
             target = known.get((entry.table or "", entry.column or ""))
             if target is None or entry.key is None or len(entry.key) != len(target.key):
-                sentence = (
-                    f"{entry.table}.{entry.column} is not among [[tables]], or has another key now"
-                )
-                results[entry.id] = Result(entry.id, "not sent", sentence)
+                name = f"{entry.table}.{entry.column}"
+                why = f"{name} is not among [[tables]], or has another key now"
+                results[entry.id] = Result(entry.id, "not sent", why)
             else:
                 by_target.setdefault(target, []).append((entry, entry.key))
         sent: list[Sent] = []
         for target, rows in by_target.items():
-            refusal = self._send_run(target, [key for _, key in rows], started)
-            if refusal is None:
-                sent += [Sent(entry, ((target, key),)) for entry, key in rows]
-            else:
-                results.update(
-                    {entry.id: Result(entry.id, "not sent", refusal) for entry, _ in rows}
-                )
+            refused = self._send_run(target, [key for _, key in rows], started)
+            for entry, key in rows:
+                if refused is None:
+                    sent.append(Sent(entry, ((target, key),)))
+                else:
+                    results[entry.id] = Result(entry.id, "not sent", refused)
         return sent
 
     def _send_run(self, target: Target, keys: Sequence[Key], started: Started) -> str | None:
-        """Send rows of a column through replay, or say why not: a run holds it. They
-        are in quarantine then.
+        """Send rows of a column through replay.
+
+        Returns:
+            None; or why not: a run holds the column, and the rows stay in quarantine.
         """
         try:
             run = self._replay.begin_quarantined(target, keys)
@@ -215,16 +224,13 @@ class Redrive:
         return None
 
     def _feed(self, run: UUID, rows: int) -> None:
-        """Send a run. Its rows are in quarantine no more, so an error has to name the
-        command that goes on with it.
-        """
         try:
             self._replay.feed(run)
         except TransientError as error:
+            # The rows have left quarantine, so the error names the command that sends
+            # them.
             raise TransientError(
-                (
-                    f"{rows} rows are out of quarantine and in run {run}, which is not sent "
-                    f"({error.message})"
-                ),
+                f"{rows} rows are out of quarantine and in run {run}, which was not sent "
+                f"({error.message})",
                 fix=f"`vectrue replay resume {run}`",
             ) from error

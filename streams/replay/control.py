@@ -1,5 +1,4 @@
-"""Steering a run from any shell on any host: find it, pause, resume, cancel, limit it,
-and say how it is.
+"""Steer a run from any shell on any host: find, pause, resume, cancel, limit, show it.
 
 Everything goes through the ledger; the workers look there between micro-batches.
 
@@ -23,10 +22,13 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run, how far each of its columns is, and rows per second just now.
+    """A run, how far each of its columns is, and its present speed.
 
-    `speeds` are by `schema.table.column`, and under None of all columns together;
-    nothing was finished lately where there is none.
+    Attributes:
+        run: which.
+        progress: of each column.
+        speeds: rows per second by `schema.table.column`, and under None of all columns
+            together; without an entry where nothing was finished lately.
     """
 
     run: Run
@@ -35,29 +37,30 @@ class RunStatus:
 
     @property
     def speed(self) -> float | None:
-        """Of all columns together; no more than the run may now."""
+        """Rows per second of all columns together, at most the run's limit."""
         return self._limited(self.speeds.get(None))
 
     @property
     def eta_seconds(self) -> float | None:
-        """Until all is handled at this speed; None when that is not known, or nobody
-        works on it.
-        """
-        left = sum(scope.total - scope.done for scope in self.progress)
-        if self.run.state != "running" or self.run.waiting or not self.speed:
+        """Seconds until all is handled at this speed; None when not known, or stopped."""
+        is_working = self.run.state == "running" and not self.run.waiting
+        if not is_working or not self.speed:
             return None
+        left = sum(scope.total - scope.done for scope in self.progress)
         return left / self.speed
 
     def speed_of(self, scope: ScopeProgress) -> float | None:
-        """Of one column: what another one does says nothing of it."""
+        """Return the rows per second of one column; None when nothing was finished."""
         return self._limited(self.speeds.get(f"{scope.table}.{scope.column}"))
 
     def _limited(self, speed: float | None) -> float | None:
         limit = self.run.request.rate
-        return speed if speed is None or limit is None else min(speed, limit)
+        if speed is None or limit is None:
+            return speed
+        return min(speed, limit)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return everything as plain data."""
         return self.run.to_json() | {
             "rows_per_second": self.speed,
             "eta_seconds": self.eta_seconds,
@@ -69,42 +72,44 @@ class Control:
     """Steers runs by their id or the beginning of it."""
 
     def __init__(self, session: Session, settings: Settings) -> None:
-        """Use this connection; only runs over tables of these settings are seen, not
-        another installation's.
-        """
+        """Use this connection; runs over tables of other settings are not seen."""
         self._ledger = RunLedger(session)
         self._mine = tuple(f"{table.name}." for table in settings.tables)
 
     def find(self, prefix: str | None, *, unfinished: bool = True) -> Run:
-        """The run whose id begins like this; with None the only unfinished one.
+        """Return the run whose id begins like this.
+
+        Args:
+            prefix: beginning of the id; None: the only unfinished run.
+            unfinished: whether finished runs are left out.
 
         Raises:
-            VectrueError: there is none, or more than one.
+            VectrueError: no run fits, or more than one.
         """
-        found = self._runs((prefix or "").lower(), unfinished=unfinished or prefix is None)
+        is_open = unfinished or prefix is None
+        found = self._runs((prefix or "").lower(), unfinished=is_open)
         if len(found) == 1:
             return found[0]
-        kind = "unfinished run" if unfinished or prefix is None else "run"
         if not found:
+            kind = "unfinished run" if is_open else "run"
             named = f" {prefix}" if prefix else ""
-            raise VectrueError(f"there is no {kind}{named}", fix="see `vectrue replay status`")
+            raise VectrueError(f"no {kind}{named}", fix="see `vectrue replay status`")
         ids = ", ".join(str(run.run) for run in found)
         raise VectrueError(f"{len(found)} runs fit ({ids})", fix="name one of them")
 
     def pause(self, prefix: str | None) -> Run:
-        """Stop work on a run after the micro-batches in hand; rows done stay done."""
+        """Stop work on a run after the current micro-batches; rows done stay done."""
         run = self.find(prefix)
-        if run.state != "paused" and not self._ledger.set_state(
-            run.run, "paused", after=("running",)
-        ):
+        if run.state == "paused":
+            return run
+        if not self._ledger.set_state(run.run, "paused", after=("running",)):
             raise VectrueError(f"run {run.run} is {run.state}", fix="see `vectrue replay status`")
         return run
 
     def resume(self, prefix: str | None, replay: Replay) -> Run:
-        """Go on with a run: what was given back or never sent is sent, what is not
-        enumerated is enumerated.
+        """Continue a run: enumerate and send what is left.
 
-        Of a run that is not paused every chunk that is not handled is sent: its
+        Of a run that is not paused, every chunk that is not handled is sent again: its
         messages may be lost with their topic.
         """
         run = self.find(prefix)
@@ -117,24 +122,24 @@ class Control:
         """End a run: its remaining chunks are skipped, rows done stay done."""
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "cancelled", after=UNFINISHED):
-            raise VectrueError(
-                f"there is no unfinished run {run.run}", fix="see `vectrue replay status`"
-            )
+            raise _finished(run)
         return run
 
     def limit(self, prefix: str | None, limits: dict[str, float | None]) -> Run:
-        """Change `rate` and `max_live_lag` of an unfinished run; None lifts the limit,
-        or means the setting's.
+        """Change the limits of an unfinished run.
+
+        Args:
+            prefix: as for `find`.
+            limits: `rate` (rows per second) and `max_live_lag` (seconds); None lifts
+                the rate, or restores the setting.
         """
         run = self.find(prefix)
         if not self._ledger.set_limits(run.run, limits):
-            raise VectrueError(
-                f"there is no unfinished run {run.run}", fix="see `vectrue replay status`"
-            )
+            raise _finished(run)
         return run
 
     def statuses(self, prefix: str | None) -> list[RunStatus]:
-        """The run named; or all that are unfinished, and the last few others."""
+        """Return the run named; without a name the unfinished, and the last few others."""
         if prefix is not None:
             return [self._status(self.find(prefix, unfinished=False))]
         open_runs = self._runs(unfinished=True)
@@ -143,10 +148,16 @@ class Control:
 
     def _runs(self, prefix: str = "", *, unfinished: bool = False) -> list[Run]:
         found = self._ledger.find(prefix, unfinished=unfinished)
-        return [
-            run for run in found if any(column.startswith(self._mine) for column in run.columns)
-        ]
+        return [run for run in found if self._is_mine(run)]
+
+    def _is_mine(self, run: Run) -> bool:
+        return any(column.startswith(self._mine) for column in run.columns)
 
     def _status(self, run: Run) -> RunStatus:
         speeds = self._ledger.speeds(run.run) if run.state == "running" else {}
         return RunStatus(run, tuple(self._ledger.progress(run.run)), speeds)
+
+
+def _finished(run: Run) -> VectrueError:
+    """Return the error about a run that has ended since it was found."""
+    return VectrueError(f"run {run.run} has ended", fix="see `vectrue replay status`")

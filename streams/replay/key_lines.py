@@ -1,8 +1,7 @@
-"""Keys that somebody wrote down, one row a line, read as they come and never held
-together.
+"""Read keys that were written down, one row a line; they are never held together.
 
-A line is the value of the key column as it stands (`17`, `abc`), or JSON: a string, or
-an array with one value per key column (`["ko", 17]`). Empty lines are left out.
+A line is the value of the key column as is (`17`, `abc`), or JSON: a string, or an
+array with one value per key column (`["ko", 17]`). Empty lines are left out.
 
 Hazard: a key that itself begins with `[` or `"` has to be written as JSON.
 """
@@ -17,15 +16,15 @@ _SHOWN = 40
 
 
 def read(lines: Iterable[str], columns: int, name: str) -> Iterator[tuple[int, Key]]:
-    """The keys with their line numbers, from 1.
+    """Yield the keys with their line numbers, from 1.
 
     Args:
         lines: with or without their line ends.
-        columns: of the primary key.
+        columns: how many the primary key has.
         name: where the lines come from, for messages.
 
     Raises:
-        VectrueError: a line is no key; the message has its number.
+        VectrueError: a line is not a key; the message has its number.
     """
     for number, line in enumerate(lines, 1):
         text = line.strip("\r\n")
@@ -49,12 +48,15 @@ def _key(text: str, columns: int, where: str) -> Key:
             f"{where} has {len(parts)} values, the primary key has {columns} columns",
             fix="write a JSON array with one value per key column",
         )
-    if not all(isinstance(part, str) and "\0" not in part for part in parts):
-        raise VectrueError(
-            f"{where} holds a value that is no text or number: {_short(text)}",
-            fix="correct the line",
-        )
-    return tuple(str(part) for part in parts)
+    key: list[str] = []
+    for part in parts:
+        if not isinstance(part, str) or "\0" in part:
+            raise VectrueError(
+                f"{where} holds a value that is not a text or number: {_short(text)}",
+                fix="correct the line",
+            )
+        key.append(part)
+    return tuple(key)
 
 
 def _short(text: str) -> str:

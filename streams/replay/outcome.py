@@ -1,14 +1,13 @@
-"""What a replay run came to: the rows that it handled, and how they and their tables
-stand.
+"""What a replay run came to: the rows that it handled, and their state afterwards.
 
 Hazard: a condition (`--since`, `--where`) may name other rows after the run than
-before, since the run writes what it reads: of `--since 1h` none is left. So the ledger
-tells what was handled, and the whole tables are counted besides.
+before, since the run writes what it reads: after `--since 1h` none is left. So the
+ledger counts what was handled, and the whole tables are counted too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from schemas.reports.coverage import Coverage, once
@@ -18,21 +17,20 @@ from streams.replay.keys import Named
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run came to: the ledger's counts by column, and the state of its rows
-    afterwards.
+    """The ledger's counts by column, and the state of the rows after a run.
 
-    Counts of rows here have each row once, however many columns of its table the run
-    was about.
+    Counts of rows have each row once, however many columns of its table the run
+    covers.
 
     Attributes:
-        run: which; None: there was nothing to do.
+        run: which; None when there was nothing to do.
         state: of the run.
-        resumed: whether it went on with one that was interrupted.
+        resumed: whether it continued an interrupted run.
         progress: the ledger's counts, by column.
-        coverage: of the rows that the run was about; empty when they were named one by
-            one, where the ledger tells.
-        named: what their keys came to.
-        standing: of all rows of the tables, where a condition named some of them.
+        coverage: of the rows that the run covers; empty when they were named by key:
+            then the ledger has the counts.
+        named: what the keys came to; None without keys.
+        standing: coverage of the whole tables, where a condition named some rows.
     """
 
     run: UUID | None
@@ -45,59 +43,54 @@ class RunOutcome:
 
     @property
     def names_nothing(self) -> bool:
-        """Whether there were keys, and not one of a row: of another table, perhaps."""
+        """Whether there were keys, and none of a row: perhaps of another table."""
         return self.named is not None and self.named.keys > 0 and self.named.rows == 0
 
     @property
     def handled(self) -> int:
-        """Rows that the run came to, whatever became of them."""
-        return once((p.table, p.done) for p in self.progress)
+        """Rows that the run handled, whatever became of them."""
+        return _sum(self.progress, lambda scope: scope.done)
 
     @property
     def tables(self) -> Sequence[str]:
-        """The tables that `rows` counts."""
-        return list(
-            dict.fromkeys([c.table for c in self._counted] or [p.table for p in self.progress])
-        )
+        """The tables that `rows` counts, each once."""
+        counted = self._counted or self.progress
+        return list(dict.fromkeys(one.table for one in counted))
 
     @property
     def rows(self) -> int:
-        """Rows of the tables, or those that were named one by one."""
+        """Rows of the tables, or those that were named by key."""
         if self._counted:
-            return once((c.table, c.rows) for c in self._counted)
-        return once((p.table, p.done - p.gone) for p in self.progress)
+            return _sum(self._counted, lambda column: column.rows)
+        return _sum(self.progress, lambda scope: scope.done - scope.gone)
 
     @property
     def good(self) -> int:
-        """Those of them that are current or blank now, in each column."""
-        return self.rows - (
-            once(_bad(self._counted)) if self._counted else once(_failed(self.progress))
-        )
+        """Rows that are current or blank now, in each column."""
+        bad = _sum(self._counted, _bad) if self._counted else _sum(self.progress, _failed)
+        return self.rows - bad
 
     @property
     def quarantined(self) -> int:
-        """Those whose text the model or whose write the table refuses."""
-        counted = self._counted or self.progress
-        return once((one.table, one.quarantined) for one in counted)
+        """Rows whose text the model, or whose write the table, refuses."""
+        if self._counted:
+            return _sum(self._counted, lambda column: column.quarantined)
+        return _sum(self.progress, lambda scope: scope.quarantined)
 
     @property
     def unreadable(self) -> int:
-        """Those whose text Postgres cannot make; of rows named one by one they count as
-        in quarantine.
-        """
-        return once((c.table, c.unreadable) for c in self._counted)
+        """Rows whose text Postgres cannot make; those named by key are in quarantine."""
+        return _sum(self._counted, lambda column: column.unreadable)
 
     @property
     def gone(self) -> int:
-        """Rows named one by one that were deleted before their turn."""
-        return 0 if self._counted else once((p.table, p.gone) for p in self.progress)
+        """Rows named by key that were deleted before their turn."""
+        return 0 if self._counted else _sum(self.progress, lambda scope: scope.gone)
 
     @property
     def is_true(self) -> bool:
-        """Whether every row of the run is current or blank now; not where all keys are
-        of no row.
-        """
-        left = once(_bad(self.coverage)) if self.coverage else once(_failed(self.progress))
+        """Whether every row of the run is current or blank now, and there was one."""
+        left = _sum(self.coverage, _bad) if self.coverage else _sum(self.progress, _failed)
         return self.state == "done" and not left and not self.names_nothing
 
     @property
@@ -105,7 +98,7 @@ class RunOutcome:
         return self.standing or self.coverage
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict for scripts."""
+        """Return the verdict as plain data, for scripts."""
         return {
             "run": str(self.run) if self.run else None,
             "state": self.state,
@@ -118,11 +111,19 @@ class RunOutcome:
         }
 
 
-def _bad(columns: Iterable[Coverage]) -> Iterable[tuple[str, int]]:
+_Counted = TypeVar("_Counted", Coverage, ScopeProgress)
+
+
+def _sum(columns: Iterable[_Counted], count: Callable[[_Counted], int]) -> int:
+    """Return the rows of all tables, each once however many columns it has."""
+    return once((column.table, count(column)) for column in columns)
+
+
+def _bad(column: Coverage) -> int:
     """Rows that are neither current nor blank."""
-    return ((c.table, c.rows - c.current - c.blank) for c in columns)
+    return column.rows - column.current - column.blank
 
 
-def _failed(scopes: Iterable[ScopeProgress]) -> Iterable[tuple[str, int]]:
+def _failed(scope: ScopeProgress) -> int:
     """Rows that the ledger has as neither written nor right as they were."""
-    return ((p.table, p.quarantined + p.failed + p.obsolete) for p in scopes)
+    return scope.quarantined + scope.failed + scope.obsolete

@@ -1,5 +1,4 @@
-"""What a run would do and cost, before it does anything: rows, texts, chunks, time,
-WAL, disk.
+"""What a run would do and cost, before it starts: rows, texts, chunks, time, WAL, disk.
 
 The size of a vector is that of connectors/postgres/rows/vector_size.py. The other
 constants were measured with `python -m tests.bench scale` on PostgreSQL 18.
@@ -24,7 +23,7 @@ from schemas.reports.replay import Request, Survey
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.replay.keys import Named
-from streams.replay.run import Prepared
+from streams.replay.prepared import Prepared
 
 _WAL_RECORD = 60
 """Header and block reference of a WAL record about one row."""
@@ -46,8 +45,11 @@ mostly between checkpoints.
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Bytes that one embedded row writes: to WAL, and as new row versions that stay
-    until VACUUM frees the old ones.
+    """Bytes that one embedded row writes.
+
+    Attributes:
+        wal: to WAL.
+        disk: as a new row version; VACUUM frees the old one.
     """
 
     wal: float
@@ -56,7 +58,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class ScopePlan:
-    """One column of a planned run. None: not known."""
+    """One column of a planned run; a figure that is not known is None."""
 
     table: str
     column: str
@@ -79,14 +81,21 @@ class ScopePlan:
     vector_index: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The figures by name."""
+        """Return the figures by name."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """A planned run. `workers` are those of the replay lane now; None: Kafka did not
-    tell. `named`: by these keys.
+    """A planned run.
+
+    Attributes:
+        request: what is asked for.
+        scopes: its columns.
+        workers: of the replay lane now; None when Kafka does not answer.
+        live_workers: of the live lane now; None when Kafka does not answer.
+        max_live_lag_seconds: how far the live lane may be behind before replay waits.
+        named: what the keys came to; None without keys.
     """
 
     request: Request
@@ -102,7 +111,7 @@ class ReplayPlan:
         return sum(scope.to_embed for scope in self.scopes)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan for scripts."""
+        """Return the plan as plain data, for scripts."""
         return {
             "options": self.request.options,
             "columns": [scope.to_json() for scope in self.scopes],
@@ -120,7 +129,7 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
     Args:
         dimensions: of the vector.
         facts: the table as it is.
-        rows: in it.
+        rows: how many it has.
     """
     row = facts.heap_bytes / max(1, rows) + PROVENANCE_BYTES
     pieces = toast_pieces(dimensions, row)
@@ -135,15 +144,29 @@ def costs(dimensions: int, facts: RelationFacts, rows: int) -> Costs:
 def plan(
     settings: Settings, session: Session, prepared: Prepared, named: Named | None = None
 ) -> ReplayPlan:
-    """Put the plan of a prepared request together; asks Kafka who works."""
+    """Put the plan of a prepared request together; asks Kafka which workers run.
+
+    Args:
+        settings: all of them.
+        session: connection to the tables.
+        prepared: the request, checked.
+        named: what its keys came to; None without keys.
+    """
     workers, live = members(settings)
     request = prepared.request
-    scopes = [
-        _scope(settings, session, request, target, survey, workers)
-        for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
-    ]
+    scopes: list[ScopePlan] = []
+    for target, survey in zip(prepared.targets, prepared.surveys, strict=True):
+        scope = _scope(settings, session, request, target, survey, workers)
+        scopes.append(scope)
     limit = request.max_live_lag or settings.replay.max_live_lag_seconds
-    return ReplayPlan(request, tuple(scopes), workers, live, limit, named)
+    return ReplayPlan(
+        request=request,
+        scopes=tuple(scopes),
+        workers=workers,
+        live_workers=live,
+        max_live_lag_seconds=limit,
+        named=named,
+    )
 
 
 def _scope(
@@ -158,8 +181,11 @@ def _scope(
     size = request.chunk_size or settings.replay.chunk_size
     send, embed = survey.selected(request), survey.to_embed(request)
     measured = RunLedger(session).measured_rate(target)
-    rate = measured[1] * max(1, workers or 1) if measured else None
-    rate = min(rate, request.rate) if rate is not None and request.rate is not None else rate
+    rate = None
+    if measured:
+        rate = measured[1] * max(1, workers or 1)
+        if request.rate is not None:
+            rate = min(rate, request.rate)
     each = costs(target.dimensions, facts, round(facts.rows or survey.rows))
     return ScopePlan(
         table=str(target.table),
@@ -185,8 +211,10 @@ def _scope(
 
 
 def members(settings: Settings) -> tuple[int | None, int | None]:
-    """Workers of the replay lane and of the live lane, as their groups in Kafka have
-    them; None: it did not tell.
+    """Count the workers in the groups of the replay lane and of the live lane.
+
+    Returns:
+        Both counts; None when Kafka does not answer.
     """
     asked = {
         settings.replay_group: [settings.replay_topic],

@@ -1,95 +1,74 @@
-"""`vectrue replay`: enumerate the keys of rows, send them as chunks, follow the ledger
-until all are handled.
+"""`vectrue replay`: enumerate the keys of rows, send them as chunks, follow the ledger.
 
 The command only enumerates, sends, steers and watches; the vectors are made by the
-replay workers. It may be killed at any point and called again: it goes on with the
-unfinished run, sending again what was not handled. A run by keys goes on by `replay
-resume` instead: calling the command again would not name it, since keys are not
+replay workers. It may be killed at any point and called again: it continues the
+unfinished run, sending again what was not handled. A run by keys is continued by
+`replay resume` instead: calling the command again would not name it, since keys are not
 compared.
 
 Hazards:
 - Progress is the ledger's, never the topic's lag: a chunk may be delivered twice, and
   one of a cancelled run stays in the topic.
 - Two runs over one column are refused, whatever rows they name: that two conditions
-  exclude each other cannot be shown. One of the keeper's is no reason to refuse a
-  person's: it ends, since the keeper finds again what it leaves undone.
+  exclude each other cannot be shown. A run of the keeper does not block a person's: it
+  ends, since the keeper finds again what it leaves undone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from uuid import UUID
 
 from connectors.ports import Clock, Outbox
-from connectors.postgres.audit import coverage
 from connectors.postgres.ledger import enumeration
 from connectors.postgres.ledger.runs import MOST_RUNS, RunLedger, Scope, Taken
 from connectors.postgres.rows import quarantine
 from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.messages.chunk import Chunk
-from schemas.reports.coverage import Coverage
 from schemas.reports.replay import UNFINISHED, Only, Request, Run, ScopeProgress, Survey
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.common import stragglers
 from streams.common import targets as target_rules
 from streams.common.retry import RetryPolicy
 from streams.replay import keys as replay_keys
 from streams.replay.keys import Named
 from streams.replay.outcome import RunOutcome
+from streams.replay.outcome_reader import OutcomeReader
+from streams.replay.prepared import Prepared
 
 _POLL_SECONDS = 0.25
 _RESEND_SECONDS = 2.0
-_DEFERRED_SECONDS = 60.0
-"""How long the verdict waits for rows that were locked when their chunk was handled."""
-_MOVING_SECONDS = 5.0
-"""How long it waits for rows that an application has just written."""
 
 Watch = Callable[[Sequence[ScopeProgress]], None]
 Started = Callable[[UUID, bool], None]
-"""Called once with the run's id, and whether it goes on with one that was interrupted.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that was checked: its columns, the rows behind them, and the
-    interrupted run that it goes on with.
-    """
-
-    request: Request
-    targets: Sequence[Target]
-    surveys: Sequence[Survey]
-    unfinished: Run | None = None
+"""Called once with the run's id, and whether it continues an interrupted run."""
 
 
 class Replay:
     """Runs from the command's side."""
 
     def __init__(self, settings: Settings, session: Session, outbox: Outbox, clock: Clock) -> None:
-        """Join the parts."""
         self._settings = settings
         self._session = session
         self._ledger = RunLedger(session)
         self._outbox = outbox
+        self._outcomes = OutcomeReader(settings, session, clock)
         self._clock = clock
         self._retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="command")
 
     def run(self, only: Only, tables: Sequence[str], started: Started, watch: Watch) -> RunOutcome:
-        """Start a run, or go on with the one that was interrupted, and follow it to its
-        end.
+        """Start a run, or continue the interrupted one, and follow it to its end.
 
         Args:
             only: which rows; `stale` means missing, or text or model differs.
             tables: names of configured tables; all when empty.
-            started: told of the run before anything is sent.
+            started: called with the run before anything is sent.
             watch: called with the ledger's progress, several times a second.
 
         Raises:
             VectrueError: another unfinished run holds one of the tables.
-            TransientError: Postgres or Kafka is away; calling again goes on where this
-                call stopped.
+            TransientError: Postgres or Kafka is away; calling again continues where
+                this call stopped.
         """
         prepared = self.prepare(Request(only), tables)
         run = self.begin(prepared)
@@ -100,11 +79,10 @@ class Replay:
         return self.outcome(run, prepared)
 
     def start(self, request: Request, tables: Sequence[str]) -> UUID | None:
-        """Start a run, or go on with the one that was interrupted, enumerate and send
-        it, and leave it to the workers.
+        """Start a run, or continue the interrupted one, and leave it to the workers.
 
         Returns:
-            the run; None when there is nothing to do.
+            The run; None when there is nothing to do.
 
         Raises:
             VectrueError, TransientError: as `run`.
@@ -116,8 +94,7 @@ class Replay:
         return run
 
     def prepare(self, request: Request, tables: Sequence[str], *, exact: bool = True) -> Prepared:
-        """Check a request and look at the rows behind it: one pass over each table,
-        nothing is written.
+        """Check a request and count its rows: one pass over each table, read only.
 
         Args:
             request: what is asked for.
@@ -125,10 +102,10 @@ class Replay:
             exact: whether a large table is counted rather than sampled.
 
         Raises:
-            ConfigurationError: a table is not configured, or not known to the database
-                yet.
-            VectrueError: the condition is none, or another unfinished run holds one of
-                the columns.
+            ConfigurationError: a table is not configured, or `vectrue init` was not run
+                with it.
+            VectrueError: the condition is not valid, or another unfinished run holds one
+                of the columns.
         """
         targets = target_rules.choose(self._settings, self._session, tables)
         if request.keys and len({target.table for target in targets}) != 1:
@@ -138,15 +115,20 @@ class Replay:
         unfinished = self.unfinished(request, targets)
         surveys: list[Survey] = []
         if unfinished is None and not request.keys:
-            surveys = [
-                enumeration.survey(self._session, target, request, exact=exact)
-                for target in targets
-            ]
+            for target in targets:
+                survey = enumeration.survey(self._session, target, request, exact=exact)
+                surveys.append(survey)
         return Prepared(request, targets, surveys, unfinished)
 
     def unfinished(self, request: Request, targets: Sequence[Target]) -> Run | None:
-        """The interrupted run that does what is asked for; None when nothing is in the
-        way but what gives way.
+        """Return the interrupted run that does what is asked for.
+
+        Args:
+            request: what is asked for.
+            targets: its columns.
+
+        Returns:
+            The run; None when no run blocks the request. Runs that give way do not.
 
         Raises:
             VectrueError: a run that does something else holds one of the columns, or it
@@ -162,51 +144,52 @@ class Replay:
                 f"{over} is reading its keys, or was interrupted then",
                 fix=f"wait for it, or `vectrue replay cancel {run.run}`",
             )
-        if (
-            run.state == "paused"
-            or not request.same_rows(run.request)
-            or not set(run.columns) <= set(names)
-        ):
+        is_same = request.same_rows(run.request) and set(run.columns) <= set(names)
+        if run.state == "paused" or not is_same:
             raise VectrueError(
                 f"{over} {run.standing}",
-                fix=f"`{run.go_on}` goes on with it"
-                f" (`vectrue replay status {run.run}` shows it), `vectrue replay cancel "
-                f"{run.run}` ends it",
+                fix=f"`{run.go_on}` continues it (`vectrue replay status {run.run}` shows "
+                f"it), `vectrue replay cancel {run.run}` ends it",
             )
         return run
 
     def begin(self, prepared: Prepared) -> UUID | None:
-        """Enter the run, or take up the interrupted one. Nothing is sent yet. None when
-        there is nothing to do.
+        """Enter the run, or take up the interrupted one; nothing is sent yet.
+
+        Returns:
+            The run; None when there is nothing to do.
 
         Raises:
             VectrueError: another run took one of the columns meanwhile.
         """
         if prepared.unfinished is not None:
             return prepared.unfinished.run
-        scopes = [
-            Scope(target, survey.selected(prepared.request))
-            for target, survey in zip(prepared.targets, prepared.surveys, strict=True)
-        ]
-        scopes = [scope for scope in scopes if scope.expected]
+        scopes: list[Scope] = []
+        for target, survey in zip(prepared.targets, prepared.surveys, strict=True):
+            expected = survey.selected(prepared.request)
+            if expected:
+                scopes.append(Scope(target, expected))
         if scopes:
             return self._create(scopes, prepared.request)
-        if prepared.request.covers_stale:  # nothing is left for the keeper either
-            self._ledger.give_way([target.name for target in prepared.targets], prepared.request)
+        if prepared.request.covers_stale:
+            # Nothing is left for a run of the keeper either.
+            names = [target.name for target in prepared.targets]
+            self._ledger.give_way(names, prepared.request)
         return None
 
     def begin_keys(self, prepared: Prepared, lines: Iterable[str], named: Named) -> UUID | None:
-        """Enter a run over the rows that these lines name; it may be sent once all are
-        read. None for no row.
+        """Enter a run over the rows that these lines name; nothing is sent yet.
 
         Args:
             prepared: its columns are of one table.
             lines: a key each.
-            named: told what they come to.
+            named: counts what they come to.
+
+        Returns:
+            The run; None when no key is of a row.
 
         Raises:
-            VectrueError: a line is no key of the table; nothing of the run is sent, and
-                it is cancelled.
+            VectrueError: a line is not a key of the table; the run is cancelled.
         """
         run = self._create([Scope(target, 0) for target in prepared.targets], prepared.request)
         size = prepared.request.chunk_size or self._settings.replay.chunk_size
@@ -223,26 +206,37 @@ class Replay:
         return run
 
     def begin_quarantined(self, target: Target, keys: Sequence[Key]) -> UUID:
-        """Take rows out of quarantine and enter them as a run, in one transaction;
-        nothing is sent yet.
+        """Take rows out of quarantine and enter them as a run, in one transaction.
+
+        Nothing is sent yet.
 
         Raises:
             VectrueError: an unfinished run holds the column; the rows stay in
                 quarantine.
         """
-        run = quarantine.enter_replay(self._session, target, keys, self._settings.replay.chunk_size)
+        size = self._settings.replay.chunk_size
+        run = quarantine.enter_replay(self._session, target, keys, size)
         return self._entered(run, Request("all", keys=True), [target])
 
     def feed(self, run: UUID, watch: Watch | None = None, *, everything: bool = False) -> None:
-        """Enumerate what is left of a run and send what was not sent; with `everything`
-        also what is not handled.
+        """Enumerate what is left of a run, and send what was not sent.
+
+        Args:
+            run: which.
+            watch: called with the ledger's progress, several times a second; None: no
+                one watches.
+            everything: send again what was sent and is not handled, too.
+
+        Raises:
+            TransientError: Postgres or Kafka is away.
         """
         (found,) = self._ledger.find(str(run))
         if everything:
             self._send_again(run, everything=True)
         size = found.request.chunk_size or self._settings.replay.chunk_size
         shown, state = 0.0, found.state
-        for scope in self._ledger.scopes(run, target_rules.standing(self._settings, self._session)):
+        targets = target_rules.standing(self._settings, self._session)
+        for scope in self._ledger.scopes(run, targets):
             if scope.enumerated:
                 continue
             try:
@@ -258,21 +252,20 @@ class Replay:
                     if state == "cancelled":
                         return
             except Taken:
-                return  # another command is at it
+                # Another command enumerates this run at the moment.
+                return
         self._send_again(run, everything=False)
 
     def send_again(self) -> list[UUID]:
-        """Send the chunks that are not handled of all runs under way: the replay topic
-        may have lost them.
+        """Send again the chunks of all runs under way that are not handled.
+
+        The replay topic may have lost them. A chunk that is handled twice counts once.
 
         Returns:
-            the runs. One that is counted twice counts once.
+            The runs.
         """
-        runs = [
-            run.run
-            for run in self._ledger.find(unfinished=True, limit=MOST_RUNS)
-            if run.state == "running"
-        ]
+        found = self._ledger.find(unfinished=True, limit=MOST_RUNS)
+        runs = [run.run for run in found if run.state == "running"]
         for run in runs:
             self._send_again(run, everything=True)
         return runs
@@ -294,55 +287,8 @@ class Replay:
     def outcome(
         self, run: UUID | None, prepared: Prepared, named: Named | None = None
     ) -> RunOutcome:
-        """What the run came to, once rows that were locked have had time to be written;
-        `named`: by these keys.
-        """
-        resumed = prepared.unfinished is not None
-        if run is None:
-            counted = (
-                zip(prepared.targets, prepared.surveys, strict=True) if prepared.surveys else ()
-            )
-            asked = [_coverage(target, survey) for target, survey in counted]
-            return RunOutcome(None, "done", False, [], asked, named, self._standing(prepared))
-        progress = self._ledger.progress(run)
-        state = progress[0].state if progress else "done"
-        deferred = any(p.deferred for p in progress)
-        deadline = self._clock.monotonic() + (_DEFERRED_SECONDS if deferred else _MOVING_SECONDS)
-        while True:
-            began = self._clock.monotonic()
-            outcome = RunOutcome(run, state, resumed, progress, self._count(prepared), named)
-            now = self._clock.monotonic()
-            # While an application writes, a handful of rows is always on its way to a
-            # vector.
-            moves = state == "done" and any(
-                0 < column.lacking <= stragglers.MOST for column in outcome.coverage
-            )
-            if outcome.is_true or now >= deadline or not (deferred or moves):
-                return replace(outcome, standing=self._standing(prepared))
-            self._clock.wait(max(_POLL_SECONDS, 5 * (now - began)))
-
-    def _count(self, prepared: Prepared) -> list[Coverage]:
-        request = prepared.request
-        if request.keys:
-            return []
-        if request.is_whole:
-            return self._whole(prepared)
-        return [
-            _coverage(t, enumeration.survey(self._session, t, request, exact=True))
-            for t in prepared.targets
-        ]
-
-    def _standing(self, prepared: Prepared) -> list[Coverage]:
-        """All rows of the tables, where a condition named some: it may name others once
-        the run has written.
-        """
-        request = prepared.request
-        return [] if request.is_whole or request.keys else self._whole(prepared)
-
-    def _whole(self, prepared: Prepared) -> list[Coverage]:
-        names = {(str(target.table), target.column) for target in prepared.targets}
-        counted = coverage.read(self._session, self._settings, {table for table, _ in names})
-        return [line for line in counted if (line.table, line.column) in names]
+        """Return what the run came to; see `OutcomeReader.read`."""
+        return self._outcomes.read(run, prepared, named)
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
         run = self._ledger.create(scopes, request)
@@ -364,9 +310,3 @@ class Replay:
         if chunks:
             self._retry.call(self._outbox.send_chunks, chunks)
             self._ledger.mark_sent(run, chunks)
-
-
-def _coverage(target: Target, survey: Survey) -> Coverage:
-    counts = (survey.rows, survey.current, survey.missing, survey.stale_text, survey.stale_model)
-    names = (str(target.table), target.column, target.model, target.dimensions)
-    return Coverage(*names, *counts, survey.blank, survey.quarantined, survey.unreadable)

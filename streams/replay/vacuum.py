@@ -1,5 +1,6 @@
-"""What to do about a table after a replay: each vector written leaves an old row
-version, and VACUUM frees it.
+"""What to do about a table after a replay.
+
+Each vector written leaves an old row version, and VACUUM frees it.
 
 Hazard: the figures are the statistics collector's and trail by about a second; a table
 that autovacuum has just cleaned is left out.
@@ -20,17 +21,17 @@ begin on its own.
 
 
 def after(session: Session, targets: Sequence[Target]) -> list[str]:
-    """One sentence per table that has many dead row versions."""
+    """Return one sentence per table that has many dead row versions."""
     ledger = RunLedger(session)
-    lines = []
-    for target in {target.table: target for target in targets}.values():
+    lines: list[str] = []
+    tables = {target.table: target for target in targets}
+    for target in tables.values():
         live, dead, size, vacuumed = ledger.dead_rows(target)
         if dead >= _LEAST_DEAD and dead > _SHARE * live and not vacuumed:
             name = queries.table(target.table).as_string(session.connection())
             lines.append(
                 f"{target.table} has {dead:,} dead row versions beside {live:,} live ones, "
-                f"{size / 1e6:,.0f} MB in all:"
-                f" VACUUM (ANALYZE) {name} makes their space free for new rows; autovacuum does "
-                "it sooner or later"
+                f"{size / 1e6:,.0f} MB in all: VACUUM (ANALYZE) {name} makes their space free "
+                "for new rows; autovacuum does it sooner or later"
             )
     return lines

@@ -109,7 +109,7 @@ def show(
     letters = _letters(settings, _session(settings))
     (entry,) = letters.entries(Selection(ids=(id_,)), handled=True)
     shown = entry.to_json()
-    for _, letter in letters.letters([entry]):
+    for _, letter in letters.dead_letters([entry]):
         shown |= _bytes(letter, None if full else _SHOWN_BYTES)
     if output is Format.JSON:
         print_json(shown)

@@ -37,7 +37,8 @@ from streams.replay import plan as replay_plan
 from streams.replay import vacuum as replay_advice
 from streams.replay.control import Control
 from streams.replay.keys import Named
-from streams.replay.run import Prepared, Replay
+from streams.replay.prepared import Prepared
+from streams.replay.run import Replay
 
 app = typer.Typer(
     no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it."

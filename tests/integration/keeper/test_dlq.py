@@ -304,7 +304,7 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     (result,) = dlq(place, "redrive", "--kind", "row", code=1)
     assert result["outcome"] == "not sent"
-    assert f"`vectrue replay resume {run}` goes on with it" in result["detail"]
+    assert f"`vectrue replay resume {run}` continues it" in result["detail"]
     assert [entry.key for entry in quarantine.read(first)] == [("2",)]
     first.close()
     second.close()

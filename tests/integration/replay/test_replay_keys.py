@@ -145,7 +145,7 @@ def test_keys_that_are_none_of_the_table_end_nothing_well(filled: Workplace) -> 
     for verb in ("plan", "run"):
         bad = ask(filled, verb, "questions", "1\n2\n3.5\n")
         assert bad.returncode == 1
-        assert "line 3 of keys.txt is no key of public.questions" in bad.stderr
+        assert "line 3 of keys.txt is not a key of public.questions" in bad.stderr
     assert filled.execute("SELECT DISTINCT state FROM vectrue.replays") == [("cancelled",)]
     empty = ask(filled, "run", "questions", "\n", "-o", "json")
     assert (empty.returncode, json.loads(empty.stdout)["keys"]["keys"]) == (0, 0)

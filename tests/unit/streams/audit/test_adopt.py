@@ -157,7 +157,7 @@ def test_what_will_not_be_handled_is_refused() -> None:
     """
     lane = Lane()
     lane.slot = None
-    with pytest.raises(VectrueError, match=r"there is no slot vectrue: .*vectrue init"):
+    with pytest.raises(VectrueError, match=r"slot vectrue does not exist: .*vectrue init"):
         lane.wait()
     lane.slot = 100
     lane.broker.append(TOPIC, 0, b"x")

@@ -54,14 +54,14 @@ def test_what_nothing_reads_is_named_and_not_written_to(topic: str) -> None:
 def test_a_letter_without_its_event_is_not_sent() -> None:
     """It says where the event still stands."""
     bare = replace(entry("t.public.posts"), is_bare=True)
-    assert "too large for a dead letter: what it was stands at id" in str(refusal(SETTINGS, bare))
+    assert "too large for a dead letter: it is at id" in str(refusal(SETTINGS, bare))
 
 
 def test_a_letter_that_names_no_place_is_not_sent() -> None:
     """There is nowhere to send it; rows are not sent to a topic of their letter's at
     all.
     """
-    assert refusal(SETTINGS, entry(None)) == "the letter does not say where it came from"
+    assert refusal(SETTINGS, entry(None)) == "the dead letter does not say where it came from"
     assert refusal(SETTINGS, entry(None, "row")) is None
 
 
